@@ -1,0 +1,1 @@
+"""What runs, in which order, how often retried: the only place that imports Prefect."""

@@ -1,0 +1,167 @@
+"""The nouns: recordings, beats, events and analyses, as frozen values with units."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Signal: TypeAlias = NDArray[np.float32]
+"""Samples in mV; [n_samples] for one lead, [n_samples, n_leads] for several. NaN where missing."""
+Samples: TypeAlias = NDArray[np.int64]
+"""Indices on a recording's time grid."""
+Mask: TypeAlias = NDArray[np.bool_]
+Labels: TypeAlias = NDArray[np.str_]
+"""One letter a beat, see :class:`BeatClass`."""
+
+
+class BeatClass(StrEnum):
+    """The five beat classes of ANSI/AAMI EC57."""
+
+    NORMAL = "N"
+    SVEB = "S"
+    VEB = "V"
+    FUSION = "F"
+    UNKNOWN = "Q"
+
+
+CLASSES = (BeatClass.NORMAL, BeatClass.SVEB, BeatClass.VEB, BeatClass.FUSION)
+"""Order of the columns of :attr:`Beats.probability`."""
+
+
+class UnreadableError(ValueError):
+    """A file that cannot be read as a recording; the message names it, what was expected and what came."""
+
+
+class NotAnalysableError(ValueError):
+    """A request that does not fit the recording, such as a lead it does not have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The facts of a recording at once, its samples when asked.
+
+    ``read(start, stop)`` gives float32 [stop - start, n_leads] in mV, NaN where a sample is missing.
+    """
+
+    name: str
+    fs: float
+    leads: tuple[str, ...]
+    n_samples: int
+    read: Callable[[int, int], Signal] = field(repr=False)
+    start: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not self.leads:
+            raise UnreadableError(f"{self.name}: at least one lead expected, 0 named")
+        if not (np.isfinite(self.fs) and self.fs > 0):
+            raise UnreadableError(f"{self.name}: a positive sampling rate expected, {self.fs} Hz came")
+        if self.n_samples < 0:
+            raise UnreadableError(f"{self.name}: {self.n_samples} samples")
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the recording."""
+        return self.n_samples / self.fs
+
+
+def recording_of(
+    signal: NDArray[np.floating], fs: float, *, name: str = "recording", leads: tuple[str, ...] = ()
+) -> Recording:
+    """Wrap an array in mV, [n_samples] or [n_samples, n_leads], as a recording."""
+    array = np.asarray(signal, dtype=np.float32)
+    array = array[:, None] if array.ndim == 1 else array
+    leads = leads or tuple(f"lead {number}" for number in range(1, array.shape[1] + 1))
+    if array.ndim != 2 or array.shape[1] != len(leads):
+        raise UnreadableError(f"{name}: {len(leads)} leads named, an array of shape {array.shape} came")
+    return Recording(name, float(fs), leads, len(array), lambda start, stop: array[start:stop])
+
+
+@dataclass(frozen=True, eq=False)
+class Beats:
+    """Labelled heartbeats in order of time.
+
+    ``probability`` is float32 [n, 4], its columns in the order of :data:`CLASSES`; ``confident`` is False
+    where the classifier abstains, which never changes the label.
+    """
+
+    sample: Samples
+    label: Labels
+    probability: NDArray[np.float32]
+    confident: Mask
+    fs: float
+
+    def __post_init__(self) -> None:
+        n = len(self.sample)
+        if not (len(self.label) == len(self.confident) == n and self.probability.shape == (n, len(CLASSES))):
+            raise ValueError(
+                f"{n} beats, {len(self.label)} labels, {len(self.confident)} flags, "
+                f"probabilities of shape {self.probability.shape}"
+            )
+        if n > 1 and not (np.diff(self.sample) > 0).all():
+            raise ValueError("beats must be in strictly increasing order of time")
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        """R-peak times in seconds from the start of the recording."""
+        return self.sample / self.fs
+
+    @property
+    def rr_s(self) -> NDArray[np.float64]:
+        """RR intervals in seconds, each ending at its beat; NaN for the first."""
+        return np.diff(self.time_s, prepend=np.nan)
+
+
+NO_BEATS_PROBABILITY = np.empty((0, len(CLASSES)), dtype=np.float32)
+
+
+def no_beats(fs: float) -> Beats:
+    """Return the beats of a recording that has none."""
+    none = np.empty(0, dtype=np.int64)
+    return Beats(none, none.astype("U1"), NO_BEATS_PROBABILITY, none.astype(bool), fs)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A finding with an extent in time; ``rate_bpm`` is NaN where a rate says nothing."""
+
+    kind: str
+    onset_s: float
+    offset_s: float
+    n_beats: int
+    rate_bpm: float
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What is known of one recording after analysis.
+
+    ``leads`` are those analysed, out of ``recorded_leads``; ``unreadable`` holds half-open [start, stop)
+    stretches, int64 [k, 2], in which no analysed lead could be read.
+    """
+
+    name: str
+    fs: float
+    n_samples: int
+    start: datetime | None
+    recorded_leads: tuple[str, ...]
+    leads: tuple[str, ...]
+    beats: Beats
+    events: tuple[Event, ...]
+    unreadable: Samples
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the recording."""
+        return self.n_samples / self.fs
+
+    @property
+    def analysable_s(self) -> float:
+        """Time in which at least one lead could be read."""
+        return self.duration_s - float((self.unreadable[:, 1] - self.unreadable[:, 0]).sum()) / self.fs

@@ -1,0 +1,1 @@
+"""An analysis as files: HTML, Parquet, CSV, JSON and WFDB annotations."""

@@ -1,0 +1,5 @@
+"""``python -m ectopy`` is ``ectopy``."""
+
+from ectopy.cli import main
+
+main()

@@ -1,0 +1,214 @@
+"""The command ``ectopy``: parse, call, print.
+
+Every command imports what it needs inside, so that ``--help`` answers at once.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from ectopy.settings import Settings
+
+app = typer.Typer(
+    name="ectopy",
+    help="Find, classify and report irregular heartbeats in ECG recordings. "
+    "For research: not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+# Errors of ours that mean wrong usage; by name, as importing them would cost --help half a second.
+_WRONG_USAGE = {"SettingsError", "NothingToScoreError"}
+_PIPELINE = {"keras", "jax", "jax2onnx", "mlflow", "onnx", "prefect", "psutil", "sklearn"}
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Where databases and models lie. [env: ECTOPY_DATA_DIR, else data]")
+]
+
+
+class BeatMap(StrEnum):
+    """The two AAMI maps in use: they differ in the escape beats e, j, n."""
+
+    EC57 = "ec57"
+    DECHAZAL = "dechazal"
+
+
+class TableFormat(StrEnum):
+    """How ``ec57`` prints: its own table, or the lines of a reference tool."""
+
+    TABLE = "table"
+    BXB = "bxb"
+    RXR = "rxr"
+    EPICMP = "epicmp"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ectopy {version('ectopy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    # The level of a library is the user's to set; the command is its user here.
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+
+
+@app.command()
+def ingest(
+    database: Annotated[str, typer.Argument(help="A PhysioNet database, such as mitdb.")],
+    source: Annotated[
+        str | None, typer.Option(help="Base address or directory. [env: ECTOPY_SOURCE]")
+    ] = None,
+    data_dir: DataDir = None,
+    records: Annotated[str | None, typer.Option(help="Only these, such as 100,101.")] = None,
+) -> None:
+    """Bring a PhysioNet database here, every file checked."""
+    from flows.ingest import ingest as flow
+
+    settings = _settings(data_dir)
+    flow(database, source=source or settings.source, data_dir=settings.data_dir, records=_names(records))
+
+
+@app.command()
+def train(data_dir: DataDir = None) -> None:
+    """Train a challenger and register it in MLflow."""
+    from flows.train import train as flow
+
+    flow(data_dir=_settings(data_dir).data_dir)
+
+
+@app.command()
+def evaluate(data_dir: DataDir = None) -> None:
+    """Judge the challenger by EC57; promote it or say why not."""
+    from flows.evaluate import evaluate as flow
+
+    flow(data_dir=_settings(data_dir).data_dir)
+
+
+@app.command()
+def score(  # noqa: PLR0913, PLR0917 - one parameter an option
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Recordings, directories or globs.")],
+    out: Annotated[Path, typer.Option(help="Where results go.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model directory, or models:/NAME@ALIAS. [default: champion, else shipped]"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes. [env: ECTOPY_WORKERS, else all cores]")
+    ] = None,
+    fs: Annotated[
+        float | None, typer.Option(metavar="HZ", help="Sampling rate of formats that carry none.")
+    ] = None,
+    leads: Annotated[str | None, typer.Option(help="Leads to analyse, such as II,V1.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Score again what is already done.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Score recordings: beats, events and a report for each."""
+    raise _NotInThisVersionError("score")
+
+
+@app.command()
+def ec57(  # noqa: PLR0913, PLR0917
+    reference: Annotated[Path, typer.Option(help="Directory of the reference annotations.")],
+    test: Annotated[Path, typer.Option(help="Directory of the annotations to be judged.")],
+    annotator: Annotated[str, typer.Option(help="Suffix of the annotations to be judged.")],
+    reference_annotator: Annotated[str, typer.Option(help="Suffix of the reference annotations.")] = "atr",
+    records: Annotated[str | None, typer.Option(help="Only these, such as 100,101.")] = None,
+    beat_map: Annotated[
+        BeatMap, typer.Option("--map", help="dechazal counts the escape beats e, j, n as N.")
+    ] = BeatMap.EC57,
+    table_format: Annotated[
+        TableFormat, typer.Option("--format", help="The lines of a reference tool, and nothing else.")
+    ] = TableFormat.TABLE,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every count here.")] = None,
+) -> None:
+    """Judge annotations against a reference as ANSI/AAMI EC57 demands."""
+    raise _NotInThisVersionError("ec57")
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Where the recordings go.")],
+    recordings: Annotated[int, typer.Option(min=1)] = 10,
+    minutes: Annotated[float, typer.Option(min=0.1)] = 30.0,
+    seed: int = 0,
+) -> None:
+    """Write simulated recordings whose every beat is known."""
+    raise _NotInThisVersionError("simulate")
+
+
+@app.command()
+def compare(data_dir: DataDir = None) -> None:
+    """Compare kinds of networks on the same data and budget.
+
+    RNN, GRU, LSTM, GRU + attention, Transformer, no recurrence.
+    """
+    raise _NotInThisVersionError("compare")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("ectopy-demo"),
+) -> None:
+    """Walk the whole road offline, on simulated patients.
+
+    Ingest, train, evaluate, promote, score, report.
+    """
+    from flows.demo import demo as flow
+
+    flow(out)
+
+
+class _NotInThisVersionError(ValueError):
+    """A command that a later version will bring."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"ectopy {command}: not in this version ({version('ectopy')})")
+
+
+def _settings(data_dir: Path | None) -> "Settings":
+    from ectopy.settings import load_settings
+
+    settings = load_settings()
+    return settings.model_copy(update={"data_dir": data_dir}) if data_dir else settings
+
+
+def _names(listed: str | None) -> tuple[str, ...] | None:
+    """Split what is separated by commas; None stays None, which means all."""
+    return tuple(name.strip() for name in listed.split(",") if name.strip()) if listed else None
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run ``ectopy``; what a user can mend is one line on stderr, never a traceback."""
+    try:
+        app(args=arguments, prog_name="ectopy")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _PIPELINE:
+            raise
+        _fail(f"{error.name} is not installed: this needs `pip install 'ectopy[pipeline]'`", 1)
+    except ValueError as error:
+        if type(error).__module__.partition(".")[0] not in {"ectopy", "flows"}:
+            raise  # not an error of ours: a bug, which deserves its traceback
+        _fail(str(error), 2 if type(error).__name__ in _WRONG_USAGE else 1)
+    except OSError as error:
+        _fail(str(error), 1)
+    sys.exit(0)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"ectopy: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)

@@ -327,7 +327,7 @@ def _sinus_rr_s(n: int, tempo: Tempo, rng: np.random.Generator) -> Floats:
     return np.asarray(tempo.rr_s * (1 + breath + drift + rng.normal(0, 0.01, n)))
 
 
-def _sine(cycles: Floats) -> Floats:
+def _sine(cycles: NDArray[np.floating]) -> Floats:
     return np.asarray(np.sin(2 * np.pi * cycles))
 
 

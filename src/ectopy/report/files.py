@@ -1,0 +1,121 @@
+"""The outputs for programs: WFDB annotations, Parquet, CSV, JSON."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ectopy.annotations import Annotations, write_annotations
+from ectopy.ecg import CLASSES, Analysis, Event, Samples
+from ectopy.report.summary import Summary
+from ectopy.rhythm import KINDS, readable_rr_s
+
+SCHEMA_VERSION = 1
+NO_RHYTHM = "(N"
+"""Rhythm of beats in no event; "(N" stands for all the rest, as in the MIT-BIH AF database."""
+UNREADABLE_BEGINS, UNREADABLE_ENDS = -1, 0
+"""Subtypes of noise marks as bxb reads them: a shutdown and its end."""
+
+
+def write_annotation_file(record: Path, analysis: Analysis, why_not: str) -> None:
+    """Write ``<record>.ectopy``; a recording without a beat gets a note (``"``) that says why."""
+    write_annotations(record, "ectopy", annotations_of(analysis, why_not), fs=analysis.fs)
+
+
+def annotations_of(analysis: Analysis, why_not: str = "") -> Annotations:
+    """List the marks of an analysis in order of time: notes, noise, rhythm changes, beats."""
+    beats, edges = analysis.beats, analysis.unreadable
+    changes, rhythms = rhythm_changes(analysis)
+    note = [f"not analysable: {why_not}"] if why_not else []
+    n_plain = len(note) + 2 * len(edges)
+    sample = np.concatenate((np.zeros(len(note), dtype=np.int64), edges.ravel(), changes, beats.sample))
+    symbol = np.concatenate((['"'] * len(note), ["~"] * edges.size, ["+"] * len(changes), beats.label))
+    subtype = np.zeros(len(sample), dtype=np.int64)
+    subtype[len(note) : n_plain : 2] = UNREADABLE_BEGINS
+    aux = [*note, *[""] * edges.size, *rhythms, *[""] * len(beats)]
+    order = np.argsort(sample, kind="stable")
+    return Annotations(
+        sample[order], symbol[order].astype("U1"), subtype[order], tuple(aux[i] for i in order.tolist())
+    )
+
+
+def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
+    """Where the rhythm changes, and the MIT strings; where events overlap, the most urgent names it."""
+    beats = analysis.beats
+    rhythm = np.full(len(beats), NO_RHYTHM, dtype="U6")
+    for kind in reversed([kind for kind, known in KINDS.items() if known.rhythm]):
+        for event in (event for event in analysis.events if event.kind == kind):
+            first = int(np.searchsorted(beats.sample, round(event.onset_s * beats.fs)))
+            rhythm[first : first + event.n_beats] = KINDS[kind].rhythm
+    changed = np.flatnonzero(rhythm != np.concatenate(([""], rhythm[:-1]))[: len(rhythm)])
+    # One sample before its beat: two marks of one time would have to be on different leads.
+    return np.maximum(beats.sample[changed] - 1, 0), rhythm[changed].tolist()
+
+
+def write_beats(path: Path, analysis: Analysis) -> None:
+    """Write one row a beat; ``rr_s`` is null for the first and across an unreadable stretch."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    beats = analysis.beats
+    columns = {
+        "sample": beats.sample,
+        "time_s": beats.time_s,
+        "rr_s": pa.array(readable_rr_s(beats, analysis.unreadable), from_pandas=True),
+        "label": pa.array(beats.label.tolist(), pa.string()),
+        **{f"p_{letter.lower()}": beats.probability[:, column] for column, letter in enumerate(CLASSES)},
+        "confident": beats.confident,
+    }
+    parquet.write_table(pa.table(columns, metadata={"fs": str(beats.fs)}), path)
+
+
+def write_events(path: Path, events: Sequence[Event]) -> None:
+    """Write one row an event; the rate is empty where it says nothing."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("kind", "onset_s", "offset_s", "n_beats", "rate_bpm"))
+        for event in events:
+            rate = f"{event.rate_bpm:.1f}" if np.isfinite(event.rate_bpm) else ""
+            writer.writerow(
+                (event.kind, f"{event.onset_s:.3f}", f"{event.offset_s:.3f}", event.n_beats, rate)
+            )
+
+
+def write_summary(path: Path, analysis: Analysis, summary: Summary, provenance: Mapping[str, object]) -> None:
+    """Write the row in full, the findings, the hourly figures and where all of it comes from."""
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "row": summary.row,
+        "findings": [
+            {
+                "urgency": finding.urgency.name.lower(),
+                "text": finding.text,
+                "event": None if finding.event is None else _plain(asdict(finding.event)),
+            }
+            for finding in summary.findings
+        ],
+        "hourly": summary.hourly,
+        "recording": {
+            "fs_hz": analysis.fs,
+            "n_samples": analysis.n_samples,
+            "start": None if analysis.start is None else analysis.start.isoformat(),
+            "recorded_leads": analysis.recorded_leads,
+            "leads": analysis.leads,
+            "unreadable_samples": analysis.unreadable.tolist(),
+        },
+        "provenance": dict(provenance),
+    }
+    path.write_text(
+        json.dumps(document, indent=1, allow_nan=False, default=str, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
+
+
+def _plain(values: dict[str, object]) -> dict[str, object]:
+    return {
+        name: None if isinstance(value, float) and np.isnan(value) else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,212 @@
+"""Findings: what a reader should know of an analysis, in ranked short sentences."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from ectopy.ecg import Analysis, BeatClass, Event
+from ectopy.rhythm import KINDS
+
+FREQUENT_PCT, VERY_FREQUENT_PCT = 1.0, 10.0
+"""Ventricular ectopy below 1 % of beats is rare, above 10 % very frequent."""
+URGENT_PAUSE_S = 3.0
+URGENT_VT_BEATS = 6
+SUSTAINED_S = 30.0
+"""From 30 s on a tachycardia is sustained."""
+
+
+class Urgency(IntEnum):
+    """How soon somebody should look."""
+
+    INFO = 0
+    NOTE = 1
+    IMPORTANT = 2
+    URGENT = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence without a semicolon, and the event that shows it best."""
+
+    urgency: Urgency
+    text: str
+    event: Event | None = None
+
+    def __str__(self) -> str:
+        return f"{self.urgency.name.lower()}: {self.text}"
+
+
+def find_findings(analysis: Analysis, why_not: str = "") -> tuple[Finding, ...]:
+    """Find what there is to say, the most urgent first; ``why_not`` says why nothing was analysable."""
+    if why_not:
+        return (Finding(Urgency.IMPORTANT, f"not analysable: {why_not}"),)
+    findings = [finding for rule in RULES for finding in rule(analysis)]
+    if not any(finding.event for finding in findings):
+        findings.append(Finding(Urgency.INFO, "No ectopic beat, run, pause or change of rate found"))
+    return tuple(sorted(findings, key=lambda finding: -finding.urgency))
+
+
+def of_kind(events: Sequence[Event], kind: str) -> list[Event]:
+    """Events of one kind, in order of time."""
+    return [event for event in events if event.kind == kind]
+
+
+def elapsed(seconds: float) -> str:
+    """Time since the start of the recording as h:mm:ss."""
+    minutes, second = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+
+
+def seconds(event: Event) -> float:
+    """How long an event lasts."""
+    return event.offset_s - event.onset_s
+
+
+def ventricular_tachycardia(analysis: Analysis) -> Iterator[Finding]:
+    """VT; urgent from 6 beats or 30 s on."""
+    runs = of_kind(analysis.events, "vt")
+    if not runs:
+        return
+    longest = max(runs, key=lambda run: run.n_beats)
+    sustained = seconds(longest) >= SUSTAINED_S
+    urgent = sustained or longest.n_beats >= URGENT_VT_BEATS
+    name = f"{'Sustained' if sustained else 'Non-sustained'} ventricular tachycardia"
+    yield Finding(Urgency.URGENT if urgent else Urgency.IMPORTANT, f"{name}: {_runs(runs)}", longest)
+
+
+def pause(analysis: Analysis) -> Iterator[Finding]:
+    """RR intervals above 2 s; urgent from 3 s on."""
+    pauses = of_kind(analysis.events, "pause")
+    if not pauses:
+        return
+    longest = max(pauses, key=seconds)
+    urgency = Urgency.URGENT if seconds(longest) >= URGENT_PAUSE_S else Urgency.NOTE
+    text = f"{_count(len(pauses), 'pause')} longer than 2 s, longest {_lasting(longest)}"
+    yield Finding(urgency, text, longest)
+
+
+def idioventricular_rhythm(analysis: Analysis) -> Iterator[Finding]:
+    """Ventricular runs at 100 bpm or less."""
+    runs = of_kind(analysis.events, "idioventricular_rhythm")
+    if runs:
+        longest = max(runs, key=lambda run: run.n_beats)
+        yield Finding(Urgency.IMPORTANT, f"Idioventricular rhythm: {_runs(runs)}", longest)
+
+
+def supraventricular_runs(analysis: Analysis) -> Iterator[Finding]:
+    """Supraventricular runs; urgent above 30 s."""
+    runs = of_kind(analysis.events, "sv_run")
+    if runs:
+        longest = max(runs, key=lambda run: run.n_beats)
+        urgency = Urgency.URGENT if seconds(longest) > SUSTAINED_S else Urgency.NOTE
+        yield Finding(urgency, f"Supraventricular runs: {_runs(runs)}", longest)
+
+
+def ventricular_ectopy(analysis: Analysis) -> Iterator[Finding]:
+    """Burden of ventricular beats: rare below 1 %, very frequent above 10 %."""
+    return _ectopy(analysis, BeatClass.VEB, "ventricular")
+
+
+def supraventricular_ectopy(analysis: Analysis) -> Iterator[Finding]:
+    """Burden of supraventricular beats, in the same words."""
+    return _ectopy(analysis, BeatClass.SVEB, "supraventricular")
+
+
+def couplets(analysis: Analysis) -> Iterator[Finding]:
+    """Couplets of either origin."""
+    for kind in ("veb_couplet", "sveb_couplet"):
+        pairs = of_kind(analysis.events, kind)
+        if pairs:
+            fastest = max(pairs, key=lambda pair: pair.rate_bpm)
+            text = f"{_count(len(pairs), KINDS[kind].title.lower())}, closest at {elapsed(fastest.onset_s)}"
+            yield Finding(Urgency.NOTE, text, fastest)
+
+
+def episodes(analysis: Analysis) -> Iterator[Finding]:
+    """Bigeminy, trigeminy, slow and fast rates: how many, how long, the longest."""
+    for kind in ("bigeminy", "trigeminy", "sveb_bigeminy", "bradycardia", "tachycardia"):
+        found = of_kind(analysis.events, kind)
+        if found:
+            longest = max(found, key=seconds)
+            total = elapsed(sum(map(seconds, found)))
+            text = f"{KINDS[kind].title}: {_count(len(found), 'episode')}, {total} in all"
+            yield Finding(Urgency.NOTE, f"{text}, longest {_lasting(longest)}", longest)
+
+
+def doubt(analysis: Analysis) -> Iterator[Finding]:
+    """Beats that the classifier is not sure of."""
+    unsure = int((~analysis.beats.confident).sum())
+    if unsure:
+        share = 100 * unsure / len(analysis.beats)
+        urgency = Urgency.NOTE if share >= FREQUENT_PCT else Urgency.INFO
+        yield Finding(urgency, f"{_count(unsure, 'beat')} ({share:.1f} %) of uncertain class")
+
+
+def readable(analysis: Analysis) -> Iterator[Finding]:
+    """Time that could not be analysed."""
+    lost_s = analysis.duration_s - analysis.analysable_s
+    if lost_s > 0:
+        share = 100 * lost_s / analysis.duration_s
+        urgency = Urgency.IMPORTANT if share >= 50 else Urgency.NOTE if share >= 5 else Urgency.INFO
+        yield Finding(urgency, f"{elapsed(lost_s)} ({share:.1f} %) could not be analysed")
+
+
+# Within one urgency, findings keep this order.
+RULES: tuple[Callable[[Analysis], Iterator[Finding]], ...] = (
+    ventricular_tachycardia,
+    pause,
+    supraventricular_runs,
+    idioventricular_rhythm,
+    ventricular_ectopy,
+    couplets,
+    supraventricular_ectopy,
+    episodes,
+    readable,
+    doubt,
+)
+
+
+def _ectopy(analysis: Analysis, letter: BeatClass, origin: str) -> Iterator[Finding]:
+    beats = analysis.beats
+    which = np.flatnonzero(beats.label == letter)
+    if not len(which):
+        return
+    share = 100 * len(which) / len(beats)
+    word, urgency = (
+        ("Very frequent", Urgency.IMPORTANT)
+        if share > VERY_FREQUENT_PCT
+        else ("Frequent", Urgency.NOTE)
+        if share >= FREQUENT_PCT
+        else ("Rare", Urgency.INFO)
+    )
+    per_hour = len(which) / max(analysis.analysable_s, 1) * 3600
+    text = f"{word} {origin} ectopy: {_count(len(which), 'beat')} ({share:.1f} %), {per_hour:.0f} an hour"
+    yield Finding(urgency, text, _single(analysis, which))
+
+
+def _single(analysis: Analysis, which: "np.typing.NDArray[np.intp]") -> Event:
+    # The example is an isolated beat where there is one, else any; the middle one of them.
+    beats = analysis.beats
+    alone = which[np.diff(which, prepend=-2) > 1]
+    best = float(beats.time_s[alone[len(alone) // 2]])
+    return Event("single", best, best, 1, float("nan"))
+
+
+def _runs(runs: Sequence[Event]) -> str:
+    longest = max(runs, key=lambda run: run.n_beats)
+    fastest = max(runs, key=lambda run: run.rate_bpm)
+    return (
+        f"{_count(len(runs), 'run')}, longest {longest.n_beats} beats at {elapsed(longest.onset_s)}, "
+        f"fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
+    )
+
+
+def _lasting(event: Event) -> str:
+    length = f"{seconds(event):.1f} s" if seconds(event) < 60 else elapsed(seconds(event))
+    return f"{length} at {elapsed(event.onset_s)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,228 @@
+"""Labelled beats -> events and heart rates.
+
+A rule of rhythm is a mask over the beats and its runs. Every rule takes the beats and ``rr_s``, the RR
+intervals in seconds that end at each beat: NaN for the first beat and across an unreadable stretch, see
+:func:`readable_rr_s`. An interval that could not be watched is no interval: it ends every run, couplet
+and pattern and is never a pause.
+
+Conventions are those of Holter reading; ventricular means V or F, as in the runs of ANSI/AAMI EC57.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ectopy.ecg import BeatClass, Beats, Event, Mask, Samples
+
+FAST_BPM = 100.0
+"""A run above this rate is a tachycardia (AHA/ACC/HRS 2017), at or below it an ectopic rhythm."""
+BRADYCARDIA_BPM = 50.0
+"""ACC/AHA/HRS 2018 guideline on bradycardia; older texts say 60."""
+PAUSE_S = 2.0
+"""Longer RR intervals are counted as pauses."""
+RUN_BEATS = 3
+CYCLES = 3
+"""A pattern such as N-V is called bigeminy from three cycles on."""
+RATE_INTERVALS = 8
+"""Heart rates are means over so many RR intervals in a row."""
+EPISODE_S = 30.0
+"""Shortest bradycardia or tachycardia."""
+
+Seconds = NDArray[np.float64]
+Spans = NDArray[np.intp]
+
+
+class Kind(NamedTuple):
+    """What a kind of event is called, its MIT-BIH rhythm string ("" where MIT has none) and its rule."""
+
+    title: str
+    rhythm: str
+    rule: str
+
+
+# The stable names of `events.csv`, the most urgent first. `af` is reserved for atrial fibrillation.
+KINDS = {
+    "vt": Kind("Ventricular tachycardia", "(VT", "3 or more ventricular beats in a row above 100 bpm"),
+    "pause": Kind("Pause", "", "RR interval longer than 2 s; urgent from 3 s"),
+    "af": Kind("Atrial fibrillation", "(AFIB", "not analysed yet"),
+    "idioventricular_rhythm": Kind(
+        "Idioventricular rhythm", "(IVR", "3 or more ventricular beats in a row at 100 bpm or less"
+    ),
+    "sv_run": Kind(
+        "Supraventricular run", "(SVTA", "3 or more supraventricular ectopic beats in a row above 100 bpm"
+    ),
+    "veb_couplet": Kind("Ventricular couplet", "", "2 ventricular beats in a row"),
+    "bigeminy": Kind("Ventricular bigeminy", "(B", "every second beat ventricular, 3 or more cycles"),
+    "trigeminy": Kind("Ventricular trigeminy", "(T", "every third beat ventricular, 3 or more cycles"),
+    "bradycardia": Kind("Bradycardia", "(SBR", "below 50 bpm, mean of 8 intervals, for 30 s or longer"),
+    "tachycardia": Kind("Tachycardia", "", "above 100 bpm, mean of 8 intervals, for 30 s or longer"),
+    "sveb_bigeminy": Kind(
+        "Supraventricular bigeminy", "(AB", "every second beat supraventricular ectopic, 3 or more cycles"
+    ),
+    "sveb_couplet": Kind("Supraventricular couplet", "", "2 supraventricular ectopic beats in a row"),
+}
+
+
+def find_events(beats: Beats, *, duration_s: float, unreadable: Samples) -> tuple[Event, ...]:
+    """Find every event of :data:`KINDS`, in order of onset; they may overlap.
+
+    An event lasts from the R peak of its first beat to that of its last, a pause from beat to beat.
+    ``unreadable`` is int64 [k, 2], half-open stretches in samples.
+    """
+    rr_s = readable_rr_s(beats, unreadable)
+    # A recording shorter than a minute cannot hold much of an episode: half of it is enough.
+    shortest_s = min(EPISODE_S, duration_s / 2)
+    events = (
+        *couplets(beats, rr_s, "veb_couplet", ventricular(beats)),
+        *ventricular_runs(beats, rr_s),
+        *couplets(beats, rr_s, "sveb_couplet", supraventricular(beats)),
+        *supraventricular_runs(beats, rr_s),
+        *pattern(beats, rr_s, "bigeminy", ventricular(beats), period=2),
+        *pattern(beats, rr_s, "trigeminy", ventricular(beats), period=3),
+        *pattern(beats, rr_s, "sveb_bigeminy", supraventricular(beats), period=2),
+        *pauses(beats, rr_s),
+        *episodes(beats, "bradycardia", rate_bpm(rr_s) < BRADYCARDIA_BPM, shortest_s=shortest_s),
+        *episodes(beats, "tachycardia", rate_bpm(rr_s) > FAST_BPM, shortest_s=shortest_s),
+    )
+    return tuple(sorted(events, key=lambda event: (event.onset_s, event.kind)))
+
+
+def readable_rr_s(beats: Beats, unreadable: Samples) -> Seconds:
+    """RR intervals that end at each beat; NaN for the first and where an unreadable stretch lies between."""
+    rr_s = beats.rr_s
+    begun = np.searchsorted(unreadable[:, 0], beats.sample[1:], side="left")
+    ended = np.searchsorted(unreadable[:, 1], beats.sample[:-1], side="right")
+    rr_s[1:][begun > ended] = np.nan
+    return rr_s
+
+
+def ventricular(beats: Beats) -> Mask:
+    """Beats that begin in the ventricles, wholly or in part: V and F."""
+    return np.isin(beats.label, (BeatClass.VEB, BeatClass.FUSION))
+
+
+def supraventricular(beats: Beats) -> Mask:
+    """Premature beats from above the ventricles: S."""
+    return np.asarray(beats.label == BeatClass.SVEB)
+
+
+def runs(mask: Mask, rr_s: Seconds) -> Spans:
+    """Half-open [start, stop) pairs of the True stretches, which no missing interval interrupts."""
+    opens = np.isnan(rr_s)
+    closes = np.append(opens[1:], True)[: len(mask)]
+    before = np.append(False, mask[:-1])[: len(mask)]
+    after = np.append(mask[1:], False)[: len(mask)]
+    start = np.flatnonzero(mask & (opens | ~before))
+    stop = np.flatnonzero(mask & (closes | ~after)) + 1
+    return np.column_stack((start, stop))
+
+
+def couplets(beats: Beats, rr_s: Seconds, kind: str, mask: Mask) -> Iterator[Event]:
+    """Two ectopic beats in a row, no more and no fewer."""
+    spans = runs(mask, rr_s)
+    return _events(kind, beats, spans[np.diff(spans)[:, 0] == 2])
+
+
+def ventricular_runs(beats: Beats, rr_s: Seconds) -> Iterator[Event]:
+    """Three or more in a row: tachycardia above 100 bpm, idioventricular rhythm at or below."""
+    spans = _long(runs(ventricular(beats), rr_s))
+    fast = _mean_bpm(beats, spans) > FAST_BPM
+    yield from _events("vt", beats, spans[fast])
+    yield from _events("idioventricular_rhythm", beats, spans[~fast])
+
+
+def supraventricular_runs(beats: Beats, rr_s: Seconds) -> Iterator[Event]:
+    """Three or more in a row above 100 bpm; slower ones are an atrial rhythm and no event."""
+    spans = _long(runs(supraventricular(beats), rr_s))
+    return _events("sv_run", beats, spans[_mean_bpm(beats, spans) > FAST_BPM])
+
+
+def pattern(beats: Beats, rr_s: Seconds, kind: str, ectopic: Mask, *, period: int) -> Iterator[Event]:
+    """Every ``period``-th beat ectopic, the others not, for CYCLES cycles or more; a cycle ends ectopic."""
+    if len(beats) < period:
+        return iter(())
+    regular = ~ectopic & np.isin(beats.label, (BeatClass.NORMAL, BeatClass.SVEB))
+    cycle = np.append(np.ones(period - 1, dtype=bool), False)
+    in_order = (sliding_window_view(regular, period) == cycle).all(axis=1) & ectopic[period - 1 :]
+    unbroken = ~np.isnan(sliding_window_view(rr_s, period)[:, 1:]).any(axis=1)
+    first = np.flatnonzero(in_order & unbroken)
+    linked = (np.diff(first) == period) & ~np.isnan(rr_s[first[1:]])
+    chains = _stretches(np.append(linked, False)[: len(first)])
+    # A chain of k links joins k + 1 cycles.
+    chains = chains[np.diff(chains)[:, 0] >= CYCLES - 1]
+    return _events(kind, beats, np.column_stack((first[chains[:, 0]], first[chains[:, 1]] + period)))
+
+
+def pauses(beats: Beats, rr_s: Seconds) -> Iterator[Event]:
+    """RR intervals longer than 2 s, from beat to beat."""
+    last = np.flatnonzero(rr_s > PAUSE_S)
+    return _events("pause", beats, np.column_stack((last - 1, last + 1)))
+
+
+def rate_bpm(rr_s: Seconds) -> Seconds:
+    """Heart rate at each beat: over the RATE_INTERVALS intervals that end there, NaN where one is missing."""
+    rate = np.full(len(rr_s), np.nan)
+    if len(rr_s) > RATE_INTERVALS:
+        rate[RATE_INTERVALS - 1 :] = 60 / sliding_window_view(rr_s, RATE_INTERVALS).mean(axis=1)
+    return rate
+
+
+def episodes(beats: Beats, kind: str, beyond: Mask, *, shortest_s: float) -> Iterator[Event]:
+    """Unions of the windows of :func:`rate_bpm` that are ``beyond`` a limit, where they last long enough."""
+    # A window that ends at beat i holds the intervals i - 7 ... i, hence the beats i - 8 ... i.
+    ahead = sliding_window_view(np.append(beyond, np.zeros(RATE_INTERVALS, dtype=bool)), RATE_INTERVALS)
+    held = np.asarray(ahead.any(axis=1))[:-1]
+    spans = _stretches(held) - (1, 0)
+    time_s = beats.time_s
+    lasting = time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= shortest_s
+    return _events(kind, beats, spans[lasting])
+
+
+class HeartRate(NamedTuple):
+    """Mean over all readable intervals; least and greatest :func:`rate_bpm` with their times; NaN if none."""
+
+    mean_bpm: float
+    min_bpm: float
+    max_bpm: float
+    min_at_s: float
+    max_at_s: float
+
+
+NO_RATE = HeartRate(*[np.nan] * 5)
+
+
+def heart_rate(time_s: Seconds, rr_s: Seconds, rate: Seconds) -> HeartRate:
+    """Heart rate of a recording or a part of it, from the beats' times, ``rr_s`` and ``rate_bpm``."""
+    if np.isnan(rr_s).all():
+        return NO_RATE
+    mean_bpm = 60 / float(np.nanmean(rr_s))
+    if np.isnan(rate).all():
+        return NO_RATE._replace(mean_bpm=mean_bpm)
+    low, high = np.nanargmin(rate), np.nanargmax(rate)
+    return HeartRate(mean_bpm, *map(float, (rate[low], rate[high], time_s[low], time_s[high])))
+
+
+def _stretches(mask: Mask) -> Spans:
+    edges = np.diff(np.concatenate(([False], mask, [False])).astype(np.int8))
+    return np.flatnonzero(edges).reshape(-1, 2)
+
+
+def _long(spans: Spans) -> Spans:
+    return spans[np.diff(spans)[:, 0] >= RUN_BEATS]
+
+
+def _mean_bpm(beats: Beats, spans: Spans) -> Seconds:
+    start, last = spans[:, 0], spans[:, 1] - 1
+    # From samples, so that a run at exactly 100 bpm is one.
+    return np.asarray(60 * beats.fs * (last - start) / (beats.sample[last] - beats.sample[start]))
+
+
+def _events(kind: str, beats: Beats, spans: Spans) -> Iterator[Event]:
+    time_s = beats.time_s
+    # One interval makes no rate worth the name where the interval itself is the finding.
+    bpm = np.full(len(spans), np.nan) if kind == "pause" else _mean_bpm(beats, spans)
+    columns = (time_s[spans[:, 0]], time_s[spans[:, 1] - 1], np.diff(spans)[:, 0], bpm)
+    return (Event(kind, *row) for row in zip(*(column.tolist() for column in columns), strict=True))

@@ -1,0 +1,26 @@
+"""Comparison of annotations as ANSI/AAMI EC57 demands, equal to bxb, rxr, epicmp and sumstats.
+
+Reference first, test second, always. Samples inside, seconds outside; figures are fractions, NaN where
+undefined. Rules, sources and tests: ``docs/ec57.md``.
+"""
+
+from ectopy.ec57.beats import BeatComparison, Matches, compare_beats, match_beats
+from ectopy.ec57.classes import BEAT_CLASS, LEARNING_S, MATCH_WINDOW_S, BeatMap, classes_of
+from ectopy.ec57.summary import Comparison, average, bootstrap, figures, gross
+
+__all__ = [
+    "BEAT_CLASS",
+    "LEARNING_S",
+    "MATCH_WINDOW_S",
+    "BeatComparison",
+    "BeatMap",
+    "Comparison",
+    "Matches",
+    "average",
+    "bootstrap",
+    "classes_of",
+    "compare_beats",
+    "figures",
+    "gross",
+    "match_beats",
+]

@@ -1,0 +1,89 @@
+"""What comparisons of beats, runs and episodes share: figures, gross, record average, bootstrap."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from operator import add
+from typing import ClassVar, Protocol, Self, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts: TypeAlias = NDArray[np.int64]
+"""The cells of a comparison, or of many in front: [..., *cells]."""
+Figure: TypeAlias = Callable[[Counts], NDArray[np.float64]]
+"""From cells [..., *cells] to figures [...], NaN where undefined."""
+
+
+class Comparison(Protocol):
+    """One record or a sum of them: cells that add up, and the figures they give."""
+
+    FIGURES: ClassVar[Mapping[str, Figure]]
+
+    @property
+    def cells(self) -> Counts:
+        """All that the figures are made of."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+
+def share(part: Counts, whole: Counts) -> Figure:
+    """Make the figure that is one weighted sum of cells divided by another; NaN where that is 0."""
+    axes = tuple(range(-whole.ndim, 0))
+
+    def figure(cells: Counts) -> NDArray[np.float64]:
+        there = np.asarray((cells * whole).sum(axes), dtype=np.float64)
+        out = np.full_like(there, np.nan)
+        np.divide((cells * part).sum(axes), there, out=out, where=there > 0)
+        return out
+
+    return figure
+
+
+def figures(comparison: Comparison) -> dict[str, float]:
+    """Give every figure of a comparison by name, as fractions; NaN where undefined."""
+    return {name: float(figure(comparison.cells)) for name, figure in comparison.FIGURES.items()}
+
+
+C = TypeVar("C", bound=Comparison)
+
+
+def gross(comparisons: Iterable[C]) -> C:
+    """Pool records: every beat, run or second counts the same (EC57 calls this gross)."""
+    return reduce(add, comparisons)
+
+
+def average(comparisons: Sequence[Comparison]) -> dict[str, float]:
+    """Average records: every record counts the same, where its figure is defined."""
+    each = [figures(comparison) for comparison in comparisons]
+    return {name: _mean([record[name] for record in each]) for name in each[0]} if each else {}
+
+
+def _mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if value == value]  # noqa: PLR0124 - NaN is not itself
+    return sum(defined) / len(defined) if defined else float("nan")
+
+
+def bootstrap(
+    by_patient: Iterable[Sequence[Comparison]],
+    figure: str,
+    *,
+    rng: np.random.Generator,
+    n: int = 2000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Give the interval of a gross figure when patients, not beats, are drawn with replacement.
+
+    ``by_patient`` holds the comparisons of each patient. Draws in which the figure is undefined are left
+    out; the interval is (NaN, NaN) where all are, or where there is no patient.
+    """
+    patients = [gross(records) for records in by_patient]
+    if not patients:
+        return float("nan"), float("nan")
+    draws = rng.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), size=n)
+    cells = np.tensordot(draws, np.stack([patient.cells for patient in patients]), axes=1)
+    values = patients[0].FIGURES[figure](cells)
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)

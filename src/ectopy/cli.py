@@ -5,7 +5,8 @@ Every command imports what it needs inside, so that ``--help`` answers at once.
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from ectopy.score import Row
     from ectopy.settings import Settings
 
+logger = logging.getLogger(__name__)
 app = typer.Typer(
     name="ectopy",
     help="Find, classify and report irregular heartbeats in ECG recordings. "
@@ -77,10 +80,20 @@ def ingest(
     records: Annotated[str | None, typer.Option(help="Only these, such as 100,101.")] = None,
 ) -> None:
     """Bring a PhysioNet database here, every file checked."""
+    from ectopy.databases import known
+    from flows.quiet import quiet
+
+    known(database)
+    settings = _settings(data_dir)
+    quiet()
+    from flows.ingest import IngestError
     from flows.ingest import ingest as flow
 
-    settings = _settings(data_dir)
-    flow(database, source=source or settings.source, data_dir=settings.data_dir, records=_names(records))
+    try:
+        print(flow(database, source or settings.source, settings.data_dir, _names(records)))
+    except IngestError as error:
+        print("\n".join(error.failures), file=sys.stderr)
+        raise typer.Exit(1) from error
 
 
 @app.command()
@@ -118,7 +131,26 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     data_dir: DataDir = None,
 ) -> None:
     """Score recordings: beats, events and a report for each."""
-    raise _NotInThisVersionError("score")
+    from ectopy import score as batch
+    from ectopy.readers.search import find_recordings
+
+    settings = _settings(data_dir)
+    found = find_recordings(paths, outside=out.absolute())
+    if not found.recordings:
+        raise batch.NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
+    how = batch.How(batch.find_model(model, settings.data_dir), _names(leads), fs, force)
+    logger.info("model: %s", batch.load_model(how.model).name)
+    rows: list[batch.Row] = []
+    with batch.claim(out):
+        jobs = batch.plan(found.recordings, out, how)
+        try:
+            for row in _with_progress(batch.run(jobs, workers=workers or settings.workers), len(jobs)):
+                rows.append(row)
+        finally:  # what is done is done, also when the run is broken off
+            batch.write_summary(out, rows)
+    _print_batch(out, rows, found.n_other)
+    if any(row["status"] == "failed" for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -147,8 +179,13 @@ def simulate(
     minutes: Annotated[float, typer.Option(min=0.1)] = 30.0,
     seed: int = 0,
 ) -> None:
-    """Write simulated recordings whose every beat is known."""
-    raise _NotInThisVersionError("simulate")
+    """Write simulated recordings whose every beat is known.
+
+    OUT can be scored, and is a --source of the database simdb.
+    """
+    from ectopy.simulate import simulate_database
+
+    print(simulate_database(out, recordings=recordings, minutes=minutes, seed=seed))
 
 
 @app.command()
@@ -187,6 +224,37 @@ def _settings(data_dir: Path | None) -> "Settings":
     return settings.model_copy(update={"data_dir": data_dir}) if data_dir else settings
 
 
+def _with_progress(rows: Iterable["Row"], total: int) -> Iterator["Row"]:
+    """Show a bar on a terminal, else a line a recording; failures are said in both."""
+    if not sys.stderr.isatty():
+        for row in rows:
+            logger.info("%s", _line(row))
+            yield row
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("scoring", total=total)
+        for row in rows:
+            progress.advance(task)
+            if row["status"] == "failed":
+                progress.console.print(_line(row), markup=False, highlight=False, soft_wrap=True)
+            yield row
+
+
+def _line(row: "Row") -> str:
+    return ": ".join(str(row[column]) for column in ("recording", "status", "reason") if row[column])
+
+
+def _print_batch(out: Path, rows: Sequence["Row"], n_other: int) -> None:
+    if n_other:
+        logger.info("%d other files are no recordings", n_other)
+    counts = Counter(str(row["status"]) for row in rows)
+    print(f"{len(rows)} recordings: " + ", ".join(f"{number} {status}" for status, number in counts.items()))
+    print(out / "summary.csv", out / "index.html", sep="\n")
+
+
 def _names(listed: str | None) -> tuple[str, ...] | None:
     """Split what is separated by commas; None stays None, which means all."""
     return tuple(name.strip() for name in listed.split(",") if name.strip()) if listed else None
@@ -205,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise  # not an error of ours: a bug, which deserves its traceback
         _fail(str(error), 2 if type(error).__name__ in _WRONG_USAGE else 1)
     except OSError as error:
-        _fail(str(error), 1)
+        _fail(str(error), 2 if isinstance(error, FileNotFoundError) else 1)
     sys.exit(0)
 
 

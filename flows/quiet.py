@@ -1,0 +1,20 @@
+"""Prefect without its own noise, for commands that run a flow: to be called before Prefect is imported."""
+
+import os
+from pathlib import Path
+
+# Only what the user has not set otherwise.
+_QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("logging.yml")),
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",  # a busy machine takes its time
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+}
+
+
+def quiet() -> None:
+    """Keep Prefect from talking over the command that runs a flow."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,277 @@
+"""PhysioNet databases as data, and their files fetched from PhysioNet, a mirror or a directory.
+
+Every source is laid out as ``<source>/<database>/<version>/``, and so is the data directory: it is a source
+itself. A file is checked against the SHA-256 that the source publishes and bears its name only when it is
+whole. RECORDS is the one file not checked: a mirror that holds part of a database lists just that part.
+"""
+
+import logging
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from types import MappingProxyType
+
+import pooch
+import requests
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S, READ_S = 10, 60
+"""Patience with a silent server."""
+
+# de Chazal et al. (2004), IEEE Trans Biomed Eng 51(7); the paced records are in neither. 201 and 202 are
+# one man: whoever groups by patient takes both to one side.
+DS1 = (
+    *("101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122"),
+    *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
+)
+DS2 = (
+    *("100", "103", "105", "111", "113", "117", "121", "123", "200", "202", "210"),
+    *("212", "213", "214", "219", "221", "222", "228", "231", "232", "233", "234"),
+)
+PACED = ("102", "104", "107", "217")
+
+
+class FetchError(ValueError):
+    """Something that cannot be had as the database publishes it; the message names it."""
+
+
+class UnreachableError(FetchError):
+    """A source that did not answer, or broke off: worth another try."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database on PhysioNet; its records are those in the RECORDS file of the source.
+
+    ``patients`` names the patient of records that share one, as (pattern, patient); see :func:`patient_of`.
+    """
+
+    name: str
+    title: str
+    version: str = "1.0.0"
+    annotators: tuple[str, ...] = ("atr",)
+    patients: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+
+# Records of each of incartdb's 32 patients, in order from I01, after its files-patients-diagnoses.txt.
+_INCART_RECORDS = (
+    *(2, 3, 2, 1, 3, 3, 1, 2, 2, 3, 2, 2, 2, 4, 2, 3),
+    *(2, 2, 2, 3, 2, 2, 3, 3, 2, 3, 3, 3, 2, 2, 2, 2),
+)
+
+
+def _incart_patients() -> Iterable[tuple[str, str]]:
+    for patient, (last, count) in enumerate(
+        zip(accumulate(_INCART_RECORDS), _INCART_RECORDS, strict=True), 1
+    ):
+        numbers = "|".join(f"{number:02d}" for number in range(last - count + 1, last + 1))
+        yield f"I({numbers})", f"incartdb/patient {patient}"
+
+
+DATABASES: Mapping[str, Database] = MappingProxyType(
+    {
+        database.name: database
+        for database in (
+            Database(
+                "mitdb",
+                "MIT-BIH Arrhythmia Database",
+                patients=(("201|202", "mitdb/201"),),
+                note="114 has its leads swapped (V5 first); 102 and 104 have no MLII; four are paced",
+            ),
+            Database(
+                "nstdb",
+                "MIT-BIH Noise Stress Test Database",
+                patients=((r"(118|119)e.*", r"mitdb/\1"),),
+                note="118 and 119 of mitdb with noise; bw, em and ma are noise alone and have no beats",
+            ),
+            Database(
+                "afdb",
+                "MIT-BIH Atrial Fibrillation Database",
+                annotators=("atr", "qrs"),
+                note="atr holds rhythms, qrs unaudited beats; 00735 and 03665 have no signals",
+            ),
+            Database("svdb", "MIT-BIH Supraventricular Arrhythmia Database"),
+            Database(
+                "incartdb",
+                "St Petersburg INCART 12-lead Arrhythmia Database",
+                patients=tuple(_incart_patients()),
+                note="beats are marked amid the QRS of all leads, where an algorithm put them",
+            ),
+            Database("ltdb", "MIT-BIH Long-Term ECG Database"),
+            Database("nsrdb", "MIT-BIH Normal Sinus Rhythm Database"),
+            Database(
+                "edb",
+                "European ST-T Database",
+                patients=((".*", "edb"),),
+                note="90 records of 79 patients, and not said whose: one group, so that no split parts them",
+            ),
+            Database(
+                "qtdb",
+                "QT Database",
+                patients=(
+                    (r"sel([12]\d\d)", r"mitdb/\1"),
+                    (r"sel(8\d\d)", r"svdb/\1"),
+                    (r"sel(1[45]\d{3})", r"ltdb/\1"),
+                    (r"sel(16\d{3}|17453)", r"nsrdb/\1"),
+                    (r"sele.*", "edb"),
+                ),
+                note="excerpts of other databases' patients",
+            ),
+            Database("simdb", "Simulated patients", note="written by `ectopy simulate`"),
+        )
+    }
+)
+
+
+def known(name: str) -> Database:
+    """Look a database up by its PhysioNet name."""
+    if name not in DATABASES:
+        raise FetchError(f"{name}: not a known database; known are {', '.join(DATABASES)}")
+    return DATABASES[name]
+
+
+def patient_of(database: Database, record: str) -> str:
+    """Name the patient of a record, the same wherever else the patient appears: ``mitdb/118`` for 118e24."""
+    for pattern, patient in database.patients:
+        if match := re.fullmatch(pattern, record):
+            return match.expand(patient)
+    return f"{database.name}/{record}"
+
+
+def folder_of(database: Database, data_dir: Path) -> Path:
+    """Tell where a database lies in a data directory."""
+    return data_dir / database.name / database.version
+
+
+def read_records(folder: Path) -> tuple[str, ...]:
+    """Read the names in a database's RECORDS file."""
+    names = tuple((folder / "RECORDS").read_text(encoding="latin-1").split())
+    if bad := [name for name in names if not _is_plain(name)]:
+        raise FetchError(f"{folder / 'RECORDS'}: names of records expected, {bad[0]!r:.60} came")
+    return names
+
+
+def fetch_index(
+    name: str, *, source: str, data_dir: Path, records: Iterable[str] | None = None
+) -> tuple[str, ...]:
+    """Fetch what a database says about itself; return the records asked for, which are all by default.
+
+    A published version never changes, so its index is fetched once; that of a directory is taken anew.
+    """
+    database = known(name)
+    _check_source(source, database)
+    folder = folder_of(database, data_dir)
+    for file in ("RECORDS", "SHA256SUMS.txt"):
+        _fetch(file, database, source, folder)
+    if "ANNOTATORS" in (sums := _read_sums(folder)):
+        _fetch("ANNOTATORS", database, source, folder, sums["ANNOTATORS"])
+    asked = read_records(folder) if records is None else tuple(records)
+    if strange := [record for record in asked if f"{record}.hea" not in sums]:
+        raise FetchError(f"{name}: no record {', '.join(strange)} in {folder / 'SHA256SUMS.txt'}")
+    return asked
+
+
+def fetch_record(name: str, record: str, *, source: str, data_dir: Path) -> tuple[Path, ...]:
+    """Fetch header, signals and annotations of one record, after :func:`fetch_index`; what is whole stays."""
+    database = known(name)
+    folder = folder_of(database, data_dir)
+    sums = _read_sums(folder)
+    header = _fetch_checked(f"{record}.hea", database, source, folder, sums)
+    annotations = [f"{record}.{annotator}" for annotator in database.annotators]
+    files = [*_signal_files(header), *(file for file in annotations if file in sums)]
+    paths = (header, *(_fetch_checked(file, database, source, folder, sums) for file in files))
+    logger.info("%s %s: %d files, complete", name, record, len(paths))
+    return paths
+
+
+def _check_source(source: str, database: Database) -> None:
+    if "://" in source:
+        if not _is_web(source):
+            raise FetchError(f"{source}: an http(s) address or a directory expected as source")
+    elif not folder_of(database, Path(source)).is_dir():
+        raise FetchError(f"{folder_of(database, Path(source))}: the source holds no such directory")
+
+
+def _is_web(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether a name stays in its folder; names come from files that others wrote."""
+    return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name) is not None
+
+
+def _read_sums(folder: Path) -> dict[str, str]:
+    path = folder / "SHA256SUMS.txt"
+    if not path.is_file():
+        raise FetchError(f"{path}: checksums expected, none there; fetch the index first")
+    lines = path.read_text(encoding="latin-1").splitlines()
+    pairs = [re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(.+?)\s*", line) for line in lines if line.strip()]
+    if not pairs or None in pairs:
+        raise FetchError(f"{path}: lines of a SHA-256 and a file name expected, something else came")
+    return {pair[2]: pair[1].lower() for pair in pairs if pair}
+
+
+def _signal_files(header: Path) -> tuple[str, ...]:
+    """Read the names of the signal files, each once; ``~`` stands for none."""
+    lines = header.read_text(encoding="latin-1").splitlines()
+    lines = [line for line in lines if line.strip() and not line.startswith("#")]
+    first = re.match(r"(\S+)\s+(\d+)\b", lines[0]) if lines else None
+    if first is None or "/" in first[1] or len(lines) < 1 + int(first[2]):
+        raise FetchError(f"{header}: the WFDB header of one segment expected, something else came")
+    names = [line.split()[0] for line in lines[1 : 1 + int(first[2])]]
+    return tuple(dict.fromkeys(name for name in names if name != "~"))
+
+
+def _fetch_checked(file: str, database: Database, source: str, folder: Path, sums: Mapping[str, str]) -> Path:
+    if not _is_plain(file):
+        raise FetchError(f"{database.name}: {file!r:.60} is no name of a file in the database's own folder")
+    if file not in sums:
+        raise FetchError(f"{database.name}: {file} is not in {folder / 'SHA256SUMS.txt'}")
+    return _fetch(file, database, source, folder, sums[file])
+
+
+def _fetch(file: str, database: Database, source: str, folder: Path, sha256: str | None = None) -> Path:
+    """Fetch a file unless it is there with its checksum (or at all, where there is none)."""
+    web = _is_web(source)
+    base = (
+        f"{source.rstrip('/')}/{database.name}/{database.version}"
+        if web
+        else folder_of(database, Path(source))
+    )
+    address = f"{base}/{file}"
+    pooch.get_logger().setLevel(logging.ERROR)
+    try:
+        if not web and sha256 is None:
+            sha256 = pooch.file_hash(address)
+        pooch.retrieve(address, sha256, fname=file, path=folder, downloader=_download if web else _copy)
+    except requests.RequestException as error:
+        raise _web_error(address, error) from error
+    except FileNotFoundError as error:
+        raise FetchError(f"{address}: not there") from error
+    except ValueError as error:  # pooch's word for a wrong checksum
+        raise FetchError(f"{address}: SHA-256 {sha256} expected, another came") from error
+    return folder / file
+
+
+def _web_error(address: str, error: requests.RequestException) -> FetchError:
+    status = error.response.status_code if error.response is not None else None
+    if status is None:
+        return UnreachableError(f"{address}: no answer, or broken off ({type(error).__name__})")
+    lasting = 400 <= status < 500 and status not in {408, 429}
+    return (FetchError if lasting else UnreachableError)(f"{address}: the server answered {status}")
+
+
+def _download(address: str, path: str, _pooch: object) -> None:
+    Path(path).unlink()  # pooch makes its temporary file for the owner alone; made anew, all may read it
+    pooch.HTTPDownloader(timeout=(CONNECT_S, READ_S), chunk_size=2**16)(address, path, None)
+
+
+def _copy(address: str, path: str, _pooch: object) -> None:
+    Path(path).unlink()
+    shutil.copyfile(address, path)

@@ -11,7 +11,6 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from ectopy import databases
 from ectopy.settings import load_settings
 
-
 logger = logging.getLogger(__name__)
 
 
@@ -46,7 +45,7 @@ def ingest(
     database: str,
     source: str | None = None,
     data_dir: Path | None = None,
-    records: list[str] | None = None,
+    records: tuple[str, ...] | None = None,
 ) -> Path:
     """Fetch a database, or some of its records, and tell where; one that fails stops no other."""
     settings = load_settings()

@@ -87,6 +87,8 @@ def ingest(
     settings = _settings(data_dir)
     quiet()
     from flows.ingest import IngestError
+
+    _quiet_prefect()
     from flows.ingest import ingest as flow
 
     try:
@@ -99,6 +101,7 @@ def ingest(
 @app.command()
 def train(data_dir: DataDir = None) -> None:
     """Train a challenger and register it in MLflow."""
+    _quiet_prefect()
     from flows.train import train as flow
 
     flow(data_dir=_settings(data_dir).data_dir)
@@ -107,6 +110,7 @@ def train(data_dir: DataDir = None) -> None:
 @app.command()
 def evaluate(data_dir: DataDir = None) -> None:
     """Judge the challenger by EC57; promote it or say why not."""
+    _quiet_prefect()
     from flows.evaluate import evaluate as flow
 
     flow(data_dir=_settings(data_dir).data_dir)
@@ -138,14 +142,13 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     found = find_recordings(paths, outside=out.absolute())
     if not found.recordings:
         raise batch.NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
-    how = batch.How(batch.find_model(model, settings.data_dir), _names(leads), fs, force)
+    how = batch.How(batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force)
     logger.info("model: %s", batch.load_model(how.model).name)
     rows: list[batch.Row] = []
     with batch.claim(out):
         jobs = batch.plan(found.recordings, out, how)
         try:
-            for row in _with_progress(batch.run(jobs, workers=workers or settings.workers), len(jobs)):
-                rows.append(row)
+            rows.extend(_with_progress(batch.run(jobs, workers=workers or settings.workers), len(jobs)))
         finally:  # what is done is done, also when the run is broken off
             batch.write_summary(out, rows)
     _print_batch(out, rows, found.n_other)
@@ -205,6 +208,7 @@ def demo(
 
     Ingest, train, evaluate, promote, score, report.
     """
+    _quiet_prefect()
     from flows.demo import demo as flow
 
     flow(out)
@@ -215,6 +219,12 @@ class _NotInThisVersionError(ValueError):
 
     def __init__(self, command: str) -> None:
         super().__init__(f"ectopy {command}: not in this version ({version('ectopy')})")
+
+
+def _quiet_prefect() -> None:
+    from flows.quiet import quiet
+
+    quiet()
 
 
 def _settings(data_dir: Path | None) -> "Settings":
@@ -256,7 +266,7 @@ def _print_batch(out: Path, rows: Sequence["Row"], n_other: int) -> None:
 
 
 def _names(listed: str | None) -> tuple[str, ...] | None:
-    """Split what is separated by commas; None stays None, which means all."""
+    """Split what is separated by commas; None, which means all, stays None."""
     return tuple(name.strip() for name in listed.split(",") if name.strip()) if listed else None
 
 

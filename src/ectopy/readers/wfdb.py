@@ -59,10 +59,11 @@ def recognise(path: Path) -> bool:
 def files(path: Path) -> tuple[Path, ...]:
     """Give the header and all files it names, there or not; none of them lies outside its folder."""
     header = read_header(path)
-    named = [path, *(file.path for file in signal_files(header))]
+    parts = [path, *(file.path for file in signal_files(header))]
     for segment in segment_headers(header):
-        named += files(segment) if segment.is_file() else [segment]
-    return tuple(dict.fromkeys(named))
+        inner = signal_files(read_header(segment)) if segment.is_file() else []
+        parts += [segment, *(file.path for file in inner)]
+    return tuple(dict.fromkeys(parts))
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:
@@ -139,7 +140,7 @@ def _read(frames: ReadFrames, header: Header, chosen: tuple[int, ...], start: in
 def _frames_through_wfdb(header: Header, chosen: tuple[int, ...], first: int, last: int) -> list[Physical]:
     import wfdb
 
-    record = str(header.path.resolve().with_suffix(""))  # absolute, thus never taken for an address
+    record = str(header.path.absolute().with_suffix(""))  # absolute, thus never taken for an address
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pandas 3 deprecations inside wfdb

@@ -1,0 +1,301 @@
+"""The batch: recordings in, a folder of results for each, and one summary of all that lies in ``out``.
+
+``with claim(out): write_summary(out, run(plan(recordings, out, how), workers=2))`` is the whole of it.
+"""
+
+import csv
+import hashlib
+import json
+import logging
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, TypeAlias
+
+from ectopy.readers import files, open_recording
+from ectopy.workers import Workers
+
+if TYPE_CHECKING:
+    from ectopy.classifier import Classifier
+
+logger = logging.getLogger(__name__)
+
+Row: TypeAlias = dict[str, object]
+"""One recording in ``summary.csv``, by column."""
+_LONGEST_NAME = 100
+_TRACED = ("ectopy", "numpy", "scipy", "onnxruntime")
+
+
+class NothingToScoreError(ValueError):
+    """A search that found no recording."""
+
+
+class BusyError(ValueError):
+    """A directory that another run is writing its results to."""
+
+
+@dataclass(frozen=True)
+class How:
+    """With which model; which leads (none: the analysis chooses); which rate in Hz where a file has none."""
+
+    model: Path
+    leads: tuple[str, ...] = ()
+    fs: float | None = None
+    force: bool = False
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What else than the model decides a result."""
+        return {"leads": list(self.leads), "fs_hz": self.fs}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording to score into ``out / name``; unlike a recording it can go to another process."""
+
+    source: Path
+    name: str
+    out: Path
+    how: How
+
+
+def find_model(model: str | None, data_dir: Path) -> Path:
+    """Resolve ``--model``: a directory, a registry address; by default the champion, else what is shipped."""
+    if model is None:
+        from ectopy.classifier import SHIPPED_MODEL
+
+        champion = data_dir / "models" / "champion"
+        return champion if champion.is_dir() else SHIPPED_MODEL
+    if model.startswith("models:/"):
+        from ectopy.tracking import download_model
+
+        return download_model(model)
+    if not Path(model).is_dir():
+        raise FileNotFoundError(f"{model}: a model directory expected, none there")
+    return Path(model)
+
+
+def load_model(model: Path) -> "Classifier":
+    """Load a model, once a process; anew where another has taken its place."""
+    return _loaded(model, model.stat().st_mtime_ns)
+
+
+@contextmanager
+def claim(out: Path) -> Iterator[None]:
+    """Hold ``out`` for one run, free of what a killed one left behind."""
+    out.mkdir(parents=True, exist_ok=True)
+    with _locked(out):
+        for leftover in out.glob(".*.tmp-*"):
+            logger.info("%s: left by a run that was killed, removed", leftover.name)
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        yield
+
+
+def plan(recordings: Iterable[Path], out: Path, how: How) -> list[Job]:
+    """Give each recording its name in ``out``: the one it had before, or one that nobody has."""
+    earlier = earlier_rows(out)
+    known = {row["path"]: str(row["recording"]) for row in earlier}
+    taken = {str(row["recording"]).casefold() for row in earlier} | {
+        entry.name.casefold() for entry in out.iterdir()
+    }
+    jobs = []
+    for source in recordings:
+        name = known.get(_printable(source)) or _free_name(source.stem, taken)
+        taken.add(name.casefold())
+        jobs.append(Job(source, name, out, how))
+    return jobs
+
+
+def run(jobs: Sequence[Job], *, workers: int) -> Iterator[Row]:
+    """Score, each recording for itself, and give the rows as they come; a single one in this process."""
+    n = min(workers, len(jobs))
+    if n <= 1:
+        yield from map(partial(attempt, score_one), jobs)
+        return
+    with Workers(n) as processes, ThreadPoolExecutor(n) as threads:
+        apart = partial(attempt, partial(processes.call, score_one))
+        try:
+            for row in as_completed([threads.submit(apart, job) for job in jobs]):
+                yield row.result()
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def attempt(score: Callable[[Job], Row], job: Job) -> Row:
+    """Score one recording; whatever goes wrong with it is its row and nobody else's."""
+    try:
+        return score(job)
+    except Exception as error:  # one recording must not take the others with it
+        logger.debug("%s", job.name, exc_info=error)
+        return failed(job, error)
+
+
+def failed(job: Job, error: Exception) -> Row:
+    """Give the row of a recording that could not be scored."""
+    from ectopy.report import SUMMARY_COLUMNS
+
+    said = str(error) if isinstance(error, ValueError | OSError) and str(error) else repr(error)
+    empty: Row = dict.fromkeys(SUMMARY_COLUMNS, "")
+    return empty | {
+        "recording": job.name,
+        "path": _printable(job.source),
+        "status": "failed",
+        "reason": _printable(" ".join(said.split())),
+    }
+
+
+def score_one(job: Job) -> Row:
+    """Score one recording, unless its results are there already; they appear whole or not at all."""
+    recording = open_recording(job.source, fs=job.how.fs)
+    classify = load_model(job.how.model)
+    provenance = {
+        "recording": job.name,
+        "path": _printable(job.source),
+        "input_sha256": input_sha256(job.source),
+        "model": classify.name,
+        "model_id": classify.version_id,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _TRACED}},
+        "settings": job.how.settings,
+    }
+    if not job.how.force and (row := _earlier_row(job, provenance)):
+        return row | {"status": "skipped"}
+    from ectopy.pipeline import analyse
+    from ectopy.report import write_outputs
+
+    analysis = analyse(recording, classify, leads=job.how.leads or None)
+    with _whole_folder(job.out / job.name) as folder:
+        return write_outputs(folder, analysis, recording, provenance)
+
+
+def input_sha256(source: Path) -> str:
+    """Hash the content of all files of a recording, one after the other, the one that is opened first."""
+    digest = hashlib.sha256()
+    for path in files(source):
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
+
+
+def earlier_rows(out: Path) -> list[Row]:
+    """Give a row for all that lies in ``out``, from the results themselves, and for what failed."""
+    listed = {str(row["recording"]): row for row in _listed(out / "summary.csv")}
+    rows = {name: row for name, row in listed.items() if row["status"] == "failed"}
+    for path in sorted(out.glob("[!.]*/summary.json")):
+        row = _summary(path).get("row")
+        if isinstance(row, dict) and row.get("recording") == path.parent.name not in rows:
+            status = listed.get(path.parent.name, row)["status"]
+            rows[path.parent.name] = row | {"status": status}
+    return list(rows.values())
+
+
+def write_summary(out: Path, rows: Iterable[Row]) -> list[Row]:
+    """Write summary.csv and index.html over all of ``out``: these rows, and those of earlier runs."""
+    from ectopy.report import SUMMARY_COLUMNS, write_index
+
+    every = {str(row["recording"]): row for row in [*earlier_rows(out), *rows]}
+    ordered = [every[name] for name in sorted(every)]
+    with _whole_file(out / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, SUMMARY_COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(ordered)
+    with _whole_file(out / "index.html") as path:
+        write_index(path, ordered)
+    return ordered
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: Path, _changed_ns: int) -> "Classifier":
+    from ectopy.classifier import load_classifier
+
+    return load_classifier(model)
+
+
+def _earlier_row(job: Job, provenance: Row) -> Row | None:
+    """Give the row of results that the same input, model and settings have already led to."""
+    summary = _summary(job.out / job.name / "summary.json")
+    row, then = summary.get("row"), summary.get("provenance")
+    decisive = ("path", "input_sha256", "model_id", "settings")
+    if not (isinstance(row, dict) and isinstance(then, dict)):
+        return None
+    return row if all(then.get(key) == provenance[key] for key in decisive) else None
+
+
+def _summary(path: Path) -> Row:
+    with suppress(OSError, ValueError):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        return summary if isinstance(summary, dict) else {}
+    return {}
+
+
+def _listed(path: Path) -> list[Row]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [dict(row) for row in csv.DictReader(file) if {"recording", "path", "status"} <= row.keys()]
+
+
+def _free_name(stem: str, taken: set[str]) -> str:
+    """Make a name by WFDB's rule, numbered where it is taken; case tells no two folders apart everywhere."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:_LONGEST_NAME]
+    number = 1
+    while (free := name if number == 1 else f"{name}-{number}").casefold() in taken:
+        number += 1
+    return free
+
+
+def _printable(text: str | Path) -> str:
+    """Escape what no text file can hold: the bytes of a file name that is no Unicode."""
+    return str(text).encode(errors="backslashreplace").decode()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder where the system can; a lock ends with its process, however that ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise BusyError(f"{folder}: another run is writing its results there") from error
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to write to, which becomes ``folder`` once all is written."""
+    temporary = folder.with_name(f".{folder.name}.tmp-{token_hex(4)}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if folder.exists():
+            folder.rename(folder.with_name(f"{temporary.name}-old"))
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(folder.with_name(f"{temporary.name}-old"), ignore_errors=True)
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[Path]:
+    """Give a file to write to, which becomes ``path`` once all is written."""
+    temporary = path.with_name(f".{path.name}.tmp-{token_hex(4)}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

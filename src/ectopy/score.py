@@ -156,24 +156,40 @@ def failed(job: Job, error: Exception) -> Row:
 def score_one(job: Job) -> Row:
     """Score one recording, unless its results are there already; they appear whole or not at all."""
     recording = open_recording(job.source, fs=job.how.fs)
-    classify = load_model(job.how.model)
-    provenance = {
-        "recording": job.name,
-        "path": _printable(job.source),
-        "input_sha256": input_sha256(job.source),
-        "model": classify.name,
-        "model_id": classify.version_id,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _TRACED}},
-        "settings": job.how.settings,
-    }
-    if not job.how.force and (row := _earlier_row(job, provenance)):
-        return row | {"status": "skipped"}
+    if row := done_before(job):
+        return row
     from ectopy.pipeline import analyse
     from ectopy.report import write_outputs
 
-    analysis = analyse(recording, classify, leads=job.how.leads or None)
+    origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
+    analysis = analyse(recording, load_model(job.how.model), leads=job.how.leads or None)
     with _whole_folder(job.out / job.name) as folder:
-        return write_outputs(folder, analysis, recording, provenance)
+        return write_outputs(folder, analysis, recording, origin)
+
+
+def done_before(job: Job) -> Row | None:
+    """Give the row, as skipped, of results that the same input, model and settings have already led to."""
+    summary = _summary(job.out / job.name / "summary.json")
+    row, then = summary.get("row"), summary.get("provenance")
+    if job.how.force or not isinstance(row, dict) or not isinstance(then, dict):
+        return None
+    now = provenance(job)
+    same = all(then.get(key) == now[key] for key in ("path", "input_sha256", "model_id", "settings"))
+    return row | {"status": "skipped"} if same else None
+
+
+def provenance(job: Job) -> Row:
+    """Say what results come from: input by path and hash, model, versions, settings."""
+    model = load_model(job.how.model)
+    return {
+        "recording": job.name,
+        "path": _printable(job.source),
+        "input_sha256": input_sha256(job.source),
+        "model": model.name,
+        "model_id": model.version_id,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _TRACED}},
+        "settings": job.how.settings,
+    }
 
 
 def input_sha256(source: Path) -> str:
@@ -217,16 +233,6 @@ def _loaded(model: Path, _changed_ns: int) -> "Classifier":
     from ectopy.classifier import load_classifier
 
     return load_classifier(model)
-
-
-def _earlier_row(job: Job, provenance: Row) -> Row | None:
-    """Give the row of results that the same input, model and settings have already led to."""
-    summary = _summary(job.out / job.name / "summary.json")
-    row, then = summary.get("row"), summary.get("provenance")
-    decisive = ("path", "input_sha256", "model_id", "settings")
-    if not (isinstance(row, dict) and isinstance(then, dict)):
-        return None
-    return row if all(then.get(key) == provenance[key] for key in decisive) else None
 
 
 def _summary(path: Path) -> Row:

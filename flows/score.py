@@ -1,0 +1,84 @@
+"""Score recordings as tasks: the batch of ``ectopy score``, watched by Prefect."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from ectopy import score as batch
+from ectopy.readers.search import find_recordings
+from ectopy.settings import load_settings
+from ectopy.workers import Workers
+
+_SHOWN = ("recording", "status", "reason", "n_beats", "veb_burden_pct", "sveb_burden_pct", "findings")
+
+
+@flow
+def score(  # noqa: PLR0913 - parameters of a flow are its form
+    paths: list[str],
+    out: Path,
+    *,
+    model: str | None = None,
+    leads: tuple[str, ...] = (),
+    fs: float | None = None,
+    force: bool = False,
+) -> list[batch.Row]:
+    """Score recordings, directories and globs into ``out``; one that fails stops no other."""
+    settings = load_settings()
+    found = find_recordings(paths, outside=out.absolute())
+    if not found.recordings:
+        raise batch.NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
+    how = batch.How(batch.find_model(model, settings.data_dir), leads, fs, force)
+    return _score(found.recordings, out, how, settings.workers)
+
+
+@flow
+def score_inbox(
+    inbox: Path | None = None, out: Path | None = None, model: str | None = None
+) -> list[batch.Row]:
+    """Score what is new in the inbox, by default ``data/inbox`` into ``data/scored``."""
+    settings = load_settings()
+    inbox = inbox or settings.data_dir / "inbox"
+    inbox.mkdir(parents=True, exist_ok=True)
+    out = out or settings.data_dir / "scored"
+    how = batch.How(batch.find_model(model, settings.data_dir))
+    return _score(find_recordings([inbox], outside=out.absolute()).recordings, out, how, settings.workers)
+
+
+def _score(recordings: Sequence[Path], out: Path, how: batch.How, workers: int) -> list[batch.Row]:
+    with batch.claim(out), Workers(workers) as processes:
+
+        @task(task_run_name="{job.name}", cache_policy=NO_CACHE)
+        def score_recording(job: batch.Job) -> batch.Row:
+            return processes.call(batch.score_one, job)
+
+        jobs = batch.plan(recordings, out, how)
+        rows = [row for job in jobs if (row := _done_before(job))]
+        new = [job for job in jobs if job.name not in {row["recording"] for row in rows}]
+        futures = score_recording.map(new)
+        outcomes = [future.result(raise_on_failure=False) for future in futures]
+        rows += [_row(job, outcome) for job, outcome in zip(new, outcomes, strict=True)]
+        batch.write_summary(out, rows)
+    create_table_artifact(
+        [{column: row[column] for column in _SHOWN} for row in rows],
+        key="scored-recordings",
+        description=f"{len(rows)} recordings of this run, {len(new)} of them new, in {out}",
+    )
+    return rows
+
+
+def _row(job: batch.Job, outcome: batch.Row | Exception) -> batch.Row:
+    return batch.failed(job, outcome) if isinstance(outcome, Exception) else outcome
+
+
+def _done_before(job: batch.Job) -> batch.Row | None:
+    with suppress(ValueError, OSError):  # its task will meet and show the same
+        return batch.done_before(job)
+    return None
+
+
+if __name__ == "__main__":
+    score_inbox()

@@ -2,8 +2,8 @@
 
 A rule of rhythm is a mask over the beats and its runs. Every rule takes the beats and ``rr_s``, the RR
 intervals in seconds that end at each beat: NaN for the first beat and across an unreadable stretch, see
-:func:`readable_rr_s`. An interval that could not be watched is no interval: it ends every run, couplet
-and pattern and is never a pause.
+:func:`readable_rr_s`. An interval that could not be watched is no interval and never a pause. It ends
+every couplet, run and pattern, and so does a pause: beats further apart than 2 s do not follow each other.
 
 Conventions are those of Holter reading; ventricular means V or F, as in the runs of ANSI/AAMI EC57.
 """
@@ -23,6 +23,8 @@ BRADYCARDIA_BPM = 50.0
 """ACC/AHA/HRS 2018 guideline on bradycardia; older texts say 60."""
 PAUSE_S = 2.0
 """Longer RR intervals are counted as pauses."""
+NO_RATE_S = 10.0
+"""From here on an interval is asystole, fibrillation or lost signal, and no part of a heart rate."""
 RUN_BEATS = 3
 CYCLES = 3
 """A pattern such as N-V is called bigeminy from three cycles on."""
@@ -99,6 +101,11 @@ def readable_rr_s(beats: Beats, unreadable: Samples) -> Seconds:
     return rr_s
 
 
+def follows(rr_s: Seconds) -> Mask:
+    """Beats whose interval to the beat before was seen and is no pause."""
+    return rr_s <= PAUSE_S  # False for NaN
+
+
 def ventricular(beats: Beats) -> Mask:
     """Beats that begin in the ventricles, wholly or in part: V and F."""
     return np.isin(beats.label, (BeatClass.VEB, BeatClass.FUSION))
@@ -110,14 +117,17 @@ def supraventricular(beats: Beats) -> Mask:
 
 
 def runs(mask: Mask, rr_s: Seconds) -> Spans:
-    """Half-open [start, stop) pairs of the True stretches, which no missing interval interrupts."""
-    opens = np.isnan(rr_s)
-    closes = np.append(opens[1:], True)[: len(mask)]
-    before = np.append(False, mask[:-1])[: len(mask)]
-    after = np.append(mask[1:], False)[: len(mask)]
-    start = np.flatnonzero(mask & (opens | ~before))
-    stop = np.flatnonzero(mask & (closes | ~after)) + 1
+    """Half-open [start, stop) pairs of the True stretches, each cut where :func:`follows` is False."""
+    linked = mask[1:] & mask[:-1] & follows(rr_s)[1:]
+    start = np.flatnonzero(mask & ~np.append(False, linked)[: len(mask)])
+    stop = np.flatnonzero(mask & ~np.append(linked, False)[: len(mask)]) + 1
     return np.column_stack((start, stop))
+
+
+def stretches(mask: Mask) -> Spans:
+    """Half-open [start, stop) pairs of the True stretches."""
+    edges = np.diff(np.concatenate(([False], mask, [False])).astype(np.int8))
+    return np.flatnonzero(edges).reshape(-1, 2)
 
 
 def couplets(beats: Beats, rr_s: Seconds, kind: str, mask: Mask) -> Iterator[Event]:
@@ -147,10 +157,10 @@ def pattern(beats: Beats, rr_s: Seconds, kind: str, ectopic: Mask, *, period: in
     regular = ~ectopic & np.isin(beats.label, (BeatClass.NORMAL, BeatClass.SVEB))
     cycle = np.append(np.ones(period - 1, dtype=bool), False)
     in_order = (sliding_window_view(regular, period) == cycle).all(axis=1) & ectopic[period - 1 :]
-    unbroken = ~np.isnan(sliding_window_view(rr_s, period)[:, 1:]).any(axis=1)
+    unbroken = sliding_window_view(follows(rr_s), period)[:, 1:].all(axis=1)
     first = np.flatnonzero(in_order & unbroken)
-    linked = (np.diff(first) == period) & ~np.isnan(rr_s[first[1:]])
-    chains = _stretches(np.append(linked, False)[: len(first)])
+    linked = (np.diff(first) == period) & follows(rr_s)[first[1:]]
+    chains = stretches(np.append(linked, False)[: len(first)])
     # A chain of k links joins k + 1 cycles.
     chains = chains[np.diff(chains)[:, 0] >= CYCLES - 1]
     return _events(kind, beats, np.column_stack((first[chains[:, 0]], first[chains[:, 1]] + period)))
@@ -166,7 +176,8 @@ def rate_bpm(rr_s: Seconds) -> Seconds:
     """Heart rate at each beat: over the RATE_INTERVALS intervals that end there, NaN where one is missing."""
     rate = np.full(len(rr_s), np.nan)
     if len(rr_s) > RATE_INTERVALS:
-        rate[RATE_INTERVALS - 1 :] = 60 / sliding_window_view(rr_s, RATE_INTERVALS).mean(axis=1)
+        windows = sliding_window_view(_beating(rr_s), RATE_INTERVALS)
+        rate[RATE_INTERVALS - 1 :] = 60 / windows.mean(axis=1)
     return rate
 
 
@@ -175,7 +186,7 @@ def episodes(beats: Beats, kind: str, beyond: Mask, *, shortest_s: float) -> Ite
     # A window that ends at beat i holds the intervals i - 7 ... i, hence the beats i - 8 ... i.
     ahead = sliding_window_view(np.append(beyond, np.zeros(RATE_INTERVALS, dtype=bool)), RATE_INTERVALS)
     held = np.asarray(ahead.any(axis=1))[:-1]
-    spans = _stretches(held) - (1, 0)
+    spans = stretches(held) - (1, 0)
     time_s = beats.time_s
     lasting = time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= shortest_s
     return _events(kind, beats, spans[lasting])
@@ -196,6 +207,7 @@ NO_RATE = HeartRate(*[np.nan] * 5)
 
 def heart_rate(time_s: Seconds, rr_s: Seconds, rate: Seconds) -> HeartRate:
     """Heart rate of a recording or a part of it, from the beats' times, ``rr_s`` and ``rate_bpm``."""
+    rr_s = _beating(rr_s)
     if np.isnan(rr_s).all():
         return NO_RATE
     mean_bpm = 60 / float(np.nanmean(rr_s))
@@ -205,9 +217,8 @@ def heart_rate(time_s: Seconds, rr_s: Seconds, rate: Seconds) -> HeartRate:
     return HeartRate(mean_bpm, *map(float, (rate[low], rate[high], time_s[low], time_s[high])))
 
 
-def _stretches(mask: Mask) -> Spans:
-    edges = np.diff(np.concatenate(([False], mask, [False])).astype(np.int8))
-    return np.flatnonzero(edges).reshape(-1, 2)
+def _beating(rr_s: Seconds) -> Seconds:
+    return np.where(rr_s < NO_RATE_S, rr_s, np.nan)
 
 
 def _long(spans: Spans) -> Spans:

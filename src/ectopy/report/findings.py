@@ -6,8 +6,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Event
-from ectopy.rhythm import KINDS
+from ectopy.ecg import Analysis, BeatClass, Event, Mask
+from ectopy.rhythm import KINDS, NO_RATE_S
 
 FREQUENT_PCT, VERY_FREQUENT_PCT = 1.0, 10.0
 """Ventricular ectopy below 1 % of beats is rare, above 10 % very frequent."""
@@ -59,6 +59,15 @@ def elapsed(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
 
 
+def duration(seconds: float) -> str:
+    """Write a length of time in its two greatest units."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours} h {minute} min" if hours else f"{minute} min {second} s"
+
+
 def seconds(event: Event) -> float:
     """How long an event lasts."""
     return event.offset_s - event.onset_s
@@ -82,9 +91,13 @@ def pause(analysis: Analysis) -> Iterator[Finding]:
     if not pauses:
         return
     longest = max(pauses, key=seconds)
+    if seconds(longest) >= NO_RATE_S:
+        text = f"No beat for {_lasting(longest)}: asystole, ventricular fibrillation or lost signal"
+        yield Finding(Urgency.URGENT, text, longest)
     urgency = Urgency.URGENT if seconds(longest) >= URGENT_PAUSE_S else Urgency.NOTE
-    text = f"{_count(len(pauses), 'pause')} longer than 2 s, longest {_lasting(longest)}"
-    yield Finding(urgency, text, longest)
+    yield Finding(
+        urgency, f"{_count(len(pauses), 'pause')} longer than 2 s, longest {_lasting(longest)}", longest
+    )
 
 
 def idioventricular_rhythm(analysis: Analysis) -> Iterator[Finding]:
@@ -120,7 +133,7 @@ def couplets(analysis: Analysis) -> Iterator[Finding]:
         pairs = of_kind(analysis.events, kind)
         if pairs:
             fastest = max(pairs, key=lambda pair: pair.rate_bpm)
-            text = f"{_count(len(pairs), KINDS[kind].title.lower())}, closest at {elapsed(fastest.onset_s)}"
+            text = f"{_count(len(pairs), KINDS[kind].title.lower())}, shortest {_lasting(fastest)}"
             yield Finding(Urgency.NOTE, text, fastest)
 
 
@@ -130,7 +143,7 @@ def episodes(analysis: Analysis) -> Iterator[Finding]:
         found = of_kind(analysis.events, kind)
         if found:
             longest = max(found, key=seconds)
-            total = elapsed(sum(map(seconds, found)))
+            total = duration(sum(map(seconds, found)))
             text = f"{KINDS[kind].title}: {_count(len(found), 'episode')}, {total} in all"
             yield Finding(Urgency.NOTE, f"{text}, longest {_lasting(longest)}", longest)
 
@@ -150,7 +163,7 @@ def readable(analysis: Analysis) -> Iterator[Finding]:
     if lost_s > 0:
         share = 100 * lost_s / analysis.duration_s
         urgency = Urgency.IMPORTANT if share >= 50 else Urgency.NOTE if share >= 5 else Urgency.INFO
-        yield Finding(urgency, f"{elapsed(lost_s)} ({share:.1f} %) could not be analysed")
+        yield Finding(urgency, f"{duration(lost_s)} ({share:.1f} %) could not be analysed")
 
 
 # Within one urgency, findings keep this order.
@@ -169,29 +182,26 @@ RULES: tuple[Callable[[Analysis], Iterator[Finding]], ...] = (
 
 
 def _ectopy(analysis: Analysis, letter: BeatClass, origin: str) -> Iterator[Finding]:
-    beats = analysis.beats
-    which = np.flatnonzero(beats.label == letter)
-    if not len(which):
+    ectopic = analysis.beats.label == letter
+    count = int(ectopic.sum())
+    if not count:
         return
-    share = 100 * len(which) / len(beats)
-    word, urgency = (
-        ("Very frequent", Urgency.IMPORTANT)
-        if share > VERY_FREQUENT_PCT
-        else ("Frequent", Urgency.NOTE)
-        if share >= FREQUENT_PCT
-        else ("Rare", Urgency.INFO)
-    )
-    per_hour = len(which) / max(analysis.analysable_s, 1) * 3600
-    text = f"{word} {origin} ectopy: {_count(len(which), 'beat')} ({share:.1f} %), {per_hour:.0f} an hour"
-    yield Finding(urgency, text, _single(analysis, which))
+    share = 100 * count / len(ectopic)
+    urgency = Urgency.IMPORTANT if share > VERY_FREQUENT_PCT else Urgency(int(share >= FREQUENT_PCT))
+    word = ("Rare", "Frequent", "Very frequent")[urgency]
+    per_hour = count / max(analysis.analysable_s, 1) * 3600
+    text = f"{word} {origin} ectopy: {_count(count, 'beat')} ({share:.1f} %), {per_hour:,.0f} an hour"
+    yield Finding(urgency, text, _example(analysis, ectopic))
 
 
-def _single(analysis: Analysis, which: "np.typing.NDArray[np.intp]") -> Event:
-    # The example is an isolated beat where there is one, else any; the middle one of them.
-    beats = analysis.beats
-    alone = which[np.diff(which, prepend=-2) > 1]
-    best = float(beats.time_s[alone[len(alone) // 2]])
-    return Event("single", best, best, 1, float("nan"))
+def _example(analysis: Analysis, ectopic: Mask) -> Event:
+    """Choose the middle one of the beats that stand alone and are sure, if there are such."""
+    alone = ectopic & ~np.append(False, ectopic[:-1]) & ~np.append(ectopic[1:], False)
+    sure = alone & analysis.beats.confident
+    best = next(mask for mask in (sure, alone, ectopic) if mask.any())
+    which = np.flatnonzero(best)
+    time_s = float(analysis.beats.time_s[which[len(which) // 2]])
+    return Event(str(analysis.beats.label[which[0]]), time_s, time_s, 1, float("nan"))
 
 
 def _runs(runs: Sequence[Event]) -> str:
@@ -204,8 +214,7 @@ def _runs(runs: Sequence[Event]) -> str:
 
 
 def _lasting(event: Event) -> str:
-    length = f"{seconds(event):.1f} s" if seconds(event) < 60 else elapsed(seconds(event))
-    return f"{length} at {elapsed(event.onset_s)}"
+    return f"{duration(seconds(event))} at {elapsed(event.onset_s)}"
 
 
 def _count(number: int, noun: str) -> str:

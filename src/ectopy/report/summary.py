@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -87,12 +88,12 @@ def summarise(analysis: Analysis, recording: Recording, provenance: Mapping[str,
 
 
 def by_period(analysis: Analysis, period_s: float) -> tuple[dict[str, object], ...]:
-    """Figures of each period of a recording; the last may be shorter."""
-    of = rates(analysis)
+    """Figures of each period; the last may be shorter, and a rest below a tenth of one belongs to it."""
+    of, end = rates(analysis), analysis.duration_s
+    starts = [0.0, *np.arange(period_s, end - period_s / 10, period_s).tolist()]
     return tuple(
         {"start_s": start, "stop_s": stop, **figures(analysis, of, start, stop)}
-        for start in np.arange(0, analysis.duration_s, period_s).tolist()
-        for stop in [min(start + period_s, analysis.duration_s)]
+        for start, stop in pairwise((*starts, end))
     )
 
 

@@ -4,14 +4,59 @@ from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ectopy.report.drawing import COLUMNS, STEP_MM
+from ectopy.report.findings import duration, elapsed
+
+NOTHING = "\N{EN DASH}"
+
+
+def mm(value: float) -> str:
+    """Write a coordinate briefly."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def dash(value: object) -> object:
+    """Write a dash for what there is no figure of."""
+    return NOTHING if value is None or value == "" else value
+
+
+def whole(value: float) -> int | None:
+    """Round to a whole number; None for NaN."""
+    return round(value) if value == value else None  # noqa: PLR0124 - NaN
+
+
+def thousands(value: int) -> str:
+    """Write a count with its thousands apart."""
+    return f"{value:,}"
+
+
+def percent(value: float | None) -> str:
+    """Write a share of all beats."""
+    return "" if value is None else f"{value:.1f} % of beats"
+
+
+def cell(value: float | None, digits: int) -> str:
+    """Write a figure of a table: a dash for none, a plain 0 for zero, thousands apart."""
+    return NOTHING if value is None else f"{value:,.{digits if value else 0}f}"
+
+
+FILTERS = (mm, dash, whole, thousands, percent, cell, elapsed, duration)
+
 
 @lru_cache
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("ectopy.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    environment = Environment(
+        loader=PackageLoader("ectopy.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters.update({function.__name__: function for function in FILTERS})
+    environment.globals.update(columns=COLUMNS, step_mm=STEP_MM)
+    return environment
 
 
 def render(template: str, **context: object) -> str:
-    """Fill a template; every value is escaped unless it is Markup."""
+    """Fill a template; every value is escaped."""
     return _environment().get_template(template).render(context)

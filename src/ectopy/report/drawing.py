@@ -1,0 +1,129 @@
+"""Numbers -> SVG path data; the templates put it on the page.
+
+Traces are in millimetres of ECG paper: 25 mm/s, 10 mm/mV.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy.ecg import Mask, Samples
+from ectopy.rhythm import stretches
+
+MM_PER_S = 25.0
+MM_PER_MV = 10.0
+STEP_MM = 0.1
+"""Traces are drawn in steps of 10 uV: finer than a screen shows, and mostly one digit an element."""
+MOST_HZ = 500.0
+"""Above this rate a trace is thinned to the extremes of short stretches."""
+COLUMNS = 600
+"""Width of the trends; no path there has more elements."""
+
+Values = NDArray[np.floating]
+
+
+class Trace(NamedTuple):
+    """Path of a lead: its x counts ``x_mm``, its y STEP_MM; ``top_mm`` and ``bottom_mm`` are its extent."""
+
+    path: str
+    x_mm: float
+    top_mm: float
+    bottom_mm: float
+
+
+def trace(lead: Values, fs: float) -> Trace:
+    """Draw a lead in mV, [n], its median at 0; missing samples (NaN) leave a gap."""
+    lead, fs = thin(lead, fs)
+    seen = np.isfinite(lead)
+    if not seen.any():
+        return Trace("", MM_PER_S / fs, 0.0, 0.0)
+    up_mm = (lead - np.median(lead[seen])) * MM_PER_MV
+    y = np.round(-np.where(seen, up_mm, 0) / STEP_MM).astype(np.int64)
+    path = "".join(_line(start, y[start:stop]) for start, stop in stretches(seen).tolist())
+    return Trace(path, MM_PER_S / fs, float(y.min()) * STEP_MM, float(y.max()) * STEP_MM)
+
+
+def thin(lead: Values, fs: float) -> tuple[Values, float]:
+    """Keep the extremes of every few samples, in order, where the rate exceeds MOST_HZ."""
+    few = int(np.ceil(2 * fs / MOST_HZ))
+    if fs <= MOST_HZ or len(lead) < few:
+        return lead, fs
+    groups = lead[: len(lead) // few * few].reshape(-1, few)
+    ends = np.sort(np.column_stack((groups.argmin(axis=1), groups.argmax(axis=1))), axis=1)
+    return np.take_along_axis(groups, ends, axis=1).ravel(), 2 * fs / few
+
+
+def occupied(onset_s: Values, offset_s: Values, duration_s: float) -> Mask:
+    """Columns of a trend that events reach into."""
+    first, last = (_column(edge, duration_s) for edge in (onset_s, offset_s))
+    steps = np.bincount(first, minlength=COLUMNS + 1) - np.bincount(last + 1, minlength=COLUMNS + 1)
+    return np.asarray(np.cumsum(steps)[:COLUMNS] > 0)
+
+
+def bars(mask: Mask) -> str:
+    """Path of the True columns as bars from 0 to 1."""
+    return "".join(f"M{start} 0h{stop - start}v1H{start}z" for start, stop in stretches(mask).tolist())
+
+
+class Envelope(NamedTuple):
+    """Least, mean and greatest value in each column of a trend; NaN where there is none."""
+
+    low: Values
+    mean: Values
+    high: Values
+
+
+def envelope(time_s: Values, value: Values, duration_s: float) -> Envelope:
+    """Reduce values at rising times to the columns of a trend; NaN values count for nothing."""
+    known = np.isfinite(value)
+    column, value = _column(time_s[known], duration_s), value[known]
+    reduced = Envelope(*np.full((3, COLUMNS), np.nan))
+    if not len(value):
+        return reduced
+    there, first = np.unique(column, return_index=True)
+    reduced.low[there] = np.minimum.reduceat(value, first)
+    reduced.high[there] = np.maximum.reduceat(value, first)
+    reduced.mean[there] = np.add.reduceat(value, first) / np.diff(first, append=len(value))
+    return reduced
+
+
+def line_path(y: Values) -> str:
+    """Path through the middle of each column; NaN interrupts it."""
+    return "".join(
+        "M" + "L".join(f"{x + 0.5:g} {y[x]:.1f}" for x in range(start, stop)) + f"H{stop}"
+        for start, stop in stretches(np.isfinite(y)).tolist()
+    )
+
+
+def band_path(low: Values, high: Values) -> str:
+    """Area between two lines, a step a column."""
+    return "".join(
+        "M"
+        + "L".join(f"{x} {high[x]:.1f}h1" for x in range(start, stop))
+        + "L"
+        + "L".join(f"{x + 1} {low[x]:.1f}h-1" for x in range(stop - 1, start - 1, -1))
+        + "z"
+        for start, stop in stretches(np.isfinite(low)).tolist()
+    )
+
+
+def histogram(time_s: Values, duration_s: float, n_bars: int = 120) -> tuple[str, int]:
+    """Path of counts in bars of equal time, the highest reaching from 1 up to 0, and the highest count."""
+    counts = np.histogram(time_s, bins=n_bars, range=(0, max(duration_s, 1e-9)))[0]
+    most = int(counts.max())
+    width = COLUMNS / n_bars
+    path = "".join(
+        f"M{bar * width:g} 1V{1 - counts[bar] / most:.2f}h{width:g}V1z" for bar in np.flatnonzero(counts)
+    )
+    return path, most
+
+
+def _line(start: int, y: Samples) -> str:
+    steps = " 1 ".join(map(str, np.diff(y).tolist()))
+    return f"M{start} {y[0]}" + (f"l1 {steps}".replace(" -", "-") if steps else "h1")
+
+
+def _column(time_s: Values, duration_s: float) -> Samples:
+    share = np.asarray(time_s) / duration_s
+    return np.clip((share * COLUMNS).astype(np.int64), 0, COLUMNS - 1)

@@ -6,6 +6,8 @@ undefined. Rules, sources and tests: ``docs/ec57.md``.
 
 from ectopy.ec57.beats import BeatComparison, Matches, compare_beats, match_beats
 from ectopy.ec57.classes import BEAT_CLASS, LEARNING_S, MATCH_WINDOW_S, BeatMap, classes_of
+from ectopy.ec57.episodes import EpisodeComparison, compare_episodes
+from ectopy.ec57.runs import RunComparison, compare_runs
 from ectopy.ec57.summary import Comparison, average, bootstrap, figures, gross
 
 __all__ = [
@@ -15,11 +17,15 @@ __all__ = [
     "BeatComparison",
     "BeatMap",
     "Comparison",
+    "EpisodeComparison",
     "Matches",
+    "RunComparison",
     "average",
     "bootstrap",
     "classes_of",
     "compare_beats",
+    "compare_episodes",
+    "compare_runs",
     "figures",
     "gross",
     "match_beats",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ectopy.annotations import Annotations
 from ectopy.ec57.classes import LEARNING_S, MATCH_WINDOW_S, BeatMap, to_samples
 from ectopy.ec57.marks import CELLS, NEVER, NO_BEAT, NOT_COUNTED, SHUTDOWN, Side, side, timeline
-from ectopy.ec57.summary import Counts, Figure, share
+from ectopy.ec57.summary import Counts, Share
 from ectopy.ecg import Samples
 
 _MATCH, _EXTRA, _MISSED = 0, 1, 2
@@ -68,30 +68,25 @@ def _cells(rows: str, columns: str) -> Counts:
     return np.outer(row, column)
 
 
-def _f1(hits: Counts, present: Counts, called: Counts) -> Figure:
-    """Harmonic mean of sensitivity and positive predictivity; NaN where no such beat is in the reference."""
-    both, one_or_nan = share(2 * hits, present + called), share(present, present)
-    return lambda cells: both(cells) * one_or_nan(cells)
-
-
 _BEATS = CELLS[:NO_BEAT]
 _VV, _V_PRESENT, _V_CALLED = _cells("V", "V"), _cells("V", CELLS), _cells("NSVOX", "V")
 _SS, _S_PRESENT, _S_CALLED = _cells("S", "S"), _cells("S", CELLS), _cells("NSVFOX", "S")
 _V_FALSE = _cells("NSOX", "V")
 
-# The formulae of print_results() in bxb.c. F or Q called V is no error, nor is Q called S.
-BEAT_FIGURES: Mapping[str, Figure] = MappingProxyType(
+# The formulae of print_results() in bxb.c: F or Q called V is no error, nor is Q called S. F1, the harmonic
+# mean of sensitivity and positive predictivity, is ours: NaN where the reference has no such beat.
+BEAT_FIGURES: Mapping[str, Share] = MappingProxyType(
     {
-        "qrs_sensitivity": share(_cells(_BEATS, _BEATS), _cells(_BEATS, CELLS)),
-        "qrs_positive_predictivity": share(_cells(_BEATS, _BEATS), _cells(CELLS, _BEATS)),
-        "veb_sensitivity": share(_VV, _V_PRESENT),
-        "veb_positive_predictivity": share(_VV, _V_CALLED),
-        "veb_f1": _f1(_VV, _V_PRESENT, _V_CALLED),
-        "veb_false_positive_rate": share(_V_FALSE, _V_FALSE | _cells("NSFQOX", "NSFQ")),
-        "sveb_sensitivity": share(_SS, _S_PRESENT),
-        "sveb_positive_predictivity": share(_SS, _S_CALLED),
-        "sveb_f1": _f1(_SS, _S_PRESENT, _S_CALLED),
-        "sveb_positive_predictivity_sumstats": share(_SS, _cells("NSVOX", "S")),
+        "qrs_sensitivity": Share(_cells(_BEATS, _BEATS), _cells(_BEATS, CELLS)),
+        "qrs_positive_predictivity": Share(_cells(_BEATS, _BEATS), _cells(CELLS, _BEATS)),
+        "veb_sensitivity": Share(_VV, _V_PRESENT),
+        "veb_positive_predictivity": Share(_VV, _V_CALLED),
+        "veb_f1": Share(2 * _VV, _V_PRESENT + _V_CALLED, needs=_V_PRESENT),
+        "veb_false_positive_rate": Share(_V_FALSE, _V_FALSE | _cells("NSFQOX", "NSFQ")),
+        "sveb_sensitivity": Share(_SS, _S_PRESENT),
+        "sveb_positive_predictivity": Share(_SS, _S_CALLED),
+        "sveb_f1": Share(2 * _SS, _S_PRESENT + _S_CALLED, needs=_S_PRESENT),
+        "sveb_positive_predictivity_sumstats": Share(_SS, _cells("NSVOX", "S")),
     }
 )
 
@@ -105,7 +100,7 @@ class BeatComparison:
     is how long the test annotator was shut down.
     """
 
-    FIGURES: ClassVar[Mapping[str, Figure]] = BEAT_FIGURES
+    FIGURES: ClassVar[Mapping[str, Share]] = BEAT_FIGURES
 
     counts: Counts
     rr_square_error_s2: float = 0.0

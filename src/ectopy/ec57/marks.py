@@ -123,7 +123,7 @@ def _stretches(
     shutdown: list[_Span] = []
     counted, read = beat.copy(), 0
     begins_vf = annotations.symbol == "["
-    for at in np.flatnonzero(begins_vf | _begins_shutdown(annotations)).tolist():
+    for at in np.flatnonzero(begins_vf | begins_shutdown(annotations)).tolist():
         if at < read:
             continue
         if begins_vf[at]:
@@ -139,7 +139,8 @@ def _stretches(
     return _spans(vf), _spans(shutdown), counted
 
 
-def _begins_shutdown(annotations: Annotations) -> Mask:
+def begins_shutdown(annotations: Annotations) -> Mask:
+    """Tell which marks say that from here neither signal can be read."""
     unreadable: Mask = (annotations.subtype & _BOTH_SIGNALS) == _BOTH_SIGNALS
     noise: Mask = annotations.symbol == "~"
     return noise & unreadable
@@ -164,7 +165,7 @@ def _shutdown_span(annotations: Annotations, at: int, quiet_from: int, tolerance
     if at + 1 == len(annotations):
         return _Span(at, on, NEVER, end - on if end else 0)
     off = int(annotations.sample[at + 1])
-    if annotations.symbol[at + 1] != "~" or _begins_shutdown(annotations)[at + 1]:
+    if annotations.symbol[at + 1] != "~" or begins_shutdown(annotations)[at + 1]:
         off -= tolerance
         on = min(quiet_from + tolerance, off)
     return _Span(at, on, off, off - on)

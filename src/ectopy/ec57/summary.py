@@ -1,6 +1,7 @@
 """What comparisons of beats, runs and episodes share: figures, gross, record average, bootstrap."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from typing import ClassVar, Protocol, Self, TypeAlias, TypeVar
@@ -10,33 +11,40 @@ from numpy.typing import NDArray
 
 Counts: TypeAlias = NDArray[np.int64]
 """The cells of a comparison, or of many in front: [..., *cells]."""
-Figure: TypeAlias = Callable[[Counts], NDArray[np.float64]]
-"""From cells [..., *cells] to figures [...], NaN where undefined."""
+Cells: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
+"""The same where some of them are durations."""
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """A figure: one weighted sum of cells divided by another, NaN where that is 0 or ``needs`` sums to 0."""
+
+    part: Counts
+    whole: Counts
+    needs: Counts | None = None
+
+    def sums(self, cells: Cells) -> tuple[Cells, Cells]:
+        """Give what is divided by what, for cells [..., *cells]."""
+        axes = tuple(range(-self.whole.ndim, 0))
+        return (cells * self.part).sum(axes), (cells * self.whole).sum(axes)
+
+    def __call__(self, cells: Cells) -> NDArray[np.float64]:
+        """Give the figure [...] of cells [..., *cells]."""
+        part, whole = self.sums(cells)
+        there = whole if self.needs is None else Share(self.part, self.needs).sums(cells)[1]
+        return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=(whole > 0) & (there > 0))
 
 
 class Comparison(Protocol):
     """One record or a sum of them: cells that add up, and the figures they give."""
 
-    FIGURES: ClassVar[Mapping[str, Figure]]
+    FIGURES: ClassVar[Mapping[str, Share]]
 
     @property
-    def cells(self) -> Counts:
+    def cells(self) -> Cells:
         """All that the figures are made of."""
 
     def __add__(self, other: Self, /) -> Self: ...
-
-
-def share(part: Counts, whole: Counts) -> Figure:
-    """Make the figure that is one weighted sum of cells divided by another; NaN where that is 0."""
-    axes = tuple(range(-whole.ndim, 0))
-
-    def figure(cells: Counts) -> NDArray[np.float64]:
-        there = np.asarray((cells * whole).sum(axes), dtype=np.float64)
-        out = np.full_like(there, np.nan)
-        np.divide((cells * part).sum(axes), there, out=out, where=there > 0)
-        return out
-
-    return figure
 
 
 def figures(comparison: Comparison) -> dict[str, float]:

@@ -1,0 +1,163 @@
+"""The very lines of the reference tools: ``bxb -L`` and ``-l``, ``rxr -L``, ``epicmp -L``, and ``sumstats``.
+
+One function a file: records by name in, the text out. The line format has fewer columns than the comparison
+has cells: F and Q share one, X is added to O. ``sumstats`` works from those lines, so its figures are what
+they let it see: it leaves F called S out of the SVEB +P, and takes AF and VF overlaps from whole percents.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import floor
+
+import numpy as np
+
+from ectopy.ec57.beats import BeatComparison
+from ectopy.ec57.episodes import EpisodeComparison, EpisodeKind
+from ectopy.ec57.marks import CELLS
+from ectopy.ec57.runs import RUN_LENGTHS, RunComparison, RunKind
+from ectopy.ec57.summary import Comparison
+
+# Rows and columns of the matrix that each column of the line format adds up, and how wide it is.
+SVEB_COLUMNS = (
+    ("N", "NFQ", 5), ("S", "NFQ", 3), ("V", "NFQ", 3), ("FQ", "NFQ", 3), ("OX", "NFQ", 3),
+    ("N", "S", 3), ("S", "S", 3), ("V", "S", 3), ("FQ", "S", 3), ("OX", "S", 3),
+    ("N", "V", 3), ("S", "V", 3), ("V", "V", 4), ("FQ", "V", 3), ("OX", "V", 3),
+    ("N", "OX", 3), ("S", "OX", 3), ("V", "OX", 3), ("FQ", "OX", 3),
+)  # fmt: skip
+VEB_COLUMNS = (
+    ("N", "NFQ", 5), ("V", "NFQ", 3), ("FQ", "NFQ", 3), ("OX", "NFQ", 3),
+    ("N", "V", 3), ("V", "V", 4), ("FQ", "V", 3), ("OX", "V", 3),
+    ("N", "OX", 3), ("V", "OX", 3), ("FQ", "OX", 3),
+)  # fmt: skip
+_SVEB_HEADER = (
+    "Record Nn' Sn' Vn' Fn' On'  Ns  Ss  Vs  Fs' Os' Nv  Sv   Vv  Fv' Ov' No' So' Vo' Fo'"
+    "  Q Se   Q +P   V Se   V +P   S Se   S +P RR err\n"
+)
+_VEB_HEADER = "Record Nn' Vn' Fn' On'  Nv   Vv  Fv' Ov' No' Vo' Fo'  Q Se   Q +P   V Se   V +P  V FPR\n"
+_SHUTDOWN_HEADER = {
+    True: "Record Nx   Sx   Vx   Fx   Qx  % beats  % N    % S    % V    % F   Total Shutdown\n"
+    "                                missed missed missed missed missed      Time\n",
+    False: "Record Nx   Vx   Fx   Qx  % beats  % N    % V    % F   Total Shutdown\n"
+    "                           missed missed missed missed      Time\n",
+}
+_RUN_HEADER = "Record CTs CFN CTp CFP STs SFN STp SFP LTs LFN LTp LFP  CSe C+P SSe S+P LSe L+P\n"
+_RUN_TITLE: Mapping[RunKind, str] = {"ventricular": "", "supraventricular": "(SVE run detection)\n"}
+_EPISODE_HEADER = "Record  TPs   FN  TPp   FP  ESe E+P DSe D+P  Ref duration  Test duration \n"
+QRS_AND_VEB = (
+    "qrs_sensitivity", "qrs_positive_predictivity", "veb_sensitivity", "veb_positive_predictivity",
+)  # fmt: skip
+
+
+def bxb_lines(records: Mapping[str, BeatComparison], *, sveb: bool = True) -> str:
+    """Give what ``bxb -L`` writes to its first file, or ``bxb -l`` without ``sveb``."""
+    if sveb:
+        return _SVEB_HEADER + "".join(_sveb_line(name, beats) for name, beats in records.items())
+    return _VEB_HEADER + "".join(_veb_line(name, without_sveb(beats)) for name, beats in records.items())
+
+
+def shutdown_lines(records: Mapping[str, BeatComparison], *, sveb: bool = True) -> str:
+    """Give what ``bxb -L`` writes to its second file, or ``bxb -l`` without ``sveb``."""
+    lines = (
+        _shutdown_line(name, beats if sveb else without_sveb(beats), "NSVF" if sveb else "NVF")
+        for name, beats in records.items()
+    )
+    return _SHUTDOWN_HEADER[sveb] + "".join(lines)
+
+
+def rxr_lines(records: Mapping[str, RunComparison], kind: RunKind) -> str:
+    """Give what ``rxr -L`` writes to its first file (ventricular) or its second (supraventricular)."""
+    return _RUN_TITLE[kind] + _RUN_HEADER + "".join(_run_line(name, runs) for name, runs in records.items())
+
+
+def epicmp_lines(records: Mapping[str, EpisodeComparison], kind: EpisodeKind) -> str:
+    """Give what ``epicmp -L -A`` or ``-V`` writes."""
+    lines = (_episode_line(name, episodes) for name, episodes in records.items())
+    return f"({kind} detection)\n{_EPISODE_HEADER}" + "".join(lines)
+
+
+def _sveb_line(name: str, beats: BeatComparison) -> str:
+    shares = (*QRS_AND_VEB, "sveb_sensitivity", "sveb_positive_predictivity")
+    error = f" {beats.rms_rr_error_ms:6.2f}" if beats.n_rr else "     -"
+    return f"{name:>4} {cells(beats, SVEB_COLUMNS)}{percents(beats, shares, '6.2f')}{error}\n"
+
+
+def _veb_line(name: str, beats: BeatComparison) -> str:
+    rate = percents(beats, ("veb_false_positive_rate",), "6.3f")
+    return f"{name:>4} {cells(beats, VEB_COLUMNS)}{percents(beats, QRS_AND_VEB, '6.2f')}{rate}\n"
+
+
+def _shutdown_line(name: str, beats: BeatComparison, classes: str) -> str:
+    total = {label: beats.count(label, CELLS) for label in "NSVFQ"}
+    quiet = {label: beats.count(label, "X") for label in "NSVFQ"}
+    missed = quiet["N"] + quiet["V"] + quiet["F"] + quiet["Q"]  # sic: bxb leaves S out of this sum
+    shares = [(missed, sum(total.values())), *((quiet[label], total[label]) for label in classes)]
+    counts = " ".join(f"{quiet[label]:4}" for label in classes + "Q")
+    percents = "".join(percent(part, whole, "6.2f") for part, whole in shares)
+    totals = " ".join(str(number) for number in total.values())
+    return f"{name:>4} {counts}  {percents}{floor(beats.shutdown_s + 0.5):5} seconds {totals}\n"
+
+
+def _run_line(name: str, runs: RunComparison) -> str:
+    counts = " ".join(f"{count:3}" for length in RUN_LENGTHS for count in runs.tally(length))
+    return f"{name:>4} {counts} {_whole_percents(runs)}\n"
+
+
+def _episode_line(name: str, episodes: EpisodeComparison) -> str:
+    counts = f"{episodes.found:4} {episodes.missed:4} {episodes.confirmed:4} {episodes.false:4}"
+    durations = "   ".join(
+        clock(to_ms(seconds)) if seconds else "       0.000"
+        for seconds in (episodes.reference_s, episodes.test_s)
+    )
+    return f"{name:>6} {counts} {_whole_percents(episodes)}  {durations}\n"
+
+
+def without_sveb(beats: BeatComparison) -> BeatComparison:
+    """Count S as N, as bxb does unless SVEB are asked for."""
+    merge = np.eye(len(CELLS), dtype=np.int64)
+    merge[CELLS.index("S")] = merge[CELLS.index("N")]
+    return replace(beats, counts=merge.T @ beats.counts @ merge)
+
+
+def cells(beats: BeatComparison, columns: Iterable[tuple[str, str, int]]) -> str:
+    """Write the columns of counts of a line."""
+    return " ".join(f"{beats.count(rows, called):{width}}" for rows, called, width in columns)
+
+
+def percent(part: float, whole: float, form: str) -> str:
+    """Write part / whole in percent after a space, as wide as ``form`` says; ``-`` where whole is 0."""
+    width = int(form.partition(".")[0])
+    return f" {100.0 * part / whole:{form}}" if whole > 0 else f" {'-':>{width}}"
+
+
+def percents(comparison: Comparison, figures: Iterable[str], form: str) -> str:
+    """Write some figures in percent."""
+    sums = (comparison.FIGURES[figure].sums(comparison.cells) for figure in figures)
+    return "".join(percent(float(part), float(whole), form) for part, whole in sums)
+
+
+def _whole_percents(comparison: RunComparison | EpisodeComparison) -> str:
+    values = (whole_percent(comparison, figure) for figure in comparison.FIGURES)
+    return "".join("   -" if value is None else f" {value:3}" for value in values)
+
+
+def whole_percent(comparison: Comparison, figure: str) -> int | None:
+    """Round a figure to whole percents, halves upwards, as rxr and epicmp do; None where undefined."""
+    part, whole = comparison.FIGURES[figure].sums(comparison.cells)
+    return floor(100.0 * float(part) / float(whole) + 0.5 + _SLACK) if whole > 0 else None
+
+
+_SLACK = 1e-7
+"""Durations are kept in seconds: what is a tie in samples must stay one."""
+
+
+def to_ms(seconds: float) -> int:
+    """Round to milliseconds, halves upwards."""
+    return floor(seconds * 1000 + 0.5 + _SLACK)
+
+
+def clock(ms: int) -> str:
+    """Write a duration in ms as WFDB's mstimstr() does."""
+    minutes, ms = divmod(ms, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{ms // 1000:02}.{ms % 1000:03}"
+    return f"{hours:2}:{minutes:02}:{seconds}" if hours else f"   {minutes:2}:{seconds}"

@@ -260,9 +260,10 @@ def _fetch(file: str, database: Database, source: str, folder: Path, sha256: str
 
 
 def _web_error(address: str, error: requests.RequestException) -> FetchError:
-    status = error.response.status_code if error.response is not None else None
-    if status is None:
+    if error.response is None:
         return UnreachableError(f"{address}: no answer, or broken off ({type(error).__name__})")
+    error.response.close()  # pooch leaves it open
+    status = error.response.status_code
     lasting = 400 <= status < 500 and status not in {408, 429}
     return (FetchError if lasting else UnreachableError)(f"{address}: the server answered {status}")
 

@@ -1,0 +1,478 @@
+"""Files come whole and checked from a directory or a real server, or do not come at all."""
+
+import hashlib
+import shutil
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from ectopy import databases, simulate
+from ectopy.databases import DATABASES, DS1, DS2, PACED, FetchError, UnreachableError
+
+MITDB = DATABASES["mitdb"]
+
+
+class FaultyHandler(SimpleHTTPRequestHandler):
+    """Serves a directory, counts what it is asked for, and fails where the server is told to."""
+
+    server: "FaultyServer"
+
+    def do_GET(self) -> None:
+        name = Path(self.path).name
+        self.server.asked[name] += 1
+        fault = self.server.faults.get(name)
+        if isinstance(fault, list):
+            fault = fault.pop(0) if fault else None
+        if isinstance(fault, int):
+            self.send_error(fault)
+        elif fault:
+            body = Path(self.translate_path(self.path)).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(fault(body))
+            self.close_connection = True
+        else:
+            super().do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Keep the test's output clean."""
+
+
+class FaultyServer(ThreadingHTTPServer):
+    """``faults`` by file name: a status, what to make of the body, or a list of those for one request each."""
+
+    daemon_threads = True
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(("127.0.0.1", 0), partial(FaultyHandler, directory=str(root)))
+        self.asked: Counter[str] = Counter()
+        self.faults: dict[str, Any] = {}
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+def half(body: bytes) -> bytes:
+    return body[: len(body) // 2]
+
+
+def garbled(body: bytes) -> bytes:
+    return bytes([body[0] ^ 1]) + body[1:]
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source of three simulated records, not to be changed."""
+    source = tmp_path_factory.mktemp("source")
+    simulate.simulate_database(source, recordings=3, minutes=0.2, seed=0)
+    return source
+
+
+@pytest.fixture
+def source(pristine: Path, tmp_path: Path) -> Path:
+    """A source of one's own."""
+    return Path(shutil.copytree(pristine, tmp_path / "source"))
+
+
+@pytest.fixture
+def server(pristine: Path) -> Iterator[FaultyServer]:
+    with FaultyServer(pristine) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def fetch(name: str, source: object, data_dir: Path, records: tuple[str, ...] | None = None) -> list[Path]:
+    asked = databases.fetch_index(name, source=str(source), data_dir=data_dir, records=records)
+    fetched = [
+        databases.fetch_record(name, record, source=str(source), data_dir=data_dir) for record in asked
+    ]
+    return [path for paths in fetched for path in paths]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def resum(folder: Path) -> None:
+    """Publish the sums of what is there, as an honest or a hostile source would."""
+    (folder / "SHA256SUMS.txt").unlink(missing_ok=True)
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.name}\n" for path in folder.iterdir()]
+    (folder / "SHA256SUMS.txt").write_text("".join(sums))
+
+
+# What comes
+
+
+def test_a_database_comes_whole_from_a_directory(pristine: Path, data_dir: Path) -> None:
+    fetch("simdb", pristine, data_dir)
+    assert contents(data_dir) == contents(pristine)
+
+
+def test_a_database_comes_whole_from_a_server(server: FaultyServer, pristine: Path, data_dir: Path) -> None:
+    fetch("simdb", server.address, data_dir)
+    assert contents(data_dir) == contents(pristine)
+
+
+def test_a_source_is_named_with_or_without_its_last_slash(server: FaultyServer, data_dir: Path) -> None:
+    assert len(fetch("simdb", server.address.rstrip("/"), data_dir)) == 9
+
+
+def test_the_data_directory_is_a_source_itself(pristine: Path, data_dir: Path, tmp_path: Path) -> None:
+    fetch("simdb", pristine, data_dir)
+    fetch("simdb", data_dir, tmp_path / "second")
+    assert contents(tmp_path / "second") == contents(pristine)
+
+
+def test_a_database_may_be_ingested_into_its_own_source(source: Path) -> None:
+    before = contents(source)
+    fetch("simdb", source, source)
+    assert contents(source) == before
+
+
+def test_only_what_is_asked_for_comes(server: FaultyServer, data_dir: Path) -> None:
+    paths = fetch("simdb", server.address, data_dir, ("s0-002",))
+    assert [path.name for path in paths] == ["s0-002.hea", "s0-002.dat", "s0-002.atr"]
+    index = {"RECORDS": 1, "SHA256SUMS.txt": 1, "ANNOTATORS": 1}
+    assert server.asked == {**index, "s0-002.hea": 1, "s0-002.dat": 1, "s0-002.atr": 1}
+
+
+def test_a_second_run_asks_the_server_for_nothing(server: FaultyServer, data_dir: Path) -> None:
+    fetch("simdb", server.address, data_dir)
+    asked = server.asked.copy()
+    fetch("simdb", server.address, data_dir)
+    assert server.asked == asked
+
+
+def test_a_complete_database_needs_no_server(server: FaultyServer, data_dir: Path) -> None:
+    fetch("simdb", server.address, data_dir)
+    server.faults = dict.fromkeys(server.asked, 503)
+    assert len(fetch("simdb", server.address, data_dir)) == 9
+
+
+def test_only_a_file_that_was_damaged_here_comes_again(server: FaultyServer, data_dir: Path) -> None:
+    fetch("simdb", server.address, data_dir)
+    server.asked.clear()
+    damaged = data_dir / "simdb/1.0.0/s0-002.dat"
+    damaged.write_bytes(half(damaged.read_bytes()))
+    fetch("simdb", server.address, data_dir)
+    assert server.asked == {"s0-002.dat": 1}
+
+
+def test_a_directory_that_changed_is_taken_anew(tmp_path: Path, data_dir: Path) -> None:
+    """Simulated again, longer: the same names with other beats."""
+    for minutes in (0.1, 0.2):
+        simulate.simulate_database(tmp_path / "source", recordings=1, minutes=minutes, seed=0)
+        fetch("simdb", tmp_path / "source", data_dir)
+        assert contents(data_dir) == contents(tmp_path / "source")
+
+
+def test_a_mirror_of_a_part_gives_its_part(source: Path, data_dir: Path) -> None:
+    """Its RECORDS differs from the published one, and so from its published sum."""
+    (source / "simdb/1.0.0/RECORDS").write_text("s0-003\n")
+    assert {path.stem for path in fetch("simdb", source, data_dir)} == {"s0-003"}
+
+
+def test_others_may_read_what_was_fetched(server: FaultyServer, data_dir: Path, tmp_path: Path) -> None:
+    """A data directory is often shared; a download must not end up readable by its owner alone."""
+    plain = tmp_path / "plain"
+    plain.touch()
+    for path in fetch("simdb", server.address, data_dir):
+        assert path.stat().st_mode == plain.stat().st_mode
+
+
+def with_header(source: Path, text: str) -> Path:
+    folder = source / "simdb/1.0.0"
+    (folder / "s0-001.hea").write_text(text)
+    resum(folder)
+    return source
+
+
+def test_a_record_without_signals_is_header_and_annotations(source: Path, data_dir: Path) -> None:
+    """Such as 00735 and 03665 of afdb."""
+    paths = fetch("simdb", with_header(source, "s0-001 0 250 9205760\n"), data_dir, ("s0-001",))
+    assert [path.name for path in paths] == ["s0-001.hea", "s0-001.atr"]
+
+
+def test_a_record_without_annotations_is_header_and_signals(source: Path, data_dir: Path) -> None:
+    """Such as the pure noise of nstdb."""
+    (source / "simdb/1.0.0/s0-001.atr").unlink()
+    resum(source / "simdb/1.0.0")
+    paths = fetch("simdb", source, data_dir, ("s0-001",))
+    assert [path.name for path in paths] == ["s0-001.hea", "s0-001.dat"]
+
+
+def test_leads_in_one_file_fetch_it_once_and_a_tilde_fetches_none(source: Path, data_dir: Path) -> None:
+    header = "# a remark\ns0-001 3 360 4320\ns0-001.dat 212 200\ns0-001.dat 212 200\n~ 0 200\n# another\n"
+    paths = fetch("simdb", with_header(source, header), data_dir, ("s0-001",))
+    assert [path.name for path in paths] == ["s0-001.hea", "s0-001.dat", "s0-001.atr"]
+
+
+# What does not come
+
+
+@pytest.fixture
+def refused(server: FaultyServer, data_dir: Path) -> Callable[[str, object], str]:
+    """Fetch with one fault; return the message, having seen that nothing bears the file's name or lies around."""
+
+    def attempt(file: str, fault: object) -> str:
+        server.faults[file] = fault
+        with pytest.raises(FetchError) as caught:
+            fetch("simdb", server.address, data_dir)
+        names = {path.name for path in data_dir.rglob("*") if path.is_file()}
+        assert file not in names
+        assert not [name for name in names if name.startswith("tmp")]
+        assert "\n" not in str(caught.value)
+        assert f"{server.address}simdb/1.0.0/{file}" in str(caught.value)
+        return f"{type(caught.value).__name__}: {caught.value}"
+
+    return attempt
+
+
+@pytest.mark.parametrize("file", ["s0-002.dat", "s0-002.hea", "s0-002.atr", "ANNOTATORS"])
+def test_a_garbled_file_is_refused(refused: Callable[[str, object], str], file: str, pristine: Path) -> None:
+    published = hashlib.sha256((pristine / "simdb/1.0.0" / file).read_bytes()).hexdigest()
+    message = refused(file, garbled)
+    assert message.startswith("FetchError")  # asking again would not help
+    assert message.endswith(f"SHA-256 {published} expected, another came")
+
+
+@pytest.mark.parametrize("file", ["s0-002.dat", "RECORDS", "SHA256SUMS.txt"])
+def test_a_connection_cut_half_way_leaves_nothing(refused: Callable[[str, object], str], file: str) -> None:
+    assert refused(file, half).startswith("UnreachableError")
+
+
+@pytest.mark.parametrize("file", ["s0-002.dat", "RECORDS"])
+def test_a_file_the_server_does_not_have_is_named(refused: Callable[[str, object], str], file: str) -> None:
+    message = refused(file, 404)
+    assert message.startswith("FetchError")  # asking again would not help
+    assert message.endswith("the server answered 404")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_in_trouble_may_be_asked_again(refused: Callable[[str, object], str], status: int) -> None:
+    message = refused("s0-001.dat", status)
+    assert message.startswith("UnreachableError")
+    assert message.endswith(f"the server answered {status}")
+
+
+def test_records_before_a_failing_one_stay(server: FaultyServer, data_dir: Path) -> None:
+    server.faults["s0-002.dat"] = garbled
+    with pytest.raises(FetchError):
+        fetch("simdb", server.address, data_dir)
+    assert {path.name for path in data_dir.rglob("s0-001.*")} == {"s0-001.hea", "s0-001.dat", "s0-001.atr"}
+
+
+def test_a_port_where_nobody_listens_is_unreachable(data_dir: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+    with pytest.raises(UnreachableError, match=f"{address}simdb/1.0.0/RECORDS: no answer"):
+        fetch("simdb", address, data_dir)
+    assert contents(data_dir) == {}
+
+
+def test_a_file_missing_from_a_directory_is_named(source: Path, data_dir: Path) -> None:
+    (source / "simdb/1.0.0/s0-001.dat").unlink()
+    with pytest.raises(FetchError, match=r"simdb/1\.0\.0/s0-001\.dat: not there"):
+        fetch("simdb", source, data_dir)
+
+
+def test_a_file_broken_in_a_directory_is_refused(source: Path, data_dir: Path) -> None:
+    broken = source / "simdb/1.0.0/s0-001.dat"
+    broken.write_bytes(half(broken.read_bytes()))
+    with pytest.raises(FetchError, match=r"s0-001\.dat: SHA-256 [0-9a-f]{64} expected"):
+        fetch("simdb", source, data_dir)
+    assert not list(data_dir.rglob("*.dat"))
+
+
+def test_a_directory_without_the_database_is_refused(tmp_path: Path, data_dir: Path) -> None:
+    with pytest.raises(FetchError, match=r"mitdb/1\.0\.0: the source holds no such directory"):
+        fetch("mitdb", tmp_path, data_dir)
+
+
+@pytest.mark.parametrize("source", ["ftp://example.org/", "s3://bucket/files"])
+def test_a_source_of_another_kind_is_refused(source: str, data_dir: Path) -> None:
+    with pytest.raises(FetchError, match="an http"):
+        fetch("simdb", source, data_dir)
+
+
+def test_an_unknown_database_is_told_what_is_known(pristine: Path, data_dir: Path) -> None:
+    with pytest.raises(FetchError, match="mitbih: not a known database; known are mitdb, nstdb, afdb"):
+        fetch("mitbih", pristine, data_dir)
+
+
+def test_a_record_of_another_database_is_refused(pristine: Path, data_dir: Path) -> None:
+    with pytest.raises(FetchError, match="simdb: no record 100, 101 in"):
+        fetch("simdb", pristine, data_dir, ("s0-001", "100", "101"))
+
+
+def test_a_record_needs_the_index_first(pristine: Path, data_dir: Path) -> None:
+    with pytest.raises(FetchError, match=r"SHA256SUMS\.txt: checksums expected, none there"):
+        databases.fetch_record("simdb", "s0-001", source=str(pristine), data_dir=data_dir)
+
+
+def test_a_file_without_a_published_sum_is_refused(source: Path, data_dir: Path) -> None:
+    sums = source / "simdb/1.0.0/SHA256SUMS.txt"
+    sums.write_text(
+        "".join(line for line in sums.read_text().splitlines(keepends=True) if ".dat" not in line)
+    )
+    with pytest.raises(FetchError, match=r"s0-001\.dat is not in .*SHA256SUMS\.txt"):
+        fetch("simdb", source, data_dir)
+
+
+@pytest.mark.parametrize("text", ["", "<html>Please log in</html>\n", "0123 s0-001.dat\n"])
+def test_sums_that_are_none_are_refused(source: Path, data_dir: Path, text: str) -> None:
+    (source / "simdb/1.0.0/SHA256SUMS.txt").write_text(text)
+    with pytest.raises(FetchError, match=r"lines of a SHA-256 and a file name expected"):
+        fetch("simdb", source, data_dir)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil.dat", "/tmp/evil.dat", "..", "a\\b.dat", "C:evil.dat", ".hidden"]
+)
+def test_a_header_cannot_reach_outside_its_folder(source: Path, data_dir: Path, name: str) -> None:
+    """A hostile source publishes the right sums for what it does, too."""
+    (source / "evil.dat").write_text("gotcha")
+    header = f"s0-001 1 360 4320\n{name} 212 200\n"
+    with pytest.raises(FetchError, match="is no name of a file in the database's own folder"):
+        fetch("simdb", with_header(source, header), data_dir, ("s0-001",))
+    assert not list(data_dir.rglob("*evil*"))
+
+
+def test_a_record_list_cannot_reach_outside_its_folder(source: Path, data_dir: Path) -> None:
+    (source / "simdb/1.0.0/RECORDS").write_text("s0-001\n../../evil\n")
+    with pytest.raises(FetchError, match=r"RECORDS: names of records expected, '\.\./\.\./evil' came"):
+        fetch("simdb", source, data_dir)
+
+
+def test_a_log_in_page_in_place_of_records_is_refused(source: Path, data_dir: Path) -> None:
+    (source / "simdb/1.0.0/RECORDS").write_text("<html>Please log in</html>\n")
+    with pytest.raises(FetchError, match="names of records expected, '<html>Please' came"):
+        fetch("simdb", source, data_dir)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# only a remark\n",
+        "s0-001\n",
+        "s0-001 two 360\n",
+        "s0-001 2 360\ns0-001.dat 212\n",
+        "s0-001/3 2 360\n",
+    ],
+)
+def test_what_is_no_header_is_refused(source: Path, data_dir: Path, text: str) -> None:
+    with pytest.raises(FetchError, match=r"s0-001\.hea: the WFDB header of one segment expected"):
+        fetch("simdb", with_header(source, text), data_dir, ("s0-001",))
+
+
+# The databases themselves
+
+
+def test_the_split_of_de_chazal_has_22_records_each_and_no_paced_one() -> None:
+    assert (len(DS1), len(DS2), len(PACED)) == (22, 22, 4)
+    assert len({*DS1, *DS2, *PACED}) == 48
+
+
+def test_201_and_202_are_one_man_and_the_only_ones_to_share_a_record() -> None:
+    patients = Counter(databases.patient_of(MITDB, record) for record in (*DS1, *DS2, *PACED))
+    assert databases.patient_of(MITDB, "202") == databases.patient_of(MITDB, "201")
+    assert (len(patients), max(patients.values())) == (47, 2)
+
+
+def test_no_other_patient_is_in_both_sets_of_de_chazal() -> None:
+    ds1, ds2 = ({databases.patient_of(MITDB, record) for record in records} for records in (DS1, DS2))
+    assert ds1 & ds2 == {"mitdb/201"}
+
+
+@pytest.mark.parametrize(
+    ("database", "record", "patient"),
+    [
+        ("mitdb", "100", "mitdb/100"),
+        ("nstdb", "118e_6", "mitdb/118"),
+        ("nstdb", "119e24", "mitdb/119"),
+        ("nstdb", "em", "nstdb/em"),
+        ("qtdb", "sel100", "mitdb/100"),
+        ("qtdb", "sel803", "svdb/803"),
+        ("qtdb", "sel14046", "ltdb/14046"),
+        ("qtdb", "sel16265", "nsrdb/16265"),
+        ("qtdb", "sel17453", "nsrdb/17453"),
+        ("qtdb", "sel30", "qtdb/sel30"),
+        ("qtdb", "sele0104", "edb"),
+        ("edb", "e0104", "edb"),
+        ("incartdb", "I36", "incartdb/patient 16"),
+        ("simdb", "s0-001", "simdb/s0-001"),
+    ],
+)
+def test_a_patient_has_one_name_in_every_database(database: str, record: str, patient: str) -> None:
+    assert databases.patient_of(DATABASES[database], record) == patient
+
+
+def test_the_75_records_of_incartdb_are_32_patients() -> None:
+    patients = Counter(
+        databases.patient_of(DATABASES["incartdb"], f"I{number:02d}") for number in range(1, 76)
+    )
+    assert len(patients) == 32
+    assert patients["incartdb/patient 14"] == 4
+    assert not [patient for patient in patients if patient.startswith("incartdb/I")]
+
+
+def test_a_database_is_found_under_its_own_name() -> None:
+    assert all(DATABASES[name].name == name for name in DATABASES)
+    assert set(DATABASES) == {
+        *("mitdb", "nstdb", "afdb", "svdb", "incartdb", "ltdb", "nsrdb", "edb", "qtdb"),
+        "simdb",
+    }
+
+
+# The true thing
+
+
+@pytest.mark.real
+def test_the_records_of_mitdb_are_those_of_both_sets_and_the_paced_ones(mitdb: Path) -> None:
+    assert set(databases.read_records(mitdb)) == {*DS1, *DS2, *PACED}
+
+
+@pytest.mark.real
+def test_records_of_mitdb_come_from_a_directory(mitdb: Path, data_dir: Path) -> None:
+    paths = fetch("mitdb", mitdb.parent.parent, data_dir, ("101", "201"))
+    assert [path.name for path in paths] == [
+        *("101.hea", "101.dat", "101.atr"),
+        *("201.hea", "201.dat", "201.atr"),
+    ]
+    for path in paths:
+        assert path.read_bytes() == (mitdb / path.name).read_bytes()
+
+
+@pytest.mark.real
+def test_records_of_mitdb_come_from_a_server(mitdb: Path, data_dir: Path) -> None:
+    with FaultyServer(mitdb.parent.parent) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        paths = fetch("mitdb", server.address, data_dir, ("101", "114"))
+        server.shutdown()
+    assert len(paths) == 6
+    for path in paths:
+        assert path.read_bytes() == (mitdb / path.name).read_bytes()
+
+
+@pytest.mark.real
+def test_nstdb_comes_as_far_as_the_source_has_it(nstdb: Path, data_dir: Path) -> None:
+    """The noise-only records have no annotations, and a mirror may leave them out of RECORDS."""
+    paths = fetch("nstdb", nstdb.parent.parent, data_dir)
+    assert {path.stem for path in paths} == set(databases.read_records(nstdb))

@@ -51,14 +51,14 @@ class SignalLine:
 
 @dataclass(frozen=True)
 class Header:
-    """One header: signals, or else the names of segments; ``n_frames`` is 0 where it is not said."""
+    """One header: signals, or else segments by name and frames; ``n_frames`` is 0 where it is not said."""
 
     path: Path
     fs: float
     n_frames: int
     start: datetime | None
     signals: tuple[SignalLine, ...]
-    segments: tuple[str, ...]
+    segments: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ def read_header(path: Path, *, default_fs: float = DEFAULT_FS) -> Header:
         raise UnreadableError(f"{path}: at least one lead expected, the header names 0")
     if len(lines) < n_lines:
         raise UnreadableError(f"{path}: {n_lines} lines expected after the first, {len(lines)} came")
-    numbered = enumerate(lines[:n_lines], start=1)
+    described = list(enumerate(lines[:n_lines], start=1))
     return Header(
         path,
         fs=float(line["fs"] or default_fs),
         n_frames=int(line["n_frames"] or 0),
         start=_start(line["start"] or ""),
-        signals=() if line["n_segments"] else tuple(_signal_line(path, *signal) for signal in numbered),
-        segments=tuple(text.split()[0] for _, text in numbered) if line["n_segments"] else (),
+        signals=() if line["n_segments"] else tuple(_signal_line(path, *signal) for signal in described),
+        segments=tuple(_segment_line(path, *segment) for segment in described) if line["n_segments"] else (),
     )
 
 
@@ -100,9 +100,9 @@ def signal_files(header: Header) -> list[SignalFile]:
     return [_signal_file(header, name, dict(group)) for name, group in grouped if name != "~"]
 
 
-def segment_headers(header: Header) -> list[Path]:
-    """Give the headers of the segments; ``~`` stands for a gap."""
-    return [_beside(header.path, f"{name}.hea") for name in header.segments if name != "~"]
+def segment_header(header: Header, name: str) -> Path:
+    """Give the path of the header of a segment."""
+    return _beside(header.path, f"{name}.hea")
 
 
 def _lines(path: Path) -> list[str]:
@@ -143,6 +143,13 @@ def _signal_line(path: Path, number: int, text: str) -> SignalLine:
         unit=line["unit"] or DEFAULT_UNIT,
         lead=(line["lead"] or "").strip() or f"lead {number}",
     )
+
+
+def _segment_line(path: Path, number: int, text: str) -> tuple[str, int]:
+    line = re.fullmatch(r"(\S+)\s+(\d{1,15})", text)
+    if line is None:
+        raise UnreadableError(f"{path}: segment {number} is not described as WFDB has it")
+    return line[1], int(line[2])
 
 
 def _beside(header: Path, name: str) -> Path:

@@ -1,0 +1,124 @@
+"""WFDB annotation files, written and read back; the true ones count what the database says."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from ectopy.annotations import Annotations, read_annotations, write_annotations
+from ectopy.ecg import UnreadableError
+
+FS = 360.0
+
+
+def annotations_of(*marks: tuple[int, str, int, str]) -> Annotations:
+    sample, symbol, subtype, aux = zip(*marks, strict=True)
+    return Annotations(
+        np.array(sample, dtype=np.int64), np.array(symbol), np.array(subtype, dtype=np.int64), aux
+    )
+
+
+EVERY_KIND = annotations_of(
+    (0, "~", -1, ""),  # a shutdown begins
+    (400, "~", 0, ""),
+    (500, "+", 0, "(AFIB"),
+    (501, "N", 0, ""),
+    (700, "S", 0, ""),
+    (900, "V", 0, ""),
+    (1300, "F", 0, ""),
+    (1700, "Q", 0, ""),
+    (2000, '"', 0, "not analysable: flat"),
+)
+
+
+def read_back(folder: Path, annotations: Annotations) -> Annotations:
+    write_annotations(folder / "r", "ectopy", annotations, fs=FS)
+    return read_annotations(folder / "r", "ectopy")
+
+
+class TestWrittenAndReadBack:
+    def test_every_mark_keeps_time_symbol_subtype_and_text(self, tmp_path: Path) -> None:
+        back = read_back(tmp_path, EVERY_KIND)
+        assert len(back) == 9
+        assert back.sample.tolist() == EVERY_KIND.sample.tolist()
+        assert back.symbol.tolist() == EVERY_KIND.symbol.tolist()
+        assert back.subtype.tolist() == EVERY_KIND.subtype.tolist()
+        assert back.aux == EVERY_KIND.aux
+
+    def test_types_are_those_of_the_nouns(self, tmp_path: Path) -> None:
+        back = read_back(tmp_path, EVERY_KIND)
+        assert [column.dtype.str for column in (back.sample, back.symbol, back.subtype)] == [
+            "<i8",
+            "<U1",
+            "<i8",
+        ]
+
+    def test_a_gap_of_hours_is_kept_to_the_sample(self, tmp_path: Path) -> None:
+        # The format counts ten bits; longer gaps are marks of their own (SKIP).
+        late = 24 * 3600 * 360 + 1
+        back = read_back(tmp_path, annotations_of((5, "N", 0, ""), (1028, "N", 0, ""), (late, "V", 0, "")))
+        assert back.sample.tolist() == [5, 1028, late]
+
+    def test_a_mark_on_the_first_sample_stays_there(self, tmp_path: Path) -> None:
+        back = read_back(tmp_path, annotations_of((0, "N", 0, ""), (300, "V", 0, "")))
+        assert back.sample.tolist() == [0, 300]
+
+    def test_a_hundred_thousand_beats_come_back(self, tmp_path: Path) -> None:
+        n = 100_000
+        sample = np.cumsum(np.random.default_rng(5).integers(100, 2000, n))
+        beats = Annotations(sample, np.array(["N", "V"] * (n // 2)), np.zeros(n, dtype=np.int64), ("",) * n)
+        np.testing.assert_array_equal(read_back(tmp_path, beats).sample, sample)
+
+    def test_texts_of_odd_and_even_length_end_where_they_end(self, tmp_path: Path) -> None:
+        marks = [(100 * number, "+", 0, "(" + "A" * number) for number in range(1, 6)]
+        assert read_back(tmp_path, annotations_of(*marks)).aux == ("(A", "(AA", "(AAA", "(AAAA", "(AAAAA")
+
+    def test_other_programs_read_the_rate_with_it(self, tmp_path: Path) -> None:
+        write_annotations(tmp_path / "r", "ectopy", EVERY_KIND, fs=FS)
+        assert wfdb.rdann(str(tmp_path / "r"), "ectopy").fs == FS
+
+    def test_a_recording_name_may_hold_dashes_and_underscores(self, tmp_path: Path) -> None:
+        write_annotations(tmp_path / "100-2_b", "ectopy", EVERY_KIND, fs=FS)
+        assert len(read_annotations(tmp_path / "100-2_b", "ectopy")) == 9
+
+
+class TestWhatIsNoAnnotationFile:
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(UnreadableError, match=r"r\.atr: an annotation file expected, none there"):
+            read_annotations(tmp_path / "r", "atr")
+
+    def test_a_broken_file_is_an_error_and_not_a_crash(self, tmp_path: Path) -> None:
+        (tmp_path / "r.atr").write_bytes(b"\x00")  # half a mark
+        with pytest.raises(UnreadableError, match=r"r\.atr: WFDB annotations expected"):
+            read_annotations(tmp_path / "r", "atr")
+
+
+@pytest.mark.real
+class TestRealAnnotations:
+    def test_record_100_has_the_beats_its_directory_lists(self, mitdb: Path) -> None:
+        # mitdbdir: 2239 normal, 33 APC, 1 PVC; and one rhythm mark at the start.
+        counts = Counter(read_annotations(mitdb / "100", "atr").symbol.tolist())
+        assert counts == {"N": 2239, "A": 33, "V": 1, "+": 1}
+
+    def test_texts_carry_no_nul(self, mitdb: Path) -> None:
+        notes = read_annotations(mitdb / "201", "atr").aux
+        assert {note for note in notes if note} >= {"(N", "(AFIB", "(T"}
+        assert not any("\x00" in note for note in notes)
+
+    def test_all_48_hold_109494_beats(self, mitdb: Path) -> None:
+        beats = set("NLRejAaJSVEF/fQ")
+        records = sorted(mitdb.glob("*.hea"))
+        symbols = [
+            symbol for path in records for symbol in read_annotations(path.with_suffix(""), "atr").symbol
+        ]
+        assert sum(symbol in beats for symbol in symbols) == 109_494
+
+    def test_what_is_written_again_is_the_same(self, mitdb: Path, tmp_path: Path) -> None:
+        original = read_annotations(mitdb / "203", "atr")
+        back = read_back(tmp_path, original)
+        np.testing.assert_array_equal(back.sample, original.sample)
+        np.testing.assert_array_equal(back.symbol, original.symbol)
+        np.testing.assert_array_equal(back.subtype, original.subtype)
+        assert back.aux == original.aux

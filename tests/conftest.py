@@ -1,9 +1,12 @@
 """Where the true databases are, for the tests marked ``real``."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.faulty_server import FaultyServer, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -14,7 +17,9 @@ def database(name: str, version: str = "1.0.0") -> Path:
         folder = base / name / version
         if (folder / "RECORDS").is_file():
             return folder
-    pytest.skip(f"{name} {version} is neither under ECTOPY_SOURCE nor in data/; `ectopy ingest {name}` fetches it")
+    pytest.skip(
+        f"{name} {version} is neither under ECTOPY_SOURCE nor in data/; `ectopy ingest {name}` fetches it"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +30,29 @@ def mitdb() -> Path:
 @pytest.fixture(scope="session")
 def nstdb() -> Path:
     return database("nstdb")
+
+
+@pytest.fixture(scope="session")
+def prefect_harness() -> Iterator[None]:
+    """Run flows against a Prefect server of the tests' own, one for all of them."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=60):
+        yield
+
+
+@pytest.fixture(scope="session")
+def simdb_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source of three simulated records, not to be changed."""
+    from ectopy.simulate import simulate_database
+
+    source = tmp_path_factory.mktemp("source")
+    simulate_database(source, recordings=3, minutes=0.2, seed=0)
+    return source
+
+
+@pytest.fixture
+def server(simdb_source: Path) -> Iterator[FaultyServer]:
+    """A server of the simulated source, to be told how to fail."""
+    with serving(simdb_source) as server:
+        yield server

@@ -4,91 +4,22 @@ import hashlib
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
 from ectopy import databases, simulate
 from ectopy.databases import DATABASES, DS1, DS2, PACED, FetchError, UnreachableError
+from tests.faulty_server import FaultyServer, contents, garbled, half, serving
 
 MITDB = DATABASES["mitdb"]
 
 
-class FaultyHandler(SimpleHTTPRequestHandler):
-    """Serves a directory, counts what it is asked for, and fails where the server is told to."""
-
-    server: "FaultyServer"
-
-    def do_GET(self) -> None:
-        name = Path(self.path).name
-        self.server.asked[name] += 1
-        fault = self.server.faults.get(name)
-        if isinstance(fault, list):
-            fault = fault.pop(0) if fault else None
-        if isinstance(fault, int):
-            self.send_error(fault)
-        elif fault:
-            body = Path(self.translate_path(self.path)).read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(fault(body))
-            self.close_connection = True
-        else:
-            super().do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Keep the test's output clean."""
-
-
-class FaultyServer(ThreadingHTTPServer):
-    """``faults`` by file name: a status, what to make of the body, or a list of those for one request each."""
-
-    daemon_threads = True
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(("127.0.0.1", 0), partial(FaultyHandler, directory=str(root)))
-        self.asked: Counter[str] = Counter()
-        self.faults: dict[str, Any] = {}
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
-
-
-def half(body: bytes) -> bytes:
-    return body[: len(body) // 2]
-
-
-def garbled(body: bytes) -> bytes:
-    return bytes([body[0] ^ 1]) + body[1:]
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source of three simulated records, not to be changed."""
-    source = tmp_path_factory.mktemp("source")
-    simulate.simulate_database(source, recordings=3, minutes=0.2, seed=0)
-    return source
-
-
 @pytest.fixture
-def source(pristine: Path, tmp_path: Path) -> Path:
+def source(simdb_source: Path, tmp_path: Path) -> Path:
     """A source of one's own."""
-    return Path(shutil.copytree(pristine, tmp_path / "source"))
-
-
-@pytest.fixture
-def server(pristine: Path) -> Iterator[FaultyServer]:
-    with FaultyServer(pristine) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        server.shutdown()
+    return Path(shutil.copytree(simdb_source, tmp_path / "source"))
 
 
 @pytest.fixture
@@ -104,10 +35,6 @@ def fetch(name: str, source: object, data_dir: Path, records: tuple[str, ...] | 
     return [path for paths in fetched for path in paths]
 
 
-def contents(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
 def resum(folder: Path) -> None:
     """Publish the sums of what is there, as an honest or a hostile source would."""
     (folder / "SHA256SUMS.txt").unlink(missing_ok=True)
@@ -118,24 +45,26 @@ def resum(folder: Path) -> None:
 # What comes
 
 
-def test_a_database_comes_whole_from_a_directory(pristine: Path, data_dir: Path) -> None:
-    fetch("simdb", pristine, data_dir)
-    assert contents(data_dir) == contents(pristine)
+def test_a_database_comes_whole_from_a_directory(simdb_source: Path, data_dir: Path) -> None:
+    fetch("simdb", simdb_source, data_dir)
+    assert contents(data_dir) == contents(simdb_source)
 
 
-def test_a_database_comes_whole_from_a_server(server: FaultyServer, pristine: Path, data_dir: Path) -> None:
+def test_a_database_comes_whole_from_a_server(
+    server: FaultyServer, simdb_source: Path, data_dir: Path
+) -> None:
     fetch("simdb", server.address, data_dir)
-    assert contents(data_dir) == contents(pristine)
+    assert contents(data_dir) == contents(simdb_source)
 
 
 def test_a_source_is_named_with_or_without_its_last_slash(server: FaultyServer, data_dir: Path) -> None:
     assert len(fetch("simdb", server.address.rstrip("/"), data_dir)) == 9
 
 
-def test_the_data_directory_is_a_source_itself(pristine: Path, data_dir: Path, tmp_path: Path) -> None:
-    fetch("simdb", pristine, data_dir)
+def test_the_data_directory_is_a_source_itself(simdb_source: Path, data_dir: Path, tmp_path: Path) -> None:
+    fetch("simdb", simdb_source, data_dir)
     fetch("simdb", data_dir, tmp_path / "second")
-    assert contents(tmp_path / "second") == contents(pristine)
+    assert contents(tmp_path / "second") == contents(simdb_source)
 
 
 def test_a_database_may_be_ingested_into_its_own_source(source: Path) -> None:
@@ -244,8 +173,10 @@ def refused(server: FaultyServer, data_dir: Path) -> Callable[[str, object], str
 
 
 @pytest.mark.parametrize("file", ["s0-002.dat", "s0-002.hea", "s0-002.atr", "ANNOTATORS"])
-def test_a_garbled_file_is_refused(refused: Callable[[str, object], str], file: str, pristine: Path) -> None:
-    published = hashlib.sha256((pristine / "simdb/1.0.0" / file).read_bytes()).hexdigest()
+def test_a_garbled_file_is_refused(
+    refused: Callable[[str, object], str], file: str, simdb_source: Path
+) -> None:
+    published = hashlib.sha256((simdb_source / "simdb/1.0.0" / file).read_bytes()).hexdigest()
     message = refused(file, garbled)
     assert message.startswith("FetchError")  # asking again would not help
     assert message.endswith(f"SHA-256 {published} expected, another came")
@@ -311,19 +242,19 @@ def test_a_source_of_another_kind_is_refused(source: str, data_dir: Path) -> Non
         fetch("simdb", source, data_dir)
 
 
-def test_an_unknown_database_is_told_what_is_known(pristine: Path, data_dir: Path) -> None:
+def test_an_unknown_database_is_told_what_is_known(simdb_source: Path, data_dir: Path) -> None:
     with pytest.raises(FetchError, match="mitbih: not a known database; known are mitdb, nstdb, afdb"):
-        fetch("mitbih", pristine, data_dir)
+        fetch("mitbih", simdb_source, data_dir)
 
 
-def test_a_record_of_another_database_is_refused(pristine: Path, data_dir: Path) -> None:
+def test_a_record_of_another_database_is_refused(simdb_source: Path, data_dir: Path) -> None:
     with pytest.raises(FetchError, match="simdb: no record 100, 101 in"):
-        fetch("simdb", pristine, data_dir, ("s0-001", "100", "101"))
+        fetch("simdb", simdb_source, data_dir, ("s0-001", "100", "101"))
 
 
-def test_a_record_needs_the_index_first(pristine: Path, data_dir: Path) -> None:
+def test_a_record_needs_the_index_first(simdb_source: Path, data_dir: Path) -> None:
     with pytest.raises(FetchError, match=r"SHA256SUMS\.txt: checksums expected, none there"):
-        databases.fetch_record("simdb", "s0-001", source=str(pristine), data_dir=data_dir)
+        databases.fetch_record("simdb", "s0-001", source=str(simdb_source), data_dir=data_dir)
 
 
 def test_a_file_without_a_published_sum_is_refused(source: Path, data_dir: Path) -> None:
@@ -462,10 +393,8 @@ def test_records_of_mitdb_come_from_a_directory(mitdb: Path, data_dir: Path) -> 
 
 @pytest.mark.real
 def test_records_of_mitdb_come_from_a_server(mitdb: Path, data_dir: Path) -> None:
-    with FaultyServer(mitdb.parent.parent) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with serving(mitdb.parent.parent) as server:
         paths = fetch("mitdb", server.address, data_dir, ("101", "114"))
-        server.shutdown()
     assert len(paths) == 6
     for path in paths:
         assert path.read_bytes() == (mitdb / path.name).read_bytes()

@@ -75,6 +75,7 @@ def find_events(beats: Beats, *, duration_s: float, unreadable: Samples) -> tupl
     ``unreadable`` is int64 [k, 2], half-open stretches in samples.
     """
     rr_s = readable_rr_s(beats, unreadable)
+    rate = rate_bpm(beats, rr_s)
     # A recording shorter than a minute cannot hold much of an episode: half of it is enough.
     shortest_s = min(EPISODE_S, duration_s / 2)
     events = (
@@ -86,8 +87,8 @@ def find_events(beats: Beats, *, duration_s: float, unreadable: Samples) -> tupl
         *pattern(beats, rr_s, "trigeminy", ventricular(beats), period=3),
         *pattern(beats, rr_s, "sveb_bigeminy", supraventricular(beats), period=2),
         *pauses(beats, rr_s),
-        *episodes(beats, "bradycardia", rate_bpm(rr_s) < BRADYCARDIA_BPM, shortest_s=shortest_s),
-        *episodes(beats, "tachycardia", rate_bpm(rr_s) > FAST_BPM, shortest_s=shortest_s),
+        *episodes(beats, "bradycardia", rate < BRADYCARDIA_BPM, shortest_s=shortest_s),
+        *episodes(beats, "tachycardia", rate > FAST_BPM, shortest_s=shortest_s),
     )
     return tuple(sorted(events, key=lambda event: (event.onset_s, event.kind)))
 
@@ -172,12 +173,14 @@ def pauses(beats: Beats, rr_s: Seconds) -> Iterator[Event]:
     return _events("pause", beats, np.column_stack((last - 1, last + 1)))
 
 
-def rate_bpm(rr_s: Seconds) -> Seconds:
+def rate_bpm(beats: Beats, rr_s: Seconds) -> Seconds:
     """Heart rate at each beat: over the RATE_INTERVALS intervals that end there, NaN where one is missing."""
-    rate = np.full(len(rr_s), np.nan)
-    if len(rr_s) > RATE_INTERVALS:
-        windows = sliding_window_view(_beating(rr_s), RATE_INTERVALS)
-        rate[RATE_INTERVALS - 1 :] = 60 / windows.mean(axis=1)
+    rate = np.full(len(beats), np.nan)
+    if len(beats) > RATE_INTERVALS:
+        seen = sliding_window_view(rr_s < NO_RATE_S, RATE_INTERVALS)[1:].all(axis=1)
+        # From samples, as _mean_bpm.
+        span = beats.sample[RATE_INTERVALS:] - beats.sample[:-RATE_INTERVALS]
+        rate[RATE_INTERVALS:] = np.where(seen, 60 * beats.fs * RATE_INTERVALS / span, np.nan)
     return rate
 
 
@@ -207,18 +210,14 @@ NO_RATE = HeartRate(*[np.nan] * 5)
 
 def heart_rate(time_s: Seconds, rr_s: Seconds, rate: Seconds) -> HeartRate:
     """Heart rate of a recording or a part of it, from the beats' times, ``rr_s`` and ``rate_bpm``."""
-    rr_s = _beating(rr_s)
-    if np.isnan(rr_s).all():
+    beating = rr_s[rr_s < NO_RATE_S]
+    if not len(beating):
         return NO_RATE
-    mean_bpm = 60 / float(np.nanmean(rr_s))
+    mean_bpm = 60 / float(beating.mean())
     if np.isnan(rate).all():
         return NO_RATE._replace(mean_bpm=mean_bpm)
     low, high = np.nanargmin(rate), np.nanargmax(rate)
     return HeartRate(mean_bpm, *map(float, (rate[low], rate[high], time_s[low], time_s[high])))
-
-
-def _beating(rr_s: Seconds) -> Seconds:
-    return np.where(rr_s < NO_RATE_S, rr_s, np.nan)
 
 
 def _long(spans: Spans) -> Spans:
@@ -227,7 +226,7 @@ def _long(spans: Spans) -> Spans:
 
 def _mean_bpm(beats: Beats, spans: Spans) -> Seconds:
     start, last = spans[:, 0], spans[:, 1] - 1
-    # From samples, so that a run at exactly 100 bpm is one.
+    # From samples: in seconds, a run at exactly 100 bpm might be a hair above.
     return np.asarray(60 * beats.fs * (last - start) / (beats.sample[last] - beats.sample[start]))
 
 

@@ -93,7 +93,7 @@ def write_summary(path: Path, analysis: Analysis, summary: Summary, provenance: 
             {
                 "urgency": finding.urgency.name.lower(),
                 "text": finding.text,
-                "event": None if finding.event is None else _plain(asdict(finding.event)),
+                "example": None if finding.event is None else _plain(asdict(finding.event)),
             }
             for finding in summary.findings
         ],

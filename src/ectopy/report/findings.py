@@ -28,7 +28,10 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence without a semicolon, and the event that shows it best."""
+    """One sentence without a semicolon, and what shows it best.
+
+    ``event`` is an event or, of the kinds ``V``, ``S`` and ``signal``, a single beat or a piece of signal.
+    """
 
     urgency: Urgency
     text: str
@@ -41,7 +44,9 @@ class Finding:
 def find_findings(analysis: Analysis, why_not: str = "") -> tuple[Finding, ...]:
     """Find what there is to say, the most urgent first; ``why_not`` says why nothing was analysable."""
     if why_not:
-        return (Finding(Urgency.IMPORTANT, f"not analysable: {why_not}"),)
+        middle_s = analysis.duration_s / 2
+        shown = Event("signal", middle_s, middle_s, 0, float("nan")) if analysis.n_samples else None
+        return (Finding(Urgency.IMPORTANT, f"not analysable: {why_not}", shown),)
     findings = [finding for rule in RULES for finding in rule(analysis)]
     if not any(finding.event for finding in findings):
         findings.append(Finding(Urgency.INFO, "No ectopic beat, run, pause or change of rate found"))
@@ -189,9 +194,14 @@ def _ectopy(analysis: Analysis, letter: BeatClass, origin: str) -> Iterator[Find
     share = 100 * count / len(ectopic)
     urgency = Urgency.IMPORTANT if share > VERY_FREQUENT_PCT else Urgency(int(share >= FREQUENT_PCT))
     word = ("Rare", "Frequent", "Very frequent")[urgency]
-    per_hour = count / max(analysis.analysable_s, 1) * 3600
-    text = f"{word} {origin} ectopy: {_count(count, 'beat')} ({share:.1f} %), {per_hour:,.0f} an hour"
+    text = f"{word} {origin} ectopy: {_count(count, 'beat')} ({share:.1f} %){_hourly(count, analysis)}"
     yield Finding(urgency, text, _example(analysis, ectopic))
+
+
+def _hourly(count: int, analysis: Analysis) -> str:
+    # A few minutes say little about an hour.
+    hours = analysis.analysable_s / 3600
+    return f", {count / hours:,.0f} an hour" if hours > 0.25 else ""
 
 
 def _example(analysis: Analysis, ectopic: Mask) -> Event:
@@ -207,6 +217,8 @@ def _example(analysis: Analysis, ectopic: Mask) -> Event:
 def _runs(runs: Sequence[Event]) -> str:
     longest = max(runs, key=lambda run: run.n_beats)
     fastest = max(runs, key=lambda run: run.rate_bpm)
+    if len(runs) == 1:
+        return f"1 run of {longest.n_beats} beats at {elapsed(longest.onset_s)}, {longest.rate_bpm:.0f} bpm"
     return (
         f"{_count(len(runs), 'run')}, longest {longest.n_beats} beats at {elapsed(longest.onset_s)}, "
         f"fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"

@@ -27,6 +27,11 @@ CLASS_NAMES = {
     BeatClass.FUSION: "Fusion",
     BeatClass.UNKNOWN: "Unclassifiable",
 }
+TITLES = {
+    **{kind: known.title for kind, known in KINDS.items()},
+    **{str(letter): f"{name} beat" for letter, name in CLASS_NAMES.items()},
+    "signal": "What was recorded",
+}
 
 
 class BeatMark(NamedTuple):
@@ -81,14 +86,13 @@ def strip(analysis: Analysis, recording: Recording, event: Event) -> Strip:
     signal = _analysed(analysis, recording, start, stop)
     drawn = traces(signal, fs)
     leads, height_mm = stacked(analysis.leads, drawn, drawn, HEADER_MM)
-    title = KINDS[event.kind].title if event.kind in KINDS else f"{CLASS_NAMES[BeatClass(event.kind)]} beat"
     frame_s = (event.onset_s, event.offset_s)
     if event.n_beats == 1:
         frame_s = (event.onset_s - MEAN_BEFORE_S, event.onset_s + MEAN_AFTER_S)
     from_mm, to_mm = np.clip(np.array(frame_s) - start / fs, 0, (stop - start) / fs) * MM_PER_S
     return Strip(
         kind=event.kind,
-        title=title,
+        title=TITLES[event.kind],
         event=event,
         start_s=start / fs,
         width_mm=(stop - start) / fs * MM_PER_S,

@@ -65,7 +65,7 @@ class Rates(NamedTuple):
 def rates(analysis: Analysis) -> Rates:
     """Compute times, readable RR intervals and heart rates once for all periods."""
     rr_s = readable_rr_s(analysis.beats, analysis.unreadable)
-    return Rates(analysis.beats.time_s, rr_s, rate_bpm(rr_s))
+    return Rates(analysis.beats.time_s, rr_s, rate_bpm(analysis.beats, rr_s))
 
 
 def summarise(analysis: Analysis, recording: Recording, provenance: Mapping[str, object]) -> Summary:

@@ -1,0 +1,339 @@
+"""Every rule of rhythm under the name of its convention, on beats made by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from ectopy import annotations, rhythm
+from ectopy.ecg import Beats, Event, no_beats
+
+FS = 100.0
+NOTHING_UNREADABLE = np.empty((0, 2), dtype=np.int64)
+
+
+def beats_of(letters: str, rr_s: float | Sequence[float] = 0.8) -> Beats:
+    """One beat a letter, the first at ``rr_s``, then as far apart as ``rr_s`` (a number or one a beat) says."""
+    sample = np.round(np.cumsum(np.broadcast_to(rr_s, len(letters))) * FS).astype(np.int64)
+    n = len(letters)
+    return Beats(
+        sample, np.array(list(letters), dtype="U1"), np.zeros((n, 4), np.float32), np.ones(n, bool), FS
+    )
+
+
+def found(
+    beats: Beats, *, duration_s: float = 3600.0, unreadable: ArrayLike = NOTHING_UNREADABLE
+) -> tuple[Event, ...]:
+    return rhythm.find_events(beats, duration_s=duration_s, unreadable=np.asarray(unreadable))
+
+
+def of_kind(kind: str, beats: Beats) -> list[tuple[float, float, int, float]]:
+    """(onset, offset, beats, rate) of each event of a kind."""
+    return [
+        (event.onset_s, event.offset_s, event.n_beats, event.rate_bpm)
+        for event in found(beats)
+        if event.kind == kind
+    ]
+
+
+class TestVentricularRuns:
+    def test_two_in_a_row_are_a_couplet(self) -> None:
+        assert found(beats_of("NVVN")) == (Event("veb_couplet", 1.6, 2.4, 2, 75.0),)
+
+    def test_a_single_is_no_event(self) -> None:
+        assert found(beats_of("NNVNN")) == ()
+
+    def test_three_above_100_bpm_are_tachycardia(self) -> None:
+        # 0.5 s apart: 120 bpm.
+        assert found(beats_of("NVVVN", 0.5)) == (Event("vt", 1.0, 2.0, 3, 120.0),)
+
+    def test_three_at_100_bpm_are_idioventricular_rhythm(self) -> None:
+        assert found(beats_of("NVVVN", 0.6)) == (Event("idioventricular_rhythm", 1.2, 2.4, 3, 100.0),)
+
+    def test_three_just_above_100_bpm_are_tachycardia(self) -> None:
+        # 1.19 s for two intervals: 100.8 bpm.
+        assert [event.kind for event in found(beats_of("NVVVN", [1, 0.6, 0.6, 0.59, 1]))] == ["vt"]
+
+    def test_a_run_is_no_couplet(self) -> None:
+        assert of_kind("veb_couplet", beats_of("NVVVN")) == []
+
+    def test_fusion_beats_extend_a_run_as_in_ec57(self) -> None:
+        assert of_kind("vt", beats_of("NVFVN", 0.5)) == [(1.0, 2.0, 3, 120.0)]
+
+    def test_the_rate_of_a_run_is_that_within_it_without_the_coupling_interval(self) -> None:
+        assert of_kind("vt", beats_of("NVVVN", [1, 0.3, 0.5, 0.5, 1])) == [(1.3, 2.3, 3, 120.0)]
+
+    def test_runs_at_both_ends_of_the_recording_are_whole(self) -> None:
+        assert of_kind("vt", beats_of("VVVNVVV", 0.5)) == [(0.5, 1.5, 3, 120.0), (2.5, 3.5, 3, 120.0)]
+
+    def test_a_run_does_not_reach_across_a_pause(self) -> None:
+        # Two and two with 2.01 s between them: two couplets.
+        beats = beats_of("VVVV", [1, 0.5, 2.01, 0.5])
+        assert of_kind("vt", beats) == []
+        assert of_kind("veb_couplet", beats) == [(1.0, 1.5, 2, 120.0), (3.51, 4.01, 2, 120.0)]
+
+    def test_a_run_does_not_reach_across_an_unreadable_stretch(self) -> None:
+        # Beats at 50, 100, 150 samples; samples 110 to 119 are unreadable.
+        beats = beats_of("VVV", 0.5)
+        assert found(beats, unreadable=[[110, 120]]) == (Event("veb_couplet", 0.5, 1.0, 2, 120.0),)
+
+
+class TestSupraventricularRuns:
+    def test_two_in_a_row_are_a_couplet(self) -> None:
+        assert found(beats_of("NSSN")) == (Event("sveb_couplet", 1.6, 2.4, 2, 75.0),)
+
+    def test_three_above_100_bpm_are_a_run(self) -> None:
+        assert found(beats_of("NSSSN", 0.5)) == (Event("sv_run", 1.0, 2.0, 3, 120.0),)
+
+    def test_three_at_100_bpm_or_less_are_an_atrial_rhythm_and_no_event(self) -> None:
+        assert found(beats_of("NSSSN", 0.6)) == ()
+
+    def test_ventricular_beats_interrupt_a_supraventricular_run(self) -> None:
+        assert of_kind("sv_run", beats_of("NSSVSSN", 0.5)) == []
+
+
+class TestPatterns:
+    def test_three_cycles_of_n_v_are_bigeminy(self) -> None:
+        assert found(beats_of("NVNVNV")) == (Event("bigeminy", 0.8, 4.8, 6, 75.0),)
+
+    def test_two_cycles_are_not(self) -> None:
+        assert found(beats_of("NVNV")) == ()
+
+    def test_three_ventricular_beats_with_two_normal_ones_are_not_three_cycles(self) -> None:
+        assert found(beats_of("VNVNV")) == ()
+
+    def test_bigeminy_ends_with_its_last_ventricular_beat(self) -> None:
+        assert found(beats_of("NNNVNVNVNN")) == (Event("bigeminy", 2.4, 6.4, 6, 75.0),)
+
+    def test_a_premature_atrial_beat_may_stand_for_the_normal_one(self) -> None:
+        assert of_kind("bigeminy", beats_of("NVSVNV")) == [(0.8, 4.8, 6, 75.0)]
+
+    def test_an_unclassifiable_beat_may_not(self) -> None:
+        assert of_kind("bigeminy", beats_of("NVQVNVNV")) == []
+
+    def test_bigeminy_is_interrupted_by_a_second_normal_beat(self) -> None:
+        assert of_kind("bigeminy", beats_of("NVNVNNVNV")) == []
+
+    def test_an_unreadable_stretch_between_cycles_interrupts_bigeminy(self) -> None:
+        # Between the second V (sample 320) and the third N (400).
+        assert found(beats_of("NVNVNV"), unreadable=[[350, 351]]) == ()
+
+    def test_an_unreadable_stretch_within_a_cycle_interrupts_bigeminy(self) -> None:
+        assert found(beats_of("NVNVNV"), unreadable=[[250, 251]]) == ()
+
+    def test_a_pause_interrupts_bigeminy(self) -> None:
+        assert of_kind("bigeminy", beats_of("NVNVNV", [1, 0.5, 1, 0.5, 2.1, 0.5])) == []
+
+    def test_three_cycles_of_n_n_v_are_trigeminy(self) -> None:
+        assert found(beats_of("NNVNNVNNV")) == (Event("trigeminy", 0.8, 7.2, 9, 75.0),)
+
+    def test_two_and_a_part_are_not(self) -> None:
+        assert found(beats_of("NVNNVNNVN")) == ()
+
+    def test_bigeminy_is_no_trigeminy_and_trigeminy_no_bigeminy(self) -> None:
+        events = found(beats_of("NVNVNVNNVNNVNNV"))
+        assert [(event.kind, event.n_beats) for event in events] == [("bigeminy", 6), ("trigeminy", 9)]
+
+    def test_every_second_beat_supraventricular_is_bigeminy_too(self) -> None:
+        assert found(beats_of("NSNSNS")) == (Event("sveb_bigeminy", 0.8, 4.8, 6, 75.0),)
+
+
+class TestPauses:
+    def test_an_interval_longer_than_2_s_is_a_pause_from_beat_to_beat(self) -> None:
+        (pause,) = found(beats_of("NNN", [1, 1, 2.01]))
+        assert (pause.kind, pause.onset_s, pause.offset_s, pause.n_beats) == ("pause", 2.0, 4.01, 2)
+
+    def test_a_pause_has_no_rate(self) -> None:
+        (pause,) = found(beats_of("NNN", [1, 1, 2.01]))
+        assert np.isnan(pause.rate_bpm)
+
+    def test_2_s_are_none(self) -> None:
+        assert found(beats_of("NNN", [1, 1, 2.0])) == ()
+
+    def test_the_time_before_the_first_beat_is_none(self) -> None:
+        assert found(beats_of("NN", [5, 1])) == ()
+
+    @pytest.mark.parametrize(
+        ("stretch", "n_pauses"),
+        [
+            ([100, 101], 0),  # at the first beat
+            ([150, 200], 0),  # between them
+            ([399, 500], 0),  # reaches over the second beat
+            ([400, 500], 1),  # begins with the second beat
+            ([50, 100], 1),  # ends just before the first beat
+            ([0, 1000], 0),
+        ],
+    )
+    def test_an_interval_across_an_unreadable_stretch_is_no_pause(
+        self, stretch: list[int], n_pauses: int
+    ) -> None:
+        # Beats at samples 100 and 400.
+        assert len(found(beats_of("NN", [1, 3]), unreadable=[stretch])) == n_pauses
+
+    def test_each_interval_looks_for_its_own_stretch(self) -> None:
+        # Beats every 3 s; the second and the fourth interval cannot be watched.
+        beats = beats_of("NNNNN", 3.0)
+        events = found(beats, unreadable=[[700, 710], [1300, 1310]])
+        assert [event.onset_s for event in events if event.kind == "pause"] == [3.0, 9.0]
+
+
+class TestBradycardiaAndTachycardia:
+    def test_30_s_below_50_bpm_are_bradycardia(self) -> None:
+        # 26 beats 1.25 s apart: 48 bpm for 31.25 s.
+        assert found(beats_of("N" * 26, 1.25)) == (Event("bradycardia", 1.25, 32.5, 26, 48.0),)
+
+    def test_less_than_30_s_are_none(self) -> None:
+        # 24 beats: 28.75 s.
+        assert found(beats_of("N" * 24, 1.25)) == ()
+
+    def test_50_bpm_are_none(self) -> None:
+        assert found(beats_of("N" * 100, 1.2)) == ()
+
+    def test_30_s_above_100_bpm_are_tachycardia(self) -> None:
+        # 61 beats 0.5 s apart.
+        assert found(beats_of("N" * 61, 0.5)) == (Event("tachycardia", 0.5, 30.5, 61, 120.0),)
+
+    def test_100_bpm_are_none(self) -> None:
+        assert found(beats_of("N" * 100, 0.6)) == ()
+
+    def test_only_the_slow_part_is_the_episode(self) -> None:
+        # 30 intervals of 1.6 s between others of 0.8 s. Eight with four slow ones are at 50 bpm, with five below:
+        # so the episode holds those 30 and three quick ones on either side, 37 beats.
+        beats = beats_of("N" * 110, [0.8] * 40 + [1.6] * 30 + [0.8] * 40)
+        (event,) = found(beats)
+        assert (event.kind, event.n_beats) == ("bradycardia", 37)
+        assert event.onset_s == pytest.approx(40 * 0.8 - 3 * 0.8)
+
+    def test_a_missed_beat_is_no_bradycardia(self) -> None:
+        assert found(beats_of("N" * 100, [0.8] * 50 + [1.6] + [0.8] * 49)) == ()
+
+    def test_half_of_a_recording_shorter_than_a_minute_is_enough(self) -> None:
+        # 10 s at 120 bpm.
+        beats = beats_of("N" * 20, 0.5)
+        assert [event.kind for event in found(beats, duration_s=10.0)] == ["tachycardia"]
+
+    def test_an_unreadable_stretch_parts_an_episode(self) -> None:
+        beats = beats_of("N" * 200, 0.5)
+        events = found(beats, unreadable=[[5010, 5020]])
+        assert [(event.onset_s, event.offset_s) for event in events] == [(0.5, 50.0), (50.5, 100.0)]
+
+
+class TestHeartRate:
+    def test_it_is_the_mean_over_8_intervals_that_end_at_a_beat(self) -> None:
+        beats = beats_of("N" * 10, [1] * 9 + [2])
+        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
+        rate = rhythm.rate_bpm(beats, rr_s)
+        assert np.isnan(rate[:8]).all()
+        # Eight of 1 s; seven of 1 s and one of 2 s.
+        assert rate[8:].tolist() == [60.0, pytest.approx(60 * 8 / 9)]
+
+    def test_least_and_greatest_come_with_their_times(self) -> None:
+        beats = beats_of("N" * 30, [1.0] * 10 + [0.5] * 10 + [2.0] * 10)
+        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
+        rate = rhythm.heart_rate(beats.time_s, rr_s, rhythm.rate_bpm(beats, rr_s))
+        # 9 + 10 * 0.5 + 10 * 2 s for 29 intervals; beats 18 and 28 end the first windows of one rate alone.
+        assert rate == pytest.approx((60 * 29 / 34, 30.0, 120.0, 31.0, 14.0))
+
+    def test_no_beat_for_10_s_is_no_heart_rate(self) -> None:
+        beats = beats_of("NNNN", [1, 1, 10, 1])
+        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
+        assert rhythm.heart_rate(beats.time_s, rr_s, rhythm.rate_bpm(beats, rr_s)).mean_bpm == 60.0
+
+    @pytest.mark.parametrize("letters", ["", "N"])
+    def test_without_an_interval_there_is_none(self, letters: str) -> None:
+        beats = beats_of(letters)
+        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
+        assert np.isnan(rhythm.heart_rate(beats.time_s, rr_s, rhythm.rate_bpm(beats, rr_s))).all()
+
+    def test_a_few_intervals_have_a_mean_and_no_extremes(self) -> None:
+        beats = beats_of("NNN", 1.0)
+        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
+        rate = rhythm.heart_rate(beats.time_s, rr_s, rhythm.rate_bpm(beats, rr_s))
+        assert rate.mean_bpm == 60.0
+        assert np.isnan([rate.min_bpm, rate.max_bpm]).all()
+
+
+class TestRuns:
+    @pytest.mark.parametrize("bits", ["", "1", "0", "11", "01", "10", "1101110", "0110"])
+    def test_without_gaps_they_are_the_stretches_of_true(self, bits: str) -> None:
+        mask = np.array([bit == "1" for bit in bits], dtype=bool)
+        together = np.full(len(mask), 0.5)
+        assert rhythm.runs(mask, together).tolist() == rhythm.stretches(mask).tolist()
+
+    def test_a_missing_interval_cuts_a_run_before_its_beat(self) -> None:
+        mask = np.ones(4, dtype=bool)
+        assert rhythm.runs(mask, np.array([np.nan, 1, np.nan, 1])).tolist() == [[0, 2], [2, 4]]
+
+
+class TestAllRules:
+    @pytest.mark.parametrize("n", range(12))
+    @pytest.mark.parametrize("letter", "NSVFQ")
+    def test_recordings_of_few_beats_pass(self, n: int, letter: str) -> None:
+        events = found(beats_of(letter * n, 0.7))
+        assert {event.kind for event in events} <= set(rhythm.KINDS)
+
+    def test_no_beat_no_event(self) -> None:
+        assert found(no_beats(FS)) == ()
+
+    def test_events_come_in_order_of_onset(self) -> None:
+        onsets = [event.onset_s for event in found(beats_of("NVVVNSSNVNVNVNNNVV", 0.5))]
+        assert len(onsets) == 4
+        assert onsets == sorted(onsets)
+
+    def test_events_keep_their_times_when_the_recording_begins_later(self) -> None:
+        beats = beats_of("NVVVNSSNVNVNVNNNVV", 0.5)
+        later = Beats(beats.sample + 1000, beats.label, beats.probability, beats.confident, FS)
+        assert [event.kind for event in found(later)] == [event.kind for event in found(beats)]
+        onsets = [event.onset_s for event in found(beats)]
+        assert [event.onset_s - 10 for event in found(later)] == pytest.approx(onsets)
+
+    def test_events_do_not_depend_on_the_sampling_rate(self) -> None:
+        beats = beats_of("NVVVNSSNVNVNVNNNVV", 0.5)
+        faster = Beats(beats.sample * 10, beats.label, beats.probability, beats.confident, FS * 10)
+        assert found(faster) == found(beats)
+
+    def test_values_are_plain_python(self) -> None:
+        (event,) = found(beats_of("NVVN"))
+        assert [type(value) for value in vars(event).values()] == [str, float, float, int, float]
+
+    def test_fourteen_days_of_beats_take_no_time_to_speak_of(self) -> None:
+        # 1.5 million beats with every kind of ectopy: a loop over beats would be felt here.
+        beats = beats_of("NNVNNVNNVNVNVNVNVVNSSN" * 70_000)
+        assert len(found(beats)) == 4 * 70_000
+
+
+KNOWN_KINDS = {
+    "vt": "(VT",
+    "pause": "",
+    "af": "(AFIB",
+    "idioventricular_rhythm": "(IVR",
+    "sv_run": "(SVTA",
+    "veb_couplet": "",
+    "bigeminy": "(B",
+    "trigeminy": "(T",
+    "bradycardia": "(SBR",
+    "tachycardia": "",
+    "sveb_bigeminy": "(AB",
+    "sveb_couplet": "",
+}
+
+
+def test_kinds_are_a_contract_with_the_rhythm_strings_of_mit_bih() -> None:
+    # Programs read these from events.csv: a change here is a change of interface.
+    assert {kind: known.rhythm for kind, known in rhythm.KINDS.items()} == KNOWN_KINDS
+
+
+@pytest.mark.real
+def test_runs_of_record_203_are_those_of_its_reference_annotations(mitdb: Path) -> None:
+    # DS1. The symbols alone, grouped: 64 pairs of V or F and 21 longer groups, the longest of 9; all are fast.
+    marks = annotations.read_annotations(mitdb / "203", "atr")
+    is_beat = np.isin(marks.symbol, list("NaVFQ"))
+    sample, symbol = marks.sample[is_beat], marks.symbol[is_beat]
+    n = len(sample)
+    label = np.where(symbol == "a", "S", symbol)
+    beats = Beats(sample, label, np.zeros((n, 4), np.float32), np.ones(n, bool), 360.0)
+    events = found(beats, duration_s=650_000 / 360)
+    runs = [event.n_beats for event in events if event.kind == "vt"]
+    assert (sum(event.kind == "veb_couplet" for event in events), len(runs), max(runs)) == (64, 21, 9)

@@ -111,9 +111,10 @@ def _runs(marks: _Marks, rules: _Rules, start: int, end: int, tolerance: int) ->
             run = run._replace(stop=sample + tolerance)
         elif not run.length and letter == rules.opens:
             run = run._replace(length=LONGEST, start=sample - tolerance)
-    if run.length:
-        return [*found, run], -1
-    return found, len(marks.sample) - 1
+    if not run.length:
+        return found, len(marks.sample) - 1
+    beyond_end = end and marks.sample[-1] > end
+    return (found if beyond_end else [*found, run]), -1
 
 
 def _run_at(before: list[str], rules: _Rules, start: int, tolerance: int) -> _Run:

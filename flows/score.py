@@ -1,7 +1,6 @@
 """Score recordings as tasks: the batch of ``ectopy score``, watched by Prefect."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from prefect import flow, task
@@ -56,7 +55,7 @@ def _score(recordings: Sequence[Path], out: Path, how: batch.How, workers: int) 
             return processes.call(batch.score_one, job)
 
         jobs = batch.plan(recordings, out, how)
-        rows = [row for job in jobs if (row := _done_before(job))]
+        rows = [row for job in jobs if (row := batch.done_before(job))]
         new = [job for job in jobs if job.name not in {row["recording"] for row in rows}]
         futures = score_recording.map(new)
         outcomes = [future.result(raise_on_failure=False) for future in futures]
@@ -72,12 +71,6 @@ def _score(recordings: Sequence[Path], out: Path, how: batch.How, workers: int) 
 
 def _row(job: batch.Job, outcome: batch.Row | Exception) -> batch.Row:
     return batch.failed(job, outcome) if isinstance(outcome, Exception) else outcome
-
-
-def _done_before(job: batch.Job) -> batch.Row | None:
-    with suppress(ValueError, OSError):  # its task will meet and show the same
-        return batch.done_before(job)
-    return None
 
 
 if __name__ == "__main__":

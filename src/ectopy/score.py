@@ -19,7 +19,7 @@ from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ectopy.readers import files, open_recording
 from ectopy.workers import Workers
@@ -32,7 +32,13 @@ logger = logging.getLogger(__name__)
 Row: TypeAlias = dict[str, object]
 """One recording in ``summary.csv``, by column."""
 _LONGEST_NAME = 100
+_DECISIVE = ("input_sha256", "model_id", "settings")
 _TRACED = ("ectopy", "numpy", "scipy", "onnxruntime")
+
+
+class _Earlier(NamedTuple):
+    row: Row
+    provenance: Row
 
 
 class NothingToScoreError(ValueError):
@@ -116,16 +122,26 @@ def plan(recordings: Iterable[Path], out: Path, how: How) -> list[Job]:
 
 
 def run(jobs: Sequence[Job], *, workers: int) -> Iterator[Row]:
-    """Score, each recording for itself, and give the rows as they come; a single one in this process."""
-    n = min(workers, len(jobs))
-    if n <= 1:
-        yield from map(partial(attempt, score_one), jobs)
-        return
-    with Workers(n) as processes, ThreadPoolExecutor(n) as threads:
-        apart = partial(attempt, partial(processes.call, score_one))
+    """Give a row for each recording as it comes: first those done before, then those scored now."""
+    new = []
+    for job in jobs:
+        if row := done_before(job):
+            yield row
+        else:
+            new.append(job)
+    if min(workers, len(new)) <= 1:  # no process is worth starting for one
+        yield from map(partial(attempt, score_one), new)
+    else:
+        yield from _apart(new, min(workers, len(new)))
+
+
+def _apart(jobs: Sequence[Job], workers: int) -> Iterator[Row]:
+    """Score side by side, a thread waiting for each process."""
+    with Workers(workers) as processes, ThreadPoolExecutor(workers) as threads:
+        score = partial(attempt, partial(processes.call, score_one))
         try:
-            for row in as_completed([threads.submit(apart, job) for job in jobs]):
-                yield row.result()
+            for future in as_completed([threads.submit(score, job) for job in jobs]):
+                yield future.result()
         finally:
             threads.shutdown(cancel_futures=True)
 
@@ -154,13 +170,11 @@ def failed(job: Job, error: Exception) -> Row:
 
 
 def score_one(job: Job) -> Row:
-    """Score one recording, unless its results are there already; they appear whole or not at all."""
-    recording = open_recording(job.source, fs=job.how.fs)
-    if row := done_before(job):
-        return row
+    """Score one recording; its results appear whole or not at all."""
     from ectopy.pipeline import analyse
     from ectopy.report import write_outputs
 
+    recording = open_recording(job.source, fs=job.how.fs)
     origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
     analysis = analyse(recording, load_model(job.how.model), leads=job.how.leads or None)
     with _whole_folder(job.out / job.name) as folder:
@@ -169,13 +183,14 @@ def score_one(job: Job) -> Row:
 
 def done_before(job: Job) -> Row | None:
     """Give the row, as skipped, of results that the same input, model and settings have already led to."""
-    summary = _summary(job.out / job.name / "summary.json")
-    row, then = summary.get("row"), summary.get("provenance")
-    if job.how.force or not isinstance(row, dict) or not isinstance(then, dict):
+    earlier = _earlier(job.out / job.name)
+    if job.how.force or earlier is None:
         return None
-    now = provenance(job)
-    same = all(then.get(key) == now[key] for key in ("path", "input_sha256", "model_id", "settings"))
-    return row | {"status": "skipped"} if same else None
+    with suppress(OSError, ValueError):  # what cannot be read now fails when it is scored
+        now = provenance(job)
+        if all(earlier.provenance.get(key) == now[key] for key in _DECISIVE):
+            return earlier.row | {"status": "skipped"}
+    return None
 
 
 def provenance(job: Job) -> Row:
@@ -205,11 +220,10 @@ def earlier_rows(out: Path) -> list[Row]:
     """Give a row for all that lies in ``out``, from the results themselves, and for what failed."""
     listed = {str(row["recording"]): row for row in _listed(out / "summary.csv")}
     rows = {name: row for name, row in listed.items() if row["status"] == "failed"}
-    for path in sorted(out.glob("[!.]*/summary.json")):
-        row = _summary(path).get("row")
-        if isinstance(row, dict) and row.get("recording") == path.parent.name not in rows:
-            status = listed.get(path.parent.name, row)["status"]
-            rows[path.parent.name] = row | {"status": status}
+    for folder in sorted(path.parent for path in out.glob("[!.]*/summary.json")):
+        if folder.name not in rows and (earlier := _earlier(folder)):
+            status = listed.get(folder.name, earlier.row)["status"]
+            rows[folder.name] = earlier.row | {"status": status}
     return list(rows.values())
 
 
@@ -220,7 +234,7 @@ def write_summary(out: Path, rows: Iterable[Row]) -> list[Row]:
     every = {str(row["recording"]): row for row in [*earlier_rows(out), *rows]}
     ordered = [every[name] for name in sorted(every)]
     with _whole_file(out / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, SUMMARY_COLUMNS, extrasaction="ignore")
+        writer = csv.DictWriter(file, SUMMARY_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(ordered)
     with _whole_file(out / "index.html") as path:
@@ -235,11 +249,13 @@ def _loaded(model: Path, _changed_ns: int) -> "Classifier":
     return load_classifier(model)
 
 
-def _summary(path: Path) -> Row:
-    with suppress(OSError, ValueError):
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        return summary if isinstance(summary, dict) else {}
-    return {}
+def _earlier(folder: Path) -> _Earlier | None:
+    """Read what a summary.json says of its folder; None where there is none, or one that is not ours."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if summary["row"]["recording"] == folder.name:
+            return _Earlier(summary["row"], dict(summary["provenance"]))
+    return None
 
 
 def _listed(path: Path) -> list[Row]:

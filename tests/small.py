@@ -1,0 +1,74 @@
+"""Small true things for tests: a model directory that answers by one rule, records of a minute."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy import simulate
+from ectopy.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification
+from ectopy.ecg import CLASSES
+from ectopy.features import FEATURE_NAMES
+
+FS = 250.0
+
+
+def write_model(folder: Path, *, name: str = "small 1 (test)", always: str = "N") -> Path:
+    """Write a model that calls every beat by one letter: a network of one layer without weights."""
+    from onnx import TensorProto, helper, save
+
+    n, m = len(FEATURE_NAMES), len(CLASSES)
+    bias = [3.0 if letter == always else 0.0 for letter in CLASSES]
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["xw"]),
+            helper.make_node("Add", ["xw", "b"], ["logits"]),
+        ],
+        "one layer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "time", n])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", "time", m])],
+        [
+            helper.make_tensor("w", TensorProto.FLOAT, [n, m], [0.0] * n * m),
+            helper.make_tensor("b", TensorProto.FLOAT, [m], bias),
+        ],
+    )
+    folder.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    save(model, folder / MODEL_FILE)
+    specification = Specification(
+        name=name,
+        run="",
+        labels=tuple(CLASSES),
+        features=FEATURE_NAMES,
+        mean=(0.0,) * n,
+        scale=(1.0,) * n,
+        temperature=1.0,
+        confident_from=0.5,
+        enough_beats=1,
+    )
+    (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification)))
+    return folder
+
+
+def signal_of(*, minutes: float = 1.0, fs: float = FS, seed: int = 0) -> NDArray[np.float32]:
+    """Give two leads of a simulated patient, in mV."""
+    rng = np.random.default_rng(seed)
+    recording = simulate.simulate(simulate.draw_patient(rng), minutes=minutes, fs=fs, rng=rng).recording
+    return recording.read(0, recording.n_samples)
+
+
+def write_record(
+    folder: Path, name: str = "r", signal: NDArray[np.floating] | None = None, *, fs: float = FS
+) -> Path:
+    """Write a record in format 16, NaN as its missing sample; give its header."""
+    signal = signal_of(fs=fs) if signal is None else signal
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = np.where(np.isnan(signal), -(2**15), np.round(signal * 1000)).astype("<i2")
+    (folder / f"{name}.dat").write_bytes(stored.tobytes())
+    n_leads = signal.shape[1]
+    lines = [f"{name}.dat 16 1000/mV 16 0 0 0 0 {lead}" for lead in ("MLII", "V1", "V5")[:n_leads]]
+    header = folder / f"{name}.hea"
+    header.write_text("\n".join([f"{name} {n_leads} {fs:g} {len(signal)}", *lines]) + "\n")
+    return header

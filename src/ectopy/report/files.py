@@ -7,15 +7,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ectopy.annotations import Annotations, write_annotations
-from ectopy.ecg import CLASSES, Analysis, Event, Samples
+from ectopy.ecg import CLASSES, Analysis, Event, Labels, Samples
 from ectopy.report.summary import Summary
 from ectopy.rhythm import KINDS, readable_rr_s
 
 SCHEMA_VERSION = 1
 NO_RHYTHM = "(N"
 """Rhythm of beats in no event; "(N" stands for all the rest, as in the MIT-BIH AF database."""
+NOTE_AT = np.array([1])
+"""A note at sample 0 would be taken for the file's own header by readers."""
 UNREADABLE_BEGINS, UNREADABLE_ENDS = -1, 0
 """Subtypes of noise marks as bxb reads them: a shutdown and its end."""
 
@@ -26,20 +29,18 @@ def write_annotation_file(record: Path, analysis: Analysis, why_not: str) -> Non
 
 
 def annotations_of(analysis: Analysis, why_not: str = "") -> Annotations:
-    """List the marks of an analysis in order of time: notes, noise, rhythm changes, beats."""
-    beats, edges = analysis.beats, analysis.unreadable
+    """List the marks of an analysis in order of time."""
     changes, rhythms = rhythm_changes(analysis)
-    note = [f"not analysable: {why_not}"] if why_not else []
-    n_plain = len(note) + 2 * len(edges)
-    sample = np.concatenate((np.zeros(len(note), dtype=np.int64), edges.ravel(), changes, beats.sample))
-    symbol = np.concatenate((['"'] * len(note), ["~"] * edges.size, ["+"] * len(changes), beats.label))
-    subtype = np.zeros(len(sample), dtype=np.int64)
-    subtype[len(note) : n_plain : 2] = UNREADABLE_BEGINS
-    aux = [*note, *[""] * edges.size, *rhythms, *[""] * len(beats)]
-    order = np.argsort(sample, kind="stable")
-    return Annotations(
-        sample[order], symbol[order].astype("U1"), subtype[order], tuple(aux[i] for i in order.tolist())
-    )
+    edges = analysis.unreadable.ravel()
+    shutdowns = np.tile((UNREADABLE_BEGINS, UNREADABLE_ENDS), len(analysis.unreadable))
+    groups = [
+        _marks(edges, "~", subtype=shutdowns),
+        _marks(changes, "+", aux=rhythms),
+        _marks(analysis.beats.sample, analysis.beats.label),
+    ]
+    if why_not:
+        groups.append(_marks(NOTE_AT, '"', aux=[f"not analysable: {why_not}"]))
+    return _in_order(groups)
 
 
 def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
@@ -53,6 +54,27 @@ def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
     changed = np.flatnonzero(rhythm != np.concatenate(([""], rhythm[:-1]))[: len(rhythm)])
     # One sample before its beat: two marks of one time would have to be on different leads.
     return np.maximum(beats.sample[changed] - 1, 0), rhythm[changed].tolist()
+
+
+def _marks(
+    sample: Samples, symbol: str | Labels, *, subtype: ArrayLike = 0, aux: Sequence[str] = ()
+) -> Annotations:
+    n = len(sample)
+    return Annotations(
+        sample, np.broadcast_to(symbol, n), np.broadcast_to(subtype, n), tuple(aux or [""] * n)
+    )
+
+
+def _in_order(groups: Sequence[Annotations]) -> Annotations:
+    sample = np.concatenate([group.sample for group in groups])
+    order = np.argsort(sample, kind="stable")
+    aux = [text for group in groups for text in group.aux]
+    return Annotations(
+        sample[order],
+        np.concatenate([group.symbol for group in groups])[order],
+        np.concatenate([group.subtype for group in groups])[order],
+        tuple(aux[mark] for mark in order.tolist()),
+    )
 
 
 def write_beats(path: Path, analysis: Analysis) -> None:

@@ -66,7 +66,7 @@ def elapsed(seconds: float) -> str:
 
 def duration(seconds: float) -> str:
     """Write a length of time in its two greatest units."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)

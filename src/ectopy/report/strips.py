@@ -185,5 +185,12 @@ def _around(analysis: Analysis, recording: Recording, sample: int) -> Signal:
 
 
 def _analysed(analysis: Analysis, recording: Recording, start: int, stop: int) -> Signal:
-    columns = [recording.leads.index(lead) for lead in analysis.leads]
-    return recording.read(start, stop)[:, columns]
+    return recording.read(start, stop)[:, columns_of(analysis.leads, recording.leads)]
+
+
+def columns_of(leads: tuple[str, ...], recorded: tuple[str, ...]) -> list[int]:
+    """Find the columns of leads by name; of several recorded under one name, each in its turn."""
+    columns: list[int] = []
+    for lead in leads:
+        columns.append(next(at for at, name in enumerate(recorded) if name == lead and at not in columns))
+    return columns

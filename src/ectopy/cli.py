@@ -30,7 +30,7 @@ app = typer.Typer(
 )
 
 # Errors of ours that mean wrong usage; by name, as importing them would cost --help half a second.
-_WRONG_USAGE = {"SettingsError", "NothingToScoreError"}
+_WRONG_USAGE = {"SettingsError", "NothingToScoreError", "NothingToCompareError"}
 _PIPELINE = {"keras", "jax", "jax2onnx", "mlflow", "onnx", "prefect", "psutil", "sklearn"}
 
 DataDir = Annotated[
@@ -172,7 +172,21 @@ def ec57(  # noqa: PLR0913, PLR0917
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every count here.")] = None,
 ) -> None:
     """Judge annotations against a reference as ANSI/AAMI EC57 demands."""
-    raise _NotInThisVersionError("ec57")
+    from json import dumps
+
+    from ectopy.ec57 import as_json, compare_directories, text
+
+    compared = compare_directories(
+        reference,
+        test,
+        annotator,
+        reference_annotator=reference_annotator,
+        records=_names(records),
+        beat_map=beat_map.value,
+    )
+    if json:
+        json.write_text(dumps(as_json(compared, beat_map=beat_map.value), indent=1) + "\n", encoding="utf-8")
+    print(text(compared, table_format.value, beat_map=beat_map.value), end="")
 
 
 @app.command()

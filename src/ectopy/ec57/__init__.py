@@ -7,8 +7,10 @@ undefined. Rules, sources and tests: ``docs/ec57.md``.
 from ectopy.ec57.beats import BeatComparison, Matches, compare_beats, match_beats
 from ectopy.ec57.classes import BEAT_CLASS, LEARNING_S, MATCH_WINDOW_S, BeatMap, classes_of
 from ectopy.ec57.episodes import EpisodeComparison, compare_episodes
+from ectopy.ec57.records import NothingToCompareError, RecordComparison, compare_directories, compare_record
+from ectopy.ec57.report import as_json, table, text
 from ectopy.ec57.runs import RunComparison, compare_runs
-from ectopy.ec57.summary import Comparison, average, bootstrap, figures, gross
+from ectopy.ec57.summary import Comparison, average, bootstrap, figures, gross, intervals
 
 __all__ = [
     "BEAT_CLASS",
@@ -19,14 +21,22 @@ __all__ = [
     "Comparison",
     "EpisodeComparison",
     "Matches",
+    "NothingToCompareError",
+    "RecordComparison",
     "RunComparison",
+    "as_json",
     "average",
     "bootstrap",
     "classes_of",
     "compare_beats",
+    "compare_directories",
     "compare_episodes",
+    "compare_record",
     "compare_runs",
     "figures",
     "gross",
+    "intervals",
     "match_beats",
+    "table",
+    "text",
 ]

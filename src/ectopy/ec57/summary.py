@@ -35,7 +35,13 @@ class Share:
         return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=(whole > 0) & (there > 0))
 
 
-class Comparison(Protocol):
+class Additive(Protocol):
+    """What adds up over records."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+
+class Comparison(Additive, Protocol):
     """One record or a sum of them: cells that add up, and the figures they give."""
 
     FIGURES: ClassVar[Mapping[str, Share]]
@@ -44,18 +50,16 @@ class Comparison(Protocol):
     def cells(self) -> Cells:
         """All that the figures are made of."""
 
-    def __add__(self, other: Self, /) -> Self: ...
-
 
 def figures(comparison: Comparison) -> dict[str, float]:
     """Give every figure of a comparison by name, as fractions; NaN where undefined."""
     return {name: float(figure(comparison.cells)) for name, figure in comparison.FIGURES.items()}
 
 
-C = TypeVar("C", bound=Comparison)
+A = TypeVar("A", bound=Additive)
 
 
-def gross(comparisons: Iterable[C]) -> C:
+def gross(comparisons: Iterable[A]) -> A:
     """Pool records: every beat, run or second counts the same (EC57 calls this gross)."""
     return reduce(add, comparisons)
 
@@ -79,19 +83,33 @@ def bootstrap(
     n: int = 2000,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Give the interval of a gross figure when patients, not beats, are drawn with replacement.
+    """Give the interval of one gross figure, see :func:`intervals`."""
+    return intervals(by_patient, rng=rng, n=n, level=level)[figure]
 
-    ``by_patient`` holds the comparisons of each patient. Draws in which the figure is undefined are left
-    out; the interval is (NaN, NaN) where all are, or where there is no patient.
+
+def intervals(
+    by_patient: Iterable[Sequence[Comparison]],
+    *,
+    rng: np.random.Generator,
+    n: int = 2000,
+    level: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Give the interval of every gross figure when patients, not beats, are drawn with replacement.
+
+    ``by_patient`` holds the comparisons of each patient, at least one. Draws in which a figure is undefined
+    are left out; its interval is (NaN, NaN) where all are. Percentile bootstrap (Efron & Tibshirani 1993).
     """
     patients = [gross(records) for records in by_patient]
     if not patients:
-        return float("nan"), float("nan")
+        raise ValueError("at least one patient expected, none came")
     draws = rng.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), size=n)
     cells = np.tensordot(draws, np.stack([patient.cells for patient in patients]), axes=1)
-    values = patients[0].FIGURES[figure](cells)
-    values = values[~np.isnan(values)]
-    if not values.size:
+    return {name: _interval(figure(cells), level) for name, figure in patients[0].FIGURES.items()}
+
+
+def _interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
+    defined = values[~np.isnan(values)]
+    if not defined.size:
         return float("nan"), float("nan")
-    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2))
+    low, high = np.quantile(defined, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)

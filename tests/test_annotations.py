@@ -1,5 +1,6 @@
 """WFDB annotation files, written and read back; the true ones count what the database says."""
 
+import struct
 from collections import Counter
 from pathlib import Path
 
@@ -78,6 +79,11 @@ class TestWrittenAndReadBack:
     def test_other_programs_read_the_rate_with_it(self, tmp_path: Path) -> None:
         write_annotations(tmp_path / "r", "ectopy", EVERY_KIND, fs=FS)
         assert wfdb.rdann(str(tmp_path / "r"), "ectopy").fs == FS
+
+    def test_a_code_that_wfdb_leaves_undefined_is_no_escape_beat(self, tmp_path: Path) -> None:
+        # Code 42 at sample 100, then a V (5) 50 samples on; wfdb gives the first the symbol NaN.
+        (tmp_path / "r.x").write_bytes(struct.pack("<HHH", 42 << 10 | 100, 5 << 10 | 50, 0))
+        assert read_annotations(tmp_path / "r", "x").symbol.tolist() == ["", "V"]
 
     def test_a_recording_name_may_hold_dashes_and_underscores(self, tmp_path: Path) -> None:
         write_annotations(tmp_path / "100-2_b", "ectopy", EVERY_KIND, fs=FS)

@@ -22,7 +22,7 @@ NOT_CLAIMED = (
     "Atrioventricular block, ST segment, QT interval: they need P and T waves",
     "Pacemaker function",
 )
-TICKS = 6
+TICKS = 5
 """A trend has about so many times along its axis."""
 LISTED = 12
 """So many unreadable stretches are listed one by one."""

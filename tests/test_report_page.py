@@ -1,0 +1,518 @@
+"""The pages: well formed, self-contained, safe; and the drawings on them to scale."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from ectopy import report
+from ectopy.ecg import Analysis, BeatClass, Beats, Event, Recording, recording_of
+from ectopy.report import drawing, page, strips
+from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
+
+VOID = {"meta", "link", "br", "rect", "path", "circle", "line"}
+HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: elements, ids, links, text; refuses what is not closed in order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in VOID
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def all(self, name: str) -> list[str]:
+        """Values of every attribute of a name."""
+        return [value for attribute, value in self.attributes if attribute == name]
+
+
+def page_of(folder: Path, analysis: Analysis, recording: Recording, **provenance: object) -> Page:
+    report.write_outputs(folder, analysis, recording, provenance_of() | provenance)
+    return Page(folder / "report.html")
+
+
+def page_with(folder: Path, letters: str, rr_s: ArrayLike = 0.8, *, start: datetime | None = None) -> Page:
+    beats = beats_of(letters, rr_s)
+    recording = recording_for(beats, 30_000)
+    return page_of(folder, analysis_of(recording, beats, start=start), recording)
+
+
+EVERYTHING = "NVVVNSSSNVVNSSNVNVNVNNVNNVNNVNSNSNSN" + "N" * 80
+RR_OF_EVERYTHING = [0.5] * 80 + [12.0] + [1.5] * 35
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """A page with every kind of event."""
+    return page_with(tmp_path_factory.mktemp("everything"), EVERYTHING, RR_OF_EVERYTHING)
+
+
+class TestReport:
+    def test_it_is_well_formed_with_every_kind_of_event(self, everything: Page) -> None:
+        assert everything.elements.count("h1") == everything.elements.count("main") == 1
+
+    def test_it_asks_for_nothing_from_anywhere(self, everything: Page) -> None:
+        assert "://" not in everything.source
+        assert not {"script", "img", "iframe", "object", "embed", "audio", "video"} & set(everything.elements)
+        assert everything.all("src") == []
+        assert set(re.findall(r"url\(([^)]*)\)", everything.source)) == {"#mm"}
+        assert all(link.startswith("#") or link == "data:," for link in everything.all("href"))
+
+    def test_a_browser_is_told_to_load_nothing(self, everything: Page) -> None:
+        assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in everything.all("content")
+
+    def test_ids_are_unique_and_every_reference_has_its_target(self, everything: Page) -> None:
+        ids = everything.all("id")
+        assert len(ids) == len(set(ids))
+        targets = {link[1:] for link in everything.all("href") if link.startswith("#")}
+        assert targets | set(everything.all("aria-labelledby")) <= set(ids)
+
+    def test_every_picture_says_what_it_shows(self, everything: Page) -> None:
+        pictures = everything.all("role").count("img")
+        assert pictures > 10
+        hidden = 1  # the paper's pattern
+        nested = everything.elements.count("svg") - pictures - hidden
+        leads = 2 * (everything.source.count('class="strip"') + everything.source.count('class="mean"'))
+        assert nested == leads
+        assert all(everything.all("aria-label"))
+
+    def test_each_table_has_a_caption_and_scopes(self, everything: Page) -> None:
+        assert everything.elements.count("caption") == everything.elements.count("table") == 2
+        assert everything.elements.count("th") == len(everything.all("scope"))
+
+    def test_it_says_that_it_is_unconfirmed_and_no_medical_device(self, everything: Page) -> None:
+        assert "Automatic, unconfirmed" in everything.text
+        assert "not a medical device" in everything.text
+
+    def test_findings_come_first(self, everything: Page) -> None:
+        headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", everything.source)
+        assert headings == [
+            "Findings",
+            "Key figures",
+            "Heart rate and events",
+            "By time",
+            "Strips",
+            "Mean beats",
+            "What was looked for",
+            "What was not analysed",
+            "Where this comes from",
+        ]
+
+    def test_it_names_the_recording_as_the_outputs_do_and_not_as_its_header(self, everything: Page) -> None:
+        # The recording made by hand is called after a patient.
+        assert "r1" in everything.text
+        assert "Miller" not in everything.source
+
+    def test_it_shows_no_path(self, everything: Page) -> None:
+        assert "in/r1" not in everything.source
+
+    def test_hostile_names_are_text(self, tmp_path: Path) -> None:
+        beats = beats_of("NVNN")
+        recording = recording_of(np.zeros((6000, 2)), FS, leads=(HOSTILE, "<b>V1</b>"))
+        read = page_of(
+            tmp_path,
+            analysis_of(recording, beats, leads=(HOSTILE,)),
+            recording,
+            model=HOSTILE,
+            versions={HOSTILE: HOSTILE},
+        )
+        assert not {"script", "b"} & set(read.elements)
+        # Header, strip, mean beats, model, versions.
+        assert read.text.count(HOSTILE) >= 5
+        assert "Lead <b>V1</b>" in read.text
+
+    def test_times_of_day_are_shown_where_the_start_is_known(self, tmp_path: Path) -> None:
+        text = page_with(tmp_path, "NVN", start=datetime(2024, 2, 29, 23, 59, 59)).text  # noqa: DTZ001 - recorders know no time zone
+        # The ventricular beat is at 1.6 s.
+        assert "0:00:01 (00:00:00)" in text
+        assert "2024-02-29 23:59:59" in text
+
+    def test_without_a_beat_it_claims_nothing(self, tmp_path: Path) -> None:
+        read = page_with(tmp_path, "")
+        assert "Not analysable: the signal is flat" in read.text
+        assert "Key figures" not in read.text
+        assert "What was looked for" not in read.text
+        assert "What was recorded" in read.text
+
+    @pytest.mark.parametrize("letters", ["N", "V", "NN", "NNNNNNNNN"])
+    def test_few_beats_make_a_page(self, tmp_path: Path, letters: str) -> None:
+        assert "Key figures" in page_with(tmp_path, letters).text
+
+    def test_an_empty_recording_makes_a_page(self, tmp_path: Path) -> None:
+        beats = beats_of("")
+        recording = recording_for(beats, 0)
+        assert "Not analysable" in page_of(tmp_path, analysis_of(recording, beats), recording).text
+
+    def test_an_event_longer_than_a_strip_and_one_at_the_very_end_are_drawn(self, tmp_path: Path) -> None:
+        beats = beats_of("N" * 10 + "V" * 100, 0.5)
+        recording = recording_for(beats, int(beats.sample[-1]) + 1)
+        assert "Sustained" in page_of(tmp_path, analysis_of(recording, beats), recording).text
+
+    def test_gaps_in_the_signal_are_gaps_in_the_trace(self, tmp_path: Path) -> None:
+        beats = beats_of("NVN")
+        signal = np.ones((6000, 1), dtype=np.float32)
+        signal[150:180] = np.nan
+        recording = recording_of(signal, FS)
+        source = page_of(tmp_path, analysis_of(recording, beats), recording).source
+        assert "nan" not in source.split("</style>")[1]
+
+    def test_a_long_list_of_unreadable_stretches_is_cut(self, tmp_path: Path) -> None:
+        beats = beats_of("NN")
+        recording = recording_for(beats, 30_000)
+        begin = np.arange(1000, 21_000, 1000)
+        analysis = analysis_of(recording, beats, unreadable=np.column_stack((begin, begin + 50)))
+        text = page_of(tmp_path, analysis, recording).text
+        assert text.count("No readable lead from") == 12
+        assert "8 more unreadable stretches" in text
+
+
+class TestSize:
+    @staticmethod
+    def size(folder: Path, n_rounds: int) -> int:
+        # Noise does not compress into short paths: the worst case of a trace.
+        noise = np.random.default_rng(0).normal(scale=0.5, size=(4000, 2)).astype(np.float32)
+        whole = beats_of(EVERYTHING, RR_OF_EVERYTHING)
+        period = int(whole.sample[-1]) + 100
+        sample = (whole.sample + period * np.arange(n_rounds)[:, None]).ravel() * 3
+        n = len(sample)
+        label = np.tile(whole.label, n_rounds)
+        beats = Beats(sample, label, np.zeros((n, 4), np.float32), np.ones(n, bool), 3 * FS)
+        recording = Recording(
+            "noise", 3 * FS, ("II", "V1"), int(sample[-1]) + 1, lambda start, stop: noise[: stop - start]
+        )
+        page_of(folder, analysis_of(recording, beats), recording)
+        return (folder / "report.html").stat().st_size
+
+    def test_half_an_hour_with_every_kind_of_event_is_below_400_kb(self, tmp_path: Path) -> None:
+        # 13 strips of white noise; real signal takes half of that.
+        assert self.size(tmp_path, 16) < 400_000
+
+    def test_a_day_is_below_3_mb(self, tmp_path: Path) -> None:
+        # 787 rounds of 110 s.
+        assert self.size(tmp_path, 787) < 3_000_000
+
+
+def points(path: str) -> list[list[tuple[int, int]]]:
+    """Follow the path of a trace: its pieces, each a list of (x, y)."""
+    pieces = []
+    for piece in path.split("M")[1:]:
+        start, _, steps = piece.partition("l")
+        x, y = map(int, re.findall(r"-?\d+", start.partition("h")[0]))
+        piece_points = [(x, y)]
+        numbers = list(map(int, re.findall(r"-?\d+", steps)))
+        for dx, dy in zip(numbers[::2], numbers[1::2], strict=True):
+            x, y = x + dx, y + dy
+            piece_points.append((x, y))
+        pieces.append(piece_points)
+    return pieces
+
+
+class TestTrace:
+    def test_25_mm_are_a_second_and_10_mm_a_millivolt(self) -> None:
+        # A step of 1 mV: up is negative in SVG.
+        drawn = drawing.trace(np.array([0, 0, 0, 1.0, 0.5]), 250.0)
+        assert drawn.x_mm == 0.1
+        (piece,) = points(drawn.path)
+        assert [(x, round(y * drawing.STEP_MM, 3)) for x, y in piece] == [
+            (0, 0.0),
+            (1, 0.0),
+            (2, 0.0),
+            (3, -10.0),
+            (4, -5.0),
+        ]
+        assert (drawn.top_mm, drawn.bottom_mm) == (-10.0, 0.0)
+
+    def test_the_median_is_the_baseline(self) -> None:
+        drawn = drawing.trace(np.array([3.0, 3.0, 3.0, 4.0]), 250.0)
+        assert [y for _, y in points(drawn.path)[0]] == [0, 0, 0, -100]
+
+    def test_every_step_of_a_noisy_lead_is_kept(self) -> None:
+        lead = np.random.default_rng(1).normal(size=400)
+        (piece,) = points(drawing.trace(lead, 360.0).path)
+        drawn_mv = np.array([-y for _, y in piece]) * drawing.STEP_MM / drawing.MM_PER_MV
+        assert (
+            np.abs(drawn_mv - (lead - np.median(lead))).max()
+            <= 0.5 * drawing.STEP_MM / drawing.MM_PER_MV + 1e-9
+        )
+
+    def test_missing_samples_part_the_trace(self) -> None:
+        drawn = drawing.trace(np.array([np.nan, 1, 1, np.nan, np.nan, 1, np.nan]), 250.0)
+        assert [[x for x, _ in piece] for piece in points(drawn.path)] == [[1, 2], [5]]
+
+    def test_a_lead_without_a_sample_has_no_trace(self) -> None:
+        assert drawing.trace(np.full(10, np.nan), 250.0).path == ""
+
+    def test_a_high_rate_is_thinned_and_keeps_its_extremes(self) -> None:
+        lead = np.zeros(4000)
+        lead[1234], lead[2345] = 2.0, -1.0
+        thinned, fs = drawing.thin(lead, 2000.0)
+        # Groups of 8 leave 2 samples each.
+        assert (len(thinned), fs) == (1000, 500.0)
+        assert (thinned.max(), thinned.min()) == (2.0, -1.0)
+        assert abs(int(thinned.argmax()) / fs - 1234 / 2000) <= 1 / fs
+
+    def test_a_usual_rate_is_left_alone(self) -> None:
+        lead = np.arange(10.0)
+        assert drawing.thin(lead, 500.0) == (lead, 500.0)
+
+
+class TestTrends:
+    def test_events_occupy_the_columns_they_reach_into(self) -> None:
+        # 600 s in 600 columns.
+        mask = drawing.occupied(np.array([1.5, 10.0, 11.2]), np.array([3.5, 10.0, 12.0]), 600.0)
+        assert np.flatnonzero(mask).tolist() == [1, 2, 3, 10, 11, 12]
+
+    def test_an_event_at_the_very_end_is_in_the_last_column(self) -> None:
+        mask = drawing.occupied(np.array([600.0]), np.array([600.0]), 600.0)
+        assert np.flatnonzero(mask).tolist() == [599]
+
+    def test_bars_cover_the_occupied_columns(self) -> None:
+        mask = np.zeros(600, dtype=bool)
+        mask[[1, 2, 5]] = True
+        assert drawing.bars(mask) == "M1 0h2v1H1zM5 0h1v1H5z"
+
+    def test_an_envelope_holds_least_mean_and_greatest_of_each_column(self) -> None:
+        time_s = np.array([0.1, 0.2, 0.3, 5.5, 7.0])
+        low, mean, high = drawing.envelope(time_s, np.array([60, 70, 110, 80, np.nan]), 600.0)
+        assert (low[0], mean[0], high[0]) == (60, 80, 110)
+        assert (low[5], mean[5], high[5]) == (80, 80, 80)
+        assert np.flatnonzero(np.isfinite(mean)).tolist() == [0, 5]
+
+    def test_an_envelope_of_nothing_is_empty(self) -> None:
+        assert np.isnan(drawing.envelope(np.empty(0), np.empty(0), 600.0)).all()
+
+    def test_lines_are_interrupted_where_there_is_no_value(self) -> None:
+        assert drawing.line_path(np.array([1, 2, np.nan, 3])) == "M0.5 1.0L1.5 2.0H2M3.5 3.0H4"
+
+    def test_bands_go_there_and_back(self) -> None:
+        path = drawing.band_path(np.array([9.0, 8.0]), np.array([1.0, 2.0]))
+        assert path == "M0 1.0h1L1 2.0h1L2 8.0h-1L1 9.0h-1z"
+
+    def test_the_highest_bar_of_a_histogram_fills_it(self) -> None:
+        # Ten bars of 60 s: three beats in the first, one in the last.
+        path, most = drawing.histogram(np.array([1.0, 2.0, 3.0, 599.0]), 600.0, 10)
+        assert (path, most) == ("M0 1V0.00h60V1zM540 1V0.67h60V1z", 3)
+
+    @pytest.mark.parametrize(
+        ("duration_s", "start", "ticks"),
+        [
+            (1800.0, None, [(0.0, "0:00"), (33.3, "0:10"), (66.7, "0:20")]),
+            (
+                10.0,
+                None,
+                [
+                    (0.0, "0:00:00"),
+                    (20.0, "0:00:02"),
+                    (40.0, "0:00:04"),
+                    (60.0, "0:00:06"),
+                    (80.0, "0:00:08"),
+                ],
+            ),
+            (
+                86_400.0,
+                datetime(2024, 1, 1, 17, 0),  # noqa: DTZ001 - recorders know no time zone
+                [(4.2, "18:00"), (29.2, "00:00"), (54.2, "06:00"), (79.2, "12:00")],
+            ),
+        ],
+    )
+    def test_ticks_are_at_round_times(
+        self, duration_s: float, start: datetime | None, ticks: list[tuple[float, str]]
+    ) -> None:
+        found = page.time_ticks(duration_s, page.Clock(start))
+        assert [(round(tick.at, 1), tick.text) for tick in found] == ticks
+
+    @pytest.mark.parametrize(
+        ("duration_s", "period_s"),
+        [(86_400, 3600), (3605, 600), (1900, 600), (1805.6, 300), (600, 60), (10, 60)],
+    )
+    def test_the_table_goes_by_hours_ten_or_five_minutes_or_one(
+        self, duration_s: float, period_s: float
+    ) -> None:
+        assert page.period_s(duration_s) == period_s
+
+
+class TestStrips:
+    def test_a_beat_stands_25_mm_a_second_from_the_left(self) -> None:
+        # One beat a second from 1 s on; the event begins at 5 s, so the strip at 2.8 s.
+        beats = beats_of("NNNNVNNNNNNN", 1.0)
+        recording = recording_for(beats, 2000)
+        analysis = analysis_of(recording, beats)
+        drawn = strips.strip(analysis, recording, Event("V", 5.0, 5.0, 1, float("nan")))
+        assert drawn.start_s == pytest.approx(2.8)
+        assert drawn.width_mm == pytest.approx(180.0)
+        assert [mark.label for mark in drawn.beats] == list("NNVNNNN")
+        assert [mark.x_mm for mark in drawn.beats] == pytest.approx([5 + 25 * beat for beat in range(7)])
+        # The interval before the first beat begins outside.
+        assert [mark.rr_ms for mark in drawn.beats] == ["", *["1000"] * 6]
+        assert [mark.rr_x_mm for mark in drawn.beats[1:]] == pytest.approx(
+            [17.5 + 25 * beat for beat in range(6)]
+        )
+
+    def test_the_spike_of_a_beat_is_under_its_letter(self) -> None:
+        beats = beats_of("NNNNVNNNNNNN", 1.0)
+        recording = recording_for(beats, 2000)
+        drawn = strips.strip(analysis_of(recording, beats), recording, Event("V", 5.0, 5.0, 1, float("nan")))
+        (piece,) = points(drawn.leads[0].trace.path)
+        spikes = [x * drawn.leads[0].trace.x_mm for x, y in piece if y < 0]
+        assert spikes == pytest.approx([mark.x_mm for mark in drawn.beats])
+
+    @pytest.mark.parametrize(
+        ("onset_s", "offset_s", "n_samples", "expected"),
+        [
+            (50.0, 50.0, 10_000, (4780, 5500)),  # a beat: 2.2 s before it
+            (50.0, 55.0, 10_000, (4880, 5600)),  # 5 s: 1.2 s before
+            (50.0, 90.0, 10_000, (4880, 5600)),  # longer than the strip: from its onset
+            (0.5, 0.5, 10_000, (0, 720)),  # at the start
+            (99.9, 99.9, 10_000, (9280, 10_000)),  # at the end
+            (1.0, 1.0, 300, (0, 300)),  # a recording shorter than a strip
+        ],
+    )
+    def test_the_window_shows_the_event_inside_the_recording(
+        self, onset_s: float, offset_s: float, n_samples: int, expected: tuple[int, int]
+    ) -> None:
+        assert strips.window(Event("vt", onset_s, offset_s, 3, 120.0), n_samples, FS) == expected
+
+    def test_only_the_analysed_leads_are_drawn(self) -> None:
+        beats = beats_of("NVN")
+        recording = recording_for(beats, 2000)
+        analysis = analysis_of(recording, beats, leads=("V1",))
+        drawn = strips.strip(analysis, recording, Event("V", 1.6, 1.6, 1, float("nan")))
+        assert [lead.name for lead in drawn.leads] == ["V1"]
+
+    def test_leads_of_one_name_are_taken_in_turn(self) -> None:
+        assert strips.columns_of(("ECG", "ECG"), ("SpO2", "ECG", "ECG")) == [1, 2]
+
+    def test_leads_do_not_overlap(self) -> None:
+        beats = beats_of("NVN")
+        recording = recording_for(beats, 2000)
+        drawn = strips.strip(analysis_of(recording, beats), recording, Event("V", 1.6, 1.6, 1, float("nan")))
+        first, second = drawn.leads
+        assert first.top_mm + first.height_mm == second.top_mm
+        assert second.top_mm + second.height_mm == drawn.height_mm
+
+    def test_the_mean_of_beats_is_their_mean_about_their_medians(self) -> None:
+        # Spikes of 1 mV and 3 mV on baselines of 5 and -5 mV.
+        beats = beats_of("NN", 2.0)
+        signal = np.repeat([5.0, -5.0], 300)
+        signal[beats.sample] += (1.0, 3.0)
+        recording = recording_of(signal, FS)
+        mean = strips.mean_beat(analysis_of(recording, beats), recording, BeatClass.NORMAL)
+        assert mean.shape == (80, 1)
+        assert np.flatnonzero(mean[:, 0]).tolist() == [30]
+        assert mean[30, 0] == pytest.approx(2.0)
+
+    def test_a_beat_at_the_edge_gives_what_there_is_of_it(self) -> None:
+        beats = beats_of("N", 0.1)
+        recording = recording_for(beats, 40)
+        mean = strips.mean_beat(analysis_of(recording, beats), recording, BeatClass.NORMAL)
+        # Ten samples before the beat instead of 30, 30 from it on instead of 50.
+        assert np.flatnonzero(np.isfinite(mean[:, 0])).tolist() == list(range(20, 60))
+
+
+def row_of(name: str, findings: str, **figures: object) -> dict[str, object]:
+    return dict.fromkeys(report.SUMMARY_COLUMNS, "") | {
+        "recording": name,
+        "status": "scored",
+        "findings": findings,
+        **figures,
+    }
+
+
+def index_of(folder: Path, *rows: Mapping[str, object]) -> Page:
+    report.write_index(folder / "index.html", rows)
+    return Page(folder / "index.html")
+
+
+def reports(read: Page) -> list[str]:
+    return [link for link in read.all("href") if link.endswith("report.html")]
+
+
+class TestIndex:
+    def test_the_most_urgent_comes_first(self, tmp_path: Path) -> None:
+        read = index_of(
+            tmp_path,
+            row_of("a", "info: Rare"),
+            row_of("b", "important: Runs; note: Couplets"),
+            row_of("c", "urgent: Pause"),
+            row_of("d", "important: Runs; important: Ectopy"),
+        )
+        assert reports(read) == [f"{name}/report.html" for name in "cdba"]
+
+    def test_alike_ones_come_by_burden_then_by_name(self, tmp_path: Path) -> None:
+        read = index_of(
+            tmp_path,
+            row_of("b", "note: Ectopy", veb_burden_pct=1.5),
+            row_of("a", "note: Ectopy", veb_burden_pct="1.5"),
+            row_of("c", "note: Ectopy", veb_burden_pct=9),
+        )
+        assert reports(read) == ["c/report.html", "a/report.html", "b/report.html"]
+
+    def test_what_failed_has_its_reason_and_no_link(self, tmp_path: Path) -> None:
+        failed = row_of("bad", "", status="failed", reason="bad.hea: a header expected, text came")
+        read = index_of(tmp_path, failed)
+        assert reports(read) == []
+        assert "bad.hea: a header expected, text came" in read.text
+
+    def test_skipped_recordings_keep_their_link_and_figures(self, tmp_path: Path) -> None:
+        read = index_of(tmp_path, row_of("a", "note: Ectopy", status="skipped", hr_mean_bpm=71.4))
+        assert reports(read) == ["a/report.html"]
+        assert "unchanged" in read.text
+        assert ">71<" in read.source
+
+    def test_rows_read_back_from_csv_make_the_same_page(self, tmp_path: Path) -> None:
+        beats = beats_of("NVVVN", 0.5)
+        recording = recording_for(beats, 6000)
+        row = report.write_outputs(tmp_path, analysis_of(recording, beats), recording, provenance_of())
+        as_text = {name: "" if value is None else str(value) for name, value in row.items()}
+        assert index_of(tmp_path, row).source == index_of(tmp_path, as_text).source
+
+    def test_three_findings_are_shown_and_the_others_counted(self, tmp_path: Path) -> None:
+        read = index_of(tmp_path, row_of("a", "; ".join(f"note: number {n}" for n in range(5))))
+        assert "Number 2" in read.text
+        assert "Number 3" not in read.text
+        assert "2 more in the report" in read.text
+
+    def test_names_and_reasons_are_text(self, tmp_path: Path) -> None:
+        read = index_of(
+            tmp_path, row_of(HOSTILE, f"urgent: {HOSTILE}"), row_of("x", "", status="failed", reason=HOSTILE)
+        )
+        assert "script" not in read.elements
+        assert read.text.count(HOSTILE) == 3
+        assert all("<" not in link and '"' not in link for link in read.all("href"))
+
+    def test_it_asks_for_nothing_from_anywhere(self, tmp_path: Path) -> None:
+        read = index_of(tmp_path, row_of("a", "note: Ectopy"))
+        assert "://" not in read.source
+        assert "script" not in read.elements
+
+    def test_an_empty_batch_makes_a_page(self, tmp_path: Path) -> None:
+        assert "0 recordings" in index_of(tmp_path).text

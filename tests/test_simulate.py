@@ -147,6 +147,14 @@ def test_in_trigeminy_every_third_beat_is_ventricular(healthy: simulate.Patient)
     assert "VNNVNNVNN" in "".join(symbols)
 
 
+def test_a_recording_may_end_in_the_middle_of_an_episode(healthy: simulate.Patient) -> None:
+    """Runs so frequent that one reaches beyond the last beat whatever the seed."""
+    runs = replace(healthy, habits={"ventricular run": 500.0, "bigeminy": 500.0})
+    for seed in range(20):
+        _, _, symbols = recorded(runs, minutes=0.1, seed=seed)
+        assert set(symbols[1:]) <= {"N", "V"}
+
+
 def test_habits_count_episodes_in_1000_beats(healthy: simulate.Patient) -> None:
     _, _, symbols = recorded(replace(healthy, habits={"single PVC": 50.0}), minutes=30)
     # Poisson with mean 50 in 1000, over some 2000 beats: 4 standard deviations are 0.02.

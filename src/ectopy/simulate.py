@@ -52,15 +52,15 @@ class Pattern(NamedTuple):
 
 
 PATTERNS = {
-    "single PVC": Pattern("V", 1, 1, 0.9, 3, 90),
-    "couplet": Pattern("V", 2, 2, 0.4, 0.5, 6),
-    "ventricular run": Pattern("V", 3, 10, 0.3, 0.5, 3),
-    "bigeminy": Pattern("V.", 3, 15, 0.3, 0.5, 3),
-    "trigeminy": Pattern("V..", 3, 10, 0.2, 0.5, 2),
-    "single PAC": Pattern("A", 1, 1, 0.85, 2, 50),
-    "atrial couplet": Pattern("A", 2, 2, 0.3, 0.5, 5),
-    "atrial run": Pattern("A", 3, 12, 0.3, 0.5, 3),
-    "pause": Pattern("P", 1, 1, 0.25, 0.5, 2),
+    "single PVC": Pattern("V", 1, 1, 0.9, 5, 120),
+    "couplet": Pattern("V", 2, 2, 0.4, 1, 8),
+    "ventricular run": Pattern("V", 3, 10, 0.3, 1, 4),
+    "bigeminy": Pattern("V.", 3, 15, 0.3, 1, 4),
+    "trigeminy": Pattern("V..", 3, 10, 0.2, 1, 3),
+    "single PAC": Pattern("A", 1, 1, 0.9, 5, 100),
+    "atrial couplet": Pattern("A", 2, 2, 0.3, 1, 8),
+    "atrial run": Pattern("A", 3, 12, 0.3, 1, 4),
+    "pause": Pattern("P", 1, 1, 0.25, 1, 3),
 }
 
 
@@ -145,7 +145,7 @@ class _Rhythm:
 def draw_patient(rng: np.random.Generator) -> Patient:
     """Draw a patient with shapes, rate, habits and noise of their own."""
     return Patient(
-        r_mv=rng.uniform(0.6, 1.8),
+        r_mv=rng.uniform(0.5, 1.8),
         shapes=_draw_shapes(rng),
         tempo=_draw_tempo(rng),
         habits=_draw_habits(rng),
@@ -184,7 +184,7 @@ def _draw_p_wave(rng: np.random.Generator, *, upright: bool) -> Waves:
 
 def _draw_focus(rng: np.random.Generator) -> Waves:
     """Draw a wide QRS in two humps with a T wave against it; the R peak is the extreme on MLII."""
-    width_s = rng.uniform(0.020, 0.036)
+    width_s = rng.uniform(0.016, 0.034)
     mlii, v1 = rng.choice([-1.0, 1.0], 2) * rng.uniform(0.7, 1.7, 2)
     second = -rng.uniform(0.1, 0.7)
     waves = np.array(
@@ -207,9 +207,9 @@ def _draw_tempo(rng: np.random.Generator) -> Tempo:
     return Tempo(
         rr_s=rng.uniform(0.62, 1.05),
         breath_s=rng.uniform(3.0, 5.5),
-        breath_swing=rng.uniform(0.01, 0.07),
-        pvc_coupling=rng.uniform(0.5, 0.75),
-        pac_coupling=rng.uniform(0.55, 0.8),
+        breath_swing=rng.uniform(0.01, 0.12),
+        pvc_coupling=rng.uniform(0.5, 0.85),
+        pac_coupling=rng.uniform(0.55, 0.88),
         ventricular_run_rr_s=rng.uniform(0.32, 0.48),
         atrial_run_rr_s=rng.uniform(0.36, 0.5),
         af_rr_s=rng.uniform(0.5, 0.8),
@@ -226,11 +226,11 @@ def _draw_habits(rng: np.random.Generator) -> dict[str, float]:
 
 def _draw_noise(rng: np.random.Generator) -> Noise:
     return Noise(
-        baseline_mv=rng.uniform(0.02, 0.15),
-        muscle_mv=rng.uniform(0.005, 0.035),
-        motion_mv=rng.uniform(0.05, 0.35),
+        baseline_mv=rng.uniform(0.03, 0.3),
+        muscle_mv=rng.uniform(0.01, 0.06),
+        motion_mv=rng.uniform(0.1, 0.5),
         motion_share=rng.uniform(0.0, 0.06),
-        powerline_mv=rng.uniform(0.0, 0.015),
+        powerline_mv=rng.uniform(0.0, 0.03),
         powerline_hz=float(rng.choice([50.0, 60.0])),
     )
 
@@ -281,9 +281,9 @@ def _draw_kinds(habits: Mapping[str, float], fibrillating: Mask, rng: np.random.
         for start, repeats in zip(
             starts, rng.integers(pattern.fewest, pattern.most + 1, len(starts)), strict=True
         ):
-            episode = np.array(list(pattern.unit * repeats))
+            episode = np.array(list(pattern.unit * repeats))[: len(kind) - start]
             there = kind[start : start + len(episode)]
-            there[:] = np.where(episode == ".", there, episode)[: len(there)]
+            there[episode != "."] = episode[episode != "."]
     kind[fibrillating & (kind == "A")] = "f"  # a fibrillating atrium has no extra beats
     return kind
 
@@ -372,7 +372,7 @@ def _drawn(waves: Waves, time_s: Floats) -> Floats:
 
 def _disturbance(noise: Noise, n_samples: int, fs: float, rng: np.random.Generator) -> Floats:
     moving = _alternating(n_samples, share=noise.motion_share, mean_length=10 * fs, rng=rng)
-    muscle = np.exp(0.5 * _band(n_samples, fs, (0.005, 0.1), rng))  # tension comes and goes
+    muscle = np.exp(0.7 * _band(n_samples, fs, (0.005, 0.1), rng))  # tension comes and goes
     hum = np.sqrt(2) * _sine(noise.powerline_hz * np.arange(n_samples) / fs)
     return np.asarray(
         noise.baseline_mv * _band(n_samples, fs, (0.05, 0.5), rng)

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from ectopy import report
 from ectopy.ecg import Analysis, Beats, Event, Recording, recording_of
-from ectopy.report import files, findings, summary
+from ectopy.report import files, findings, summary, times
 from tests.handmade import FS, NOTHING_UNREADABLE, analysis_of, beats_of, provenance_of, recording_for
 
 
@@ -409,7 +409,7 @@ class TestTimes:
         ("seconds", "written"), [(0, "0:00:00"), (59.9, "0:00:59"), (3661, "1:01:01"), (360_000, "100:00:00")]
     )
     def test_elapsed(self, seconds: float, written: str) -> None:
-        assert findings.elapsed(seconds) == written
+        assert times.elapsed(seconds) == written
 
     @pytest.mark.parametrize(
         ("seconds", "written"),
@@ -423,7 +423,7 @@ class TestTimes:
         ],
     )
     def test_duration(self, seconds: float, written: str) -> None:
-        assert findings.duration(seconds) == written
+        assert times.duration(seconds) == written
 
 
 def test_outputs_do_not_depend_on_anything_but_their_input(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from ectopy import report
 from ectopy.ecg import Analysis, BeatClass, Beats, Event, Recording, recording_of
-from ectopy.report import drawing, page, strips
+from ectopy.report import drawing, page, strips, times, trend
 from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
 
 VOID = {"meta", "link", "br", "rect", "path", "circle", "line"}
@@ -347,7 +347,7 @@ class TestTrends:
     def test_ticks_are_at_round_times(
         self, duration_s: float, start: datetime | None, ticks: list[tuple[float, str]]
     ) -> None:
-        found = page.time_ticks(duration_s, page.Clock(start))
+        found = trend.time_ticks(duration_s, times.Clock(start))
         assert [(round(tick.at, 1), tick.text) for tick in found] == ticks
 
     @pytest.mark.parametrize(

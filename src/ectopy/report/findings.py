@@ -7,6 +7,7 @@ from enum import IntEnum
 import numpy as np
 
 from ectopy.ecg import Analysis, BeatClass, Event, Mask
+from ectopy.report.times import duration, elapsed
 from ectopy.rhythm import KINDS, NO_RATE_S
 
 FREQUENT_PCT, VERY_FREQUENT_PCT = 1.0, 10.0
@@ -56,21 +57,6 @@ def find_findings(analysis: Analysis, why_not: str = "") -> tuple[Finding, ...]:
 def of_kind(events: Sequence[Event], kind: str) -> list[Event]:
     """Events of one kind, in order of time."""
     return [event for event in events if event.kind == kind]
-
-
-def elapsed(seconds: float) -> str:
-    """Time since the start of the recording as h:mm:ss."""
-    minutes, second = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
-
-
-def duration(seconds: float) -> str:
-    """Write a length of time in its two greatest units."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours} h {minute} min" if hours else f"{minute} min {second} s"
 
 
 def seconds(event: Event) -> float:

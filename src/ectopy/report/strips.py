@@ -57,7 +57,6 @@ class LeadTrace(NamedTuple):
 class Strip(NamedTuple):
     """A piece of recording on paper; ``from_mm`` and ``to_mm`` frame the event."""
 
-    kind: str
     title: str
     event: Event
     start_s: float
@@ -91,7 +90,6 @@ def strip(analysis: Analysis, recording: Recording, event: Event) -> Strip:
         frame_s = (event.onset_s - MEAN_BEFORE_S, event.onset_s + MEAN_AFTER_S)
     from_mm, to_mm = np.clip(np.array(frame_s) - start / fs, 0, (stop - start) / fs) * MM_PER_S
     return Strip(
-        kind=event.kind,
         title=TITLES[event.kind],
         event=event,
         start_s=start / fs,

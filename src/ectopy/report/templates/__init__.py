@@ -5,7 +5,7 @@ from functools import lru_cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ectopy.report.drawing import COLUMNS, STEP_MM
-from ectopy.report.findings import duration, elapsed
+from ectopy.report.times import duration, elapsed
 
 NOTHING = "\N{EN DASH}"
 

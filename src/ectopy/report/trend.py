@@ -1,0 +1,107 @@
+"""Heart rate and events over the whole recording."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ectopy.ecg import Analysis, Event
+from ectopy.report import drawing
+from ectopy.report.findings import of_kind
+from ectopy.report.summary import rates
+from ectopy.report.times import Clock
+from ectopy.rhythm import KINDS
+
+TICKS = 5
+"""At most so many times along the axis, for a phone to show them."""
+
+
+class Lane(NamedTuple):
+    """A row below the heart-rate trend."""
+
+    title: str
+    note: str
+    path: str
+    kind: str
+
+
+class Tick(NamedTuple):
+    """A mark on an axis, its place in percent."""
+
+    at: float
+    text: str
+
+
+class Trend(NamedTuple):
+    """Heart rate over the whole recording in columns; y from 0 (``high``) to 100 (``low``)."""
+
+    band: str
+    line: str
+    unreadable: str
+    rates: list[Tick]
+    times: list[Tick]
+    lanes: list[Lane]
+    description: str
+
+
+def trend(analysis: Analysis) -> Trend | None:
+    """Draw the heart rate and every kind of event over time; None without a heart rate."""
+    of = rates(analysis)
+    reduced = drawing.envelope(of.time_s, of.rate_bpm, analysis.duration_s)
+    if np.isnan(reduced.mean).all():
+        return None
+    low, high = (20 * float(step) for step in _bounds(reduced))
+    y = [100 * (high - values) / (high - low) for values in reduced]
+    marks = np.arange(low, high + 1, 20 if high - low <= 120 else 40).tolist()
+    edges = analysis.unreadable / analysis.fs
+    return Trend(
+        band=drawing.band_path(y[0], y[2]),
+        line=drawing.line_path(y[1]),
+        unreadable=drawing.bars(drawing.occupied(edges[:, 0], edges[:, 1], analysis.duration_s)),
+        rates=[Tick(100 * (high - mark) / (high - low), f"{mark:.0f}") for mark in marks],
+        times=time_ticks(analysis.duration_s, Clock(analysis.start)),
+        lanes=list(_lanes(analysis)),
+        description=f"Heart rate between {np.nanmin(reduced.low):.0f} and {np.nanmax(reduced.high):.0f} bpm",
+    )
+
+
+def time_ticks(duration_s: float, clock: Clock) -> list[Tick]:
+    """Round times along the recording, by the clock where it is known."""
+    steps = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800)
+    step = next((step for step in steps if duration_s / step <= TICKS), steps[-1])
+    start = clock.start
+    lead_s = 0.0 if start is None else start.hour * 3600 + start.minute * 60 + start.second
+    first = -lead_s % step
+    at = np.arange(first, duration_s, step).tolist()
+    # A text at the very end would hang over the edge.
+    near_s = 0.96 * duration_s
+    return [
+        Tick(100 * time_s / duration_s, _short(clock.time(time_s), step)) for time_s in at if time_s < near_s
+    ]
+
+
+def _bounds(reduced: drawing.Envelope) -> tuple[float, float]:
+    low, high = np.floor(np.nanmin(reduced.low) / 20), np.ceil(np.nanmax(reduced.high) / 20)
+    return float(low), float(max(high, low + 2))
+
+
+def _short(time: str, step: int) -> str:
+    return time.rpartition(":")[0] if step % 60 == 0 else time
+
+
+def _lanes(analysis: Analysis) -> Iterator[Lane]:
+    beats, duration_s = analysis.beats, analysis.duration_s
+    for title, letter in (("V beats", "V"), ("S beats", "S")):
+        time_s = beats.time_s[beats.label == letter]
+        if len(time_s):
+            path, _ = drawing.histogram(time_s, duration_s)
+            yield Lane(title, f"{len(time_s):,}", path, letter)
+    for kind, known in KINDS.items():
+        events = of_kind(analysis.events, kind)
+        if events:
+            yield Lane(known.title, f"{len(events):,}", _marks(events, duration_s), kind)
+
+
+def _marks(events: list[Event], duration_s: float) -> str:
+    edges = np.array([(event.onset_s, event.offset_s) for event in events])
+    return drawing.bars(drawing.occupied(edges[:, 0], edges[:, 1], duration_s))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,14 @@ def write_model(folder: Path, *, name: str = "small 1 (test)", always: str = "N"
     return folder
 
 
+@cache
 def signal_of(*, minutes: float = 1.0, fs: float = FS, seed: int = 0) -> NDArray[np.float32]:
     """Give two leads of a simulated patient, in mV."""
     rng = np.random.default_rng(seed)
     recording = simulate.simulate(simulate.draw_patient(rng), minutes=minutes, fs=fs, rng=rng).recording
-    return recording.read(0, recording.n_samples)
+    signal = recording.read(0, recording.n_samples)
+    signal.flags.writeable = False  # shared by all tests
+    return signal
 
 
 def write_record(

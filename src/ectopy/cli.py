@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ectopy.score import Row
     from ectopy.settings import Settings
 
-logger = logging.getLogger(__name__)
 app = typer.Typer(
     name="ectopy",
     help="Find, classify and report irregular heartbeats in ECG recordings. "
@@ -81,20 +80,17 @@ def ingest(
 ) -> None:
     """Bring a PhysioNet database here, every file checked."""
     from ectopy.databases import known
-    from flows.quiet import quiet
 
-    known(database)
+    known(database)  # a misspelt name is said before Prefect is up
     settings = _settings(data_dir)
-    quiet()
-    from flows.ingest import IngestError
-
     _quiet_prefect()
+    from flows.ingest import IngestError
     from flows.ingest import ingest as flow
 
     try:
         print(flow(database, source or settings.source, settings.data_dir, _names(records)))
     except IngestError as error:
-        print("\n".join(error.failures), file=sys.stderr)
+        _say("\n".join(error.failures))
         raise typer.Exit(1) from error
 
 
@@ -143,7 +139,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     if not found.recordings:
         raise batch.NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
     how = batch.How(batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force)
-    logger.info("model: %s", batch.load_model(how.model).name)
+    _say(f"model: {batch.load_model(how.model).name}")
     rows: list[batch.Row] = []
     with batch.claim(out):
         jobs = batch.plan(found.recordings, out, how)
@@ -252,7 +248,7 @@ def _with_progress(rows: Iterable["Row"], total: int) -> Iterator["Row"]:
     """Show a bar on a terminal, else a line a recording; failures are said in both."""
     if not sys.stderr.isatty():
         for row in rows:
-            logger.info("%s", _line(row))
+            _say(_line(row))
             yield row
         return
     from rich.console import Console
@@ -273,9 +269,10 @@ def _line(row: "Row") -> str:
 
 def _print_batch(out: Path, rows: Sequence["Row"], n_other: int) -> None:
     if n_other:
-        logger.info("%d other files are no recordings", n_other)
-    counts = Counter(str(row["status"]) for row in rows)
-    print(f"{len(rows)} recordings: " + ", ".join(f"{number} {status}" for status, number in counts.items()))
+        _say("1 other file is no recording" if n_other == 1 else f"{n_other} other files are no recordings")
+    counts = sorted(Counter(str(row["status"]) for row in rows).items())
+    told = ", ".join(f"{number} {status}" for status, number in counts)
+    print(f"{len(rows)} recording{'' if len(rows) == 1 else 's'}: {told}")
     print(out / "summary.csv", out / "index.html", sep="\n")
 
 
@@ -301,6 +298,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"ectopy: {' '.join(message.split())}", file=sys.stderr)
+    _say(f"ectopy: {' '.join(message.split())}")
     sys.exit(status)

@@ -1,0 +1,440 @@
+"""The command as a user meets it: in a process of its own, by exit status, stdout and stderr."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ectopy import cli, score
+from tests.small import FS, signal_of, write_model, write_record
+
+HEAVY = ("numpy", "scipy", "pandas", "wfdb", "pyarrow", "onnxruntime", "matplotlib", "pydantic")
+PIPELINE = ("keras", "jax", "mlflow", "prefect", "sklearn")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "normal")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Give the environment without settings of ectopy, which a developer may have."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ECTOPY_")} | changes
+
+
+def ectopy(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the true command."""
+    command = [sys.executable, "-m", "ectopy", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=env or environment(), cwd=cwd, timeout=120, check=False
+    )
+
+
+def run(*arguments: str | Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Run the command in this process, which is faster; give exit status, stdout and stderr."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    return int(ended.value.code or 0), printed.out, printed.err
+
+
+def summary(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "summary.csv").open(newline="") as file:
+        return {row["recording"]: row for row in csv.DictReader(file)}
+
+
+class TestHelp:
+    def test_it_lists_the_commands_of_the_contract(self) -> None:
+        shown = ectopy("--help")
+        assert shown.returncode == 0
+        listed = [
+            line.split()[0] for line in shown.stdout.partition("Commands:")[2].splitlines() if line.strip()
+        ]
+        assert listed == ["ingest", "train", "evaluate", "score", "ec57", "simulate", "compare", "demo"]
+
+    @pytest.mark.parametrize(
+        ("command", "options"),
+        [
+            ("ingest", "--source --data-dir --records"),
+            ("score", "--out --model --workers --fs --leads --force"),
+            ("ec57", "--reference --test --annotator --reference-annotator --records --map --format --json"),
+            ("simulate", "--out --recordings --minutes --seed"),
+            ("demo", "--out"),
+        ],
+    )
+    def test_every_option_of_the_contract_is_there(
+        self, command: str, options: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        status, shown, _ = run(command, "--help", capsys=capsys)
+        assert status == 0
+        assert [option for option in options.split() if option not in shown.split()] == []
+
+    def test_it_loads_nothing_that_takes_time(self) -> None:
+        program = (
+            "import sys\nfrom ectopy.cli import main\n"
+            "try: main(['--help'])\nexcept SystemExit: pass\n"
+            f"print(sorted(set({(*HEAVY, *PIPELINE)!r}) & set(sys.modules)), file=sys.stderr)"
+        )
+        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert ran.stderr.strip() == "[]"
+
+    def test_scoring_loads_nothing_of_the_pipeline(self, tmp_path: Path, out: Path, model: Path) -> None:
+        header = write_record(tmp_path)
+        program = (
+            "import sys\nfrom ectopy.cli import main\n"
+            f"try: main(['score', {str(header)!r}, '--out', {str(out)!r}, '--model', {str(model)!r}])\n"
+            "except SystemExit as ended: assert not ended.code\n"
+            f"print(sorted(set({PIPELINE!r}) & set(sys.modules)))"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment()
+        )
+        assert ran.stdout.splitlines()[-1] == "[]"
+
+    def test_the_version_is_that_of_the_package(self) -> None:
+        from importlib.metadata import version
+
+        assert ectopy("--version").stdout == f"ectopy {version('ectopy')}\n"
+
+
+class TestWrongUsage:
+    def test_no_command_shows_the_help_and_is_wrong(self) -> None:
+        shown = ectopy()
+        assert (shown.returncode, "Commands:" in shown.stdout + shown.stderr) == (2, True)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("scroe",),
+            ("score", "x"),
+            ("score", "--out", "o"),
+            ("score", "x", "--out", "o", "--workers", "0"),
+            ("score", "x", "--out", "o", "--fs", "fast"),
+            ("score", "x", "--out", "o", "--speed"),
+            ("ec57", "--reference", "r", "--test", "t", "--annotator", "a", "--map", "mine"),
+        ],
+    )
+    def test_it_ends_with_2(self, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+        status, printed, said = run(*arguments, capsys=capsys)
+        assert (status, printed) == (2, "")
+        assert "Traceback" not in said
+
+    def test_a_misspelt_setting_is_refused(self, tmp_path: Path) -> None:
+        ran = ectopy("score", tmp_path, "--out", "o", env=environment(ECTOPY_WORKER="2"), cwd=tmp_path)
+        assert ran.returncode == 2
+        assert ran.stderr.startswith("ectopy: unknown setting ECTOPY_WORKER; known: ")
+        assert len(ran.stderr.splitlines()) == 1
+
+    def test_a_setting_with_an_impossible_value_is_refused(self, tmp_path: Path) -> None:
+        ran = ectopy("score", tmp_path, "--out", "o", env=environment(ECTOPY_WORKERS="0"), cwd=tmp_path)
+        assert (ran.returncode, ran.stderr.splitlines()[0][:23]) == (2, "ectopy: ECTOPY_WORKERS:")
+
+
+class TestErrors:
+    """One line for what a user can mend; a traceback for what only we can."""
+
+    def ended(self, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(**_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "app", fail)
+        cli.main([])
+
+    def test_a_stated_reason_is_one_line_and_1(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit, match="1"):
+            self.ended(score.BusyError("out: another run\nis there"), monkeypatch)
+        assert capsys.readouterr().err == "ectopy: out: another run is there\n"
+
+    def test_a_library_that_the_base_does_not_bring_is_named_with_its_cure(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        missing = ModuleNotFoundError("No module named 'prefect'", name="prefect.flows")
+        with pytest.raises(SystemExit, match="1"):
+            self.ended(missing, monkeypatch)
+        assert "pip install 'ectopy[pipeline]'" in capsys.readouterr().err
+
+    def test_the_true_command_says_so_where_prefect_is_missing(self, tmp_path: Path) -> None:
+        # A finder in front of all others plays the base installation.
+        (tmp_path / "sitecustomize.py").write_text(
+            "import sys\n"
+            "class Without:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            "        if name.partition('.')[0] in ('prefect', 'mlflow', 'keras'):\n"
+            "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+            "sys.meta_path.insert(0, Without())\n"
+        )
+        ran = ectopy("ingest", "mitdb", env=environment(PYTHONPATH=str(tmp_path)), cwd=tmp_path)
+        assert ran.returncode == 1
+        assert ran.stderr == "ectopy: prefect is not installed: this needs `pip install 'ectopy[pipeline]'`\n"
+
+    @pytest.mark.parametrize(
+        "error", [ValueError("a bug"), ModuleNotFoundError("no x", name="x"), KeyError("k")]
+    )
+    def test_a_bug_keeps_its_traceback(self, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(type(error)):
+            self.ended(error, monkeypatch)
+
+    def test_what_a_later_version_brings_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
+        status, _, said = run("compare", capsys=capsys)
+        assert (status, said) == (1, "ectopy: ectopy compare: not in this version (0.1.0)\n")
+
+
+class TestScore:
+    def test_results_go_to_stdout_and_messages_to_stderr(
+        self, tmp_path: Path, out: Path, model: Path
+    ) -> None:
+        ran = ectopy("score", write_record(tmp_path), "--out", out, "--model", model)
+        assert ran.returncode == 0
+        assert ran.stdout.splitlines() == [
+            "1 recording: 1 scored",
+            str(out / "summary.csv"),
+            str(out / "index.html"),
+        ]
+        assert ran.stderr.splitlines() == ["model: small 1 (test)", "r: scored"]
+
+    def test_a_directory_is_scored_by_several_processes(self, tmp_path: Path, out: Path, model: Path) -> None:
+        for seed in range(3):
+            write_record(tmp_path / "in", f"r{seed}", signal_of(seed=seed))
+        (tmp_path / "in" / "notes.txt").write_text("not ECG")
+        ran = ectopy("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "2")
+        assert (ran.returncode, ran.stdout.splitlines()[0]) == (0, "3 recordings: 3 scored")
+        assert sorted(ran.stderr.splitlines()[1:-1]) == ["r0: scored", "r1: scored", "r2: scored"]
+        assert ran.stderr.splitlines()[-1] == "1 other file is no recording"
+
+    def test_a_second_run_skips_and_says_so(
+        self, tmp_path: Path, out: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ("score", write_record(tmp_path), "--out", out, "--model", model)
+        run(*arguments, capsys=capsys)
+        status, printed, _ = run(*arguments, capsys=capsys)
+        assert (status, printed.splitlines()[0]) == (0, "1 recording: 1 skipped")
+        status, printed, _ = run(*arguments, "--force", capsys=capsys)
+        assert (status, printed.splitlines()[0]) == (0, "1 recording: 1 scored")
+
+    def test_the_champion_of_the_data_directory_is_the_default(
+        self, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write_model(tmp_path / "data" / "models" / "champion", name="small 3 (champion)")
+        run("score", write_record(tmp_path), "--out", out, "--data-dir", tmp_path / "data", capsys=capsys)
+        assert summary(out)["r"]["model"] == "small 3 (champion)"
+
+    def test_some_failures_end_with_1_and_are_named_in_both_places(
+        self, tmp_path: Path, out: Path, model: Path
+    ) -> None:
+        write_record(tmp_path, "whole")
+        write_record(tmp_path, "cut")
+        os.truncate(tmp_path / "cut.dat", 10)
+        ran = ectopy("score", tmp_path, "--out", out, "--model", model, "--workers", "1")
+        reason = f"{tmp_path / 'cut.dat'}: 60000 bytes promised by its header, 10 came"
+        assert ran.returncode == 1
+        assert ran.stdout.splitlines()[0] == "2 recordings: 1 failed, 1 scored"
+        assert f"cut: failed: {reason}" in ran.stderr.splitlines()
+        assert (summary(out)["cut"]["status"], summary(out)["cut"]["reason"]) == ("failed", reason)
+        assert summary(out)["whole"]["status"] == "scored"
+
+    def test_a_model_that_cannot_be_used_stops_the_run_before_it_begins(
+        self, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+        header = write_record(tmp_path)
+        status, _, said = run("score", header, "--out", out, "--model", tmp_path / "empty", capsys=capsys)
+        assert (status, out.exists()) == (1, False)
+        assert said.startswith(f"ectopy: {tmp_path / 'empty'}: a model directory with model.onnx expected")
+
+
+class TestBadInput:
+    """The list of what goes wrong; each ends as the contract says."""
+
+    @pytest.fixture(autouse=True)
+    def place(
+        self,
+        tmp_path: Path,
+        model: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        self.here, self.out, self.model, self.capsys = tmp_path / "in", tmp_path / "out", model, capsys
+        self.here.mkdir()
+        monkeypatch.setenv("ECTOPY_WORKERS", "1")  # no process is started for two recordings of a minute
+
+    def score(self, path: str | Path) -> tuple[int, str]:
+        status, _, said = run("score", path, "--out", self.out, "--model", self.model, capsys=self.capsys)
+        assert "Traceback" not in said
+        return status, said
+
+    def failed(self, path: Path) -> str:
+        """Score what cannot be read; give the reason, which stderr and the summary both tell."""
+        status, said = self.score(path)
+        assert status == 1
+        (row,) = summary(self.out).values()
+        assert row["status"] == "failed"
+        assert f"{row['recording']}: failed: {row['reason']}" in said.splitlines()
+        return row["reason"].replace(f"{self.here}/", "")
+
+    def scored(
+        self, signal: "np.ndarray[tuple[int, ...], np.dtype[np.floating]]", fs: float = FS
+    ) -> dict[str, str]:
+        status, said = self.score(write_record(self.here, signal=signal, fs=fs))
+        assert (status, said.splitlines()[-1]) == (0, "r: scored")
+        return summary(self.out)["r"]
+
+    def test_a_path_that_does_not_exist(self) -> None:
+        status, said = self.score(self.here / "nowhere")
+        assert (status, said) == (2, f"ectopy: {self.here / 'nowhere'}: no such file or directory\n")
+        assert not self.out.exists()
+
+    def test_one_missing_path_among_others_stops_before_the_others_begin(self) -> None:
+        header = write_record(self.here)
+        status, _, said = run("score", header, self.here / "x", "--out", self.out, capsys=self.capsys)
+        assert (status, self.out.exists()) == (2, False)
+        assert "no such file" in said
+
+    def test_an_empty_directory(self) -> None:
+        status, said = self.score(self.here)
+        assert (status, said) == (2, f"ectopy: {self.here}: no recording found in 0 files\n")
+        assert not self.out.exists()
+
+    def test_a_directory_without_recordings(self) -> None:
+        (self.here / "notes.txt").write_text("not ECG")
+        assert self.score(self.here)[0] == 2
+
+    def test_a_header_without_its_signal(self) -> None:
+        header = write_record(self.here)
+        header.with_suffix(".dat").unlink()
+        assert self.failed(header) == "r.hea: r.dat expected beside it, none there"
+
+    def test_a_truncated_signal_file(self) -> None:
+        header = write_record(self.here)
+        os.truncate(header.with_suffix(".dat"), 59_999)
+        assert self.failed(header) == "r.dat: 60000 bytes promised by its header, 59999 came"
+
+    def test_a_header_that_names_no_lead(self) -> None:
+        (self.here / "r.hea").write_text("r 0 250 15000\n")
+        assert self.failed(self.here / "r.hea") == "r.hea: at least one lead expected, the header names 0"
+
+    def test_a_text_file_named_as_a_header(self) -> None:
+        (self.here / "letter.hea").write_text("Dear reader,\nall is well.\n")
+        reason = "letter.hea: a WFDB header expected, its first line describes no record"
+        assert self.failed(self.here / "letter.hea") == reason
+
+    @pytest.mark.parametrize("name", ["../r.dat", "/etc/hostname", "..\\r.dat"])
+    def test_a_signal_file_outside_the_folder(self, name: str) -> None:
+        header = write_record(self.here)
+        (self.here.parent / "r.dat").write_bytes((self.here / "r.dat").read_bytes())
+        header.write_text(header.read_text().replace("r.dat", name))
+        reason = "r.hea: the name of a file in its own folder expected, a path came"
+        assert self.failed(header) == reason
+
+    def test_a_named_file_that_is_no_recording(self) -> None:
+        (self.here / "photo.jpg").write_bytes(b"\xff\xd8\xff")
+        reason = "photo.jpg: a recording expected, the format is not one that is read"
+        assert self.failed(self.here / "photo.jpg") == reason
+
+    def test_every_sample_missing(self) -> None:
+        row = self.scored(np.full((15_000, 2), np.nan))
+        assert (row["n_beats"], row["analysable_s"]) == ("0", "0.0")
+        assert row["findings"].endswith("not analysable: every sample is missing")
+
+    def test_a_flat_signal(self) -> None:
+        row = self.scored(np.full((15_000, 2), 0.25))
+        assert (row["n_beats"], row["analysable_s"]) == ("0", "0.0")
+        assert row["findings"].endswith("not analysable: the signal is flat")
+
+    def test_two_seconds(self) -> None:
+        assert self.scored(signal_of()[:500])["duration_s"] == "2.0"
+
+    def test_one_lead_only(self) -> None:
+        assert int(self.scored(signal_of()[:, :1])["n_beats"]) > 50
+
+    @pytest.mark.parametrize("fs", [100.0, 1000.0])
+    def test_slow_and_fast_recorders(self, fs: float) -> None:
+        from scipy.signal import resample_poly
+
+        row = self.scored(resample_poly(signal_of(), round(fs), 250, axis=0, padtype="edge"), fs)
+        assert (row["duration_s"], int(row["n_beats"]) > 50) == ("60.0", True)
+
+    def test_two_recordings_of_one_name(self) -> None:
+        for place in ("a", "b"):
+            write_record(self.here / place, "100")
+        assert self.score(self.here)[0] == 0
+        assert {name: row["path"] for name, row in summary(self.out).items()} == {
+            "100": str(self.here / "a" / "100.hea"),
+            "100-2": str(self.here / "b" / "100.hea"),
+        }
+
+    def test_an_output_directory_that_is_a_file(self) -> None:
+        self.out.write_text("mine")
+        status, said = self.score(write_record(self.here))
+        assert (status, len(said.splitlines())) == (1, 2)  # the model, the reason
+        assert self.out.read_text() == "mine"
+
+
+class TestKilled:
+    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "ectopy", *map(str, arguments)]
+        return subprocess.Popen(
+            command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def wait_for(self, out: Path, pattern: str) -> None:
+        deadline = time.monotonic() + 90
+        while not list(out.glob(pattern)):
+            assert time.monotonic() < deadline, f"no {pattern} in {out}"
+            time.sleep(0.02)
+
+    def children(self, pid: int) -> list[int]:
+        listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True)
+        pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()[1:]]
+        return [child for child, parent in pairs if parent == pid]
+
+    def alive(self, pid: int) -> bool:
+        state = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+
+    def test_the_next_run_ends_what_a_killed_one_began(self, tmp_path: Path, out: Path, model: Path) -> None:
+        for number in range(12):
+            write_record(tmp_path / "in", f"r{number:02d}")
+        arguments = ("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "2")
+        process = self.start(*arguments)
+        self.wait_for(out, "r*/summary.json")
+        workers = self.children(process.pid)
+        process.kill()
+        process.wait()
+        assert len(workers) >= 2
+        deadline = time.monotonic() + 30
+        while any(self.alive(worker) for worker in workers):
+            assert time.monotonic() < deadline, "the workers outlive the run"
+            time.sleep(0.05)
+        done = {path.parent.name for path in out.glob("r*/summary.json")}
+        ran = ectopy(*arguments)
+        assert ran.returncode == 0
+        assert {name for name, row in summary(out).items() if row["status"] == "skipped"} == done
+        assert len(summary(out)) == 12
+        assert not list(out.glob(".*"))
+
+    def test_a_run_broken_off_keeps_what_was_done(self, tmp_path: Path, out: Path, model: Path) -> None:
+        for number in range(30):
+            write_record(tmp_path / "in", f"r{number:02d}")
+        process = self.start("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "1")
+        self.wait_for(out, "r*/summary.json")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) != 0
+        assert 1 <= len(summary(out)) < 30

@@ -442,3 +442,22 @@ def test_an_event_of_a_kind_that_has_no_rhythm_string_leaves_the_rhythm_alone() 
     analysis = analysis_of(recording, beats)
     odd = Analysis(**{**vars(analysis), "events": (Event("pause", 0.8, 1.6, 2, float("nan")),)})
     assert files.rhythm_changes(odd)[1] == ["(N"]
+
+
+@pytest.mark.real
+def test_the_report_of_a_true_record_is_light_and_its_beats_come_back(mitdb: Path, tmp_path: Path) -> None:
+    # Record 203 of DS1 with its reference beats: 2529 N, 2 a, 444 V, 1 F, 4 Q; two leads, every ventricular event.
+    reference = wfdb.rdann(str(mitdb / "203"), "atr")
+    is_beat = np.isin(reference.symbol, list("NaVFQ"))
+    sample = reference.sample[is_beat].astype(np.int64)
+    label = np.where(np.array(reference.symbol)[is_beat] == "a", "S", np.array(reference.symbol)[is_beat])
+    n = len(sample)
+    beats = Beats(sample, label, np.zeros((n, 4), np.float32), np.ones(n, dtype=bool), 360.0)
+    signal = wfdb.rdrecord(str(mitdb / "203")).p_signal
+    recording = recording_of(signal, 360.0, name="203", leads=("MLII", "V1"))
+    row = report.write_outputs(tmp_path, analysis_of(recording, beats), recording, provenance_of())
+    assert (row["n_beats"], row["n_veb"], row["n_sveb"]) == (2980, 444, 2)
+    assert (row["n_couplets"], row["n_vt_runs"], row["longest_vt_beats"]) == (64, 21, 9)
+    back = [(at, symbol) for at, symbol, _, _ in marks(tmp_path) if symbol != "+"]
+    assert back == list(zip(sample.tolist(), label.tolist(), strict=True))
+    assert (tmp_path / "report.html").stat().st_size < 300_000

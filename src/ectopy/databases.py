@@ -143,6 +143,18 @@ def patient_of(database: Database, record: str) -> str:
     return f"{database.name}/{record}"
 
 
+def split(database: Database, records: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Divide records into those to learn from and those to be examined on.
+
+    DS1 and DS2 where the database has them, without the paced; else every third record is for examination.
+    """
+    names = tuple(records)
+    if database.name == "mitdb":
+        return tuple(n for n in names if n in DS1), tuple(n for n in names if n in DS2)
+    examined = names[2::3]
+    return tuple(name for name in names if name not in examined), examined
+
+
 def folder_of(database: Database, data_dir: Path) -> Path:
     """Tell where a database lies in a data directory."""
     return data_dir / database.name / database.version

@@ -1,0 +1,144 @@
+"""Train a challenger: records -> features -> cross-validation -> GRU -> the MLflow registry."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from ectopy import card, databases, evaluation, network, plots, tracking, training
+from ectopy.ec57 import gross
+from ectopy.settings import load_settings
+from ectopy.workers import Workers
+
+VIEWS = ("detected", "given")
+
+
+@flow
+def train(
+    database: str = "mitdb",
+    data_dir: Path | None = None,
+    config: network.TrainConfig | None = None,
+    experiment: str = "ectopy-train",
+    model: str = "ectopy",
+) -> tracking.Version:
+    """Cross-validate by patient, train on all training records, and register the model as challenger."""
+    settings, config = load_settings(), config or network.TrainConfig()
+    data_dir = data_dir or settings.data_dir
+    known = databases.known(database)
+    folder = databases.folder_of(known, data_dir)
+    records, _ = databases.split(known, databases.read_records(folder))
+    work = data_dir / "training" / database
+    tracking.connect(settings.tracking_uri, experiment)
+    with tracking.run(f"train on {database}") as run_id:
+        readings = [
+            training.Reading(
+                record=folder / record,
+                patient=databases.patient_of(known, record),
+                lesson=work / f"{record}.npz",
+                jitter_s=config.jitter_s,
+                seed=config.seed,
+            )
+            for record in records
+        ]
+        lessons = [reading.load() for reading in read_records(readings, settings.workers)]
+        tracking.log_config(config, database=database, records=",".join(records))
+        log_data(lessons, known)
+        held_out = [
+            held
+            for number, fold in enumerate(training.folds(lessons, config.n_folds, seed=config.seed))
+            for held in cross_validate(number, fold, lessons, config, work)
+        ]
+        calibration = training.calibrate_on(held_out, view="detected", coverage=config.coverage)
+        figures = log_out_of_fold(held_out, calibration)
+        members = [fit_member(number, lessons, config) for number in range(config.members)]
+        text = card.model_card(
+            model=f"{model}, run {run_id[:8]}",
+            data=f"{known.title} ({database} {known.version})",
+            records=records,
+            config=asdict(config),
+            out_of_fold=figures,
+            calibration_error=calibration.expected_error,
+        )
+        network.save(
+            network.ensemble(members), work / "model", calibration, name=f"{model} {run_id[:8]}", run=run_id
+        )
+        (work / "model" / "card.md").write_text(text)
+        tracking.log_text(text, "card.md")
+        return tracking.register(work / "model", model=model, tags={"database": database})
+
+
+def read_records(readings: Sequence[training.Reading], workers: int) -> list[training.Reading]:
+    """Read the records side by side, a task each."""
+    with Workers(workers) as processes:
+
+        @task(task_run_name="read {reading.record.name}", cache_policy=NO_CACHE)
+        def read_record(reading: training.Reading) -> training.Reading:
+            return processes.call(training.read, reading)
+
+        return read_record.map(readings).result()
+
+
+@task(task_run_name="fold {number}", cache_policy=NO_CACHE)
+def cross_validate(
+    number: int, fold: training.Fold, lessons: Any, config: network.TrainConfig, work: Path
+) -> list[training.HeldOut]:
+    """Train without the patients of one fold and see what the network makes of them."""
+    with tracking.run(f"fold {number}", nested=True):
+        tracking.log_parameters({"held out": ",".join(fold.test)})
+        fitted, held_out = network.hold_out(lessons, fold, config, on_epoch=_log_epoch)
+        network.save(
+            fitted, work / f"fold-{number}", training.UNCALIBRATED, name=f"fold {number}", run="out of fold"
+        )
+        tracking.log_folder(work / f"fold-{number}", "model")
+        tracking.log_metrics(evaluation.summarise(training.comparisons(held_out, "detected")))
+        return held_out
+
+
+@task(task_run_name="member {number}", cache_policy=NO_CACHE)
+def fit_member(number: int, lessons: Any, config: network.TrainConfig) -> network.Network:
+    """Train one network of the ensemble on all training records."""
+    with tracking.run(f"member {number}", nested=True):
+        member = replace(config, seed=config.seed + number)
+        tracking.log_config(member)
+        examples = [example for lesson in lessons for example in lesson.examples]
+        return network.fit(examples, member, seed=member.seed, on_epoch=_log_epoch)
+
+
+def log_out_of_fold(
+    held_out: Sequence[training.HeldOut], calibration: training.Calibration
+) -> dict[str, float]:
+    """Log how the networks did on patients they never saw; give the figures with detected beats."""
+    figures = {}
+    for view in VIEWS:
+        records = training.comparisons(held_out, view)
+        figures[view] = evaluation.summarise(records)
+        tracking.log_metrics(figures[view], prefix=f"out_of_fold/{view}/")
+        tracking.log_table(evaluation.per_record(records), f"out_of_fold/{view}.json")
+        title = f"out of fold, {view} beats"
+        tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{view}.png")
+        tracking.log_figure(plots.forest(records, title), f"out_of_fold/{view}-by-record.png")
+    tracking.log_metrics(asdict(calibration), prefix="calibration/")
+    return figures["detected"]
+
+
+def log_data(lessons: Sequence[training.Lesson], database: databases.Database) -> None:
+    """Log the data set with its digest."""
+    given = [lesson.view("given") for lesson in lessons]
+    tracking.log_data(
+        f"{database.name} {database.version}, training records",
+        f"https://physionet.org/content/{database.name}/{database.version}/",
+        training.stacked(given),
+        [label for example in given for label in example.label],
+        context="training",
+    )
+
+
+def _log_epoch(epoch: int, losses: dict[str, float]) -> None:
+    tracking.log_metrics(losses, step=epoch)
+
+
+if __name__ == "__main__":
+    train()

@@ -1,0 +1,71 @@
+"""The model card: what the model is, learned from and reaches, and what it must not be used for."""
+
+from collections.abc import Mapping, Sequence
+
+SUBSET_TITLES = {"all": "all records", "without_232": "without 232", "without_202": "without 202"}
+
+
+def model_card(  # noqa: PLR0913 - every fact by its name
+    *,
+    model: str,
+    data: str,
+    records: Sequence[str],
+    config: Mapping[str, object],
+    out_of_fold: Mapping[str, float],
+    calibration_error: float,
+) -> str:
+    """Write the card of a model before it is examined: data, recipe and out-of-fold figures."""
+    settings = "\n".join(f"| {name} | {value} |" for name, value in config.items())
+    return f"""# Model card: {model}
+
+Classifies each heartbeat of an ECG as N (normal), S (supraventricular ectopic) or V (ventricular ectopic):
+a GRU across beats, fed with timing and likeness relative to the patient. F (fusion) and Q are not modelled.
+
+**Use.** Research, and a first pass that a reader confirms. Not a medical device; not the sole basis of a
+diagnosis; not for alarms or life support. Not for paced rhythm, children or fibrillating ventricles: it saw none.
+
+**Data.** {data}: {", ".join(records)}.
+Escape beats (e, j, n) count as N (de Chazal's map), F and Q are left out.
+
+## Out of fold, with detected beats
+
+Patient-grouped cross-validation; figures by EC57 (5 min learning period, 150 ms), map of de Chazal.
+
+{figures_table({"training patients": out_of_fold})}
+
+Expected calibration error out of fold: {calibration_error:.3f}.
+
+## Recipe
+
+| choice | value |
+|---|---|
+{settings}
+"""
+
+
+def examination(title: str, by_subset: Mapping[str, Mapping[str, float]]) -> str:
+    """Write the section on held-out patients, one row a subset of records."""
+    return f"\n## {title}\n\n{figures_table(by_subset)}\n"
+
+
+def figures_table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Lay out QRS, VEB and SVEB figures, gross and record average, as Markdown."""
+    lines = [
+        "| records | | QRS Se / +P | VEB Se / +P / F1 | SVEB Se / +P / F1 |",
+        "|---|---|---|---|---|",
+    ]
+    for name, told in rows.items():
+        for kind in ("gross", "average"):
+            beats = [
+                _figures(told, kind, "qrs", ("sensitivity", "positive_predictivity")),
+                _figures(told, kind, "veb", ("sensitivity", "positive_predictivity", "f1")),
+                _figures(told, kind, "sveb", ("sensitivity", "positive_predictivity", "f1")),
+            ]
+            lines.append(f"| {SUBSET_TITLES.get(name, name)} | {kind} | {' | '.join(beats)} |")
+    return "\n".join(lines)
+
+
+def _figures(told: Mapping[str, float], kind: str, beat: str, names: Sequence[str]) -> str:
+    digits = 2 if beat == "qrs" else 1
+    values = [told.get(f"{kind}/{beat}_{name}", float("nan")) for name in names]
+    return " / ".join(f"{100 * value:.{digits}f}" if value == value else "-" for value in values)  # noqa: PLR0124

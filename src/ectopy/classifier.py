@@ -1,0 +1,145 @@
+"""The exported network at work: features in, calibrated class probabilities out (ONNX Runtime, no Keras)."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy.ecg import CLASSES, Mask
+from ectopy.features import Floats
+
+SHIPPED_MODEL = Path(__file__).parent / "models" / "shipped"
+MODEL_FILE, SPECIFICATION_FILE, CARD_FILE = "model.onnx", "model.json", "card.md"
+
+CHUNK = 512
+"""Beats that the network reads at once; longer recordings are read in chunks."""
+CONTEXT = 64
+"""Beats on either side of a chunk's share that only lend context: the length of a training sequence."""
+
+
+class ModelError(ValueError):
+    """A model directory that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Specification:
+    """All that turns features into probabilities, apart from the network itself.
+
+    ``mean`` and ``scale`` standardise ``features``; logits of ``labels`` are divided by ``temperature``;
+    below ``confident_from``, or with fewer than ``enough_beats`` beats, the classifier abstains.
+    """
+
+    name: str
+    run: str
+    labels: tuple[str, ...]
+    features: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    temperature: float
+    confident_from: float
+    enough_beats: int
+
+    def __post_init__(self) -> None:
+        if not len(self.features) == len(self.mean) == len(self.scale):
+            raise ModelError(
+                f"{len(self.features)} features, {len(self.mean)} means, {len(self.scale)} scales"
+            )
+        if unknown := set(self.labels) - set(CLASSES):
+            raise ModelError(
+                f"labels out of {', '.join(CLASSES)} expected, {', '.join(sorted(unknown))} came"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A network with its specification; call it with features [n, k]."""
+
+    folder: Path
+    specification: Specification
+
+    @property
+    def name(self) -> str:
+        """What outputs call the model."""
+        return self.specification.name
+
+    @cached_property
+    def version_id(self) -> str:
+        """SHA-256 over the files that decide a result."""
+        digest = hashlib.sha256()
+        for file in (MODEL_FILE, SPECIFICATION_FILE):
+            digest.update((self.folder / file).read_bytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime  # a quarter of a second that --help need not pay
+
+        onnxruntime.set_default_logger_severity(3)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # recordings are scored side by side, by process
+        return onnxruntime.InferenceSession(
+            str(self.folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, features: Floats) -> tuple[NDArray[np.float32], Mask]:
+        """Give probability [n, 4] in the order of CLASSES and whether to be confident [n]."""
+        specification = self.specification
+        logits = self.logits(features) / np.float32(specification.temperature)
+        probability = np.zeros((len(features), len(CLASSES)), dtype=np.float32)
+        probability[:, [CLASSES.index(label) for label in specification.labels]] = softmax(logits)
+        confident = probability.max(axis=1) >= specification.confident_from
+        return probability, confident & (len(features) >= specification.enough_beats)
+
+    def logits(self, features: Floats) -> Floats:
+        """Give the network's answer before calibration, [n, n_labels]."""
+        specification = self.specification
+        if features.shape[1:] != (len(specification.features),):
+            shape = f"[n, {len(specification.features)}]"
+            raise ModelError(f"{self.folder}: features of shape {shape} expected, {features.shape} came")
+        if not len(features):
+            return np.empty((0, len(specification.labels)), dtype=np.float32)
+        standard = (features - np.array(specification.mean)) / np.array(specification.scale)
+        return in_chunks(self._run, standard.astype(np.float32))
+
+    def _run(self, sequences: Floats) -> Floats:
+        (logits,) = self._session.run(None, {self._session.get_inputs()[0].name: sequences})
+        return np.asarray(logits)
+
+
+def in_chunks(run: Any, x: Floats) -> Floats:
+    """Apply ``run``, [batch, time, k] -> [batch, time, m], to a sequence [n, k] in chunks that overlap."""
+    if len(x) <= CHUNK:
+        return np.asarray(run(x[None])[0])
+    share = CHUNK - 2 * CONTEXT
+    starts = np.append(np.arange(0, len(x) - CHUNK, share), len(x) - CHUNK)
+    chunks = run(np.stack([x[start : start + CHUNK] for start in starts]))
+    y = np.empty((len(x), chunks.shape[2]), dtype=np.float32)
+    for start, chunk in zip(starts, chunks, strict=True):
+        skip = CONTEXT if start else 0
+        y[start + skip : start + CHUNK] = chunk[skip:]
+    return y
+
+
+def softmax(logits: Floats) -> Floats:
+    """Turn logits [n, m] into probabilities."""
+    power = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(power / power.sum(axis=1, keepdims=True))
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """Read a model directory: ``model.onnx`` and ``model.json``, nothing that could run code."""
+    for file in (MODEL_FILE, SPECIFICATION_FILE):
+        if not (folder / file).is_file():
+            raise ModelError(f"{folder}: a model directory with {file} expected, none there")
+    try:
+        told = json.loads((folder / SPECIFICATION_FILE).read_text())
+        told = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+        specification = Specification(**told)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}") from error
+    return Classifier(folder, specification)

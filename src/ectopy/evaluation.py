@@ -1,0 +1,205 @@
+"""Examine records with a model, sum up the figures, and judge whether they are good enough."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+import numpy as np
+
+from ectopy import pipeline
+from ectopy.annotations import Annotations, read_annotations
+from ectopy.classifier import load_classifier
+from ectopy.ec57 import BeatComparison, average, classes_of, compare_beats, figures, gross, intervals
+from ectopy.ecg import Labels, Samples
+from ectopy.readers import open_recording
+
+DS2_SUBSETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"all": (), "without_232": ("232",), "without_202": ("202",)}
+)
+"""Records left out: 232 holds 75 % of DS2's SVEB, and 202 is a man of DS1 (201)."""
+HEADLINE = (
+    "qrs_sensitivity",
+    "qrs_positive_predictivity",
+    "veb_sensitivity",
+    "veb_positive_predictivity",
+    "veb_f1",
+    "sveb_sensitivity",
+    "sveb_positive_predictivity",
+    "sveb_f1",
+)
+GATE = ("gross/veb_f1", "gross/sveb_f1", "average/veb_f1", "average/sveb_f1")
+"""Out-of-fold figures, with detected beats, that decide on promotion."""
+
+Comparisons: TypeAlias = Mapping[str, BeatComparison]
+"""One comparison a record."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What a record is judged by."""
+
+    record: str
+    patient: str
+    annotations: Annotations
+    fs: float
+    n_samples: int
+
+    def compare(self, sample: Samples, label: Labels) -> BeatComparison:
+        """Judge labelled beats by EC57, escape beats counted as N (de Chazal's map)."""
+        none = np.zeros(len(sample), dtype=np.int64)
+        test = Annotations(sample, label, none, ("",) * len(sample))
+        return compare_beats(self.annotations, test, self.fs, beat_map="dechazal", n_samples=self.n_samples)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A record to be examined with a model."""
+
+    record: Path
+    patient: str
+    model: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """How a model did on one record, with beats of its own detection and with given ones."""
+
+    record: str
+    patient: str
+    detected: BeatComparison
+    given: BeatComparison
+
+
+def examine(candidate: Candidate) -> Examined:
+    """Analyse a record twice, with detected and with given R peaks, and compare it with its annotations."""
+    recording, classify = open_recording(candidate.record), load_classifier(candidate.model)
+    annotations = read_annotations(candidate.record, "atr")
+    name = candidate.record.name
+    truth = Truth(name, candidate.patient, annotations, recording.fs, recording.n_samples)
+    r_peaks = annotations.sample[classes_of(annotations.symbol) != ""]
+    found = pipeline.analyse(recording, classify).beats
+    told = pipeline.analyse(recording, classify, r_peaks=r_peaks).beats
+    return Examined(
+        name,
+        candidate.patient,
+        detected=truth.compare(found.sample, found.label),
+        given=truth.compare(told.sample, told.label),
+    )
+
+
+def summarise(records: Comparisons, *, without: tuple[str, ...] = ()) -> dict[str, float]:
+    """Give the headline figures, ``gross/...`` and ``average/...``, as fractions; NaN where undefined."""
+    kept = [comparison for record, comparison in records.items() if record not in without]
+    pooled, mean = figures(gross(kept)), average(kept)
+    return {
+        f"{kind}/{name}": values[name]
+        for kind, values in (("gross", pooled), ("average", mean))
+        for name in HEADLINE
+    }
+
+
+def by_subset(records: Comparisons, subsets: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
+    """Give ``<subset>/gross/...`` and ``<subset>/average/...`` for each subset that leaves a record out."""
+    summaries = {
+        name: summarise(records, without=without)
+        for name, without in subsets.items()
+        if not without or set(without) & set(records)
+    }
+    return {f"{name}/{figure}": value for name, told in summaries.items() for figure, value in told.items()}
+
+
+def grouped(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Turn ``<subset>/gross/...`` into a dictionary a subset."""
+    groups: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        subset, _, figure = name.partition("/")
+        groups.setdefault(subset, {})[figure] = value
+    return groups
+
+
+def interval_table(records: Comparisons, patients: Mapping[str, str]) -> dict[str, list[object]]:
+    """Give a table by column: each gross figure with its 95 % interval, all records and without some."""
+    rows: list[tuple[object, ...]] = []
+    for name, without in DS2_SUBSETS.items():
+        if without and not set(without) & set(records):
+            continue
+        told = summarise(records, without=without)
+        for figure, bounds in uncertainty(records, patients, without=without).items():
+            value, low, high = (100 * number for number in (told[f"gross/{figure}"], *bounds))
+            rows.append((name, figure, round(value, 2), round(low, 2), round(high, 2)))
+    columns = ("records", "figure", "percent", "low", "high")
+    return {column: [row[k] for row in rows] for k, column in enumerate(columns)}
+
+
+def uncertainty(
+    records: Comparisons, patients: Mapping[str, str], *, without: tuple[str, ...] = (), seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Give 95 % intervals of the gross figures, by bootstrap over patients."""
+    by_patient: dict[str, list[BeatComparison]] = {}
+    for record, comparison in records.items():
+        if record not in without:
+            by_patient.setdefault(patients[record], []).append(comparison)
+    drawn = intervals(by_patient.values(), rng=np.random.default_rng(seed))
+    return {name: drawn[name] for name in HEADLINE}
+
+
+def per_record(records: Comparisons) -> dict[str, list[object]]:
+    """Give a table by column: the counts and figures of each record, percentages to 2 digits."""
+    counted = {"n": ("N",), "s": ("S",), "v": ("V",), "f": ("F",)}
+    table: dict[str, list[object]] = {"record": list(records)}
+    for name, (label,) in counted.items():
+        table[f"reference {name}"] = [c.count(label, "NSVFQOX") for c in records.values()]
+    told = [figures(comparison) for comparison in records.values()]
+    for name in HEADLINE:
+        table[name] = [None if math.isnan(each[name]) else round(100 * each[name], 2) for each in told]
+    return table
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What a champion must reach in cross-validation at the very least, as fractions."""
+
+    veb_f1: float = 0.85
+    sveb_f1: float = 0.40
+
+    def of(self, figure: str) -> float:
+        """Give the floor of a figure such as ``gross/veb_f1``."""
+        return self.veb_f1 if figure.endswith("/veb_f1") else self.sveb_f1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a challenger is promoted, and why or why not."""
+
+    promoted: bool
+    reason: str
+
+
+def judge(challenger: Mapping[str, float], champion: Mapping[str, float] | None, floors: Floors) -> Verdict:
+    """Compare out-of-fold figures of training patients; the examination set has no say.
+
+    Only gross figures have floors: a record's average hangs on records with a handful of ectopic beats.
+    """
+    against = [
+        f"{figure} {_percent(challenger.get(figure))} is under the floor of {_percent(floors.of(figure))}"
+        for figure in GATE
+        if figure.startswith("gross/") and not challenger.get(figure, -1.0) >= floors.of(figure)
+    ]
+    if champion is not None:
+        against += [
+            f"{figure} {_percent(challenger.get(figure))} < the champion's {_percent(champion[figure])}"
+            for figure in GATE
+            if figure in champion and not challenger.get(figure, -1.0) >= champion[figure]
+        ]
+    if against:
+        return Verdict(False, "; ".join(against))
+    told = ", ".join(f"{figure} {_percent(challenger[figure])}" for figure in GATE if figure in challenger)
+    rival = "no champion before it" if champion is None else "at least the champion's"
+    return Verdict(True, f"out of fold: {told}; above the floors and {rival}")
+
+
+def _percent(value: float | None) -> str:
+    return "undefined" if value is None or math.isnan(value) else f"{100 * value:.1f} %"

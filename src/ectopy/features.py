@@ -1,0 +1,289 @@
+"""What the network reads of a beat: its timing and its likeness to the patient's own beats.
+
+Everything is relative to the patient, after de Chazal 2004 and Llamedo & Martinez 2011: RR intervals over
+the patient's own RR, shapes against the patient's own typical beat. The typical beat is the mean of the
+*latest* beats of a segment, not of all: a late beat is never premature, while in a patient with many
+ectopic beats the median beat is one of them (record 232). A segment is half an hour, so that a day is read
+as the training recordings were.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter, uniform_filter1d
+
+from ectopy.ecg import Mask, Samples, Signal
+from ectopy.filters import WORKING_FS
+
+N_SLOTS = 2
+"""Leads that are read; a recording with one leaves the second slot unreadable."""
+WINDOW_FS = 100.0
+"""Rate of the beat windows, enough for the 40 Hz band."""
+BEFORE_S, AFTER_S = 0.30, 0.45
+"""Extent of a window around its R peak: P wave to the end of a wide beat's T wave."""
+SEGMENT_S = 1800.0
+LATE_SHARE = 0.15
+
+Floats = NDArray[np.float32]
+
+_STEP = round(WORKING_FS / WINDOW_FS)
+_BEFORE, _AFTER = round(BEFORE_S * WINDOW_FS), round(AFTER_S * WINDOW_FS)
+WINDOW = _BEFORE + _AFTER + 1
+_QRS = slice(_BEFORE - 12, _BEFORE + 15)
+_P = slice(_BEFORE - 28, _BEFORE - 8)
+_T = slice(_BEFORE + 15, _BEFORE + 45)
+_SHIFTS = range(-4, 5)
+"""Alignment of a beat with another, +-40 ms."""
+_EPS = np.float32(1e-6)
+
+
+@dataclass(frozen=True, eq=False)
+class BeatShapes:
+    """The small summary of each beat that the first pass keeps.
+
+    ``sample`` int64 [n] on the grid of WORKING_FS; ``windows`` float16 [n, N_SLOTS, WINDOW], each scaled to
+    a largest deflection of 1; ``scale`` float32 [n, N_SLOTS] in mV; ``readable`` bool [n, N_SLOTS].
+    """
+
+    sample: Samples
+    windows: NDArray[np.float16]
+    scale: Floats
+    readable: Mask
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    def take(self, index: NDArray[np.intp] | slice) -> "BeatShapes":
+        """Keep some of the beats."""
+        return BeatShapes(self.sample[index], self.windows[index], self.scale[index], self.readable[index])
+
+
+def join(parts: Sequence[BeatShapes]) -> BeatShapes:
+    """Put the beats of consecutive blocks together."""
+    return BeatShapes(
+        np.concatenate([part.sample for part in parts]),
+        np.concatenate([part.windows for part in parts]),
+        np.concatenate([part.scale for part in parts]),
+        np.concatenate([part.readable for part in parts]),
+    )
+
+
+def cut_windows(clean: Signal, usable: Mask, r_peaks: Samples) -> BeatShapes:
+    """Cut a window around each R peak of [n, n_leads] clean signal at WORKING_FS; the ends are held.
+
+    A lead counts as readable at a beat where 90 % of the window is usable.
+    """
+    windows = np.zeros((len(r_peaks), N_SLOTS, WINDOW), dtype=np.float32)
+    readable = np.zeros((len(r_peaks), N_SLOTS), dtype=bool)
+    for lead in range(min(clean.shape[1], N_SLOTS)):
+        windows[:, lead] = _around(clean[:, lead], r_peaks)
+        readable[:, lead] = _around(usable[:, lead], r_peaks).mean(axis=1) > 0.9
+    scale = np.abs(windows).max(axis=2) + np.finfo(np.float32).tiny
+    return BeatShapes(r_peaks, (windows / scale[:, :, None]).astype(np.float16), scale, readable)
+
+
+def _around(lead: NDArray[Any], r_peaks: Samples) -> NDArray[Any]:
+    before, after = _BEFORE * _STEP, _AFTER * _STEP
+    padded = np.pad(lead, (before, after), mode="edge")
+    return sliding_window_view(padded, before + after + 1)[r_peaks, ::_STEP]
+
+
+TIMING = (
+    "rr over late rr",
+    "next rr over late rr",
+    "rr over segment median",
+    "rr over local median",
+    "next rr over rr",
+    "rr over rr before",
+    "two rr over two local medians",
+    "local irregularity",
+    "wide irregularity",
+    "local median rr",
+    "rr over local median, in local spreads",
+)
+KIN = ("share of similar beats", "prematurity of similar beats", "pause after similar beats")
+LIKENESS = (
+    "correlation",
+    "residual",
+    "amplitude",
+    "width",
+    "area",
+    "polarity",
+    "own width",
+    "P correlation",
+    "P residual",
+    "T correlation",
+    "correlation with beat before",
+    "correlation with beat after",
+    "readable",
+)
+FEATURE_NAMES = (*TIMING, *KIN, *(f"lead {slot + 1}: {name}" for slot in range(N_SLOTS) for name in LIKENESS))
+
+
+def features(shapes: BeatShapes) -> Floats:
+    """Describe each beat by float32 [n, len(FEATURE_NAMES)]; 0 where a lead cannot be read."""
+    if not len(shapes):
+        return np.empty((0, len(FEATURE_NAMES)), dtype=np.float32)
+    rr_s = _rr(shapes.sample)
+    parts = [_segment_features(shapes.take(part), rr_s[part]) for part in segments(shapes.sample)]
+    return np.concatenate(parts)
+
+
+def segments(sample: Samples) -> list[slice]:
+    """Split beats into stretches of equal length, as near to SEGMENT_S as they come."""
+    extent_s = float(sample[-1] - sample[0]) / WORKING_FS
+    n_segments = max(1, round(extent_s / SEGMENT_S))
+    edges = np.searchsorted(sample, np.linspace(sample[0], sample[-1] + 1, n_segments + 1))
+    return [slice(start, stop) for start, stop in pairwise(edges.tolist()) if stop > start]
+
+
+def _rr(sample: Samples) -> Floats:
+    """RR intervals in seconds ending at each beat; the first beat, which has none, takes the second's."""
+    rr_s = np.diff(sample, prepend=sample[:1]).astype(np.float32) / np.float32(WORKING_FS)
+    if len(rr_s) > 1:
+        rr_s[0] = rr_s[1]
+    return np.clip(rr_s, 0.1, 5.0)
+
+
+def _segment_features(shapes: BeatShapes, rr_s: Floats) -> Floats:
+    local_s = median_filter(rr_s, size=21, mode="nearest")
+    late = _latest(rr_s / local_s)
+    timing = _timing(rr_s, local_s, late_s=np.median(rr_s[late]))
+    windows = shapes.windows.astype(np.float32)
+    columns, aligned = [], []
+    for slot in range(N_SLOTS):
+        likeness, qrs = _likeness(windows[:, slot], shapes.scale[:, slot], shapes.readable[:, slot], late)
+        columns.append(likeness)
+        aligned.append(qrs)
+    kin = _kin(np.stack(aligned, axis=1), shapes.readable, timing)
+    return np.concatenate([timing, kin, *columns], axis=1, dtype=np.float32)
+
+
+def _latest(lateness: Floats) -> NDArray[np.intp]:
+    n_late = max(min(5, len(lateness)), round(LATE_SHARE * len(lateness)))
+    return np.sort(np.argsort(lateness, kind="stable")[-n_late:])
+
+
+def _log_ratio(x: Any, unit: Any, *, limit: float = 1.5) -> Floats:
+    ratio = np.log((x + _EPS) / (unit + _EPS))
+    return np.asarray(np.clip(ratio, -limit, limit), dtype=np.float32)
+
+
+def _fisher_z(correlation: Any) -> Floats:
+    """Spread correlations near 1, where the beats are, after Fisher (1915)."""
+    return np.asarray(np.arctanh(np.clip(correlation, -0.999, 0.999)), dtype=np.float32)
+
+
+def _timing(rr_s: Floats, local_s: Floats, *, late_s: np.floating) -> Floats:
+    next_s = np.append(rr_s[1:], rr_s[-1:])
+    before_s = np.append(rr_s[:1], rr_s[:-1])
+    step = np.abs(_log_ratio(rr_s, before_s))
+    from_local = _log_ratio(rr_s, local_s)
+    spread = uniform_filter1d(np.abs(from_local), size=65, mode="nearest")
+    return np.stack(
+        [
+            _log_ratio(rr_s, late_s),
+            _log_ratio(next_s, late_s),
+            _log_ratio(rr_s, np.median(rr_s)),
+            from_local,
+            _log_ratio(next_s, rr_s),
+            _log_ratio(rr_s, before_s),
+            _log_ratio(rr_s + next_s, 2 * local_s),
+            median_filter(step, size=33, mode="nearest"),
+            uniform_filter1d(step, size=129, mode="nearest"),
+            _log_ratio(local_s, 1.0),
+            np.clip(from_local / (spread + 0.02), -5, 5),
+        ],
+        axis=1,
+    )
+
+
+def _unit(x: Floats) -> Floats:
+    """Take the mean out of the last axis and scale it to length 1."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred / (np.linalg.norm(centred, axis=-1, keepdims=True) + _EPS)
+
+
+def _likeness(
+    windows: Floats, scale: Floats, readable: Mask, late: NDArray[np.intp]
+) -> tuple[Floats, Floats]:
+    """Compare one lead's beats [n, WINDOW] with their typical beat; also give the aligned QRS, [n, QRS]."""
+    if not readable.any():
+        return np.zeros((len(windows), len(LIKENESS)), dtype=np.float32), _unit(windows[:, _QRS])
+    chosen = late[readable[late]] if readable[late].any() else np.flatnonzero(readable)
+    relative = scale / np.median(scale[chosen])
+    beats = windows * relative[:, None]
+    typical = np.median(beats[chosen], axis=0)
+    correlation, beats = _align(beats, typical)
+    typical = np.median(beats[chosen], axis=0)
+    qrs, typical_qrs = beats[:, _QRS], typical[_QRS]
+    shape = _unit(qrs)
+    deviation = np.abs(qrs - np.median(qrs, axis=1, keepdims=True))
+    typical_deviation = np.abs(typical_qrs - np.median(typical_qrs))
+    width, typical_width = _width_s(deviation), _width_s(typical_deviation[None])
+    p, typical_p = beats[:, _P], typical[_P]
+    neighbours = _fisher_z((shape[1:] * shape[:-1]).sum(axis=1))
+    likeness = np.stack(
+        [
+            _fisher_z(correlation),
+            _log_ratio(np.linalg.norm(qrs - typical_qrs, axis=1), np.linalg.norm(typical_qrs), limit=3),
+            _log_ratio(np.ptp(qrs, axis=1), np.ptp(typical_qrs)),
+            _log_ratio(width, typical_width),
+            _log_ratio(deviation.sum(axis=1), typical_deviation.sum()),
+            np.clip((qrs @ typical_qrs) / (typical_qrs @ typical_qrs + _EPS), -2, 3),
+            10 * width,
+            _fisher_z(_unit(p) @ _unit(typical_p)),
+            _log_ratio(np.linalg.norm(_centre(p) - _centre(typical_p), axis=1), np.ptp(typical_qrs), limit=3),
+            _fisher_z(_unit(beats[:, _T]) @ _unit(typical[_T])),
+            np.append(neighbours[:1], neighbours) if len(neighbours) else np.ones(1),
+            np.append(neighbours, neighbours[-1:]) if len(neighbours) else np.ones(1),
+            np.ones(len(beats)),
+        ],
+        axis=1,
+        dtype=np.float32,
+    )
+    return np.where(readable[:, None], likeness, np.float32(0)), shape
+
+
+def _centre(x: Floats) -> Floats:
+    return x - x.mean(axis=-1, keepdims=True)
+
+
+def _align(beats: Floats, typical: Floats) -> tuple[Floats, Floats]:
+    """Shift each beat [n, WINDOW] to where its QRS fits the typical one best."""
+    reach = _SHIFTS.stop - 1
+    padded = np.pad(beats, ((0, 0), (reach, reach)), mode="edge")
+    shifted = sliding_window_view(padded, WINDOW, axis=1)
+    fit = np.stack([_unit(shifted[:, k, _QRS]) @ _unit(typical[_QRS]) for k in range(len(_SHIFTS))], axis=1)
+    best = fit.argmax(axis=1)
+    rows = np.arange(len(beats))
+    return fit[rows, best], shifted[rows, best]
+
+
+def _width_s(deviation: Floats) -> Floats:
+    """Width of a QRS [n, QRS] as the spread of its deflection about its centre, times sqrt(12)."""
+    at = np.arange(deviation.shape[1], dtype=np.float32) / np.float32(WINDOW_FS)
+    weight = deviation**2 + _EPS
+    weight /= weight.sum(axis=1, keepdims=True)
+    centre = weight @ at
+    return np.sqrt(np.maximum(weight @ at**2 - centre**2, 0) * 12)
+
+
+def _kin(qrs: Floats, readable: Mask, timing: Floats) -> Floats:
+    """Say how many of the segment's beats look like this one, and how early those came.
+
+    A soft clustering: 128 beats spread over the segment stand for it; ``qrs`` is [n, N_SLOTS, QRS].
+    """
+    probe = np.unique(np.linspace(0, len(qrs) - 1, 128).round().astype(int))
+    alike = np.einsum("isq,jsq->sij", qrs, qrs[probe], optimize=True)
+    both = (readable[:, None] & readable[probe]).transpose(2, 0, 1)
+    likeness = (alike * both).sum(axis=0) / np.maximum(both.sum(axis=0), 1)
+    weight = np.clip((likeness - 0.8) / 0.15, 0, 1) + _EPS
+    total = weight.sum(axis=1, keepdims=True)
+    early = weight @ timing[probe][:, [3, 4]] / total
+    return np.concatenate([total / len(probe), early], axis=1)

@@ -1,0 +1,213 @@
+"""The Keras GRU: build, fit, save with its input specification, export to ONNX.
+
+A small network across beats, not samples: what makes a beat ectopic is how it relates to its neighbours, and
+22 patients are too few to learn morphology from raw signal.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # compiles the GRU on two cores; read when Keras is imported
+
+import keras
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ectopy.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
+from ectopy.features import FEATURE_NAMES, Floats
+from ectopy.training import TRAINED_LABELS, Calibration, Example, Fold, HeldOut, Lesson, of_records
+
+logger = logging.getLogger(__name__)
+KERAS_FILE = "model.keras"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that an experiment chooses."""
+
+    seed: int = 0
+    n_folds: int = 5
+    members: int = 3
+    window_beats: int = 64
+    dense_units: int = 64
+    gru_units: int = 48
+    dropout: float = 0.2
+    epochs: int = 20
+    windows_per_epoch: int = 1600
+    batch_windows: int = 64
+    learning_rate: float = 4e-3
+    weight_decay: float = 1e-2
+    focal_gamma: float = 2.0
+    class_weights: tuple[float, float, float] = (1.0, 8.0, 2.0)
+    offset_sd: float = 0.5
+    noise_sd: float = 0.0
+    feature_loss: float = 0.0
+    jitter_s: float = 0.02
+    coverage: float = 0.97
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A trained model of logits with the standardisation of its input."""
+
+    model: Any
+    mean: Floats
+    scale: Floats
+
+    def logits(self, features: Floats) -> Floats:
+        """Give logits [n, n_labels] of features [n, k], as :class:`ectopy.classifier.Classifier` does."""
+        standard = ((features - self.mean) / self.scale).astype(np.float32)
+        return in_chunks(lambda x: np.asarray(self.model(x)), standard)
+
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+def build(config: TrainConfig, *, n_features: int = len(FEATURE_NAMES)) -> Any:
+    """Build the network, float32 [batch, beats, n_features] -> logits [batch, beats, len(TRAINED_LABELS)]."""
+    beats = keras.Input((None, n_features))
+    x = keras.layers.Dense(config.dense_units, activation="relu")(beats)
+    x = keras.layers.Dropout(config.dropout)(x)
+    x = keras.layers.Bidirectional(keras.layers.GRU(config.gru_units, return_sequences=True))(x)
+    x = keras.layers.Dropout(config.dropout)(x)
+    return keras.Model(beats, keras.layers.Dense(len(TRAINED_LABELS))(x))
+
+
+def fit(
+    examples: Sequence[Example], config: TrainConfig, *, seed: int, on_epoch: OnEpoch | None = None
+) -> Network:
+    """Train one network; ``on_epoch`` is told of each epoch's number and losses."""
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    mean, scale = _standardisation(examples)
+    draw = _Windows(examples, config, mean, scale).draw
+    model = build(config)
+    n_steps = config.epochs * (config.windows_per_epoch // config.batch_windows)
+    rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, n_steps)
+    model.compile(
+        keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, clipnorm=1.0),
+        keras.losses.CategoricalFocalCrossentropy(
+            alpha=list(config.class_weights), gamma=config.focal_gamma, from_logits=True
+        ),
+        weighted_metrics=["categorical_accuracy"],
+    )
+    for epoch in range(config.epochs):
+        x, y, weight = draw(rng)
+        history = model.fit(x, y, sample_weight=weight, batch_size=config.batch_windows, verbose=0).history
+        if on_epoch:
+            on_epoch(epoch, {name: float(values[-1]) for name, values in history.items()})
+    return Network(model, mean, scale)
+
+
+def hold_out(
+    lessons: Sequence[Lesson], fold: Fold, config: TrainConfig, *, on_epoch: OnEpoch | None = None
+) -> tuple[Network, list[HeldOut]]:
+    """Train without the patients of a fold, and say what the network makes of them."""
+    learned = [example for lesson in of_records(lessons, fold.train) for example in lesson.examples]
+    network = fit(learned, config, seed=config.seed, on_epoch=on_epoch)
+    held = [
+        HeldOut(example, lesson.truth, network.logits(example.features))
+        for lesson in of_records(lessons, fold.test)
+        for example in lesson.examples
+    ]
+    return network, held
+
+
+def _standardisation(examples: Sequence[Example]) -> tuple[Floats, Floats]:
+    rows = np.concatenate([example.features for example in examples])
+    return rows.mean(axis=0), rows.std(axis=0) + np.float32(1e-3)
+
+
+class _Windows:
+    """Random windows of training sequences, disturbed so that no patient's own level is learned by heart."""
+
+    def __init__(self, examples: Sequence[Example], config: TrainConfig, mean: Floats, scale: Floats) -> None:
+        self._config = config
+        self._records = sorted({example.record for example in examples})
+        size = config.window_beats
+        self._x = {record: [] for record in self._records}  # type: dict[str, list[NDArray[np.float32]]]
+        self._y = {record: [] for record in self._records}  # type: dict[str, list[NDArray[np.float32]]]
+        for example in examples:
+            lacking = max(size - len(example.label), 0)
+            x = np.pad((example.features - mean) / scale, ((0, lacking), (0, 0)))
+            y = np.pad(_one_hot(example.label), ((0, lacking), (0, 0)))
+            self._x[example.record].append(sliding_window_view(x, size, axis=0).swapaxes(1, 2))
+            self._y[example.record].append(sliding_window_view(y, size, axis=0).swapaxes(1, 2))
+
+    def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+        """Draw an epoch: every record as often as any other, in any view, from anywhere in it."""
+        xs, ys = [], []
+        for index in rng.permutation(self._config.windows_per_epoch) % len(self._records):
+            record = self._records[index]
+            view = rng.integers(len(self._x[record]))
+            start = rng.integers(len(self._x[record][view]))
+            xs.append(self._x[record][view][start])
+            ys.append(self._y[record][view][start])
+        x, y = np.stack(xs).astype(np.float32), np.stack(ys)
+        return self._disturb(x, rng), y, y.sum(axis=2)
+
+    def _disturb(self, x: Floats, rng: np.random.Generator) -> Floats:
+        config, per_sequence = self._config, (len(x), 1, x.shape[2])
+        x = x + config.offset_sd * rng.standard_normal(per_sequence, dtype=np.float32)
+        if config.noise_sd:
+            x = x + config.noise_sd * rng.standard_normal(x.shape, dtype=np.float32)
+        if config.feature_loss:
+            kept = rng.random(per_sequence) >= config.feature_loss
+            x = x * (kept / (1 - config.feature_loss)).astype(np.float32)
+        return x
+
+
+def _one_hot(label: NDArray[np.str_]) -> Floats:
+    return np.asarray(label[:, None] == np.array(TRAINED_LABELS), dtype=np.float32)
+
+
+def ensemble(networks: Sequence[Network]) -> Network:
+    """Average the logits of networks that were trained on the same examples."""
+    if len(networks) == 1:
+        return networks[0]
+    beats = keras.Input(networks[0].model.input_shape[1:])
+    mean_logits = keras.layers.Average()([network.model(beats) for network in networks])
+    return Network(keras.Model(beats, mean_logits), networks[0].mean, networks[0].scale)
+
+
+def save(network: Network, folder: Path, calibration: Calibration, *, name: str, run: str) -> None:
+    """Write a model directory: Keras model, ONNX export and the specification of its input."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network.model.save(folder / KERAS_FILE)
+    export_onnx(network.model, folder / MODEL_FILE)
+    specification = Specification(
+        name=name,
+        run=run,
+        labels=TRAINED_LABELS,
+        features=FEATURE_NAMES,
+        mean=tuple(network.mean.astype(float).tolist()),
+        scale=tuple(network.scale.astype(float).tolist()),
+        temperature=calibration.temperature,
+        confident_from=calibration.confident_from,
+        enough_beats=ENOUGH_BEATS,
+    )
+    (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification), indent=1) + "\n")
+
+
+ENOUGH_BEATS = 30
+"""A patient's typical beat and rate, to which everything is relative, are not known from fewer."""
+
+
+def export_onnx(model: Any, path: Path) -> None:
+    """Export a Keras model of logits with a free batch and time axis."""
+    n_features = model.input_shape[-1]
+    model(np.zeros((1, 2, n_features), dtype=np.float32))  # the exporter wants a model that was called
+    signature = [keras.InputSpec(shape=(None, None, n_features), dtype="float32", name="beats")]
+    model.export(str(path), format="onnx", input_signature=signature, verbose=False)
+
+
+def copy_for_scoring(folder: Path, destination: Path) -> None:
+    """Copy what scoring reads of a model directory, which is all but the Keras model."""
+    shutil.copytree(folder, destination, ignore=shutil.ignore_patterns(KERAS_FILE), dirs_exist_ok=True)

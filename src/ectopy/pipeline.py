@@ -1,0 +1,147 @@
+"""The road from a recording to its analysis: the table of contents.
+
+Two passes. The first goes through the signal by block, with overlap, and keeps a small summary of each beat;
+the second looks at all summaries together. Memory does not grow with the signal, and as every step of the
+first pass has finite support, blocks of any size give the same beats.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy import features, qrs, quality
+from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signal
+from ectopy.filters import MARGIN_S, WORKING_FS, bandpass, fill_gaps, rate_ratio, resample
+from ectopy.leads import choose_leads
+from ectopy.rhythm import find_events
+
+BLOCK_S = 600.0
+"""Signal that is in memory at once."""
+
+Classify: TypeAlias = Callable[[features.Floats], tuple[NDArray[np.float32], Mask]]
+"""Features [n, k] -> probability [n, 4] in the order of CLASSES, and whether to be confident [n]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A stretch of clean signal on the grid of WORKING_FS with the overlap that its edges need.
+
+    ``clean`` and ``usable``, [n, n_leads], begin at ``first``; the block answers for [start, stop).
+    """
+
+    first: int
+    start: int
+    stop: int
+    clean: Signal
+    usable: Mask
+
+    @property
+    def answers_for(self) -> slice:
+        """Where in ``clean`` the stretch lies that the block answers for."""
+        return slice(self.start - self.first, self.stop - self.first)
+
+
+def analyse(
+    recording: Recording,
+    classify: Classify,
+    *,
+    leads: Sequence[str] | None = None,
+    r_peaks: Samples | None = None,
+    block_s: float = BLOCK_S,
+) -> Analysis:
+    """Find and classify the beats of a recording, then its events.
+
+    ``leads`` names those to analyse; ``r_peaks``, on the recording's grid, takes the place of detection.
+    """
+    columns = choose_leads(recording.leads, leads)
+    shapes, unreadable = find_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
+    sample = to_recording(shapes.sample, recording) if r_peaks is None else r_peaks
+    probability, confident = classify(features.features(shapes))
+    label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
+    beats = Beats(sample, label, probability, confident, recording.fs)
+    return Analysis(
+        name=recording.name,
+        fs=recording.fs,
+        n_samples=recording.n_samples,
+        start=recording.start,
+        recorded_leads=recording.leads,
+        leads=tuple(recording.leads[column] for column in columns),
+        beats=beats,
+        events=find_events(beats, duration_s=recording.duration_s, unreadable=unreadable),
+        unreadable=unreadable,
+    )
+
+
+def find_beats(
+    recording: Recording,
+    columns: Sequence[int],
+    *,
+    r_peaks: Samples | None = None,
+    block_s: float = BLOCK_S,
+) -> tuple[features.BeatShapes, Samples]:
+    """Walk through the signal once: give the beats' shapes, and where no lead is usable, int64 [k, 2].
+
+    The shapes are on the grid of WORKING_FS, the stretches on the recording's.
+    """
+    given = None if r_peaks is None else to_working(r_peaks, recording)
+    candidates, shapes, unusable = [], [], []
+    for block in blocks(recording, columns, block_s=block_s):
+        found = qrs.find_candidates(block.clean, block.usable).shifted(block.first)
+        found = found.between(block.start, block.stop)
+        at = found.sample if given is None else _between(given, block.start, block.stop)
+        cut = features.cut_windows(block.clean, block.usable, at - block.first)
+        candidates.append(found)
+        shapes.append(replace(cut, sample=at))
+        unusable.append(~block.usable[block.answers_for].any(axis=1))
+    chosen = qrs.select_beats(qrs.join(candidates)) if given is None else slice(None)
+    return features.join(shapes).take(chosen), _stretches(np.concatenate(unusable), recording)
+
+
+def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLOCK_S) -> Iterator[Block]:
+    """Read and clean a recording block by block; at least one block, were it empty."""
+    ratio = rate_ratio(recording.fs)
+    # A block begins where a sample of one grid falls on a sample of the other: every `denominator` samples.
+    margin = -(-round((MARGIN_S + qrs.REACH_S) * recording.fs) // ratio.denominator) * ratio.denominator
+    step = max(round(block_s * recording.fs) // ratio.denominator, 1) * ratio.denominator
+    n_samples, n_working = recording.n_samples, working_length(recording)
+    for start in range(0, max(n_samples, 1), step):
+        first, last = max(start - margin, 0), min(start + step + margin, n_samples)
+        raw = recording.read(first, last)[:, list(columns)]
+        yield Block(
+            first=first * ratio.numerator // ratio.denominator,
+            start=start * ratio.numerator // ratio.denominator,
+            stop=min((start + step) * ratio.numerator // ratio.denominator, n_working),
+            clean=bandpass(resample(fill_gaps(raw), recording.fs)),
+            usable=quality.usable(raw, recording.fs),
+        )
+
+
+def working_length(recording: Recording) -> int:
+    """Count the samples of a recording on the grid of WORKING_FS."""
+    ratio = rate_ratio(recording.fs)
+    return -(-recording.n_samples * ratio.numerator // ratio.denominator)
+
+
+def to_recording(sample: Samples, recording: Recording) -> Samples:
+    """Move indices from the grid of WORKING_FS to the recording's."""
+    moved = np.round(sample * recording.fs / WORKING_FS).astype(np.int64)
+    return np.minimum(moved, max(recording.n_samples - 1, 0))
+
+
+def to_working(sample: Samples, recording: Recording) -> Samples:
+    """Move indices from the recording's grid to that of WORKING_FS."""
+    moved = np.round(sample * WORKING_FS / recording.fs).astype(np.int64)
+    return np.minimum(moved, max(working_length(recording) - 1, 0))
+
+
+def _between(sample: Samples, start: int, stop: int) -> Samples:
+    return sample[np.searchsorted(sample, start) : np.searchsorted(sample, stop)]
+
+
+def _stretches(mask: Mask, recording: Recording) -> Samples:
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])))).reshape(-1, 2)
+    on_grid = np.round(edges * recording.fs / WORKING_FS).astype(np.int64)
+    return np.minimum(on_grid, recording.n_samples)

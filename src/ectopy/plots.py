@@ -1,0 +1,45 @@
+"""Drawings for the tracking UI: confusion matrix, figures by record, training curves."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ectopy.ec57 import BeatComparison, figures
+
+_ROWS, _COLUMNS = "NSVFQ", "NSVO"
+_NAMES = {"O": "missed"}
+
+
+def confusion_matrix(comparison: BeatComparison, title: str) -> Figure:
+    """Draw reference classes against what they were called, with counts and shares of the row."""
+    counts = np.array([[comparison.count(row, column) for column in _COLUMNS] for row in _ROWS])
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(5.5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if share[row, column] > 0.6 else "black"
+        axes.text(column, row, f"{count:,}\n{share[row, column]:.1%}", ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(_COLUMNS)), [_NAMES.get(name, name) for name in _COLUMNS])
+    axes.set_yticks(range(len(_ROWS)), list(_ROWS))
+    axes.set(xlabel="called", ylabel="reference", title=title)
+    return figure
+
+
+def forest(records: Mapping[str, BeatComparison], title: str) -> Figure:
+    """Draw sensitivity and positive predictivity of VEB and SVEB, a row a record."""
+    names = list(records)
+    told = {name: figures(comparison) for name, comparison in records.items()}
+    figure = Figure(figsize=(9, 1.2 + 0.24 * len(names)), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, 2, sharey=True), ("veb", "sveb"), strict=True):
+        for figure_name, marker in (("sensitivity", "o"), ("positive_predictivity", "x")):
+            values = [100 * told[name][f"{kind}_{figure_name}"] for name in names]
+            axes.plot(values, range(len(names)), marker, label=figure_name.replace("_", " "))
+        axes.set(title=kind.upper(), xlabel="%", xlim=(-3, 103))
+        axes.set_yticks(range(len(names)), names)
+        axes.grid(visible=True, axis="both", alpha=0.3)
+    figure.axes[0].invert_yaxis()
+    figure.axes[0].legend(loc="lower left", fontsize="small")
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,199 @@
+"""All of MLflow: connect, run, log, register, promote, fetch a model."""
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+
+import mlflow
+import numpy as np
+from matplotlib.figure import Figure
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+
+from ectopy.classifier import CARD_FILE, ModelError
+from ectopy.ecg import CLASSES
+from ectopy.features import FEATURE_NAMES, Floats
+
+CHALLENGER, CHAMPION = "challenger", "champion"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model and the run that made it."""
+
+    model: str
+    number: str
+    run_id: str
+
+    @property
+    def uri(self) -> str:
+        """Where MLflow finds it."""
+        return f"models:/{self.model}/{self.number}"
+
+
+def connect(uri: str, experiment: str) -> None:
+    """Work on an experiment of a tracking server, or of a SQLite file with its artifacts beside it."""
+    parsed = urlparse(uri)
+    artifacts = None
+    if parsed.scheme == "sqlite":
+        database = Path(uri.removeprefix("sqlite:///")).absolute()
+        database.parent.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{database}"
+        artifacts = (database.parent / "artifacts").as_uri()
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    if mlflow.get_experiment_by_name(experiment) is None:
+        mlflow.create_experiment(experiment, artifact_location=artifacts)
+    mlflow.set_experiment(experiment)
+
+
+@contextmanager
+def run(name: str, *, nested: bool = False, tags: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Open a run, and give its id; one that is not nested watches the machine too."""
+    with mlflow.start_run(
+        run_name=name, nested=nested, tags=dict(tags or {}), log_system_metrics=not nested
+    ) as active:
+        mlflow.set_tag("ectopy_version", version("ectopy"))
+        yield str(active.info.run_id)
+
+
+def log_parameters(parameters: Mapping[str, object]) -> None:
+    """Log what the experiment chose."""
+    mlflow.log_params(dict(parameters))
+
+
+def log_config(config: Any, **more: object) -> None:
+    """Log a frozen configuration whole."""
+    log_parameters({**asdict(config), **more})
+
+
+def log_metrics(metrics: Mapping[str, float], *, prefix: str = "", step: int | None = None) -> None:
+    """Log what is defined of some figures."""
+    defined = {prefix + name: value for name, value in metrics.items() if math.isfinite(value)}
+    mlflow.log_metrics(defined, step=step)
+
+
+def log_table(table: Mapping[str, Sequence[object]], file: str) -> None:
+    """Log a table, given by column, as JSON that the UI shows."""
+    mlflow.log_table({name: list(column) for name, column in table.items()}, artifact_file=file)
+
+
+def log_figure(figure: Figure, file: str) -> None:
+    """Log a drawing."""
+    mlflow.log_figure(figure, file)
+
+
+def log_text(text: str, file: str) -> None:
+    """Log a page of text."""
+    mlflow.log_text(text, file)
+
+
+def log_folder(folder: Path, name: str) -> None:
+    """Log all files of a folder."""
+    mlflow.log_artifacts(str(folder), name)
+
+
+def log_data(name: str, source: str, rows: Floats, labels: Sequence[str], *, context: str) -> None:
+    """Log which data were used; MLflow adds a digest of them."""
+    data: Any = mlflow.data.from_numpy(rows, source=source, targets=np.array(labels), name=name)  # type: ignore[attr-defined]
+    mlflow.log_input(data, context=context)
+
+
+def tag(**tags: str) -> None:
+    """Tag the run in progress."""
+    mlflow.set_tags(tags)
+
+
+def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
+    """Log a model directory as a pyfunc model of the run in progress, and register it as a challenger."""
+    columns: list[Any] = [ColSpec("float", name) for name in FEATURE_NAMES]
+    answer: list[Any] = [ColSpec("float", f"p_{name.lower()}") for name in CLASSES]
+    signature = ModelSignature(
+        Schema(columns), Schema([*answer, ColSpec("string", "label"), ColSpec("boolean", "confident")])
+    )
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(Path(__file__).with_name("serving.py")),  # read as code: nothing is pickled
+        artifacts={"model": str(folder)},
+        signature=signature,
+        pip_requirements=[f"ectopy=={version('ectopy')}", f"mlflow=={mlflow.__version__}"],
+        registered_model_name=model,
+    )
+    made = Version(model, str(info.registered_model_version), str(info.run_id))
+    describe(made, (folder / CARD_FILE).read_text())
+    tag_version(made, tags)
+    set_alias(made, CHALLENGER)
+    return made
+
+
+def aliased(model: str, alias: str) -> Version | None:
+    """Find the version that bears an alias."""
+    try:
+        found = mlflow.MlflowClient().get_model_version_by_alias(model, alias)
+    except MlflowException:
+        return None
+    return Version(model, str(found.version), str(found.run_id))
+
+
+def newest(model: str) -> Version:
+    """Find the challenger."""
+    found = aliased(model, CHALLENGER)
+    if found is None:
+        raise ModelError(
+            f"{model}: a challenger expected in the registry, none there; `ectopy train` makes one"
+        )
+    return found
+
+
+def describe(made: Version, text: str) -> None:
+    """Write the model card on a version."""
+    mlflow.MlflowClient().update_model_version(made.model, made.number, description=text)
+
+
+def set_alias(made: Version, alias: str) -> None:
+    """Let a version bear an alias, and take it from any other."""
+    mlflow.MlflowClient().set_registered_model_alias(made.model, alias, made.number)
+
+
+def tag_version(made: Version, tags: Mapping[str, str]) -> None:
+    """Write on a version what became of it."""
+    for name, value in tags.items():
+        mlflow.MlflowClient().set_model_version_tag(made.model, made.number, name, value)
+
+
+def metrics_of(made: Version, *, prefix: str = "") -> dict[str, float]:
+    """Give the figures of the run that made a version, those with a prefix, without it."""
+    metrics = mlflow.get_run(made.run_id).data.metrics
+    return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+
+
+def download_model(uri: str) -> Path:
+    """Fetch the model directory behind an address such as ``models:/ectopy@champion``."""
+    from ectopy.settings import load_settings
+
+    if not mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]
+        connect_registry(load_settings().tracking_uri)
+    try:
+        folder = mlflow.artifacts.download_artifacts(uri, dst_path=tempfile.mkdtemp(prefix="ectopy-model-"))
+    except MlflowException as error:
+        raise ModelError(f"{uri}: a registered model expected, {error.message}") from error
+    found = sorted(Path(folder).glob("artifacts/*/model.json"))
+    if not found:
+        raise ModelError(f"{uri}: a model of ectopy expected, no model.json in it")
+    return found[0].parent
+
+
+def connect_registry(uri: str) -> None:
+    """Read from a registry without an experiment of one's own."""
+    path = uri.removeprefix("sqlite:///")
+    mlflow.set_tracking_uri(f"sqlite:///{Path(path).absolute()}" if path != uri else uri)

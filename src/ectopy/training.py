@@ -1,0 +1,267 @@
+"""What is learned from, and how it is judged without looking at a patient twice.
+
+An :class:`Example` is one pass over one record: its features and the labels of its beats. The same record
+gives several: with given and with detected beats, with its leads swapped or lost.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy import features, pipeline
+from ectopy.annotations import Annotations, read_annotations
+from ectopy.classifier import softmax
+from ectopy.ec57 import BeatComparison, classes_of, match_beats
+from ectopy.ecg import Labels, Recording, Samples
+from ectopy.evaluation import Truth
+from ectopy.leads import choose_leads
+from ectopy.readers import open_recording
+
+TRAINED_LABELS = ("N", "S", "V")
+"""Classes that are modelled. F is one patient in either half of the database: nothing to learn from."""
+MATCH_S = 0.150
+"""A detected beat takes the label of the annotated beat this near, as in EC57."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """Features [n, k] and labels [n] of one record's beats, '' where a beat has none to learn from.
+
+    ``sample`` is on the record's grid; ``view`` says how the record was looked at.
+    """
+
+    record: str
+    patient: str
+    view: str
+    sample: Samples
+    features: features.Floats
+    label: Labels
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One record's examples and its truth."""
+
+    examples: tuple[Example, ...]
+    truth: Truth
+
+    def view(self, name: str) -> Example:
+        """Give the example that looks at the record in one way."""
+        return next(example for example in self.examples if example.view == name)
+
+
+def read_lesson(record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0) -> Lesson:
+    """Read a record and look at it in every way that training uses."""
+    recording = open_recording(record)
+    annotations = read_annotations(record, "atr")
+    sample, label = labelled_beats(annotations)
+    columns = choose_leads(recording.leads)
+    looks = {"detected": pipeline.find_beats(recording, columns)[0]}
+    looks["given"] = pipeline.find_beats(recording, columns, r_peaks=sample)[0]
+    if jitter_s:
+        jittered = _jittered(sample, recording, jitter_s, np.random.default_rng(seed))
+        looks["jittered"] = pipeline.find_beats(recording, columns, r_peaks=jittered)[0]
+    examples = []
+    for look, shapes in looks.items():
+        at = pipeline.to_recording(shapes.sample, recording)
+        labels = labels_near(at, sample, label, tolerance=round(MATCH_S * recording.fs))
+        for view, seen in _lead_views(shapes).items():
+            name = look if view == "both" else f"{look}, {view}"
+            examples.append(Example(record.name, patient, name, at, features.features(seen), labels))
+    return Lesson(
+        tuple(examples), Truth(record.name, patient, annotations, recording.fs, recording.n_samples)
+    )
+
+
+def save_lesson(lesson: Lesson, path: Path) -> None:
+    """Write a lesson's examples to an .npz file; its truth stays with the record."""
+    arrays = {}
+    for example in lesson.examples:
+        for name in ("sample", "features", "label"):
+            arrays[f"{example.view}/{name}"] = getattr(example, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def load_lesson(path: Path, record: Path, patient: str) -> Lesson:
+    """Read what :func:`save_lesson` wrote."""
+    recording = open_recording(record)
+    truth = Truth(record.name, patient, read_annotations(record, "atr"), recording.fs, recording.n_samples)
+    with np.load(path, allow_pickle=False) as arrays:
+        views = dict.fromkeys(name.partition("/")[0] for name in arrays)
+        examples = tuple(
+            Example(
+                record.name,
+                patient,
+                view,
+                *(arrays[f"{view}/{name}"] for name in ("sample", "features", "label")),
+            )
+            for view in views
+        )
+    return Lesson(examples, truth)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A record to be read for training, and where its lesson goes."""
+
+    record: Path
+    patient: str
+    lesson: Path
+    jitter_s: float
+    seed: int
+
+    def load(self) -> Lesson:
+        """Load the lesson that was read."""
+        return load_lesson(self.lesson, self.record, self.patient)
+
+
+def read(reading: Reading) -> Reading:
+    """Read a record for training, in whatever process this is called."""
+    lesson = read_lesson(reading.record, reading.patient, jitter_s=reading.jitter_s, seed=reading.seed)
+    save_lesson(lesson, reading.lesson)
+    return reading
+
+
+def labelled_beats(annotations: Annotations) -> tuple[Samples, Labels]:
+    """Give the annotated beats and their classes, escape beats as N (de Chazal 2004), F and Q as ''."""
+    label = classes_of(annotations.symbol, "dechazal")
+    beat = label != ""
+    sample, label = annotations.sample[beat], label[beat]
+    return sample, np.where(np.isin(label, TRAINED_LABELS), label, "")
+
+
+def labels_near(sample: Samples, reference: Samples, label: Labels, *, tolerance: int) -> Labels:
+    """Give each beat the label of the reference beat it matches, '' without one."""
+    near = np.full(len(sample), "", dtype="U1")
+    matches = match_beats(reference, sample, tolerance=tolerance)
+    near[matches.test] = label[matches.reference]
+    return near
+
+
+def _jittered(sample: Samples, recording: Recording, sd_s: float, rng: np.random.Generator) -> Samples:
+    moved = sample + np.round(rng.normal(0, sd_s * recording.fs, len(sample))).astype(np.int64)
+    return np.unique(np.clip(moved, 0, recording.n_samples - 1))
+
+
+def _lead_views(shapes: features.BeatShapes) -> dict[str, features.BeatShapes]:
+    """Look at the same beats with their leads as they are, swapped, and with either one alone."""
+    swapped = replace(
+        shapes,
+        windows=shapes.windows[:, ::-1],
+        scale=shapes.scale[:, ::-1],
+        readable=shapes.readable[:, ::-1],
+    )
+    first = np.arange(features.N_SLOTS) == 0
+    return {
+        "both": shapes,
+        "swapped": swapped,
+        "first lead": replace(shapes, readable=shapes.readable & first),
+        "second lead": replace(swapped, readable=swapped.readable & first),
+    }
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Records to learn from and to judge by; no patient is in both."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def folds(lessons: Sequence[Lesson], n_folds: int, *, seed: int) -> tuple[Fold, ...]:
+    """Split records by patient, with the classes spread as evenly as patients allow."""
+    from sklearn.model_selection import StratifiedGroupKFold  # training only
+
+    given = [lesson.view("given") for lesson in lessons]
+    label = np.concatenate([example.label for example in given])
+    index = np.repeat(np.arange(len(given)), [len(example.label) for example in given])
+    patient = np.array([example.patient for example in given])[index]
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    names = np.array([example.record for example in given])
+    return tuple(
+        Fold(tuple(names[np.unique(index[train])]), tuple(names[np.unique(index[test])]))
+        for train, test in splitter.split(label, label, patient)
+    )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature of the logits, and the probability below which the classifier abstains."""
+
+    temperature: float
+    confident_from: float
+    expected_error: float = field(default=float("nan"))
+
+
+UNCALIBRATED = Calibration(temperature=1.0, confident_from=0.0)
+
+
+def calibrate(logits: features.Floats, label: Labels, *, coverage: float) -> Calibration:
+    """Fit the temperature (Guo 2017) on beats of held-out patients; abstain on the least certain of them."""
+    from scipy.optimize import minimize_scalar
+
+    known = label != ""
+    logits, target = logits[known], np.array([TRAINED_LABELS.index(name) for name in label[known]])
+    rows = np.arange(len(target))
+
+    def loss(log_temperature: float) -> float:
+        probability = softmax(logits / np.float32(np.exp(log_temperature)))[rows, target]
+        return -float(np.log(probability + 1e-12).mean())
+
+    temperature = float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
+    probability = softmax(logits / np.float32(temperature))
+    certainty = probability.max(axis=1)
+    error = calibration_error(certainty, probability.argmax(axis=1) == target)
+    return Calibration(temperature, float(np.quantile(certainty, 1 - coverage)), error)
+
+
+def calibration_error(
+    certainty: NDArray[np.floating], right: NDArray[np.bool_], *, n_bins: int = 15
+) -> float:
+    """Give the expected calibration error over bins of equal width (Naeini 2015)."""
+    index = np.minimum((certainty * n_bins).astype(int), n_bins - 1)
+    gap = np.bincount(index, certainty - right, minlength=n_bins)
+    return float(np.abs(gap).sum() / max(len(certainty), 1))
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a network that never saw the patient says of one example: logits [n, n_labels]."""
+
+    example: Example
+    truth: Truth
+    logits: features.Floats
+
+    def compare(self) -> BeatComparison:
+        """Judge the likeliest labels by EC57."""
+        label = np.array(TRAINED_LABELS)[self.logits.argmax(axis=1)]
+        return self.truth.compare(self.example.sample, label)
+
+
+def comparisons(held_out: Iterable[HeldOut], view: str) -> dict[str, BeatComparison]:
+    """Judge all records as they are seen in one view."""
+    return {held.truth.record: held.compare() for held in held_out if held.example.view == view}
+
+
+def calibrate_on(held_out: Sequence[HeldOut], *, view: str, coverage: float) -> Calibration:
+    """Calibrate on what was said of held-out patients in one view."""
+    seen = [held for held in held_out if held.example.view == view]
+    return calibrate(
+        np.concatenate([held.logits for held in seen]),
+        np.concatenate([held.example.label for held in seen]),
+        coverage=coverage,
+    )
+
+
+def stacked(examples: Sequence[Example]) -> features.Floats:
+    """Put the features of examples under one another."""
+    return np.concatenate([example.features for example in examples])
+
+
+def of_records(lessons: Iterable[Lesson], records: Sequence[str]) -> list[Lesson]:
+    """Keep the lessons of some records."""
+    return [lesson for lesson in lessons if lesson.truth.record in records]

@@ -48,6 +48,7 @@ def score_inbox(
 
 
 def _score(recordings: Sequence[Path], out: Path, how: batch.How, workers: int) -> list[batch.Row]:
+    batch.load_model(how.model)  # one that cannot be used fails the run, not each recording
     with batch.claim(out), Workers(workers) as processes:
 
         @task(task_run_name="{job.name}", cache_policy=NO_CACHE)

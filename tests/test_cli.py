@@ -398,10 +398,12 @@ class TestKilled:
             assert time.monotonic() < deadline, f"no {pattern} in {out}"
             time.sleep(0.02)
 
-    def children(self, pid: int) -> list[int]:
-        listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True)
-        pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()[1:]]
-        return [child for child, parent in pairs if parent == pid]
+    def workers(self, pid: int) -> list[int]:
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True)
+        processes = [line.split(maxsplit=2) for line in listed.stdout.splitlines()[1:]]
+        return [
+            int(child) for child, parent, args in processes if int(parent) == pid and "spawn_main" in args
+        ]
 
     def alive(self, pid: int) -> bool:
         state = subprocess.run(
@@ -415,10 +417,10 @@ class TestKilled:
         arguments = ("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "2")
         process = self.start(*arguments)
         self.wait_for(out, "r*/summary.json")
-        workers = self.children(process.pid)
+        workers = self.workers(process.pid)
         process.kill()
         process.wait()
-        assert len(workers) >= 2
+        assert len(workers) == 2
         deadline = time.monotonic() + 30
         while any(self.alive(worker) for worker in workers):
             assert time.monotonic() < deadline, "the workers outlive the run"
@@ -429,6 +431,19 @@ class TestKilled:
         assert {name for name, row in summary(out).items() if row["status"] == "skipped"} == done
         assert len(summary(out)) == 12
         assert not list(out.glob(".*"))
+
+    def test_a_worker_that_dies_takes_one_recording_with_it(
+        self, tmp_path: Path, out: Path, model: Path
+    ) -> None:
+        for number in range(12):
+            write_record(tmp_path / "in", f"r{number:02d}")
+        process = self.start("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "2")
+        self.wait_for(out, "r*/summary.json")
+        os.kill(self.workers(process.pid)[0], signal.SIGKILL)  # as the kernel does when memory runs out
+        assert process.wait(timeout=120) == 1
+        failed = [row for row in summary(out).values() if row["status"] == "failed"]
+        assert [row["reason"] for row in failed] == ["the process that worked on it died (out of memory?)"]
+        assert len(summary(out)) == 12
 
     def test_a_run_broken_off_keeps_what_was_done(self, tmp_path: Path, out: Path, model: Path) -> None:
         for number in range(30):

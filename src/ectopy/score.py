@@ -22,7 +22,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ectopy.readers import files, open_recording
-from ectopy.workers import Workers
+from ectopy.workers import DiedError, Workers
 
 if TYPE_CHECKING:
     from ectopy.classifier import Classifier
@@ -159,13 +159,13 @@ def failed(job: Job, error: Exception) -> Row:
     """Give the row of a recording that could not be scored."""
     from ectopy.report import SUMMARY_COLUMNS
 
-    said = str(error) if isinstance(error, ValueError | OSError) and str(error) else repr(error)
+    stated = isinstance(error, ValueError | OSError | DiedError) and str(error)
     empty: Row = dict.fromkeys(SUMMARY_COLUMNS, "")
     return empty | {
         "recording": job.name,
         "path": _printable(job.source),
         "status": "failed",
-        "reason": _printable(" ".join(said.split())),
+        "reason": _printable(" ".join((stated or repr(error)).split())),
     }
 
 

@@ -1,0 +1,140 @@
+"""The flow that scores: a task a recording, one that fails stops nobody, what is done is no task."""
+
+import csv
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, FlowRunFilterId
+
+from ectopy.classifier import ModelError
+from ectopy.score import NothingToScoreError
+from flows.score import score, score_inbox
+from tests.small import write_model, write_record
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+pytestmark = pytest.mark.usefixtures("prefect_harness")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_model(tmp_path_factory.mktemp("models") / "normal"))
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ECTOPY_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ECTOPY_WORKERS", "2")
+    return tmp_path / "data"
+
+
+def statuses(out: Path) -> dict[str, str]:
+    with (out / "summary.csv").open(newline="") as file:
+        return {row["recording"]: row["status"] for row in csv.DictReader(file)}
+
+
+def run_of(state: "State[Any]") -> FlowRunFilter:
+    run = state.state_details.flow_run_id
+    assert isinstance(run, UUID)
+    return FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+
+
+def tasks(state: "State[Any]", n: int) -> dict[str, str]:
+    """Wait until a run has ``n`` ended tasks; give the state of each by its name."""
+    deadline = time.monotonic() + 30
+    with get_client(sync_client=True) as client:
+        while True:
+            runs = client.read_task_runs(flow_run_filter=run_of(state))
+            ended = {run.name: run.state_name or "" for run in runs if run.state and run.state.is_final()}
+            if len(ended) == n or time.monotonic() > deadline:
+                return ended
+            time.sleep(0.1)
+
+
+def table(state: "State[Any]") -> list[dict[str, object]]:
+    """Give the table that a run leaves in Prefect."""
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(), flow_run_filter=run_of(state))
+    assert artifact.key == "scored-recordings"
+    rows: list[dict[str, object]] = json.loads(str(artifact.data))
+    return rows
+
+
+def test_a_failed_recording_is_a_failed_task_and_the_others_are_scored(tmp_path: Path, model: str) -> None:
+    for name in ("a", "b", "c"):
+        write_record(tmp_path / "in", name)
+    os.truncate(tmp_path / "in" / "b.dat", 10)
+    state = score([str(tmp_path / "in")], tmp_path / "out", model=model, return_state=True)
+    assert state.is_completed()
+    assert statuses(tmp_path / "out") == {"a": "scored", "b": "failed", "c": "scored"}
+    assert tasks(state, 3) == {"a": "Completed", "b": "Failed", "c": "Completed"}
+    shown = {str(row["recording"]): row for row in table(state)}
+    assert shown["b"]["reason"] == f"{tmp_path / 'in' / 'b.dat'}: 60000 bytes promised by its header, 10 came"
+    assert shown["a"]["status"] == "scored"
+
+
+def test_a_run_repeated_has_no_task_and_still_shows_its_table(tmp_path: Path, model: str) -> None:
+    write_record(tmp_path / "in")
+    for _ in range(2):
+        state = score([str(tmp_path / "in")], tmp_path / "out", model=model, return_state=True)
+    assert statuses(tmp_path / "out") == {"r": "skipped"}
+    assert [row["status"] for row in table(state)] == ["skipped"]
+    assert tasks(state, 0) == {}
+
+
+def test_the_flow_writes_what_the_command_writes(tmp_path: Path, model: str) -> None:
+    from ectopy import cli
+
+    header = write_record(tmp_path / "in")
+    score([str(header)], tmp_path / "flow", model=model)
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["score", str(header), "--out", str(tmp_path / "command"), "--model", model])
+    for name in ("summary.csv", "r/summary.json", "r/events.csv", "r/r.ectopy"):
+        assert (tmp_path / "flow" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+
+
+def test_nothing_to_score_fails_the_run(tmp_path: Path, model: str) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(NothingToScoreError, match="no recording found in 0 files"):
+        score([str(tmp_path / "in")], tmp_path / "out", model=model)
+
+
+def test_a_model_that_cannot_be_used_fails_the_run_and_not_each_recording(tmp_path: Path) -> None:
+    write_record(tmp_path / "in")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match=r"model\.onnx expected"):
+        score([str(tmp_path / "in")], tmp_path / "out", model=str(tmp_path / "empty"))
+    assert not (tmp_path / "out").exists()
+
+
+class TestInbox:
+    def test_an_inbox_that_does_not_exist_yet_is_made_and_empty(self, data: Path, model: str) -> None:
+        assert score_inbox(model=model) == []
+        assert (data / "inbox").is_dir()
+
+    def test_what_arrives_is_scored_once(self, data: Path, model: str) -> None:
+        write_record(data / "inbox", "first")
+        assert [row["status"] for row in score_inbox(model=model)] == ["scored"]
+        write_record(data / "inbox" / "monday", "second")
+        assert [row["status"] for row in score_inbox(model=model)] == ["skipped", "scored"]
+        assert statuses(data / "scored") == {"first": "skipped", "second": "scored"}
+
+    def test_a_recording_still_being_copied_is_scored_when_it_is_whole(self, data: Path, model: str) -> None:
+        signals = write_record(data / "inbox").with_suffix(".dat")
+        whole = signals.read_bytes()
+        signals.write_bytes(whole[:1000])
+        assert [row["status"] for row in score_inbox(model=model)] == ["failed"]
+        signals.write_bytes(whole)
+        assert [row["status"] for row in score_inbox(model=model)] == ["scored"]
+
+    def test_the_champion_is_the_default_model(self, data: Path) -> None:
+        write_model(data / "models" / "champion", name="small 3 (champion)")
+        write_record(data / "inbox")
+        assert [row["model"] for row in score_inbox()] == ["small 3 (champion)"]

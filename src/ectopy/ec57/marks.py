@@ -122,50 +122,53 @@ def _stretches(
     vf: list[_Span] = []
     shutdown: list[_Span] = []
     counted, read = beat.copy(), 0
-    begins_vf = annotations.symbol == "["
-    for at in np.flatnonzero(begins_vf | begins_shutdown(annotations)).tolist():
+    quiet, ends_vf = begins_shutdown(annotations), np.flatnonzero(annotations.symbol == "]")
+    for at in np.flatnonzero(quiet | (annotations.symbol == "[")).tolist():
         if at < read:
             continue
-        if begins_vf[at]:
-            read, span = _vf_span(annotations, at, vf)
+        if not quiet[at]:
+            read, span = _vf_span(annotations, at, ends_vf, vf)
             counted[at:read] = False
             vf.append(span)
+        elif at + 1 == len(annotations):
+            shutdown.append(_endless_shutdown(annotations, at, end, shutdown if forgetful else []))
+        elif annotations.symbol[at + 1] == "~" and not quiet[at + 1]:
+            on, off = annotations.sample[at : at + 2].tolist()
+            shutdown.append(_Span(at, on, off, off - on))
         else:
-            quiet_from = max(_last_beat(annotations, counted[:at]), vf[-1].off if vf else 0)
-            span = _shutdown_span(annotations, at, quiet_from, tolerance, end or 0)
-            if span.off == NEVER and forgetful and shutdown:
-                span = span._replace(off=shutdown[-1].off)
-            shutdown.append(span)
+            before = max(_last_beat(annotations, counted[:at]), vf[-1].off if vf else 0)
+            shutdown.append(_aha_shutdown(annotations, at, before, tolerance))
     return _spans(vf), _spans(shutdown), counted
 
 
 def begins_shutdown(annotations: Annotations) -> Mask:
     """Tell which marks say that from here neither signal can be read."""
-    unreadable: Mask = (annotations.subtype & _BOTH_SIGNALS) == _BOTH_SIGNALS
     noise: Mask = annotations.symbol == "~"
+    unreadable: Mask = (annotations.subtype & _BOTH_SIGNALS) == _BOTH_SIGNALS
     return noise & unreadable
 
 
-def _last_beat(annotations: Annotations, beat: Mask) -> int:
-    return int(annotations.sample[: len(beat)][beat].max(initial=0))
-
-
-def _vf_span(annotations: Annotations, at: int, earlier: list[_Span]) -> tuple[int, _Span]:
+def _vf_span(
+    annotations: Annotations, at: int, ends: NDArray[np.intp], earlier: list[_Span]
+) -> tuple[int, _Span]:
     """Read on from a [ to its ]; without one bxb keeps the end of the VF before, if there was one."""
-    on = int(annotations.sample[at])
-    stop = np.flatnonzero(annotations.symbol[at:] == "]")[:1] + at
+    on, stop = int(annotations.sample[at]), ends[np.searchsorted(ends, at) :]
     if stop.size:
         return int(stop[0]) + 1, _Span(at, on, int(annotations.sample[stop[0]]), 0)
     return len(annotations), _Span(at, on, earlier[-1].off if earlier else NEVER, 0)
 
 
-def _shutdown_span(annotations: Annotations, at: int, quiet_from: int, tolerance: int, end: int) -> _Span:
-    """Read a shutdown: to the ~ that ends it, or, in the AHA manner, all around its single ~."""
+def _endless_shutdown(annotations: Annotations, at: int, end: int | None, earlier: list[_Span]) -> _Span:
     on = int(annotations.sample[at])
-    if at + 1 == len(annotations):
-        return _Span(at, on, NEVER, end - on if end else 0)
-    off = int(annotations.sample[at + 1])
-    if annotations.symbol[at + 1] != "~" or begins_shutdown(annotations)[at + 1]:
-        off -= tolerance
-        on = min(quiet_from + tolerance, off)
+    return _Span(at, on, earlier[-1].off if earlier else NEVER, end - on if end else 0)
+
+
+def _aha_shutdown(annotations: Annotations, at: int, before: int, tolerance: int) -> _Span:
+    """Read the single mark of the AHA database: the shutdown fills the time between its neighbours."""
+    off = int(annotations.sample[at + 1]) - tolerance
+    on = min(before + tolerance, off)
     return _Span(at, on, off, off - on)
+
+
+def _last_beat(annotations: Annotations, beat: Mask) -> int:
+    return int(annotations.sample[: len(beat)][beat].max(initial=0))

@@ -24,7 +24,7 @@ RunKind: TypeAlias = Literal["ventricular", "supraventricular"]
 RUN_LENGTHS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {"couplet": (2, 2), "short_run": (3, 5), "long_run": (LONGEST, LONGEST)}
 )
-"""Shortest and longest run of each name (EC57 4.3.3)."""
+"""Shortest and longest run of each name (EC57, as rxr has it)."""
 
 
 class _Rules(NamedTuple):

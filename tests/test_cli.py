@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -385,12 +385,26 @@ class TestBadInput:
         assert self.out.read_text() == "mine"
 
 
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
 class TestKilled:
-    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "ectopy", *map(str, arguments)]
-        return subprocess.Popen(
-            command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+    @pytest.fixture
+    def start(self) -> Iterator[Start]:
+        started: list[subprocess.Popen[bytes]] = []
+
+        def start(*arguments: str | Path) -> "subprocess.Popen[bytes]":
+            command = [sys.executable, "-m", "ectopy", *map(str, arguments)]
+            process = subprocess.Popen(
+                command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            started.append(process)
+            return process
+
+        yield start
+        for process in started:
+            process.kill()
+            process.wait()
 
     def wait_for(self, out: Path, pattern: str) -> None:
         deadline = time.monotonic() + 90
@@ -398,32 +412,31 @@ class TestKilled:
             assert time.monotonic() < deadline, f"no {pattern} in {out}"
             time.sleep(0.02)
 
-    def workers(self, pid: int) -> list[int]:
-        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True)
-        processes = [line.split(maxsplit=2) for line in listed.stdout.splitlines()[1:]]
-        return [
-            int(child) for child, parent, args in processes if int(parent) == pid and "spawn_main" in args
-        ]
+    def processes(self) -> list[tuple[int, int, str]]:
+        """Process, parent and command line of all that are alive."""
+        command = ["ps", "-ww", "-eo", "pid,ppid,stat,args"]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows = [line.split(maxsplit=3) for line in listed.splitlines()[1:]]
+        return [(int(pid), int(parent), args) for pid, parent, state, args in rows if state[0] != "Z"]
 
-    def alive(self, pid: int) -> bool:
-        state = subprocess.run(
-            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
-        return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+    def workers(self, run: "subprocess.Popen[bytes]") -> list[int]:
+        return [pid for pid, parent, args in self.processes() if parent == run.pid and "spawn_main" in args]
 
-    def test_the_next_run_ends_what_a_killed_one_began(self, tmp_path: Path, out: Path, model: Path) -> None:
+    def test_the_next_run_ends_what_a_killed_one_began(
+        self, tmp_path: Path, out: Path, model: Path, start: Start
+    ) -> None:
         for number in range(12):
             write_record(tmp_path / "in", f"r{number:02d}")
         arguments = ("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "2")
-        process = self.start(*arguments)
+        process = start(*arguments)
         self.wait_for(out, "r*/summary.json")
-        workers = self.workers(process.pid)
+        workers = self.workers(process)
         process.kill()
-        process.wait()
         assert len(workers) == 2
+        process.wait()
         deadline = time.monotonic() + 30
-        while any(self.alive(worker) for worker in workers):
-            assert time.monotonic() < deadline, "the workers outlive the run"
+        while alive := {pid for pid, *_ in self.processes()} & set(workers):
+            assert time.monotonic() < deadline, f"{alive} outlive the run"
             time.sleep(0.05)
         done = {path.parent.name for path in out.glob("r*/summary.json")}
         ran = ectopy(*arguments)
@@ -433,22 +446,24 @@ class TestKilled:
         assert not list(out.glob(".*"))
 
     def test_a_worker_that_dies_takes_one_recording_with_it(
-        self, tmp_path: Path, out: Path, model: Path
+        self, tmp_path: Path, out: Path, model: Path, start: Start
     ) -> None:
         for number in range(12):
             write_record(tmp_path / "in", f"r{number:02d}")
-        process = self.start("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "2")
+        process = start("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "2")
         self.wait_for(out, "r*/summary.json")
-        os.kill(self.workers(process.pid)[0], signal.SIGKILL)  # as the kernel does when memory runs out
+        os.kill(self.workers(process)[0], signal.SIGKILL)  # as the kernel does when memory runs out
         assert process.wait(timeout=120) == 1
         failed = [row for row in summary(out).values() if row["status"] == "failed"]
         assert [row["reason"] for row in failed] == ["the process that worked on it died (out of memory?)"]
         assert len(summary(out)) == 12
 
-    def test_a_run_broken_off_keeps_what_was_done(self, tmp_path: Path, out: Path, model: Path) -> None:
+    def test_a_run_broken_off_keeps_what_was_done(
+        self, tmp_path: Path, out: Path, model: Path, start: Start
+    ) -> None:
         for number in range(30):
             write_record(tmp_path / "in", f"r{number:02d}")
-        process = self.start("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "1")
+        process = start("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "1")
         self.wait_for(out, "r*/summary.json")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) != 0

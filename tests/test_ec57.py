@@ -260,6 +260,10 @@ class TestFigures:
         found = beats(reference, "V:100 N:200 S:300 F:400 Q:500 ~:700:-1 ~:850:0 V:900")
         assert found.veb_sensitivity == 2 / 8
 
+    def test_sveb_sensitivity_counts_them_too(self) -> None:
+        found = beats("S:100 A:200 J:300 e:400", "S:100 N:200 V:300")
+        assert found.sveb_sensitivity == 1 / 4
+
     def test_qrs_figures_ask_for_no_class(self) -> None:
         found = beats("N:100 V:200 N:300", "V:100 N:200 N:400 Q:500")
         assert (found.qrs_sensitivity, found.qrs_positive_predictivity) == (2 / 3, 2 / 4)

@@ -1,0 +1,129 @@
+"""A made-up patient has the beats of a true one, at other times, and labels that still hold."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from ectopy import augment
+from ectopy import features as f
+from ectopy.ecg import Labels
+from ectopy.filters import WORKING_FS
+
+Make = Callable[[f.BeatShapes, Labels, np.random.Generator], tuple[f.BeatShapes, Labels]]
+EITHER = pytest.mark.parametrize("make", [augment.fibrillate, augment.bring_forward])
+RR = round(0.8 * WORKING_FS)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def patient(n_beats: int = 600) -> tuple[f.BeatShapes, Labels]:
+    """Regular beats of one shape with an SVEB, a VEB and an unlabelled beat in every sixty."""
+    label = np.full(n_beats, "N", dtype="U1")
+    label[20::60], label[40::60], label[50::60] = "S", "V", ""
+    time = np.arange(f.WINDOW) / f.WINDOW_FS - f.BEFORE_S
+    beat = np.exp(-0.5 * (time / 0.015) ** 2) + 0.1 * np.exp(-0.5 * ((time + 0.16) / 0.02) ** 2)
+    windows = np.tile(beat.astype(np.float16), (n_beats, f.N_SLOTS, 1))
+    sample = RR * np.arange(n_beats)
+    sample[(label == "S") | (label == "V")] -= RR // 4
+    ones = np.ones((n_beats, f.N_SLOTS))
+    return f.BeatShapes(sample, windows, ones.astype(np.float32), ones.astype(bool)), label
+
+
+def rr_s(shapes: f.BeatShapes) -> f.Floats:
+    return np.asarray(np.diff(shapes.sample) / WORKING_FS, dtype=np.float32)
+
+
+@EITHER
+@pytest.mark.parametrize("n_beats", [1, 2, 30, 600])
+def test_beats_stay_in_order_and_none_is_lost(make: Make, n_beats: int) -> None:
+    shapes, label = patient(n_beats)
+    made, made_label = make(shapes, label, rng())
+    assert len(made) == len(made_label) == n_beats
+    assert made.sample[0] == shapes.sample[0]
+    assert (rr_s(made) >= 0.25).all()
+    assert np.isfinite(f.features(made)).all()
+
+
+@EITHER
+def test_the_true_patient_is_left_alone(make: Make) -> None:
+    shapes, label = patient()
+    make(shapes, label, rng())
+    untouched, same = patient()
+    np.testing.assert_array_equal(shapes.windows, untouched.windows)
+    np.testing.assert_array_equal(shapes.sample, untouched.sample)
+    np.testing.assert_array_equal(label, same)
+
+
+@EITHER
+def test_one_seed_makes_one_patient(make: Make) -> None:
+    first, second, other = (make(*patient(), rng(seed))[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.sample, second.sample)
+    np.testing.assert_array_equal(first.windows, second.windows)
+    assert not np.array_equal(first.sample, other.sample)
+
+
+@EITHER
+def test_ventricular_and_unlabelled_beats_keep_their_label_and_qrs(make: Make) -> None:
+    shapes, label = patient()
+    made, made_label = make(shapes, label, rng())
+    for name in ("V", ""):
+        np.testing.assert_array_equal(made_label == name, label == name)
+    qrs = slice(round(f.BEFORE_S * f.WINDOW_FS) - 5, None)
+    np.testing.assert_array_equal(made.windows[:, :, qrs], shapes.windows[:, :, qrs])
+
+
+def test_nothing_is_supraventricular_in_fibrillation() -> None:
+    _, label = augment.fibrillate(*patient(), rng())
+    assert set(label) == {"N", "V", ""}
+
+
+def test_fibrillation_is_irregular() -> None:
+    shapes, label = patient()
+    made, _ = augment.fibrillate(shapes, label, rng())
+    step = np.abs(np.diff(np.log(rr_s(made))))
+    assert np.median(np.abs(np.diff(np.log(rr_s(shapes))))) == 0
+    assert np.median(step) > 0.1  # two RR intervals of spread 0.12 or more
+
+
+def test_ventricular_beats_stay_early_in_fibrillation() -> None:
+    shapes, label = patient()
+    made, _ = augment.fibrillate(shapes, label, rng())
+    interval, ventricular = rr_s(made), label[1:] == "V"
+    assert np.median(interval[ventricular]) < 0.9 * np.median(interval[~ventricular])
+
+
+def test_beats_brought_forward_are_early_and_named_so() -> None:
+    shapes, label = patient()
+    made, made_label = augment.bring_forward(shapes, label, rng())
+    new = (made_label == "S") & (label == "N")
+    assert new.sum() > 0
+    # 0.88 of the usual RR at most, but for the spread of 6 % between runs and 3 % within.
+    assert (rr_s(made)[new[1:]] < 0.8).all()
+    assert np.median(rr_s(made)[new[1:]]) < 0.88 * 0.8
+
+
+def test_a_beat_after_those_brought_forward_comes_in_time_or_late() -> None:
+    shapes, label = patient()
+    made, made_label = augment.bring_forward(shapes, label, rng())
+    new = (made_label == "S") & (label == "N")
+    after = np.flatnonzero(new[:-1] & ~new[1:]) + 1
+    assert (rr_s(made)[after - 1] >= 0.98 * 0.8 - 1 / WORKING_FS).all()
+
+
+def test_the_p_wave_goes_where_the_rhythm_has_none() -> None:
+    shapes, label = patient()
+    p = slice(0, round(0.22 * f.WINDOW_FS))
+    true = shapes.windows[:, 0, p].astype(np.float32)
+    made = augment.fibrillate(shapes, label, rng())[0].windows[:, 0, p].astype(np.float32)
+    unit = true[0] - true[0].mean()
+    height = (made @ unit) / (unit @ unit)
+    assert abs(np.median(height)) < 0.5  # of the P wave that was there
+
+
+def test_patients_differ_in_how_many_beats_come_early() -> None:
+    shapes, label = patient()
+    early = [int((augment.bring_forward(shapes, label, rng(seed))[1] == "S").sum()) for seed in range(12)]
+    assert max(early) > 3 * min(early)

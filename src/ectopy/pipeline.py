@@ -110,6 +110,8 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     for start in range(0, max(n_samples, 1), step):
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
         raw = recording.read(first, last)[:, list(columns)]
+        if not n_samples:  # filters need a sample to hold; the block answers for none
+            raw = np.full((1, len(columns)), np.nan, dtype=np.float32)
         yield Block(
             first=first * ratio.numerator // ratio.denominator,
             start=start * ratio.numerator // ratio.denominator,

@@ -16,8 +16,9 @@ MISSING_S = 0.1
 def usable(signal: Signal, fs: float) -> Mask:
     """Tell which samples, [n_working, n_leads] at WORKING_FS, of a signal in mV at ``fs`` can be analysed."""
     missing = ~np.isfinite(signal)
-    still = np.diff(signal, axis=0, append=np.nan) == 0
-    bad = _lasting(missing, round(MISSING_S * fs)) | _lasting(still, round(FLAT_S * fs))
+    still = np.diff(signal, axis=0, append=signal[-1:]) == 0
+    flat_s = min(FLAT_S, len(signal) / fs)  # what is shorter and all flat is no less flat
+    bad = _lasting(missing, round(MISSING_S * fs)) | _lasting(still, round(flat_s * fs))
     return ~bad[_nearest_samples(len(signal), fs)]
 
 

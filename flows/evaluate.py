@@ -15,7 +15,7 @@ from ectopy.workers import Workers
 
 
 @flow
-def evaluate(  # noqa: PLR0913 - parameters of a flow are its form
+def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     database: str = "mitdb",
     data_dir: Path | None = None,
     floors: evaluation.Floors | None = None,

@@ -22,7 +22,7 @@ Classifies each heartbeat of an ECG as N (normal), S (supraventricular ectopic) 
 a GRU across beats, fed with timing and likeness relative to the patient. F (fusion) and Q are not modelled.
 
 **Use.** Research, and a first pass that a reader confirms. Not a medical device; not the sole basis of a
-diagnosis; not for alarms or life support. Not for paced rhythm, children or fibrillating ventricles: it saw none.
+diagnosis; not for alarms or life support. Not for paced rhythm, nor for children: it saw none.
 
 **Data.** {data}: {", ".join(records)}.
 Escape beats (e, j, n) count as N (de Chazal's map), F and Q are left out.

@@ -17,7 +17,6 @@ os.environ.setdefault("KERAS_BACKEND", "jax")  # compiles the GRU on two cores; 
 
 import keras
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ectopy.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
@@ -45,10 +44,11 @@ class TrainConfig:
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
     focal_gamma: float = 2.0
-    class_weights: tuple[float, float, float] = (1.0, 8.0, 2.0)
+    class_weights: tuple[float, float, float] = (1.0, 4.0, 3.0)
     offset_sd: float = 0.5
-    noise_sd: float = 0.0
-    feature_loss: float = 0.0
+    noise_sd: float = 0.2
+    feature_loss: float = 0.2
+    made_share: float = 0.5
     jitter_s: float = 0.02
     coverage: float = 0.97
 
@@ -126,42 +126,46 @@ def _standardisation(examples: Sequence[Example]) -> tuple[Floats, Floats]:
 
 
 class _Windows:
-    """Random windows of training sequences, disturbed so that no patient's own level is learned by heart."""
+    """Random windows of training sequences, disturbed lest a patient's own level be learned by heart."""
 
     def __init__(self, examples: Sequence[Example], config: TrainConfig, mean: Floats, scale: Floats) -> None:
         self._config = config
-        self._records = sorted({example.record for example in examples})
-        size = config.window_beats
-        self._x = {record: [] for record in self._records}  # type: dict[str, list[NDArray[np.float32]]]
-        self._y = {record: [] for record in self._records}  # type: dict[str, list[NDArray[np.float32]]]
-        for example in examples:
-            lacking = max(size - len(example.label), 0)
-            x = np.pad((example.features - mean) / scale, ((0, lacking), (0, 0)))
-            y = np.pad(_one_hot(example.label), ((0, lacking), (0, 0)))
-            self._x[example.record].append(sliding_window_view(x, size, axis=0).swapaxes(1, 2))
-            self._y[example.record].append(sliding_window_view(y, size, axis=0).swapaxes(1, 2))
+        self._sequences = [_sequence(example, config.window_beats, mean, scale) for example in examples]
+        self._chance = _chance(examples, config.made_share)
 
     def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-        """Draw an epoch: every record as often as any other, in any view, from anywhere in it."""
-        xs, ys = [], []
-        for index in rng.permutation(self._config.windows_per_epoch) % len(self._records):
-            record = self._records[index]
-            view = rng.integers(len(self._x[record]))
-            start = rng.integers(len(self._x[record][view]))
-            xs.append(self._x[record][view][start])
-            ys.append(self._y[record][view][start])
-        x, y = np.stack(xs).astype(np.float32), np.stack(ys)
+        """Draw an epoch of windows from anywhere: x, one-hot y, and the weight of each beat."""
+        drawn = rng.choice(len(self._sequences), self._config.windows_per_epoch, p=self._chance)
+        windows = []
+        for x, y in (self._sequences[index] for index in drawn):
+            start = rng.integers(len(x) - self._config.window_beats + 1)
+            within = slice(start, start + self._config.window_beats)
+            windows.append((x[within], y[within]))
+        x, y = (np.stack(part) for part in zip(*windows, strict=True))
         return self._disturb(x, rng), y, y.sum(axis=2)
 
     def _disturb(self, x: Floats, rng: np.random.Generator) -> Floats:
         config, per_sequence = self._config, (len(x), 1, x.shape[2])
         x = x + config.offset_sd * rng.standard_normal(per_sequence, dtype=np.float32)
-        if config.noise_sd:
-            x = x + config.noise_sd * rng.standard_normal(x.shape, dtype=np.float32)
-        if config.feature_loss:
-            kept = rng.random(per_sequence) >= config.feature_loss
-            x = x * (kept / (1 - config.feature_loss)).astype(np.float32)
-        return x
+        x = x + config.noise_sd * rng.standard_normal(x.shape, dtype=np.float32)
+        kept = rng.random(per_sequence) >= config.feature_loss
+        return np.asarray(x * (kept / (1 - config.feature_loss)), dtype=np.float32)
+
+
+def _sequence(example: Example, at_least: int, mean: Floats, scale: Floats) -> tuple[Floats, Floats]:
+    """Standardise an example and lengthen it to a whole window, with beats that carry no weight."""
+    lacking = ((0, max(at_least - len(example.label), 0)), (0, 0))
+    x = np.pad((example.features - mean) / scale, lacking)
+    return x.astype(np.float32), np.pad(_one_hot(example.label), lacking)
+
+
+def _chance(examples: Sequence[Example], made_share: float) -> NDArray[np.float64]:
+    """Give each example its chance to be drawn from: by the root of its length, true to made as configured."""
+    made = np.array([example.made for example in examples])
+    chance = np.sqrt([max(len(example.label), 1) for example in examples])
+    for kind, share in ((made, made_share), (~made, 1 - made_share)):
+        chance[kind] *= share / max(chance[kind].sum(), 1e-12)
+    return np.asarray(chance / chance.sum())
 
 
 def _one_hot(label: NDArray[np.str_]) -> Floats:

@@ -1,17 +1,19 @@
 """What is learned from, and how it is judged without looking at a patient twice.
 
 An :class:`Example` is one pass over one record: its features and the labels of its beats. The same record
-gives several: with given and with detected beats, with its leads swapped or lost.
+gives several: with given and with detected beats, with its leads swapped or lost, and as other patients
+that are made of it.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy import features, pipeline
+from ectopy import augment, features, pipeline
 from ectopy.annotations import Annotations, read_annotations
 from ectopy.classifier import softmax
 from ectopy.ec57 import BeatComparison, classes_of, match_beats
@@ -24,6 +26,12 @@ TRAINED_LABELS = ("N", "S", "V")
 """Classes that are modelled. F is one patient in either half of the database: nothing to learn from."""
 MATCH_S = 0.150
 """A detected beat takes the label of the annotated beat this near, as in EC57."""
+DETECTED, GIVEN, MADE = "detected", "given", "made: "
+"""Views of a record: by our own detector, by its annotations, and as a patient made of it."""
+FIBRILLATION = ("(AFIB", "(AFL")
+
+Look: TypeAlias = tuple[features.BeatShapes, Labels]
+"""Beats and their labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +48,11 @@ class Example:
     features: features.Floats
     label: Labels
 
+    @property
+    def made(self) -> bool:
+        """Whether this is a patient made of a true one."""
+        return self.view.startswith(MADE)
+
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
@@ -55,25 +68,49 @@ class Lesson:
 
 def read_lesson(record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0) -> Lesson:
     """Read a record and look at it in every way that training uses."""
-    recording = open_recording(record)
+    recording, rng = open_recording(record), np.random.default_rng(seed)
     annotations = read_annotations(record, "atr")
-    sample, label = labelled_beats(annotations)
     columns = choose_leads(recording.leads)
-    looks = {"detected": pipeline.find_beats(recording, columns)[0]}
-    looks["given"] = pipeline.find_beats(recording, columns, r_peaks=sample)[0]
-    if jitter_s:
-        jittered = _jittered(sample, recording, jitter_s, np.random.default_rng(seed))
-        looks["jittered"] = pipeline.find_beats(recording, columns, r_peaks=jittered)[0]
-    examples = []
-    for look, shapes in looks.items():
+    sample, label = labelled_beats(annotations)
+    found, _ = pipeline.find_beats(recording, columns)
+    given, _ = pipeline.find_beats(recording, columns, r_peaks=sample)
+    tolerance = round(MATCH_S * recording.fs)
+
+    def labelled(shapes: features.BeatShapes) -> Look:
         at = pipeline.to_recording(shapes.sample, recording)
-        labels = labels_near(at, sample, label, tolerance=round(MATCH_S * recording.fs))
-        for view, seen in _lead_views(shapes).items():
-            name = look if view == "both" else f"{look}, {view}"
-            examples.append(Example(record.name, patient, name, at, features.features(seen), labels))
-    return Lesson(
-        tuple(examples), Truth(record.name, patient, annotations, recording.fs, recording.n_samples)
-    )
+        return shapes, labels_near(at, sample, label, tolerance=tolerance)
+
+    looks = {DETECTED: labelled(found), GIVEN: (given, label)}
+    if jitter_s:
+        jittered = _jittered(sample, recording, jitter_s, rng)
+        looks["jittered"] = labelled(pipeline.find_beats(recording, columns, r_peaks=jittered)[0])
+    looks |= {MADE + name: look for name, look in _made(given, label, annotations, rng).items()}
+    examples = [
+        _example(
+            record.name, patient, look if leads == "both" else f"{look}, {leads}", seen, label, recording
+        )
+        for look, (shapes, label) in looks.items()
+        for leads, seen in _lead_views(shapes).items()
+    ]
+    truth = Truth(record.name, patient, annotations, recording.fs, recording.n_samples)
+    return Lesson(tuple(examples), truth)
+
+
+def _example(  # noqa: PLR0913, PLR0917 - the fields of an example
+    record: str, patient: str, view: str, shapes: features.BeatShapes, label: Labels, recording: Recording
+) -> Example:
+    sample = pipeline.to_recording(shapes.sample, recording)
+    return Example(record, patient, view, sample, features.features(shapes), label)
+
+
+def _made(
+    given: features.BeatShapes, label: Labels, annotations: Annotations, rng: np.random.Generator
+) -> dict[str, Look]:
+    """Make other patients of a record: one that fibrillates, and one with early beats where none does."""
+    made = {"fibrillating": augment.fibrillate(given, label, rng)}
+    if not any(note.startswith(FIBRILLATION) for note in annotations.aux):
+        made["early beats"] = augment.bring_forward(given, label, rng)
+    return made
 
 
 def save_lesson(lesson: Lesson, path: Path) -> None:
@@ -176,7 +213,7 @@ def folds(lessons: Sequence[Lesson], n_folds: int, *, seed: int) -> tuple[Fold, 
     """Split records by patient, with the classes spread as evenly as patients allow."""
     from sklearn.model_selection import StratifiedGroupKFold  # training only
 
-    given = [lesson.view("given") for lesson in lessons]
+    given = [lesson.view(GIVEN) for lesson in lessons]
     label = np.concatenate([example.label for example in given])
     index = np.repeat(np.arange(len(given)), [len(example.label) for example in given])
     patient = np.array([example.patient for example in given])[index]

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from ectopy.ecg import Analysis, Beats, Recording, UnreadableError, no_beats, recording_of
+
+
+def beats(sample, label="N"):
+    n = len(sample)
+    return Beats(np.array(sample), np.full(n, label), np.zeros((n, 4), np.float32), np.ones(n, bool), 250.0)
+
+
+def test_an_rr_interval_ends_at_its_beat_and_the_first_beat_has_none():
+    np.testing.assert_allclose(beats([250, 500, 1000]).rr_s, [np.nan, 1.0, 2.0])
+
+
+def test_times_are_seconds_from_the_start_of_the_recording():
+    assert beats([250, 500]).time_s.tolist() == [1.0, 2.0]
+
+
+def test_beats_out_of_order_are_refused():
+    with pytest.raises(ValueError, match="increasing order"):
+        beats([500, 250])
+
+
+def test_two_beats_at_one_sample_are_refused():
+    with pytest.raises(ValueError, match="increasing order"):
+        beats([250, 250])
+
+
+def test_columns_of_different_lengths_are_refused_with_their_lengths():
+    with pytest.raises(ValueError, match="1 beats, 1 labels, 1 flags, probabilities of shape \\(0, 4\\)"):
+        Beats(np.array([1]), np.array(["N"]), np.zeros((0, 4), np.float32), np.ones(1, bool), 250.0)
+
+
+def test_a_recording_without_beats_has_empty_columns():
+    assert (len(no_beats(250.0)), no_beats(250.0).rr_s.tolist()) == (0, [])
+
+
+def test_an_array_of_one_lead_becomes_a_recording():
+    recording = recording_of(np.arange(10.0), 250)
+    assert recording.leads == ("lead 1",)
+    assert recording.read(2, 4).tolist() == [[2.0], [3.0]]
+    assert recording.duration_s == 0.04
+
+
+def test_leads_that_do_not_fit_the_array_are_refused():
+    with pytest.raises(UnreadableError, match="3 leads named, an array of shape \\(10, 2\\) came"):
+        recording_of(np.zeros((10, 2)), 250, leads=("I", "II", "III"))
+
+
+@pytest.mark.parametrize("fs", [0.0, -1.0, float("nan"), float("inf")])
+def test_an_impossible_rate_is_refused(fs):
+    with pytest.raises(UnreadableError, match="positive sampling rate expected"):
+        recording_of(np.zeros(10), fs)
+
+
+def test_a_recording_without_leads_is_refused():
+    with pytest.raises(UnreadableError, match="x: at least one lead expected, 0 named"):
+        Recording("x", 250.0, (), 10, lambda start, stop: np.zeros((stop - start, 0), np.float32))
+
+
+def test_unreadable_stretches_are_taken_from_the_analysable_time():
+    unreadable = np.array([[0, 250], [500, 1000]])
+    analysis = Analysis("x", 250.0, 2500, None, ("I",), ("I",), no_beats(250.0), (), unreadable)
+    assert (analysis.duration_s, analysis.analysable_s) == (10.0, 7.0)

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import firwin, oaconvolve, resample_poly
 
-from ectopy.ecg import Signal
+from ectopy.ecg import Mask, Signal
 
 WORKING_FS = 200.0
 """Rate at which everything is analysed, in Hz; OSEA's choice. Enough for a 40 Hz band."""
 LOW_HZ, HIGH_HZ = 0.5, 40.0
 """AHA's band for ambulatory rhythm analysis."""
-MARGIN_S = 2.5
-"""Reach of the filters below on either side."""
+MARGIN_S = 5.0
+"""Reach of what is below on either side: filters 2.2 s, and as much again where they look into a gap."""
 _TAPS_S = 4.0
+_BRIDGED = 128
 
 
 def rate_ratio(fs: float) -> Fraction:
@@ -52,13 +53,26 @@ def bandpass(signal: Signal) -> Signal:
 
 
 def fill_gaps(signal: Signal) -> Signal:
-    """Bridge missing samples (NaN) of [n, n_leads] by straight lines; a lead without a sample becomes 0."""
+    """Bridge missing samples (NaN) of [n, n_leads]; a lead without a sample becomes 0.
+
+    A gap of up to _BRIDGED samples becomes a straight line. A longer one holds its ends as far as its middle:
+    so what lies outside it depends on MARGIN_S of signal only, however long it lasts.
+    """
     missing = ~np.isfinite(signal)
     if not missing.any():
         return signal
     filled = np.where(missing, np.float32(0), signal)
-    grid = np.arange(len(signal))
     for lead in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
-        gap = missing[:, lead]
-        filled[gap, lead] = np.interp(grid[gap], grid[~gap], signal[~gap, lead])
+        filled[:, lead] = _bridge(filled[:, lead], missing[:, lead])
     return filled
+
+
+def _bridge(lead: NDArray[np.float32], missing: Mask) -> NDArray[np.float32]:
+    known, gap = np.flatnonzero(~missing), np.flatnonzero(missing)
+    after = np.searchsorted(known, gap)
+    left, right = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
+    held = lead[np.where(np.abs(gap - left) <= np.abs(right - gap), left, right)]
+    line = np.interp(gap, known, lead[known])
+    bridged = lead.copy()
+    bridged[gap] = np.where(right - left <= _BRIDGED, line, held)
+    return bridged

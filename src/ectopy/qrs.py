@@ -2,19 +2,20 @@
 
 A candidate is a local maximum of the energy between about 5 and 25 Hz, where a QRS complex stands out from
 P waves, T waves and baseline wander. Which candidates are beats is decided on the whole recording: in each
-lead beats and the rest form two populations of log amplitude that drift with time, and the most plausible
-sequence of beats, given amplitudes and rhythm, is found by dynamic programming. Search-back, refractory
-period and T-wave rejection are that one optimum, no rules of their own.
+lead beats and the rest form two populations of log amplitude that drift with time, and the likeliest sequence
+of beats, given amplitudes and rhythm, is found by dynamic programming. Search-back, refractory period and
+T-wave rejection are that one optimum, no rules of their own. Only ratios of amplitudes count, so neither
+gain nor polarity matter.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
+from scipy.ndimage import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
 from scipy.signal import oaconvolve
 
 from ectopy import quality
@@ -24,31 +25,40 @@ from ectopy.filters import WORKING_FS, bandpass, fill_gaps, rate_ratio, resample
 REACH_S = 4.0
 """Signal on either side of a candidate that decides whether it is one, and what its features are."""
 
-_QRS_HZ, _QRS_SD_HZ = 15.0, 6.0
+# Finding candidates
+_QRS_HZ, _QRS_SD_HZ = 15.0, 6.0  # the band that told beats from the rest best on DS1, among 6 to 18 Hz
 _APART_S = 0.12  # candidates nearer than this are one
 _LEAD_NEAR_S = 0.06  # leads peak this far apart at most
-_LEVEL_S = (
-    3.0  # the level of a lead, against which leads are compared, is a mean over this time on either side
-)
-_R_NEAR_S = 0.08  # the R peak is this near to the peak of energy
+_LEVEL_S = 3.0  # leads are compared by their mean energy over this time on either side
+_EDGE_S = 0.1  # beside an unusable stretch the filters see its end, not the heart
+_R_NEAR_S = 0.12  # the R peak is this near to the peak of energy, in wide beats too
 _BASELINE_SD_S = 0.06
 
-_REFRACTORY_S = 0.2
-_SPREAD = 0.35  # standard deviation of log amplitude, of beats and of the rest alike
-_MOST_EVIDENCE = 12.0  # what one lead may say for or against a candidate, in nats
+# Choosing beats; amplitudes and RR intervals as natural logarithms, evidence in nats
+_REFRACTORY_S = 0.24  # 250 beats a minute
+_SPREAD = 0.5  # standard deviation of log amplitude, of beats and of the rest alike
+_MOST_CONTRAST = (
+    3.0  # the rest is taken to be a twentieth of a beat at least: in clean signal it is next to nothing
+)
+_FIRST_CONTRAST = 1.8  # before anything is known: a sixth
+_MOST_EVIDENCE = 9.0  # what one lead may say for or against a candidate
+_LOST = -1.5  # a lead that stays below a quarter of its beats for two seconds has lost them
 _RR_SPREAD = 0.25  # standard deviation of log RR
-_MOST_SURPRISE = 3.0  # the least likely RR costs no more than this: pauses and ectopic beats exist
+_MOST_SURPRISE = 4.0  # the least likely RR costs no more than this: pauses and ectopic beats exist
+_FIRST_RR_S = 0.6
 _NEIGHBOURS = 17  # beats, or candidates that are none, that make a running level
 _LOOK_BACK = 14  # candidates among which the previous beat is looked for
-_TINY = np.float32(1e-30)
+_ROUNDS = 3  # of estimating levels from beats and beats from levels
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """Where a beat may be, in order of time, on the grid of WORKING_FS.
 
-    ``strength`` is float32 [n, n_leads], the peak amplitude of each lead in the QRS band, in mV; NaN where
-    the lead cannot be used.
+    ``sample`` is the R peak. ``strength`` is float32 [n, n_leads], the peak amplitude of each lead in the QRS
+    band, in mV; NaN where the lead cannot be used.
     """
 
     sample: Samples
@@ -79,10 +89,13 @@ def join(parts: Sequence[Candidates]) -> Candidates:
 
 def find_candidates(clean: Signal, usable: Mask) -> Candidates:
     """Find where a beat may be in [n, n_leads] band-passed samples at WORKING_FS."""
-    energy = np.where(usable, _qrs_energy(clean), np.float32(0))
-    level = _level(energy, usable)
-    near = round(_LEAD_NEAR_S * WORKING_FS)
+    if len(clean) == 0:
+        return Candidates(np.empty(0, dtype=np.int64), np.empty(clean.shape, dtype=np.float32))
+    inside = minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1, axis=0)
+    energy = np.where(inside, _qrs_energy(clean), np.float32(0))
+    level = _level(energy, inside)
     peak = _peaks(np.sqrt(np.square(energy / level).sum(axis=1)))
+    near = round(_LEAD_NEAR_S * WORKING_FS)
     strength: Signal = maximum_filter1d(energy, 2 * near + 1, axis=0)[peak]
     sample = _r_peaks(clean, peak, strength / level[peak])
     strength[strength == 0] = np.nan
@@ -93,22 +106,37 @@ def find_candidates(clean: Signal, usable: Mask) -> Candidates:
 def _qrs_energy(clean: Signal) -> Signal:
     """Give the envelope of the QRS band: the magnitude of a Gabor wavelet's response."""
     sd_s = 1 / (2 * np.pi * _QRS_SD_HZ)
-    half = round(3 * sd_s * WORKING_FS)
-    time_s = np.arange(-half, half + 1) / WORKING_FS
+    time_s = _around(3 * sd_s) / WORKING_FS
     window = np.exp(-0.5 * np.square(time_s / sd_s))
     wavelet = window * np.exp(2j * np.pi * _QRS_HZ * time_s)
-    wavelet -= window * wavelet.sum() / window.sum()
-    wavelet *= 2 / np.abs(wavelet).sum()
+    wavelet -= window * wavelet.sum() / window.sum()  # no response to a constant
+    return np.abs(_convolve(clean, (2 * wavelet / np.abs(wavelet).sum()).astype(np.complex64)))
+
+
+def _smooth(clean: Signal, sd_s: float) -> Signal:
+    taps = np.exp(-0.5 * np.square(_around(3 * sd_s) / (sd_s * WORKING_FS)))
+    return _convolve(clean, (taps / taps.sum()).astype(np.float32))
+
+
+def _around(reach_s: float) -> Samples:
+    """Give the offsets from ``-reach_s`` to ``reach_s`` in samples."""
+    half = round(reach_s * WORKING_FS)
+    return np.arange(-half, half + 1)
+
+
+def _convolve(clean: Signal, taps: NDArray[np.inexact]) -> Signal:
+    half = len(taps) // 2
     padded = np.pad(clean, ((half, half), (0, 0)), mode="edge")
-    return np.abs(oaconvolve(padded, wavelet.astype(np.complex64)[:, None], mode="valid", axes=0))
+    return np.asarray(oaconvolve(padded, taps[:, None], mode="valid", axes=0))
 
 
-def _level(energy: Signal, usable: Mask) -> Signal:
+def _level(energy: Signal, inside: Mask) -> Signal:
     """Give the mean energy of each lead in the neighbourhood, over its usable samples."""
     size = 2 * round(_LEVEL_S * WORKING_FS) + 1
     mean = uniform_filter1d(energy.astype(np.float64), size, axis=0, mode="constant")
-    share = uniform_filter1d(usable.astype(np.float64), size, axis=0, mode="constant")
-    return np.maximum(mean / np.maximum(share, 1 / size), _TINY).astype(np.float32)
+    share = uniform_filter1d(inside.astype(np.float64), size, axis=0, mode="constant")
+    tiny = np.finfo(np.float32).tiny
+    return np.maximum(mean / np.maximum(share, 1 / size), tiny).astype(np.float32)
 
 
 def _peaks(energy: Signal) -> Samples:
@@ -121,102 +149,126 @@ def _peaks(energy: Signal) -> Samples:
 
 def _r_peaks(clean: Signal, peak: Samples, clarity: Signal) -> Samples:
     """Find the largest deflection near each peak, in the first lead unless another is twice as clear."""
-    half = round(_R_NEAR_S * WORKING_FS)
     deflection = np.abs(clean - _smooth(clean, _BASELINE_SD_S))
     lead = (clarity * np.where(np.arange(clarity.shape[1]) == 0, 2, 1)).argmax(axis=1)[:, None]
-    near = np.clip(peak[:, None] + np.arange(-half, half + 1), 0, len(clean) - 1)
+    near = np.clip(peak[:, None] + _around(_R_NEAR_S), 0, len(clean) - 1)
     largest = deflection[near, lead].argmax(axis=1)
     return np.asarray(near[np.arange(len(peak)), largest], dtype=np.int64)
 
 
-def _smooth(clean: Signal, sd_s: float) -> Signal:
-    half = round(3 * sd_s * WORKING_FS)
-    taps = np.exp(-0.5 * np.square(np.arange(-half, half + 1) / (sd_s * WORKING_FS))).astype(np.float32)
-    padded = np.pad(clean, ((half, half), (0, 0)), mode="edge")
-    return oaconvolve(padded, taps[:, None] / taps.sum(), mode="valid", axes=0)
-
-
 def select_beats(candidates: Candidates) -> Samples:
     """Give the indices of the candidates that are beats, in order."""
-    if len(candidates) < 2:
-        return np.arange(len(candidates))
-    strength = candidates.strength
-    amplitude = np.log(np.where(np.isnan(strength), 1, np.maximum(strength, _TINY))).astype(np.float64)
+    if len(candidates) == 0:
+        return np.empty(0, dtype=np.int64)
     time_s = candidates.sample / WORKING_FS
-    beat = (amplitude - _first_level(amplitude, time_s)).mean(axis=1) > -math.log(2)
-    for _ in range(3):
-        evidence = np.where(np.isnan(strength), 0, _evidence(amplitude, beat)).sum(axis=1)
-        beat = _likeliest_sequence(time_s, evidence, _usual_rr(time_s, beat))
+    amplitude = np.log(candidates.strength.astype(np.float64))
+    high = _by_lead(_first_level, amplitude, time_s)
+    evidence = _evidence(amplitude, high, high - _FIRST_CONTRAST)
+    beat = _likeliest_sequence(time_s, evidence.sum(axis=1), np.full(len(time_s), _FIRST_RR_S))
+    for _ in range(_ROUNDS):
+        high = _by_lead(_running_median, amplitude, beat)
+        evidence = _evidence(amplitude, high, _by_lead(_running_median, amplitude, ~beat))
+        evidence[_lost(amplitude - high, time_s) & (evidence < 0)] = 0
+        beat = _likeliest_sequence(time_s, evidence.sum(axis=1), _usual_rr(time_s, beat))
     return np.flatnonzero(beat)
 
 
-def _first_level(amplitude: NDArray[np.float64], time_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_lead(level: Callable[[Floats, NDArray[Any]], Floats], amplitude: Floats, by: NDArray[Any]) -> Floats:
+    """Apply ``level`` to each lead's amplitudes where it can be used; NaN elsewhere."""
+    levels = np.full_like(amplitude, np.nan)
+    for lead, usable in enumerate(~np.isnan(amplitude.T)):
+        if usable.any():
+            levels[usable, lead] = level(amplitude[usable, lead], by[usable])
+    return levels
+
+
+def _first_level(amplitude: Floats, time_s: Floats) -> Floats:
     """Guess how high a beat is: in every two seconds there is one, and few of its neighbours are noise."""
     start = np.flatnonzero(np.diff(time_s // 2, prepend=-1))
-    highest = median_filter(np.maximum.reduceat(amplitude, start), (7, 1), mode="nearest")
-    return np.repeat(highest, np.diff(np.append(start, len(amplitude))), axis=0)
+    highest = median_filter(np.maximum.reduceat(amplitude, start), 7, mode="reflect")
+    return np.repeat(highest, np.diff(np.append(start, len(amplitude))))
 
 
-def _evidence(amplitude: NDArray[np.float64], beat: Mask) -> NDArray[np.float64]:
-    """Log likelihood ratio of beat against no beat, [n, n_leads]: two normal populations of one spread."""
-    beats = _running_median(amplitude, beat)
-    others = np.minimum(beats, _running_median(amplitude, ~beat))
-    ratio = (beats - others) * (amplitude - (beats + others) / 2) / _SPREAD**2
-    return np.asarray(np.clip(ratio, -_MOST_EVIDENCE, _MOST_EVIDENCE))
-
-
-def _running_median(values: NDArray[np.float64], where: Mask) -> NDArray[np.float64]:
-    """Give at each row the median of the _NEIGHBOURS nearest rows of ``where``."""
+def _running_median(values: Floats, where: Mask) -> Floats:
+    """Give at each place the median of the _NEIGHBOURS values of ``where`` around it; NaN without any."""
     if not where.any():
-        return np.full_like(values, values.min() - 2)
-    medians = median_filter(values[where], (_NEIGHBOURS, *(1 for _ in values.shape[1:])), mode="nearest")
+        return np.full_like(values, np.nan)
+    medians = median_filter(values[where], _NEIGHBOURS, mode="reflect")
     return np.asarray(medians[np.maximum(np.cumsum(where) - 1, 0)])
 
 
-def _usual_rr(time_s: NDArray[np.float64], beat: Mask) -> NDArray[np.float64]:
+def _evidence(amplitude: Floats, high: Floats, low: Floats) -> Floats:
+    """Log likelihood ratio of beat against no beat, [n, n_leads]: two normal populations of one spread.
+
+    A lead in which the rest is as high as the beats says nothing, however loud it is.
+    """
+    low = np.clip(np.nan_to_num(low, nan=-np.inf), high - _MOST_CONTRAST, high)
+    ratio = (high - low) * (amplitude - (high + low) / 2) / _SPREAD**2
+    return np.clip(np.nan_to_num(ratio), -_MOST_EVIDENCE, _MOST_EVIDENCE)
+
+
+def _lost(relative: Floats, time_s: Floats) -> Mask:
+    """Mark where one lead, but not every lead, has no beat at all for a while: its electrode is off."""
+    second = time_s.astype(np.int64)
+    highest = np.full((second[-1] + 1, relative.shape[1]), -np.inf)
+    np.maximum.at(highest, second, np.nan_to_num(relative, nan=-np.inf))
+    low = maximum_filter1d(highest, 3, axis=0)[second] < _LOST
+    return np.asarray(low & ~low.all(axis=1, keepdims=True))
+
+
+def _usual_rr(time_s: Floats, beat: Mask) -> Floats:
     """Give the running median RR at each candidate."""
+    rr_s = np.diff(time_s, prepend=np.nan)
     if beat.sum() < 2:
-        return np.full(len(time_s), 0.8)
-    rr_s = np.diff(time_s[beat])
-    usual = median_filter(np.append(rr_s[0], rr_s), _NEIGHBOURS, mode="nearest")
-    return np.asarray(np.clip(usual[np.maximum(np.cumsum(beat) - 1, 0)], 0.25, 2))
+        return np.full_like(rr_s, _FIRST_RR_S)
+    rr_s[beat] = np.diff(time_s[beat], prepend=2 * time_s[beat][0] - time_s[beat][1])
+    return _running_median(rr_s, beat)
 
 
-def _likeliest_sequence(
-    time_s: NDArray[np.float64], evidence: NDArray[np.float64], usual_rr_s: NDArray[np.float64]
-) -> Mask:
+def _likeliest_sequence(time_s: Floats, evidence: Floats, usual_rr_s: Floats) -> Mask:
     """Mark the candidates of the sequence with the most evidence, less the surprise at its RR intervals."""
-    time, weight, usual = time_s.tolist(), evidence.tolist(), usual_rr_s.tolist()
-    best, previous = [0.0] * len(time), [-1] * len(time)
-    for here, now in enumerate(time):
-        top, before = (-_MOST_SURPRISE * here, -1) if here <= _LOOK_BACK else (-math.inf, -1)
-        for there in range(max(0, here - _LOOK_BACK), here):
-            rr_s = now - time[there]
-            if rr_s >= _REFRACTORY_S:
-                surprise = min(math.log(rr_s / usual[here]) ** 2 / (2 * _RR_SPREAD**2), _MOST_SURPRISE)
-                if best[there] - surprise > top:
-                    top, before = best[there] - surprise, there
-        best[here], previous[here] = top + weight[here], before
+    # A beat saves its neighbours one surprise at most: what has more against it is in no best sequence.
+    possible = np.flatnonzero(evidence > -_MOST_SURPRISE)
+    chosen = np.zeros(len(time_s), dtype=bool)
+    path = _best_path(time_s[possible].tolist(), evidence[possible].tolist(), usual_rr_s[possible].tolist())
+    chosen[possible[path]] = True
+    return chosen
+
+
+def _best_path(time_s: list[float], evidence: list[float], usual_rr_s: list[float]) -> list[int]:
+    """Find that sequence by dynamic programming; of candidates older than _LOOK_BACK the best one counts."""
+    best, previous = [0.0] * len(time_s), [-1] * len(time_s)
+    oldest, oldest_score = -1, 0.0
+    for here, now in enumerate(time_s):
+        first, usual = max(0, here - _LOOK_BACK), usual_rr_s[here]
+        if first and best[first - 1] > oldest_score:
+            oldest, oldest_score = first - 1, best[first - 1]
+        before, score = oldest, oldest_score - _MOST_SURPRISE
+        for there in range(first, here):
+            rr_s = now - time_s[there]
+            if rr_s >= _REFRACTORY_S and best[there] > score:
+                surprise = min(math.log(rr_s / usual) ** 2 / (2 * _RR_SPREAD**2), _MOST_SURPRISE)
+                if best[there] - surprise > score:
+                    before, score = there, best[there] - surprise
+        best[here], previous[here] = score + evidence[here], before
     return _trace(best, previous)
 
 
-def _trace(best: list[float], previous: list[int]) -> Mask:
-    """Follow the best sequence back from its end, which is among the last candidates."""
-    chosen = np.zeros(len(best), dtype=bool)
-    here = max(range(max(0, len(best) - _LOOK_BACK), len(best)), key=best.__getitem__)
+def _trace(best: list[float], previous: list[int]) -> list[int]:
+    """Follow the best sequence back from its end."""
+    here = max(range(len(best)), key=best.__getitem__, default=-1)
+    path = []
     while here >= 0:
-        chosen[here] = True
+        path.append(here)
         here = previous[here]
-    return chosen
+    return path[::-1]
 
 
 def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
     """Find R peaks in mV, [n] or [n, n_leads], as samples on the grid of ``fs``; NaN where missing."""
     array = np.asarray(signal, dtype=np.float32)
     array = array[:, None] if array.ndim == 1 else array
-    if len(array) == 0:
-        return np.empty(0, dtype=np.int64)
-    clean = bandpass(resample(fill_gaps(array), fs))
+    clean = bandpass(resample(fill_gaps(array), fs)) if len(array) else array
     candidates = find_candidates(clean, quality.usable(array, fs))
     beats = candidates.sample[select_beats(candidates)]
     return np.minimum(np.round(beats / float(rate_ratio(fs))), len(array) - 1).astype(np.int64)

@@ -102,7 +102,7 @@ def test_swapped_leads_swap_their_columns(ordinary: tuple[Signal, Samples, Mask]
         np.testing.assert_allclose(
             column(x, f"lead 1: {name}"), column(swapped, f"lead 2: {name}"), rtol=1e-5
         )
-    for name in (*f.TIMING, *f.KIN):
+    for name in (*f.TIMING, *f.ALL_LEADS, *f.KIN):
         np.testing.assert_allclose(column(x, name), column(swapped, name), atol=1e-4)
 
 
@@ -194,6 +194,18 @@ def test_a_narrow_early_beat_is_like_the_typical_one(ordinary: tuple[Signal, Sam
     assert likeness[30] > np.median(likeness[~wide]) - 1
 
 
+def test_unlikeness_is_measured_in_the_patients_own_spread(ordinary: tuple[Signal, Samples, Mask]) -> None:
+    signal, sample, wide = ordinary
+    noisy = signal + np.random.default_rng(1).normal(scale=0.1, size=signal.shape).astype(np.float32)
+    quiet_z, noisy_z = (
+        column(f.features(shapes_of(leads, sample)), "residual in own spread") for leads in (signal, noisy)
+    )
+    for z in (quiet_z, noisy_z):
+        assert abs(np.median(z[~wide])) < 0.5
+        assert z[wide].min() > z[~wide].max()
+    assert quiet_z[wide].min() > noisy_z[wide].max()  # the same beat stands out less among noise
+
+
 @pytest.mark.parametrize("n_beats", [40, 400])
 def test_the_typical_beat_of_a_patient_in_bigeminy_is_the_normal_one(n_beats: int) -> None:
     # Every second beat is ectopic, so that the median beat may be either; the late ones are normal.
@@ -206,7 +218,7 @@ def test_the_typical_beat_of_a_patient_in_bigeminy_is_the_normal_one(n_beats: in
 
 def test_kin_tells_how_often_a_shape_comes() -> None:
     sample, wide = steady(120), np.arange(120) % 4 == 3
-    share = column(f.features(shapes_of(ecg(sample, wide), sample)), "share of similar beats")
+    share = np.exp(column(f.features(shapes_of(ecg(sample, wide), sample)), "share of kin"))
     np.testing.assert_allclose(share[wide], 1 / 4, atol=0.02)
     np.testing.assert_allclose(share[~wide], 3 / 4, atol=0.02)
 
@@ -215,7 +227,7 @@ def test_kin_tells_that_beats_of_a_shape_come_early() -> None:
     early = np.arange(7, 120, 10)
     sample, wide = with_early(steady(120), *early), np.isin(np.arange(120), early)
     sample[57] += RR // 3  # one of them comes in time: its kin give it away
-    kin = column(f.features(shapes_of(ecg(sample, wide), sample)), "prematurity of similar beats")
+    kin = column(f.features(shapes_of(ecg(sample, wide), sample)), "prematurity of kin")
     assert kin[57] < -0.3
     assert np.abs(kin[~wide]).max() < 0.05
 

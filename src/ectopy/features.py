@@ -10,7 +10,7 @@ as the training recordings were.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -28,6 +28,8 @@ BEFORE_S, AFTER_S = 0.30, 0.45
 """Extent of a window around its R peak: P wave to the end of a wide beat's T wave."""
 SEGMENT_S = 1800.0
 LATE_SHARE = 0.15
+N_PROBES = 256
+"""Beats that stand for a segment's when kin are looked for."""
 
 Floats = NDArray[np.float32]
 
@@ -112,7 +114,8 @@ TIMING = (
     "rr over shortest unhurried rr nearby",
     "share of hurried beats nearby",
 )
-KIN = ("share of similar beats", "prematurity of similar beats", "pause after similar beats")
+ALL_LEADS = ("correlation in own spread", "residual in own spread")
+KIN = ("share of kin", "prematurity of kin", "pause after kin", "share of kin in time")
 LIKENESS = (
     "correlation",
     "residual",
@@ -128,7 +131,12 @@ LIKENESS = (
     "correlation with beat after",
     "readable",
 )
-FEATURE_NAMES = (*TIMING, *KIN, *(f"lead {slot + 1}: {name}" for slot in range(N_SLOTS) for name in LIKENESS))
+FEATURE_NAMES = (
+    *TIMING,
+    *ALL_LEADS,
+    *KIN,
+    *(f"lead {slot + 1}: {name}" for slot in range(N_SLOTS) for name in LIKENESS),
+)
 
 
 def features(shapes: BeatShapes) -> Floats:
@@ -161,13 +169,14 @@ def _segment_features(shapes: BeatShapes, rr_s: Floats) -> Floats:
     late = _latest(rr_s / local_s)
     timing = _timing(rr_s, local_s, late_s=np.median(rr_s[late]))
     windows = shapes.windows.astype(np.float32)
-    columns, aligned = [], []
-    for slot in range(N_SLOTS):
-        likeness, qrs = _likeness(windows[:, slot], shapes.scale[:, slot], shapes.readable[:, slot], late)
-        columns.append(likeness)
-        aligned.append(qrs)
-    kin = _kin(np.stack(aligned, axis=1), shapes.readable, timing)
-    return np.concatenate([timing, kin, *columns], axis=1, dtype=np.float32)
+    leads = [
+        _likeness(windows[:, slot], shapes.scale[:, slot], shapes.readable[:, slot], late)
+        for slot in range(N_SLOTS)
+    ]
+    qrs = np.concatenate([lead.qrs for lead in leads], axis=1)
+    typical = np.concatenate([lead.typical for lead in leads], axis=1)
+    columns = [timing, _all_leads(qrs, typical, late), _kin(qrs, late, timing)]
+    return np.concatenate([*columns, *(lead.likeness for lead in leads)], axis=1, dtype=np.float32)
 
 
 def _latest(lateness: Floats) -> NDArray[np.intp]:
@@ -237,12 +246,22 @@ def _unit(x: Floats) -> Floats:
     return np.asarray(centred / (np.linalg.norm(centred, axis=-1, keepdims=True) + _EPS))
 
 
-def _likeness(
-    windows: Floats, scale: Floats, readable: Mask, late: NDArray[np.intp]
-) -> tuple[Floats, Floats]:
-    """Compare one lead's beats [n, WINDOW] with their typical beat; also give the aligned QRS, [n, QRS]."""
+class _Lead(NamedTuple):
+    """One lead's ``likeness`` [n, len(LIKENESS)]; each beat's ``qrs`` and the ``typical`` one, [n, QRS].
+
+    The QRS complexes are aligned, in units of the typical one and 0 where the lead cannot be read.
+    """
+
+    likeness: Floats
+    qrs: Floats
+    typical: Floats
+
+
+def _likeness(windows: Floats, scale: Floats, readable: Mask, late: NDArray[np.intp]) -> _Lead:
+    """Compare one lead's beats [n, WINDOW] with their typical beat."""
     if not readable.any():
-        return np.zeros((len(windows), len(LIKENESS)), dtype=np.float32), _unit(windows[:, _QRS])
+        none = np.zeros_like(windows[:, _QRS])
+        return _Lead(np.zeros((len(windows), len(LIKENESS)), dtype=np.float32), none, none)
     chosen = late[readable[late]] if readable[late].any() else np.flatnonzero(readable)
     relative = scale / np.median(scale[chosen])
     beats = windows * relative[:, None]
@@ -275,7 +294,9 @@ def _likeness(
         axis=1,
         dtype=np.float32,
     )
-    return np.where(readable[:, None], likeness, np.float32(0)), shape
+    seen = readable[:, None].astype(np.float32)
+    unit = np.linalg.norm(_centre(typical_qrs)) + _EPS
+    return _Lead(likeness * seen, _centre(qrs) / unit * seen, _centre(typical_qrs) / unit * seen)
 
 
 def _centre(x: Floats) -> Floats:
@@ -302,17 +323,38 @@ def _width_s(deviation: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(weight @ at**2 - centre**2, 0) * 12))
 
 
-def _kin(qrs: Floats, readable: Mask, timing: Floats) -> Floats:
+def _all_leads(qrs: Floats, typical: Floats, late: NDArray[np.intp]) -> Floats:
+    """Compare the QRS of all leads at once, [n, N_SLOTS * QRS], with the typical one.
+
+    The yardstick is how much the patient's late beats differ among themselves: noise, breathing.
+    """
+    size = np.linalg.norm(typical, axis=1)
+    fit = (qrs * typical).sum(axis=1) / (np.linalg.norm(qrs, axis=1) * size + _EPS)
+    residual = _log_ratio(np.linalg.norm(qrs - typical, axis=1), size, limit=3)
+    return np.stack([_in_spread(_fisher_z(fit), late), _in_spread(residual, late)], axis=1)
+
+
+def _in_spread(x: Floats, late: NDArray[np.intp]) -> Floats:
+    """Give how far values are from those of the late beats, in their spread."""
+    middle = np.median(x[late])
+    spread = 1.48 * np.median(np.abs(x[late] - middle))  # the standard deviation of a normal distribution
+    return np.asarray(np.clip((x - middle) / (2 * spread + 0.05), -6, 6), dtype=np.float32)
+
+
+def _kin(qrs: Floats, late: NDArray[np.intp], timing: Floats) -> Floats:
     """Say how many of the segment's beats look like this one, and how early those came.
 
-    A soft clustering: 128 beats spread over the segment stand for it; ``qrs`` is [n, N_SLOTS, QRS].
+    A soft clustering: N_PROBES beats spread over the segment stand for it. How near kin are depends on the
+    patient: late beats find kin in a sixteenth of all.
     """
-    probe = np.unique(np.linspace(0, len(qrs) - 1, 128).round().astype(int))
-    by_slot = np.ascontiguousarray(qrs.transpose(1, 0, 2))
-    alike = by_slot @ by_slot[:, probe].transpose(0, 2, 1)
-    both = (readable[:, None] & readable[probe]).transpose(2, 0, 1)
-    likeness = (alike * both).sum(axis=0) / np.maximum(both.sum(axis=0), 1)
-    weight = np.clip((likeness - 0.8) / 0.15, 0, 1) + _EPS
+    probe = np.unique(np.linspace(0, len(qrs) - 1, N_PROBES).round().astype(int))
+    power = (qrs**2).sum(axis=1)
+    both = power[:, None] + power[probe]
+    distance = np.sqrt(np.maximum(both - 2 * qrs @ qrs[probe].T, 0) / (both + _EPS))
+    near = np.median(np.partition(distance[late], len(probe) // 16, axis=1)[:, len(probe) // 16])
+    weight = np.clip(2 - distance / (1.5 * np.clip(near, 0.05, 0.4)), 0, 1) + _EPS
     total = weight.sum(axis=1, keepdims=True)
-    early = weight @ timing[probe][:, [3, 4]] / total
-    return np.concatenate([total / len(probe), early], axis=1)
+    early = timing[probe][:, [TIMING.index("rr over local median"), TIMING.index("next rr over rr")]]
+    in_time = (early[:, :1] > -0.05) & (early[:, 1:] < 0.15)
+    told = weight @ np.concatenate([early, in_time], axis=1, dtype=np.float32) / total
+    return np.concatenate([np.log(total / len(probe) + 0.01), told], axis=1, dtype=np.float32)

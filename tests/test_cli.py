@@ -124,6 +124,7 @@ class TestWrongUsage:
             ("score", "--out", "o"),
             ("score", "x", "--out", "o", "--workers", "0"),
             ("score", "x", "--out", "o", "--fs", "fast"),
+            ("score", "x", "--out", "o", "--fs", "0"),
             ("score", "x", "--out", "o", "--speed"),
             ("ec57", "--reference", "r", "--test", "t", "--annotator", "a", "--map", "mine"),
         ],
@@ -192,7 +193,7 @@ class TestErrors:
 
     def test_what_a_later_version_brings_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
         status, _, said = run("compare", capsys=capsys)
-        assert (status, said) == (1, "ectopy: ectopy compare: not in this version (0.1.0)\n")
+        assert (status, said) == (1, "ectopy: compare: not in this version (0.1.0)\n")
 
 
 class TestScore:

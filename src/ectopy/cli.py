@@ -65,8 +65,10 @@ def _common(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    # The level of a library is the user's to set; the command is its user here.
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # The level of a library is the user's to set; the command is its user here, and speaks for ours alone.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for ours in ("ectopy", "flows"):
+        logging.getLogger(ours).setLevel(logging.INFO)
 
 
 @app.command()
@@ -124,7 +126,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
         int | None, typer.Option(min=1, help="Processes. [env: ECTOPY_WORKERS, else all cores]")
     ] = None,
     fs: Annotated[
-        float | None, typer.Option(metavar="HZ", help="Sampling rate of formats that carry none.")
+        float | None, typer.Option(min=1.0, metavar="HZ", help="Sampling rate of formats that carry none.")
     ] = None,
     leads: Annotated[str | None, typer.Option(help="Leads to analyse, such as II,V1.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Score again what is already done.")] = False,
@@ -202,7 +204,7 @@ def simulate(
 
 
 @app.command()
-def compare(data_dir: DataDir = None) -> None:
+def compare(data_dir: DataDir = None) -> None:  # noqa: ARG001 - as it will be called
     """Compare kinds of networks on the same data and budget.
 
     RNN, GRU, LSTM, GRU + attention, Transformer, no recurrence.
@@ -221,14 +223,14 @@ def demo(
     _quiet_prefect()
     from flows.demo import demo as flow
 
-    flow(out)
+    print(flow(out))
 
 
 class _NotInThisVersionError(ValueError):
     """A command that a later version will bring."""
 
     def __init__(self, command: str) -> None:
-        super().__init__(f"ectopy {command}: not in this version ({version('ectopy')})")
+        super().__init__(f"{command}: not in this version ({version('ectopy')})")
 
 
 def _quiet_prefect() -> None:

@@ -21,6 +21,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     floors: evaluation.Floors | None = None,
     experiment: str = "ectopy-evaluate",
     model: str = "ectopy",
+    tracking_uri: str | None = None,
     why: str = "a challenger was trained",
 ) -> evaluation.Verdict:
     """Examine the challenger on held-out patients, and promote it if cross-validation says so.
@@ -32,7 +33,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     known = databases.known(database)
     folder = databases.folder_of(known, data_dir)
     _, records = databases.split(known, databases.read_records(folder))
-    tracking.connect(settings.tracking_uri, experiment)
+    tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     challenger = tracking.newest(model)
     with tracking.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
         tracking.log_parameters({"model": challenger.uri, "database": database, "why": why})

@@ -1,4 +1,7 @@
-"""Prefect without its own noise, for commands that run a flow: to be called before Prefect is imported."""
+"""Prefect and MLflow without their own noise, for commands that run a flow.
+
+To be called before either is imported.
+"""
 
 import os
 from pathlib import Path
@@ -6,6 +9,8 @@ from pathlib import Path
 # Only what the user has not set otherwise.
 _QUIET = {
     "DO_NOT_TRACK": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("logging.yml")),
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -15,6 +20,6 @@ _QUIET = {
 
 
 def quiet() -> None:
-    """Keep Prefect from talking over the command that runs a flow."""
+    """Keep Prefect and MLflow from talking over the command that runs a flow."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

@@ -17,12 +17,13 @@ VIEWS = ("detected", "given")
 
 
 @flow
-def train(
+def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     database: str = "mitdb",
     data_dir: Path | None = None,
     config: network.TrainConfig | None = None,
     experiment: str = "ectopy-train",
     model: str = "ectopy",
+    tracking_uri: str | None = None,
 ) -> tracking.Version:
     """Cross-validate by patient, train on all training records, and register the model as challenger."""
     settings, config = load_settings(), config or network.TrainConfig()
@@ -31,7 +32,7 @@ def train(
     folder = databases.folder_of(known, data_dir)
     records, _ = databases.split(known, databases.read_records(folder))
     work = data_dir / "training" / database
-    tracking.connect(settings.tracking_uri, experiment)
+    tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     with tracking.run(f"train on {database}") as run_id:
         readings = [
             training.Reading(

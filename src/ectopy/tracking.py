@@ -3,6 +3,7 @@
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # these are read when MLflow is imported
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 import mlflow
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -41,8 +45,11 @@ class Version:
         return f"models:/{self.model}/{self.number}"
 
 
-def connect(uri: str, experiment: str) -> None:
-    """Work on an experiment of a tracking server, or of a SQLite file with its artifacts beside it."""
+def connect(uri: str, experiment: str) -> str:
+    """Work on an experiment of a tracking server, or of a SQLite file with its artifacts beside it.
+
+    Gives the experiment's id.
+    """
     parsed = urlparse(uri)
     artifacts = None
     if parsed.scheme == "sqlite":
@@ -54,7 +61,7 @@ def connect(uri: str, experiment: str) -> None:
     mlflow.set_registry_uri(uri)
     if mlflow.get_experiment_by_name(experiment) is None:
         mlflow.create_experiment(experiment, artifact_location=artifacts)
-    mlflow.set_experiment(experiment)
+    return str(mlflow.set_experiment(experiment).experiment_id)
 
 
 @contextmanager
@@ -121,14 +128,18 @@ def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
     signature = ModelSignature(
         Schema(columns), Schema([*answer, ColSpec("string", "label"), ColSpec("boolean", "confident")])
     )
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).with_name("serving.py")),  # read as code: nothing is pickled
-        artifacts={"model": str(folder)},
-        signature=signature,
-        pip_requirements=[f"ectopy=={version('ectopy')}", f"mlflow=={mlflow.__version__}"],
-        registered_model_name=model,
-    )
+    example = pd.DataFrame(0, index=[0], columns=list(FEATURE_NAMES), dtype="float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pandas, inside MLflow
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("serving.py")),  # read as code: nothing is pickled
+            artifacts={"model": str(folder)},
+            signature=signature,
+            input_example=example,
+            pip_requirements=[f"ectopy=={version('ectopy')}", f"mlflow=={mlflow.__version__}"],
+            registered_model_name=model,
+        )
     made = Version(model, str(info.registered_model_version), str(info.run_id))
     describe(made, (folder / CARD_FILE).read_text())
     tag_version(made, tags)

@@ -244,7 +244,7 @@ def _best_path(time_s: list[float], evidence: list[float], usual_rr_s: list[floa
         if first and best[first - 1] > oldest_score:
             oldest, oldest_score = first - 1, best[first - 1]
         before, score = oldest, oldest_score - _MOST_SURPRISE
-        for there in range(first, here):
+        for there in range(here - 1, first - 1, -1):  # the newest have the best scores, the rest fall short
             rr_s = now - time_s[there]
             if rr_s >= _REFRACTORY_S and best[there] > score:
                 surprise = min(math.log(rr_s / usual) ** 2 / (2 * _RR_SPREAD**2), _MOST_SURPRISE)

@@ -21,8 +21,7 @@ def usable(signal: Signal, fs: float) -> Mask:
     """Tell which samples, [n_working, n_leads] at WORKING_FS, of a signal in mV at ``fs`` can be analysed."""
     missing = ~np.isfinite(signal)
     still = _still(signal)
-    flat_s = min(FLAT_S, len(signal) / fs)  # what is shorter and all flat is no less flat
-    bad = _lasting(missing, round(MISSING_S * fs)) | _lasting(still, round(flat_s * fs))
+    bad = _lasting(missing, round(MISSING_S * fs)) | _lasting(still, round(FLAT_S * fs))
     railed = _lasting(still, round(RAIL_S * fs))
     if railed.any():
         bad |= railed & _extreme(np.where(missing, np.float32(0), signal), fs)
@@ -36,11 +35,12 @@ def _still(signal: Signal) -> Mask:
 
 
 def _lasting(mask: Mask, n_samples: int) -> Mask:
-    """Keep the runs of True along each lead that last ``n_samples`` or more."""
+    """Keep the runs of True along each lead that last ``n_samples``, or the whole of a shorter recording."""
+    n_samples = max(min(n_samples, len(mask)), 1)
     kept = np.zeros_like(mask)
     for lead in np.flatnonzero(mask.any(axis=0)):
         edges = np.flatnonzero(np.diff(np.concatenate(([False], mask[:, lead], [False])))).reshape(-1, 2)
-        for start, stop in edges[edges[:, 1] - edges[:, 0] >= max(n_samples, 1)].tolist():
+        for start, stop in edges[edges[:, 1] - edges[:, 0] >= n_samples].tolist():
             kept[start:stop, lead] = True
     return kept
 

@@ -1,0 +1,133 @@
+"""What cannot be analysed is told apart from what merely looks odd."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from ectopy import quality
+from ectopy.ecg import Mask, Signal
+from ectopy.filters import WORKING_FS
+
+FS = 360.0
+
+
+@pytest.fixture
+def lead() -> Signal:
+    """Twenty seconds of something that moves."""
+    return np.random.default_rng(0).normal(scale=0.1, size=(7200, 1)).astype(np.float32)
+
+
+def unusable_s(signal: Signal, fs: float = FS) -> list[tuple[float, float]]:
+    """Give the unusable stretches of the first lead as (start, stop) in seconds, to 5 ms."""
+    bad = ~quality.usable(signal, fs)[:, 0]
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], bad, [False])))).reshape(-1, 2)
+    return [(float(start), float(stop)) for start, stop in edges / WORKING_FS]
+
+
+def seconds(start: float, stop: float) -> slice:
+    return slice(round(start * FS), round(stop * FS))
+
+
+def test_a_living_lead_is_usable_throughout(lead: Signal) -> None:
+    assert unusable_s(lead) == []
+
+
+@pytest.mark.parametrize("fs", [100.0, 128.0, 200.0, 250.0, 360.0, 1000.0])
+@pytest.mark.parametrize("n_samples", [1, 2, 999, 1000])
+def test_the_mask_is_on_the_working_grid(fs: float, n_samples: int) -> None:
+    # As many as resampling gives: n * 200 / fs, rounded up.
+    assert len(quality.usable(np.zeros((n_samples, 2), np.float32), fs)) == int(np.ceil(n_samples * 200 / fs))
+
+
+def test_an_empty_recording_has_an_empty_mask() -> None:
+    assert quality.usable(np.empty((0, 2), np.float32), FS).shape == (0, 2)
+
+
+def test_a_flat_stretch_is_unusable_from_end_to_end(lead: Signal) -> None:
+    lead[seconds(5, 8)] = 0.3
+    assert unusable_s(lead) == [(5.0, 8.0)]
+
+
+def test_a_moment_without_change_is_not_flat(lead: Signal) -> None:
+    # A coarse recorder writes the same number between two beats for a second.
+    lead[seconds(5, 6.5)] = np.median(lead)
+    assert unusable_s(lead) == []
+
+
+@pytest.mark.parametrize("value", [0.7, np.nan])
+@pytest.mark.parametrize("n_samples", [2, 20, 7200])
+def test_a_recording_flat_or_missing_throughout_is_unusable_however_short(
+    n_samples: int, value: float
+) -> None:
+    assert not quality.usable(np.full((n_samples, 1), value, np.float32), FS).any()
+
+
+def test_missing_samples_are_unusable(lead: Signal) -> None:
+    lead[seconds(5, 6)] = np.nan
+    assert unusable_s(lead) == [(5.0, 6.0)]
+
+
+def test_a_few_missing_samples_are_bridged(lead: Signal) -> None:
+    lead[seconds(5, 5.05)] = np.nan
+    assert unusable_s(lead) == []
+
+
+@pytest.mark.parametrize("rail_mv", [-5.0, 5.0])
+def test_a_lead_at_the_rail_is_unusable(lead: Signal, rail_mv: float) -> None:
+    lead[seconds(5, 5.5)] = rail_mv
+    assert unusable_s(lead) == [(5.0, 5.5)]
+
+
+def test_a_peak_cut_off_for_a_moment_is_usable(lead: Signal) -> None:
+    lead[seconds(5, 5.1)] = 5.0
+    assert unusable_s(lead) == []
+
+
+@pytest.mark.parametrize("gain", [1e-4, 1e4])
+def test_gain_and_offset_do_not_matter(lead: Signal, gain: float) -> None:
+    lead[seconds(5, 5.5)] = 5.0
+    lead[seconds(12, 15)] = 0.0
+    expected = unusable_s(lead)
+    assert expected == [(5.0, 5.5), (12.0, 15.0)]
+    assert unusable_s(lead * np.float32(gain)) == expected
+    assert unusable_s(-lead) == expected
+
+
+def test_leads_are_judged_apart(lead: Signal) -> None:
+    both = np.hstack([lead, np.zeros_like(lead)])
+    both[seconds(5, 6), 0] = np.nan
+    usable = quality.usable(both, FS)
+    assert usable[:, 0].mean() == pytest.approx(19 / 20)
+    assert not usable[:, 1].any()
+
+
+@pytest.mark.parametrize("cut_s", [7.0, 9.5, 14.0])
+def test_blocks_with_overlap_give_the_mask_of_the_whole(lead: Signal, cut_s: float) -> None:
+    lead[seconds(6, 9)] = 0.1
+    lead[seconds(13.8, 14.2)] = 4.0
+    whole = quality.usable(lead, FS)
+    cut, margin = round(cut_s * FS) // 9 * 9, 5 * 360
+    left = quality.usable(lead[: cut + margin], FS)[: cut * 5 // 9]
+    right = quality.usable(lead[cut - margin :], FS)[margin * 5 // 9 :]
+    np.testing.assert_array_equal(np.concatenate([left, right]), whole)
+
+
+def quality_of(record: Path) -> Mask:
+    signal = wfdb.rdrecord(str(record)).p_signal
+    return quality.usable(np.asarray(signal, dtype=np.float32), FS)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["101", "108", "203", "208"])
+def test_true_leads_are_never_flat_nor_at_the_rail(mitdb: Path, name: str) -> None:
+    # Noisy as 108 and 203 are, no sample of them is missing, stuck or at a rail.
+    assert quality_of(mitdb / name).all()
+
+
+@pytest.mark.real
+def test_record_116_is_at_the_rail_for_two_and_a_half_seconds(mitdb: Path) -> None:
+    # The first lead reaches the end of its 11 bits several times; the second never does.
+    unusable = ~quality_of(mitdb / "116")
+    assert unusable.sum(axis=0).tolist() == [513, 0]

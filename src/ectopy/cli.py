@@ -97,21 +97,30 @@ def ingest(
 
 
 @app.command()
-def train(data_dir: DataDir = None) -> None:
+def train(
+    database: Annotated[str, typer.Option(help="The database to learn from.")] = "mitdb",
+    data_dir: DataDir = None,
+) -> None:
     """Train a challenger and register it in MLflow."""
     _quiet_prefect()
     from flows.train import train as flow
 
-    flow(data_dir=_settings(data_dir).data_dir)
+    print(flow(database, _settings(data_dir).data_dir).uri)
 
 
 @app.command()
-def evaluate(data_dir: DataDir = None) -> None:
+def evaluate(
+    database: Annotated[str, typer.Option(help="The database with held-out patients.")] = "mitdb",
+    data_dir: DataDir = None,
+    why: Annotated[
+        str, typer.Option(help="Why the held-out patients are looked at; kept with the figures.")
+    ] = "a challenger was trained",
+) -> None:
     """Judge the challenger by EC57; promote it or say why not."""
     _quiet_prefect()
     from flows.evaluate import evaluate as flow
 
-    flow(data_dir=_settings(data_dir).data_dir)
+    print(flow(database, _settings(data_dir).data_dir, why=why).reason)
 
 
 @app.command()

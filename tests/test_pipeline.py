@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -55,7 +57,7 @@ def test_blocks_answer_for_every_working_sample_once(fs):
     spans = [(block.start, block.stop) for block in pipeline.blocks(recording, (0,), block_s=7)]
     assert spans[0][0] == 0
     assert spans[-1][1] == pipeline.working_length(recording)
-    assert all(one[1] == other[0] for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in pairwise(spans))
 
 
 @pytest.mark.parametrize("fs", [128.0, 250.0, 257.3, 360.0, 1000.0])

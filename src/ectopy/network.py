@@ -200,6 +200,11 @@ def save(network: Network, folder: Path, calibration: Calibration, *, name: str,
     (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification), indent=1) + "\n")
 
 
+def load_keras(folder: Path) -> Any:
+    """Load the Keras model of a model directory."""
+    return keras.saving.load_model(folder / KERAS_FILE)
+
+
 ENOUGH_BEATS = 30
 """A patient's typical beat and rate, to which everything is relative, are not known from fewer."""
 

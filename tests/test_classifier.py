@@ -1,0 +1,118 @@
+import json
+
+import numpy as np
+import pytest
+
+from ectopy.classifier import CHUNK, ModelError, in_chunks, load_classifier, softmax
+from ectopy.ecg import CLASSES
+from ectopy.features import FEATURE_NAMES
+from tests.small import write_model
+
+
+def features(n):
+    return np.random.default_rng(0).normal(size=(n, len(FEATURE_NAMES))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model") / "small", always="V")
+
+
+def respecified(folder, tmp_path, **changes):
+    told = json.loads((folder / "model.json").read_text()) | changes
+    (tmp_path / "model.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    (tmp_path / "model.json").write_text(json.dumps(told))
+    return tmp_path
+
+
+def test_probabilities_come_in_the_order_of_the_classes(folder):
+    probability, _ = load_classifier(folder)(features(5))
+    assert probability.shape == (5, 4)
+    assert (probability.argmax(axis=1) == CLASSES.index("V")).all()
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-6)
+
+
+def test_logits_are_divided_by_the_temperature(folder, tmp_path):
+    classifier = load_classifier(respecified(folder, tmp_path, temperature=2.0))
+    expected = softmax(classifier.logits(features(3)) / 2)
+    np.testing.assert_allclose(classifier(features(3))[0], expected, atol=1e-6)
+
+
+def test_a_class_that_is_not_modelled_has_probability_zero(folder, tmp_path):
+    classifier = load_classifier(respecified(folder, tmp_path, labels=["N", "S", "V"]))
+    classifier.__dict__["logits"] = lambda x: np.zeros((len(x), 3), np.float32)
+    probability, _ = classifier(features(2))
+    np.testing.assert_allclose(probability, [[1 / 3, 1 / 3, 1 / 3, 0]] * 2)
+
+
+def test_abstaining_changes_confidence_and_no_label(folder, tmp_path):
+    sure = load_classifier(folder)(features(40))
+    unsure = load_classifier(respecified(folder, tmp_path, confident_from=0.99))(features(40))
+    assert sure[1].all()
+    assert not unsure[1].any()
+    np.testing.assert_array_equal(sure[0], unsure[0])
+
+
+def test_few_beats_are_never_called_with_confidence(folder, tmp_path):
+    classifier = load_classifier(respecified(folder, tmp_path, enough_beats=30))
+    assert [bool(classifier(features(n))[1].any()) for n in (29, 30)] == [False, True]
+
+
+def test_no_beats_give_no_probabilities(folder):
+    probability, confident = load_classifier(folder)(features(0))
+    assert (probability.shape, confident.shape) == ((0, 4), (0,))
+
+
+def test_the_version_is_that_of_the_files_that_decide(folder, tmp_path):
+    same = respecified(folder, tmp_path)
+    (same / "model.json").write_bytes((folder / "model.json").read_bytes())
+    assert load_classifier(same).version_id == load_classifier(folder).version_id
+    other = load_classifier(respecified(folder, tmp_path, temperature=2.0))
+    assert other.version_id != load_classifier(folder).version_id
+
+
+@pytest.mark.parametrize("n", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 1999])
+def test_chunks_put_together_are_the_whole(n):
+    x = np.arange(n, dtype=np.float32)[:, None]
+    np.testing.assert_array_equal(in_chunks(lambda chunks: 2 * chunks, x), 2 * x)
+
+
+def test_a_chunk_s_share_has_context_on_both_sides():
+    """Each value is the sum of 64 before and after: chunks agree with the whole where context suffices."""
+
+    def summed(chunks):
+        kernel = np.ones(129)
+        return np.stack([np.convolve(chunk[:, 0], kernel, mode="same") for chunk in chunks])[:, :, None]
+
+    x = np.random.default_rng(1).normal(size=(1500, 1))
+    np.testing.assert_allclose(in_chunks(summed, x), summed(x[None])[0], atol=1e-5)
+
+
+def test_features_of_another_shape_are_refused_with_both_shapes(folder):
+    with pytest.raises(ModelError, match=rf"\[n, {len(FEATURE_NAMES)}\] expected, \(5, 3\) came"):
+        load_classifier(folder)(np.zeros((5, 3), np.float32))
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(ModelError, match=f"{tmp_path}: a model directory with model.onnx expected"):
+        load_classifier(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"labels": ["N", "X"]}, "labels out of N, S, V, F expected, X came"),
+        ({"mean": [0.0]}, "features, 1 means"),
+        ({"surprise": 1}, "unexpected keyword"),
+    ],
+)
+def test_a_wrong_specification_is_refused_with_the_reason(folder, tmp_path, changes, complaint):
+    with pytest.raises(ModelError, match=complaint):
+        load_classifier(respecified(folder, tmp_path, **changes))
+
+
+def test_a_specification_that_is_no_json_is_refused_by_name(folder, tmp_path):
+    broken = respecified(folder, tmp_path)
+    (broken / "model.json").write_text("{")
+    with pytest.raises(ModelError, match=r"model\.json"):
+        load_classifier(broken)

@@ -1,0 +1,165 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ectopy import network, training
+from ectopy.classifier import CHUNK, load_classifier, softmax
+from ectopy.features import FEATURE_NAMES
+from ectopy.network import TrainConfig
+from ectopy.training import TRAINED_LABELS, UNCALIBRATED, Calibration, Example
+
+TINY = TrainConfig(
+    epochs=6,
+    windows_per_epoch=64,
+    batch_windows=16,
+    dense_units=8,
+    gru_units=6,
+    window_beats=16,
+    noise_sd=0.0,
+)
+LEARNS = {"epochs": 15, "feature_loss": 0.0, "offset_sd": 0.1, "dropout": 0.0, "learning_rate": 0.02}
+K = len(FEATURE_NAMES)
+
+
+def example_of(record, *, n=200, seed=0, view="given", shuffled=False):
+    """A patient whose class is told by the first feature: N near 0, S near 3, V near -3."""
+    rng = np.random.default_rng(seed)
+    label = rng.choice(TRAINED_LABELS, n, p=[0.6, 0.2, 0.2])
+    x = rng.normal(0, 0.3, (n, K)).astype(np.float32)
+    x[:, 0] += 3 * (label == "S") - 3 * (label == "V")
+    if shuffled:
+        label = rng.permutation(label)
+    return Example(record, record, view, np.arange(n) * 200, x, label)
+
+
+def accuracy(fitted, example):
+    called = np.array(TRAINED_LABELS)[fitted.logits(example.features).argmax(axis=1)]
+    return np.mean(called == example.label)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    config = replace(TINY, **LEARNS)
+    return network.fit([example_of("a"), example_of("b", seed=1)], config, seed=0)
+
+
+class TestFit:
+    def test_what_can_be_told_apart_is_learned_for_patients_never_seen(self, fitted):
+        assert accuracy(fitted, example_of("c", seed=2)) > 0.95
+
+    def test_shuffled_labels_fall_to_chance(self):
+        config = replace(TINY, **LEARNS)
+        learned = [example_of(name, seed=n, shuffled=True) for n, name in enumerate("ab")]
+        by_chance = 0.6  # the share of N: the best that labels without a meaning allow
+        assert accuracy(network.fit(learned, config, seed=0), example_of("c", seed=2)) < by_chance + 0.1
+
+    def test_the_standardisation_is_that_of_the_training_patients(self, fitted):
+        rows = np.concatenate([example_of("a").features, example_of("b", seed=1).features])
+        np.testing.assert_allclose(fitted.mean, rows.mean(axis=0), atol=1e-5)
+        np.testing.assert_allclose(fitted.scale, rows.std(axis=0) + 1e-3, atol=1e-5)
+
+    def test_the_same_seed_gives_the_same_network(self):
+        config = replace(TINY, epochs=1)
+        one, same, other = (network.fit([example_of("a")], config, seed=seed) for seed in (3, 3, 4))
+        x = example_of("b", seed=1).features
+        np.testing.assert_array_equal(one.logits(x), same.logits(x))
+        assert not np.array_equal(one.logits(x), other.logits(x))
+
+    def test_every_epoch_is_told_of(self):
+        told = []
+        network.fit(
+            [example_of("a")], TINY, seed=0, on_epoch=lambda epoch, losses: told.append((epoch, losses))
+        )
+        assert [epoch for epoch, _ in told] == list(range(TINY.epochs))
+        assert all(np.isfinite(losses["loss"]) for _, losses in told)
+
+    def test_a_record_shorter_than_a_window_is_learned_from(self):
+        network.fit([example_of("a", n=5), example_of("b", seed=1)], replace(TINY, epochs=1), seed=0)
+
+
+class TestHoldOut:
+    def test_a_fold_s_patients_are_judged_in_every_view_and_not_learned_from(self, monkeypatch):
+        lessons = [
+            training.Lesson((example_of(name, seed=n), example_of(name, seed=n, view="detected")), truth)
+            for n, name in enumerate("abc")
+            for truth in [training.Truth(name, name, None, 200.0, 50_000)]
+        ]
+        learned = []
+        monkeypatch.setattr(
+            network, "fit", lambda examples, *_, **__: learned.extend(examples) or network.Network(None, 0, 1)
+        )
+        monkeypatch.setattr(network.Network, "logits", lambda _, x: np.zeros((len(x), 3)))
+        _, held = network.hold_out(lessons, training.Fold(("a", "b"), ("c",)), TINY)
+        assert {example.record for example in learned} == {"a", "b"}
+        assert [(each.example.record, each.example.view) for each in held] == [
+            ("c", "given"),
+            ("c", "detected"),
+        ]
+
+
+class TestWindows:
+    def windows(self, examples, **changes):
+        config = replace(TINY, windows_per_epoch=400, offset_sd=0.0, feature_loss=0.0, **changes)
+        return network._Windows(examples, config, np.zeros(K), np.ones(K))
+
+    def test_a_window_is_beats_in_order_of_time(self):
+        example = replace(example_of("a"), features=np.repeat(np.arange(200.0)[:, None], K, axis=1))
+        x, _, _ = self.windows([example]).draw(np.random.default_rng(0))
+        assert (np.diff(x[:, :, 0], axis=1) == 1).all()
+
+    def test_beats_without_a_label_have_no_weight(self):
+        label = example_of("a").label.copy()
+        label[::2] = ""
+        _, y, weight = self.windows([replace(example_of("a"), label=label)]).draw(np.random.default_rng(0))
+        np.testing.assert_array_equal(weight, y.sum(axis=2))
+        assert weight.mean() == pytest.approx(0.5)
+
+    def test_true_and_made_patients_are_drawn_as_configured(self):
+        made = replace(example_of("b"), view="made: x", features=np.full((200, K), 9.0))
+        drawn = self.windows([example_of("a"), made], made_share=0.25).draw(np.random.default_rng(0))[0]
+        assert (drawn[:, 0, 0] == 9).mean() == pytest.approx(0.25, abs=0.06)
+
+    def test_without_made_patients_only_true_ones_are_drawn(self):
+        assert network._chance([example_of("a"), example_of("b")], 0.5).tolist() == [0.5, 0.5]
+
+
+class TestExport:
+    def test_the_export_agrees_with_keras(self, fitted, tmp_path):
+        network.save(fitted, tmp_path, UNCALIBRATED, name="x", run="y")
+        for n in (1, 7, CHUNK, 2 * CHUNK + 5):
+            x = example_of("c", n=n, seed=5).features
+            np.testing.assert_allclose(load_classifier(tmp_path).logits(x), fitted.logits(x), atol=1e-5)
+
+    def test_the_specification_carries_all_that_scoring_needs(self, fitted, tmp_path):
+        network.save(fitted, tmp_path, Calibration(1.5, 0.7), name="ectopy 3", run="abc")
+        told = load_classifier(tmp_path).specification
+        assert (told.name, told.run, told.temperature, told.confident_from) == ("ectopy 3", "abc", 1.5, 0.7)
+        assert told.features == FEATURE_NAMES
+        assert told.labels == TRAINED_LABELS
+
+    def test_the_keras_model_can_be_loaded_again(self, fitted, tmp_path):
+        network.save(fitted, tmp_path, UNCALIBRATED, name="x", run="y")
+        model = network.load_keras(tmp_path)
+        x = np.zeros((1, 10, K), np.float32)
+        np.testing.assert_allclose(np.asarray(model(x)), np.asarray(fitted.model(x)), atol=1e-6)
+
+    def test_scoring_gets_everything_but_the_keras_model(self, fitted, tmp_path):
+        network.save(fitted, tmp_path / "whole", UNCALIBRATED, name="x", run="y")
+        network.copy_for_scoring(tmp_path / "whole", tmp_path / "part")
+        assert sorted(file.name for file in (tmp_path / "part").iterdir()) == ["model.json", "model.onnx"]
+
+
+def test_an_ensemble_averages_logits(fitted):
+    other = network.Network(network.build(TINY), fitted.mean, fitted.scale)
+    x = example_of("c").features
+    mean = (fitted.logits(x) + other.logits(x)) / 2
+    np.testing.assert_allclose(network.ensemble([fitted, other]).logits(x), mean, atol=1e-5)
+
+
+def test_calibrated_probabilities_are_those_of_the_classifier(fitted, tmp_path):
+    network.save(fitted, tmp_path, Calibration(2.0, 0.5), name="x", run="y")
+    x = example_of("c").features
+    probability, _ = load_classifier(tmp_path)(x)
+    np.testing.assert_allclose(probability[:, :3], softmax(fitted.logits(x) / 2), atol=1e-5)
+    assert not probability[:, 3].any()

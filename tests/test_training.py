@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+
+from ectopy import databases, training
+from ectopy.annotations import Annotations
+from ectopy.evaluation import Truth
+from ectopy.features import FEATURE_NAMES
+from ectopy.simulate import simulate_database
+from ectopy.training import Example, HeldOut, Lesson
+
+
+def annotations_of(symbols, *, every=200, aux=None):
+    n = len(symbols)
+    blank = ("",) * n if aux is None else aux
+    return Annotations(
+        np.arange(1, n + 1) * every, np.array(list(symbols), dtype="U1"), np.zeros(n, int), tuple(blank)
+    )
+
+
+def lesson_of(record, patient, letters="NNNSVN"):
+    label = np.array(list(letters), dtype="U1")
+    x = np.random.default_rng(0).normal(size=(len(label), len(FEATURE_NAMES))).astype(np.float32)
+    sample = np.arange(1, len(label) + 1) * 200
+    annotations = annotations_of(letters)
+    truth = Truth(record, patient, annotations, 200.0, 200 * len(label) + 200)
+    views = [Example(record, patient, view, sample, x, label) for view in ("detected", "given")]
+    return Lesson(tuple(views), truth)
+
+
+class TestLabels:
+    def test_escape_beats_are_normal_and_f_and_q_teach_nothing(self):
+        sample, label = training.labelled_beats(annotations_of("NLRejnAaJSVEF/Qf"))
+        assert "|".join(label) == "N|N|N|N|N|N|S|S|S|S|V|V||||"
+        assert len(sample) == 16
+
+    def test_what_is_no_beat_is_left_out(self):
+        sample, _ = training.labelled_beats(annotations_of('+N~|V"'))
+        assert sample.tolist() == [400, 1000]
+
+    def test_a_detection_near_a_beat_takes_its_label_and_another_has_none(self):
+        label = training.labels_near(
+            np.array([190, 300, 410]), np.array([200, 400]), np.array(["N", "V"]), tolerance=30
+        )
+        assert label.tolist() == ["N", "", "V"]
+
+
+class TestFolds:
+    def test_no_patient_is_learned_from_and_judged(self):
+        lessons = [lesson_of(str(n), f"patient {n // 2}") for n in range(12)]
+        for fold in training.folds(lessons, 3, seed=0):
+            train = {lesson.truth.patient for lesson in training.of_records(lessons, fold.train)}
+            test = {lesson.truth.patient for lesson in training.of_records(lessons, fold.test)}
+            assert not train & test
+
+    def test_every_record_is_held_out_once(self):
+        lessons = [lesson_of(str(n), str(n)) for n in range(10)]
+        held = [record for fold in training.folds(lessons, 5, seed=0) for record in fold.test]
+        assert sorted(held, key=int) == [str(n) for n in range(10)]
+
+    def test_201_and_202_are_one_patient(self):
+        mitdb = databases.known("mitdb")
+        assert databases.patient_of(mitdb, "201") == databases.patient_of(mitdb, "202")
+
+    def test_the_noise_stress_records_are_training_patients(self):
+        nstdb = databases.known("nstdb")
+        assert databases.patient_of(nstdb, "118e06") == databases.patient_of(databases.known("mitdb"), "118")
+
+
+class TestSplit:
+    def test_ds1_and_ds2_are_de_chazal_s_without_the_paced(self):
+        every = [*databases.DS1, *databases.DS2, *databases.PACED]
+        train, examined = databases.split(databases.known("mitdb"), every)
+        assert (len(train), len(examined)) == (22, 22)
+        assert not set(train) & set(examined)
+        assert not (set(train) | set(examined)) & {"102", "104", "107", "217"}
+
+    def test_any_other_database_examines_on_every_third_record(self):
+        train, examined = databases.split(databases.known("simdb"), ["a", "b", "c", "d", "e", "f"])
+        assert (train, examined) == (("a", "b", "d", "e"), ("c", "f"))
+
+
+class TestCalibration:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 4000)
+    logits = np.where(np.arange(3) == truth[:, None], 1.0, 0.0) + rng.normal(0, 1, (4000, 3))
+    label = np.array(training.TRAINED_LABELS)[truth]
+
+    def test_overconfident_logits_are_tempered_by_as_much(self):
+        once = training.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
+        hot = training.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
+        assert hot.temperature == pytest.approx(3 * once.temperature, rel=0.02)
+
+    def test_tempering_makes_probabilities_mean_what_they_say(self):
+        hot = training.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
+        assert hot.expected_error < 0.03
+
+    def test_the_abstention_rule_covers_what_it_was_asked_to(self):
+        calibration = training.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
+        certainty = training.softmax(self.logits / calibration.temperature).max(axis=1)
+        assert np.mean(certainty >= calibration.confident_from) == pytest.approx(0.9, abs=0.01)
+
+    def test_beats_without_a_label_have_no_say(self):
+        blank = np.where(np.arange(4000) % 2, self.label, "")
+        some = training.calibrate(self.logits.astype(np.float32), blank, coverage=0.9)
+        same = training.calibrate(self.logits[1::2].astype(np.float32), self.label[1::2], coverage=0.9)
+        assert some == same
+
+    def test_perfect_certainty_that_is_right_half_the_time_errs_by_half(self):
+        error = training.calibration_error(np.ones(10), np.arange(10) % 2 == 0)
+        assert error == pytest.approx(0.5)
+
+
+def test_held_out_logits_are_judged_by_their_likeliest_label():
+    lesson = lesson_of("r", "p", "N" * 400 + "V")  # the first five minutes are not scored
+    example = lesson.view("given")
+    logits = np.zeros((401, 3), np.float32)
+    logits[:, 0], logits[400, 2] = 1, 2
+    comparison = HeldOut(example, lesson.truth, logits).compare()
+    assert (comparison.count("V", "V"), comparison.count("N", "V")) == (1, 0)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    source = simulate_database(tmp_path_factory.mktemp("training"), recordings=1, minutes=2, seed=3)
+    folder = source if (source / "RECORDS").is_file() else next(source.rglob("RECORDS")).parent
+    return folder / (folder / "RECORDS").read_text().split()[0]
+
+
+@pytest.fixture(scope="module")
+def lesson(simulated):
+    return training.read_lesson(simulated, "patient", jitter_s=0.02)
+
+
+class TestLesson:
+    def test_a_record_is_looked_at_in_every_way(self, lesson):
+        views = {example.view for example in lesson.examples}
+        assert {"detected", "given", "jittered", "given, swapped", "given, first lead"} <= views
+
+    def test_patients_made_of_true_ones_are_marked_as_made(self, lesson):
+        made = {example.view for example in lesson.examples if example.made}
+        assert made
+        assert all(view.startswith("made: ") for view in made)
+
+    def test_a_lesson_survives_being_written(self, lesson, simulated, tmp_path):
+        training.save_lesson(lesson, tmp_path / "lesson.npz")
+        again = training.load_lesson(tmp_path / "lesson.npz", simulated, "patient")
+        assert [e.view for e in again.examples] == [e.view for e in lesson.examples]
+        for one, other in zip(again.examples, lesson.examples, strict=True):
+            np.testing.assert_array_equal(one.features, other.features)
+            np.testing.assert_array_equal(one.label, other.label)
+
+    def test_a_lost_lead_changes_features_and_no_label(self, lesson):
+        both, one = lesson.view("given"), lesson.view("given, first lead")
+        assert not np.array_equal(both.features, one.features)
+        np.testing.assert_array_equal(both.label, one.label)
+
+    def test_beats_are_in_order_of_time(self, lesson):
+        for example in lesson.examples:
+            assert (np.diff(example.sample) > 0).all()

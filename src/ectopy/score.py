@@ -92,7 +92,7 @@ def find_model(model: str | None, data_dir: Path) -> Path:
 
 def load_model(model: Path) -> "Classifier":
     """Load a model, once a process; anew where another has taken its place."""
-    return _loaded(model, model.stat().st_mtime_ns)
+    return _loaded(model, model.stat().st_mtime_ns if model.exists() else 0)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class TestClasses:
 
     def test_a_third_map_is_refused(self) -> None:
         with pytest.raises(KeyError, match="minnesota"):
-            ec57.classes_of(np.array(["N"]), "minnesota")  # type: ignore[arg-type]
+            ec57.classes_of(np.array(["N"]), "minnesota")
 
 
 class TestMatching:

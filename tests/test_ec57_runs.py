@@ -135,8 +135,8 @@ class TestSupraventricular:
     def test_escape_beats_follow_the_map(self) -> None:
         pair = marks("e:100 e:200 N:300"), marks("S:100 S:200 N:300")
         options = {"kind": "supraventricular", "n_samples": END}
-        assert lengths(ec57.compare_runs(*pair, FS, **options).counts[0]) == {(2, 2): 1}  # type: ignore[arg-type]
-        mapped = ec57.compare_runs(*pair, FS, beat_map="dechazal", **options)  # type: ignore[arg-type]
+        assert lengths(ec57.compare_runs(*pair, FS, **options).counts[0]) == {(2, 2): 1}
+        mapped = ec57.compare_runs(*pair, FS, beat_map="dechazal", **options)
         assert lengths(mapped.counts[0]) == {}
 
 

@@ -12,8 +12,8 @@ ORDER = "NSVFQOX"
 def comparison(**cells):
     """``comparison(VN=3)``: three VEB that were called N."""
     counts = np.zeros((7, 7), dtype=np.int64)
-    for (row, column), n in cells.items():
-        counts[ORDER.index(row), ORDER.index(column)] = n
+    for cell, n in cells.items():
+        counts[ORDER.index(cell[0]), ORDER.index(cell[1])] = n
     return BeatComparison(counts)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from ectopy import network, training
 from ectopy.classifier import CHUNK, load_classifier, softmax
+from ectopy.evaluation import Truth
 from ectopy.features import FEATURE_NAMES
 from ectopy.network import TrainConfig
 from ectopy.training import TRAINED_LABELS, UNCALIBRATED, Calibration, Example
@@ -18,7 +19,14 @@ TINY = TrainConfig(
     window_beats=16,
     noise_sd=0.0,
 )
-LEARNS = {"epochs": 15, "feature_loss": 0.0, "offset_sd": 0.1, "dropout": 0.0, "learning_rate": 0.02}
+LEARNS = {
+    "epochs": 25,
+    "warmup_steps": 5,
+    "feature_loss": 0.0,
+    "offset_sd": 0.1,
+    "dropout": 0.0,
+    "learning_rate": 0.02,
+}
 K = len(FEATURE_NAMES)
 
 
@@ -83,12 +91,15 @@ class TestHoldOut:
         lessons = [
             training.Lesson((example_of(name, seed=n), example_of(name, seed=n, view="detected")), truth)
             for n, name in enumerate("abc")
-            for truth in [training.Truth(name, name, None, 200.0, 50_000)]
+            for truth in [Truth(name, name, None, 200.0, 50_000)]
         ]
         learned = []
-        monkeypatch.setattr(
-            network, "fit", lambda examples, *_, **__: learned.extend(examples) or network.Network(None, 0, 1)
-        )
+
+        def note(examples, *_, **__):
+            learned.extend(examples)
+            return network.Network(None, 0, 1)
+
+        monkeypatch.setattr(network, "fit", note)
         monkeypatch.setattr(network.Network, "logits", lambda _, x: np.zeros((len(x), 3)))
         _, held = network.hold_out(lessons, training.Fold(("a", "b"), ("c",)), TINY)
         assert {example.record for example in learned} == {"a", "b"}

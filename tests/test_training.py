@@ -3,6 +3,7 @@ import pytest
 
 from ectopy import databases, training
 from ectopy.annotations import Annotations
+from ectopy.classifier import softmax
 from ectopy.evaluation import Truth
 from ectopy.features import FEATURE_NAMES
 from ectopy.simulate import simulate_database
@@ -96,7 +97,7 @@ class TestCalibration:
 
     def test_the_abstention_rule_covers_what_it_was_asked_to(self):
         calibration = training.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
-        certainty = training.softmax(self.logits / calibration.temperature).max(axis=1)
+        certainty = softmax(self.logits / calibration.temperature).max(axis=1)
         assert np.mean(certainty >= calibration.confident_from) == pytest.approx(0.9, abs=0.01)
 
     def test_beats_without_a_label_have_no_say(self):

@@ -33,18 +33,19 @@ class TrainConfig:
 
     seed: int = 0
     n_folds: int = 5
-    members: int = 3
+    members: int = 5
     window_beats: int = 64
-    dense_units: int = 64
-    gru_units: int = 48
+    dense_units: int = 40
+    gru_units: int = 24
     dropout: float = 0.2
-    epochs: int = 20
+    epochs: int = 12
     windows_per_epoch: int = 1600
     batch_windows: int = 64
-    learning_rate: float = 4e-3
+    learning_rate: float = 6e-3
+    warmup_steps: int = 20
     weight_decay: float = 1e-2
     focal_gamma: float = 2.0
-    class_weights: tuple[float, float, float] = (1.0, 4.0, 3.0)
+    class_weights: tuple[float, float, float] = (1.0, 2.5, 2.5)
     offset_sd: float = 0.5
     noise_sd: float = 0.2
     feature_loss: float = 0.2
@@ -89,8 +90,10 @@ def fit(
     mean, scale = _standardisation(examples)
     draw = _Windows(examples, config, mean, scale).draw
     model = build(config)
-    n_steps = config.epochs * (config.windows_per_epoch // config.batch_windows)
-    rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, n_steps)
+    n_steps = config.epochs * (config.windows_per_epoch // config.batch_windows) - config.warmup_steps
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, n_steps, warmup_target=config.learning_rate, warmup_steps=config.warmup_steps
+    )
     model.compile(
         keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, clipnorm=1.0),
         keras.losses.CategoricalFocalCrossentropy(

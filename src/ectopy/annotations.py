@@ -1,11 +1,10 @@
-"""WFDB annotation files, read and written."""
+"""WFDB annotation files, read and written; wfdb, and pandas with it, is imported when one is."""
 
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
 from ectopy.ecg import Labels, Samples, UnreadableError
@@ -32,6 +31,8 @@ def read_annotations(record: Path, annotator: str) -> Annotations:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pandas 3 deprecations inside wfdb
+            import wfdb
+
             read = wfdb.rdann(str(record), annotator)
     except Exception as error:  # wfdb raises whatever comes: ValueError, IndexError, struct.error ...
         raise UnreadableError(
@@ -50,6 +51,8 @@ def write_annotations(record: Path, annotator: str, annotations: Annotations, *,
     """Write ``<record>.<annotator>``; marks must be in order of time."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import wfdb
+
         wfdb.wrann(
             record.name,
             annotator,

@@ -90,9 +90,12 @@ def fit(
     mean, scale = _standardisation(examples)
     draw = _Windows(examples, config, mean, scale).draw
     model = build(config)
-    n_steps = config.epochs * (config.windows_per_epoch // config.batch_windows) - config.warmup_steps
+    n_steps = config.epochs * (config.windows_per_epoch // config.batch_windows)
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, n_steps, warmup_target=config.learning_rate, warmup_steps=config.warmup_steps
+        0.0,
+        max(n_steps - config.warmup_steps, 1),
+        warmup_target=config.learning_rate,
+        warmup_steps=config.warmup_steps,
     )
     model.compile(
         keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, clipnorm=1.0),
@@ -163,7 +166,7 @@ def _sequence(example: Example, at_least: int, mean: Floats, scale: Floats) -> t
 
 
 def _chance(examples: Sequence[Example], made_share: float) -> NDArray[np.float64]:
-    """Give each example its chance to be drawn from: by the root of its length, true to made as configured."""
+    """Give each example its chance to be drawn: by the root of its length, true to made as configured."""
     made = np.array([example.made for example in examples])
     chance = np.sqrt([max(len(example.label), 1) for example in examples])
     for kind, share in ((made, made_share), (~made, 1 - made_share)):

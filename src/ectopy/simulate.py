@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations, write_annotations
@@ -421,6 +420,8 @@ def write(simulated: Simulated, folder: Path) -> Path:
     """Write header, signals (format 212) and ``.atr`` into a folder; return the header's path."""
     recording, leads = simulated.recording, simulated.recording.leads
     folder.mkdir(parents=True, exist_ok=True)
+    import wfdb  # and pandas with it: only what writes needs them
+
     wfdb.wrsamp(
         recording.name,
         fs=recording.fs,

@@ -1,6 +1,7 @@
 """Where the true databases are, for the tests marked ``real``."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,3 +57,30 @@ def server(simdb_source: Path) -> Iterator[FaultyServer]:
     """A server of the simulated source, to be told how to fail."""
     with serving(simdb_source) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables, made once: that takes seconds."""
+    from ectopy import tracking
+
+    database = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; it is taken back at the end
+        tracking.connect_registry(f"sqlite:///{database}")
+        tracking.aliased("nothing", "champion")
+    return database
+
+
+@pytest.fixture(scope="module")
+def tracking_uri(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A tracking store of a module's own, forgotten afterwards."""
+    import mlflow
+
+    database = tmp_path_factory.mktemp("mlruns") / "mlflow.db"
+    shutil.copyfile(empty_store, database)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        yield f"sqlite:///{database}"
+        mlflow.set_tracking_uri("")
+        mlflow.set_registry_uri("")

@@ -92,7 +92,8 @@ def log_metrics(metrics: Mapping[str, float], *, prefix: str = "", step: int | N
 
 def log_table(table: Mapping[str, Sequence[object]], file: str) -> None:
     """Log a table, given by column, as JSON that the UI shows."""
-    mlflow.log_table({name: list(column) for name, column in table.items()}, artifact_file=file)
+    with _unheard():
+        mlflow.log_table({name: list(column) for name, column in table.items()}, artifact_file=file)
 
 
 def log_figure(figure: Figure, file: str) -> None:
@@ -129,8 +130,7 @@ def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
         Schema(columns), Schema([*answer, ColSpec("string", "label"), ColSpec("boolean", "confident")])
     )
     example = pd.DataFrame(0, index=[0], columns=list(FEATURE_NAMES), dtype="float32")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of pandas, inside MLflow
+    with _unheard():
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("serving.py")),  # read as code: nothing is pickled
@@ -208,3 +208,11 @@ def connect_registry(uri: str) -> None:
     """Read from a registry without an experiment of one's own."""
     path = uri.removeprefix("sqlite:///")
     mlflow.set_tracking_uri(f"sqlite:///{Path(path).absolute()}" if path != uri else uri)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep MLflow's warnings about itself and about pandas 4 from users, who can do nothing about them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

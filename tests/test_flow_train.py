@@ -1,0 +1,266 @@
+"""The flows that train and evaluate, on simulated patients: what MLflow keeps, who becomes champion and why."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ectopy import evaluation, network, score, tracking, training
+from ectopy.classifier import load_classifier
+from ectopy.ecg import CLASSES
+from ectopy.evaluation import GATE, Floors
+from ectopy.features import FEATURE_NAMES
+from ectopy.simulate import simulate_database
+from flows.evaluate import evaluate
+from flows.train import train
+from tests.small import write_model
+
+pytestmark = pytest.mark.usefixtures("prefect_harness")
+
+CONFIG = network.TrainConfig(
+    *(0, 2, 2),
+    window_beats=16,
+    dense_units=8,
+    gru_units=4,
+    epochs=2,
+    windows_per_epoch=32,
+    batch_windows=16,
+    jitter_s=0.0,
+)
+LEARNED, EXAMINED = ("s0-001", "s0-002"), "s0-003"
+NO_FLOORS = Floors(veb_f1=-1.0, sveb_f1=-1.0)
+
+
+class Trained(NamedTuple):
+    """A data directory, its tracking store and the version that was trained on them."""
+
+    data: Path
+    uri: str
+    version: tracking.Version
+    run: Any
+
+    def children(self, name: str) -> Any:
+        import mlflow
+
+        told = mlflow.search_runs(
+            experiment_names=["ectopy-train"],
+            filter_string=f"tags.mlflow.parentRunId = '{self.version.run_id}' and attributes.run_name LIKE '{name}%'",
+            output_format="list",
+        )
+        return sorted(told, key=lambda run: run.info.run_name)
+
+    def artifact(self, file: str) -> Path:
+        import mlflow
+
+        return Path(mlflow.artifacts.download_artifacts(run_id=self.version.run_id, artifact_path=file))
+
+    def lesson(self, record: str) -> training.Lesson:
+        stored = self.data / "training" / "simdb" / f"{record}.npz"
+        return training.load_lesson(stored, self.data / "simdb" / "1.0.0" / record, record)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_worker() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECTOPY_WORKERS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Trained:
+    import mlflow
+
+    data = tmp_path_factory.mktemp("data")
+    simulate_database(data, recordings=3, minutes=6.0, seed=0)  # EC57 does not score the first five
+    version = train("simdb", data, CONFIG, tracking_uri=tracking_uri)
+    return Trained(data, tracking_uri, version, mlflow.get_run(version.run_id))
+
+
+class TestTrain:
+    def test_the_version_is_the_challenger_and_not_yet_champion(self, trained: Trained) -> None:
+        assert tracking.newest("ectopy") == trained.version
+        assert tracking.aliased("ectopy", "champion") is None
+
+    def test_what_mlflow_serves_is_what_the_classifier_says(self, trained: Trained) -> None:
+        import mlflow
+
+        features = trained.lesson(LEARNED[0]).view("detected").features
+        probability, confident = load_classifier(tracking.download_model(trained.version.uri))(features)
+        served = mlflow.pyfunc.load_model(trained.version.uri).predict(
+            pd.DataFrame(features, columns=list(FEATURE_NAMES))
+        )
+        np.testing.assert_array_equal(served[[f"p_{name.lower()}" for name in CLASSES]], probability)
+        np.testing.assert_array_equal(served["confident"], confident)
+        assert served["label"].tolist() == [CLASSES[k] for k in probability.argmax(axis=1)]
+
+    def test_everything_that_the_experiment_chose_is_on_the_run(self, trained: Trained) -> None:
+        told = trained.run.data.params
+        assert {name: told[name] for name in asdict(CONFIG)} == {k: str(v) for k, v in asdict(CONFIG).items()}
+        assert (told["database"], told["records"]) == ("simdb", ",".join(LEARNED))
+
+    def test_every_fold_and_member_has_a_curve_with_a_point_an_epoch(self, trained: Trained) -> None:
+        import mlflow
+
+        runs = [*trained.children("fold"), *trained.children("member")]
+        assert [run.info.run_name for run in runs] == ["fold 0", "fold 1", "member 0", "member 1"]
+        for run in runs:
+            curve = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
+            assert [point.step for point in curve] == [0, 1]
+
+    def test_each_training_record_is_held_out_once_and_an_examined_one_is_nowhere(
+        self, trained: Trained
+    ) -> None:
+        held_out = [run.data.params["held out"] for run in trained.children("fold")]
+        assert sorted(held_out) == sorted(LEARNED)
+        assert not (trained.data / "training" / "simdb" / f"{EXAMINED}.npz").exists()
+
+    def test_a_member_differs_from_the_first_in_its_seed_alone(self, trained: Trained) -> None:
+        first, second = (run.data.params for run in trained.children("member"))
+        assert {name for name in first if first[name] != second[name]} == {"seed"}
+
+    def test_out_of_fold_figures_come_as_metrics_table_and_drawings(self, trained: Trained) -> None:
+        for view in ("detected", "given"):
+            assert f"out_of_fold/{view}/gross/qrs_sensitivity" in trained.run.data.metrics
+            table = json.loads(trained.artifact(f"out_of_fold/{view}.json").read_text())
+            assert [row[table["columns"].index("record")] for row in table["data"]] == list(LEARNED)
+            for drawing in (f"{view}.png", f"{view}-by-record.png"):
+                assert trained.artifact(f"out_of_fold/{drawing}").read_bytes().startswith(b"\x89PNG")
+
+    def test_given_beats_are_all_found(self, trained: Trained) -> None:
+        assert trained.run.data.metrics["out_of_fold/given/gross/qrs_sensitivity"] == 1.0
+
+    def test_the_data_set_is_on_the_run_with_a_digest(self, trained: Trained) -> None:
+        (used,) = trained.run.inputs.dataset_inputs
+        assert used.dataset.name == "simdb 1.0.0, training records"
+        assert used.dataset.digest
+
+    def test_the_version_bears_its_card(self, trained: Trained) -> None:
+        import mlflow
+
+        card = mlflow.MlflowClient().get_model_version("ectopy", trained.version.number).description
+        assert card == (tracking.download_model(trained.version.uri) / "card.md").read_text()
+        assert "Simulated patients (simdb 1.0.0): s0-001, s0-002." in card
+
+    def test_each_fold_s_network_is_kept_for_patients_it_has_not_seen(self, trained: Trained) -> None:
+        import mlflow
+
+        for run in trained.children("fold"):
+            files = {file.path for file in mlflow.MlflowClient().list_artifacts(run.info.run_id, "model")}
+            assert {"model/model.onnx", "model/model.json"} <= files
+
+
+def register(name: str, folder: Path, **figures: float) -> tracking.Version:
+    """Register a model directory as a challenger whose cross-validation gave these figures."""
+    with tracking.run(name):
+        told = dict.fromkeys(GATE, 0.5) | {figure.replace("_", "/", 1): x for figure, x in figures.items()}
+        tracking.log_metrics(told, prefix="out_of_fold/detected/")
+        return tracking.register(folder, model=name, tags={})
+
+
+def tags_of(version: tracking.Version) -> dict[str, str]:
+    import mlflow
+
+    return dict(mlflow.MlflowClient().get_model_version(version.model, version.number).tags)
+
+
+def description_of(version: tracking.Version) -> str:
+    import mlflow
+
+    return str(mlflow.MlflowClient().get_model_version(version.model, version.number).description)
+
+
+@pytest.fixture
+def constant(tmp_path: Path) -> Path:
+    """A model that calls every beat normal, which no held-out patient is judged well by."""
+    folder = write_model(tmp_path / "constant", always="N")
+    (folder / "card.md").write_text("# Constant\n")
+    return folder
+
+
+def examine(trained: Trained, model: str, floors: Floors = NO_FLOORS) -> evaluation.Verdict:
+    return evaluate("simdb", trained.data, floors, model=model, tracking_uri=trained.uri, why="a test")
+
+
+@pytest.fixture(scope="module")
+def promoted(trained: Trained) -> evaluation.Verdict:
+    return examine(trained, "ectopy")
+
+
+class TestPromotion:
+    def test_above_the_floors_the_first_challenger_is_champion(
+        self, trained: Trained, promoted: evaluation.Verdict
+    ) -> None:
+        assert promoted.promoted
+        assert tracking.aliased("ectopy", "champion") == trained.version
+        assert tags_of(trained.version) == {
+            "database": "simdb",
+            "promoted": "True",
+            "reason": promoted.reason,
+        }
+
+    @pytest.mark.usefixtures("promoted")
+    def test_the_champion_lies_where_scoring_finds_it_without_mlflow(self, trained: Trained) -> None:
+        champion = score.find_model(None, trained.data)
+        assert champion == trained.data / "models" / "champion"
+        assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
+        registered = load_classifier(tracking.download_model("models:/ectopy@champion"))
+        assert load_classifier(champion).version_id == registered.version_id
+        assert (champion / "card.md").read_text() == description_of(trained.version)
+
+    @pytest.mark.usefixtures("promoted")
+    def test_figures_on_held_out_patients_are_on_run_and_version(self, trained: Trained) -> None:
+        import mlflow
+
+        (run,) = mlflow.search_runs(
+            experiment_names=["ectopy-evaluate"],
+            filter_string=f"params.model = '{trained.version.uri}'",
+            output_format="list",
+        )
+        assert (run.data.tags["why"], run.data.tags["verdict"]) == ("a test", "promoted")
+        for beats in ("detected", "given"):
+            assert f"{beats}/all/gross/qrs_sensitivity" in run.data.metrics
+            held = mlflow.MlflowClient().list_artifacts(run.info.run_id, beats)
+            names = ("by-record.json", "by-record.png", "confusion.png", "intervals.json")
+            assert [Path(file.path).name for file in held] == list(names)
+            assert f"Held-out patients of simdb, {beats} beats" in description_of(trained.version)
+        told = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/detected/by-record.json")
+        assert [row[0] for row in told["data"]] == [EXAMINED]
+
+
+class TestVerdict:
+    def test_under_the_floors_there_is_no_champion_and_the_version_says_why(
+        self, trained: Trained, constant: Path
+    ) -> None:
+        version = register("floored", constant, gross_veb_f1=0.7)
+        verdict = examine(trained, "floored", Floors(veb_f1=0.9, sveb_f1=0.1))
+        assert not verdict.promoted
+        assert verdict.reason == "gross/veb_f1 70.0 % is under the floor of 90.0 %"
+        assert tags_of(version) == {"promoted": "False", "reason": verdict.reason}
+        assert tracking.aliased("floored", "champion") is None
+
+    def test_worse_out_of_fold_than_the_champion_is_not_promoted_however_good_on_held_out_patients(
+        self, trained: Trained, constant: Path
+    ) -> None:
+        champion = register("rivals", constant, gross_veb_f1=0.8)
+        tracking.set_alias(champion, "champion")
+        register("rivals", tracking.download_model(trained.version.uri), gross_veb_f1=0.79)
+        verdict = examine(trained, "rivals")
+        assert not verdict.promoted
+        assert verdict.reason == "gross/veb_f1 79.0 % < the champion's 80.0 %"
+        assert tracking.aliased("rivals", "champion") == champion
+
+    def test_better_out_of_fold_is_promoted_however_bad_on_held_out_patients(
+        self, trained: Trained, constant: Path
+    ) -> None:
+        tracking.set_alias(register("betters", constant, gross_veb_f1=0.8), "champion")
+        better = register("betters", constant, gross_veb_f1=0.81)
+        assert examine(trained, "betters").promoted
+        assert tracking.aliased("betters", "champion") == better
+
+    def test_without_a_challenger_the_command_that_makes_one_is_named(self, trained: Trained) -> None:
+        with pytest.raises(ValueError, match=r"nobody: a challenger expected .* `ectopy train` makes one"):
+            examine(trained, "nobody")

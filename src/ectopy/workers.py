@@ -54,7 +54,12 @@ def _process() -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end with it: a killed run leaves no process behind."""
+    """Leave Ctrl-C to the parent, and end with it: a killed run leaves no process behind.
+
+    Each process keeps to one core: threads of a linear algebra library would fight over them.
+    """
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")  # read when numpy is imported, which is later
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -94,13 +94,16 @@ def out_of_fold(version: tracking.Version) -> Mapping[str, float]:
 
 def promote(version: tracking.Version, downloaded: Path, text: str, champion: Path) -> None:
     """Let a version be the champion, and lay it where ``ectopy score`` finds it without MLflow."""
-    tracking.set_alias(version, tracking.CHAMPION)
-    fresh = champion.with_name(f".{champion.name}.tmp")
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh, earlier = (champion.with_name(f".{champion.name}.{state}") for state in ("fresh", "earlier"))
+    for leftover in (fresh, earlier):
+        shutil.rmtree(leftover, ignore_errors=True)
     network.copy_for_scoring(downloaded, fresh)
     (fresh / "card.md").write_text(text)
-    shutil.rmtree(champion, ignore_errors=True)
+    if champion.is_dir():
+        champion.rename(earlier)
     fresh.rename(champion)
+    shutil.rmtree(earlier, ignore_errors=True)
+    tracking.set_alias(version, tracking.CHAMPION)
 
 
 if __name__ == "__main__":

@@ -162,6 +162,11 @@ def folder_of(database: Database, data_dir: Path) -> Path:
 
 def read_records(folder: Path) -> tuple[str, ...]:
     """Read the names in a database's RECORDS file."""
+    if not (folder / "RECORDS").is_file():
+        name = folder.parent.name
+        raise FetchError(
+            f"{folder}: the database {name} expected, none there; `ectopy ingest {name}` brings it"
+        )
     names = tuple((folder / "RECORDS").read_text(encoding="latin-1").split())
     if bad := [name for name in names if not _is_plain(name)]:
         raise FetchError(f"{folder / 'RECORDS'}: names of records expected, {bad[0]!r:.60} came")

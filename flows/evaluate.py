@@ -32,31 +32,69 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     data_dir = data_dir or settings.data_dir
     known = databases.known(database)
     folder = databases.folder_of(known, data_dir)
-    _, records = databases.split(known, databases.read_records(folder))
+    _, records = databases.split(known, databases.present(folder))
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     challenger = tracking.newest(model)
     with tracking.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
         tracking.log_parameters({"model": challenger.uri, "database": database, "why": why})
         downloaded = tracking.download_model(challenger.uri)
+        models = unseen_models(challenger, known)
         candidates = [
-            evaluation.Candidate(folder / record, databases.patient_of(known, record), downloaded)
+            evaluation.Candidate(folder / record, patient, models.get(patient, downloaded))
             for record in records
+            for patient in [databases.patient_of(known, record)]
         ]
         examined = examine_records(candidates, settings.workers)
         sections = log_examination(examined, database)
-        verdict = evaluation.judge(
-            out_of_fold(challenger),
-            out_of_fold(champion) if (champion := tracking.aliased(model, tracking.CHAMPION)) else None,
-            floors or evaluation.Floors(),
-        )
-        tracking.tag(verdict="promoted" if verdict.promoted else "not promoted", reason=verdict.reason)
-        text = (downloaded / "card.md").read_text() + sections
-        tracking.describe(challenger, text)
-        tracking.tag_version(challenger, {"promoted": str(verdict.promoted), "reason": verdict.reason})
-        if verdict.promoted:
-            promote(challenger, downloaded, text, data_dir / "models" / "champion")
+        if database == "nstdb":
+            sections += log_noise(examined)
+            verdict = evaluation.Verdict(False, "the noise stress test decides nothing; see its figures")
+        else:
+            verdict = decide(challenger, floors or evaluation.Floors())
+            text = (downloaded / "card.md").read_text() + sections
+            record_verdict(challenger, verdict, text)
+            if verdict.promoted:
+                promote(challenger, downloaded, text, data_dir / "models" / "champion")
         create_markdown_artifact(f"**{verdict.reason}**\n{sections}", key="examination")
     return verdict
+
+
+def unseen_models(challenger: tracking.Version, database: databases.Database) -> dict[str, Path]:
+    """Fetch, for training patients who are in another database too, a network that has not seen them."""
+    trained_on = databases.known(tracking.tags_of(challenger)["database"])
+    if trained_on == database:
+        return {}  # examined on its held-out records, by the ensemble
+    runs = {
+        databases.patient_of(trained_on, record): run
+        for record, run in tracking.unseen_by(challenger).items()
+    }
+    return {patient: tracking.download_folder(run, "model") for patient, run in runs.items()}
+
+
+def decide(challenger: tracking.Version, floors: evaluation.Floors) -> evaluation.Verdict:
+    """Compare the challenger with the champion by their cross-validation."""
+    champion = tracking.aliased(challenger.model, tracking.CHAMPION)
+    rival = out_of_fold(champion) if champion else None
+    return evaluation.judge(out_of_fold(challenger), rival, floors)
+
+
+def record_verdict(challenger: tracking.Version, verdict: evaluation.Verdict, text: str) -> None:
+    """Write verdict and card where people look for them: on the run and on the version."""
+    tracking.tag(verdict="promoted" if verdict.promoted else "not promoted", reason=verdict.reason)
+    tracking.describe(challenger, text)
+    tracking.tag_version(challenger, {"promoted": str(verdict.promoted), "reason": verdict.reason})
+
+
+def log_noise(examined: Sequence[evaluation.Examined]) -> str:
+    """Log figures by signal-to-noise ratio with detected beats; give them as a section."""
+    noise_db = {each.record: databases.noise_db(each.record) or 0 for each in examined}
+    found = evaluation.by_noise({each.record: each.detected for each in examined}, noise_db)
+    for level, figures in found.items():
+        tracking.log_metrics(figures, prefix="by_noise/", step=level)
+    tracking.log_figure(plots.noise_curve(found, "Noise stress test, detected beats"), "by-noise.png")
+    table = card.noise_table(found)
+    tracking.log_text(table, "by-noise.md")
+    return f"\n## By signal-to-noise ratio, detected beats\n\n{table}\n"
 
 
 def examine_records(candidates: Sequence[evaluation.Candidate], workers: int) -> list[evaluation.Examined]:

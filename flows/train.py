@@ -1,5 +1,6 @@
 """Train a challenger: records -> features -> cross-validation -> GRU -> the MLflow registry."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from ectopy import card, databases, evaluation, network, plots, tracking, traini
 from ectopy.ec57 import gross
 from ectopy.settings import load_settings
 from ectopy.workers import Workers
+
+logger = logging.getLogger(__name__)
 
 VIEWS = ("detected", "given")
 
@@ -30,7 +33,7 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     data_dir = data_dir or settings.data_dir
     known = databases.known(database)
     folder = databases.folder_of(known, data_dir)
-    records, _ = databases.split(known, databases.read_records(folder))
+    records, _ = databases.split(known, databases.present(folder))
     work = data_dir / "training" / database
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     with tracking.run(f"train on {database}") as run_id:
@@ -88,7 +91,8 @@ def cross_validate(
 ) -> list[training.HeldOut]:
     """Train without the patients of one fold and see what the network makes of them."""
     with tracking.run(f"fold {number}", nested=True):
-        tracking.log_parameters({"held out": ",".join(fold.test)})
+        tracking.log_parameters({tracking.HELD_OUT: ",".join(fold.test)})
+        logger.info("fold %d: training without %s", number, " ".join(fold.test))
         fitted, held_out = network.hold_out(lessons, fold, config, on_epoch=_log_epoch)
         network.save(
             fitted, work / f"fold-{number}", training.UNCALIBRATED, name=f"fold {number}", run="out of fold"
@@ -104,6 +108,7 @@ def fit_member(number: int, lessons: Any, config: network.TrainConfig) -> networ
     with tracking.run(f"member {number}", nested=True):
         member = replace(config, seed=config.seed + number)
         tracking.log_config(member)
+        logger.info("member %d: training on all %d records", number, len(lessons))
         examples = [example for lesson in lessons for example in lesson.examples]
         return network.fit(examples, member, seed=member.seed, on_epoch=_log_epoch)
 

@@ -59,6 +59,12 @@ class TestFigures:
         table = evaluation.interval_table(RECORDS, {record: record for record in RECORDS})
         assert set(table["records"]) == {"all", "without_232", "without_202"}
 
+    def test_noise_levels_come_cleanest_first(self):
+        found = evaluation.by_noise(RECORDS, {"231": 24, "232": -6, "202": 24})
+        assert list(found) == [24, -6]
+        assert found[-6]["gross/sveb_sensitivity"] == 0.8
+        assert found[24]["gross/veb_sensitivity"] == 0.9
+
 
 class TestPromotion:
     def test_without_a_champion_the_floors_decide(self):
@@ -98,6 +104,11 @@ class TestDrawings:
         figure = plots.forest(RECORDS, "title")
         labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
         assert labels == list(RECORDS)
+
+    def test_the_noise_curve_goes_from_noisy_to_clean(self):
+        found = evaluation.by_noise(RECORDS, {"231": 24, "232": -6, "202": 6})
+        figure = plots.noise_curve(found, "title")
+        assert figure.axes[0].lines[0].get_xdata().tolist() == [-6, 6, 24]
 
 
 class TestCard:

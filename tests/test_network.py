@@ -62,6 +62,16 @@ class TestFit:
         by_chance = 0.6  # the share of N: the best that labels without a meaning allow
         assert accuracy(network.fit(learned, config, seed=0), example_of("c", seed=2)) < by_chance + 0.1
 
+    def test_labels_of_ten_seconds_later_fall_to_chance(self):
+        """A leak would survive this: labels would be learned from elsewhere than the beats they belong to."""
+        learned = [
+            replace(example, label=np.roll(example.label, 12))
+            for example in (example_of(name, seed=n) for n, name in enumerate("ab"))
+        ]
+        judged = example_of("c", seed=2)
+        judged = replace(judged, label=np.roll(judged.label, 12))
+        assert accuracy(network.fit(learned, replace(TINY, **LEARNS), seed=0), judged) < 0.6 + 0.1
+
     def test_the_standardisation_is_that_of_the_training_patients(self, fitted):
         rows = np.concatenate([example_of("a").features, example_of("b", seed=1).features])
         np.testing.assert_allclose(fitted.mean, rows.mean(axis=0), atol=1e-5)

@@ -79,6 +79,14 @@ class TestSplit:
         train, examined = databases.split(databases.known("simdb"), ["a", "b", "c", "d", "e", "f"])
         assert (train, examined) == (("a", "b", "d", "e"), ("c", "f"))
 
+    def test_all_of_the_noise_stress_test_is_examined_but_the_noise_alone(self):
+        names = ["118e24", "119e_6", "bw", "em"]
+        assert databases.split(databases.known("nstdb"), names) == ((), ("118e24", "119e_6"))
+
+    @pytest.mark.parametrize(("record", "db"), [("118e24", 24), ("119e06", 6), ("118e_6", -6), ("em", None)])
+    def test_a_name_tells_the_noise(self, record, db):
+        assert databases.noise_db(record) == db
+
 
 class TestCalibration:
     rng = np.random.default_rng(0)

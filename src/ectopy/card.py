@@ -65,6 +65,16 @@ def figures_table(rows: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def noise_table(by_noise: Mapping[int, Mapping[str, float]]) -> str:
+    """Lay out gross QRS and VEB figures by signal-to-noise ratio as Markdown."""
+    lines = ["| SNR (dB) | QRS Se / +P | VEB Se / +P / F1 |", "|---|---|---|"]
+    for level, told in by_noise.items():
+        qrs = _figures(told, "gross", "qrs", ("sensitivity", "positive_predictivity"))
+        veb = _figures(told, "gross", "veb", ("sensitivity", "positive_predictivity", "f1"))
+        lines.append(f"| {level} | {qrs} | {veb} |")
+    return "\n".join(lines)
+
+
 def _figures(told: Mapping[str, float], kind: str, beat: str, names: Sequence[str]) -> str:
     digits = 2 if beat == "qrs" else 1
     values = [told.get(f"{kind}/{beat}_{name}", float("nan")) for name in names]

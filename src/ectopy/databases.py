@@ -146,13 +146,22 @@ def patient_of(database: Database, record: str) -> str:
 def split(database: Database, records: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Divide records into those to learn from and those to be examined on.
 
-    DS1 and DS2 where the database has them, without the paced; else every third record is for examination.
+    DS1 and DS2 where the database has them, without the paced; the noise stress test is for examination as a
+    whole; elsewhere every third record is.
     """
     names = tuple(records)
     if database.name == "mitdb":
         return tuple(n for n in names if n in DS1), tuple(n for n in names if n in DS2)
+    if database.name == "nstdb":
+        return (), tuple(name for name in names if noise_db(name) is not None)
     examined = names[2::3]
     return tuple(name for name in names if name not in examined), examined
+
+
+def noise_db(record: str) -> int | None:
+    """Give the signal-to-noise ratio of a record of nstdb, such as -6 dB of 118e_6; None of pure noise."""
+    match = re.fullmatch(r"\d+e(_?)(\d+)", record)
+    return None if match is None else int(match[2]) * (-1 if match[1] else 1)
 
 
 def folder_of(database: Database, data_dir: Path) -> Path:
@@ -171,6 +180,15 @@ def read_records(folder: Path) -> tuple[str, ...]:
     if bad := [name for name in names if not _is_plain(name)]:
         raise FetchError(f"{folder / 'RECORDS'}: names of records expected, {bad[0]!r:.60} came")
     return names
+
+
+def present(folder: Path) -> tuple[str, ...]:
+    """Name the annotated records that are there, whether RECORDS of a partial mirror lists them or not."""
+    listed = read_records(folder)
+    here = {header.stem for header in folder.glob("*.hea") if header.with_suffix(".atr").is_file()}
+    if lacking := [name for name in listed if name not in here]:
+        logger.warning("%s: %d of %d records are not there", folder, len(lacking), len(listed))
+    return tuple(sorted(here))
 
 
 def fetch_index(

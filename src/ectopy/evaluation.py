@@ -111,6 +111,15 @@ def by_subset(records: Comparisons, subsets: Mapping[str, tuple[str, ...]]) -> d
     return {f"{name}/{figure}": value for name, told in summaries.items() for figure, value in told.items()}
 
 
+def by_noise(records: Comparisons, noise_db: Mapping[str, int]) -> dict[int, dict[str, float]]:
+    """Give the gross figures at each signal-to-noise ratio in dB, the cleanest first."""
+    levels = sorted({noise_db[record] for record in records}, reverse=True)
+    return {
+        level: summarise({name: found for name, found in records.items() if noise_db[name] == level})
+        for level in levels
+    }
+
+
 def grouped(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """Turn ``<subset>/gross/...`` into a dictionary a subset."""
     groups: dict[str, dict[str, float]] = {}

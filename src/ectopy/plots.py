@@ -43,3 +43,18 @@ def forest(records: Mapping[str, BeatComparison], title: str) -> Figure:
     figure.axes[0].legend(loc="lower left", fontsize="small")
     figure.suptitle(title)
     return figure
+
+
+def noise_curve(by_noise: Mapping[int, Mapping[str, float]], title: str) -> Figure:
+    """Draw QRS and VEB sensitivity and positive predictivity against the signal-to-noise ratio."""
+    levels = sorted(by_noise)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, beat in zip(figure.subplots(1, 2, sharey=True), ("qrs", "veb"), strict=True):
+        for name, marker in (("sensitivity", "o-"), ("positive_predictivity", "x--")):
+            values = [100 * by_noise[level][f"gross/{beat}_{name}"] for level in levels]
+            axes.plot(levels, values, marker, label=name.replace("_", " "))
+        axes.set(title=beat.upper(), xlabel="signal-to-noise ratio (dB)", ylabel="%", xticks=levels)
+        axes.grid(visible=True, alpha=0.3)
+    figure.axes[0].legend(loc="lower right", fontsize="small")
+    figure.suptitle(title)
+    return figure

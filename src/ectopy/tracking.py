@@ -29,6 +29,8 @@ from ectopy.ecg import CLASSES
 from ectopy.features import FEATURE_NAMES, Floats
 
 CHALLENGER, CHAMPION = "challenger", "champion"
+HELD_OUT = "held out"
+"""Parameter of a fold's run: the records whose patients its network has not seen."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +184,35 @@ def tag_version(made: Version, tags: Mapping[str, str]) -> None:
         mlflow.MlflowClient().set_model_version_tag(made.model, made.number, name, value)
 
 
+def tags_of(made: Version) -> dict[str, str]:
+    """Give what was written on a version."""
+    return dict(mlflow.MlflowClient().get_model_version(made.model, made.number).tags)
+
+
 def metrics_of(made: Version, *, prefix: str = "") -> dict[str, float]:
     """Give the figures of the run that made a version, those with a prefix, without it."""
     metrics = mlflow.get_run(made.run_id).data.metrics
     return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+
+
+def unseen_by(made: Version) -> dict[str, str]:
+    """Map each training record of a version to the run of a network that was trained without its patient."""
+    experiment = mlflow.get_run(made.run_id).info.experiment_id
+    children = mlflow.search_runs(
+        [experiment], f"tags.`mlflow.parentRunId` = '{made.run_id}'", output_format="list"
+    )
+    return {
+        record: str(child.info.run_id)
+        for child in children
+        for record in child.data.params.get(HELD_OUT, "").split(",")
+        if record
+    }
+
+
+def download_folder(run_id: str, name: str) -> Path:
+    """Fetch a folder that a run logged."""
+    folder = tempfile.mkdtemp(prefix="ectopy-model-")
+    return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder))
 
 
 def download_model(uri: str) -> Path:

@@ -49,7 +49,7 @@ def accuracy(fitted, example):
 @pytest.fixture(scope="module")
 def fitted():
     config = replace(TINY, **LEARNS)
-    return network.fit([example_of("a"), example_of("b", seed=1)], config, seed=0)
+    return network.fit([example_of("a", n=2000), example_of("b", n=2000, seed=1)], config, seed=0)
 
 
 class TestFit:
@@ -73,7 +73,7 @@ class TestFit:
         assert accuracy(network.fit(learned, replace(TINY, **LEARNS), seed=0), judged) < 0.6 + 0.1
 
     def test_the_standardisation_is_that_of_the_training_patients(self, fitted):
-        rows = np.concatenate([example_of("a").features, example_of("b", seed=1).features])
+        rows = np.concatenate([example_of("a", n=2000).features, example_of("b", n=2000, seed=1).features])
         np.testing.assert_allclose(fitted.mean, rows.mean(axis=0), atol=1e-5)
         np.testing.assert_allclose(fitted.scale, rows.std(axis=0) + 1e-3, atol=1e-5)
 

@@ -63,8 +63,9 @@ def test_more_threads_than_processes_wait_for_their_turn() -> None:
 
 
 def test_no_process_is_left_behind() -> None:
+    threads_before = threading.active_count()
     with Workers(1) as workers:
         worker = workers.call(pid, None)
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
-    assert threading.active_count() == 1
+    assert threading.active_count() <= threads_before

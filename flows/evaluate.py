@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow, task
@@ -56,12 +57,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
             if verdict.promoted:
                 promote(challenger, downloaded, text, data_dir / "models" / "champion")
         create_markdown_artifact(f"**{verdict.reason}**\n{sections}", key="examination")
-    return verdict
+    return replace(verdict, report=sections)
 
 
 def unseen_models(challenger: tracking.Version, database: databases.Database) -> dict[str, Path]:
     """Fetch, for training patients who are in another database too, a network that has not seen them."""
-    trained_on = databases.known(tracking.tags_of(challenger)["database"])
+    trained_on = databases.known(tracking.tags_of(challenger).get("database", database.name))
     if trained_on == database:
         return {}  # examined on its held-out records, by the ensemble
     runs = {
@@ -88,7 +89,7 @@ def record_verdict(challenger: tracking.Version, verdict: evaluation.Verdict, te
 def log_noise(examined: Sequence[evaluation.Examined]) -> str:
     """Log figures by signal-to-noise ratio with detected beats; give them as a section."""
     noise_db = {each.record: databases.noise_db(each.record) or 0 for each in examined}
-    found = evaluation.by_noise({each.record: each.detected for each in examined}, noise_db)
+    found = evaluation.by_noise(evaluation.in_way(examined, evaluation.DETECTED), noise_db)
     for level, figures in found.items():
         tracking.log_metrics(figures, prefix="by_noise/", step=level)
     tracking.log_figure(plots.noise_curve(found, "Noise stress test, detected beats"), "by-noise.png")
@@ -112,16 +113,18 @@ def log_examination(examined: Sequence[evaluation.Examined], database: str) -> s
     """Log figures, tables and drawings; give the model card's sections on them."""
     sections = ""
     patients = {each.record: each.patient for each in examined}
-    for beats in ("detected", "given"):
-        records = {each.record: getattr(each, beats) for each in examined}
-        title = f"Held-out patients of {database}, {beats} beats"
+    for way, how in evaluation.WAYS.items():
+        records = evaluation.in_way(examined, way)
+        title = f"Held-out patients of {database}: {how}"
         figures = evaluation.by_subset(records, evaluation.DS2_SUBSETS)
-        tracking.log_metrics(figures, prefix=f"{beats}/")
-        tracking.log_table(evaluation.per_record(records), f"{beats}/by-record.json")
-        tracking.log_table(evaluation.interval_table(records, patients), f"{beats}/intervals.json")
-        tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"{beats}/confusion.png")
-        tracking.log_figure(plots.forest(records, title), f"{beats}/by-record.png")
-        sections += card.examination(title, evaluation.grouped(figures))
+        intervals = evaluation.interval_table(records, patients)
+        tracking.log_metrics(figures, prefix=f"{way}/")
+        tracking.log_metrics(evaluation.bounds(intervals), prefix=f"{way}/")
+        tracking.log_table(evaluation.per_record(records), f"{way}/by-record.json")
+        tracking.log_table(intervals, f"{way}/intervals.json")
+        tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"{way}/confusion.png")
+        tracking.log_figure(plots.forest(records, title), f"{way}/by-record.png")
+        sections += card.examination(title, evaluation.grouped(figures), intervals)
     return sections
 
 

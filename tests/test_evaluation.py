@@ -108,7 +108,7 @@ class TestDrawings:
     def test_the_noise_curve_goes_from_noisy_to_clean(self):
         found = evaluation.by_noise(RECORDS, {"231": 24, "232": -6, "202": 6})
         figure = plots.noise_curve(found, "title")
-        assert figure.axes[0].lines[0].get_xdata().tolist() == [-6, 6, 24]
+        assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == [-6, 6, 24]
 
 
 class TestCard:
@@ -125,6 +125,24 @@ class TestCard:
         assert "101, 106" in text
         assert "| epochs | 3 |" in text
         assert "75.0 / 100.0 / 85.7" in text  # SVEB Se, +P, F1 of 45 of 60, none false
+
+    def test_intervals_stand_under_the_short_names_of_their_figures(self):
+        table = evaluation.interval_table(RECORDS, {record: record for record in RECORDS})
+        head, _, first, *_ = card.interval_rows(table).splitlines()
+        assert (
+            head == "| records | QRS Se | QRS +P | VEB Se | VEB +P | VEB F1 | SVEB Se | SVEB +P | SVEB F1 |"
+        )
+        assert first.split(" | ")[0] == "| all records"
+        assert first.split(" | ")[6] == "50.0 - 80.0"
+
+    def test_an_interval_of_nothing_is_a_dash(self):
+        table = {"records": ["all"], "figure": ["veb_f1"], "low": [float("nan")], "high": [float("nan")]}
+        assert card.interval_rows(table).splitlines()[-1] == "| all records | - |"
+
+    def test_bounds_are_metrics_by_subset_and_figure(self):
+        table = evaluation.interval_table(RECORDS, {record: record for record in RECORDS})
+        told = evaluation.bounds(table)
+        assert (told["all/gross/sveb_sensitivity_low"], told["all/gross/sveb_sensitivity_high"]) == (0.5, 0.8)
 
     def test_an_undefined_figure_is_a_dash(self):
         assert "- / - / -" in card.figures_table({"x": {}})

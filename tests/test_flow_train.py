@@ -226,7 +226,7 @@ class TestPromotion:
             held = mlflow.MlflowClient().list_artifacts(run.info.run_id, beats)
             names = ("by-record.json", "by-record.png", "confusion.png", "intervals.json")
             assert [Path(file.path).name for file in held] == list(names)
-            assert f"Held-out patients of simdb, {beats} beats" in description_of(trained.version)
+            assert f"Held-out patients of simdb: {beats} " in description_of(trained.version)
         told = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/detected/by-record.json")
         assert [row[0] for row in told["data"]] == [EXAMINED]
 

@@ -1,6 +1,7 @@
 """The model card: what the model is, learned from and reaches, and what it must not be used for."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 SUBSET_TITLES = {"all": "all records", "without_232": "without 232", "without_202": "without 202"}
 
@@ -43,9 +44,40 @@ Expected calibration error out of fold: {calibration_error:.3f}.
 """
 
 
-def examination(title: str, by_subset: Mapping[str, Mapping[str, float]]) -> str:
-    """Write the section on held-out patients, one row a subset of records."""
-    return f"\n## {title}\n\n{figures_table(by_subset)}\n"
+def examination(
+    title: str, by_subset: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Sequence[object]]
+) -> str:
+    """Write the section on held-out patients, one row a subset of records, and the intervals."""
+    return f"""
+## {title}
+
+{figures_table(by_subset)}
+
+95 % intervals of the gross figures, by bootstrap over patients:
+
+{interval_rows(intervals)}
+"""
+
+
+def interval_rows(table: Mapping[str, Sequence[object]]) -> str:
+    """Lay out ``low - high`` of each gross figure as Markdown, one row a subset of records."""
+    by_subset: dict[object, list[str]] = {}
+    rows: Iterable[tuple[object, float, float]] = zip(
+        table["records"], *(map(float, map(str, table[side])) for side in ("low", "high")), strict=True
+    )
+    for subset, low, high in rows:
+        by_subset.setdefault(subset, []).append(f"{low:.1f} - {high:.1f}" if math.isfinite(low) else "-")
+    names = list(dict.fromkeys(str(name) for name in table["figure"]))
+    head = ["records", *(_SHORT.get(name, name) for name in names)]
+    body = [[SUBSET_TITLES.get(str(subset), str(subset)), *spans] for subset, spans in by_subset.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body])
+
+
+_SHORT = {
+    f"{beat}_{name}": f"{beat.upper()} {short}"
+    for beat in ("qrs", "veb", "sveb")
+    for name, short in (("sensitivity", "Se"), ("positive_predictivity", "+P"), ("f1", "F1"))
+}
 
 
 def figures_table(rows: Mapping[str, Mapping[str, float]]) -> str:
@@ -78,4 +110,4 @@ def noise_table(by_noise: Mapping[int, Mapping[str, float]]) -> str:
 def _figures(told: Mapping[str, float], kind: str, beat: str, names: Sequence[str]) -> str:
     digits = 2 if beat == "qrs" else 1
     values = [told.get(f"{kind}/{beat}_{name}", float("nan")) for name in names]
-    return " / ".join(f"{100 * value:.{digits}f}" if value == value else "-" for value in values)  # noqa: PLR0124
+    return " / ".join(f"{100 * value:.{digits}f}" if math.isfinite(value) else "-" for value in values)

@@ -120,7 +120,8 @@ def evaluate(
     _quiet_prefect()
     from flows.evaluate import evaluate as flow
 
-    print(flow(database, _settings(data_dir).data_dir, why=why).reason)
+    verdict = flow(database, _settings(data_dir).data_dir, why=why)
+    print(f"{verdict.report}\n{'promoted' if verdict.promoted else 'not promoted'}: {verdict.reason}")
 
 
 @app.command()

@@ -1,20 +1,29 @@
 """Examine records with a model, sum up the figures, and judge whether they are good enough."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ectopy import pipeline
 from ectopy.annotations import Annotations, read_annotations
 from ectopy.classifier import load_classifier
-from ectopy.ec57 import BeatComparison, average, classes_of, compare_beats, figures, gross, intervals
-from ectopy.ecg import Labels, Samples
+from ectopy.ec57 import (
+    BeatComparison,
+    BeatMap,
+    average,
+    classes_of,
+    compare_beats,
+    figures,
+    gross,
+    intervals,
+)
 from ectopy.readers import open_recording
+from ectopy.report.files import annotations_of
 
 DS2_SUBSETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"all": (), "without_232": ("232",), "without_202": ("202",)}
@@ -47,11 +56,9 @@ class Truth:
     fs: float
     n_samples: int
 
-    def compare(self, sample: Samples, label: Labels) -> BeatComparison:
-        """Judge labelled beats by EC57, escape beats counted as N (de Chazal's map)."""
-        none = np.zeros(len(sample), dtype=np.int64)
-        test = Annotations(sample, label, none, ("",) * len(sample))
-        return compare_beats(self.annotations, test, self.fs, beat_map="dechazal", n_samples=self.n_samples)
+    def compare(self, test: Annotations, *, beat_map: BeatMap = "dechazal") -> BeatComparison:
+        """Judge another annotator of the record by EC57; de Chazal's map counts escape beats as N."""
+        return compare_beats(self.annotations, test, self.fs, beat_map=beat_map, n_samples=self.n_samples)
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,21 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Examined:
-    """How a model did on one record, with beats of its own detection and with given ones."""
+    """How a model did on one record, judged in each of WAYS."""
 
     record: str
     patient: str
-    detected: BeatComparison
-    given: BeatComparison
+    by_way: Mapping[str, BeatComparison]
+
+
+DETECTED, GIVEN, EC57_MAP = "detected", "given", "detected-ec57-map"
+WAYS: Mapping[str, str] = MappingProxyType(
+    {
+        DETECTED: "detected beats, escape beats as N (de Chazal's map)",
+        GIVEN: "given R peaks, escape beats as N (de Chazal's map)",
+        EC57_MAP: "detected beats, escape beats as SVEB (the map of EC57 and bxb)",
+    }
+)
 
 
 def examine(candidate: Candidate) -> Examined:
@@ -80,14 +96,19 @@ def examine(candidate: Candidate) -> Examined:
     name = candidate.record.name
     truth = Truth(name, candidate.patient, annotations, recording.fs, recording.n_samples)
     r_peaks = annotations.sample[classes_of(annotations.symbol) != ""]
-    found = pipeline.analyse(recording, classify).beats
-    told = pipeline.analyse(recording, classify, r_peaks=r_peaks).beats
-    return Examined(
-        name,
-        candidate.patient,
-        detected=truth.compare(found.sample, found.label),
-        given=truth.compare(told.sample, told.label),
-    )
+    found = annotations_of(pipeline.analyse(recording, classify))
+    told = annotations_of(pipeline.analyse(recording, classify, r_peaks=r_peaks))
+    by_way = {
+        DETECTED: truth.compare(found),
+        GIVEN: truth.compare(told),
+        EC57_MAP: truth.compare(found, beat_map="ec57"),
+    }
+    return Examined(name, candidate.patient, by_way)
+
+
+def in_way(examined: Iterable[Examined], way: str) -> dict[str, BeatComparison]:
+    """Give the comparisons by record as judged in one way."""
+    return {each.record: each.by_way[way] for each in examined}
 
 
 def summarise(records: Comparisons, *, without: tuple[str, ...] = ()) -> dict[str, float]:
@@ -143,6 +164,16 @@ def interval_table(records: Comparisons, patients: Mapping[str, str]) -> dict[st
     return {column: [row[k] for row in rows] for k, column in enumerate(columns)}
 
 
+def bounds(intervals: Mapping[str, Sequence[Any]]) -> dict[str, float]:
+    """Turn an interval table into ``<subset>/gross/<figure>_low`` and ``..._high``, as fractions."""
+    rows = zip(*(intervals[name] for name in ("records", "figure", "low", "high")), strict=True)
+    return {
+        f"{subset}/gross/{figure}_{side}": bound / 100
+        for subset, figure, low, high in rows
+        for side, bound in (("low", low), ("high", high))
+    }
+
+
 def uncertainty(
     records: Comparisons, patients: Mapping[str, str], *, without: tuple[str, ...] = (), seed: int = 0
 ) -> dict[str, tuple[float, float]]:
@@ -181,10 +212,11 @@ class Floors:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a challenger is promoted, and why or why not."""
+    """Whether a challenger is promoted, and why or why not; ``report`` has the figures, as Markdown."""
 
     promoted: bool
     reason: str
+    report: str = ""
 
 
 def judge(challenger: Mapping[str, float], champion: Mapping[str, float] | None, floors: Floors) -> Verdict:

@@ -276,7 +276,8 @@ class HeldOut:
     def compare(self) -> BeatComparison:
         """Judge the likeliest labels by EC57."""
         label = np.array(TRAINED_LABELS)[self.logits.argmax(axis=1)]
-        return self.truth.compare(self.example.sample, label)
+        none = np.zeros(len(label), dtype=np.int64)
+        return self.truth.compare(Annotations(self.example.sample, label, none, ("",) * len(label)))
 
 
 def comparisons(held_out: Iterable[HeldOut], view: str) -> dict[str, BeatComparison]:

@@ -166,9 +166,13 @@ def _sequence(example: Example, at_least: int, mean: Floats, scale: Floats) -> t
 
 
 def _chance(examples: Sequence[Example], made_share: float) -> NDArray[np.float64]:
-    """Give each example its chance to be drawn: by the root of its length, true to made as configured."""
+    """Give each example its chance to be drawn.
+
+    It goes by the root of its length and the share of its kind; true to made are as configured.
+    """
     made = np.array([example.made for example in examples])
     chance = np.sqrt([max(len(example.label), 1) for example in examples])
+    chance *= [example.share for example in examples]
     for kind, share in ((made, made_share), (~made, 1 - made_share)):
         chance[kind] *= share / max(chance[kind].sum(), 1e-12)
     return np.asarray(chance / chance.sum())

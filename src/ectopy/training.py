@@ -38,7 +38,8 @@ Look: TypeAlias = tuple[features.BeatShapes, Labels]
 class Example:
     """Features [n, k] and labels [n] of one record's beats, '' where a beat has none to learn from.
 
-    ``sample`` is on the record's grid; ``view`` says how the record was looked at.
+    ``sample`` is on the record's grid, that of a made patient on WORKING_FS; ``view`` says how the record
+    was looked at.
     """
 
     record: str
@@ -52,6 +53,11 @@ class Example:
     def made(self) -> bool:
         """Whether this is a patient made of a true one."""
         return self.view.startswith(MADE)
+
+    @property
+    def share(self) -> float:
+        """How often this kind of patient is drawn, relative to other kinds."""
+        return augment.SHARES.get(self.view.removeprefix(MADE).partition(",")[0], 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +105,16 @@ def read_lesson(record: Path, patient: str, *, jitter_s: float = 0.0, seed: int 
 def _example(  # noqa: PLR0913, PLR0917 - the fields of an example
     record: str, patient: str, view: str, shapes: features.BeatShapes, label: Labels, recording: Recording
 ) -> Example:
-    sample = pipeline.to_recording(shapes.sample, recording)
+    made = view.startswith(MADE)  # whose beats are at times of their own, and may outlast the recording
+    sample = shapes.sample if made else pipeline.to_recording(shapes.sample, recording)
     return Example(record, patient, view, sample, features.features(shapes), label)
 
 
 def _made(
     given: features.BeatShapes, label: Labels, annotations: Annotations, rng: np.random.Generator
 ) -> dict[str, Look]:
-    """Make other patients of a record: one that fibrillates, and one with early beats where none does."""
-    made = {"fibrillating": augment.fibrillate(given, label, rng)}
-    if not any(note.startswith(FIBRILLATION) for note in annotations.aux):
-        made["early beats"] = augment.bring_forward(given, label, rng)
-    return made
+    fibrillates = any(note.startswith(FIBRILLATION) for note in annotations.aux)
+    return augment.made(given, label, rng, fibrillates=fibrillates)
 
 
 def save_lesson(lesson: Lesson, path: Path) -> None:

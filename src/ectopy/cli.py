@@ -230,6 +230,7 @@ def demo(
 
     Ingest, train, evaluate, promote, score, report.
     """
+    logger.info("everything goes to %s; the first libraries take a moment", out)
     _quiet_prefect()
     from flows.demo import demo as flow
 

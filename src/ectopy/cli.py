@@ -230,7 +230,7 @@ def demo(
 
     Ingest, train, evaluate, promote, score, report.
     """
-    logger.info("everything goes to %s; the first libraries take a moment", out)
+    _say(f"everything goes to {out}; loading takes a moment")
     _quiet_prefect()
     from flows.demo import demo as flow
 

@@ -123,7 +123,8 @@ def log_examination(examined: Sequence[evaluation.Examined], database: str) -> s
         tracking.log_table(evaluation.per_record(records), f"{way}/by-record.json")
         tracking.log_table(intervals, f"{way}/intervals.json")
         tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"{way}/confusion.png")
-        tracking.log_figure(plots.forest(records, title), f"{way}/by-record.png")
+        spread = evaluation.uncertainty(records, patients)
+        tracking.log_figure(plots.forest(records, title, spread), f"{way}/by-record.png")
         sections += card.examination(title, evaluation.grouped(figures), intervals)
     return sections
 

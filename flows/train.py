@@ -118,6 +118,7 @@ def log_out_of_fold(
 ) -> dict[str, float]:
     """Log how the networks did on patients they never saw; give the figures with detected beats."""
     figures = {}
+    patients = {held.truth.record: held.truth.patient for held in held_out}
     for view in VIEWS:
         records = training.comparisons(held_out, view)
         figures[view] = evaluation.summarise(records)
@@ -125,7 +126,8 @@ def log_out_of_fold(
         tracking.log_table(evaluation.per_record(records), f"out_of_fold/{view}.json")
         title = f"out of fold, {view} beats"
         tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{view}.png")
-        tracking.log_figure(plots.forest(records, title), f"out_of_fold/{view}-by-record.png")
+        spread = evaluation.uncertainty(records, patients)
+        tracking.log_figure(plots.forest(records, title, spread), f"out_of_fold/{view}-by-record.png")
     tracking.log_metrics(asdict(calibration), prefix="calibration/")
     return figures["detected"]
 

@@ -100,10 +100,13 @@ class TestDrawings:
         assert texts[:4] == ["220", "0", "10", "0"]
         assert len(texts) == 20
 
-    def test_the_forest_has_a_row_a_record(self):
-        figure = plots.forest(RECORDS, "title")
-        labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-        assert labels == list(RECORDS)
+    def test_the_forest_has_a_row_a_record_and_gross_with_its_intervals_last(self):
+        spread = evaluation.uncertainty(RECORDS, {record: record for record in RECORDS})
+        axes = plots.forest(RECORDS, "title", spread).axes[1]
+        assert [label.get_text() for label in axes.get_yticklabels()] == [*RECORDS, "gross"]
+        sensitivity, interval = axes.lines[0], axes.lines[1]
+        np.testing.assert_allclose(sensitivity.get_xdata(), [np.nan, 80, 50, 75])
+        np.testing.assert_allclose(interval.get_xdata(), [50, 80])
 
     def test_the_noise_curve_goes_from_noisy_to_clean(self):
         found = evaluation.by_noise(RECORDS, {"231": 24, "232": -6, "202": 6})

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from ectopy.ec57 import BeatComparison, figures
+from ectopy.ec57 import BeatComparison, figures, gross
 
 _ROWS, _COLUMNS = "NSVFQ", "NSVO"
 _NAMES = {"O": "missed"}
@@ -27,16 +27,26 @@ def confusion_matrix(comparison: BeatComparison, title: str) -> Figure:
     return figure
 
 
-def forest(records: Mapping[str, BeatComparison], title: str) -> Figure:
-    """Draw sensitivity and positive predictivity of VEB and SVEB, a row a record."""
-    names = list(records)
+def forest(
+    records: Mapping[str, BeatComparison], title: str, intervals: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Draw sensitivity and positive predictivity of VEB and SVEB, a row a record.
+
+    The last row is gross, with the interval of each figure by name, as fractions.
+    """
     told = {name: figures(comparison) for name, comparison in records.items()}
-    figure = Figure(figsize=(9, 1.2 + 0.24 * len(names)), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, 2, sharey=True), ("veb", "sveb"), strict=True):
-        for figure_name, marker in (("sensitivity", "o"), ("positive_predictivity", "x")):
-            values = [100 * told[name][f"{kind}_{figure_name}"] for name in names]
-            axes.plot(values, range(len(names)), marker, label=figure_name.replace("_", " "))
-        axes.set(title=kind.upper(), xlabel="%", xlim=(-3, 103))
+    told["gross"] = figures(gross(records.values()))
+    names = list(told)
+    figure = Figure(figsize=(9, 1.5 + 0.24 * len(names)), layout="constrained")
+    for axes, beat in zip(figure.subplots(1, 2, sharey=True), ("veb", "sveb"), strict=True):
+        for name, marker, colour in (("sensitivity", "o", "C0"), ("positive_predictivity", "x", "C1")):
+            of_beat = f"{beat}_{name}"
+            values = [100 * told[record][of_beat] for record in names]
+            axes.plot(values, range(len(names)), marker, color=colour, label=name.replace("_", " "))
+            bounds = [100 * bound for bound in intervals[of_beat]]
+            axes.plot(bounds, [len(names) - 1] * 2, color=colour, linewidth=2, alpha=0.6)
+        axes.axhline(len(names) - 1.5, color="grey", linewidth=0.8)
+        axes.set(title=beat.upper(), xlabel="%", xlim=(-3, 103))
         axes.set_yticks(range(len(names)), names)
         axes.grid(visible=True, axis="both", alpha=0.3)
     figure.axes[0].invert_yaxis()

@@ -102,9 +102,9 @@ class TestDrawings:
 
     def test_the_forest_has_a_row_a_record_and_gross_with_its_intervals_last(self):
         spread = evaluation.uncertainty(RECORDS, {record: record for record in RECORDS})
-        axes = plots.forest(RECORDS, "title", spread).axes[1]
-        assert [label.get_text() for label in axes.get_yticklabels()] == [*RECORDS, "gross"]
-        sensitivity, interval = axes.lines[0], axes.lines[1]
+        veb, sveb = plots.forest(RECORDS, "title", spread).axes
+        assert [label.get_text() for label in veb.get_yticklabels()] == [*RECORDS, "gross"]
+        sensitivity, interval = sveb.lines[0], sveb.lines[1]
         np.testing.assert_allclose(sensitivity.get_xdata(), [np.nan, 80, 50, 75])
         np.testing.assert_allclose(interval.get_xdata(), [50, 80])
 

@@ -1,7 +1,7 @@
 """Judge the challenger: promotion by cross-validation, EC57 figures on held-out patients for the report."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,12 +34,17 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     known = databases.known(database)
     folder = databases.folder_of(known, data_dir)
     _, records = databases.split(known, databases.present(folder))
+    if not records:
+        raise evaluation.NothingToExamineError(
+            f"{folder}: a record of a held-out patient expected, none there"
+        )
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     challenger = tracking.newest(model)
     with tracking.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
         tracking.log_parameters({"model": challenger.uri, "database": database, "why": why})
-        downloaded = tracking.download_model(challenger.uri)
-        models = unseen_models(challenger, known)
+        downloaded = tracking.fetch_model(challenger.uri)
+        patients = {databases.patient_of(known, record) for record in records}
+        models = unseen_models(challenger, known, patients)
         candidates = [
             evaluation.Candidate(folder / record, patient, models.get(patient, downloaded))
             for record in records
@@ -60,7 +65,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     return replace(verdict, report=sections)
 
 
-def unseen_models(challenger: tracking.Version, database: databases.Database) -> dict[str, Path]:
+def unseen_models(
+    challenger: tracking.Version, database: databases.Database, patients: Collection[str]
+) -> dict[str, Path]:
     """Fetch, for training patients who are in another database too, a network that has not seen them."""
     trained_on = databases.known(tracking.tags_of(challenger).get("database", database.name))
     if trained_on == database:
@@ -68,15 +75,21 @@ def unseen_models(challenger: tracking.Version, database: databases.Database) ->
     runs = {
         databases.patient_of(trained_on, record): run
         for record, run in tracking.unseen_by(challenger).items()
+        if databases.patient_of(trained_on, record) in patients
     }
     return {patient: tracking.download_folder(run, "model") for patient, run in runs.items()}
 
 
 def decide(challenger: tracking.Version, floors: evaluation.Floors) -> evaluation.Verdict:
-    """Compare the challenger with the champion by their cross-validation."""
+    """Compare the challenger with the champion by their cross-validation, which must be on the same data."""
     champion = tracking.aliased(challenger.model, tracking.CHAMPION)
-    rival = out_of_fold(champion) if champion else None
-    return evaluation.judge(out_of_fold(challenger), rival, floors)
+    if champion is None:
+        return evaluation.judge(out_of_fold(challenger), None, floors)
+    data, rival_data = (tracking.tags_of(version).get("database") for version in (challenger, champion))
+    if data != rival_data:
+        reason = f"trained on {data}, the champion on {rival_data}: their figures cannot be compared"
+        return evaluation.Verdict(False, reason)
+    return evaluation.judge(out_of_fold(challenger), out_of_fold(champion), floors)
 
 
 def record_verdict(challenger: tracking.Version, verdict: evaluation.Verdict, text: str) -> None:
@@ -126,6 +139,8 @@ def log_examination(examined: Sequence[evaluation.Examined], database: str) -> s
         spread = evaluation.uncertainty(records, patients)
         tracking.log_figure(plots.forest(records, title, spread), f"{way}/by-record.png")
         sections += card.examination(title, evaluation.grouped(figures), intervals)
+        if way == evaluation.DETECTED:
+            sections += card.record_table(evaluation.per_record(records))
     return sections
 
 
@@ -137,6 +152,8 @@ def out_of_fold(version: tracking.Version) -> Mapping[str, float]:
 def promote(version: tracking.Version, downloaded: Path, text: str, champion: Path) -> None:
     """Let a version be the champion, and lay it where ``ectopy score`` finds it without MLflow."""
     fresh, earlier = (champion.with_name(f".{champion.name}.{state}") for state in ("fresh", "earlier"))
+    if earlier.is_dir() and not champion.is_dir():
+        earlier.rename(champion)  # a promotion that was broken off between its two steps
     for leftover in (fresh, earlier):
         shutil.rmtree(leftover, ignore_errors=True)
     network.copy_for_scoring(downloaded, fresh)

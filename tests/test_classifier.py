@@ -111,6 +111,18 @@ def test_a_wrong_specification_is_refused_with_the_reason(folder, tmp_path, chan
         load_classifier(respecified(folder, tmp_path, **changes))
 
 
+def test_a_model_that_reads_features_in_another_order_is_refused(folder, tmp_path):
+    other = respecified(folder, tmp_path, features=list(reversed(FEATURE_NAMES)))
+    with pytest.raises(ModelError, match="features of this version expected"):
+        load_classifier(other)
+
+
+def test_a_folder_that_is_replaced_changes_no_classifier_that_was_loaded(folder, tmp_path):
+    classifier = load_classifier(respecified(folder, tmp_path))
+    (tmp_path / "model.onnx").write_bytes(b"")
+    assert classifier(features(3))[0].shape == (3, 4)
+
+
 def test_a_specification_that_is_no_json_is_refused_by_name(folder, tmp_path):
     broken = respecified(folder, tmp_path)
     (broken / "model.json").write_text("{")

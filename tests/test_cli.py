@@ -207,7 +207,7 @@ class TestScore:
             str(out / "summary.csv"),
             str(out / "index.html"),
         ]
-        assert ran.stderr.splitlines() == ["model: small 1 (test)", "r: scored"]
+        assert ran.stderr.splitlines() == ["model: small 1 (test), given", "r: scored"]
 
     def test_a_directory_is_scored_by_several_processes(self, tmp_path: Path, out: Path, model: Path) -> None:
         for seed in range(3):

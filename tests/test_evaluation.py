@@ -142,6 +142,17 @@ class TestCard:
         table = {"records": ["all"], "figure": ["veb_f1"], "low": [float("nan")], "high": [float("nan")]}
         assert card.interval_rows(table).splitlines()[-1] == "| all records | - |"
 
+    def test_the_record_table_has_a_row_a_record_and_dashes_for_what_is_undefined(self):
+        lines = card.record_table(evaluation.per_record(RECORDS)).splitlines()
+        head = "| record | N | S | V | QRS Se | QRS +P | VEB Se | VEB +P | VEB F1 | SVEB Se | SVEB +P | SVEB F1 |"
+        assert head in lines
+        assert lines[-1].startswith("| 202 | 90 | 10 | 0 | 100.0 | 100.0 | - | 0.0 | - | 50.0 | 100.0 |")
+
+    def test_the_card_says_that_202_is_a_training_patient(self):
+        table = evaluation.interval_table(RECORDS, {record: record for record in RECORDS})
+        figures = evaluation.grouped(evaluation.by_subset(RECORDS, evaluation.DS2_SUBSETS))
+        assert "202 is 201 of the training records" in card.examination("title", figures, table)
+
     def test_bounds_are_metrics_by_subset_and_figure(self):
         table = evaluation.interval_table(RECORDS, {record: record for record in RECORDS})
         told = evaluation.bounds(table)

@@ -89,7 +89,7 @@ class TestTrain:
         import mlflow
 
         features = trained.lesson(LEARNED[0]).view("detected").features
-        probability, confident = load_classifier(tracking.download_model(trained.version.uri))(features)
+        probability, confident = load_classifier(tracking.fetch_model(trained.version.uri))(features)
         served = mlflow.pyfunc.load_model(trained.version.uri).predict(
             pd.DataFrame(features, columns=list(FEATURE_NAMES))
         )
@@ -142,7 +142,7 @@ class TestTrain:
         import mlflow
 
         card = mlflow.MlflowClient().get_model_version("ectopy", trained.version.number).description
-        assert card == (tracking.download_model(trained.version.uri) / "card.md").read_text()
+        assert card == (tracking.fetch_model(trained.version.uri) / "card.md").read_text()
         assert "Simulated patients (simdb 1.0.0): s0-001, s0-002." in card
 
     def test_each_fold_s_network_is_kept_for_patients_it_has_not_seen(self, trained: Trained) -> None:
@@ -207,7 +207,7 @@ class TestPromotion:
         champion = score.find_model(None, trained.data)
         assert champion == trained.data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
-        registered = load_classifier(tracking.download_model("models:/ectopy@champion"))
+        registered = load_classifier(tracking.fetch_model("models:/ectopy@champion"))
         assert load_classifier(champion).version_id == registered.version_id
         assert (champion / "card.md").read_text() == description_of(trained.version)
 
@@ -247,11 +247,23 @@ class TestVerdict:
     ) -> None:
         champion = register("rivals", constant, gross_veb_f1=0.8)
         tracking.set_alias(champion, "champion")
-        register("rivals", tracking.download_model(trained.version.uri), gross_veb_f1=0.79)
+        register("rivals", tracking.fetch_model(trained.version.uri), gross_veb_f1=0.79)
         verdict = examine(trained, "rivals")
         assert not verdict.promoted
         assert verdict.reason == "gross/veb_f1 79.0 % < the champion's 80.0 %"
         assert tracking.aliased("rivals", "champion") == champion
+
+    def test_a_model_of_other_patients_never_takes_the_champion_s_place(
+        self, trained: Trained, constant: Path
+    ) -> None:
+        champion = register("others", constant, gross_veb_f1=0.8)
+        tracking.tag_version(champion, {"database": "mitdb"})
+        tracking.set_alias(champion, "champion")
+        tracking.tag_version(register("others", constant, gross_veb_f1=0.99), {"database": "simdb"})
+        verdict = examine(trained, "others")
+        assert not verdict.promoted
+        assert verdict.reason.startswith("trained on simdb, the champion on mitdb")
+        assert tracking.aliased("others", "champion") == champion
 
     def test_better_out_of_fold_is_promoted_however_bad_on_held_out_patients(
         self, trained: Trained, constant: Path

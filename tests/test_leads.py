@@ -35,6 +35,12 @@ def test_an_exact_name_is_preferred_to_a_variant():
     assert choose_leads(("MLII", "II"), ("II",)) == (1,)
 
 
+@pytest.mark.parametrize("wanted", [("II", "V1", "V5"), ("II", "II"), ("II", "MLII")])
+def test_more_leads_than_are_read_or_one_twice_are_refused_not_dropped(wanted):
+    with pytest.raises(NotAnalysableError, match="at most 2 different leads expected"):
+        choose_leads(("MLII", "V1", "V5"), wanted)
+
+
 def test_no_lead_is_analysed_twice():
     assert len(set(choose_leads(("V5", "I")))) == 2
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ectopy import features, pipeline
-from ectopy.ecg import CLASSES, recording_of
+from ectopy.ecg import CLASSES, Recording, recording_of
 from ectopy.filters import WORKING_FS
 from ectopy.readers import open_recording
 from ectopy.simulate import draw_patient, simulate
@@ -73,6 +73,17 @@ def test_the_grids_are_inverse_to_half_a_sample():
     sample = np.arange(0, 36_000, 7)
     there_and_back = pipeline.to_recording(pipeline.to_working(sample, recording), recording)
     assert np.abs(there_and_back - sample).max() <= np.ceil(360 / WORKING_FS / 2)
+
+
+@pytest.mark.parametrize("fs", [128.0512, 124.945, 999.56, 1017.25])
+def test_times_do_not_drift_at_an_odd_rate(fs):
+    """A ratio of small numbers stands for the rate; what is found must go back by the same ratio."""
+    n_samples = round(5 * 3600 * fs)
+    recording = Recording("odd", fs, ("II",), n_samples, lambda a, b: np.zeros((b - a, 1), np.float32))
+    *_, last = pipeline.blocks(recording, (0,), block_s=3600)
+    end = pipeline.to_recording(np.array([last.stop]), recording)[0]
+    assert abs(int(end) - n_samples) <= np.ceil(fs / WORKING_FS)
+    assert abs(int(pipeline.to_working(np.array([n_samples]), recording)[0]) - last.stop) <= 1
 
 
 def test_simulated_beats_are_found_where_they_are(patient):

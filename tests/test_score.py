@@ -76,6 +76,7 @@ class TestOutputs:
         origin = written["provenance"]
         assert origin["input_sha256"] == score.input_sha256(tmp_path / "r.hea")
         assert origin["model_id"] == score.load_model(how.model).version_id
+        assert (origin["model_run"], origin["model_from"]) == ("", "given")
         assert origin["settings"] == {"leads": ["V1"], "fs_hz": None}
         assert {"python", "ectopy", "numpy"} <= origin["versions"].keys()
 

@@ -176,14 +176,14 @@ class TestRegistry:
     @pytest.mark.parametrize("address", ["models:/{}/1", "models:/{}@challenger"])
     def test_a_registered_model_comes_back_as_it_was(self, name: str, model: Path, address: str) -> None:
         version = self.register(name, model)
-        fetched = tracking.download_model(address.format(version.model))
+        fetched = tracking.fetch_model(address.format(version.model))
         assert {path.name for path in fetched.iterdir()} == {path.name for path in model.iterdir()}
         assert load_classifier(fetched).version_id == load_classifier(model).version_id
 
     def test_an_alias_that_nobody_bears_is_an_error_that_names_it(self, name: str, model: Path) -> None:
         self.register(name, model)
         with pytest.raises(ModelError, match=rf"models:/{name}@champion: a registered model expected"):
-            tracking.download_model(f"models:/{name}@champion")
+            tracking.fetch_model(f"models:/{name}@champion")
 
     def test_another_s_model_is_refused(self, name: str) -> None:
         import mlflow
@@ -192,4 +192,10 @@ class TestRegistry:
             tracking.log_text("not a model", "model/readme.txt")
             run_id = mlflow.active_run().info.run_id  # type: ignore[union-attr]
         with pytest.raises(ModelError, match=r"a model of ectopy expected, no model\.json in it"):
-            tracking.download_model(f"runs:/{run_id}/model")
+            tracking.fetch_model(f"runs:/{run_id}/model")
+
+    def test_a_store_that_is_not_there_is_named_and_not_made(self, tmp_path: Path) -> None:
+        store = tmp_path / "mlruns" / "mlflow.db"
+        with pytest.raises(ModelError, match=f"a tracking store expected at {store}, none there"):
+            tracking.download_model("models:/ectopy@champion", f"sqlite:///{store}")
+        assert not store.parent.exists()

@@ -58,6 +58,11 @@ class TestFolds:
         held = [record for fold in training.folds(lessons, 5, seed=0) for record in fold.test]
         assert sorted(held, key=int) == [str(n) for n in range(10)]
 
+    def test_fewer_patients_than_folds_are_refused_with_both_numbers(self):
+        lessons = [lesson_of(str(n), f"patient {n // 2}") for n in range(6)]
+        with pytest.raises(training.TooFewPatientsError, match="5 patients to learn from expected, 3 are"):
+            training.folds(lessons, 5, seed=0)
+
     def test_201_and_202_are_one_patient(self):
         mitdb = databases.known("mitdb")
         assert databases.patient_of(mitdb, "201") == databases.patient_of(mitdb, "202")

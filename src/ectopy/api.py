@@ -13,7 +13,7 @@ def analyse(
     recording: Recording | str | Path,
     *,
     leads: Sequence[str] | None = None,
-    model: Path = SHIPPED_MODEL,
+    model: str | Path = SHIPPED_MODEL,
     fs: float | None = None,
 ) -> Analysis:
     """Find and classify the beats of a recording, then its events.
@@ -23,4 +23,4 @@ def analyse(
     for a file that is no recording, ``NotAnalysableError`` for a lead it does not have.
     """
     opened = recording if isinstance(recording, Recording) else open_recording(recording, fs=fs)
-    return pipeline.analyse(opened, load_classifier(model), leads=leads)
+    return pipeline.analyse(opened, load_classifier(Path(model)), leads=leads)

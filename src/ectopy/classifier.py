@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, Mask
-from ectopy.features import Floats
+from ectopy.features import FEATURE_NAMES, Floats
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "shipped"
 MODEL_FILE, SPECIFICATION_FILE, CARD_FILE = "model.onnx", "model.json", "card.md"
@@ -57,23 +57,20 @@ class Specification:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A network with its specification; call it with features [n, k]."""
+    """A network with its specification; call it with features [n, k].
+
+    ``version_id`` is the SHA-256 over the files that decide a result, read once: the folder may be replaced.
+    """
 
     folder: Path
     specification: Specification
+    network: bytes
+    version_id: str
 
     @property
     def name(self) -> str:
         """What outputs call the model."""
         return self.specification.name
-
-    @cached_property
-    def version_id(self) -> str:
-        """SHA-256 over the files that decide a result."""
-        digest = hashlib.sha256()
-        for file in (MODEL_FILE, SPECIFICATION_FILE):
-            digest.update((self.folder / file).read_bytes())
-        return digest.hexdigest()
 
     @cached_property
     def _session(self) -> Any:
@@ -82,9 +79,7 @@ class Classifier:
         onnxruntime.set_default_logger_severity(3)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # recordings are scored side by side, by process
-        return onnxruntime.InferenceSession(
-            str(self.folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(self.network, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, features: Floats) -> tuple[NDArray[np.float32], Mask]:
         """Give probability [n, 4] in the order of CLASSES and whether to be confident [n]."""
@@ -136,10 +131,15 @@ def load_classifier(folder: Path) -> Classifier:
     for file in (MODEL_FILE, SPECIFICATION_FILE):
         if not (folder / file).is_file():
             raise ModelError(f"{folder}: a model directory with {file} expected, none there")
+    network, specified = ((folder / file).read_bytes() for file in (MODEL_FILE, SPECIFICATION_FILE))
     try:
-        told = json.loads((folder / SPECIFICATION_FILE).read_text())
+        told = json.loads(specified)
         told = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
         specification = Specification(**told)
     except (ValueError, TypeError) as error:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}") from error
-    return Classifier(folder, specification)
+    if specification.features != FEATURE_NAMES:
+        raise ModelError(
+            f"{folder}: a model for the features of this version expected; train or score with its own"
+        )
+    return Classifier(folder, specification, network, hashlib.sha256(network + specified).hexdigest())

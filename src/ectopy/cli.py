@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 # Errors of ours that mean wrong usage; by name, as importing them would cost --help half a second.
-_WRONG_USAGE = {"SettingsError", "NothingToScoreError", "NothingToCompareError"}
+_WRONG_USAGE = {"SettingsError", "NothingToScoreError", "UnknownDatabaseError", "NothingToCompareError"}
 _PIPELINE = {"keras", "jax", "jax2onnx", "mlflow", "onnx", "prefect", "psutil", "sklearn"}
 
 DataDir = Annotated[
@@ -151,7 +151,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     if not found.recordings:
         raise batch.NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
     how = batch.How(batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force)
-    _say(f"model: {batch.load_model(how.model).name}")
+    _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
     rows: list[batch.Row] = []
     with batch.claim(out):
         jobs = batch.plan(found.recordings, out, how)

@@ -23,7 +23,7 @@ CONNECT_S, READ_S = 10, 60
 """Patience with a silent server."""
 
 # de Chazal et al. (2004), IEEE Trans Biomed Eng 51(7); the paced records are in neither. 201 and 202 are
-# one man: whoever groups by patient takes both to one side.
+# one man, on both sides here: figures on DS2 are therefore reported without 202 too.
 DS1 = (
     *("101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122"),
     *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
@@ -37,6 +37,10 @@ PACED = ("102", "104", "107", "217")
 
 class FetchError(ValueError):
     """Something that cannot be had as the database publishes it; the message names it."""
+
+
+class UnknownDatabaseError(FetchError):
+    """A name that is not that of a database."""
 
 
 class UnreachableError(FetchError):
@@ -131,7 +135,7 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
 def known(name: str) -> Database:
     """Look a database up by its PhysioNet name."""
     if name not in DATABASES:
-        raise FetchError(f"{name}: not a known database; known are {', '.join(DATABASES)}")
+        raise UnknownDatabaseError(f"{name}: not a known database; known are {', '.join(DATABASES)}")
     return DATABASES[name]
 
 

@@ -46,6 +46,10 @@ Comparisons: TypeAlias = Mapping[str, BeatComparison]
 """One comparison a record."""
 
 
+class NothingToExamineError(ValueError):
+    """A database without a record of a held-out patient."""
+
+
 @dataclass(frozen=True, eq=False)
 class Truth:
     """What a record is judged by."""

@@ -22,7 +22,12 @@ def choose_leads(recorded: Sequence[str], wanted: Sequence[str] | None = None) -
     ``wanted`` names match without regard to case, MLII as II. Leads of unknown names come in their order.
     """
     if wanted:
-        return tuple(_column(name, recorded) for name in wanted[:N_SLOTS])
+        columns = tuple(_column(name, recorded) for name in wanted)
+        if len(set(columns)) < len(columns) or len(columns) > N_SLOTS:
+            raise NotAnalysableError(
+                f"at most {N_SLOTS} different leads expected, {', '.join(wanted)} wanted"
+            )
+        return columns
     plain = [_plain(lead) for lead in recorded]
     chosen: list[int] = []
     for preferred in PREFERRED:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ectopy import features, qrs, quality
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signal
-from ectopy.filters import MARGIN_S, WORKING_FS, bandpass, fill_gaps, rate_ratio, resample
+from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample
 from ectopy.leads import choose_leads
 from ectopy.rhythm import find_events
 
@@ -128,14 +128,14 @@ def working_length(recording: Recording) -> int:
 
 
 def to_recording(sample: Samples, recording: Recording) -> Samples:
-    """Move indices from the grid of WORKING_FS to the recording's."""
-    moved = np.round(sample * recording.fs / WORKING_FS).astype(np.int64)
+    """Move indices from the grid of WORKING_FS to the recording's, by the ratio that it was resampled by."""
+    moved = np.round(sample / float(rate_ratio(recording.fs))).astype(np.int64)
     return np.minimum(moved, max(recording.n_samples - 1, 0))
 
 
 def to_working(sample: Samples, recording: Recording) -> Samples:
     """Move indices from the recording's grid to that of WORKING_FS."""
-    moved = np.round(sample * WORKING_FS / recording.fs).astype(np.int64)
+    moved = np.round(sample * float(rate_ratio(recording.fs))).astype(np.int64)
     return np.minimum(moved, max(working_length(recording) - 1, 0))
 
 
@@ -145,5 +145,5 @@ def _between(sample: Samples, start: int, stop: int) -> Samples:
 
 def _stretches(mask: Mask, recording: Recording) -> Samples:
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])))).reshape(-1, 2)
-    on_grid = np.round(edges * recording.fs / WORKING_FS).astype(np.int64)
+    on_grid = np.round(edges / float(rate_ratio(recording.fs))).astype(np.int64)
     return np.minimum(on_grid, recording.n_samples)

@@ -82,12 +82,22 @@ def find_model(model: str | None, data_dir: Path) -> Path:
         champion = data_dir / "models" / "champion"
         return champion if champion.is_dir() else SHIPPED_MODEL
     if model.startswith("models:/"):
+        from ectopy.settings import load_settings
         from ectopy.tracking import download_model
 
-        return download_model(model)
+        return download_model(model, load_settings().tracking_uri)
     if not Path(model).is_dir():
         raise FileNotFoundError(f"{model}: a model directory expected, none there")
     return Path(model)
+
+
+def origin(model: Path) -> str:
+    """Say where a model comes from: shipped with the package, promoted here, or given."""
+    from ectopy.classifier import SHIPPED_MODEL
+
+    if model == SHIPPED_MODEL:
+        return "shipped"
+    return "champion" if model.parts[-2:] == ("models", "champion") else "given"
 
 
 def load_model(model: Path) -> "Classifier":
@@ -202,6 +212,8 @@ def provenance(job: Job) -> Row:
         "input_sha256": input_sha256(job.source),
         "model": model.name,
         "model_id": model.version_id,
+        "model_run": model.specification.run,
+        "model_from": origin(job.how.model),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _TRACED}},
         "settings": job.how.settings,
     }

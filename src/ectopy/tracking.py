@@ -33,6 +33,10 @@ HELD_OUT = "held out"
 """Parameter of a fold's run: the records whose patients its network has not seen."""
 
 
+class TrackingError(ValueError):
+    """A tracking store that does not answer as one."""
+
+
 @dataclass(frozen=True)
 class Version:
     """A version of a registered model and the run that made it."""
@@ -61,9 +65,12 @@ def connect(uri: str, experiment: str) -> str:
         artifacts = (database.parent / "artifacts").as_uri()
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    if mlflow.get_experiment_by_name(experiment) is None:
-        mlflow.create_experiment(experiment, artifact_location=artifacts)
-    return str(mlflow.set_experiment(experiment).experiment_id)
+    try:
+        if mlflow.get_experiment_by_name(experiment) is None:
+            mlflow.create_experiment(experiment, artifact_location=artifacts)
+        return str(mlflow.set_experiment(experiment).experiment_id)
+    except MlflowException as error:
+        raise TrackingError(f"{uri}: a tracking store expected, {error.message}") from error
 
 
 @contextmanager
@@ -215,12 +222,23 @@ def download_folder(run_id: str, name: str) -> Path:
     return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder))
 
 
-def download_model(uri: str) -> Path:
-    """Fetch the model directory behind an address such as ``models:/ectopy@champion``."""
-    from ectopy.settings import load_settings
+def download_model(uri: str, tracking_uri: str) -> Path:
+    """Fetch the model directory behind an address such as ``models:/ectopy@champion`` of a store."""
+    store = Path(tracking_uri.removeprefix("sqlite:///"))
+    if tracking_uri.startswith("sqlite:") and not store.is_file():
+        raise ModelError(f"{uri}: a tracking store expected at {store}, none there")
+    connect_registry(tracking_uri)
+    return fetch_model(uri)
 
-    if not mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]
-        connect_registry(load_settings().tracking_uri)
+
+def connect_registry(uri: str) -> None:
+    """Read from a registry without an experiment of one's own."""
+    path = uri.removeprefix("sqlite:///")
+    mlflow.set_tracking_uri(f"sqlite:///{Path(path).absolute()}" if path != uri else uri)
+
+
+def fetch_model(uri: str) -> Path:
+    """Fetch the model directory behind an address from the store one is connected to."""
     try:
         folder = mlflow.artifacts.download_artifacts(uri, dst_path=tempfile.mkdtemp(prefix="ectopy-model-"))
     except MlflowException as error:
@@ -229,12 +247,6 @@ def download_model(uri: str) -> Path:
     if not found:
         raise ModelError(f"{uri}: a model of ectopy expected, no model.json in it")
     return found[0].parent
-
-
-def connect_registry(uri: str) -> None:
-    """Read from a registry without an experiment of one's own."""
-    path = uri.removeprefix("sqlite:///")
-    mlflow.set_tracking_uri(f"sqlite:///{Path(path).absolute()}" if path != uri else uri)
 
 
 @contextmanager

@@ -34,6 +34,10 @@ Look: TypeAlias = tuple[features.BeatShapes, Labels]
 """Beats and their labels."""
 
 
+class TooFewPatientsError(ValueError):
+    """Data from which nothing can be learned or judged."""
+
+
 @dataclass(frozen=True, eq=False)
 class Example:
     """Features [n, k] and labels [n] of one record's beats, '' where a beat has none to learn from.
@@ -217,6 +221,9 @@ def folds(lessons: Sequence[Lesson], n_folds: int, *, seed: int) -> tuple[Fold, 
     """Split records by patient, with the classes spread as evenly as patients allow."""
     from sklearn.model_selection import StratifiedGroupKFold  # training only
 
+    patients = {lesson.truth.patient for lesson in lessons}
+    if len(patients) < n_folds:
+        raise TooFewPatientsError(f"{n_folds} patients to learn from expected, {len(patients)} are there")
     given = [lesson.view(GIVEN) for lesson in lessons]
     label = np.concatenate([example.label for example in given])
     index = np.repeat(np.arange(len(given)), [len(example.label) for example in given])

@@ -43,13 +43,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     with tracking.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
         tracking.log_parameters({"model": challenger.uri, "database": database, "why": why})
         downloaded = tracking.fetch_model(challenger.uri)
-        patients = {databases.patient_of(known, record) for record in records}
-        models = unseen_models(challenger, known, patients)
-        candidates = [
-            evaluation.Candidate(folder / record, patient, models.get(patient, downloaded))
-            for record in records
-            for patient in [databases.patient_of(known, record)]
-        ]
+        candidates = candidates_of(challenger, downloaded, known, [folder / record for record in records])
         examined = examine_records(candidates, settings.workers)
         sections = log_examination(examined, database)
         if database == "nstdb":
@@ -63,6 +57,18 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
                 promote(challenger, downloaded, text, data_dir / "models" / "champion")
         create_markdown_artifact(f"**{verdict.reason}**\n{sections}", key="examination")
     return replace(verdict, report=sections)
+
+
+def candidates_of(
+    challenger: tracking.Version, ensemble: Path, database: databases.Database, records: Sequence[Path]
+) -> list[evaluation.Candidate]:
+    """Pair each record with the model it is examined with: the ensemble, unless that has seen the patient."""
+    patients = {record: databases.patient_of(database, record.name) for record in records}
+    unseen = unseen_models(challenger, database, patients.values())
+    return [
+        evaluation.Candidate(record, patient, unseen.get(patient, ensemble))
+        for record, patient in patients.items()
+    ]
 
 
 def unseen_models(

@@ -37,16 +37,7 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     work = data_dir / "training" / database
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     with tracking.run(f"train on {database}") as run_id:
-        readings = [
-            training.Reading(
-                record=folder / record,
-                patient=databases.patient_of(known, record),
-                lesson=work / f"{record}.npz",
-                jitter_s=config.jitter_s,
-                seed=config.seed,
-            )
-            for record in records
-        ]
+        readings = readings_of(known, folder, records, config, work)
         lessons = [reading.load() for reading in read_records(readings, settings.workers)]
         tracking.log_config(config, database=database, records=",".join(records))
         log_data(lessons, known)
@@ -72,6 +63,26 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         (work / "model" / "card.md").write_text(text)
         tracking.log_text(text, "card.md")
         return tracking.register(work / "model", model=model, tags={"database": database})
+
+
+def readings_of(
+    database: databases.Database,
+    folder: Path,
+    records: Sequence[str],
+    config: network.TrainConfig,
+    work: Path,
+) -> list[training.Reading]:
+    """Say which records are to be read, whose they are, and where their lessons go."""
+    return [
+        training.Reading(
+            record=folder / record,
+            patient=databases.patient_of(database, record),
+            lesson=work / f"{record}.npz",
+            jitter_s=config.jitter_s,
+            seed=config.seed,
+        )
+        for record in records
+    ]
 
 
 def read_records(readings: Sequence[training.Reading], workers: int) -> list[training.Reading]:

@@ -102,4 +102,6 @@ def test_a_second_demo_in_the_same_folder_adds_a_version(shown: Shown) -> None:
     before = tracking.newest("ectopy-demo")
     demo(shown.out, patients=3, minutes=6.0, config=CONFIG, floors=NO_FLOORS)
     assert int(tracking.newest("ectopy-demo").number) == int(before.number) + 1
-    assert [row["status"] for row in shown.rows()] == ["scored"]
+    # Training on other threads differs in the last digit, which is enough to be worse than the champion.
+    promoted = tracking.aliased("ectopy-demo", "champion") == tracking.newest("ectopy-demo")
+    assert [row["status"] for row in shown.rows()] == ["scored" if promoted else "skipped"]

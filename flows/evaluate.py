@@ -137,16 +137,17 @@ def log_examination(examined: Sequence[evaluation.Examined], database: str) -> s
         title = f"Held-out patients of {database}: {how}"
         figures = evaluation.by_subset(records, evaluation.DS2_SUBSETS)
         intervals = evaluation.interval_table(records, patients)
+        by_record = evaluation.per_record(records)
         tracking.log_metrics(figures, prefix=f"{way}/")
         tracking.log_metrics(evaluation.bounds(intervals), prefix=f"{way}/")
-        tracking.log_table(evaluation.per_record(records), f"{way}/by-record.json")
+        tracking.log_table(by_record, f"{way}/by-record.json")
         tracking.log_table(intervals, f"{way}/intervals.json")
         tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"{way}/confusion.png")
         spread = evaluation.uncertainty(records, patients)
         tracking.log_figure(plots.forest(records, title, spread), f"{way}/by-record.png")
         sections += card.examination(title, evaluation.grouped(figures), intervals)
         if way == evaluation.DETECTED:
-            sections += card.record_table(evaluation.per_record(records))
+            sections += card.record_table(by_record)
     return sections
 
 

@@ -27,9 +27,7 @@ def score(  # noqa: PLR0913 - parameters of a flow are its form
 ) -> list[batch.Row]:
     """Score recordings, directories and globs into ``out``; one that fails stops no other."""
     settings = load_settings()
-    found = find_recordings(paths, outside=out.absolute())
-    if not found.recordings:
-        raise batch.NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
+    found = batch.search(paths, out)
     how = batch.How(batch.find_model(model, settings.data_dir), leads, fs, force)
     return _score(found.recordings, out, how, settings.workers)
 

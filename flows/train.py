@@ -16,7 +16,7 @@ from ectopy.workers import Workers
 
 logger = logging.getLogger(__name__)
 
-VIEWS = ("detected", "given")
+VIEWS = (evaluation.DETECTED, evaluation.GIVEN)
 
 
 @flow
@@ -46,7 +46,7 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
             for number, fold in enumerate(training.folds(lessons, config.n_folds, seed=config.seed))
             for held in cross_validate(number, fold, lessons, config, work)
         ]
-        calibration = training.calibrate_on(held_out, view="detected", coverage=config.coverage)
+        calibration = training.calibrate_on(held_out, view=evaluation.DETECTED, coverage=config.coverage)
         figures = log_out_of_fold(held_out, calibration)
         members = [fit_member(number, lessons, config) for number in range(config.members)]
         text = card.model_card(
@@ -109,7 +109,7 @@ def cross_validate(
             fitted, work / f"fold-{number}", training.UNCALIBRATED, name=f"fold {number}", run="out of fold"
         )
         tracking.log_folder(work / f"fold-{number}", "model")
-        tracking.log_metrics(evaluation.summarise(training.comparisons(held_out, "detected")))
+        tracking.log_metrics(evaluation.summarise(training.comparisons(held_out, evaluation.DETECTED)))
         return held_out
 
 
@@ -140,12 +140,12 @@ def log_out_of_fold(
         spread = evaluation.uncertainty(records, patients)
         tracking.log_figure(plots.forest(records, title, spread), f"out_of_fold/{view}-by-record.png")
     tracking.log_metrics(asdict(calibration), prefix="calibration/")
-    return figures["detected"]
+    return figures[evaluation.DETECTED]
 
 
 def log_data(lessons: Sequence[training.Lesson], database: databases.Database) -> None:
     """Log the data set with its digest."""
-    given = [lesson.view("given") for lesson in lessons]
+    given = [lesson.view(evaluation.GIVEN) for lesson in lessons]
     tracking.log_data(
         f"{database.name} {database.version}, training records",
         f"https://physionet.org/content/{database.name}/{database.version}/",

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from ectopy import annotations, rhythm
-from ectopy.ecg import Beats, Event, no_beats
+from ectopy.ecg import Beats, Event, no_beats, stretches
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of
 
 
@@ -248,7 +248,7 @@ class TestRuns:
     def test_without_gaps_they_are_the_stretches_of_true(self, bits: str) -> None:
         mask = np.array([bit == "1" for bit in bits], dtype=bool)
         together = np.full(len(mask), 0.5)
-        assert rhythm.runs(mask, together).tolist() == rhythm.stretches(mask).tolist()
+        assert rhythm.runs(mask, together).tolist() == stretches(mask).tolist()
 
     def test_a_missing_interval_cuts_a_run_before_its_beat(self) -> None:
         mask = np.ones(4, dtype=bool)

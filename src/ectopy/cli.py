@@ -144,12 +144,9 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:
     """Score recordings: beats, events and a report for each."""
     from ectopy import score as batch
-    from ectopy.readers.search import find_recordings
 
     settings = _settings(data_dir)
-    found = find_recordings(paths, outside=out.absolute())
-    if not found.recordings:
-        raise batch.NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
+    found = batch.search(paths, out)
     how = batch.How(batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force)
     _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
     rows: list[batch.Row] = []

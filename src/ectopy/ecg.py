@@ -18,6 +18,12 @@ Labels: TypeAlias = NDArray[np.str_]
 """One letter a beat, see :class:`BeatClass`."""
 
 
+def stretches(mask: Mask) -> NDArray[np.intp]:
+    """Half-open [start, stop) pairs of the True stretches of a mask, [k, 2]."""
+    edges = np.diff(np.concatenate(([False], mask, [False])).astype(np.int8))
+    return np.flatnonzero(edges).reshape(-1, 2)
+
+
 class BeatClass(StrEnum):
     """The five beat classes of ANSI/AAMI EC57."""
 

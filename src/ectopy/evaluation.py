@@ -192,10 +192,9 @@ def uncertainty(
 
 def per_record(records: Comparisons) -> dict[str, list[object]]:
     """Give a table by column: the counts and figures of each record, percentages to 2 digits."""
-    counted = {"n": ("N",), "s": ("S",), "v": ("V",), "f": ("F",)}
     table: dict[str, list[object]] = {"record": list(records)}
-    for name, (label,) in counted.items():
-        table[f"reference {name}"] = [c.count(label, "NSVFQOX") for c in records.values()]
+    for label in "NSVF":
+        table[f"reference {label.lower()}"] = [c.count(label, "NSVFQOX") for c in records.values()]
     told = [figures(comparison) for comparison in records.values()]
     for name in HEADLINE:
         table[name] = [None if math.isnan(each[name]) else round(100 * each[name], 2) for each in told]

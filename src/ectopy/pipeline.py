@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy import features, qrs, quality
-from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signal
+from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signal, stretches
 from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample
 from ectopy.leads import choose_leads
 from ectopy.rhythm import find_events
@@ -144,6 +144,5 @@ def _between(sample: Samples, start: int, stop: int) -> Samples:
 
 
 def _stretches(mask: Mask, recording: Recording) -> Samples:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])))).reshape(-1, 2)
-    on_grid = np.round(edges / float(rate_ratio(recording.fs))).astype(np.int64)
+    on_grid = np.round(stretches(mask) / float(rate_ratio(recording.fs))).astype(np.int64)
     return np.minimum(on_grid, recording.n_samples)

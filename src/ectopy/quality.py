@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d, uniform_filter1d
 
-from ectopy.ecg import Mask, Signal
+from ectopy.ecg import Mask, Signal, stretches
 from ectopy.filters import rate_ratio
 
 FLAT_S = 2.0
@@ -39,7 +39,7 @@ def _lasting(mask: Mask, n_samples: int) -> Mask:
     n_samples = max(min(n_samples, len(mask)), 1)
     kept = np.zeros_like(mask)
     for lead in np.flatnonzero(mask.any(axis=0)):
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], mask[:, lead], [False])))).reshape(-1, 2)
+        edges = stretches(mask[:, lead])
         for start, stop in edges[edges[:, 1] - edges[:, 0] >= n_samples].tolist():
             kept[start:stop, lead] = True
     return kept

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ectopy.ecg import BeatClass, Beats, Event, Mask, Samples
+from ectopy.ecg import BeatClass, Beats, Event, Mask, Samples, stretches
 
 FAST_BPM = 100.0
 """A run above this rate is a tachycardia (AHA/ACC/HRS 2017), at or below it an ectopic rhythm."""
@@ -123,12 +123,6 @@ def runs(mask: Mask, rr_s: Seconds) -> Spans:
     start = np.flatnonzero(mask & ~np.append(False, linked)[: len(mask)])
     stop = np.flatnonzero(mask & ~np.append(linked, False)[: len(mask)]) + 1
     return np.column_stack((start, stop))
-
-
-def stretches(mask: Mask) -> Spans:
-    """Half-open [start, stop) pairs of the True stretches."""
-    edges = np.diff(np.concatenate(([False], mask, [False])).astype(np.int8))
-    return np.flatnonzero(edges).reshape(-1, 2)
 
 
 def couplets(beats: Beats, rr_s: Seconds, kind: str, mask: Mask) -> Iterator[Event]:

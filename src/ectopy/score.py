@@ -22,6 +22,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ectopy.readers import files, open_recording
+from ectopy.readers.search import Found, find_recordings
 from ectopy.workers import DiedError, Workers
 
 if TYPE_CHECKING:
@@ -72,6 +73,14 @@ class Job:
     name: str
     out: Path
     how: How
+
+
+def search(paths: Sequence[str], out: Path) -> Found:
+    """Find the recordings that are named, outside of where results go; at least one."""
+    found = find_recordings(paths, outside=out.absolute())
+    if not found.recordings:
+        raise NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
+    return found
 
 
 def find_model(model: str | None, data_dir: Path) -> Path:

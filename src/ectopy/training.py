@@ -18,7 +18,7 @@ from ectopy.annotations import Annotations, read_annotations
 from ectopy.classifier import softmax
 from ectopy.ec57 import BeatComparison, classes_of, match_beats
 from ectopy.ecg import Labels, Recording, Samples
-from ectopy.evaluation import Truth
+from ectopy.evaluation import DETECTED, GIVEN, Truth
 from ectopy.leads import choose_leads
 from ectopy.readers import open_recording
 
@@ -26,8 +26,8 @@ TRAINED_LABELS = ("N", "S", "V")
 """Classes that are modelled. F is one patient in either half of the database: nothing to learn from."""
 MATCH_S = 0.150
 """A detected beat takes the label of the annotated beat this near, as in EC57."""
-DETECTED, GIVEN, MADE = "detected", "given", "made: "
-"""Views of a record: by our own detector, by its annotations, and as a patient made of it."""
+MADE = "made: "
+"""Begins the views of a patient made of a record; its own are DETECTED, by our detector, and GIVEN."""
 FIBRILLATION = ("(AFIB", "(AFL")
 
 Look: TypeAlias = tuple[features.BeatShapes, Labels]

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Mask, Samples
-from ectopy.rhythm import stretches
+from ectopy.ecg import Mask, Samples, stretches
 
 MM_PER_S = 25.0
 MM_PER_MV = 10.0

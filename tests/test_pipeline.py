@@ -16,6 +16,11 @@ def all_normal(x):
     return probability, np.ones(len(x), bool)
 
 
+def all_ventricular(x):
+    probability, confident = all_normal(x)
+    return np.roll(probability, CLASSES.index("V"), axis=1), confident
+
+
 def simulated(*, minutes=3.0, fs=360.0, seed=4):
     rng = np.random.default_rng(seed)
     return simulate(draw_patient(rng), minutes=minutes, fs=fs, rng=rng)
@@ -105,6 +110,15 @@ def test_the_likeliest_class_is_the_label(patient):
 
     label = pipeline.analyse(patient.recording, by_turns).beats.label
     assert "".join(label[:8]) == "NSVFNSVF"
+
+
+def test_one_description_serves_several_classifiers(patient):
+    described = pipeline.describe(patient.recording)
+    one, other = (pipeline.conclude(described, classify) for classify in (all_normal, all_ventricular))
+    np.testing.assert_array_equal(
+        one.beats.sample, pipeline.analyse(patient.recording, all_normal).beats.sample
+    )
+    assert (set(one.beats.label), set(other.beats.label)) == ({"N"}, {"V"})
 
 
 def test_leads_are_analysed_as_wanted(patient):

@@ -44,6 +44,20 @@ class Block:
         return slice(self.start - self.first, self.stop - self.first)
 
 
+@dataclass(frozen=True, eq=False)
+class Described:
+    """A recording's beats before they are classified: sample on its grid, features [n, k].
+
+    ``columns`` are the leads analysed; ``unreadable`` as in :class:`ectopy.ecg.Analysis`.
+    """
+
+    recording: Recording
+    columns: tuple[int, ...]
+    sample: Samples
+    features: features.Floats
+    unreadable: Samples
+
+
 def analyse(
     recording: Recording,
     classify: Classify,
@@ -56,19 +70,36 @@ def analyse(
 
     ``leads`` names those to analyse; ``r_peaks``, on the recording's grid, takes the place of detection.
     """
+    return conclude(describe(recording, leads=leads, r_peaks=r_peaks, block_s=block_s), classify)
+
+
+def describe(
+    recording: Recording,
+    *,
+    leads: Sequence[str] | None = None,
+    r_peaks: Samples | None = None,
+    block_s: float = BLOCK_S,
+) -> Described:
+    """Find the beats of a recording and describe them: all that does not depend on the classifier."""
     columns = choose_leads(recording.leads, leads)
     shapes, unreadable = find_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
     sample = to_recording(shapes.sample, recording) if r_peaks is None else r_peaks
-    probability, confident = classify(features.features(shapes))
+    return Described(recording, columns, sample, features.features(shapes), unreadable)
+
+
+def conclude(described: Described, classify: Classify) -> Analysis:
+    """Classify the beats of a recording, and name its events."""
+    recording, unreadable = described.recording, described.unreadable
+    probability, confident = classify(described.features)
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
-    beats = Beats(sample, label, probability, confident, recording.fs)
+    beats = Beats(described.sample, label, probability, confident, recording.fs)
     return Analysis(
         name=recording.name,
         fs=recording.fs,
         n_samples=recording.n_samples,
         start=recording.start,
         recorded_leads=recording.leads,
-        leads=tuple(recording.leads[column] for column in columns),
+        leads=tuple(recording.leads[column] for column in described.columns),
         beats=beats,
         events=find_events(beats, duration_s=recording.duration_s, unreadable=unreadable),
         unreadable=unreadable,

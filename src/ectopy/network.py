@@ -69,22 +69,38 @@ class Network:
 
 
 OnEpoch = Callable[[int, dict[str, float]], None]
+Build = Callable[[TrainConfig], Any]
+Across = Callable[[Any, TrainConfig], Any]
+"""What relates beats to their neighbours: tensor [batch, beats, dense_units] -> [batch, beats, any]."""
+Judge = Callable[[Network], dict[str, float]]
+"""Figures of a network half trained."""
 
 
-def build(config: TrainConfig, *, n_features: int = len(FEATURE_NAMES)) -> Any:
+def gru(x: Any, config: TrainConfig) -> Any:
+    """Read the beats forwards and backwards with a GRU each."""
+    return keras.layers.Bidirectional(keras.layers.GRU(config.gru_units, return_sequences=True))(x)
+
+
+def build(config: TrainConfig, *, across: Across = gru, n_features: int = len(FEATURE_NAMES)) -> Any:
     """Build the network, float32 [batch, beats, n_features] -> logits [batch, beats, len(TRAINED_LABELS)]."""
     beats = keras.Input((None, n_features))
     x = keras.layers.Dense(config.dense_units, activation="relu")(beats)
     x = keras.layers.Dropout(config.dropout)(x)
-    x = keras.layers.Bidirectional(keras.layers.GRU(config.gru_units, return_sequences=True))(x)
+    x = across(x, config)
     x = keras.layers.Dropout(config.dropout)(x)
     return keras.Model(beats, keras.layers.Dense(len(TRAINED_LABELS))(x))
 
 
-def fit(
-    examples: Sequence[Example], config: TrainConfig, *, seed: int, on_epoch: OnEpoch | None = None
+def fit(  # noqa: PLR0913 - all but two are choices
+    examples: Sequence[Example],
+    config: TrainConfig,
+    *,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+    build: Build = build,
+    judge: Judge | None = None,
 ) -> Network:
-    """Train one network; ``on_epoch`` is told of each epoch's number and losses."""
+    """Train one network; ``on_epoch`` is told of each epoch's number, its losses and what ``judge`` adds."""
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     mean, scale = _standardisation(examples)
@@ -107,8 +123,11 @@ def fit(
     for epoch in range(config.epochs):
         x, y, weight = draw(rng)
         history = model.fit(x, y, sample_weight=weight, batch_size=config.batch_windows, verbose=0).history
+        losses = {name: float(values[-1]) for name, values in history.items()}
+        if judge:
+            losses |= judge(Network(model, mean, scale))
         if on_epoch:
-            on_epoch(epoch, {name: float(values[-1]) for name, values in history.items()})
+            on_epoch(epoch, losses)
     return Network(model, mean, scale)
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from ectopy import features, qrs, quality
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signal, stretches
+from ectopy.fibrillation import doubt_from_shapes
 from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample
 from ectopy.leads import choose_leads
-from ectopy.rhythm import find_events
+from ectopy.rhythm import find_events, ventricular
 
 BLOCK_S = 600.0
 """Signal that is in memory at once."""
@@ -46,7 +47,7 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """A recording's beats before they are classified: sample on its grid, features [n, k].
+    """A recording's beats before they are classified: sample on its grid, shapes, features [n, k].
 
     ``columns`` are the leads analysed; ``unreadable`` as in :class:`ectopy.ecg.Analysis`.
     """
@@ -54,6 +55,7 @@ class Described:
     recording: Recording
     columns: tuple[int, ...]
     sample: Samples
+    shapes: features.BeatShapes
     features: features.Floats
     unreadable: Samples
 
@@ -84,7 +86,7 @@ def describe(
     columns = choose_leads(recording.leads, leads)
     shapes, unreadable = find_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
     sample = to_recording(shapes.sample, recording) if r_peaks is None else r_peaks
-    return Described(recording, columns, sample, features.features(shapes), unreadable)
+    return Described(recording, columns, sample, shapes, features.features(shapes), unreadable)
 
 
 def conclude(described: Described, classify: Classify) -> Analysis:
@@ -101,7 +103,12 @@ def conclude(described: Described, classify: Classify) -> Analysis:
         recorded_leads=recording.leads,
         leads=tuple(recording.leads[column] for column in described.columns),
         beats=beats,
-        events=find_events(beats, duration_s=recording.duration_s, unreadable=unreadable),
+        events=find_events(
+            beats,
+            duration_s=recording.duration_s,
+            unreadable=unreadable,
+            doubt_of_af=doubt_from_shapes(described.shapes, ventricular(beats)),
+        ),
         unreadable=unreadable,
     )
 

@@ -8,7 +8,8 @@ every couplet, run and pattern, and so does a pause: beats further apart than 2 
 Conventions are those of Holter reading; ventricular means V or F, as in the runs of ANSI/AAMI EC57.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ectopy.ecg import BeatClass, Beats, Event, Mask, Samples, stretches
+from ectopy.fibrillation import find_fibrillation
+from ectopy.shapes import Floats
 
 FAST_BPM = 100.0
 """A run above this rate is a tachycardia (AHA/ACC/HRS 2017), at or below it an ectopic rhythm."""
@@ -31,7 +34,7 @@ CYCLES = 3
 RATE_INTERVALS = 8
 """Heart rates are means over so many RR intervals in a row."""
 EPISODE_S = 30.0
-"""Shortest bradycardia or tachycardia."""
+"""Shortest bradycardia, tachycardia or atrial fibrillation."""
 
 Seconds = NDArray[np.float64]
 Spans = NDArray[np.intp]
@@ -45,11 +48,16 @@ class Kind(NamedTuple):
     rule: str
 
 
-# The stable names of `events.csv`, the most urgent first. `af` is reserved for atrial fibrillation.
+# The stable names of `events.csv`, the most urgent first.
 KINDS = {
     "vt": Kind("Ventricular tachycardia", "(VT", "3 or more ventricular beats in a row above 100 bpm"),
     "pause": Kind("Pause", "", "RR interval longer than 2 s; urgent from 3 s"),
-    "af": Kind("Atrial fibrillation", "(AFIB", "not analysed yet"),
+    "af": Kind(
+        "Atrial fibrillation",
+        "(AFIB",
+        "RR intervals without any pattern for 30 s or longer, and no constant P wave; "
+        "flutter with a changing block too",
+    ),
     "idioventricular_rhythm": Kind(
         "Idioventricular rhythm", "(IVR", "3 or more ventricular beats in a row at 100 bpm or less"
     ),
@@ -68,17 +76,27 @@ KINDS = {
 }
 
 
-def find_events(beats: Beats, *, duration_s: float, unreadable: Samples) -> tuple[Event, ...]:
+ATRIAL = ("sv_run", "sveb_bigeminy", "sveb_couplet")
+"""What a fibrillating atrium cannot have."""
+
+
+def find_events(
+    beats: Beats, *, duration_s: float, unreadable: Samples, doubt_of_af: Floats | None = None
+) -> tuple[Event, ...]:
     """Find every event of :data:`KINDS`, in order of onset; they may overlap.
 
     An event lasts from the R peak of its first beat to that of its last, a pause from beat to beat.
-    ``unreadable`` is int64 [k, 2], half-open stretches in samples.
+    ``unreadable`` is int64 [k, 2], half-open stretches in samples; ``doubt_of_af`` is what the beats' shapes
+    say, see :func:`ectopy.fibrillation.doubt_from_shapes`: without it fibrillation is told by RR alone.
     """
     rr_s = readable_rr_s(beats, unreadable)
     rate = rate_bpm(beats, rr_s)
     # A recording shorter than a minute cannot hold much of an episode: half of it is enough.
     shortest_s = min(EPISODE_S, duration_s / 2)
+    doubt = np.zeros(len(beats), dtype=np.float32) if doubt_of_af is None else doubt_of_af
+    fibrillation = [*atrial_fibrillation(beats, rr_s, doubt, shortest_s=shortest_s)]
     events = (
+        *fibrillation,
         *couplets(beats, rr_s, "veb_couplet", ventricular(beats)),
         *ventricular_runs(beats, rr_s),
         *couplets(beats, rr_s, "sveb_couplet", supraventricular(beats)),
@@ -90,7 +108,8 @@ def find_events(beats: Beats, *, duration_s: float, unreadable: Samples) -> tupl
         *episodes(beats, "bradycardia", rate < BRADYCARDIA_BPM, shortest_s=shortest_s),
         *episodes(beats, "tachycardia", rate > FAST_BPM, shortest_s=shortest_s),
     )
-    return tuple(sorted(events, key=lambda event: (event.onset_s, event.kind)))
+    kept = _without_atrial(events, fibrillation)
+    return tuple(sorted(kept, key=lambda event: (event.onset_s, event.kind)))
 
 
 def readable_rr_s(beats: Beats, unreadable: Samples) -> Seconds:
@@ -187,6 +206,24 @@ def episodes(beats: Beats, kind: str, beyond: Mask, *, shortest_s: float) -> Ite
     time_s = beats.time_s
     lasting = time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= shortest_s
     return _events(kind, beats, spans[lasting])
+
+
+def atrial_fibrillation(beats: Beats, rr_s: Seconds, doubt: Floats, *, shortest_s: float) -> Iterator[Event]:
+    """Episodes of atrial fibrillation, see :mod:`ectopy.fibrillation`."""
+    masks = ventricular(beats), supraventricular(beats)
+    return _events(
+        "af", beats, find_fibrillation(beats.time_s, rr_s, *masks, doubt=doubt, shortest_s=shortest_s)
+    )
+
+
+def _without_atrial(events: Iterable[Event], fibrillation: Sequence[Event]) -> Iterator[Event]:
+    """Leave out the ATRIAL events that begin in fibrillation, where an early beat is one like the others."""
+    onset_s = [episode.onset_s for episode in fibrillation]
+    for event in events:
+        before = bisect_right(onset_s, event.onset_s)
+        if event.kind in ATRIAL and before and event.onset_s <= fibrillation[before - 1].offset_s:
+            continue
+        yield event
 
 
 class HeartRate(NamedTuple):

@@ -1,7 +1,7 @@
 """Judge the challenger: promotion by cross-validation, EC57 figures on held-out patients for the report."""
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from ectopy import card, databases, evaluation, network, plots, tracking
-from ectopy.ec57 import gross
+from ectopy import databases, evaluation, network, reporting, sections, tracking
+from ectopy.examination import Candidate, Examined, examine
 from ectopy.settings import load_settings
 from ectopy.workers import Workers
 
@@ -24,17 +24,19 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     model: str = "ectopy",
     tracking_uri: str | None = None,
     why: str = "a challenger was trained",
+    card_to: Path | None = None,
 ) -> evaluation.Verdict:
     """Examine the challenger on held-out patients, and promote it if cross-validation says so.
 
-    Computing figures on held-out patients opens the examination: ``why`` is kept with them.
+    Computing figures on held-out patients opens the examination: ``why`` is kept with them. ``card_to`` is
+    a folder for the model card as a page, ``model-card.md``, with its strips in ``model-card/``.
     """
     settings = load_settings()
     data_dir = data_dir or settings.data_dir
     known = databases.known(database)
     folder = databases.folder_of(known, data_dir)
-    _, records = databases.split(known, databases.present(folder))
-    if not records:
+    present = databases.present(folder)
+    if not databases.split(known, present)[1]:
         raise evaluation.NothingToExamineError(
             f"{folder}: a record of a held-out patient expected, none there"
         )
@@ -43,47 +45,78 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     with tracking.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
         tracking.log_parameters({"model": challenger.uri, "database": database, "why": why})
         downloaded = tracking.fetch_model(challenger.uri)
-        candidates = candidates_of(challenger, downloaded, known, [folder / record for record in records])
+        candidates = candidates_of(challenger, downloaded, known, [folder / record for record in present])
         examined = examine_records(candidates, settings.workers)
-        sections = log_examination(examined, database)
+        held_out = [each for each in examined if each.held_out]
+        everyone = examined if len(examined) > len(held_out) else []
         if database == "nstdb":
-            sections += log_noise(examined)
+            told = reporting.tell_noise(held_out, database)
             verdict = evaluation.Verdict(False, "the noise stress test decides nothing; see its figures")
         else:
+            told = reporting.tell(held_out, everyone, database)
             verdict = decide(challenger, floors or evaluation.Floors())
-            text = (downloaded / "card.md").read_text() + sections
+            before = (downloaded / "card.md").read_text()
+            text = before + told.card()
             record_verdict(challenger, verdict, text)
+            tracking.log_text(before + told.card(pictures=sections.PICTURES), "card.md")
             if verdict.promoted:
                 promote(challenger, downloaded, text, data_dir / "models" / "champion")
-        create_markdown_artifact(f"**{verdict.reason}**\n{sections}", key="examination")
-    return replace(verdict, report=sections)
+            if card_to:
+                page = before + told.card(pictures=reporting.CARD_PICTURES)
+                reporting.lay_card(page, told.strips, card_to)
+        create_markdown_artifact(f"**{verdict.reason}**\n{told.report}", key="examination")
+    return replace(verdict, report=told.report)
 
 
 def candidates_of(
     challenger: tracking.Version, ensemble: Path, database: databases.Database, records: Sequence[Path]
-) -> list[evaluation.Candidate]:
-    """Pair each record with the model it is examined with: the ensemble, unless that has seen the patient."""
+) -> list[Candidate]:
+    """Pair each record with the model it is examined with: the ensemble, unless that has seen the patient.
+
+    Of the challenger's own database every record is examined, if the networks of its folds were kept.
+    """
+    learned, held_out = databases.split(database, [record.name for record in records])
     patients = {record: databases.patient_of(database, record.name) for record in records}
-    unseen = unseen_models(challenger, database, patients.values())
+    members = tuple(tracking.download_folder(run, "model") for run in tracking.members_of(challenger))
+    if trained_on(challenger, database) == database:
+        unseen = {name: model for name, model in unseen_models(challenger).items() if name in learned}
+        whole = set(unseen) == set(learned)
+        models = {record: unseen.get(record.name, ensemble) for record in records}
+    else:
+        by_patient = unseen_patients(challenger, database)
+        whole = False
+        models = {record: by_patient.get(patient, ensemble) for record, patient in patients.items()}
     return [
-        evaluation.Candidate(record, patient, unseen.get(patient, ensemble))
-        for record, patient in patients.items()
+        Candidate(
+            record,
+            patients[record],
+            model,
+            members if model == ensemble and record.name in held_out else (),
+            held_out=record.name in held_out,
+        )
+        for record, model in models.items()
+        if whole or record.name in held_out
     ]
 
 
-def unseen_models(
-    challenger: tracking.Version, database: databases.Database, patients: Collection[str]
-) -> dict[str, Path]:
-    """Fetch, for training patients who are in another database too, a network that has not seen them."""
-    trained_on = databases.known(tracking.tags_of(challenger).get("database", database.name))
-    if trained_on == database:
-        return {}  # examined on its held-out records, by the ensemble
-    runs = {
-        databases.patient_of(trained_on, record): run
-        for record, run in tracking.unseen_by(challenger).items()
-        if databases.patient_of(trained_on, record) in patients
+def trained_on(challenger: tracking.Version, database: databases.Database) -> databases.Database:
+    """Tell which database a version was trained on; that of the examination where it does not say."""
+    return databases.known(tracking.tags_of(challenger).get("database", database.name))
+
+
+def unseen_models(challenger: tracking.Version) -> dict[str, Path]:
+    """Fetch, for each record learned from, a network of the folds that has not seen its patient."""
+    runs = tracking.unseen_by(challenger)
+    models = {run: tracking.download_folder(run, "model") for run in set(runs.values())}
+    return {record: models[run] for record, run in runs.items()}
+
+
+def unseen_patients(challenger: tracking.Version, database: databases.Database) -> dict[str, Path]:
+    """Fetch the same for each patient learned from: one may be in another database too."""
+    learned = trained_on(challenger, database)
+    return {
+        databases.patient_of(learned, record): model for record, model in unseen_models(challenger).items()
     }
-    return {patient: tracking.download_folder(run, "model") for patient, run in runs.items()}
 
 
 def decide(challenger: tracking.Version, floors: evaluation.Floors) -> evaluation.Verdict:
@@ -105,50 +138,15 @@ def record_verdict(challenger: tracking.Version, verdict: evaluation.Verdict, te
     tracking.tag_version(challenger, {"promoted": str(verdict.promoted), "reason": verdict.reason})
 
 
-def log_noise(examined: Sequence[evaluation.Examined]) -> str:
-    """Log figures by signal-to-noise ratio with detected beats; give them as a section."""
-    noise_db = {each.record: databases.noise_db(each.record) or 0 for each in examined}
-    found = evaluation.by_noise(evaluation.in_way(examined, evaluation.DETECTED), noise_db)
-    for level, figures in found.items():
-        tracking.log_metrics(figures, prefix="by_noise/", step=level)
-    tracking.log_figure(plots.noise_curve(found, "Noise stress test, detected beats"), "by-noise.png")
-    table = card.noise_table(found)
-    tracking.log_text(table, "by-noise.md")
-    return f"\n## By signal-to-noise ratio, detected beats\n\n{table}\n"
-
-
-def examine_records(candidates: Sequence[evaluation.Candidate], workers: int) -> list[evaluation.Examined]:
+def examine_records(candidates: Sequence[Candidate], workers: int) -> list[Examined]:
     """Examine the records side by side, a task each."""
     with Workers(workers) as processes:
 
         @task(task_run_name="examine {candidate.record.name}", cache_policy=NO_CACHE)
-        def examine_record(candidate: evaluation.Candidate) -> evaluation.Examined:
-            return processes.call(evaluation.examine, candidate)
+        def examine_record(candidate: Candidate) -> Examined:
+            return processes.call(examine, candidate)
 
         return examine_record.map(candidates).result()
-
-
-def log_examination(examined: Sequence[evaluation.Examined], database: str) -> str:
-    """Log figures, tables and drawings; give the model card's sections on them."""
-    sections = ""
-    patients = {each.record: each.patient for each in examined}
-    for way, how in evaluation.WAYS.items():
-        records = evaluation.in_way(examined, way)
-        title = f"Held-out patients of {database}: {how}"
-        figures = evaluation.by_subset(records, evaluation.DS2_SUBSETS)
-        intervals = evaluation.interval_table(records, patients)
-        by_record = evaluation.per_record(records)
-        tracking.log_metrics(figures, prefix=f"{way}/")
-        tracking.log_metrics(evaluation.bounds(intervals), prefix=f"{way}/")
-        tracking.log_table(by_record, f"{way}/by-record.json")
-        tracking.log_table(intervals, f"{way}/intervals.json")
-        tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"{way}/confusion.png")
-        spread = evaluation.uncertainty(records, patients)
-        tracking.log_figure(plots.forest(records, title, spread), f"{way}/by-record.png")
-        sections += card.examination(title, evaluation.grouped(figures), intervals)
-        if way == evaluation.DETECTED:
-            sections += card.record_table(by_record)
-    return sections
 
 
 def out_of_fold(version: tracking.Version) -> Mapping[str, float]:

@@ -33,7 +33,8 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     data_dir = data_dir or settings.data_dir
     known = databases.known(database)
     folder = databases.folder_of(known, data_dir)
-    records, _ = databases.split(known, databases.present(folder))
+    present = databases.present(folder)
+    records, examined = databases.split(known, present)
     work = data_dir / "training" / database
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     with tracking.run(f"train on {database}") as run_id:
@@ -48,11 +49,13 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         ]
         calibration = training.calibrate_on(held_out, view=evaluation.DETECTED, coverage=config.coverage)
         figures = log_out_of_fold(held_out, calibration)
-        members = [fit_member(number, lessons, config) for number in range(config.members)]
+        members = [fit_member(number, lessons, config, calibration, work) for number in range(config.members)]
         text = card.model_card(
             model=f"{model}, run {run_id[:8]}",
             data=f"{known.title} ({database} {known.version})",
             records=records,
+            held_out=examined,
+            left_out=[record for record in present if record not in {*records, *examined}],
             config=asdict(config),
             out_of_fold=figures,
             calibration_error=calibration.expected_error,
@@ -114,14 +117,24 @@ def cross_validate(
 
 
 @task(task_run_name="member {number}", cache_policy=NO_CACHE)
-def fit_member(number: int, lessons: Any, config: network.TrainConfig) -> network.Network:
-    """Train one network of the ensemble on all training records."""
-    with tracking.run(f"member {number}", nested=True):
+def fit_member(
+    number: int,
+    lessons: Any,
+    config: network.TrainConfig,
+    calibration: training.Calibration,
+    work: Path,
+) -> network.Network:
+    """Train one network of the ensemble on all training records, and keep it to be examined alone."""
+    with tracking.run(f"member {number}", nested=True, tags={tracking.MEMBER: str(number)}):
         member = replace(config, seed=config.seed + number)
         tracking.log_config(member)
         logger.info("member %d: training on all %d records", number, len(lessons))
         examples = [example for lesson in lessons for example in lesson.examples]
-        return network.fit(examples, member, seed=member.seed, on_epoch=_log_epoch)
+        fitted = network.fit(examples, member, seed=member.seed, on_epoch=_log_epoch)
+        folder = work / f"member-{number}"
+        network.save(fitted, folder, calibration, name=f"member {number}", run="one of the ensemble")
+        tracking.log_folder(folder, "model")
+        return fitted
 
 
 def log_out_of_fold(

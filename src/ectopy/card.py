@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from ectopy.features import ALL_LEADS, FEATURE_NAMES, KIN, LIKENESS, TIMING
 
 SUBSET_TITLES = {"all": "all records", "without_232": "without 232", "without_202": "without 202"}
 SHARED_PATIENT = (
@@ -14,6 +17,8 @@ def model_card(  # noqa: PLR0913 - every fact by its name
     model: str,
     data: str,
     records: Sequence[str],
+    held_out: Sequence[str],
+    left_out: Sequence[str],
     config: Mapping[str, object],
     out_of_fold: Mapping[str, float],
     calibration_error: float,
@@ -31,6 +36,13 @@ diagnosis; not for alarms or life support. Not for paced rhythm, nor for childre
 **Data.** {data}: {", ".join(records)}.
 Escape beats (e, j, n) count as N (de Chazal's map), F and Q are left out.
 
+**Split.** By patient. Never learned from, examined on: {", ".join(held_out) or "none"}.
+In neither: {", ".join(left_out) or "none"}. Choices were made by cross-validation in the training records.
+
+**Features.** {len(FEATURE_NAMES)} numbers a beat, all relative to the patient:
+
+{features_list()}
+
 ## Out of fold, with detected beats
 
 Patient-grouped cross-validation, a network a fold; EC57 (5 min learning period, 150 ms), de Chazal's map.
@@ -39,7 +51,7 @@ The recipe was chosen on these patients: the figures are optimistic.
 {figures_table({"training patients": out_of_fold})}
 
 Expected calibration error out of fold: {calibration_error:.3f}, of single networks on the beats that the
-temperature was fitted to: optimistic too. The ensemble's own calibration was not measured.
+temperature was fitted to: optimistic too.
 
 ## Recipe
 
@@ -47,6 +59,34 @@ temperature was fitted to: optimistic too. The ensemble's own calibration was no
 |---|---|
 {settings}
 """
+
+
+MEANINGS: Mapping[str, tuple[Sequence[str], str]] = MappingProxyType(
+    {
+        "timing": (
+            TIMING,
+            "RR intervals as logarithms of ratios to the patient's own, and how regular they are",
+        ),
+        "all leads": (
+            ALL_LEADS,
+            "likeness to the typical beat over all leads, in spreads of the patient's own beats",
+        ),
+        "kin": (KIN, "how many beats have this shape, and whether these come early and pause after"),
+        "each lead": (
+            LIKENESS,
+            "shape, width, amplitude, P and T against the typical beat and the neighbours",
+        ),
+    }
+)
+"""Groups of features, their names and what they tell; those of each lead come once a lead."""
+
+
+def features_list() -> str:
+    """List the features by group as Markdown; every one of FEATURE_NAMES is in it."""
+    grouped = {name for names, _ in MEANINGS.values() for name in names}
+    others = [name for name in FEATURE_NAMES if name.rpartition(": ")[2] not in grouped]
+    lines = [f"* {group}: {meaning} ({', '.join(names)})" for group, (names, meaning) in MEANINGS.items()]
+    return "\n".join([*lines, *([f"* others: {', '.join(others)}"] if others else [])])
 
 
 def examination(

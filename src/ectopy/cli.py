@@ -115,12 +115,16 @@ def evaluate(
     why: Annotated[
         str, typer.Option(help="Why the held-out patients are looked at; kept with the figures.")
     ] = "a challenger was trained",
+    card_to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the model card there: model-card.md, strips in model-card/."),
+    ] = None,
 ) -> None:
     """Judge the challenger by EC57; promote it or say why not."""
     _quiet_prefect()
     from flows.evaluate import evaluate as flow
 
-    verdict = flow(database, _settings(data_dir).data_dir, why=why)
+    verdict = flow(database, _settings(data_dir).data_dir, why=why, card_to=card_to)
     print(f"{verdict.report}\n{'promoted' if verdict.promoted else 'not promoted'}: {verdict.reason}")
 
 

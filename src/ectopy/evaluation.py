@@ -1,29 +1,23 @@
-"""Examine records with a model, sum up the figures, and judge whether they are good enough."""
+"""What records are judged by; figures of a set of records, beat by beat; whether they are good enough."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ectopy import pipeline
-from ectopy.annotations import Annotations, read_annotations
-from ectopy.classifier import load_classifier
+from ectopy.annotations import Annotations
 from ectopy.ec57 import (
     BeatComparison,
     BeatMap,
     average,
-    classes_of,
     compare_beats,
     figures,
     gross,
     intervals,
 )
-from ectopy.readers import open_recording
-from ectopy.report.files import annotations_of
 
 DS2_SUBSETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"all": (), "without_232": ("232",), "without_202": ("202",)}
@@ -65,24 +59,6 @@ class Truth:
         return compare_beats(self.annotations, test, self.fs, beat_map=beat_map, n_samples=self.n_samples)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A record to be examined with a model."""
-
-    record: Path
-    patient: str
-    model: Path
-
-
-@dataclass(frozen=True, eq=False)
-class Examined:
-    """How a model did on one record, judged in each of WAYS."""
-
-    record: str
-    patient: str
-    by_way: Mapping[str, BeatComparison]
-
-
 DETECTED, GIVEN, EC57_MAP = "detected", "given", "detected-ec57-map"
 WAYS: Mapping[str, str] = MappingProxyType(
     {
@@ -91,28 +67,6 @@ WAYS: Mapping[str, str] = MappingProxyType(
         EC57_MAP: "detected beats, escape beats as SVEB (the map of EC57 and bxb)",
     }
 )
-
-
-def examine(candidate: Candidate) -> Examined:
-    """Analyse a record twice, with detected and with given R peaks, and compare it with its annotations."""
-    recording, classify = open_recording(candidate.record), load_classifier(candidate.model)
-    annotations = read_annotations(candidate.record, "atr")
-    name = candidate.record.name
-    truth = Truth(name, candidate.patient, annotations, recording.fs, recording.n_samples)
-    r_peaks = annotations.sample[classes_of(annotations.symbol) != ""]
-    found = annotations_of(pipeline.analyse(recording, classify))
-    told = annotations_of(pipeline.analyse(recording, classify, r_peaks=r_peaks))
-    by_way = {
-        DETECTED: truth.compare(found),
-        GIVEN: truth.compare(told),
-        EC57_MAP: truth.compare(found, beat_map="ec57"),
-    }
-    return Examined(name, candidate.patient, by_way)
-
-
-def in_way(examined: Iterable[Examined], way: str) -> dict[str, BeatComparison]:
-    """Give the comparisons by record as judged in one way."""
-    return {each.record: each.by_way[way] for each in examined}
 
 
 def summarise(records: Comparisons, *, without: tuple[str, ...] = ()) -> dict[str, float]:
@@ -126,13 +80,16 @@ def summarise(records: Comparisons, *, without: tuple[str, ...] = ()) -> dict[st
     }
 
 
-def by_subset(records: Comparisons, subsets: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
-    """Give ``<subset>/gross/...`` and ``<subset>/average/...`` for each subset that leaves a record out."""
-    summaries = {
-        name: summarise(records, without=without)
-        for name, without in subsets.items()
-        if not without or set(without) & set(records)
+def subsets_of(records: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Give the subsets of DS2_SUBSETS that leave one of these records out, and all records first."""
+    return {
+        name: without for name, without in DS2_SUBSETS.items() if not without or set(without) & set(records)
     }
+
+
+def by_subset(records: Comparisons) -> dict[str, float]:
+    """Give ``<subset>/gross/...`` and ``<subset>/average/...`` for each subset that leaves a record out."""
+    summaries = {name: summarise(records, without=without) for name, without in subsets_of(records).items()}
     return {f"{name}/{figure}": value for name, told in summaries.items() for figure, value in told.items()}
 
 
@@ -157,9 +114,7 @@ def grouped(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
 def interval_table(records: Comparisons, patients: Mapping[str, str]) -> dict[str, list[object]]:
     """Give a table by column: each gross figure with its 95 % interval, all records and without some."""
     rows: list[tuple[object, ...]] = []
-    for name, without in DS2_SUBSETS.items():
-        if without and not set(without) & set(records):
-            continue
+    for name, without in subsets_of(records).items():
         told = summarise(records, without=without)
         for figure, bounds in uncertainty(records, patients, without=without).items():
             value, low, high = (100 * number for number in (told[f"gross/{figure}"], *bounds))

@@ -1,11 +1,15 @@
-"""Drawings for the tracking UI: confusion matrix, figures by record, training curves."""
+"""Drawings for the tracking UI: confusion matrix, figures by record, calibration, strips of errors."""
 
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
-from ectopy.ec57 import BeatComparison, figures, gross
+from ectopy import confidence
+from ectopy.ec57 import MATCH_WINDOW_S, BeatComparison, figures, gross
+from ectopy.failures import Cut, Marks
 
 _ROWS, _COLUMNS = "NSVFQ", "NSVO"
 _NAMES = {"O": "missed"}
@@ -68,3 +72,74 @@ def noise_curve(by_noise: Mapping[int, Mapping[str, float]], title: str) -> Figu
     figure.axes[0].legend(loc="lower right", fontsize="small")
     figure.suptitle(title)
     return figure
+
+
+def reliability(judged: confidence.Judged, title: str) -> Figure:
+    """Draw how often what was claimed came true, of the likeliest class and of each class; beats below."""
+    figure = Figure(figsize=(5.5, 6), layout="constrained")
+    curves, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    curves.plot((0, 1), (0, 1), color="grey", linewidth=0.8)
+    for name, (claimed, true) in confidence.views(judged).items():
+        mean, share, n = confidence.reliability(claimed, true)
+        curves.plot(mean, share, "o-", markersize=4, linewidth=1, label=name)
+        counts.plot(mean, n, ".-", linewidth=0.8)
+    curves.set(ylabel="share that came true", title=title)
+    curves.legend(loc="upper left", fontsize="small")
+    counts.set(xlabel="probability claimed", ylabel="beats", yscale="log")
+    for axes in (curves, counts):
+        axes.grid(visible=True, alpha=0.3)
+    return figure
+
+
+def risk_coverage(judged: confidence.Judged, title: str) -> Figure:
+    """Draw the error among the most confident beats against their share, and the model's own threshold."""
+    error = 100 * confidence.risk(judged)
+    own = confidence.abstention(judged)
+    figure = Figure(figsize=(5.5, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(100 * np.arange(1, len(error) + 1) / len(error), error, linewidth=1.2)
+    axes.plot(100 * (1 - own["share"]), 100 * own["error of the rest"], "o", label="own threshold")
+    axes.set(xlabel="most confident beats (%)", ylabel="of them called wrong (%)", title=title, xlim=(0, 101))
+    axes.set_ylim(bottom=0)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(loc="upper left", fontsize="small")
+    return figure
+
+
+def strip(cut: Cut, title: str) -> Figure:
+    """Draw a piece of recording on ECG paper, the reference's letters above it and under them the test's.
+
+    Where the two differ, both are red. A large square is 0.2 s and 0.5 mV.
+    """
+    time_s = cut.start_s + np.arange(len(cut.signal)) / cut.fs
+    figure = Figure(figsize=(9, 1.2 + 1.6 * len(cut.leads)), layout="constrained")
+    leads = figure.subplots(len(cut.leads), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, name, lead in zip(leads, cut.leads, cut.signal.T, strict=True):
+        axes.plot(time_s, lead, color="black", linewidth=0.7)
+        axes.set_ylabel(f"{name} (mV)")
+        axes.set_xlim(time_s[0], time_s[-1])
+        _paper(axes)
+    _letters(leads[0], cut.reference, cut.called, y=1.14, name="reference")
+    _letters(leads[0], cut.called, cut.reference, y=1.02, name="called")
+    leads[-1].set_xlabel("s", loc="right")
+    figure.suptitle(title, fontsize="medium")
+    return figure
+
+
+def _paper(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MultipleLocator(1))
+    axes.xaxis.set_minor_locator(MultipleLocator(0.2))
+    axes.yaxis.set_major_locator(MultipleLocator(1))
+    axes.yaxis.set_minor_locator(MultipleLocator(0.5))
+    axes.grid(visible=True, which="both", color="#f0c0c0", linewidth=0.6)
+
+
+def _letters(axes: Axes, marks: Marks, others: Marks, *, y: float, name: str) -> None:
+    across = axes.get_xaxis_transform()  # x in seconds, y in heights of the axes
+    axes.text(-0.01, y, name, transform=axes.transAxes, ha="right", fontsize="small")
+    for time_s, letter in zip(*marks, strict=True):
+        agreed = any(
+            letter == other and abs(time_s - at) <= MATCH_WINDOW_S for at, other in zip(*others, strict=True)
+        )
+        colour = "#606060" if agreed else "red"
+        axes.text(time_s, y, letter, transform=across, ha="center", color=colour, weight="bold")

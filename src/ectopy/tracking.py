@@ -31,6 +31,8 @@ from ectopy.features import FEATURE_NAMES, Floats
 CHALLENGER, CHAMPION = "challenger", "champion"
 HELD_OUT = "held out"
 """Parameter of a fold's run: the records whose patients its network has not seen."""
+MEMBER = "member"
+"""Tag of the run of one network of the ensemble: its number."""
 
 
 class TrackingError(ValueError):
@@ -204,16 +206,30 @@ def metrics_of(made: Version, *, prefix: str = "") -> dict[str, float]:
 
 def unseen_by(made: Version) -> dict[str, str]:
     """Map each training record of a version to the run of a network that was trained without its patient."""
-    experiment = mlflow.get_run(made.run_id).info.experiment_id
-    children = mlflow.search_runs(
-        [experiment], f"tags.`mlflow.parentRunId` = '{made.run_id}'", output_format="list"
-    )
     return {
         record: str(child.info.run_id)
-        for child in children
+        for child in _children(made)
         for record in child.data.params.get(HELD_OUT, "").split(",")
         if record
     }
+
+
+def members_of(made: Version) -> list[str]:
+    """Give the runs of the networks that a version's ensemble is made of, in their order."""
+    numbered = {
+        int(child.data.tags[MEMBER]): str(child.info.run_id)
+        for child in _children(made)
+        if MEMBER in child.data.tags
+    }
+    return [numbered[number] for number in sorted(numbered)]
+
+
+def _children(made: Version) -> list[Any]:
+    experiment = mlflow.get_run(made.run_id).info.experiment_id
+    found = mlflow.search_runs(
+        [experiment], f"tags.`mlflow.parentRunId` = '{made.run_id}'", output_format="list"
+    )
+    return list(found)
 
 
 def download_folder(run_id: str, name: str) -> Path:

@@ -135,7 +135,13 @@ def hold_out(
     lessons: Sequence[Lesson], fold: Fold, config: TrainConfig, *, on_epoch: OnEpoch | None = None
 ) -> tuple[Network, list[HeldOut]]:
     """Train without the patients of a fold, and say what the network makes of them."""
-    learned = [example for lesson in of_records(lessons, fold.train) for example in lesson.examples]
+    unseen = {lesson.truth.patient for lesson in of_records(lessons, fold.test)}
+    learned = [
+        example
+        for lesson in of_records(lessons, fold.train)
+        for example in lesson.examples
+        if not example.patients & unseen
+    ]
     network = fit(learned, config, seed=config.seed, on_epoch=on_epoch)
     held = [
         HeldOut(example, lesson.truth, network.logits(example.features))

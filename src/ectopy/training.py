@@ -5,10 +5,11 @@ gives several: with given and with detected beats, with its leads swapped or los
 that are made of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,14 @@ MATCH_S = 0.150
 """A detected beat takes the label of the annotated beat this near, as in EC57."""
 MADE = "made: "
 """Begins the views of a patient made of a record; its own are DETECTED, by our detector, and GIVEN."""
+LENT = tuple(MADE + kind for kind in augment.SHARES if kind.startswith("ventricular beats of another"))
+"""Views of a patient made of two."""
 FIBRILLATION = ("(AFIB", "(AFL")
 
 Look: TypeAlias = tuple[features.BeatShapes, Labels]
 """Beats and their labels."""
+Owned: TypeAlias = tuple[Path, str]
+"""A record and whose it is."""
 
 
 class TooFewPatientsError(ValueError):
@@ -43,7 +48,7 @@ class Example:
     """Features [n, k] and labels [n] of one record's beats, '' where a beat has none to learn from.
 
     ``sample`` is on the record's grid, that of a made patient on WORKING_FS; ``view`` says how the record
-    was looked at.
+    was looked at; ``donor`` is the other patient whose beats a made one has, if any.
     """
 
     record: str
@@ -52,6 +57,12 @@ class Example:
     sample: Samples
     features: features.Floats
     label: Labels
+    donor: str = ""
+
+    @property
+    def patients(self) -> set[str]:
+        """Whose beats these are: a made patient may have some of a second one, the donor."""
+        return {self.patient, self.donor} - {""}
 
     @property
     def made(self) -> bool:
@@ -76,9 +87,11 @@ class Lesson:
         return next(example for example in self.examples if example.view == name)
 
 
-def read_lesson(record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0) -> Lesson:
-    """Read a record and look at it in every way that training uses."""
-    recording, rng = open_recording(record), np.random.default_rng(seed)
+def read_lesson(
+    record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0, donors: Sequence[Owned] = ()
+) -> Lesson:
+    """Read a record and look at it in every way that training uses; one of ``donors`` lends it beats."""
+    recording, rng = open_recording(record), np.random.default_rng([seed, crc32(record.name.encode())])
     annotations = read_annotations(record, "atr")
     columns = choose_leads(recording.leads)
     sample, label = labelled_beats(annotations)
@@ -94,39 +107,50 @@ def read_lesson(record: Path, patient: str, *, jitter_s: float = 0.0, seed: int 
     if jitter_s:
         jittered = _jittered(sample, recording, jitter_s, rng)
         looks["jittered"] = labelled(pipeline.find_beats(recording, columns, r_peaks=jittered)[0])
-    looks |= {MADE + name: look for name, look in _made(given, label, annotations, rng).items()}
-    examples = [
-        _example(
-            record.name, patient, look if leads == "both" else f"{look}, {leads}", seen, label, recording
-        )
-        for look, (shapes, label) in looks.items()
-        for leads, seen in _lead_views(shapes).items()
-    ]
+    donor, lent = _lender(donors, rng)
+    fibrillates = any(note.startswith(FIBRILLATION) for note in annotations.aux)
+    made = augment.made(given, label, rng, fibrillates=fibrillates, donor=lent)
+    looks |= {MADE + name: look for name, look in made.items()}
+    examples = tuple(
+        example
+        for view, look in looks.items()
+        for example in _examples(recording, patient, view, look, donor=donor if view in LENT else "")
+    )
     truth = Truth(record.name, patient, annotations, recording.fs, recording.n_samples)
-    return Lesson(tuple(examples), truth)
+    return Lesson(examples, truth)
 
 
-def _example(  # noqa: PLR0913, PLR0917 - the fields of an example
-    record: str, patient: str, view: str, shapes: features.BeatShapes, label: Labels, recording: Recording
-) -> Example:
+def _examples(recording: Recording, patient: str, view: str, look: Look, *, donor: str) -> Iterator[Example]:
+    """Give a look at a record with its leads as they are, swapped, and with either one alone."""
+    shapes, label = look
     made = view.startswith(MADE)  # whose beats are at times of their own, and may outlast the recording
     sample = shapes.sample if made else pipeline.to_recording(shapes.sample, recording)
-    return Example(record, patient, view, sample, features.features(shapes), label)
+    for leads, seen in _lead_views(shapes).items():
+        name = view if leads == "both" else f"{view}, {leads}"
+        yield Example(recording.name, patient, name, sample, features.features(seen), label, donor)
 
 
-def _made(
-    given: features.BeatShapes, label: Labels, annotations: Annotations, rng: np.random.Generator
-) -> dict[str, Look]:
-    fibrillates = any(note.startswith(FIBRILLATION) for note in annotations.aux)
-    return augment.made(given, label, rng, fibrillates=fibrillates)
+def _lender(donors: Sequence[Owned], rng: np.random.Generator) -> tuple[str, Look | None]:
+    """Choose a patient with ventricular beats to lend at random: who it is, and the beats."""
+    for index in rng.permutation(len(donors)):
+        record, patient = donors[index]
+        sample, label = labelled_beats(read_annotations(record, "atr"))
+        if np.count_nonzero(label == "V") >= augment.ENOUGH_VENTRICULAR:
+            recording = open_recording(record)
+            columns = choose_leads(recording.leads)
+            return patient, (pipeline.find_beats(recording, columns, r_peaks=sample)[0], label)
+    return "", None
+
+
+_KEPT = ("sample", "features", "label", "donor")
 
 
 def save_lesson(lesson: Lesson, path: Path) -> None:
     """Write a lesson's examples to an .npz file; its truth stays with the record."""
     arrays = {}
     for example in lesson.examples:
-        for name in ("sample", "features", "label"):
-            arrays[f"{example.view}/{name}"] = getattr(example, name)
+        for name in _KEPT:
+            arrays[f"{example.view}/{name}"] = np.asarray(getattr(example, name))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, allow_pickle=False, **arrays)
 
@@ -137,16 +161,12 @@ def load_lesson(path: Path, record: Path, patient: str) -> Lesson:
     truth = Truth(record.name, patient, read_annotations(record, "atr"), recording.fs, recording.n_samples)
     with np.load(path, allow_pickle=False) as arrays:
         views = dict.fromkeys(name.partition("/")[0] for name in arrays)
-        examples = tuple(
-            Example(
-                record.name,
-                patient,
-                view,
-                *(arrays[f"{view}/{name}"] for name in ("sample", "features", "label")),
-            )
-            for view in views
-        )
-    return Lesson(examples, truth)
+        kept = {view: {name: arrays[f"{view}/{name}"] for name in _KEPT} for view in views}
+    examples = (
+        Example(record.name, patient, view, **told | {"donor": str(told["donor"])})
+        for view, told in kept.items()
+    )
+    return Lesson(tuple(examples), truth)
 
 
 @dataclass(frozen=True)
@@ -158,6 +178,7 @@ class Reading:
     lesson: Path
     jitter_s: float
     seed: int
+    donors: tuple[Owned, ...] = ()
 
     def load(self) -> Lesson:
         """Load the lesson that was read."""
@@ -166,7 +187,13 @@ class Reading:
 
 def read(reading: Reading) -> Reading:
     """Read a record for training, in whatever process this is called."""
-    lesson = read_lesson(reading.record, reading.patient, jitter_s=reading.jitter_s, seed=reading.seed)
+    lesson = read_lesson(
+        reading.record,
+        reading.patient,
+        jitter_s=reading.jitter_s,
+        seed=reading.seed,
+        donors=reading.donors,
+    )
     save_lesson(lesson, reading.lesson)
     return reading
 

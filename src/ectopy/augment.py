@@ -221,7 +221,7 @@ def _singles_and_runs(n_beats: int, rng: np.random.Generator) -> Mask:
 def _in_pattern(n_beats: int, rng: np.random.Generator) -> Mask:
     period, usual = int(rng.choice((2, 2, 3, 4))), rng.choice((6, 20, 100))
     lasts, apart = (lambda: period * rng.geometric(1 / usual)), (lambda: rng.choice((20, 100, 300)))
-    return _some(n_beats, 5, apart, lasts) & (np.arange(n_beats) % period == 0)
+    return np.asarray(_some(n_beats, 5, apart, lasts) & (np.arange(n_beats) % period == 0))
 
 
 def _free(told: Mask, label: Labels) -> Mask:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ectopy.ecg import Analysis, Beats, Recording, Samples, recording_of
 from ectopy.rhythm import find_events
@@ -18,6 +18,12 @@ def beats_of(letters: str, rr_s: ArrayLike = 0.8) -> Beats:
     label = np.array(list(letters), dtype="U1")
     probability = (label[:, None] == np.array(list("NSVF"))).astype(np.float32)
     return Beats(sample, label, probability, np.ones(len(letters), dtype=bool), FS)
+
+
+def fibrillating_rr_s(n: int, usual_s: float = 0.7) -> NDArray[np.float64]:
+    """Intervals drawn anew for each beat, as in atrial fibrillation, the same ones each time."""
+    chance = np.random.default_rng(0).standard_normal(n)
+    return np.asarray(np.maximum(usual_s * np.exp(0.2 * chance), 0.3))
 
 
 def recording_for(beats: Beats, n_samples: int) -> Recording:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,15 @@ from pyarrow import parquet
 from ectopy import report
 from ectopy.ecg import Analysis, Beats, Event, Recording, recording_of
 from ectopy.report import files, findings, summary, times
-from tests.handmade import FS, NOTHING_UNREADABLE, analysis_of, beats_of, provenance_of, recording_for
+from tests.handmade import (
+    FS,
+    NOTHING_UNREADABLE,
+    analysis_of,
+    beats_of,
+    fibrillating_rr_s,
+    provenance_of,
+    recording_for,
+)
 
 
 def written(
@@ -104,11 +113,14 @@ class TestRhythmChanges:
             ("NNVNNVNNVN", 0.8, ["(T", "(N"]),
             ("NSNSNSNN", 0.8, ["(AB", "(N"]),
             ("N" * 40, 1.5, ["(SBR"]),
+            ("N" * 80, fibrillating_rr_s(80), ["(AFIB"]),
             ("NVVN", 0.5, ["(N"]),  # MIT has no string for a couplet
             ("", 0.8, []),
         ],
     )
-    def test_they_bear_the_strings_of_mit_bih(self, letters: str, rr_s: float, rhythms: list[str]) -> None:
+    def test_they_bear_the_strings_of_mit_bih(
+        self, letters: str, rr_s: ArrayLike, rhythms: list[str]
+    ) -> None:
         assert self.of(letters, rr_s) == rhythms
 
     def test_where_events_overlap_the_more_urgent_names_the_rhythm(self) -> None:
@@ -118,6 +130,14 @@ class TestRhythmChanges:
             "(VT",
             "(SBR",
         ]
+
+    def test_fibrillation_ends_where_its_last_beat_was(self) -> None:
+        regular, rr_s = np.full(60, 0.8), fibrillating_rr_s(80)
+        assert self.of("N" * 200, np.concatenate([regular, rr_s, regular])) == ["(N", "(AFIB", "(N"]
+
+    def test_ventricular_tachycardia_interrupts_fibrillation_as_in_mit_bih(self) -> None:
+        rr_s = np.concatenate([fibrillating_rr_s(60), [0.4] * 3, fibrillating_rr_s(60)])
+        assert self.of("N" * 60 + "VVV" + "N" * 60, rr_s) == ["(AFIB", "(VT", "(AFIB"]
 
 
 class TestBeatsTable:
@@ -191,8 +211,15 @@ class TestSummary:
         # Seven of 0.5 s and the pause: 6 s for 8 intervals.
         assert row["hr_min_bpm"] == 80.0
 
-    def test_what_is_not_analysed_yet_stays_empty(self, tmp_path: Path) -> None:
-        assert written(tmp_path, "NNN")["af_burden_pct"] is None
+    def test_without_fibrillation_its_burden_is_0(self, tmp_path: Path) -> None:
+        assert written(tmp_path, "NNN")["af_burden_pct"] == 0.0
+
+    def test_the_burden_of_fibrillation_is_its_share_of_the_time_analysed(self, tmp_path: Path) -> None:
+        beats = beats_of("N" * 60, fibrillating_rr_s(60))
+        lasting_s = float(beats.time_s[-1] - beats.time_s[0])
+        row = written(tmp_path, "N" * 60, fibrillating_rr_s(60), unreadable=[[5000, 6000]])
+        # Of a minute, 50 s can be read.
+        assert row["af_burden_pct"] == pytest.approx(100 * lasting_s / 50, abs=0.005)
 
     def test_it_says_where_it_comes_from(self, tmp_path: Path) -> None:
         row = written(tmp_path, "NNN")
@@ -264,6 +291,14 @@ class TestHours:
         beats = beats_of("NN")
         parts = summary.by_period(analysis_of(recording_for(beats, 1000), beats), summary.HOUR_S)
         assert [(part["start_s"], part["stop_s"]) for part in parts] == [(0.0, 10.0)]
+
+    def test_fibrillation_counts_in_each_hour_by_the_part_that_lies_there(self) -> None:
+        # From 3540 s to 3690 s: a minute of the first hour, a minute and a half of the second.
+        beats = beats_of("N" * 199, 36)
+        analysis = analysis_of(recording_for(beats, 7200 * 100), beats)
+        analysis = replace(analysis, events=(Event("af", 3540.0, 3690.0, 200, 80.0),))
+        burden = [part["af_burden_pct"] for part in summary.by_period(analysis, 3600.0)]
+        assert burden == [round(100 * 60 / 3600, 2), round(100 * 90 / 3600, 2)]
 
     def test_unreadable_time_is_taken_off_the_hour_it_lies_in(self) -> None:
         beats = beats_of("NN")
@@ -356,6 +391,29 @@ class TestFindings:
     def test_counts_by_the_hour_need_a_quarter_of_one(self) -> None:
         assert self.of("NNVN")[0][1] == "Very frequent ventricular ectopy: 1 beat (25.0 %), 1 an hour"
         assert self.of("NNVN", n_samples=6000)[0][1] == "Very frequent ventricular ectopy: 1 beat (25.0 %)"
+
+    def test_fibrillation_is_told_by_burden_longest_and_rate(self) -> None:
+        beats = beats_of("N" * 100, fibrillating_rr_s(100))
+        rate_bpm = 60 * 99 / (beats.time_s[-1] - beats.time_s[0])
+        urgency, text = self.of("N" * 100, fibrillating_rr_s(100))[0]
+        # 72 s of an hour.
+        told = "1 episode, 2.0 % of the time analysed, longest 1 min 12 s at 0:00:00"
+        assert (urgency, text) == (2, f"Atrial fibrillation: {told}, {rate_bpm:.0f} bpm")
+
+    def test_fibrillation_is_urgent_above_110_bpm(self) -> None:
+        # About 85, 107 and 125 bpm.
+        urgency = [self.of("N" * 200, fibrillating_rr_s(200, s))[0][0] for s in (0.7, 0.55, 0.47)]
+        assert urgency == [2, 2, 3]
+
+    def test_several_episodes_name_the_longest_the_mean_rate_and_the_fastest(self) -> None:
+        slow, regular, fast = fibrillating_rr_s(200), np.full(100, 0.8), fibrillating_rr_s(150, 0.45)
+        urgency, text = self.of("N" * 450, np.concatenate([slow, regular, fast]))[0]
+        # Made to last 143 s, 80 s and 70 s.
+        assert urgency == 3
+        assert text == (
+            "Atrial fibrillation: 2 episodes, 5.8 % of the time analysed, longest 2 min 19 s at 0:00:00, 99 bpm, "
+            "fastest 129 bpm at 0:03:43"
+        )
 
     def test_supraventricular_runs_are_urgent_above_30_s(self) -> None:
         assert self.of("S" * 62, 0.5)[0][0] == 3

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ectopy import annotations, rhythm
 from ectopy.ecg import Beats, Event, no_beats, stretches
-from tests.handmade import FS, NOTHING_UNREADABLE, beats_of
+from tests.handmade import FS, NOTHING_UNREADABLE, beats_of, fibrillating_rr_s
 
 
 def found(
@@ -290,6 +290,50 @@ class TestAllRules:
         # 154,000 beats; each of 7,000 rounds holds trigeminy, bigeminy and a couplet of either origin.
         beats = beats_of("NNVNNVNNVNVNVNVNVVNSSN" * 7_000)
         assert len(found(beats)) == 4 * 7_000
+
+
+class TestAtrialFibrillation:
+    rr_s = fibrillating_rr_s(100)
+
+    def test_it_lasts_from_its_first_beat_to_its_last_and_has_their_rate(self) -> None:
+        beats = beats_of("N" * 100, self.rr_s)
+        ((onset_s, offset_s, n_beats, rate_bpm),) = of_kind("af", beats)
+        assert (onset_s, offset_s, n_beats) == (beats.time_s[0], beats.time_s[-1], 100)
+        assert rate_bpm == pytest.approx(60 * 99 / (offset_s - onset_s))
+
+    def test_a_minute_needs_30_s_of_it(self) -> None:
+        # 40 beats in 28 s.
+        beats = beats_of("N" * 40, fibrillating_rr_s(40))
+        assert "af" not in {event.kind for event in found(beats, duration_s=60)}
+
+    def test_a_shorter_recording_needs_half_of_it(self) -> None:
+        beats = beats_of("N" * 40, fibrillating_rr_s(40))
+        assert "af" in {event.kind for event in found(beats, duration_s=30)}
+
+    def test_its_early_beats_are_no_supraventricular_runs_couplets_or_bigeminy(self) -> None:
+        # The same labels in a regular rhythm are two of each.
+        letters = "NNSSSNNSSNNSNSNSNN" * 2 + "N" * 64
+        kinds = [{event.kind for event in found(beats_of(letters, rr_s))} for rr_s in (0.5, self.rr_s)]
+        assert {"sv_run", "sveb_couplet", "sveb_bigeminy"} <= kinds[0]
+        assert kinds[1] & {"sv_run", "sveb_couplet", "sveb_bigeminy", "af"} == {"af"}
+
+    def test_ventricular_runs_and_couplets_in_it_are_events_of_their_own(self) -> None:
+        letters = "N" * 30 + "VV" + "N" * 20 + "VVV" + "N" * 45
+        rr_s = np.where(np.array(list(letters)) == "V", 0.4, self.rr_s)
+        kinds = {event.kind for event in found(beats_of(letters, rr_s))}
+        assert {"af", "veb_couplet", "vt"} <= kinds
+
+    def test_supraventricular_events_before_it_stay(self) -> None:
+        letters = "NNNSSSNN" + "N" * 60 + "N" * 100
+        rr_s = np.concatenate([np.full(68, 0.5), self.rr_s])
+        assert {"af", "sv_run"} <= {event.kind for event in found(beats_of(letters, rr_s))}
+
+    def test_doubt_from_the_shapes_of_beats_speaks_against_it(self) -> None:
+        beats = beats_of("N" * 100, self.rr_s)
+        events = rhythm.find_events(
+            beats, duration_s=70, unreadable=NOTHING_UNREADABLE, doubt_of_af=np.full(100, 3, np.float32)
+        )
+        assert "af" not in {event.kind for event in events}
 
 
 KNOWN_KINDS = {

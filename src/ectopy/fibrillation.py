@@ -33,7 +33,7 @@ A window that holds a regular rhythm for more than a quarter is no longer irregu
 """
 BRIDGE_S = 15.0
 """A shorter interruption does not end an episode."""
-CONSTANT_P, P_WEIGHT = 0.35, 2.5
+CONSTANT_P, P_WEIGHT = 0.35, 3.0
 """Likeness of P waves from which on a rhythm must be more irregular to count, and by how much a unit."""
 CONSTANT_QRS, QRS_WEIGHT = 0.75, 4.0
 """Likeness of QRS complexes below which a rhythm must be more irregular to count, and by how much a unit."""
@@ -41,8 +41,8 @@ CONSTANT_QRS, QRS_WEIGHT = 0.75, 4.0
 _SHORTEST_RR_S, _LONGEST_RR_S = 0.2, 3.0
 _ENOUGH_PAIRS = 150  # of the 396 of a whole window
 _LONGEST_WINDOW_S = 180.0
-_ENOUGH_LEFT = 1 / 3  # of the intervals, for a verdict without early beats
-_P = slice(BEFORE - 27, BEFORE - 7)
+_ENOUGH_LEFT = 1 / 4  # of the intervals, for a verdict without early beats
+_P = slice(BEFORE - 30, BEFORE - 11)  # up to 110 ms before the R peak: a wide QRS may begin later
 _QRS = slice(BEFORE - 8, BEFORE + 9)
 _CHUNK = 8192  # beats whose shapes are in memory at once
 

@@ -16,6 +16,8 @@ URGENT_PAUSE_S = 3.0
 URGENT_VT_BEATS = 6
 SUSTAINED_S = 30.0
 """From 30 s on a tachycardia is sustained."""
+FAST_AF_BPM = 110.0
+"""Atrial fibrillation above this rate is urgent: the limit of lenient rate control (RACE II, 2010)."""
 
 
 class Urgency(IntEnum):
@@ -59,6 +61,12 @@ def of_kind(events: Sequence[Event], kind: str) -> list[Event]:
     return [event for event in events if event.kind == kind]
 
 
+def analysable_s(analysis: Analysis, start_s: float, stop_s: float) -> float:
+    """Readable time between two times of a recording."""
+    edges = np.clip(analysis.unreadable / analysis.fs, start_s, stop_s)
+    return float(stop_s - start_s - (edges[:, 1] - edges[:, 0]).sum())
+
+
 def seconds(event: Event) -> float:
     """How long an event lasts."""
     return event.offset_s - event.onset_s
@@ -97,6 +105,33 @@ def idioventricular_rhythm(analysis: Analysis) -> Iterator[Finding]:
     if runs:
         longest = max(runs, key=lambda run: run.n_beats)
         yield Finding(Urgency.IMPORTANT, f"Idioventricular rhythm: {_runs(runs)}", longest)
+
+
+def atrial_fibrillation(analysis: Analysis) -> Iterator[Finding]:
+    """Atrial fibrillation: burden, longest, rate; urgent where an episode is faster than 110 bpm."""
+    found = of_kind(analysis.events, "af")
+    if not found:
+        return
+    longest, fastest = max(found, key=seconds), max(found, key=lambda episode: episode.rate_bpm)
+    urgent = fastest.rate_bpm > FAST_AF_BPM
+    share = burden_pct(found, analysis, 0, analysis.duration_s)
+    rate = f"{_rate_bpm(found):.0f} bpm"
+    if len(found) > 1:
+        rate += f", fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
+    yield Finding(
+        Urgency.URGENT if urgent else Urgency.IMPORTANT,
+        f"Atrial fibrillation: {_count(len(found), 'episode')}, {share:.1f} % of the time analysed, "
+        f"longest {_lasting(longest)}, {rate}",
+        fastest if urgent else longest,
+    )
+
+
+def burden_pct(events: Sequence[Event], analysis: Analysis, start_s: float, stop_s: float) -> float:
+    """Share of the analysable time in [start_s, stop_s) that events take, NaN where there is no such time."""
+    analysable = analysable_s(analysis, start_s, stop_s)
+    spans = ((max(event.onset_s, start_s), min(event.offset_s, stop_s)) for event in events)
+    taken = sum(analysable_s(analysis, onset, offset) for onset, offset in spans if offset > onset)
+    return 100 * taken / analysable if analysable else float("nan")
 
 
 def supraventricular_runs(analysis: Analysis) -> Iterator[Finding]:
@@ -161,6 +196,7 @@ def readable(analysis: Analysis) -> Iterator[Finding]:
 RULES: tuple[Callable[[Analysis], Iterator[Finding]], ...] = (
     ventricular_tachycardia,
     pause,
+    atrial_fibrillation,
     supraventricular_runs,
     idioventricular_rhythm,
     ventricular_ectopy,
@@ -209,6 +245,11 @@ def _runs(runs: Sequence[Event]) -> str:
         f"{_count(len(runs), 'run')}, longest {longest.n_beats} beats at {elapsed(longest.onset_s)}, "
         f"fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
     )
+
+
+def _rate_bpm(events: Sequence[Event]) -> float:
+    intervals = sum(event.n_beats - 1 for event in events)
+    return 60 * intervals / sum(map(seconds, events))
 
 
 def _lasting(event: Event) -> str:

@@ -63,6 +63,7 @@ def figures(row: Mapping[str, object]) -> list[tuple[str, str]]:
         ("Max", written(row, "hr_max_bpm")),
         ("VEB %", written(row, "veb_burden_pct", 1)),
         ("SVEB %", written(row, "sveb_burden_pct", 1)),
+        ("AF %", written(row, "af_burden_pct", 1)),
         ("VT runs", written(row, "n_vt_runs")),
         ("Longest pause", "" if pause is None else duration(pause)),
     ]

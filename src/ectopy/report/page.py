@@ -13,7 +13,7 @@ from ectopy.report.trend import trend
 from ectopy.rhythm import KINDS, heart_rate
 
 NOT_CLAIMED = (
-    "Atrial fibrillation and flutter",
+    "Atrial flutter: regular with a constant block, called fibrillation with a changing one",
     "Ventricular flutter and fibrillation: where no beat is found they appear as a pause",
     "Atrioventricular block, ST segment, QT interval: they need P and T waves",
     "Pacemaker function",
@@ -42,7 +42,7 @@ def write_page(
         strips=strips(analysis, recording, summary.findings),
         mean_mm=MEAN_MM,
         mean_beats=mean_beats(analysis, recording),
-        counts=[(known, of_kind(analysis.events, kind)) for kind, known in KINDS.items() if kind != "af"],
+        counts=[(known, of_kind(analysis.events, kind)) for kind, known in KINDS.items()],
         unreadable=(analysis.unreadable / analysis.fs).tolist(),
         listed=LISTED,
         not_claimed=NOT_CLAIMED,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ectopy.ecg import Analysis, BeatClass, Event, Mask, Recording, Signal
-from ectopy.report.findings import Finding, find_findings, of_kind
+from ectopy.report.findings import Finding, analysable_s, burden_pct, find_findings, of_kind
 from ectopy.rhythm import Seconds, heart_rate, rate_bpm, readable_rr_s
 
 SUMMARY_COLUMNS = (
@@ -98,7 +98,10 @@ def by_period(analysis: Analysis, period_s: float) -> tuple[dict[str, object], .
 
 
 def figures(analysis: Analysis, of: Rates, start_s: float, stop_s: float) -> dict[str, object]:
-    """Figures of the beats and events that begin in [start_s, stop_s); None where there is no figure."""
+    """Figures of the beats and events that begin in [start_s, stop_s); None where there is no figure.
+
+    Fibrillation counts with the part of it that lies there.
+    """
     part = slice(*np.searchsorted(of.time_s, (start_s, stop_s)).tolist())
     label = analysis.beats.label[part]
     events = [event for event in analysis.events if start_s <= event.onset_s < stop_s]
@@ -115,15 +118,10 @@ def figures(analysis: Analysis, of: Rates, start_s: float, stop_s: float) -> dic
         "n_couplets": len(of_kind(events, "veb_couplet")),
         "n_vt_runs": len(of_kind(events, "vt")),
         "longest_vt_beats": max((event.n_beats for event in of_kind(events, "vt")), default=0),
+        "af_burden_pct": _af_burden_pct(analysis, start_s, stop_s) if len(label) else None,
         "n_pauses": len(of_kind(events, "pause")),
         "longest_pause_s": _longest_s(of_kind(events, "pause")),
     }
-
-
-def analysable_s(analysis: Analysis, start_s: float, stop_s: float) -> float:
-    """Readable time between two times of a recording."""
-    edges = np.clip(analysis.unreadable / analysis.fs, start_s, stop_s)
-    return float(stop_s - start_s - (edges[:, 1] - edges[:, 0]).sum())
 
 
 def why_not_analysable(recording: Recording) -> str:
@@ -152,6 +150,11 @@ def _ectopy(name: str, ectopic: Mask) -> dict[str, object]:
     count = int(ectopic.sum())
     burden = round(100 * count / len(ectopic), 2) if len(ectopic) else None
     return {f"n_{name}": count, f"{name}_burden_pct": burden}
+
+
+def _af_burden_pct(analysis: Analysis, start_s: float, stop_s: float) -> float | None:
+    burden = burden_pct(of_kind(analysis.events, "af"), analysis, start_s, stop_s)
+    return round(burden, 2) if np.isfinite(burden) else None
 
 
 def _longest_s(pauses: Sequence[Event]) -> float | None:

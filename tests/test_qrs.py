@@ -247,7 +247,8 @@ def test_noise_gives_no_more_candidates_than_fit_apart() -> None:
 
 def test_candidates_are_sliced_shifted_and_joined() -> None:
     sample = np.array([3, 8, 20], dtype=np.int64)
-    found = qrs.Candidates(sample, np.array([[1.0], [2.0], [3.0]], dtype=np.float32))
+    strength = np.array([[1.0], [2.0], [3.0]], dtype=np.float32)
+    found = qrs.Candidates(sample, strength, strength / 10)
     assert found.between(8, 20).sample.tolist() == [8]
     both = qrs.join([found, found.shifted(100)])
     assert both.sample.tolist() == [3, 8, 20, 103, 108, 120]
@@ -255,7 +256,8 @@ def test_candidates_are_sliced_shifted_and_joined() -> None:
 
 
 def test_nothing_to_choose_from_gives_nothing() -> None:
-    none = qrs.Candidates(np.empty(0, dtype=np.int64), np.empty((0, 2), dtype=np.float32))
+    nothing = np.empty((0, 2), dtype=np.float32)
+    none = qrs.Candidates(np.empty(0, dtype=np.int64), nothing, nothing)
     assert len(qrs.select_beats(none)) == 0
 
 
@@ -270,7 +272,8 @@ def test_the_work_of_choosing_grows_with_the_candidates_only(monkeypatch: pytest
 
     monkeypatch.setattr(math, "log", counted)
     sample = 24 * np.arange(3000, dtype=np.int64)
-    qrs.select_beats(qrs.Candidates(sample, np.ones((3000, 1), dtype=np.float32)))
+    alike = np.ones((3000, 1), dtype=np.float32)
+    qrs.select_beats(qrs.Candidates(sample, alike, alike))
     assert 0 < calls <= 4 * 14 * 3000  # one first guess and three rounds, fourteen candidates back
 
 

@@ -120,7 +120,7 @@ def find_beats(
     r_peaks: Samples | None = None,
     block_s: float = BLOCK_S,
 ) -> tuple[features.BeatShapes, Samples]:
-    """Walk through the signal once: give the beats' shapes, and where no lead is usable, int64 [k, 2].
+    """Walk through the signal once: give the beats' shapes, and where no lead can be read, int64 [k, 2].
 
     The shapes are on the grid of WORKING_FS, the stretches on the recording's.
     """
@@ -134,8 +134,32 @@ def find_beats(
         candidates.append(found)
         shapes.append(replace(cut, sample=at))
         unusable.append(~block.usable[block.answers_for].any(axis=1))
-    chosen = qrs.select_beats(qrs.join(candidates)) if given is None else slice(None)
-    return features.join(shapes).take(chosen), _stretches(np.concatenate(unusable), recording)
+    kept, shut = features.join(shapes), np.concatenate(unusable)
+    if given is None:
+        kept, shut = leave_out_noise(qrs.join(candidates), kept, shut)
+    return kept, _stretches(shut, recording)
+
+
+def leave_out_noise(
+    candidates: qrs.Candidates, shapes: features.BeatShapes, shut: Mask
+) -> tuple[features.BeatShapes, Mask]:
+    """Choose the beats; drop each lead where it is noise, and what lies where every lead is.
+
+    ``shut`` tells where no lead is usable, on the grid of WORKING_FS; it comes back with the noise in it.
+    """
+    beat = np.zeros(len(candidates), dtype=bool)
+    beat[qrs.select_beats(candidates)] = True
+    told = candidates.strength, candidates.background, shapes.windows, shapes.scale
+    clear = quality.clarity(*told, beat=beat)
+    lost = quality.useless(clear, shapes.windows)
+    readable = shapes.readable.copy()
+    readable[:, : clear.shape[1]] &= ~(clear < quality.NOISE)
+    between = (candidates.sample[1:] + candidates.sample[:-1]) // 2
+    edges = np.concatenate(([0], between, [len(shut)]))
+    shut = shut.copy()
+    for start, stop in edges[stretches(lost)].tolist():
+        shut[start:stop] = True
+    return replace(shapes, readable=readable).take(np.flatnonzero(beat & ~lost)), shut
 
 
 def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLOCK_S) -> Iterator[Block]:

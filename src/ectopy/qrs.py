@@ -22,7 +22,7 @@ from ectopy import quality
 from ectopy.ecg import Mask, Samples, Signal
 from ectopy.filters import WORKING_FS, bandpass, fill_gaps, rate_ratio, resample
 
-REACH_S = 4.0
+REACH_S = 7.0
 """Signal on either side of a candidate that decides whether it is one, and what its features are."""
 
 # Finding candidates
@@ -30,6 +30,7 @@ _QRS_HZ, _QRS_SD_HZ = 15.0, 6.0  # the band that told beats from the rest best o
 _APART_S = 0.12  # candidates nearer than this are one
 _LEAD_NEAR_S = 0.06  # leads peak this far apart at most
 _LEVEL_S = 3.0  # leads are compared by their mean energy over this time on either side
+_LEAST_BACKGROUND = 1e-3  # of the mean energy: made signals may have none
 _EDGE_S = 0.1  # beside an unusable stretch the filters see its end, not the heart
 _R_NEAR_S = 0.12  # the R peak is this near to the peak of energy, in wide beats too
 _BASELINE_SD_S = 0.06
@@ -58,11 +59,13 @@ class Candidates:
     """Where a beat may be, in order of time, on the grid of WORKING_FS.
 
     ``sample`` is the R peak. ``strength`` is float32 [n, n_leads], the peak amplitude of each lead in the QRS
-    band, in mV; NaN where the lead cannot be used.
+    band, in mV; NaN where the lead cannot be used. ``background`` is the geometric mean of that amplitude
+    around the candidate: what there is between beats, for they are short.
     """
 
     sample: Samples
     strength: NDArray[np.float32]
+    background: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -90,23 +93,25 @@ def join(parts: Sequence[Candidates]) -> Candidates:
 def find_candidates(clean: Signal, usable: Mask) -> Candidates:
     """Find where a beat may be in [n, n_leads] band-passed samples at WORKING_FS."""
     if len(clean) == 0:
-        return Candidates(np.empty(0, dtype=np.int64), np.empty(clean.shape, dtype=np.float32))
+        none = np.empty(clean.shape, dtype=np.float32)
+        return Candidates(np.empty(0, dtype=np.int64), none, none)
     inside = minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1, axis=0)
     energy = np.where(inside, _qrs_energy(clean), np.float32(0))
-    level = _level(energy, inside)
+    share = _mean_nearby(inside)
+    level = np.maximum(_mean_nearby(energy, share), np.finfo(np.float32).tiny).astype(np.float32)
     peak = _peaks(np.sqrt(np.square(energy / level).sum(axis=1)))
     near = round(_LEAD_NEAR_S * WORKING_FS)
     strength: Signal = maximum_filter1d(energy, 2 * near + 1, axis=0)[peak]
     sample = _r_peaks(clean, peak, strength / level[peak])
     strength[strength == 0] = np.nan
     order = np.argsort(sample, kind="stable")
-    return Candidates(sample[order], strength[order])
+    return Candidates(sample[order], strength[order], _background(energy, level, inside, share)[peak][order])
 
 
 def _qrs_energy(clean: Signal) -> Signal:
     """Give the envelope of the QRS band: the magnitude of a Gabor wavelet's response."""
     sd_s = 1 / (2 * np.pi * _QRS_SD_HZ)
-    time_s = _around(3 * sd_s) / WORKING_FS
+    time_s = _offsets(3 * sd_s) / WORKING_FS
     window = np.exp(-0.5 * np.square(time_s / sd_s))
     wavelet = window * np.exp(2j * np.pi * _QRS_HZ * time_s)
     wavelet -= window * wavelet.sum() / window.sum()  # no response to a constant
@@ -114,11 +119,11 @@ def _qrs_energy(clean: Signal) -> Signal:
 
 
 def _smooth(clean: Signal, sd_s: float) -> Signal:
-    taps = np.exp(-0.5 * np.square(_around(3 * sd_s) / (sd_s * WORKING_FS)))
+    taps = np.exp(-0.5 * np.square(_offsets(3 * sd_s) / (sd_s * WORKING_FS)))
     return _convolve(clean, (taps / taps.sum()).astype(np.float32))
 
 
-def _around(reach_s: float) -> Samples:
+def _offsets(reach_s: float) -> Samples:
     """Give the offsets from ``-reach_s`` to ``reach_s`` in samples."""
     half = round(reach_s * WORKING_FS)
     return np.arange(-half, half + 1)
@@ -130,13 +135,20 @@ def _convolve(clean: Signal, taps: NDArray[np.inexact]) -> Signal:
     return np.asarray(oaconvolve(padded, taps[:, None], mode="valid", axes=0))
 
 
-def _level(energy: Signal, inside: Mask) -> Signal:
-    """Give the mean energy of each lead in the neighbourhood, over its usable samples."""
+def _mean_nearby(values: NDArray[np.generic], share: Floats | float = 1.0) -> Floats:
+    """Give the mean of each lead in the neighbourhood, where 0 stands for samples that cannot be used.
+
+    ``share`` is how many can.
+    """
     size = 2 * round(_LEVEL_S * WORKING_FS) + 1
-    mean = uniform_filter1d(energy.astype(np.float64), size, axis=0, mode="constant")
-    share = uniform_filter1d(inside.astype(np.float64), size, axis=0, mode="constant")
-    tiny = np.finfo(np.float32).tiny
-    return np.maximum(mean / np.maximum(share, 1 / size), tiny).astype(np.float32)
+    mean = uniform_filter1d(values.astype(np.float64), size, axis=0, mode="constant")
+    return np.asarray(mean / np.maximum(share, 1 / size))
+
+
+def _background(energy: Signal, level: Signal, inside: Mask, share: Floats) -> Signal:
+    """Give the geometric mean of the energy in the neighbourhood."""
+    height = np.log(np.maximum(energy, _LEAST_BACKGROUND * level))
+    return np.exp(_mean_nearby(np.where(inside, height, np.float32(0)), share)).astype(np.float32)
 
 
 def _peaks(energy: Signal) -> Samples:
@@ -151,7 +163,7 @@ def _r_peaks(clean: Signal, peak: Samples, clarity: Signal) -> Samples:
     """Find the largest deflection near each peak, in the first lead unless another is twice as clear."""
     deflection = np.abs(clean - _smooth(clean, _BASELINE_SD_S))
     lead = (clarity * np.where(np.arange(clarity.shape[1]) == 0, 2, 1)).argmax(axis=1)[:, None]
-    near = np.clip(peak[:, None] + _around(_R_NEAR_S), 0, len(clean) - 1)
+    near = np.clip(peak[:, None] + _offsets(_R_NEAR_S), 0, len(clean) - 1)
     largest = deflection[near, lead].argmax(axis=1)
     return np.asarray(near[np.arange(len(peak)), largest], dtype=np.int64)
 

@@ -75,9 +75,9 @@ class Job:
     how: How
 
 
-def search(paths: Sequence[str], out: Path) -> Found:
+def search(paths: Sequence[str], out: Path, fs: float | None = None) -> Found:
     """Find the recordings that are named, outside of where results go; at least one."""
-    found = find_recordings(paths, outside=out.absolute())
+    found = find_recordings(paths, outside=out.absolute(), fs=fs)
     if not found.recordings:
         raise NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
     return found

@@ -4,14 +4,23 @@ from pathlib import Path
 from typing import Protocol
 
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers import wfdb
+from ectopy.readers import aecg, dicom, edf, ishne, scp, sierra, tables, wfdb
+
+HEAD_BYTES = 2**14
+"""What is looked at to recognise a format."""
 
 
 class Format(Protocol):
     """What a module here offers; its libraries are imported where a file of the format is opened."""
 
-    def recognise(self, path: Path) -> bool:
-        """Tell by name or content, and cheaply, whether a file is of this format."""
+    SUFFIXES: tuple[str, ...]
+    """Of files that are taken for this format when they are named and no format is recognised in them."""
+
+    def recognise(self, path: Path, head: bytes, *, fs: float | None = None) -> bool:
+        """Tell by name or by the first bytes, and cheaply, whether a file is a recording of this format.
+
+        ``fs`` is the rate that the user gives to files that carry none.
+        """
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """Give all files that a recording is made of, the one that was opened first."""
@@ -20,12 +29,12 @@ class Format(Protocol):
         """Open a file; ``fs`` is for one that carries no rate."""
 
 
-FORMATS: tuple[Format, ...] = (wfdb,)
+FORMATS: tuple[Format, ...] = (wfdb, edf, ishne, scp, dicom, aecg, sierra, tables)
 
 
-def is_recording(path: Path) -> bool:
-    """Tell whether a file is of a format that is read here."""
-    return any(known.recognise(path) for known in FORMATS)
+def is_recording(path: Path, *, fs: float | None = None) -> bool:
+    """Tell whether a file is of a format that is read here; ``fs`` is for one that carries no rate."""
+    return _recognised(path, fs) is not None
 
 
 def open_recording(path: str | Path, *, fs: float | None = None) -> Recording:
@@ -50,7 +59,18 @@ def locate(path: Path) -> Path:
 def _format_of(path: Path) -> Format:
     if not path.is_file():
         raise UnreadableError(f"{path}: a recording expected, no such file")
+    if recognised := _recognised(path):
+        return recognised
     for known in FORMATS:
-        if known.recognise(path):
+        if path.suffix.lower() in known.SUFFIXES:
             return known
     raise UnreadableError(f"{path}: a recording expected, the format is not one that is read")
+
+
+def _recognised(path: Path, fs: float | None = None) -> Format | None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return None
+    return next((known for known in FORMATS if known.recognise(path, head, fs=fs)), None)

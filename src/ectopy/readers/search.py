@@ -5,8 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from itertools import filterfalse
+from functools import cache, partial
 from pathlib import Path
 
 from ectopy.ecg import UnreadableError
@@ -21,21 +20,27 @@ class Found:
     n_other: int
 
 
-def find_recordings(paths: Iterable[str | Path], *, outside: Path | None = None) -> Found:
+def find_recordings(
+    paths: Iterable[str | Path], *, outside: Path | None = None, fs: float | None = None
+) -> Found:
     """Find recordings; a directory is searched recursively, except ``outside``, where results go.
+
+    ``fs`` is the rate of files that carry none: where it is given, tables without names are recordings too.
 
     A file that is named and is no recording stands for the header that names it, else for itself: it is
     a recording that cannot be read. Raises FileNotFoundError for what does not exist.
     """
     owners = cache(_owners)
+    recognised = partial(is_recording, fs=fs)
     recordings: list[Path] = []
     others: set[Path] = set()
     for path in paths:
         named, searched = _expand(path, outside)
         own = [file for file in searched if file not in owners(file.parent)]
         recordings += [owners(file.parent).get(file, file) for file in named]
-        recordings += filter(is_recording, own)
-        others.update(filterfalse(is_recording, own))
+        found = list(filter(recognised, own))
+        recordings += found
+        others.update(set(own) - set(found))
     return Found(tuple(dict.fromkeys(recordings)), len(others))
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from ectopy.ecg import Recording, Signal, UnreadableError
-from ectopy.readers.facts import check_rate, distinct, millivolts
+from ectopy.readers.facts import check_length, check_rate, distinct, millivolts, of_one_rate
+from ectopy.readers.lead_names import is_other
 from ectopy.readers.wfdb_header import DEFAULT_FS, Header, read_header, segment_header, signal_files
 from ectopy.readers.wfdb_signals import check_signals, read_signals
 
+SUFFIXES: tuple[str, ...] = (".hea",)
 GAP = "~"
 """Name of a segment in which nothing was recorded."""
 
@@ -27,7 +29,7 @@ class _Part:
     numbers: dict[str, int]
 
 
-def recognise(path: Path) -> bool:
+def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
     """Tell a header by its name: one that is broken is a recording that cannot be read."""
     return path.suffix == ".hea"
 
@@ -51,11 +53,12 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
     names = distinct(line.lead for line in described.signals)
     chosen = _voltages(described)
     leads, per_frame = tuple(names[number] for number in chosen), described.signals[chosen[0]].per_frame
+    rate = check_rate(path, header.fs * per_frame)
     return Recording(
         name=path.stem,
-        fs=check_rate(path, header.fs * per_frame),
+        fs=rate,
         leads=leads,
-        n_samples=described.n_frames * per_frame,
+        n_samples=check_length(path, described.n_frames * per_frame, rate),
         read=partial(_read, parts, leads, per_frame),
         start=header.start,
     )
@@ -87,13 +90,13 @@ def _part(start: int, stop: int, header: Header) -> _Part:
 
 
 def _voltages(header: Header) -> list[int]:
-    """Choose the signals in a unit of voltage; of several rates the highest, which is that of the ECG."""
+    """Choose the signals in a unit of voltage that do not bear the name of something else, of one rate."""
     volts = [number for number, line in enumerate(header.signals) if millivolts(line.unit)]
+    volts = [number for number in volts if not is_other(header.signals[number].lead)] or volts
     if not volts:
         units = ", ".join(sorted({line.unit for line in header.signals}))
         raise UnreadableError(f"{header.path}: a lead in a unit of voltage expected, {units} came")
-    highest = max(header.signals[number].per_frame for number in volts)
-    return [number for number in volts if header.signals[number].per_frame == highest]
+    return of_one_rate({number: float(header.signals[number].per_frame) for number in volts})
 
 
 def _read(parts: Sequence[_Part], leads: Sequence[str], per_frame: int, start: int, stop: int) -> Signal:
@@ -102,7 +105,8 @@ def _read(parts: Sequence[_Part], leads: Sequence[str], per_frame: int, start: i
     for part in parts:
         begin, end = part.start * per_frame, part.stop * per_frame
         first, last = max(start, begin), min(stop, end)
-        known = [column for column, lead in enumerate(leads) if lead in part.numbers]
+        same = {lead for lead, at in part.numbers.items() if part.header.signals[at].per_frame == per_frame}
+        known = [column for column, lead in enumerate(leads) if lead in same]
         if first < last and known:
             numbers = [part.numbers[leads[column]] for column in known]
             block[first - start : last - start, known] = read_signals(

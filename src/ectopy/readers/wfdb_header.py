@@ -27,7 +27,8 @@ _SIGNAL_LINE = re.compile(
     rf"""(?P<file>\S+) \s+ (?P<format>\d{{1,4}})
     (x(?P<per_frame>\d{{1,4}}))? (:(?P<skew>\d{{1,9}}))? (\+(?P<offset>\d{{1,15}}))?
     (\s+ (?P<gain>{_NUMBER}) (\((?P<baseline>-?\d{{1,10}})\))? (/(?P<unit>\S+))? )?
-    (\s+ \d+)? (\s+ (?P<zero>-?\d{{1,10}}))? (\s+ -?\d+){{,3}} (\s+ (?P<lead>\D.*))? \s*""",
+    (\s+ \d+)? (\s+ (?P<zero>-?\d{{1,10}}))? (\s+ (?P<initial>-?\d{{1,15}}))? (\s+ -?\d+){{,2}}
+    (\s+ (?P<lead>\D.*))? \s*""",
     re.VERBOSE | re.IGNORECASE,
 )
 # The last is not WFDB's: the headers of the CinC challenge of 2017 have it, and wfdb refuses them for it.
@@ -45,6 +46,7 @@ class SignalLine:
     offset: int
     gain: float
     baseline: int
+    initial: int
     unit: str
     lead: str
 
@@ -140,6 +142,7 @@ def _signal_line(path: Path, number: int, text: str) -> SignalLine:
         offset=int(line["offset"] or 0),
         gain=float(line["gain"] or 0) or DEFAULT_GAIN,
         baseline=int(line["baseline"] or line["zero"] or 0),
+        initial=int(line["initial"] or line["zero"] or 0),
         unit=line["unit"] or DEFAULT_UNIT,
         lead=(line["lead"] or "").strip() or f"lead {number}",
     )

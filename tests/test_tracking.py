@@ -173,6 +173,23 @@ class TestRegistry:
             version = tracking.register(model, model=name, tags={})
         assert tracking.metrics_of(version, prefix="out_of_fold/") == {"veb_f1": 0.9}
 
+    def test_members_of_an_ensemble_are_found_in_their_order_and_folds_are_none_of_them(
+        self, name: str, model: Path
+    ) -> None:
+        members = {}
+        with tracking.run(name):
+            version = tracking.register(model, model=name, tags={})
+            for number in ("10", "2"):
+                with tracking.run("member", nested=True, tags={tracking.MEMBER: number}) as members[number]:
+                    tracking.log_folder(model, "model")
+            with tracking.run("fold 0", nested=True) as fold:
+                tracking.log_parameters({tracking.HELD_OUT: "101,106"})
+        assert tracking.members_of(version) == [members["2"], members["10"]]
+        assert tracking.unseen_by(version) == {"101": fold, "106": fold}
+
+    def test_a_version_of_one_network_has_no_members(self, name: str, model: Path) -> None:
+        assert tracking.members_of(self.register(name, model)) == []
+
     @pytest.mark.parametrize("address", ["models:/{}/1", "models:/{}@challenger"])
     def test_a_registered_model_comes_back_as_it_was(self, name: str, model: Path, address: str) -> None:
         version = self.register(name, model)

@@ -23,7 +23,7 @@ Bounds = Mapping[str, tuple[float, float]]
 
 
 def parts(outcomes: Iterable[Outcome]) -> dict[str, list[Comparison]]:
-    """Give the comparisons of each part; ``af`` is of records with fibrillation, ``af_anywhere`` of all."""
+    """Give the comparisons of each part; ``af`` and ``flutter`` are of records that have it."""
     each = list(outcomes)
     af = [outcome for outcome in each if outcome.af.reference_s]
     made: dict[str, list[Comparison]] = {
@@ -33,7 +33,7 @@ def parts(outcomes: Iterable[Outcome]) -> dict[str, list[Comparison]]:
         "af": [outcome.af for outcome in af],
         "af_epicmp": [outcome.af_epicmp for outcome in af],
         "af_anywhere": [outcome.af for outcome in each],
-        "flutter": [outcome.flutter for outcome in each],
+        "flutter": [outcome.flutter for outcome in each if outcome.flutter.reference_s],
     }
     return {part: comparisons for part, comparisons in made.items() if comparisons}
 

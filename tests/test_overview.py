@@ -1,0 +1,188 @@
+"""Figures side by side: groups of records, seeds alone, and the table at a glance."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ectopy import overview
+from ectopy.ec57 import intervals
+from tests.examined import examined_of, marks, with_shutdown
+
+COUPLETS = examined_of("100", "NVVNNVVNNN", "NVVNNVNNNN", members=("NVVNNVVNNN", "NNNNNNNNNN"))
+SHORT = examined_of("101", "NVVVNVNNNN", "NVVVNVNNNN", members=("NVVVNVNNNN", "NVVVNNNNNN"))
+PACED = examined_of("102", "N/VVN/NNNN", "NNVVNNNNNN")
+ALL_N = "N" * 100
+FIBRILLATING = examined_of(
+    "201", marks(ALL_N, {0: "(N", 40: "(AFIB", 90: "(N"}), marks(ALL_N, {0: "(N", 50: "(AFIB", 90: "(N"})
+)
+CALLED_FALSELY = examined_of("202", marks(ALL_N, {0: "(N"}), marks(ALL_N, {0: "(AFIB", 40: "(N"}))
+
+
+def outcomes(*examined):
+    return [each.outcome for each in examined]
+
+
+class TestFigures:
+    def test_they_pool_beats_runs_and_episodes(self):
+        told = overview.figures_of(outcomes(COUPLETS, SHORT))
+        assert told["beats/veb_sensitivity"] == 7 / 8
+        assert told["ventricular/couplet_sensitivity"] == 1 / 2
+        assert told["ventricular/short_run_sensitivity"] == 1
+        assert (told["ventricular/couplet_reference"], told["ventricular/couplet_found"]) == (2, 1)
+        assert math.isnan(told["supraventricular/couplet_sensitivity"])
+
+    def test_long_runs_are_counts(self):
+        told = overview.figures_of(outcomes(examined_of("r", "NVVVVVVVNN", "NVVVVVVVNN"), SHORT))
+        assert (told["ventricular/long_run_reference"], told["ventricular/long_run_found"]) == (1, 1)
+
+    def test_af_is_judged_on_records_that_have_it_and_its_false_calls_on_all(self):
+        told = overview.figures_of(outcomes(FIBRILLATING, CALLED_FALSELY, COUPLETS))
+        assert told["af/duration_sensitivity"] == pytest.approx(40 / 50)
+        assert told["af/duration_positive_predictivity"] == 1
+        assert told["af_anywhere/duration_positive_predictivity"] == pytest.approx(0.5, abs=1e-3)
+        assert (told["af/reference"], told["af/found"], told["af_anywhere/test"]) == (1, 1, 2)
+
+    def test_where_no_record_has_af_there_is_no_figure_of_it_but_the_count_of_calls(self):
+        told = overview.figures_of(outcomes(COUPLETS))
+        assert "af/duration_sensitivity" not in told
+        assert told["af_anywhere/test"] == 0
+        assert "flutter/duration_sensitivity" not in told
+
+
+class TestIntervals:
+    PAIRS = (("a", COUPLETS.outcome), ("b", SHORT.outcome), ("a", FIBRILLATING.outcome))
+
+    def test_they_are_those_of_ec57_by_patient(self):
+        told = overview.intervals_of(self.PAIRS)
+        by_patient = [[COUPLETS.outcome.beats, FIBRILLATING.outcome.beats], [SHORT.outcome.beats]]
+        expected = intervals(by_patient, rng=np.random.default_rng(0))
+        assert told["beats/veb_sensitivity"] == expected["veb_sensitivity"]
+
+    def test_what_one_patient_alone_has_gets_none(self):
+        assert "af/duration_sensitivity" not in overview.intervals_of(self.PAIRS)
+        assert overview.intervals_of([("a", COUPLETS.outcome), ("a", SHORT.outcome)]) == {}
+
+
+class TestSeeds:
+    def test_each_member_is_summed_up_over_all_records(self):
+        first, second = overview.members_of([COUPLETS, SHORT])
+        assert (first["beats/veb_sensitivity"], second["beats/veb_sensitivity"]) == (1, 3 / 8)
+
+    def test_mean_standard_deviation_and_range(self):
+        told = overview.spread(overview.members_of([COUPLETS, SHORT]))["beats/veb_sensitivity"]
+        assert (told.mean, told.low, told.high) == (11 / 16, 3 / 8, 1)
+        assert told.sd == pytest.approx(5 / 8 / 2**0.5)
+
+    def test_one_seed_has_no_standard_deviation(self):
+        told = overview.spread(overview.members_of([COUPLETS, SHORT])[:1])["beats/veb_sensitivity"]
+        assert (told.mean, told.low, told.high) == (1, 1, 1)
+        assert math.isnan(told.sd)
+
+    def test_a_figure_that_is_undefined_for_one_is_left_out(self):
+        # The second member calls no couplet, so its +P is undefined.
+        told = overview.spread(overview.members_of([COUPLETS]))
+        assert "ventricular/couplet_sensitivity" in told
+        assert "ventricular/couplet_positive_predictivity" not in told
+
+    def test_records_without_members_have_none(self):
+        assert overview.members_of([PACED]) == []
+        assert overview.spread([]) == {}
+
+    def test_the_table_has_a_column_a_member(self):
+        examined = [COUPLETS, SHORT]
+        ensemble = overview.figures_of(outcomes(*examined))
+        table = overview.seed_table(ensemble, overview.members_of(examined), rows=overview.BEAT_ROWS)
+        assert list(table) == ["%", "ensemble", "member 0", "member 1", "mean ± sd (range)"]
+        at = table["%"].index("VEB Se")
+        assert [table[column][at] for column in table] == [
+            *("VEB Se", "87.5", "100.0", "37.5"),
+            "68.8 ± 44.2 (37.5 - 100.0)",
+        ]
+
+
+class TestShutdown:
+    SHUT = examined_of("103", "NNNVANNNNN", with_shutdown(marks("NNN...NNNN"), 3, 5))
+
+    def test_time_and_beats_are_summed_up(self):
+        told = overview.shutdown([self.SHUT, COUPLETS])
+        assert told["shutdown/seconds"] == pytest.approx(2.4)
+        assert told["shutdown/share"] == pytest.approx(2.4 / (2 * 309))  # of two records of 309 s
+        assert (told["shutdown/beats_lost"], told["shutdown/beats_lost_share"]) == (3, 3 / 20)
+
+    def test_the_table_has_a_row_a_record_with_the_classes_lost(self):
+        table = overview.shutdown_table([self.SHUT, COUPLETS])
+        rows = list(zip(*table.values(), strict=True))
+        assert rows[0] == ("103", 309.0, 2.4, pytest.approx(0.78), 1, 1, 1, 0, 0)
+        assert rows[1] == ("100", 309.0, 0.0, 0.0, 0, 0, 0, 0, 0)
+
+
+class TestPaced:
+    def test_their_beats_are_found_and_have_no_class(self):
+        told = overview.with_paced("all 2", [COUPLETS, PACED]).figures
+        assert told["beats/qrs_sensitivity"] == 1
+        assert not [name for name in told if name.startswith(("beats/veb", "beats/sveb"))]
+
+    def test_runs_with_them_are_told(self):
+        told = overview.with_paced("all 2", [COUPLETS, PACED]).figures
+        assert told["ventricular/couplet_reference"] == 3
+
+
+class TestGlance:
+    def table(self, held_out, everyone=None, paced=None, *, members=False):
+        seeds = overview.spread(overview.members_of(held_out)) if members else {}
+        table = overview.glance(
+            overview.group_of("DS2", held_out, more={"calibration_error/likeliest_class": 0.0123}),
+            seeds,
+            overview.group_of("all 3 not paced", everyone) if everyone else None,
+            overview.with_paced("all 4", paced) if paced else None,
+        )
+        return {row[0]: row[1:] for row in zip(*table.values(), strict=True)}
+
+    def test_ds2_stands_apart_from_all_records(self):
+        rows = self.table([COUPLETS], [COUPLETS, SHORT], [COUPLETS, SHORT, PACED])
+        ds2, _, clean, _, everyone = rows["ventricular couplet Se"]
+        assert (ds2, clean, everyone) == ("50.0", "50.0", "66.7")
+        assert rows["VEB Se"][0] == "75.0"
+        assert (rows["VEB Se"][2], rows["VEB Se"][4]) == ("87.5", "")  # no class where paced beats are in
+
+    def test_what_was_asked_of_the_held_out_alone_is_empty_elsewhere(self):
+        rows = self.table([COUPLETS], [COUPLETS, SHORT])
+        assert rows["calibration error (0 to 1)"] == ("0.0123", "", "", "")
+
+    def test_what_is_undefined_is_a_dash_and_what_nobody_asked_is_no_row(self):
+        rows = self.table([SHORT])
+        assert rows["SVEB Se"][0] == "-"
+        assert "AF time Se, AF records" not in rows
+        assert rows["AF episodes called, all records"][0] == "0"
+
+    def test_counts_are_out_of_how_many(self):
+        assert self.table([COUPLETS])["ventricular long runs found"][0] == "0 of 0"
+
+    def test_seeds_and_intervals_stand_beside(self):
+        row = self.table([COUPLETS, SHORT], members=True)["VEB Se"]
+        assert row == ("87.5", "75.0 - 100.0", "68.8 ± 44.2 (37.5 - 100.0)")
+
+
+class TestTables:
+    def test_runs_have_a_row_a_kind_and_length_of_each_group(self):
+        groups = [overview.group_of("held out", [COUPLETS, SHORT]), overview.with_paced("all", [PACED])]
+        table = overview.run_table(groups)
+        rows = list(zip(*table.values(), strict=True))
+        assert len(rows) == 2 * 2 * 3
+        # 1 of 2 couplets found, or none, as the one patient who has them is drawn or not
+        assert rows[0][:6] == ("held out", "ventricular", "couplet", 2, 1, 50.0)
+        assert rows[6][:6] == ("all", "ventricular", "couplet", 1, 1, 100.0)
+        assert rows[6][6:8] == (None, None)
+
+    def test_af_has_a_row_a_record_that_has_it_or_was_called_so(self):
+        table = overview.af_table([COUPLETS, FIBRILLATING, CALLED_FALSELY])
+        assert table["record"] == ["201", "202"]
+        assert (table["AF s"], table["called s"]) == ([40.0, 0.0], [32.0, 32.0])
+        assert table["confirmed"] == [1, 0]
+
+    def test_metrics_have_bounds_and_seeds_their_spread(self):
+        told = overview.metrics(overview.group_of("DS2", [COUPLETS, SHORT]))
+        assert told["beats/veb_sensitivity_low"] <= told["beats/veb_sensitivity"] == 7 / 8
+        seeds = overview.spread(overview.members_of([COUPLETS, SHORT]))
+        assert overview.seed_metrics(seeds)["beats/veb_sensitivity_min"] == 3 / 8

@@ -191,9 +191,42 @@ class TestErrors:
         with pytest.raises(type(error)):
             self.ended(error, monkeypatch)
 
-    def test_what_a_later_version_brings_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
-        status, _, said = run("compare", capsys=capsys)
-        assert (status, said) == (1, "ectopy: compare: not in this version (0.1.0)\n")
+
+class TestCompare:
+    def test_the_flow_gets_the_options_and_its_tables_are_printed(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        from flows import compare
+
+        given: list[object] = []
+
+        def flow(*told: object) -> str:
+            given.extend(told)
+            return "| the table |"
+
+        monkeypatch.setattr(compare, "compare", flow)
+        arguments = ("--data-dir", str(tmp_path), "--seeds", "2", "--architectures", "gru, lstm")
+        status, printed, said = run("compare", *arguments, "--lengths", "16,256", "--quick", capsys=capsys)
+        assert (status, printed) == (0, "| the table |\n"), said
+        assert given == ["mitdb", tmp_path, 2, ("gru", "lstm"), (16, 256), compare.QUICK, None]
+
+    @pytest.mark.parametrize("lengths", ["0", "16,long", "-3", "1.5"])
+    def test_a_length_that_is_no_number_of_beats_is_wrong_usage(
+        self, lengths: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        status, _, said = run("compare", "--lengths", lengths, capsys=capsys)
+        assert status == 2
+        assert "whole numbers above 0 expected" in said
+
+    def test_an_unknown_kind_is_wrong_usage_and_the_known_are_named(self) -> None:
+        from ectopy.architectures import UnknownArchitectureError, builder
+        from ectopy.cli import _WRONG_USAGE
+
+        with pytest.raises(
+            UnknownArchitectureError, match=r"gru2: one of simple-rnn, gru, lstm, .* expected"
+        ):
+            builder("gru2")
+        assert UnknownArchitectureError.__name__ in _WRONG_USAGE
 
 
 class TestScore:

@@ -29,7 +29,13 @@ app = typer.Typer(
 )
 
 # Errors of ours that mean wrong usage; by name, as importing them would cost --help half a second.
-_WRONG_USAGE = {"SettingsError", "NothingToScoreError", "UnknownDatabaseError", "NothingToCompareError"}
+_WRONG_USAGE = {
+    "SettingsError",
+    "NothingToScoreError",
+    "UnknownDatabaseError",
+    "NothingToCompareError",
+    "UnknownArchitectureError",
+}
 _PIPELINE = {"keras", "jax", "jax2onnx", "mlflow", "onnx", "prefect", "psutil", "sklearn"}
 
 DataDir = Annotated[
@@ -150,7 +156,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     from ectopy import score as batch
 
     settings = _settings(data_dir)
-    found = batch.search(paths, out)
+    found = batch.search(paths, out, fs)
     how = batch.How(batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force)
     _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
     rows: list[batch.Row] = []
@@ -215,12 +221,34 @@ def simulate(
 
 
 @app.command()
-def compare(data_dir: DataDir = None) -> None:  # noqa: ARG001 - as it will be called
+def compare(  # noqa: PLR0913, PLR0917
+    database: Annotated[str, typer.Option(help="The database to learn from.")] = "mitdb",
+    data_dir: DataDir = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each kind is given.")] = 3,
+    architectures: Annotated[
+        str | None, typer.Option(help="Only these, such as gru,lstm. [default: all six]")
+    ] = None,
+    lengths: Annotated[
+        str, typer.Option(help="Beats a sequence that the GRU also learns from; '' for none.")
+    ] = "16,32,64,128,256",
+    out: Annotated[Path | None, typer.Option(help="Where tables and figure go, too.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Hardly train: shows that it works, not which is better.")
+    ] = False,
+) -> None:
     """Compare kinds of networks on the same data and budget.
 
-    RNN, GRU, LSTM, GRU + attention, Transformer, no recurrence.
+    RNN, GRU, LSTM, GRU + attention, Transformer, no recurrence; by cross-validation on training patients.
     """
-    raise _NotInThisVersionError("compare")
+    beats = _counts("--lengths", lengths)
+    _quiet_prefect()
+    from ectopy.architectures import ACROSS
+    from flows.compare import QUICK
+    from flows.compare import compare as flow
+
+    kinds = _names(architectures) or tuple(ACROSS)
+    config = QUICK if quick else None
+    print(flow(database, _settings(data_dir).data_dir, seeds, kinds, beats, config, out))
 
 
 @app.command()
@@ -236,13 +264,6 @@ def demo(
     from flows.demo import demo as flow
 
     print(flow(out))
-
-
-class _NotInThisVersionError(ValueError):
-    """A command that a later version will bring."""
-
-    def __init__(self, command: str) -> None:
-        super().__init__(f"{command}: not in this version ({version('ectopy')})")
 
 
 def _quiet_prefect() -> None:
@@ -293,6 +314,16 @@ def _print_batch(out: Path, rows: Sequence["Row"], n_other: int) -> None:
 def _names(listed: str | None) -> tuple[str, ...] | None:
     """Split what is separated by commas; None, which means all, stays None."""
     return tuple(name.strip() for name in listed.split(",") if name.strip()) if listed else None
+
+
+def _counts(option: str, listed: str) -> tuple[int, ...]:
+    """Read whole numbers above zero, separated by commas."""
+    names = _names(listed) or ()
+    if wrong := [name for name in names if not name.isdecimal() or int(name) < 1]:
+        raise typer.BadParameter(
+            f"whole numbers above 0 expected, {', '.join(wrong)} came", param_hint=option
+        )
+    return tuple(int(name) for name in names)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -1,0 +1,105 @@
+"""Compare kinds of networks: one budget, folds by patient, seeds; every figure is out of fold."""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from ectopy import comparison, comparison_report, databases, network, tracking
+from ectopy.architectures import ACROSS, CHOSEN
+from ectopy.settings import load_settings
+from ectopy.workers import Workers
+from flows.train import log_data, read_records, readings_of
+
+logger = logging.getLogger(__name__)
+
+LENGTHS = (16, 32, 64, 128, 256)
+QUICK = network.TrainConfig(n_folds=2, epochs=2, windows_per_epoch=64, batch_windows=16)
+"""To see that it works, within minutes; its figures mean nothing."""
+
+
+@flow
+def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
+    database: str = "mitdb",
+    data_dir: Path | None = None,
+    seeds: int = 3,
+    architectures: Sequence[str] = tuple(ACROSS),
+    lengths: Sequence[int] = LENGTHS,
+    config: network.TrainConfig | None = None,
+    out: Path | None = None,
+    experiment: str = "ectopy-compare",
+    tracking_uri: str | None = None,
+) -> str:
+    """Cross-validate every kind of network on the training records; give the tables.
+
+    They and the figure also go to the directory ``out``.
+    """
+    settings, config = load_settings(), config or network.TrainConfig()
+    contenders = comparison.contenders(architectures, lengths, config)
+    data_dir = data_dir or settings.data_dir
+    known = databases.known(database)
+    folder = databases.folder_of(known, data_dir)
+    records, _ = databases.split(known, databases.present(folder))
+    tracking.connect(tracking_uri or settings.tracking_uri, experiment)
+    with tracking.run(f"compare on {database}"), tempfile.TemporaryDirectory() as compiled:
+        planned = readings_of(known, folder, records, config, data_dir / "training" / database)
+        readings = tuple(read_records(planned, settings.workers))
+        log_data([reading.load() for reading in readings], known)
+        tracking.log_config(config, database=database, records=",".join(records), seeds=seeds)
+        attempts = [
+            comparison.Attempt(contender, seed, config, readings, Path(compiled))
+            for seed in range(config.seed, config.seed + seeds)
+            for contender in contenders
+        ]
+        trials = []
+        for trial in try_all(attempts, settings.workers):
+            log_trial(trial, config)
+            trials.append(trial)
+        return log_comparison(trials, config, out)
+
+
+def try_all(attempts: Sequence[comparison.Attempt], workers: int) -> Iterator[comparison.Trial]:
+    """Try contenders side by side, a task each."""
+    with Workers(workers) as processes:
+
+        @task(task_run_name="{attempt.contender.name}, seed {attempt.seed}", cache_policy=NO_CACHE)
+        def try_out(attempt: comparison.Attempt) -> comparison.Trial:
+            return processes.call(comparison.try_out, attempt)
+
+        for number, future in enumerate(try_out.map(attempts), start=1):
+            trial = future.result()
+            logger.info("%d/%d  %s, seed %d", number, len(attempts), trial.contender.name, trial.seed)
+            yield trial
+
+
+def log_trial(trial: comparison.Trial, config: network.TrainConfig) -> None:
+    """Log one contender and seed as a run of its own."""
+    with tracking.run(f"{trial.contender.name}, seed {trial.seed}", nested=True):
+        tracking.log_parameters(comparison.parameters_of(trial, config))
+        for epoch, loss in enumerate(trial.losses):
+            tracking.log_metrics({"out_of_fold/loss": loss}, step=epoch)
+        tracking.log_metrics(trial.figures, prefix="out_of_fold/detected/")
+        tracking.log_metrics(comparison.costs_of(trial))
+        if trial.smaller:
+            tracking.log_table(comparison_report.variant_columns(trial), "smaller.json")
+
+
+def log_comparison(trials: Sequence[comparison.Trial], config: network.TrainConfig, out: Path | None) -> str:
+    """Log tables and figure of all trials, and write them to ``out`` if it is given."""
+    tables = comparison_report.markdown(trials, chosen=CHOSEN, window_beats=config.window_beats)
+    drawn = comparison_report.figure(trials, chosen=CHOSEN, window_beats=config.window_beats)
+    tracking.log_text(tables, "comparison.md")
+    tracking.log_figure(drawn, "comparison.png")
+    tracking.log_table(comparison_report.columns(trials), "trials.json")
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "comparison.md").write_text(tables, encoding="utf-8")
+        drawn.savefig(out / "comparison.png", dpi=100)
+    return tables
+
+
+if __name__ == "__main__":
+    compare()

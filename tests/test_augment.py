@@ -13,8 +13,12 @@ from ectopy.filters import WORKING_FS
 Make = Callable[[f.BeatShapes, Labels, np.random.Generator], tuple[f.BeatShapes, Labels]]
 KINDS = (
     augment.fibrillate,
+    augment.fibrillate_at_times,
     augment.bring_forward,
+    augment.bring_forward_in_pattern,
     augment.breathe,
+    augment.run_between_pauses,
+    augment.pause,
 )
 ANY = pytest.mark.parametrize("make", KINDS)
 RR = round(0.8 * WORKING_FS)
@@ -142,9 +146,90 @@ def test_breathing_comes_and_goes_at_the_rate_of_breaths() -> None:
     assert 0.11 < np.median(peaks) < 0.4
 
 
+def new_among(label: Labels, made_label: Labels, name: str) -> np.ndarray:
+    return np.asarray((made_label == name) & (label != name))
+
+
+def test_fibrillation_at_times_leaves_sinus_rhythm_between() -> None:
+    shapes, label = patient(2000)
+    label[:] = "N"
+    made, _ = augment.fibrillate_at_times(shapes, label, rng(3))
+    step = np.abs(np.diff(np.log(rr_s(made))))
+    windows = step[: 60 * (len(step) // 60)].reshape(-1, 60)
+    irregular = np.median(windows, axis=1) > 0.05
+    assert 0 < irregular.mean() < 1
+
+
+def test_a_pattern_brings_every_so_many_beats_forward() -> None:
+    shapes, label = patient(3000)
+    label[:] = "N"
+    _, made_label = augment.bring_forward_in_pattern(shapes, label, rng())
+    apart = np.diff(np.flatnonzero(made_label == "S"))
+    commonest = np.bincount(apart).argmax()
+    assert commonest in {2, 3, 4}
+    assert (apart == commonest).mean() > 0.8  # the rest are the gaps between stretches
+
+
+def test_atrial_runs_are_fast_and_sinus_beats_after_them_late() -> None:
+    shapes, label = patient(3000)
+    label[:] = "N"
+    made, made_label = augment.run_between_pauses(shapes, label, rng(1))
+    run, before = made_label[1:] == "S", made_label[:-1]
+    interval = rr_s(made)
+    assert 0.05 < run.mean() < 0.99
+    # 0.66 of the sinus rate's RR at most, but for 6 % and 3 % of spread and a rate that wanders.
+    assert np.median(interval[run]) < 0.75 * np.median(interval[~run & (before == "S")])
+
+
+def test_pauses_lengthen_intervals_and_change_no_label() -> None:
+    for seed in range(6):
+        shapes, label = patient()
+        made, made_label = augment.pause(shapes, label, rng(seed))
+        np.testing.assert_array_equal(made_label, label)
+        in_time = rr_s(made)[(label[1:] == "N") & (label[:-1] == "N")]
+        assert in_time.max() > 1.15 * np.median(in_time)
+
+
+def lender() -> tuple[f.BeatShapes, Labels]:
+    """A patient whose ventricular beats are upside down and twice as high as the others."""
+    shapes, label = patient()
+    shapes.windows[label == "V"] *= -1
+    shapes.scale[label == "V"] *= 2
+    return shapes, label
+
+
+def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
+    shapes, label = patient()
+    label[:] = "N"
+    even = f.BeatShapes(RR * np.arange(600), shapes.windows, shapes.scale / 4, shapes.readable)
+    made, made_label = augment.lend_ventricular(even, label, rng(), donor=lender())
+    lent = new_among(label, made_label, "V")
+    assert lent.any()
+    r_peak = round(f.BEFORE_S * f.WINDOW_FS)
+    assert (np.abs(made.windows[lent, :, r_peak]) == 1).all()
+    assert set(np.sign(made.windows[lent, 0, r_peak])) in ({-1.0}, {1.0})  # a lead is turned as a whole
+    np.testing.assert_allclose(made.scale[lent], 2 / 4)  # twice as high as the patient's own beats
+    single = lent[1:] & ~lent[:-1]
+    np.testing.assert_allclose(rr_s(made)[single], 0.75 * 0.8, atol=0.01)  # a quarter early, as at home
+
+
+def test_what_is_lent_takes_the_place_of_normal_beats_only() -> None:
+    shapes, label = patient()
+    _, made_label = augment.lend_ventricular(shapes, label, rng(), donor=lender())
+    changed = made_label != label
+    assert set(label[changed]) == {"N"}
+    assert set(made_label[changed]) == {"V"}
+
+
+def test_who_has_few_ventricular_beats_lends_none() -> None:
+    shapes, label = patient(augment.ENOUGH_VENTRICULAR * 60 - 60)  # one in sixty
+    made = augment.made(*patient(), rng(), fibrillates=False, donor=(shapes, label))
+    assert not any("ventricular" in kind for kind in made)
+
+
 @pytest.mark.parametrize("fibrillates", [False, True])
 def test_each_kind_of_patient_that_is_made_has_a_share(*, fibrillates: bool) -> None:
-    made = augment.made(*patient(), rng(), fibrillates=fibrillates)
+    made = augment.made(*patient(), rng(), fibrillates=fibrillates, donor=lender())
     assert set(made) <= set(augment.SHARES)
     assert all(len(shapes) == len(label) == 600 for shapes, label in made.values())
 

@@ -7,20 +7,29 @@ patient among the beats of another are a new pair of shapes. Beats that are not 
 they were, and keep their label.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import median_filter
 
-from ectopy.ecg import Labels, Mask, Samples
-from ectopy.features import AFTER_S, BEFORE_S, N_SLOTS, WINDOW_FS, BeatShapes
-from ectopy.filters import WORKING_FS
-
-Floats: TypeAlias = NDArray[np.floating[Any]]
-Patient: TypeAlias = tuple[BeatShapes, Labels]
+from ectopy.ecg import Labels
+from ectopy.retiming import (
+    P_STOP,
+    Floats,
+    Patient,
+    at_times,
+    hasten,
+    in_pattern,
+    movable,
+    retimed,
+    right_after,
+    rr_of,
+    singles_and_runs,
+    twice,
+    usual_of,
+    wander,
+)
+from ectopy.shapes import N_SLOTS, WINDOW_FS, BeatShapes
 
 SHARES = {
     "fibrillating": 1.0,
@@ -38,12 +47,7 @@ SHARES = {
 ENOUGH_VENTRICULAR = 10
 """Ventricular beats from which a patient can lend some to another."""
 
-_P_STOP = round((BEFORE_S - 0.07) * WINDOW_FS)  # index in a window at which the QRS may begin
-_RUNS = (1, 1, 1, 1, 2, 3, 6, 10)  # lengths of what comes early, equally likely
-_RATES = (0.01, 0.03, 0.1)  # of early beats, one for a patient
-_PREMATURE = (0.55, 0.88)  # early beats' RR over the usual
-_TACHYCARDIC = (0.38, 0.66)  # an atrial run's RR over the sinus node's
-_SHORTEST_S = 0.25
+TACHYCARDIC = (0.38, 0.66)  # an atrial run's RR over the sinus node's
 
 
 def made(
@@ -99,11 +103,11 @@ def fibrillate_at_times(shapes: BeatShapes, label: Labels, rng: np.random.Genera
     """Give the same patient with SVEB in sinus rhythm, and with episodes of atrial fibrillation."""
     sinus, fibrillating = bring_forward(shapes, label, rng), fibrillate(shapes, label, rng)
     lasts, apart = (lambda: rng.choice((20, 60, 200, 600))), (lambda: rng.choice((60, 200, 500)))
-    now = _some(len(label), int(rng.integers(5, 80)), apart, lasts)
-    rr_s = np.where(now, _rr_s(fibrillating[0].sample), _rr_s(sinus[0].sample))
+    now = at_times(len(label), int(rng.integers(5, 80)), apart, lasts)
+    rr_s = np.where(now, rr_of(fibrillating[0].sample), rr_of(sinus[0].sample))
     windows = np.where(now[:, None, None], fibrillating[0].windows, sinus[0].windows)
-    at_times = replace(shapes, sample=_at(shapes.sample, rr_s), windows=windows)
-    return at_times, np.where(now, fibrillating[1], sinus[1])
+    both = replace(shapes, sample=retimed(shapes.sample, rr_s), windows=windows)
+    return both, np.where(now, fibrillating[1], sinus[1])
 
 
 def bring_forward(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
@@ -111,23 +115,23 @@ def bring_forward(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -
 
     The T wave of the beat before then lies where the P wave was.
     """
-    return _hasten(shapes, label, _singles_and_runs(len(label), rng), rng, pause=(0.98, 1.35))
+    return hasten(shapes, label, singles_and_runs(len(label), rng), rng, pause=(0.98, 1.35))
 
 
 def bring_forward_in_pattern(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
     """Give the same patient with every second, third or fourth beat early, for stretches."""
-    return _hasten(shapes, label, _in_pattern(len(label), rng), rng, pause=(0.95, 1.3))
+    return hasten(shapes, label, in_pattern(len(label), rng), rng, pause=(0.95, 1.3))
 
 
 def run_between_pauses(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
     """Give the same patient with a sick sinus: atrial runs, up to most of all beats, and late sinus beats."""
     usual_run, usual_sinus = rng.choice((2, 5, 15, 40)), rng.choice((1, 3, 8, 20))
     lasts, apart = (lambda: 1 + rng.geometric(1 / usual_run)), (lambda: rng.geometric(1 / usual_sinus))
-    runs = _some(len(label), 3, apart, lasts)
-    pace = rng.uniform(0.75, 1.3) * np.exp(0.08 * _wander(len(label), 60, rng))
-    slowed = replace(shapes, sample=_at(shapes.sample, pace * _rr_s(shapes.sample)))
+    runs = at_times(len(label), 3, apart, lasts)
+    pace = rng.uniform(0.75, 1.3) * np.exp(0.08 * wander(len(label), 60, rng))
+    slowed = replace(shapes, sample=retimed(shapes.sample, pace * rr_of(shapes.sample)))
     late = rng.uniform(1.0, 1.6)
-    return _hasten(slowed, label, runs, rng, prematurity=_TACHYCARDIC, pause=(0.9 * late, 1.1 * late))
+    return hasten(slowed, label, runs, rng, prematurity=TACHYCARDIC, pause=(0.9 * late, 1.1 * late))
 
 
 def pause(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
@@ -141,10 +145,10 @@ def pause(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patien
     phase = np.arange(n_beats) % period
     grouped = np.where(phase == 0, rng.uniform(1.4, 1.9), 1.0 + 0.1 * (phase == 1) - 0.02 * phase)
     kinds = (grouped, np.where(late, rng.uniform(1.8, 2.1), 1.0), np.where(late, rng.uniform(1.2, 1.6), 1.0))
-    lengthened = np.where(_among(label, "N"), kinds[rng.choice(3)], 1.0)
-    rr_s = _rr_s(shapes.sample) * lengthened * rng.uniform(0.8, 1.2)
+    lengthened = np.where(twice(label, "N"), kinds[rng.choice(3)], 1.0)
+    rr_s = rr_of(shapes.sample) * lengthened * rng.uniform(0.8, 1.2)
     rr_s *= np.exp(0.01 * rng.standard_normal(n_beats))
-    return replace(shapes, sample=_at(shapes.sample, rr_s)), label.copy()
+    return replace(shapes, sample=retimed(shapes.sample, rr_s)), label.copy()
 
 
 def lend_ventricular(
@@ -155,23 +159,23 @@ def lend_ventricular(
     Which way a lead points is not the beat's: at random, a lead of them is turned over.
     """
     lent, lent_label = donor
-    told = (_singles_and_runs, _singles_and_runs, _in_pattern)[rng.integers(3)](len(label), rng)
-    beats = np.flatnonzero(_free(told, label))
+    told = (singles_and_runs, singles_and_runs, in_pattern)[rng.integers(3)](len(label), rng)
+    beats = np.flatnonzero(movable(told, label))
     ventricular = np.flatnonzero(lent_label == "V")
     chosen = rng.choice(ventricular[ventricular > 0], min(len(ventricular), 40))
     source = chosen[rng.integers(len(chosen), size=len(beats))]
     new = np.isin(np.arange(len(label)), beats)
-    rr_s, usual_s = _rr_s(shapes.sample), _usual(_rr_s(shapes.sample))
-    lateness = np.clip(_rr_s(lent.sample) / _usual(_rr_s(lent.sample)), 0.4, 1.3)
+    rr_s, usual_s = rr_of(shapes.sample), usual_of(rr_of(shapes.sample))
+    lateness = np.clip(rr_of(lent.sample) / usual_of(rr_of(lent.sample)), 0.4, 1.3)
     rr_s[beats] = np.maximum(usual_s[beats] * lateness[source], 0.3)
-    after = _after(new) & (label == "N")
+    after = right_after(new) & (label == "N")
     rr_s[after] = (usual_s * rng.uniform(1.0, 1.5, len(label)))[after]
     windows, scale, readable = shapes.windows.copy(), shapes.scale.copy(), shapes.readable.copy()
     sense = rng.choice((1, 1, 1, -1), (1, N_SLOTS, 1)).astype(np.float16)
     gain = np.median(shapes.scale, axis=0) / np.median(lent.scale[lent_label == "N"], axis=0)
     windows[beats], scale[beats] = lent.windows[source] * sense, lent.scale[source] * gain
     readable[beats] &= lent.readable[source]
-    at = _at(shapes.sample, rr_s)
+    at = retimed(shapes.sample, rr_s)
     return BeatShapes(at, windows, scale, readable), np.where(new, "V", label)
 
 
@@ -180,108 +184,19 @@ def breathe(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Pati
 
     Respiration modulates RR at 0.12 to 0.35 Hz (Task Force 1996), by up to a third between breaths.
     """
-    rr_s, n_beats = _rr_s(shapes.sample) * rng.uniform(0.75, 1.35), len(label)
-    breath = rng.uniform(0.12, 0.35) * np.exp(0.15 * _wander(n_beats, 5, rng))
-    depth = rng.uniform(0.02, 0.17) * np.exp(0.4 * _wander(n_beats, 15, rng))
-    slow = rng.uniform(0, 0.15) * _wander(n_beats, rng.choice((10, 30, 100)), rng)
+    rr_s, n_beats = rr_of(shapes.sample) * rng.uniform(0.75, 1.35), len(label)
+    breath = rng.uniform(0.12, 0.35) * np.exp(0.15 * wander(n_beats, 5, rng))
+    depth = rng.uniform(0.02, 0.17) * np.exp(0.4 * wander(n_beats, 15, rng))
+    slow = rng.uniform(0, 0.15) * wander(n_beats, rng.choice((10, 30, 100)), rng)
     rr_s *= np.exp(depth * np.sin(2 * np.pi * (breath * rr_s).cumsum()) + slow)
-    late = (rng.random(n_beats) < rng.choice((0, 0, 0.003, 0.02))) & _among(label, "N")
+    late = (rng.random(n_beats) < rng.choice((0, 0, 0.003, 0.02))) & twice(label, "N")
     rr_s[late] *= rng.uniform(1.3, 2.2, int(late.sum()))
-    return replace(shapes, sample=_at(shapes.sample, rr_s)), label.copy()
-
-
-def _wander(n_beats: int, n_smooth: int, rng: np.random.Generator) -> Floats:
-    """Give smooth noise of standard deviation 1."""
-    noise = gaussian_filter1d(rng.standard_normal(n_beats), n_smooth, mode="wrap")
-    return np.asarray(noise * np.sqrt(2 * n_smooth * np.sqrt(np.pi)))
-
-
-def _among(label: Labels, name: str) -> Mask:
-    """Say which beats have that label and so has the one before."""
-    own = label == name
-    return np.asarray(own & np.append([False], own[:-1]))
-
-
-def _some(n_beats: int, first: int, apart: Callable[[], int], lasts: Callable[[], int]) -> Mask:
-    """Tell some beats from others, in stretches that last so many beats and are so many apart."""
-    told, start = np.zeros(n_beats, dtype=bool), first
-    while start < n_beats:
-        stop = start + int(lasts())
-        told[start:stop] = True
-        start = stop + int(apart())
-    return told
-
-
-def _singles_and_runs(n_beats: int, rng: np.random.Generator) -> Mask:
-    rate = rng.choice(_RATES)
-    lasts, apart = (lambda: rng.choice(_RUNS)), (lambda: 1 + rng.geometric(rate))
-    return _some(n_beats, 4 + rng.geometric(rate), apart, lasts)
-
-
-def _in_pattern(n_beats: int, rng: np.random.Generator) -> Mask:
-    period, usual = int(rng.choice((2, 2, 3, 4))), rng.choice((6, 20, 100))
-    lasts, apart = (lambda: period * rng.geometric(1 / usual)), (lambda: rng.choice((20, 100, 300)))
-    return np.asarray(_some(n_beats, 5, apart, lasts) & (np.arange(n_beats) % period == 0))
-
-
-def _free(told: Mask, label: Labels) -> Mask:
-    """Keep the normal beats after normal ones, but for the last, which nothing follows."""
-    free = told & _among(label, "N")
-    free[-1:] = False
-    return free
-
-
-def _after(mask: Mask) -> Mask:
-    """Say which beats come right after those of a mask and are not of it."""
-    return np.asarray(np.append([False], mask[:-1]) & ~mask)
-
-
-def _hasten(  # noqa: PLR0913 - what comes early, how early, and how long the heart rests
-    shapes: BeatShapes,
-    label: Labels,
-    early: Mask,
-    rng: np.random.Generator,
-    *,
-    pause: tuple[float, float],
-    prematurity: tuple[float, float] = _PREMATURE,
-) -> Patient:
-    """Let normal beats come early where told, if normal ones are about, and normal ones after a pause.
-
-    One focus fires early in a patient, and its P wave is another than the sinus node's.
-    """
-    rr_s, n_beats = _rr_s(shapes.sample), len(label)
-    usual_s, new = _usual(rr_s), _free(early, label)
-    first = new & ~np.append([False], new[:-1])
-    run_s = usual_s * rng.uniform(*prematurity) * np.exp(0.06 * rng.standard_normal(n_beats))
-    run_s = run_s[np.maximum.accumulate(np.arange(n_beats) * first)]
-    run_s = run_s * np.exp(0.03 * rng.standard_normal(n_beats))
-    rr_s = np.where(new, np.maximum(run_s, 0.3), rr_s)
-    after = _after(new) & (label == "N")
-    rr_s[after] = (usual_s * rng.uniform(*pause, n_beats))[after]
-    beats = np.flatnonzero(new)
-    windows = shapes.windows.astype(np.float32)
-    windows[beats, :, :_P_STOP] = _under_t(shapes, beats, rr_s[beats], rng)
-    moved = replace(shapes, sample=_at(shapes.sample, rr_s), windows=windows.astype(np.float16))
-    return moved, np.where(new, "S", label)
-
-
-def _rr_s(sample: Samples) -> Floats:
-    return np.asarray(np.diff(sample, prepend=sample[:1]) / WORKING_FS)
-
-
-def _usual(rr_s: Floats) -> Floats:
-    return np.asarray(np.maximum(median_filter(rr_s, size=21, mode="nearest"), 0.3))
-
-
-def _at(sample: Samples, rr_s: Floats) -> Samples:
-    """Put beats at the first one's time and the RR intervals after it."""
-    steps = np.round(np.maximum(rr_s, _SHORTEST_S) * WORKING_FS).astype(np.int64)
-    return np.asarray(sample[0] + steps.cumsum() - steps[0])
+    return replace(shapes, sample=retimed(shapes.sample, rr_s)), label.copy()
 
 
 def _f_waves(hz: Floats, phase: Floats, size: Floats) -> Floats:
     """Give fibrillatory or flutter waves [n, n_slots, P window] from each beat's rate and phase in turns."""
-    time_s = np.arange(_P_STOP) / WINDOW_FS
+    time_s = np.arange(P_STOP) / WINDOW_FS
     turns = hz[:, None] * time_s + phase[:, None]
     return np.asarray(size[:, None] * np.sin(2 * np.pi * turns)[:, None])
 
@@ -295,29 +210,14 @@ def _without_p(  # noqa: PLR0913, PLR0917 - a rhythm is its times and its waves
     rng: np.random.Generator,
 ) -> Patient:
     """Give an atrial rhythm's RR and waves to all but ectopic beats, which stay as early as they were."""
-    rr_s = _rr_s(shapes.sample)
+    rr_s = rr_of(shapes.sample)
     base_s = median_filter(drawn_s, size=21, mode="nearest")
-    kept_s = base_s * rr_s / _usual(rr_s) * np.exp(0.15 * rng.standard_normal(len(label)))
+    kept_s = base_s * rr_s / usual_of(rr_s) * np.exp(0.15 * rng.standard_normal(len(label)))
     new_s = np.maximum(np.where(np.isin(label, ("N", "S")), drawn_s, kept_s), shortest_s)
     windows = shapes.windows.astype(np.float32)
-    p = windows[:, :, :_P_STOP]
-    baseline = windows[:, :, _P_STOP, None] * np.linspace(0.6, 1, _P_STOP)
+    p = windows[:, :, :P_STOP]
+    baseline = windows[:, :, P_STOP, None] * np.linspace(0.6, 1, P_STOP)
     left = 0.3 * (p - p.mean(axis=2, keepdims=True)) * rng.standard_normal((len(label), 1, 1))
-    windows[:, :, :_P_STOP] = baseline + waves + left
-    moved = replace(shapes, sample=_at(shapes.sample, new_s), windows=windows.astype(np.float16))
+    windows[:, :, :P_STOP] = baseline + waves + left
+    moved = replace(shapes, sample=retimed(shapes.sample, new_s), windows=windows.astype(np.float16))
     return moved, np.where(label == "S", "N", label)
-
-
-def _under_t(
-    shapes: BeatShapes, beats: NDArray[np.intp], rr_s: Floats, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Give the P windows of beats that come ``rr_s`` after the ones before, with some P wave left."""
-    from_r = np.round(rr_s * WINDOW_FS).astype(np.intp)[:, None] + np.arange(_P_STOP)
-    at = np.clip(from_r, 0, round((BEFORE_S + AFTER_S) * WINDOW_FS))
-    before = np.take_along_axis(shapes.windows[beats - 1].astype(np.float32), at[:, None, :], axis=2)
-    before *= (shapes.scale[beats - 1] / shapes.scale[beats])[:, :, None]
-    own = shapes.windows[beats].astype(np.float32)
-    onset = own[:, :, _P_STOP, None]
-    focus = 0.5 * rng.standard_normal() + 0.25 * rng.standard_normal((len(beats), 1, 1))
-    p_wave = focus * (own[:, :, :_P_STOP] - onset)
-    return np.asarray(before - before[:, :, -1:] + onset + p_wave, dtype=np.float32)

@@ -23,12 +23,12 @@ RAIL_S = 0.2
 _RAIL_NEAR_S = 2.0  # a rail is the highest or lowest value of this time on either side,
 _RAIL_SHARE = 0.3  # and this share of the range away from the mean: the isoelectric line is near it
 
-NOISE, DOUBT = 3.0, 4.0
+NOISE, DOUBT = 2.8, 3.7
 """A lead is noise where its clarity is below the first. Where every lead is, nothing is reported: there and
 as far around as every lead is below the second.
 
-On DS1 no beat is lost to that outside ventricular flutter; of DS1 under electrode motion on both leads, four
-fifths at 0 dB and less than one part in a hundred at 12 dB. See docs/noise-stress.md.
+On DS1 no beat is lost to that outside ventricular flutter; of DS1 under electrode motion on both leads, three
+quarters at 0 dB and less than one part in a hundred at 12 dB. See docs/noise-stress.md.
 """
 _NEIGHBOURS = 11  # beats that make a running level
 _USUAL_NEIGHBOURS = 301  # some five minutes: artefacts are higher than what is usual, beats by e^0.5 at most

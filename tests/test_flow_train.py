@@ -1,6 +1,7 @@
 """The flows that train and evaluate, on simulated patients: what MLflow keeps, who becomes champion and why."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ectopy import evaluation, network, score, tracking, training
+from ectopy import databases, evaluation, network, score, tracking, training
 from ectopy.classifier import load_classifier
 from ectopy.ecg import CLASSES
 from ectopy.evaluation import GATE, Floors
 from ectopy.features import FEATURE_NAMES
 from ectopy.simulate import simulate_database
-from flows.evaluate import evaluate
+from flows.evaluate import candidates_of, evaluate
 from flows.train import train
 from tests.small import write_model
 
@@ -145,12 +146,25 @@ class TestTrain:
         assert card == (tracking.fetch_model(trained.version.uri) / "card.md").read_text()
         assert "Simulated patients (simdb 1.0.0): s0-001, s0-002." in card
 
-    def test_each_fold_s_network_is_kept_for_patients_it_has_not_seen(self, trained: Trained) -> None:
+    def test_each_network_is_kept_to_be_examined_alone(self, trained: Trained) -> None:
         import mlflow
 
-        for run in trained.children("fold"):
+        for run in [*trained.children("fold"), *trained.children("member")]:
             files = {file.path for file in mlflow.MlflowClient().list_artifacts(run.info.run_id, "model")}
             assert {"model/model.onnx", "model/model.json"} <= files
+
+    def test_the_members_are_found_in_their_order_and_average_to_the_ensemble(self, trained: Trained) -> None:
+        runs = tracking.members_of(trained.version)
+        assert runs == [run.info.run_id for run in trained.children("member")]
+        features = trained.lesson(LEARNED[0]).view("detected").features
+        members = [load_classifier(tracking.download_folder(run, "model")) for run in runs]
+        ensemble = load_classifier(tracking.fetch_model(trained.version.uri))
+        mean = np.mean([member.logits(features) for member in members], axis=0)
+        np.testing.assert_allclose(ensemble.logits(features), mean, atol=1e-4)
+
+    def test_the_card_names_the_split(self, trained: Trained) -> None:
+        text = (tracking.fetch_model(trained.version.uri) / "card.md").read_text()
+        assert f"examined on: {EXAMINED}.\nIn neither: none." in text
 
 
 def register(name: str, folder: Path, **figures: float) -> tracking.Version:
@@ -181,13 +195,47 @@ def constant(tmp_path: Path) -> Path:
     return folder
 
 
-def examine(trained: Trained, model: str, floors: Floors = NO_FLOORS) -> evaluation.Verdict:
-    return evaluate("simdb", trained.data, floors, model=model, tracking_uri=trained.uri, why="a test")
+def examine(
+    trained: Trained, model: str, floors: Floors = NO_FLOORS, card_to: Path | None = None
+) -> evaluation.Verdict:
+    return evaluate(
+        "simdb",
+        trained.data,
+        floors,
+        model=model,
+        tracking_uri=trained.uri,
+        why="a test",
+        card_to=card_to,
+    )
 
 
 @pytest.fixture(scope="module")
-def promoted(trained: Trained) -> evaluation.Verdict:
-    return examine(trained, "ectopy")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the card is laid."""
+    return tmp_path_factory.mktemp("pages")
+
+
+@pytest.fixture(scope="module")
+def promoted(trained: Trained, pages: Path) -> evaluation.Verdict:
+    return examine(trained, "ectopy", card_to=pages)
+
+
+def run_of(version: tracking.Version) -> Any:
+    """The run that examined a version."""
+    import mlflow
+
+    (run,) = mlflow.search_runs(
+        experiment_names=["ectopy-evaluate"],
+        filter_string=f"params.model = '{version.uri}'",
+        output_format="list",
+    )
+    return run
+
+
+def artifacts(run: Any, folder: str = "") -> list[str]:
+    import mlflow
+
+    return [file.path for file in mlflow.MlflowClient().list_artifacts(run.info.run_id, folder)]
 
 
 class TestPromotion:
@@ -215,23 +263,111 @@ class TestPromotion:
     def test_figures_on_held_out_patients_are_on_run_and_version(self, trained: Trained) -> None:
         import mlflow
 
-        (run,) = mlflow.search_runs(
-            experiment_names=["ectopy-evaluate"],
-            filter_string=f"params.model = '{trained.version.uri}'",
-            output_format="list",
-        )
+        run = run_of(trained.version)
         assert (run.data.tags["why"], run.data.tags["verdict"]) == ("a test", "promoted")
         for beats in ("detected", "given"):
             assert f"{beats}/all/gross/qrs_sensitivity" in run.data.metrics
-            held = mlflow.MlflowClient().list_artifacts(run.info.run_id, beats)
             names = ("by-record.json", "by-record.png", "confusion.png", "intervals.json")
-            assert [Path(file.path).name for file in held] == list(names)
+            assert artifacts(run, beats) == [f"{beats}/{name}" for name in names]
             assert f"Held-out patients of simdb: {beats} " in description_of(trained.version)
         told = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/detected/by-record.json")
         assert [row[0] for row in told["data"]] == [EXAMINED]
 
 
+@pytest.mark.usefixtures("promoted")
+class TestExamination:
+    def table(self, trained: Trained, file: str) -> pd.DataFrame:
+        import mlflow
+
+        told = mlflow.artifacts.load_dict(f"{run_of(trained.version).info.artifact_uri}/{file}")
+        return pd.DataFrame(told["data"], columns=told["columns"])
+
+    def test_held_out_and_all_records_are_told_apart(self, trained: Trained) -> None:
+        table = self.table(trained, "at-a-glance.json")
+        assert list(table) == [
+            *("%", "held out", "95 %", "each member alone"),
+            *("all 3", "95 % of these"),
+        ]
+        told = run_of(trained.version).data.metrics
+        n = {group: told[f"{group}/ventricular/couplet_test"] for group in ("held_out", "everyone_not_paced")}
+        assert n["held_out"] <= n["everyone_not_paced"]
+
+    def test_records_learned_from_are_called_by_networks_that_have_not_seen_them(
+        self, trained: Trained
+    ) -> None:
+        # What the folds found in training must come out again when their records are examined.
+        import mlflow
+
+        held = {run.data.params["held out"]: run for run in trained.children("fold")}
+        ensemble = tracking.fetch_model(trained.version.uri)
+        records = [trained.data / "simdb" / "1.0.0" / record for record in (*LEARNED, EXAMINED)]
+        candidates = candidates_of(trained.version, ensemble, databases.known("simdb"), records)
+        for candidate in candidates:
+            if candidate.held_out:
+                assert (candidate.record.name, candidate.model) == (EXAMINED, ensemble)
+                assert len(candidate.members) == CONFIG.members
+                continue
+            own = held[candidate.record.name].info.run_id
+            kept = Path(mlflow.artifacts.download_artifacts(run_id=own, artifact_path="model"))
+            assert load_classifier(candidate.model).version_id == load_classifier(kept).version_id
+            assert candidate.members == ()
+
+    def test_seeds_have_mean_deviation_and_range(self, trained: Trained) -> None:
+        told = run_of(trained.version).data.metrics
+        low, middle, high = (
+            told[f"seeds/all/beats/veb_sensitivity_{name}"] for name in ("min", "mean", "max")
+        )
+        assert low <= middle <= high
+        table = self.table(trained, "seeds/all.json")
+        assert list(table)[:4] == ["%", "ensemble", "member 0", "member 1"]
+
+    def test_confidence_runs_af_and_shutdown_are_on_the_run(self, trained: Trained) -> None:
+        run = run_of(trained.version)
+        told = run.data.metrics
+        for name in (
+            *("calibration_error/likeliest_class", "calibration_error/V", "risk_coverage/area"),
+            *("abstention/share", "shutdown/share", "af_anywhere/test", "ventricular/long_run_reference"),
+        ):
+            assert f"held_out/{name}" in told
+        assert artifacts(run, "confidence") == [
+            f"confidence/{file}"
+            for file in ("calibration.json", "reliability.png", "risk-coverage.json", "risk-coverage.png")
+        ]
+        for file, records in (("unreadable.json", (*LEARNED, EXAMINED)), ("runs.json", None)):
+            table = self.table(trained, file)
+            assert records is None or tuple(table["record"]) == records
+
+    def test_where_it_fails_is_drawn_and_the_card_shows_it(self, trained: Trained, pages: Path) -> None:
+        drawn = [Path(file).name for file in artifacts(run_of(trained.version), "where-it-fails")]
+        assert drawn  # two epochs of a tiny network do not suffice
+        page = (pages / "model-card.md").read_text()
+        for file in drawn:
+            assert re.fullmatch(rf"{EXAMINED}-s?veb\.png", file)
+            assert f"(model-card/{file})" in page
+            assert (pages / "model-card" / file).read_bytes().startswith(b"\x89PNG")
+
+    def test_the_exported_card_has_the_figures_and_says_where_the_strips_are(self, trained: Trained) -> None:
+        text = description_of(trained.version)
+        for title in ("At a glance", "Runs", "Atrial fibrillation", "Confidence", "Unreadable", "Seeds"):
+            assert f"## {title}\n" in text
+        assert "![" not in text
+        assert "artifacts of the run that examined the model: `where-it-fails/`" in text
+
+    def test_the_table_at_a_glance_comes_last_in_the_terminal(self, promoted: evaluation.Verdict) -> None:
+        titles = re.findall("^## (.*)$", promoted.report, re.MULTILINE)
+        assert titles[-1] == "At a glance"
+        assert "| VEB F1 " in promoted.report.split("## At a glance")[1]
+
+
 class TestVerdict:
+    def test_a_version_without_kept_networks_is_examined_on_held_out_patients_alone(
+        self, trained: Trained, constant: Path
+    ) -> None:
+        told = examine(trained, register("lonely", constant).model).report
+        glance = told.split("## At a glance")[1]
+        assert re.search(r"^\| % +\| held out \| +95 % \|$", glance, re.MULTILINE)
+        assert "## Seeds" not in told
+
     def test_under_the_floors_there_is_no_champion_and_the_version_says_why(
         self, trained: Trained, constant: Path
     ) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ectopy.ec57 import Comparison, EpisodeComparison, RunComparison, figures, gross, intervals
 from ectopy.ec57.runs import RUN_LENGTHS
+from ectopy.evaluation import DETECTED
 from ectopy.examination import Examined, Outcome
 
 RUN_PARTS = ("ventricular", "supraventricular")
@@ -108,9 +109,15 @@ class Group:
     intervals: Bounds
 
 
-def group_of(title: str, examined: Sequence[Examined], *, more: Figures = MappingProxyType({})) -> Group:
-    """Sum up some records, with detected beats and escape beats as N; ``more`` figures are put beside."""
-    pairs = [(each.truth.patient, each.outcome) for each in examined]
+def group_of(
+    title: str,
+    examined: Sequence[Examined],
+    *,
+    way: str = DETECTED,
+    more: Figures = MappingProxyType({}),
+) -> Group:
+    """Sum up some records as judged in one way; ``more`` figures are put beside."""
+    pairs = [(each.truth.patient, each.by_way[way]) for each in examined]
     told = {**figures_of([outcome for _, outcome in pairs]), **more, **shutdown(examined)}
     return Group(title, told, intervals_of(pairs))
 

@@ -47,7 +47,12 @@ def tell(held_out: Sequence[Examined], everyone: Sequence[Examined], database: s
     held = overview.group_of(_title(database), held_out, more=confidence.metrics(judged))
     groups = {HELD_OUT: held, **_groups(everyone)}
     glance = log_overview(groups, held_out, everyone)
-    detail = log_beats(held_out, database) + log_runs(groups) + log_af(held_out) + log_confidence(held_out)
+    detail = (
+        log_beats(held_out, database)
+        + log_runs(groups, held_out)
+        + log_af(held_out)
+        + log_confidence(held_out)
+    )
     detail += log_shutdown(held_out, everyone) + log_seeds(held_out)
     failures = tuple(failure for kind in KINDS for failure in worst(held_out, kind))
     strips = {failure.file: plots.strip(cut(failure), failure.text) for failure in failures}
@@ -74,9 +79,11 @@ def log_overview(
     table = overview.glance(groups[HELD_OUT], seeds, groups.get(NOT_PACED), groups.get(EVERYONE))
     tracking.log_table(table, "at-a-glance.json")
     paced = " ".join(each.record for each in everyone if each.outcome.paced)
+    shared = {"201", "202"} <= {each.record for each in everyone}
     notes = [
         sections.GLANCE,
         *([sections.EVERYONE] if everyone else []),
+        *([sections.SHARED] if shared else []),
         *([sections.PACED.format(paced=paced)] if paced else []),
     ]
     return sections.section("At a glance", *notes, sections.markdown(table))
@@ -103,9 +110,10 @@ def _groups(everyone: Sequence[Examined]) -> dict[str, overview.Group]:
     }
 
 
-def log_runs(groups: Mapping[str, overview.Group]) -> str:
-    """Log the runs of each group of records; give them as a section."""
-    table = overview.run_table(list(groups.values()))
+def log_runs(groups: Mapping[str, overview.Group], held_out: Sequence[Examined]) -> str:
+    """Log the runs of each group of records, of held-out ones by EC57's map too; give them as a section."""
+    other = overview.group_of("escape beats as S", held_out, way=evaluation.EC57_MAP)
+    table = overview.run_table([*groups.values(), other])
     tracking.log_table(table, "runs.json")
     return sections.section("Runs", sections.RUNS, sections.markdown(table))
 

@@ -11,11 +11,13 @@ GLANCE = """Detected beats, escape beats as N; 5 min learning period, 150 ms; gr
 with 95 % intervals by bootstrap over patients."""
 EVERYONE = """In the columns of all records, those learned from are called by the fold network that has not
 seen the patient, the others by the ensemble."""
+SHARED = """202 is the patient of 201, from whom was learned, and is called by the ensemble all the same."""
 PACED = """EC57 leaves records with paced beats out: {paced}. QRS figures have them in, figures by class have
 not; runs with them in are given as other tools print them."""
 RUNS = """Runs as EC57 and `rxr` have them: couplet 2, short run 3 to 5, long run 6 or more. F extends a
 ventricular run, and VF counts as a long one; AF and flutter count as long supraventricular runs, and N in
-them as S. Found: at least as long in the test, within 150 ms; confirmed: at least as long in the other."""
+them as S. Found: at least as long in the test, within 150 ms; confirmed: at least as long in the other.
+The last rows are the held-out records by the map of EC57 and `rxr`, escape beats (e, j, n) as S."""
 AF = """Seconds after the learning period, as `epicmp` counts, but flutter apart: EC57 has no item for
 flutter, so wherever the reference says flutter the test's rhythm is silenced, and time called AF there
 is neither right nor wrong. `epicmp` itself would count it as false; the table at a glance has that too."""

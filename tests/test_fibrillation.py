@@ -256,6 +256,13 @@ class TestDoubtFromShapes:
         # Alike by 1.
         assert doubt == pytest.approx(np.full(200, (1 - 0.35) * 3), abs=0.02)
 
+    def test_a_wave_before_fast_beats_may_be_the_t_wave_before(self) -> None:
+        # 100 samples at 200 Hz are 0.5 s.
+        shapes = shapes_of(np.full(200, 0.1), self.nothing)
+        fast, slow = (replace(shapes, sample=np.arange(200) * step) for step in (100, 101))
+        assert not fibrillation.doubt_from_shapes(fast, self.none)[1:].any()
+        assert fibrillation.doubt_from_shapes(slow, self.none).min() > 1.9
+
     def test_waves_of_any_sign_do_not(self) -> None:
         fibrillatory = self.rng.standard_normal(200) * 0.1
         assert not fibrillation.doubt_from_shapes(shapes_of(fibrillatory, self.nothing), self.none).any()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from ectopy.ecg import Mask, stretches
+from ectopy.filters import WORKING_FS
 from ectopy.shapes import BEFORE, N_SLOTS, BeatShapes, Floats
 
 IRREGULAR, BEYOND_DOUBT = 0.75, 1.1
@@ -37,6 +38,9 @@ CONSTANT_P, P_WEIGHT = 0.35, 3.0
 """Likeness of P waves from which on a rhythm must be more irregular to count, and by how much a unit."""
 CONSTANT_QRS, QRS_WEIGHT = 0.75, 4.0
 """Likeness of QRS complexes below which a rhythm must be more irregular to count, and by how much a unit."""
+
+AFTER_T_S = 0.5
+"""P waves are looked for after longer intervals alone: in shorter ones a T wave lies in their place."""
 
 _SHORTEST_RR_S, _LONGEST_RR_S = 0.2, 3.0
 _ENOUGH_PAIRS = 150  # of the 396 of a whole window
@@ -145,24 +149,32 @@ def doubt_from_shapes(shapes: BeatShapes, ventricular: Mask) -> Floats:
     where no lead can be read or all beats are ventricular.
     """
     doubt = np.zeros(len(shapes), dtype=np.float32)
+    after_t = np.diff(shapes.sample, prepend=-np.inf) / WORKING_FS > AFTER_T_S
     for start in range(0, len(shapes), _CHUNK):
         first, stop = max(start - WINDOW, 0), min(start + _CHUNK, len(shapes))
         part = slice(first, stop + WINDOW)
         use = shapes.readable[part] & ~ventricular[part, None]
-        p_wave, qrs = (_likeness(shapes.windows[part, :, wave], use) for wave in (_P, _QRS))
+        p_wave = _likeness(shapes.windows[part, :, _P], use & after_t[part, None], enough=_ENOUGH_LEFT)
+        qrs = _likeness(shapes.windows[part, :, _QRS], use, enough=1 / WINDOW)
         against = P_WEIGHT * np.maximum(p_wave - CONSTANT_P, 0)
         against += QRS_WEIGHT * np.maximum(CONSTANT_QRS - qrs, 0)
         doubt[start:stop] = against[start - first : stop - first]
     return doubt
 
 
-def _likeness(windows: NDArray[np.float16], use: Mask) -> Floats:
-    """Give the mean correlation of neighbours [n, N_SLOTS, k] with each other's sum, in the better lead."""
-    leads = [_likeness_in(windows[:, lead].astype(np.float32), use[:, lead]) for lead in range(N_SLOTS)]
+def _likeness(windows: NDArray[np.float16], use: Mask, *, enough: float) -> Floats:
+    """Give the mean correlation of neighbours [n, N_SLOTS, k] with each other's sum, in the better lead.
+
+    Where less than the share ``enough`` of them is of use, it is as much nearer to 0.
+    """
+    leads = [
+        _likeness_in(windows[:, lead].astype(np.float32), use[:, lead], enough=enough)
+        for lead in range(N_SLOTS)
+    ]
     return np.asarray(np.max(leads, axis=0))
 
 
-def _likeness_in(windows: Floats, use: Mask) -> Floats:
+def _likeness_in(windows: Floats, use: Mask, *, enough: float) -> Floats:
     level = windows - windows.mean(axis=1, keepdims=True)
     slope = np.linspace(-1, 1, windows.shape[1], dtype=np.float32)
     slope /= np.linalg.norm(slope)
@@ -171,4 +183,4 @@ def _likeness_in(windows: Floats, use: Mask) -> Floats:
     size = np.linalg.norm(waves, axis=1) * np.linalg.norm(others, axis=1)
     alike = np.where(use, (waves * others).sum(axis=1) / (size + np.float32(1e-6)), np.float32(0))
     share = uniform_filter1d(use.astype(np.float32), WINDOW, mode="constant")
-    return np.asarray(uniform_filter1d(alike, WINDOW, mode="constant") / np.maximum(share, 1 / WINDOW))
+    return np.asarray(uniform_filter1d(alike, WINDOW, mode="constant") / np.maximum(share, enough))

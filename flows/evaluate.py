@@ -40,6 +40,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         raise evaluation.NothingToExamineError(
             f"{folder}: a record of a held-out patient expected, none there"
         )
+    if card_to:  # now: an opening is not to be lost to a folder that cannot be made
+        card_to.mkdir(parents=True, exist_ok=True)
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     challenger = tracking.newest(model)
     with tracking.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
@@ -55,15 +57,13 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         else:
             told = reporting.tell(held_out, everyone, database)
             verdict = decide(challenger, floors or evaluation.Floors())
-            before = (downloaded / "card.md").read_text()
-            text = before + told.card()
-            record_verdict(challenger, verdict, text)
-            tracking.log_text(before + told.card(pictures=sections.PICTURES), "card.md")
-            if verdict.promoted:
-                promote(challenger, downloaded, text, data_dir / "models" / "champion")
+            text = (downloaded / "card.md").read_text()
+            record_verdict(challenger, verdict, text + told.card())
+            tracking.log_text(text + told.card(pictures=sections.PICTURES), "card.md")
             if card_to:
-                page = before + told.card(pictures=reporting.CARD_PICTURES)
-                reporting.lay_card(page, told.strips, card_to)
+                reporting.lay_card(text, told, card_to)
+            if verdict.promoted:
+                promote(challenger, downloaded, text + told.card(), data_dir / "models" / "champion")
         create_markdown_artifact(f"**{verdict.reason}**\n{told.report}", key="examination")
     return replace(verdict, report=told.report)
 

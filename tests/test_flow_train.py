@@ -409,6 +409,13 @@ class TestVerdict:
         assert examine(trained, "betters").promoted
         assert tracking.aliased("betters", "champion") == better
 
+    def test_a_folder_for_the_card_that_cannot_be_made_is_an_error_before_anybody_is_examined(
+        self, trained: Trained, tmp_path: Path
+    ) -> None:
+        (tmp_path / "a file").write_text("")
+        with pytest.raises(FileExistsError, match="a file"):
+            examine(trained, "nobody examined", card_to=tmp_path / "a file")
+
     def test_without_a_challenger_the_command_that_makes_one_is_named(self, trained: Trained) -> None:
         with pytest.raises(ValueError, match=r"nobody: a challenger expected .* `ectopy train` makes one"):
             examine(trained, "nobody")

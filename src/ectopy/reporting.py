@@ -215,12 +215,16 @@ def log_beats(examined: Sequence[Examined], database: str) -> str:
     return text
 
 
-def lay_card(text: str, strips: Mapping[str, Figure], folder: Path) -> None:
-    """Write the card as a page of the documentation, its strips in a folder beside it; older ones go."""
+def lay_card(before: str, told: Told, folder: Path) -> None:
+    """Write the card as a page of the documentation, its strips in a folder beside it; older ones go.
+
+    ``before`` is what the card said before the examination.
+    """
     pictures = folder / CARD_PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
     for old in pictures.glob("*.png"):
         old.unlink()
-    for file, strip in strips.items():
+    for file, strip in told.strips.items():
         strip.savefig(pictures / file)
-    (folder / CARD).write_text(text, encoding="utf-8")
+    page = before + told.card(pictures=CARD_PICTURES)
+    (folder / CARD).write_text(page, encoding="utf-8")

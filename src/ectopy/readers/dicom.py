@@ -101,6 +101,10 @@ def _groups(path: Path, data: Any) -> Iterator[tuple[Any, _Group]]:
         promised = n_channels * n_samples * dtype.itemsize
         if n_channels < 1 or n_samples < 0 or len(stored) < promised:
             raise UnreadableError(f"{path}: {promised} bytes of samples promised, {len(stored)} came")
+        if (n_described := len(item.ChannelDefinitionSequence)) != n_channels:
+            raise UnreadableError(
+                f"{path}: a channel description for each of {n_channels} expected, {n_described} came"
+            )
         samples = np.frombuffer(stored, dtype, n_channels * n_samples).reshape(n_samples, n_channels)
         if leads := _channels(item, dtype):
             offset_s = float(item.get("MultiplexGroupTimeOffset") or 0) / 1000

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations, write_annotations
 from ectopy.ecg import Labels, Mask, Recording, Samples, recording_of
+from ectopy.noise import band_noise, on_and_off
 
 LEADS = ("MLII", "V1")
 DEFAULT_FS = 360.0
@@ -254,22 +255,12 @@ def simulate(
 
 def _draw_rhythm(patient: Patient, n_samples: int, fs: float, rng: np.random.Generator) -> _Rhythm:
     n_beats = round(n_samples / fs / _SHORTEST_RR_S) + 1  # enough even if every interval were the shortest
-    fibrillating = _alternating(n_beats, share=patient.af_share, mean_length=150, rng=rng)
+    fibrillating = on_and_off(n_beats, share=patient.af_share, mean_length=150, rng=rng)
     kind = _draw_kinds(patient.habits, fibrillating, rng)
     rr_s = _draw_rr_s(kind, fibrillating, patient.tempo, rng)
     sample = np.round((np.cumsum(rr_s) - rr_s[0] * rng.random()) * fs).astype(np.int64)
     here = sample < n_samples
     return _Rhythm(sample[here], kind[here], rr_s[here], fibrillating[here])
-
-
-def _alternating(n: int, *, share: float, mean_length: float, rng: np.random.Generator) -> Mask:
-    """Switch on and off at random, being on for about ``share`` of n, ``mean_length`` at a time."""
-    if share <= 0:
-        return np.zeros(n, dtype=bool)
-    means = np.array([mean_length * (1 - share) / share, mean_length])
-    lengths = np.ceil(rng.exponential(np.resize(means, 2 * (n // round(means.sum()) + 8)))).astype(np.int64)
-    states = np.resize([False, True], len(lengths))
-    return np.resize(np.repeat(states, lengths), n)
 
 
 def _draw_kinds(habits: Mapping[str, float], fibrillating: Mask, rng: np.random.Generator) -> Labels:
@@ -370,7 +361,7 @@ def _drawn(waves: Waves, time_s: Floats) -> Floats:
 
 
 def _disturbance(noise: Noise, n_samples: int, fs: float, rng: np.random.Generator) -> Floats:
-    moving = _alternating(n_samples, share=noise.motion_share, mean_length=10 * fs, rng=rng)
+    moving = on_and_off(n_samples, share=noise.motion_share, mean_length=10 * fs, rng=rng)
     muscle = np.exp(0.7 * _band(n_samples, fs, (0.005, 0.1), rng))  # tension comes and goes
     hum = np.sqrt(2) * _sine(noise.powerline_hz * np.arange(n_samples) / fs)
     return np.asarray(
@@ -392,13 +383,7 @@ def _fibrillation(
 
 
 def _band(n_samples: int, fs: float, band_hz: tuple[float, float], rng: np.random.Generator) -> Floats:
-    """Give noise of unit strength (rms) between two frequencies, [n_samples, n_leads]."""
-    frequency_hz = np.fft.rfftfreq(n_samples, 1 / fs)
-    kept = (frequency_hz >= band_hz[0]) & (frequency_hz < band_hz[1])
-    spectrum = np.zeros((len(frequency_hz), len(LEADS)), dtype=np.complex128)
-    spectrum[kept] = rng.standard_normal((kept.sum(), 2 * len(LEADS))).view(np.complex128)
-    strength = n_samples / np.sqrt(4 * max(kept.sum(), 1))
-    return np.asarray(np.fft.irfft(spectrum, n_samples, axis=0) * strength)
+    return band_noise(n_samples, len(LEADS), fs, band_hz, rng)
 
 
 def _annotate(rhythm: _Rhythm, fs: float) -> Annotations:

@@ -30,7 +30,7 @@ LAGS, WINDOW = 12, 33
 REACH = 10
 """Beats by which an episode is longer at either end than the middles of its irregular windows.
 
-A window ceases to be irregular before its middle has left fibrillation: a regular part matches itself so often.
+A window ceases to be irregular before its middle has left fibrillation: regular intervals are so much alike.
 """
 BRIDGE_S = 15.0
 """A shorter interruption does not end an episode."""

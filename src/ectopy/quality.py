@@ -33,6 +33,7 @@ quarters at 0 dB and less than one part in a hundred at 12 dB. See docs/noise-st
 _NEIGHBOURS = 11  # beats that make a running level
 _USUAL_NEIGHBOURS = 301  # some five minutes: artefacts are higher than what is usual, beats by e^0.5 at most
 _MOST_ABOVE_USUAL = 0.5
+_FEWEST = 6  # candidates, two seconds: less is not worth a shutdown
 _KIN = 12  # beats on either side among which a beat has its like; the second nearest: one may be chance
 _ENOUGH_BEATS = 8  # of fewer none need be like another,
 _USUAL_LIKENESS = 1.66  # and are taken to correlate by 0.93
@@ -40,7 +41,7 @@ _QRS = slice(BEFORE - 15, BEFORE + 20)
 _SHIFTS = range(-2, 3)  # fiducials differ by 20 ms
 _PERIODS = range(round(0.12 * WINDOW_FS), round(0.36 * WINDOW_FS))  # of flutter and fibrillation, in samples
 _PERIODIC = 0.65  # median autocorrelation from which on it is that: noise has 0.45, record 207's VF 0.9
-_PERIODIC_NEIGHBOURS = 9
+_PERIODIC_NEIGHBOURS = 31  # candidates, some ten seconds
 _CHUNK = 4096  # candidates whose autocorrelation is in memory at once
 
 Floats = NDArray[np.floating]
@@ -115,7 +116,7 @@ def useless(clear: NDArray[np.float64], windows: Floats) -> Mask:
     lost = _around(heard & (clearest < NOISE), heard & (clearest < DOUBT))
     for start, stop in stretches(lost).tolist():
         lost[start:stop] = ~_oscillates(windows[start:stop, : clear.shape[1]])
-    return lost
+    return _lasting(lost[:, None], _FEWEST)[:, 0]
 
 
 def _contrast(strength: Floats, background: Floats, beat: Mask) -> Floats:
@@ -165,7 +166,7 @@ def _oscillates(windows: Floats) -> Mask:
     """Tell where windows [n, n_leads, WINDOW] repeat themselves as in ventricular flutter or fibrillation."""
     chunks = [windows[start : start + _CHUNK] for start in range(0, len(windows), _CHUNK)]
     regular = np.concatenate([_autocorrelation(chunk.astype(np.float32)) for chunk in chunks])
-    return np.asarray(median_filter(regular, _PERIODIC_NEIGHBOURS, mode="nearest") >= _PERIODIC)
+    return np.asarray(median_filter(regular, _PERIODIC_NEIGHBOURS, mode="reflect") >= _PERIODIC)
 
 
 def _autocorrelation(windows: Floats) -> Floats:

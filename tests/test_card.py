@@ -2,7 +2,7 @@
 
 from ectopy import card, evaluation
 from ectopy.features import FEATURE_NAMES
-from tests.examined import RECORDS
+from tests.examined import RECORDS, comparison
 
 
 class TestCard:
@@ -63,3 +63,8 @@ class TestCard:
     def test_a_feature_of_no_known_group_is_listed_all_the_same(self, monkeypatch):
         monkeypatch.setattr(card, "FEATURE_NAMES", (*FEATURE_NAMES, "phase of the moon"))
         assert card.features_list().endswith("* others: phase of the moon")
+
+    def test_the_noise_table_tells_what_was_lost_in_unreadable_time_apart(self):
+        noisy = {"118e00": comparison(NN=60, NX=30, NO=10)}
+        table = card.noise_table(evaluation.by_noise(noisy, {"118e00": 0}))
+        assert table.splitlines()[-1] == "| 0 | 60.00 / 100.00 | - / - / - | 30.0 | 85.71 |"  # 60 of 70

@@ -74,6 +74,11 @@ class TestSeeds:
         assert (told.mean, told.low, told.high) == (11 / 16, 3 / 8, 1)
         assert told.sd == pytest.approx(5 / 8 / 2**0.5)
 
+    def test_the_mean_of_counts_has_a_digit_more_than_a_count(self):
+        row = next(row for row in overview.ROWS if row.title == "ventricular long runs found")
+        counted = overview.spread([{row.figure: 1.0}, {row.figure: 2.0}])
+        assert row.over_seeds(counted) == "1.5 ± 0.7 (1 - 2)"
+
     def test_one_seed_has_no_standard_deviation(self):
         told = overview.spread(overview.members_of([COUPLETS, SHORT])[:1])["beats/veb_sensitivity"]
         assert (told.mean, told.low, told.high) == (1, 1, 1)

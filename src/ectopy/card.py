@@ -156,15 +156,23 @@ def figures_table(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 def noise_table(by_noise: Mapping[int, Mapping[str, float]]) -> str:
     """Lay out gross QRS and VEB figures by signal-to-noise ratio as Markdown."""
-    lines = ["| SNR (dB) | QRS Se / +P | VEB Se / +P / F1 |", "|---|---|---|"]
+    lines = [
+        "| SNR (dB) | QRS Se / +P | VEB Se / +P / F1 | beats in unreadable time | QRS Se elsewhere |",
+        "|---|---|---|---|---|",
+    ]
     for level, told in by_noise.items():
         qrs = _figures(told, "gross", "qrs", ("sensitivity", "positive_predictivity"))
         veb = _figures(told, "gross", "veb", ("sensitivity", "positive_predictivity", "f1"))
-        lines.append(f"| {level} | {qrs} | {veb} |")
+        unreadable = _percent(told.get("gross/unreadable", math.nan), 1)
+        elsewhere = _figures(told, "gross", "qrs", ("sensitivity_elsewhere",))
+        lines.append(f"| {level} | {qrs} | {veb} | {unreadable} | {elsewhere} |")
     return "\n".join(lines)
 
 
 def _figures(told: Mapping[str, float], kind: str, beat: str, names: Sequence[str]) -> str:
     digits = 2 if beat == "qrs" else 1
-    values = [told.get(f"{kind}/{beat}_{name}", float("nan")) for name in names]
-    return " / ".join(f"{100 * value:.{digits}f}" if math.isfinite(value) else "-" for value in values)
+    return " / ".join(_percent(told.get(f"{kind}/{beat}_{name}", math.nan), digits) for name in names)
+
+
+def _percent(value: float, digits: int) -> str:
+    return f"{100 * value:.{digits}f}" if math.isfinite(value) else "-"

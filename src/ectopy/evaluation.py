@@ -94,11 +94,23 @@ def by_subset(records: Comparisons) -> dict[str, float]:
 
 
 def by_noise(records: Comparisons, noise_db: Mapping[str, int]) -> dict[int, dict[str, float]]:
-    """Give the gross figures at each signal-to-noise ratio in dB, the cleanest first."""
+    """Give the gross figures at each signal-to-noise ratio in dB, the cleanest first.
+
+    ``unreadable`` is the share of beats lost in time that could not be read, ``qrs_sensitivity_elsewhere``
+    that of the others that were found.
+    """
     levels = sorted({noise_db[record] for record in records}, reverse=True)
+    at = {
+        level: {name: found for name, found in records.items() if noise_db[name] == level} for level in levels
+    }
+    return {level: summarise(found) | _unreadable(gross(found.values())) for level, found in at.items()}
+
+
+def _unreadable(beats: BeatComparison) -> dict[str, float]:
+    found, lost, beat = (beats.count("NSVFQ", columns) for columns in ("NSVFQ", "X", "NSVFQOX"))
     return {
-        level: summarise({name: found for name, found in records.items() if noise_db[name] == level})
-        for level in levels
+        "gross/unreadable": lost / beat if beat else math.nan,
+        "gross/qrs_sensitivity_elsewhere": found / (beat - lost) if beat > lost else math.nan,
     }
 
 

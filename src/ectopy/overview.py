@@ -237,12 +237,16 @@ class Row(NamedTuple):
         """Tell mean, standard deviation and range."""
         if self.figure not in told:
             return ""
-        middle, sd, low, high = map(self._number, told[self.figure])
+        over = told[self.figure]
+        finer = max(self.digits, 1)  # a mean of counts is no count
+        middle, sd = (self._number(value, finer) for value in over[:2])
+        low, high = map(self._number, over[2:])
         return f"{middle} ± {sd} ({low} - {high})"
 
-    def _number(self, value: float) -> str:
+    def _number(self, value: float, digits: int | None = None) -> str:
         unit = 1.0 if self.of else self.unit
-        return f"{unit * value:.{self.digits}f}" if isfinite(value) else "-"
+        form = f".{self.digits if digits is None else digits}f"
+        return f"{unit * value:{form}}" if isfinite(value) else "-"
 
 
 def _run_rows(part: str) -> Iterable[Row]:

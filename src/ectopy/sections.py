@@ -13,7 +13,7 @@ EVERYONE = """In the columns of all records, those learned from are called by th
 seen the patient, the others by the ensemble."""
 SHARED = """202 is the patient of 201, from whom was learned, and is called by the ensemble all the same."""
 PACED = """EC57 leaves records with paced beats out: {paced}. QRS figures have them in, figures by class have
-not; runs with them in are given as other tools print them."""
+not; runs and AF with them in are given as other tools print them."""
 RUNS = """Runs as EC57 and `rxr` have them: couplet 2, short run 3 to 5, long run 6 or more. F extends a
 ventricular run, and VF counts as a long one; AF and flutter count as long supraventricular runs, and N in
 them as S. Found: at least as long in the test, within 150 ms; confirmed: at least as long in the other.

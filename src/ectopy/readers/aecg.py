@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -12,7 +13,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.facts import distinct, millivolts
+from ectopy.readers.facts import check_rate, distinct, millivolts
 from ectopy.readers.held import Piece, held_recording
 from ectopy.readers.lead_names import lead_of, lead_of_mdc
 from ectopy.readers.trees import children, finite, first, local, read_tree, root_name
@@ -117,23 +118,25 @@ def _time(path: Path, value: Element) -> tuple[datetime | None, float, float]:
     head, increment = first(value, "head"), first(value, "increment")
     if increment is None:
         raise UnreadableError(f"{path}: an increment of time expected, none came")
-    unit = _SECONDS.get(increment.get("unit", "s"))
-    step = finite(path, increment.get("value"), "increment of time") * (unit or 0.0)
-    if step <= 0:
-        raise UnreadableError(f"{path}: an increment of time in s expected, another came")
+    rate = _rate(path, increment.get("value", ""), _SECONDS.get(increment.get("unit", "s"), 0.0))
     said = head.get("value", "") if head is not None else ""
     if moment := _moment(said):
-        return moment, 0.0, _rate(step)
+        return moment, 0.0, rate
     head_unit = _SECONDS.get(head.get("unit", "s"), 1.0) if head is not None else 1.0
     with suppress(UnreadableError):
-        return None, finite(path, said, "time of the first sample") * head_unit, _rate(step)
-    return None, 0.0, _rate(step)
+        return None, finite(path, said, "time of the first sample") * head_unit, rate
+    return None, 0.0, rate
 
 
-def _rate(step_s: float) -> float:
-    """Give the rate of a step in s; 0.00333 s is 300 Hz said with few digits."""
-    rate = 1 / step_s
-    return float(round(rate)) if abs(rate - round(rate)) < 5e-3 * rate**0.5 / 10 else rate
+def _rate(path: Path, said: str, unit_s: float) -> float:
+    """Give the rate of a step; 0.00333 s is 300 Hz, said with as few digits."""
+    step_s = finite(path, said, "increment of time") * unit_s
+    if step_s <= 0:
+        raise UnreadableError(f"{path}: an increment of time in s expected, another came")
+    rate = check_rate(path, 1 / step_s)
+    digits, exponent = Decimal(said).as_tuple()[1:]
+    is_rounded = abs(1 / round(rate) - step_s) <= 0.5 * 10.0 ** int(exponent) * unit_s
+    return float(round(rate)) if is_rounded and len(digits) > 1 else rate
 
 
 def _moment(text: str) -> datetime | None:

@@ -335,6 +335,28 @@ class TestAtrialFibrillation:
         )
         assert "af" not in {event.kind for event in events}
 
+    def test_none_of_its_beats_is_supraventricular_ectopic(self) -> None:
+        letters = "NNNSSSNN" + "N" * 60 + "NNSNV" * 20
+        beats = beats_of(letters, np.concatenate([np.full(68, 0.5), self.rr_s]))
+        events = found(beats)
+        (episode,) = (event for event in events if event.kind == "af")
+        settled = rhythm.none_early_in_fibrillation(beats, events)
+        within = (beats.time_s >= episode.onset_s) & (beats.time_s <= episode.offset_s)
+        np.testing.assert_array_equal(settled.label[~within], beats.label[~within])
+        assert list(settled.label[3:6]) == ["S", "S", "S"]
+        was_early = within & (beats.label == "S")
+        assert was_early.any()
+        assert set(settled.label[was_early]) == {"N"}
+        np.testing.assert_array_equal(settled.label == "V", beats.label == "V")
+
+    def test_what_was_thought_of_supraventricular_goes_to_normal(self) -> None:
+        beats = beats_of("NNSNV" * 20, self.rr_s)
+        settled = rhythm.none_early_in_fibrillation(beats, found(beats))
+        np.testing.assert_allclose(settled.probability.sum(axis=1), beats.probability.sum(axis=1))
+        np.testing.assert_array_equal(
+            np.array(list("NSVF"))[settled.probability.argmax(axis=1)], settled.label
+        )
+
 
 KNOWN_KINDS = {
     "vt": "(VT",

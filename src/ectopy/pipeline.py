@@ -17,7 +17,7 @@ from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signa
 from ectopy.fibrillation import doubt_from_shapes
 from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample
 from ectopy.leads import choose_leads
-from ectopy.rhythm import find_events, ventricular
+from ectopy.rhythm import find_events, none_early_in_fibrillation, ventricular
 
 BLOCK_S = 600.0
 """Signal that is in memory at once."""
@@ -95,6 +95,12 @@ def conclude(described: Described, classify: Classify) -> Analysis:
     probability, confident = classify(described.features)
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
     beats = Beats(described.sample, label, probability, confident, recording.fs)
+    events = find_events(
+        beats,
+        duration_s=recording.duration_s,
+        unreadable=unreadable,
+        doubt_of_af=doubt_from_shapes(described.shapes, ventricular(beats)),
+    )
     return Analysis(
         name=recording.name,
         fs=recording.fs,
@@ -102,13 +108,8 @@ def conclude(described: Described, classify: Classify) -> Analysis:
         start=recording.start,
         recorded_leads=recording.leads,
         leads=tuple(recording.leads[column] for column in described.columns),
-        beats=beats,
-        events=find_events(
-            beats,
-            duration_s=recording.duration_s,
-            unreadable=unreadable,
-            doubt_of_af=doubt_from_shapes(described.shapes, ventricular(beats)),
-        ),
+        beats=none_early_in_fibrillation(beats, events),
+        events=events,
         unreadable=unreadable,
     )
 

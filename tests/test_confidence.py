@@ -101,6 +101,11 @@ class TestAbstaining:
         assert rows[5] == ("90 %", 90.0, 9, pytest.approx(100 / 9, abs=1e-3))
         assert rows[-1] == ("own threshold", 50.0, 5, 0.0)
 
+    def test_it_is_told_in_words(self, beats):
+        told = confidence.in_words(beats)
+        assert "Abstained from 50.00 % of the beats (37.50 % of N, - of S, 100.00 % of V)" in told
+        assert told.endswith("of these labels 40.00 % are wrong, of the others 0.00 %.")
+
     def test_every_figure_is_a_metric(self, beats):
         told = confidence.metrics(beats)
         assert told["abstention/share"] == 0.5

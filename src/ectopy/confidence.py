@@ -129,6 +129,20 @@ def abstention(judged: Judged) -> dict[str, float]:
     }
 
 
+def in_words(judged: Judged) -> str:
+    """Tell from how many beats the model abstained, and how many of these it would have called wrong."""
+    told = {
+        name: f"{100 * share:.2f} %" if np.isfinite(share) else "-"
+        for name, share in abstention(judged).items()
+    }
+    by_class = ", ".join(f"{told[f'share of {label}']} of {label}" for label in TRAINED_LABELS)
+    return (
+        f"Abstained from {told['share']} of the beats ({by_class}); "
+        f"of these labels {told['error of the abstained']} are wrong, "
+        f"of the others {told['error of the rest']}."
+    )
+
+
 def calibration_table(subsets: Mapping[str, Judged]) -> dict[str, list[object]]:
     """Give a table by column: expected calibration error of each view, a row a subset of the records."""
     table: dict[str, list[object]] = {"records": list(subsets)}

@@ -143,8 +143,8 @@ def log_confidence(examined: Sequence[Examined]) -> str:
     if len(judged.reference):
         tracking.log_figure(plots.reliability(judged, "Reliability"), "confidence/reliability.png")
         tracking.log_figure(plots.risk_coverage(judged, "Risk and coverage"), "confidence/risk-coverage.png")
-    texts = sections.CONFIDENCE, sections.markdown(calibration), sections.RISK, sections.markdown(risk)
-    return sections.section("Confidence", *texts)
+    texts = [sections.CONFIDENCE, sections.markdown(calibration), sections.RISK, sections.markdown(risk)]
+    return sections.section("Confidence", *texts, confidence.in_words(judged))
 
 
 def log_shutdown(held_out: Sequence[Examined], everyone: Sequence[Examined]) -> str:

@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from ectopy import comparison, comparison_report, databases, network, tracking
-from ectopy.architectures import ACROSS, CHOSEN
+from ectopy.architectures import ACROSS
 from ectopy.settings import load_settings
 from ectopy.workers import Workers
 from flows.train import log_data, read_records, readings_of
@@ -33,9 +33,9 @@ def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     experiment: str = "ectopy-compare",
     tracking_uri: str | None = None,
 ) -> str:
-    """Cross-validate every kind of network on the training records; give the tables.
+    """Cross-validate every kind of network on the training records; give the page about it.
 
-    They and the figure also go to the directory ``out``.
+    It and its figure also go to the directory ``out``.
     """
     settings, config = load_settings(), config or network.TrainConfig()
     contenders = comparison.contenders(architectures, lengths, config)
@@ -58,7 +58,7 @@ def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         for trial in try_all(attempts, settings.workers):
             log_trial(trial, config)
             trials.append(trial)
-        return log_comparison(trials, config, out)
+        return log_comparison(trials, config, database, out)
 
 
 def try_all(attempts: Sequence[comparison.Attempt], workers: int) -> Iterator[comparison.Trial]:
@@ -87,18 +87,20 @@ def log_trial(trial: comparison.Trial, config: network.TrainConfig) -> None:
             tracking.log_table(comparison_report.variant_columns(trial), "smaller.json")
 
 
-def log_comparison(trials: Sequence[comparison.Trial], config: network.TrainConfig, out: Path | None) -> str:
-    """Log tables and figure of all trials, and write them to ``out`` if it is given."""
-    tables = comparison_report.markdown(trials, chosen=CHOSEN, window_beats=config.window_beats)
-    drawn = comparison_report.figure(trials, chosen=CHOSEN, window_beats=config.window_beats)
-    tracking.log_text(tables, "comparison.md")
+def log_comparison(
+    trials: Sequence[comparison.Trial], config: network.TrainConfig, database: str, out: Path | None
+) -> str:
+    """Log page and figure of all trials, and write them to ``out`` if it is given."""
+    page = comparison_report.page(trials, config, database=database)
+    drawn = comparison_report.figure(trials, config)
+    tracking.log_text(page, "comparison.md")
     tracking.log_figure(drawn, "comparison.png")
     tracking.log_table(comparison_report.columns(trials), "trials.json")
     if out:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "comparison.md").write_text(tables, encoding="utf-8")
+        (out / "comparison.md").write_text(page, encoding="utf-8")
         drawn.savefig(out / "comparison.png", dpi=100)
-    return tables
+    return page
 
 
 if __name__ == "__main__":

@@ -9,14 +9,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from ectopy import network
 from ectopy.network import Across, Build, TrainConfig
 
 import jax  # isort: skip
 import keras  # isort: skip - after network, which chooses its backend
 
-HEADS = 4
 BLOCKS = 2
+HEADS = 4
+SLOPES = np.array([1 / 2, 1 / 8], dtype=np.float32)
+"""Of attention by distance in beats; two heads each way."""
+WALL = np.float32(1e4)
+"""In the logits of attention."""
 
 
 def simple_rnn(x: Any, config: TrainConfig) -> Any:
@@ -32,7 +38,7 @@ def lstm(x: Any, config: TrainConfig) -> Any:
 def gru_attention(x: Any, config: TrainConfig) -> Any:
     """Read the beats with the GRU, then let each look at the others."""
     read = network.gru(x, config)
-    return keras.layers.Add()([read, Attention(HEADS)(keras.layers.LayerNormalization()(read))])
+    return keras.layers.Add()([read, Attention()(keras.layers.LayerNormalization()(read))])
 
 
 def transformer(x: Any, config: TrainConfig) -> Any:
@@ -40,7 +46,7 @@ def transformer(x: Any, config: TrainConfig) -> Any:
     width = 2 * config.gru_units
     x = keras.layers.Dense(width)(x)
     for _ in range(BLOCKS):
-        looked = Attention(HEADS)(keras.layers.LayerNormalization()(x))
+        looked = Attention()(keras.layers.LayerNormalization()(x))
         x = keras.layers.Add()([x, keras.layers.Dropout(config.dropout)(looked)])
         thought = keras.layers.Dense(width, activation="relu")(keras.layers.LayerNormalization()(x))
         x = keras.layers.Add()([x, keras.layers.Dropout(config.dropout)(keras.layers.Dense(width)(thought))])
@@ -99,10 +105,6 @@ class Attention(keras.layers.Layer):  # type: ignore[misc]
     So order needs no code of positions, and a recording may be longer than what was learned from.
     """
 
-    def __init__(self, heads: int, **rest: Any) -> None:
-        super().__init__(**rest)
-        self.heads = heads
-
     def build(self, shape: tuple[int, ...]) -> None:
         """Make the weights for an input [batch, beats, width]."""
         width = shape[-1]
@@ -115,10 +117,12 @@ class Attention(keras.layers.Layer):  # type: ignore[misc]
         """Give what each beat was told by those it looked at, [batch, beats, width]."""
         ops = keras.ops
         n, width = x.shape[1:]
-        split = ops.reshape(self.looks(x), (-1, n, 3 * self.heads, width // self.heads))
+        split = ops.reshape(self.looks(x), (-1, n, 3 * HEADS, width // HEADS))
         query, key, value = ops.split(ops.transpose(split, (0, 2, 1, 3)), 3, axis=1)
-        score = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / (width // self.heads) ** 0.5
-        seen = ops.matmul(ops.softmax(score + self._reach(x)), value)
+        unit = np.float32((width // HEADS) ** -0.5)
+        score = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * unit + self._reach(x)
+        share = ops.exp(score - ops.logsumexp(score, axis=-1, keepdims=True))  # a softmax, also of one beat
+        seen = ops.matmul(share, value)
         return self.told(ops.reshape(ops.transpose(seen, (0, 2, 1, 3)), (-1, n, width)))
 
     def _reach(self, x: Any) -> Any:
@@ -126,9 +130,7 @@ class Attention(keras.layers.Layer):  # type: ignore[misc]
         ops = keras.ops
         at = ops.cumsum(ops.ones_like(x[0, :, 0]))  # an arange of free length does not export
         ahead = at[None, :] - at[:, None]
-        each_way = [2.0 ** -(2 * k + 1) for k in range(self.heads // 2)]  # halved distances: 2, 8 beats
-        slopes = ops.reshape(ops.convert_to_tensor(each_way, "float32"), (-1, 1, 1))
         back, on = (
-            -slopes * ops.maximum(way, 0) - 1e4 * ops.cast(way < 0, "float32") for way in (-ahead, ahead)
+            ops.where(way < 0, -WALL, -SLOPES[:, None, None] * ops.relu(way)) for way in (-ahead, ahead)
         )
         return ops.concatenate([back, on], axis=0)

@@ -231,7 +231,7 @@ def compare(  # noqa: PLR0913, PLR0917
     lengths: Annotated[
         str, typer.Option(help="Beats a sequence that the GRU also learns from; '' for none.")
     ] = "16,32,64,128,256",
-    out: Annotated[Path | None, typer.Option(help="Where tables and figure go, too.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the page and its figure go, too.")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Hardly train: shows that it works, not which is better.")
     ] = False,

@@ -29,7 +29,7 @@ SPARSITIES = (0.5, 0.7, 0.8, 0.9)
 INT8 = "computed in int8"
 REFINED = (0.8, 0.9)
 """Sparsities that are also reached with further training in between."""
-REFINING_SHARE = 0.25
+REFINING_SHARE = 0.5
 """Of the epochs of a training, and of its learning rate."""
 
 

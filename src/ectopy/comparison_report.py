@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ectopy.architectures import BLOCKS, CHOSEN, HEADS
 from ectopy.comparison import DISTANCES, Contender, Trial, Variant
+from ectopy.comparison_claims import Claim, claims
+from ectopy.network import TrainConfig
 
 TITLES: Mapping[str, str] = MappingProxyType(
     {
@@ -26,6 +30,40 @@ F1_HEADINGS = ("VEB F1", "SVEB F1", "VEB F1, record average", "SVEB F1, record a
 LEARNED_HEADINGS = (*F1_HEADINGS, "best epoch", "CPU s to it", "CPU s in all")
 SPEED_HEADINGS = ("100,000 beats, s", "512 beats, ms")
 REACH_SHOWN = (1, 8, 32, 64)
+
+INTRO = """\
+# Why a GRU
+
+Made by `ectopy compare --database {database} --out DIR`. Every kind of network had the same lessons of the
+training records, the same {n_folds} folds by patient, {epochs} epochs of as many beats, the same optimiser
+and {seeds} seed(s). All figures are out of fold, of detected beats, by EC57 (escape beats as N), F1 in
+percent: gross where nothing else is said; mean ± standard deviation over seeds, which is not the spread
+over patients. Nothing here has seen the examination set.
+
+Each has a dense layer of {dense_units} units a beat, then what relates a beat to others, then logits. What
+is recurrent reads both ways with {gru_units} units each. Attention has {heads} heads, two that look back
+and two ahead, each the less the further (ALiBi); it is added to the GRU, or makes {blocks} blocks as wide
+as both directions of it. "No recurrence" is a dense layer a beat with as many weights as the GRU has.
+Learning rate, loss and disturbances were chosen for the GRU, which favours it; longer sequences came in
+smaller batches, so that a step is as many beats.
+
+* **best epoch**: of least loss out of fold. **CPU s**: of one fold's training up to it and in all, without
+  preparing and compiling, on CPU.
+* **100,000 beats, 512 beats**: ONNX Runtime, one thread, CPU time, in chunks as scoring reads; recurrence
+  as ONNX's own node, attention as Keras' exporter traces it.
+* **reach 8**: how much a beat's logits change when the beat 8 before it is another, drawn at random, against
+  when the beat itself is.
+* **weights in int8** are kept so, one scale a unit, and computed with as floats; **computed in int8** is
+  ONNX Runtime's dynamic quantisation. **Pruned**: the smallest weights of all matrices are zero;
+  **refined**: then trained again with half the epochs at half the rate.
+
+![Loss by epoch, F1 by kind and by length of sequence, influence by distance](comparison.png)
+
+## What holds
+
+A difference counts when it is larger than its spread over pairs of the same seed.
+"""
+"""Begins the page."""
 
 Group = Sequence[Trial]
 """Trials of one contender, a seed each."""
@@ -52,15 +90,26 @@ def lengths(trials: Iterable[Trial], architecture: str) -> dict[int, list[Trial]
     return dict(sorted(found.items()))
 
 
-def markdown(trials: Sequence[Trial], *, chosen: str, window_beats: int) -> str:
-    """Write all tables, each under its heading."""
-    by_kind, by_length = kinds(trials, window_beats), lengths(trials, chosen)
-    parts = [f"### Kinds, {window_beats} beats a sequence", kind_table(by_kind)]
-    parts += [f"### Lengths of sequence, {TITLES[chosen]}", length_table(by_length)]
+def page(trials: Sequence[Trial], config: TrainConfig, *, database: str) -> str:
+    """Write the page about a comparison: how it was made, what holds, and all tables."""
+    by_kind, by_length = kinds(trials, config.window_beats), lengths(trials, CHOSEN)
+    seeds = len({trial.seed for trial in trials})
+    intro = INTRO.format(database=database, seeds=seeds, blocks=BLOCKS, heads=HEADS, **asdict(config))
+    parts = [intro, claim_table(claims(by_kind, by_length))]
+    parts += [f"## Kinds, {config.window_beats} beats a sequence", kind_table(by_kind)]
+    if by_length:
+        parts += [f"## Lengths of sequence, {TITLES[CHOSEN]}", length_table(by_length)]
     for architecture, group in by_kind.items():
         if group[0].smaller:
-            parts += [f"### Smaller, {TITLES[architecture]}", smaller_table(group)]
+            parts += [f"## Smaller, {TITLES[architecture]}", smaller_table(group)]
     return "\n\n".join(parts) + "\n"
+
+
+def claim_table(judged: Sequence[Claim]) -> str:
+    """Write a row a saying about GRUs."""
+    return _table(
+        ("said of GRUs", "measured", "here it"), [[c.saying, c.measured, c.verdict] for c in judged]
+    )
 
 
 def kind_table(groups: Mapping[str, Group]) -> str:
@@ -143,16 +192,16 @@ def variant_columns(trial: Trial) -> dict[str, list[object]]:
     return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
 
 
-def figure(trials: Sequence[Trial], *, chosen: str, window_beats: int) -> Figure:
+def figure(trials: Sequence[Trial], config: TrainConfig) -> Figure:
     """Draw loss by epoch, F1 by kind and by length, and how far each kind looks."""
-    by_kind, by_length = kinds(trials, window_beats), lengths(trials, chosen)
+    by_kind, by_length = kinds(trials, config.window_beats), lengths(trials, CHOSEN)
     drawn = Figure(figsize=(11, 8), layout="constrained")
     axes = drawn.subplots(2, 2)
     _draw_losses(axes[0, 0], by_kind)
     _draw_f1(axes[0, 1], [TITLES[name] for name in by_kind], list(by_kind.values()))
-    axes[0, 1].set(title=f"out of fold, {window_beats} beats a sequence")
+    axes[0, 1].set(title=f"out of fold, {config.window_beats} beats a sequence")
     _draw_f1(axes[1, 0], [str(n) for n in by_length], list(by_length.values()))
-    axes[1, 0].set(title=f"{TITLES[chosen]} by length of sequence", ylabel="beats")
+    axes[1, 0].set(title=f"{TITLES[CHOSEN]} by length of sequence", ylabel="beats")
     _draw_reach(axes[1, 1], by_kind)
     drawn.suptitle("The same lessons, folds, optimiser and budget; detected beats, a mark a seed")
     return drawn

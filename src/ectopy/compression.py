@@ -65,10 +65,8 @@ class _EightBitGraph(_Graph):
         others = tuple({0, 1, 2} - {UNIT_AXIS})[: value.ndim - 1]
         scale = (np.abs(value).max(axis=others, keepdims=True) / 127 + 1e-12).astype(np.float32)
         kept = np.round(value / scale).astype(np.int8)
-        zero = self.constant(np.zeros(scale.size, dtype=np.int8))
-        return self.add(
-            "DequantizeLinear", self.constant(kept), self.constant(scale.ravel()), zero, axis=UNIT_AXIS
-        )
+        stored = (kept, scale.ravel(), np.zeros(scale.size, dtype=np.int8))
+        return self.add("DequantizeLinear", *map(self.constant, stored), axis=UNIT_AXIS)
 
 
 _GATES = {"GRU": (0, 1, 2), "LSTM": (0, 3, 1, 2), "RNN": (0,)}
@@ -175,12 +173,12 @@ def sparsity_of_file(path: Path) -> float:
     from onnx import load, numpy_helper
 
     constants = [numpy_helper.to_array(each) for each in load(path).graph.initializer]
-    zeros = [w.ravel() == 0 for w in constants if w.ndim >= 2]
+    zeros = [w.ravel() == 0 for w in constants if _is_matrix(w)]
     return float(np.concatenate(zeros).mean()) if zeros else 0.0
 
 
 def _is_matrix(w: NDArray[Any]) -> bool:
-    return w.ndim == 2 and len(w) > 2  # the two biases of a GRU look like a matrix of two rows
+    return w.ndim >= 2 and w.shape[-2] > 2  # the two biases of a GRU look like a matrix of two rows
 
 
 @dataclass(frozen=True)

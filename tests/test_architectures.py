@@ -1,0 +1,106 @@
+"""Kinds of networks: what each may know of other beats, and that all can be trained, kept and exported."""
+
+import numpy as np
+import pytest
+
+from ectopy import architectures, network
+from ectopy.architectures import ACROSS, CHOSEN
+from ectopy.compression import runner
+from ectopy.features import FEATURE_NAMES
+from ectopy.network import TrainConfig
+from ectopy.training import TRAINED_LABELS
+
+import keras  # isort: skip - after network, which chooses its backend
+
+K = len(FEATURE_NAMES)
+TINY = TrainConfig(dense_units=8, gru_units=4)
+KINDS = tuple(ACROSS)
+AT = 20
+"""A beat in the middle."""
+
+
+@pytest.fixture(scope="module")
+def models():
+    keras.utils.set_random_seed(0)
+    return {name: architectures.builder(name)(TINY) for name in KINDS}
+
+
+def beats(*, n=41, seed=0):
+    return np.random.default_rng(seed).normal(size=(1, n, K)).astype(np.float32)
+
+
+def changed(model, x, at):
+    """How much the logits of the beat in the middle change when the beat ``at`` does."""
+    other = x.copy()
+    other[:, at] += 1
+    return np.abs(model.predict_on_batch(other) - model.predict_on_batch(x))[0, AT].max()
+
+
+class TestWhatABeatKnows:
+    @pytest.mark.parametrize("kind", set(KINDS) - {"no-recurrence"})
+    @pytest.mark.parametrize("at", [AT - 2, AT + 2])
+    def test_of_beats_before_and_after(self, kind, at, models):
+        assert changed(models[kind], beats(), at) > 1e-5
+
+    @pytest.mark.parametrize("at", [AT - 1, AT + 1])
+    def test_of_none_without_recurrence(self, at, models):
+        assert changed(models["no-recurrence"], beats(), at) == 0
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_of_itself_above_all(self, kind, models):
+        x = beats()
+        assert changed(models[kind], x, AT) > changed(models[kind], x, AT - 5)
+
+    @pytest.mark.parametrize("kind", set(KINDS) - {"no-recurrence"})
+    def test_in_which_order_the_others_came(self, kind, models):
+        """Attention alone would not: it is told before from after by its heads, and near from far by slopes."""
+        x = beats()
+        turned = x.copy()
+        turned[:, AT - 2], turned[:, AT + 2] = x[:, AT + 2], x[:, AT - 2]
+        logits = (models[kind].predict_on_batch(each)[0, AT] for each in (x, turned))
+        assert np.abs(np.subtract(*logits)).max() > 1e-5
+
+
+class TestAlike:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_each_gives_logits_for_every_beat_of_a_sequence_of_any_length(self, kind, models):
+        for n in (1, 7, 41):
+            assert models[kind].predict_on_batch(beats(n=n)).shape == (1, n, len(TRAINED_LABELS))
+
+    def test_the_chosen_one_is_the_network_that_ships(self):
+        def shapes(model):
+            return [(type(layer).__name__, [w.shape for w in layer.get_weights()]) for layer in model.layers]
+
+        assert shapes(architectures.builder(CHOSEN)(TINY)) == shapes(network.build(TINY))
+
+    def test_a_gru_has_three_quarters_of_the_recurrent_weights_of_an_lstm(self, models):
+        """Three blocks of them to four; its second bias, which resets after, is not counted."""
+
+        def recurrent(kind):
+            (layer,) = (each for each in models[kind].layers if "bidirectional" in each.name)
+            return sum(w.size for w in layer.get_weights() if w.ndim == 2 and len(w) > 2)
+
+        assert recurrent("gru") / recurrent("lstm") == 3 / 4
+
+    def test_without_recurrence_there_are_about_as_many_parameters(self):
+        gru, none = (
+            architectures.builder(name)(TrainConfig()).count_params() for name in (CHOSEN, "no-recurrence")
+        )
+        assert none == pytest.approx(gru, rel=0.1)
+
+
+class TestKept:
+    @pytest.mark.parametrize("kind", ["gru-attention", "transformer"])
+    def test_attention_exports_with_free_batch_and_time(self, kind, models, tmp_path):
+        network.export_onnx(models[kind], tmp_path / "model.onnx")
+        run = runner(tmp_path / "model.onnx")
+        for n in (3, 41):
+            x = beats(n=n)
+            np.testing.assert_allclose(run(x[0]), models[kind].predict_on_batch(x)[0], atol=1e-5)
+
+    def test_attention_can_be_saved_and_loaded(self, models, tmp_path):
+        models["transformer"].save(tmp_path / network.KERAS_FILE)
+        again = network.load_keras(tmp_path)
+        np.testing.assert_allclose(
+            again.predict_on_batch(beats()), models["transformer"].predict_on_batch(beats()), atol=1e-6
+        )

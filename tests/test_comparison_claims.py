@@ -1,0 +1,129 @@
+"""Verdicts on what is said of GRUs: a difference counts when it is larger than its spread."""
+
+from dataclasses import replace
+
+import pytest
+
+from ectopy import comparison_claims
+from ectopy.comparison import DISTANCES, Variant
+from ectopy.comparison_claims import FAILS, HOLDS, PARTLY, difference
+from ectopy.compression import Size
+from tests.test_comparison_report import figures, trial
+
+
+def group(kind="gru", veb=(0.90, 0.92, 0.94), sveb=0.7, **changes):
+    made = [trial(kind, seed=seed, veb=each, sveb=sveb) for seed, each in enumerate(veb)]
+    return [replace(each, **changes) for each in made]
+
+
+def verdicts(**groups):
+    kinds = {name.replace("_", "-"): trials for name, trials in groups.items()}
+    return {claim.saying: claim.verdict for claim in comparison_claims.claims(kinds, {})}
+
+
+class TestDifference:
+    def test_it_is_taken_seed_by_seed(self):
+        """Seeds differ by 4 points here, kinds by 1 each time: that is no chance."""
+        apart = difference(group(), group(veb=(0.89, 0.91, 0.93)), lambda t: 100 * t.figures["gross/veb_f1"])
+        assert apart.mean == pytest.approx(1)
+        assert apart.spread == pytest.approx(0, abs=1e-9)
+        assert apart.more
+        assert not apart.less
+
+    def test_one_within_its_spread_is_neither_more_nor_less(self):
+        apart = difference(group(), group(veb=(0.88, 0.92, 0.95)), lambda t: 100 * t.figures["gross/veb_f1"])
+        assert not apart.more
+        assert not apart.less
+
+    def test_seeds_that_only_one_has_are_left_out(self):
+        apart = difference(group(), group(veb=(0.80,)), lambda t: t.figures["gross/veb_f1"])
+        assert apart.mean == pytest.approx(0.1)
+        assert apart.spread == 0
+
+
+class TestAgainstAnLSTM:
+    LSTM = group("lstm", n_parameters=14_547)
+
+    def test_parameters_are_of_the_whole_network(self):
+        (claim, *_) = comparison_claims.against_lstm(group(), self.LSTM)
+        assert (claim.measured.split()[0], claim.verdict) == ("80%", HOLDS)  # 11,571 of 14,547
+
+    def test_as_long_is_not_faster(self):
+        assert verdicts(gru=group(), lstm=self.LSTM)["it trains faster than an LSTM"] == FAILS
+
+    def test_a_second_less_each_time_is(self):
+        gru = group(epoch_s=(1.0, 2.0, 3.0))
+        assert verdicts(gru=gru, lstm=self.LSTM)["it trains faster than an LSTM"] == HOLDS
+
+    def test_converged_is_near_the_least_loss_not_at_it(self):
+        assert comparison_claims.converged(replace(trial(), losses=(0.3, 0.105, 0.2, 0.1))) == 2
+
+    def test_one_that_starts_better_converges_sooner(self):
+        gru = group(losses=(0.1, 0.1, 0.1))
+        assert verdicts(gru=gru, lstm=self.LSTM)["it converges sooner than an LSTM"] == HOLDS
+
+    @pytest.mark.parametrize(
+        ("sveb", "verdict"), [(0.7, PARTLY), (0.8, FAILS)], ids=["VEB worse", "both worse"]
+    )
+    def test_worse_in_one_kind_of_beat_is_in_part(self, sveb, verdict):
+        lstm = group("lstm", veb=(0.92, 0.94, 0.96), sveb=sveb)
+        assert verdicts(gru=group(), lstm=lstm)["it is as good as an LSTM"] == verdict
+
+
+class TestReach:
+    saying = "it forgets over long sequences"
+
+    def test_under_a_hundredth_is_forgotten(self):
+        reach = tuple(0.5**distance for distance in DISTANCES)
+        (claim,) = (
+            each
+            for each in comparison_claims.claims({"gru": group(reach=reach)}, {})
+            if each.saying == self.saying
+        )
+        assert claim.verdict == HOLDS
+        assert "from 8 beats away" in claim.measured  # a halving a beat: 1/16 at 4, 1/256 at 8
+
+    def test_influence_that_stays_is_not_forgotten(self):
+        assert verdicts(gru=group(reach=(1.0, *[0.2] * (len(DISTANCES) - 1))))[self.saying] == FAILS
+
+
+class TestRivals:
+    attention = "with attention it keeps both order and focus: it does better than without"
+
+    def test_attention_that_adds_nothing_is_not_better(self):
+        assert verdicts(gru=group(), gru_attention=group("gru-attention"))[self.attention] == FAILS
+
+    def test_attention_that_finds_more_veb_is_better_in_part(self):
+        better = group("gru-attention", veb=(0.93, 0.95, 0.97))
+        assert verdicts(gru=group(), gru_attention=better)[self.attention] == PARTLY
+
+    def test_recurrence_that_adds_to_both_is_worth_having(self):
+        none = group("no-recurrence", veb=(0.8, 0.82, 0.84), sveb=0.5)
+        saying = "recurrence is worth having: it does better than no recurrence"
+        assert verdicts(gru=group(), no_recurrence=none)[saying] == HOLDS
+
+    def test_long_sequences_are_judged_at_four_times_the_usual(self):
+        longer = [
+            replace(each, contender=replace(each.contender, window_beats=256))
+            for each in group(veb=(0.8, 0.8, 0.8))
+        ]
+        judged = comparison_claims.claims({"gru": group()}, {256: longer})
+        (claim,) = (each for each in judged if each.saying.startswith("sequences of 256 beats"))
+        assert claim.verdict == HOLDS
+        assert claim.measured.startswith("VEB F1 -12.0 ± 2.0")
+
+
+class TestSmaller:
+    @pytest.mark.parametrize(("veb", "verdict"), [(0.899, HOLDS), (0.85, FAILS)])
+    def test_a_point_of_f1_may_be_lost(self, veb, verdict):
+        form = Variant("weights in int8", Size(15_000, 14_000), 0.2, 0.0005, 0.0, figures(veb, 0.7))
+        one = [trial(veb=0.9, sveb=0.7, smaller=(form,))]
+        (claim,) = (
+            each for each in comparison_claims.claims({"gru": one}, {}) if "quantise well" in each.saying
+        )
+        assert claim.verdict == verdict
+        assert claim.measured.endswith("15,000 bytes of 47,000, with gzip 14,000 of 43,000")
+
+
+def test_without_a_gru_nothing_is_said_of_it():
+    assert comparison_claims.claims({"lstm": group("lstm")}, {}) == []

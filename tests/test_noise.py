@@ -26,7 +26,7 @@ def samples(recording: Recording) -> NDArray[np.float32]:
 
 def added(recording: Recording, seed: int = 0, **how: object) -> NDArray[np.float32]:
     """Give the noise alone."""
-    noisy = noise.add_noise(recording, np.random.default_rng(seed), **how)  # type: ignore[arg-type]
+    noisy = noise.add_noise(recording, np.random.default_rng(seed), **how)
     return samples(noisy) - samples(recording)
 
 

@@ -250,9 +250,25 @@ def test_any_number_of_beats_has_a_clarity(n_beats: int) -> None:
     assert np.isfinite(clear).all()
 
 
+def test_each_candidate_in_noise_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The work grows with the candidates, and those with time: a day of noise costs a day's worth.
+    looked_at, once = [], quality._autocorrelation
+
+    def counted(windows: Floats) -> Floats:
+        looked_at.append(len(windows))
+        return np.asarray(once(windows), dtype=np.float32)
+
+    monkeypatch.setattr(quality, "_autocorrelation", counted)
+    monkeypatch.setattr(quality, "_CHUNK", 100)
+    clear, windows = np.full((950, 2), 1.0), np.random.default_rng(0).normal(size=(950, 2, 76))
+    clear[300:400] = 9.0
+    assert quality.useless(clear, windows).sum() == 850
+    assert (sum(looked_at), max(looked_at)) == (850, 100)
+
+
 def beats_of(record: Path) -> Samples:
     marks = read_annotations(record, "atr")
-    return marks.sample[classes_of(marks.symbol) != ""]
+    return np.asarray(marks.sample[classes_of(marks.symbol) != ""])
 
 
 def recorded(record: Path) -> Recording:

@@ -224,6 +224,8 @@ def test_blocks_of_any_size_give_the_same_candidates(seconds: float) -> None:
     whole, blocks = qrs.find_candidates(*cleaned(signal, FS)), by_blocks(signal, FS, seconds)
     np.testing.assert_array_equal(blocks.sample, whole.sample)
     np.testing.assert_allclose(blocks.strength, whole.strength, rtol=1e-3, atol=1e-6)
+    known = ~np.isnan(whole.strength)
+    np.testing.assert_allclose(blocks.background[known], whole.background[known], rtol=1e-3)
     np.testing.assert_array_equal(qrs.select_beats(blocks), qrs.select_beats(whole))
 
 
@@ -238,6 +240,33 @@ def test_a_lead_has_no_strength_where_it_cannot_be_used(lead: Signal) -> None:
 def test_there_are_few_candidates_to_a_beat(lead: Signal, beats_s: list[float]) -> None:
     # R, T and at times P: each candidate's window is kept until its fate is known.
     assert len(beats_s) <= len(qrs.find_candidates(*cleaned(lead, FS))) <= 3 * len(beats_s)
+
+
+def test_the_background_is_what_lies_between_beats(lead: Signal) -> None:
+    # P and T waves at first; then twice the noise is nearly twice the background, the same strength.
+    noise = np.random.default_rng(0).normal(scale=0.05, size=lead.shape).astype(np.float32)
+    quiet, loud, louder = (
+        qrs.find_candidates(*cleaned(lead + gain * noise, FS)) for gain in np.array([0, 1, 2], np.float32)
+    )
+    assert np.median(quiet.background) < 0.04 * quiet.strength.max()
+    assert np.median(louder.background) == pytest.approx(2 * np.median(loud.background), rel=0.2)
+    assert louder.strength.max() == pytest.approx(loud.strength.max(), rel=0.2)
+
+
+def test_the_background_leaves_out_what_cannot_be_used(lead: Signal) -> None:
+    torn = lead + np.random.default_rng(0).normal(scale=0.05, size=lead.shape).astype(np.float32)
+    whole = qrs.find_candidates(*cleaned(torn, FS))
+    torn[round(10 * FS) : round(12.5 * FS)] = np.nan
+    found = qrs.find_candidates(*cleaned(torn, FS))
+    assert np.median(found.background) == pytest.approx(float(np.median(whole.background)), rel=0.1)
+    assert found.background.min() > 0.5 * whole.background.min()
+
+
+def test_a_lead_as_good_as_silent_between_beats_has_a_background() -> None:
+    clean = np.zeros((4000, 1), dtype=np.float32)
+    clean[::160] = 1.0
+    found = qrs.find_candidates(clean, np.ones_like(clean, dtype=bool))
+    assert (found.background > 0).all()
 
 
 def test_noise_gives_no_more_candidates_than_fit_apart() -> None:

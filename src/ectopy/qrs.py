@@ -97,15 +97,14 @@ def find_candidates(clean: Signal, usable: Mask) -> Candidates:
         return Candidates(np.empty(0, dtype=np.int64), none, none)
     inside = minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1, axis=0)
     energy = np.where(inside, _qrs_energy(clean), np.float32(0))
-    share = _mean_nearby(inside)
-    level = np.maximum(_mean_nearby(energy, share), np.finfo(np.float32).tiny).astype(np.float32)
+    level = _level(energy, inside)
     peak = _peaks(np.sqrt(np.square(energy / level).sum(axis=1)))
     near = round(_LEAD_NEAR_S * WORKING_FS)
     strength: Signal = maximum_filter1d(energy, 2 * near + 1, axis=0)[peak]
     sample = _r_peaks(clean, peak, strength / level[peak])
     strength[strength == 0] = np.nan
     order = np.argsort(sample, kind="stable")
-    return Candidates(sample[order], strength[order], _background(energy, level, inside, share)[peak][order])
+    return Candidates(sample[order], strength[order], _background(energy, level, inside, peak)[order])
 
 
 def _qrs_energy(clean: Signal) -> Signal:
@@ -135,20 +134,29 @@ def _convolve(clean: Signal, taps: NDArray[np.inexact]) -> Signal:
     return np.asarray(oaconvolve(padded, taps[:, None], mode="valid", axes=0))
 
 
-def _mean_nearby(values: NDArray[np.generic], share: Floats | float = 1.0) -> Floats:
-    """Give the mean of each lead in the neighbourhood, where 0 stands for samples that cannot be used.
-
-    ``share`` is how many can.
-    """
+def _level(energy: Signal, inside: Mask) -> Signal:
+    """Give the mean energy of each lead in the neighbourhood, over its usable samples."""
     size = 2 * round(_LEVEL_S * WORKING_FS) + 1
-    mean = uniform_filter1d(values.astype(np.float64), size, axis=0, mode="constant")
-    return np.asarray(mean / np.maximum(share, 1 / size))
+    mean = uniform_filter1d(energy.astype(np.float64), size, axis=0, mode="constant")
+    share = uniform_filter1d(inside.astype(np.float64), size, axis=0, mode="constant")
+    tiny = np.finfo(np.float32).tiny
+    return np.maximum(mean / np.maximum(share, 1 / size), tiny).astype(np.float32)
 
 
-def _background(energy: Signal, level: Signal, inside: Mask, share: Floats) -> Signal:
-    """Give the geometric mean of the energy in the neighbourhood."""
+def _background(energy: Signal, level: Signal, inside: Mask, peak: Samples) -> Signal:
+    """Give the geometric mean of the energy in the neighbourhood of each peak, over its usable samples."""
+    reach = round(_LEVEL_S * WORKING_FS)
+    first, last = np.maximum(peak - reach, 0), np.minimum(peak + reach + 1, len(energy))
+
+    def total(values: NDArray[np.generic]) -> Floats:
+        summed = np.cumsum(values, axis=0, dtype=np.float64)
+        return np.asarray(summed[last - 1] - summed[first] + values[first])
+
     height = np.log(np.maximum(energy, _LEAST_BACKGROUND * level))
-    return np.exp(_mean_nearby(np.where(inside, height, np.float32(0)), share)).astype(np.float32)
+    if inside.all():
+        return np.asarray(np.exp(total(height) / (last - first)[:, None]), dtype=np.float32)
+    height[~inside] = 0
+    return np.asarray(np.exp(total(height) / np.maximum(total(inside), 1)), dtype=np.float32)
 
 
 def _peaks(energy: Signal) -> Samples:

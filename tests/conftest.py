@@ -24,6 +24,16 @@ def database(name: str, version: str = "1.0.0") -> Path:
 
 
 @pytest.fixture(scope="session")
+def formats() -> Path:
+    """Find recordings in other formats: ECTOPY_FORMATS, or a folder ``formats`` near that of ECTOPY_SOURCE."""
+    source = Path(os.environ.get("ECTOPY_SOURCE", "-"))
+    for folder in (Path(os.environ.get("ECTOPY_FORMATS", "-")), source.parent.parent / "formats"):
+        if (folder / "scp").is_dir():
+            return folder
+    pytest.skip("recordings in other formats are neither under ECTOPY_FORMATS nor near ECTOPY_SOURCE")
+
+
+@pytest.fixture(scope="session")
 def mitdb() -> Path:
     return database("mitdb")
 

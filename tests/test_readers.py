@@ -2,10 +2,13 @@
 
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import wfdb
 from numpy.typing import NDArray
 
@@ -243,6 +246,15 @@ class TestSamples:
         np.testing.assert_allclose(whole(recording)[:, 0], stored[:, 1:].reshape(-1) / 100, rtol=1e-6)
         np.testing.assert_array_equal(recording.read(333, 555), whole(recording)[333:555])
 
+    @pytest.mark.parametrize("other", ["RESP", "EEG (C4-A1)", "ABP", "PLETH", "EOG"])
+    def test_a_signal_that_bears_the_name_of_something_else_is_no_lead(
+        self, tmp_path: Path, other: str
+    ) -> None:
+        # As in polysomnography: all in mV, and all at one rate.
+        header = two_leads().replace(" I\n", f" {other}\n")
+        recording = readers.open_recording(write_record(tmp_path, header, stored_numbers()))
+        assert recording.leads == ("II",)
+
     def test_a_file_that_shrinks_after_it_was_opened_is_an_error(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, two_leads(), stored_numbers())
         recording = readers.open_recording(path)
@@ -304,6 +316,63 @@ class TestRarerStorage:
         signal = whole(readers.open_recording(write_record(tmp_path, header, stored)))
         np.testing.assert_allclose(signal[:-3, 0], stored[3:, 0] / 100, rtol=1e-6)
         np.testing.assert_allclose(signal[:, 1], stored[:, 1] / 100, rtol=1e-6)
+
+    def test_a_skewed_block_equals_the_whole(self, tmp_path: Path) -> None:
+        header = two_leads().replace("r.dat 16 ", "r.dat 16:3 ", 1)
+        recording = readers.open_recording(write_record(tmp_path, header, stored_numbers()))
+        signal = whole(recording)
+        assert np.isnan(signal[-3:, 0]).all()  # sampled later than the other lead, it ends earlier
+        for size in (1, 7, 333, 999):
+            blocks = [recording.read(at, min(at + size, 1000)) for at in range(0, 1000, size)]
+            np.testing.assert_array_equal(np.concatenate(blocks), signal)
+
+    def test_differences_of_several_leads_add_up_over_a_long_file(self, tmp_path: Path) -> None:
+        # 200,000 frames of 2 + 1 samples: beyond the 65,536 frames after which sums are kept.
+        steps = np.random.default_rng(1).integers(-20, 20, (200_000, 3))
+        (tmp_path / "r.dat").write_bytes(steps.astype("i1").tobytes())
+        lines = "r.dat 8x2 100/mV 8 0 5 0 0 I\nr.dat 8 100/mV 8 0 -7 0 0 RESP\n"
+        recording = readers.open_recording(write_record(tmp_path, f"r 2 250 200000\n{lines}"))
+        assert (recording.leads, recording.n_samples) == (("I",), 400_000)
+        expected = (5 + steps[:, :2].reshape(-1).cumsum()) / 100
+        np.testing.assert_allclose(
+            recording.read(399_001, 399_501)[:, 0], expected[399_001:399_501], rtol=1e-5
+        )
+        np.testing.assert_allclose(whole(recording)[:, 0], expected, rtol=1e-5)
+
+    @pytest.mark.parametrize(("fmt", "bits"), [(508, 8), (516, 16), (524, 24)])
+    @pytest.mark.parametrize("per_frame", [1, 4])
+    def test_flac_holds_so_many_bits_a_sample(
+        self, tmp_path: Path, fmt: int, bits: int, per_frame: int
+    ) -> None:
+        limit = 2 ** (bits - 1)
+        stored = np.random.default_rng(4).integers(-limit, limit, (4000, 2))
+        stored[:100] = np.arange(100)[:, None] - 50
+        stored[17, 0] = -limit  # the missing sample
+        subtype = {8: "PCM_S8", 16: "PCM_16", 24: "PCM_24"}[bits]
+        data = (stored << (32 - bits)).astype(np.int32)
+        soundfile.write(tmp_path / "r.dat", data, 250, format="FLAC", subtype=subtype)
+        line = f"r.dat {fmt}x{per_frame} 100/mV 16 0 0 0 0"
+        path = write_record(tmp_path, f"r 2 250 {4000 // per_frame}\n{line} I\n{line} II\n")
+        recording = readers.open_recording(path)
+        assert (recording.fs, recording.n_samples) == (250 * per_frame, 4000)
+        signal = whole(recording)
+        assert np.argwhere(np.isnan(signal)).tolist() == np.argwhere(stored == -limit).tolist()
+        np.testing.assert_allclose(signal[stored != -limit], stored[stored != -limit] / 100, rtol=1e-6)
+        np.testing.assert_array_equal(recording.read(1003, 2001), signal[1003:2001])
+
+    def test_flac_tells_its_length_where_the_header_does_not(self, tmp_path: Path) -> None:
+        path, _ = self.write(tmp_path, "516")
+        path.write_text(path.read_text().replace("r 2 250 3000", "r 2 250"))
+        assert readers.open_recording(path).n_samples == 3000
+
+    def test_what_is_read_does_not_need_wfdb(self, tmp_path: Path) -> None:
+        path, signal = self.write(tmp_path, "212")
+        code = (
+            "import sys; from ectopy import readers; "
+            f"readers.open_recording({str(path)!r}).read(0, 100); sys.exit('wfdb' in sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+        assert len(signal) == 3000
 
     def segments(self, folder: Path) -> tuple[Path, NDArray[np.int64]]:
         """A record of two segments with a gap of 100 samples between them."""

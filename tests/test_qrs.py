@@ -243,13 +243,13 @@ def test_there_are_few_candidates_to_a_beat(lead: Signal, beats_s: list[float]) 
 
 
 def test_the_background_is_what_lies_between_beats(lead: Signal) -> None:
-    # P and T waves at first; then twice the noise is nearly twice the background, the same strength.
+    # P and T waves at first; then twice the noise is nearly twice the background, for those are in it too.
     noise = np.random.default_rng(0).normal(scale=0.05, size=lead.shape).astype(np.float32)
     quiet, loud, louder = (
         qrs.find_candidates(*cleaned(lead + gain * noise, FS)) for gain in np.array([0, 1, 2], np.float32)
     )
     assert np.median(quiet.background) < 0.04 * quiet.strength.max()
-    assert np.median(louder.background) == pytest.approx(2 * np.median(loud.background), rel=0.2)
+    assert 1.5 < np.median(louder.background) / np.median(loud.background) < 2
     assert louder.strength.max() == pytest.approx(loud.strength.max(), rel=0.2)
 
 

@@ -11,6 +11,7 @@ from ectopy.databases import noise_db
 from ectopy.ec57 import gross
 from ectopy.examination import Examined, beats_in_way
 from ectopy.failures import KINDS, Failure, cut, worst
+from ectopy.glance import BEAT_ROWS, ROWS, at_a_glance, seed_table
 
 CARD, CARD_PICTURES = "model-card.md", "model-card"
 """The card as a page of the documentation, and the folder of its strips beside it."""
@@ -64,7 +65,7 @@ def tell(held_out: Sequence[Examined], everyone: Sequence[Examined], database: s
 def tell_noise(examined: Sequence[Examined], database: str) -> Told:
     """Log the figures of the noise stress test, in all and by signal-to-noise ratio."""
     group = overview.group_of("all", examined)
-    glance = sections.section("At a glance", sections.GLANCE, sections.markdown(overview.glance(group, {})))
+    glance = sections.section("At a glance", sections.GLANCE, sections.markdown(at_a_glance(group, {})))
     detail = log_beats(examined, database) + log_shutdown(examined, ()) + log_noise(examined)
     return Told(glance, detail, None)
 
@@ -76,7 +77,7 @@ def log_overview(
     for name, group in groups.items():
         tracking.log_metrics(overview.metrics(group), prefix=f"{name}/")
     seeds = overview.spread(overview.members_of(held_out))
-    table = overview.glance(groups[HELD_OUT], seeds, groups.get(NOT_PACED), groups.get(EVERYONE))
+    table = at_a_glance(groups[HELD_OUT], seeds, groups.get(NOT_PACED), groups.get(EVERYONE))
     tracking.log_table(table, "at-a-glance.json")
     paced = " ".join(each.record for each in everyone if each.outcome.paced)
     shared = {"201", "202"} <= {each.record for each in everyone}
@@ -170,9 +171,9 @@ def log_seeds(examined: Sequence[Examined]) -> str:
         if not alone:
             return ""
         tracking.log_metrics(overview.seed_metrics(overview.spread(alone)), prefix=f"seeds/{name}/")
-        rows = overview.BEAT_ROWS if without else overview.ROWS
+        rows = BEAT_ROWS if without else ROWS
         ensemble = overview.figures_of([each.outcome for each in kept])
-        table = overview.seed_table(ensemble, alone, rows=rows)
+        table = seed_table(ensemble, alone, rows=rows)
         tracking.log_table(table, f"seeds/{name}.json")
         text += [f"{card.SUBSET_TITLES[name].capitalize()}:", sections.markdown(table)]
     return sections.section("Seeds", sections.SEEDS, *text)

@@ -88,6 +88,14 @@ class TestFacts:
         path = of_one(tmp_path / "a.dcm", code="X1", scheme="99VENDOR", meaning=meaning)
         assert readers.open_recording(path).leads == (lead,)
 
+    def test_an_unknown_lead_of_an_ecg_is_counted(self, tmp_path: Path) -> None:
+        channels = [dicom_channel(at, code="X1", scheme="99VENDOR", meaning="Kanal") for at in range(2)]
+        group = dicom_group(counts(), channels)
+        assert readers.open_recording(write_dicom(tmp_path / "a.dcm", [group])).leads == ("lead 1", "lead 2")
+        hemodynamic = write_dicom(tmp_path / "b.dcm", [group], sop_class="1.2.840.10008.5.1.4.1.1.9.2.1")
+        with pytest.raises(UnreadableError, match="a group of ECG leads expected, none came"):
+            readers.open_recording(hemodynamic)
+
     @pytest.mark.parametrize("meaning", ["Arterial pressure", "Respiration", "EEG C3", "Pleth"])
     def test_another_source_is_no_lead(self, tmp_path: Path, meaning: str) -> None:
         other = dicom_channel(1, code="1-2", scheme="SRT", meaning=meaning)

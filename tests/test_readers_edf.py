@@ -174,7 +174,7 @@ class TestLeads:
     def test_leads_of_one_name_are_told_apart(self, tmp_path: Path) -> None:
         assert readers.open_recording(of_labels(tmp_path / "a.edf", "ECG", "ECG")).leads == ("ECG", "ECG 2")
 
-    def test_the_rate_is_that_of_most_leads(self, tmp_path: Path) -> None:
+    def test_the_rate_is_that_of_most_leads(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         stored = counts(4000, 4)
         signals = [edf_signal(stored[:2000, at], lead, fs=500) for at, lead in enumerate(("I", "II"))]
         fine = edf_signal(stored[:, 2], "V1", fs=1000)
@@ -182,6 +182,7 @@ class TestLeads:
         recording = readers.open_recording(write_edf(tmp_path / "a.edf", [fine, *signals, slow]))
         assert (recording.fs, recording.leads, recording.n_samples) == (500, ("I", "II"), 2000)
         np.testing.assert_allclose(whole(recording), stored[:2000, :2] / 1000, rtol=1e-6)
+        assert "a.edf: leads of one rate are read, 1 of another are not" in caplog.text
 
     @pytest.mark.parametrize("annotated", [True, False])
     def test_annotations_are_no_lead(self, tmp_path: Path, *, annotated: bool) -> None:
@@ -210,6 +211,14 @@ class TestSamples:
         reference = (edfio.read_edf if kind == "edf" else edfio.read_bdf)(path)
         expected = np.stack([signal.data for signal in reference.signals], axis=1) / 1000
         np.testing.assert_array_equal(whole(readers.open_recording(path)), expected.astype(np.float32))
+
+    def test_a_block_larger_than_is_read_at_once_is_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = two_leads(tmp_path / "a.edf")
+        signal = whole(readers.open_recording(path))
+        monkeypatch.setattr(readers.edf, "_READ_BYTES", 2500)  # two data records and a half
+        np.testing.assert_array_equal(whole(readers.open_recording(path)), signal)
 
     @pytest.mark.parametrize("kind", ["edf", "bdf"])
     def test_blocks_of_any_size_give_the_samples_of_the_whole(self, tmp_path: Path, kind: str) -> None:

@@ -245,7 +245,8 @@ class TestWhatIsNoRecording:
             ({"s3": scp_leads([(1000, 1)], (1,))}, "leads with samples expected in section 3, others came"),
             ({"s3": scp_leads([(1, 2**32 - 1)], (1,))}, "4294967295 samples a lead promised, 1000 came"),
             ({"s3": scp_leads([(1, 1001)], (1,))}, "1001 samples a lead promised, 1000 came"),
-            ({"s3": b"\xff\x00"}, "one of them ends too early"),
+            ({"s3": b"\x02\x00"}, "one of them ends too early"),
+            ({"s3": b"\xff\x00"}, "at most 64 leads expected, 255 came"),
             ({"s6": b"\x01\x02"}, "one of them ends too early"),
             (
                 {"s6": scp_signals([plain(counts()[:, 0])], nanovolts=0)},

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -167,7 +168,8 @@ def _piece(path: Path, code: str, value: Element) -> Piece | None:
 
 def _digits(path: Path, text: str) -> np.ndarray:
     try:
-        digits = np.array(text.split(), dtype=np.float64)
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what is no number ends the reading with a mere warning
+            return np.fromstring(text, dtype=np.float32, sep=" ")
+    except (ValueError, DeprecationWarning) as error:
         raise UnreadableError(f"{path}: numbers expected as samples, something else came") from error
-    return digits.astype(np.float32)

@@ -1,5 +1,6 @@
 """DICOM waveforms (12-lead, ambulatory, general ECG): the groups that hold rhythm, whole in memory."""
 
+import logging
 import re
 import warnings
 import zlib
@@ -18,8 +19,12 @@ from ectopy.readers.facts import distinct, millivolts, read_whole
 from ectopy.readers.held import Piece, held_recording
 from ectopy.readers.lead_names import is_other, lead_of, lead_of_mdc, lead_of_number
 
+logger = logging.getLogger(__name__)
+
 SUFFIXES: tuple[str, ...] = (".dcm", ".dicom")
 _WAVEFORM_CLASSES = b"1.2.840.10008.5.1.4.1.1.9."
+_ECG_CLASSES = "1.2.840.10008.5.1.4.1.1.9.1."
+"""Of which every channel is a lead of ECG; other waveforms are pressures, breathing, sound."""
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _LARGEST = 2**30
 # PS3.3 C.10.9: by WaveformSampleInterpretation. MB and AB are sound.
@@ -106,7 +111,7 @@ def _groups(path: Path, data: Any) -> Iterator[tuple[Any, _Group]]:
                 f"{path}: a channel description for each of {n_channels} expected, {n_described} came"
             )
         samples = np.frombuffer(stored, dtype, n_channels * n_samples).reshape(n_samples, n_channels)
-        if leads := _channels(item, dtype):
+        if leads := _channels(item, dtype, only_ecg=str(data.get("SOPClassUID")).startswith(_ECG_CLASSES)):
             offset_s = float(item.get("MultiplexGroupTimeOffset") or 0) / 1000
             yield item, _Group(float(item.SamplingFrequency), offset_s, samples, leads)
 
@@ -121,7 +126,7 @@ def _dtype(path: Path, item: Any, *, big_endian: bool) -> np.dtype[Any]:
     return dtype.newbyteorder(">" if big_endian else "<")
 
 
-def _channels(item: Any, dtype: np.dtype[Any]) -> tuple[_Channel, ...]:
+def _channels(item: Any, dtype: np.dtype[Any], *, only_ecg: bool) -> tuple[_Channel, ...]:
     """Describe the channels that are leads of ECG in a unit of voltage."""
     padding = item.get("WaveformPaddingValue")
     missing = (
@@ -131,7 +136,7 @@ def _channels(item: Any, dtype: np.dtype[Any]) -> tuple[_Channel, ...]:
     for column, channel in enumerate(item.ChannelDefinitionSequence):
         unit = next(iter(channel.get("ChannelSensitivityUnitsSequence") or ()), None)
         in_mv = millivolts(str(unit.CodeValue)) if unit is not None else None
-        lead = _lead(channel, column)
+        lead = _lead(channel, column, only_ecg=only_ecg)
         if lead and in_mv and channel.get("ChannelSensitivity") is not None:
             correction = channel.get("ChannelSensitivityCorrectionFactor")
             scale = float(channel.ChannelSensitivity) * float(1 if correction is None else correction) * in_mv
@@ -148,22 +153,16 @@ def _skew(channel: Any, item: Any) -> float:
     return float(channel.get("ChannelTimeSkew") or 0) * float(item.SamplingFrequency)
 
 
-def _lead(channel: Any, column: int) -> str | None:
+def _lead(channel: Any, column: int, *, only_ecg: bool) -> str | None:
     """Give the lead of a channel by its code, else by its name; None where it is none of ECG."""
-    source = next(iter(channel.get("ChannelSourceSequence") or ()), None)
-    label = str(channel.get("ChannelLabel") or "")
-    if source is None:
-        return lead_of(label) if label else f"lead {column + 1}"
+    source: Any = next(iter(channel.get("ChannelSourceSequence") or ()), {})
     code, scheme = str(source.get("CodeValue") or ""), str(source.get("CodingSchemeDesignator") or "").upper()
     if known := _lead_of_code(code, scheme):
         return known
-    meaning = str(source.get("CodeMeaning") or "")
-    names = [re.sub(r"\(.*\)", "", name) for name in (meaning, label)]
+    said = [str(source.get("CodeMeaning") or ""), str(channel.get("ChannelLabel") or "")]
+    names = [re.sub(r"\([^)]*\)", "", name) for name in said]
     named = next(filter(None, map(lead_of, names)), None)
-    if named or any(map(is_other, names)):
-        return named
-    # A pressure or another source of a general waveform has a code of its own; an unknown lead says so.
-    return f"lead {column + 1}" if scheme in {"SCPECG", "MDC"} and "lead" in meaning.lower() else None
+    return named or (f"lead {column + 1}" if only_ecg and not any(map(is_other, names)) else None)
 
 
 def _lead_of_code(code: str, scheme: str) -> str | None:
@@ -193,7 +192,10 @@ def _rhythm(path: Path, groups: Sequence[tuple[Any, _Group]]) -> list[_Group]:
     if not chosen:
         raise UnreadableError(f"{path}: a group of ECG leads expected, none came")
     longest = max(chosen, key=lambda group: len(group.stored) / group.fs if group.fs > 0 else 0)
-    return [longest, *(group for group in chosen if group is not longest and group.fs == longest.fs)]
+    alike = [group for group in chosen if group is not longest and group.fs == longest.fs]
+    if len(chosen) > len(alike) + 1:
+        logger.warning("%s: groups of one rate are read, others are not", path)
+    return [longest, *alike]
 
 
 def _pieces(groups: Sequence[_Group]) -> list[Piece]:

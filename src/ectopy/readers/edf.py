@@ -31,6 +31,7 @@ from ectopy.readers.lead_names import FRANK, is_numbered, is_other, lead_of
 SUFFIXES: tuple[str, ...] = (".edf", ".bdf", ".rec")
 _MOST_PARTED = 2**25
 """Data records of a discontinuous file, each with its onset in memory."""
+_READ_BYTES = 2**24
 _PADDING = -(2**15)
 """What WFDB's converter fills the last data record with: its missing sample."""
 _ONSET = re.compile(rb"([+-]\d{1,12}(?:\.\d{0,9})?)\x14")
@@ -68,7 +69,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
     """Open the ECG leads of a file, those of the rate that most of them have."""
     header = read_header(path)
     leads = _ecg_leads(header)
-    chosen = of_one_rate({number: _rate(header, header.signals[number]) for number in leads})
+    chosen = of_one_rate(path, {number: _rate(header, header.signals[number]) for number in leads})
     per_record = header.signals[chosen[0]].per_record
     layout = _without_padding(_layout(header, tuple(chosen), per_record))
     rate = check_rate(path, _rate(header, header.signals[chosen[0]]))
@@ -159,19 +160,25 @@ def _read(layout: _Layout, start: int, stop: int) -> Signal:
     return block
 
 
-def _records(layout: _Layout, first: int, last: int) -> NDArray[np.float64]:
-    """Read data records [first, last) of the leads in mV, [n_samples, n_leads]."""
-    header = layout.header
-    record_bytes = header.record_bytes
-    raw = read_stored(
-        header.path, "u1", first=header.n_bytes + first * record_bytes, count=(last - first) * record_bytes
-    ).reshape(-1, record_bytes)
-    columns = []
-    for number in layout.numbers:
-        signal, place = header.signals[number], header.places[number]
-        digital = _whole_numbers(raw[:, place], header.sample_bytes)
-        columns.append(digital * signal.gain + signal.offset)
-    return np.stack(columns, axis=1) * [millivolts(header.signals[n].unit) or np.nan for n in layout.numbers]
+def _records(layout: _Layout, first: int, last: int) -> Signal:
+    """Read data records [first, last) of the leads in mV, [n_samples, n_leads].
+
+    In parts: a record may hold hundreds of channels that are none of ours.
+    """
+    header, n = layout.header, layout.per_record
+    block = np.empty(((last - first) * n, len(layout.numbers)), dtype=np.float32)
+    step = max(_READ_BYTES // header.record_bytes, 1)
+    for at in range(first, last, step):
+        count = min(step, last - at)
+        begin = header.n_bytes + at * header.record_bytes
+        raw = read_stored(header.path, "u1", first=begin, count=count * header.record_bytes)
+        for column, number in enumerate(layout.numbers):
+            signal = header.signals[number]
+            stored = raw.reshape(count, -1)[:, header.places[number]]
+            physical = _whole_numbers(stored, header.sample_bytes) * signal.gain + signal.offset
+            in_mv = millivolts(signal.unit) or np.nan
+            block[(at - first) * n : (at - first + count) * n, column] = physical * in_mv
+    return block
 
 
 def _whole_numbers(raw: NDArray[Any], sample_bytes: int) -> NDArray[np.int64]:
@@ -193,7 +200,7 @@ def _onsets(header: Header, n_records: int) -> NDArray[np.float64]:
     if n_records > _MOST_PARTED:
         raise UnreadableError(f"{header.path}: at most {_MOST_PARTED} parts expected, {n_records} came")
     onsets = np.empty(n_records)
-    step = max(2**24 // header.record_bytes, 1)
+    step = max(_READ_BYTES // header.record_bytes, 1)
     for first in range(0, n_records, step):
         n = min(step, n_records - first)
         at = header.n_bytes + first * header.record_bytes

@@ -1,5 +1,6 @@
 """What every format has in common: units of voltage, plausible rates, bounded reading, names of leads."""
 
+import logging
 import math
 import os
 from collections import Counter
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import UnreadableError
+
+logger = logging.getLogger(__name__)
 
 LOWEST_HZ, HIGHEST_HZ = 50.0, 50_000.0
 """Below, no QRS complex is left; above, no recorder of ECG is known."""
@@ -64,10 +67,12 @@ def distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def of_one_rate(rates: Mapping[int, float]) -> list[int]:
+def of_one_rate(path: Path, rates: Mapping[int, float]) -> list[int]:
     """Choose the leads, by number, of the rate that most have; of several such rates the highest."""
     counted = Counter(rates.values())
     rate = max(counted, key=lambda rate: (counted[rate], rate))
+    if others := len(rates) - counted[rate]:
+        logger.warning("%s: leads of one rate are read, %d of another are not", path, others)
     return [number for number, own in rates.items() if own == rate]
 
 

@@ -27,6 +27,8 @@ _LEAD = {
 }
 _LEAD |= {"di": "I", "dii": "II", "diii": "III", "d1": "I", "d2": "II", "d3": "III", "ml2": "MLII"}
 
+_LONGEST = 100
+"""Characters of a label that are looked at."""
 _CALLED_ECG = re.compile(r"(?<![a-z])e[ck]g(?![a-z])|ele[ck]tro[ck]ardio", re.IGNORECASE)
 _PREFIX = re.compile(r"^(eeg\s+(?=e[ck]g))?(e[ck]g|lead|derivation)?[\s_\-:.#]*", re.IGNORECASE)
 _SUFFIX = re.compile(r"[\s_\-:./]*(e[ck]g|ref|\(.*\)|\[.*\])$", re.IGNORECASE)
@@ -43,7 +45,7 @@ _NUMBERED = re.compile(r"(ch|chan|channel|lead|signal|holter|deriv)?[\s_\-.#]*(\
 
 def lead_of(label: str) -> str | None:
     """Give the lead that a label speaks of: ``ECG II`` and ``Lead II`` are II; None where it is no ECG."""
-    label = label.strip()
+    label = label.strip()[:_LONGEST]
     plain = _SUFFIX.sub("", _PREFIX.sub("", label))
     if known := _LEAD.get(plain.casefold()):
         return known
@@ -53,12 +55,12 @@ def lead_of(label: str) -> str | None:
 
 def is_other(label: str) -> bool:
     """Tell a label that names something else than a lead of ECG, such as breathing or an EEG."""
-    return lead_of(label) is None and bool(_OTHER.search(label.replace("_", " ")))
+    return lead_of(label) is None and bool(_OTHER.search(label[:_LONGEST].replace("_", " ")))
 
 
 def is_numbered(label: str) -> bool:
     """Tell a label that only counts, such as ``Channel 1``: a recorder of ECG alone may name its leads so."""
-    return not label.strip() or bool(_NUMBERED.fullmatch(label.strip()))
+    return not label.strip() or bool(_NUMBERED.fullmatch(label.strip()[:_LONGEST]))
 
 
 def lead_of_mdc(name: str) -> str:

@@ -25,6 +25,7 @@ from ectopy.readers.scp_sections import MARK, Sections, read_sections
 SUFFIXES: tuple[str, ...] = (".scp",)
 _ABOUT, _TABLES, _LEADS, _QRS, _BEAT, _RHYTHM = 1, 2, 3, 4, 5, 6
 _DATE, _TIME, _LAST_TAG = 25, 26, 255
+_MOST_LEADS = 64
 _FULL = 2**16 - 2
 """Bytes of a lead that its length field can say at most; a longer lead is cut there by its recorder."""
 _THINNED = 4
@@ -121,6 +122,8 @@ def _recording(path: Path, sections: Sections) -> Recording:
 def _leads(path: Path, section: bytes) -> tuple[list[_Lead], bool]:
     """Read section 3: the leads, and whether a reference beat was subtracted from them."""
     n_leads, flags = struct.unpack_from("<BB", section)
+    if n_leads > _MOST_LEADS:
+        raise UnreadableError(f"{path}: at most {_MOST_LEADS} leads expected, {n_leads} came")
     leads = [_Lead(*struct.unpack_from("<IIB", section, 2 + 9 * number)) for number in range(n_leads)]
     if not leads or any(lead.first < 1 or lead.n_samples < 1 for lead in leads):
         raise UnreadableError(f"{path}: leads with samples expected in section 3, others came")

@@ -29,7 +29,8 @@ _TYPES = {"SierraECG", "PhilipsECG"}
 _STANDARD = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 _LIMB = _STANDARD[:6]
 _MOST_LEADS = 32
-_LARGEST = 2**26
+_LARGEST = 2**21
+"""Samples a lead; a resting ECG has some thousands."""
 
 Lead = NDArray[np.int64]
 

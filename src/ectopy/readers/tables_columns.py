@@ -46,7 +46,8 @@ RATE_KEYS = (
     "hz",
 )
 _MOST_RUNS = 100_000
-_UNEVEN_SHARE = 0.01
+_LONGEST_NAME = 100
+_UNEVEN_SHARE, _GAP_SHARE = 0.01, 0.05
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def split_unit(name: str) -> tuple[str, str]:
 
 def understand(names: Sequence[str], units: Sequence[str] = (), *, unit: str = "", lead: str = "") -> Columns:
     """Tell the columns apart by name; ``unit`` is what the table says of all leads, ``lead`` of its one."""
-    parts = [split_unit(name.strip(" '\"\ufeff")) for name in names]
+    parts = [split_unit(name.strip(" '\"\ufeff")[:_LONGEST_NAME]) for name in names]
     plain = [name for name, _ in parts]
     own = [said or (units[at].strip(" '\"") if at < len(units) else "") for at, (_, said) in enumerate(parts)]
     time = next(
@@ -138,7 +139,8 @@ def grid_of(path: Path, batches: Iterable[NDArray[np.float64]]) -> Grid:
             first = row if last is None else row - 1
             rows += (first + gap + 1).tolist()
             gaps += steps[gap].tolist()
-        if len(rows) > _MOST_RUNS or n_uneven > _UNEVEN_SHARE * n_steps + 1:
+        most_gaps = min(_MOST_RUNS, _GAP_SHARE * n_steps + 10)
+        if len(rows) > most_gaps or n_uneven > _UNEVEN_SHARE * n_steps + 1:
             raise UnreadableError(f"{path}: evenly spaced times expected, others came")
         if len(times):
             last, row = times[-1], row + len(times)

@@ -19,7 +19,7 @@ from ectopy.readers.held import Piece, held_recording
 from ectopy.readers.tables_columns import SECONDS, Columns, Grid, grid_of, rate_in, understand
 
 _HEAD_BYTES = 2**16
-_LARGEST = 2**32
+_LARGEST = 2**30
 _MOST_COLUMNS = 256
 _ENOUGH_ROWS = 3
 _DELIMITERS = (",", ";", "\t", " ")

@@ -96,7 +96,7 @@ def _voltages(header: Header) -> list[int]:
     if not volts:
         units = ", ".join(sorted({line.unit for line in header.signals}))
         raise UnreadableError(f"{header.path}: a lead in a unit of voltage expected, {units} came")
-    return of_one_rate({number: float(header.signals[number].per_frame) for number in volts})
+    return of_one_rate(header.path, {number: float(header.signals[number].per_frame) for number in volts})
 
 
 def _read(parts: Sequence[_Part], leads: Sequence[str], per_frame: int, start: int, stop: int) -> Signal:

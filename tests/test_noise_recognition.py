@@ -111,7 +111,7 @@ def test_noise_on_one_lead_leaves_the_other_to_read(clean: NDArray[np.float64], 
     assert shut_share(analysed(signal)) < 0.05
     shapes, _ = pipeline.find_beats(recording_of(signal, FS), (0, 1))
     there = (shapes.sample > 64 * 200) & (shapes.sample < 96 * 200)
-    assert shapes.readable[there, lead].mean() < 0.3
+    assert shapes.readable[there, lead].mean() < 0.5
     assert shapes.readable[there, 1 - lead].all()
     assert shapes.readable[~there & (shapes.sample < 55 * 200)].all()
 

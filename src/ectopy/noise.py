@@ -26,7 +26,7 @@ _BESIDE = 0.3  # strength of a second kind of noise beside the main one
 _HEIGHT_WINDOW_S = 1.5  # nearly always holds a beat, and little wander
 _MOTION_HZ = (0.2, 25.0)
 _STEPS_HZ, _STEP_DECAY_S = 0.3, (0.2, 1.5)
-_SWINGS_HZ, _SWING_S = 1.2, (0.02, 0.12)  # a swing's width (sigma): from a QRS complex to a T wave
+_SWINGS_HZ, _SWING_S = 1.2, (0.015, 0.08)  # a width (sigma): from a QRS complex to a wide one with its T wave
 
 
 def add_noise(
@@ -77,7 +77,7 @@ def motion(n_samples: int, n_leads: int, fs: float, rng: np.random.Generator) ->
     steps = _unit(_steps(n_samples, n_leads, fs, rng), fs)
     swings = _unit(_swings(n_samples, n_leads, fs, rng), fs)
     restless = np.exp(0.5 * band_noise(n_samples, n_leads, fs, (0.02, 0.3), rng))
-    return restless * (wander + rng.uniform(0, 1) * steps + rng.uniform(0, 1.5) * swings)
+    return restless * (wander + rng.uniform(0, 1) * steps + rng.uniform(1, 3) * swings)
 
 
 def muscle(n_samples: int, n_leads: int, fs: float, rng: np.random.Generator) -> Floats:

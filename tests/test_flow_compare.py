@@ -39,8 +39,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Com
     simulate_database(data, recordings=3, minutes=6.0, seed=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ECTOPY_WORKERS", "1")
-        kinds = ("no-recurrence", "gru")
-        page = compare("simdb", data, 2, kinds, (8,), CONFIG, out, tracking_uri=tracking_uri)
+        page = compare("simdb", data, 2, ("gru",), (8,), CONFIG, out, tracking_uri=tracking_uri)
     told = mlflow.search_runs(experiment_names=["ectopy-compare"], output_format="list")
     (parent,) = (run for run in told if "mlflow.parentRunId" not in run.data.tags)
     children = [run for run in told if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
@@ -50,7 +49,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Com
 class TestCompare:
     def test_there_is_a_run_a_contender_and_seed(self, compared: Compared) -> None:
         names = [run.info.run_name for run in compared.children]
-        contenders = ("gru, 16 beats", "gru, 8 beats", "no-recurrence, 16 beats")
+        contenders = ("gru, 16 beats", "gru, 8 beats")
         assert names == [f"{name}, seed {seed}" for name in contenders for seed in (0, 1)]
 
     def test_each_has_its_choices_figures_and_a_loss_an_epoch(self, compared: Compared) -> None:
@@ -82,7 +81,7 @@ class TestCompare:
 
     def test_the_table_of_trials_has_a_row_a_run(self, compared: Compared) -> None:
         table = json.loads(compared.artifact("trials.json").read_text())
-        assert len(table["data"]) == len(compared.children) == 6
+        assert len(table["data"]) == len(compared.children) == 4
 
     def test_no_held_out_patient_is_read(self, compared: Compared) -> None:
         assert compared.run.data.params["records"] == ",".join(LEARNED)

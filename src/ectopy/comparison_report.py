@@ -48,7 +48,7 @@ Learning rate, loss and disturbances were chosen for the GRU, which favours it; 
 smaller batches, so that a step is as many beats.
 
 * **best epoch**: of least loss out of fold. **CPU s**: of one fold's training up to it and in all, without
-  preparing and compiling, on CPU.
+  compiling and without drawing the windows, which takes as long for all.
 * **100,000 beats, 512 beats**: ONNX Runtime, one thread, CPU time, in chunks as scoring reads; recurrence
   as ONNX's own node, attention as Keras' exporter traces it.
 * **reach 8**: how much a beat's logits change when the beat 8 before it is another, drawn at random, against

@@ -11,12 +11,12 @@ from prefect.cache_policies import NO_CACHE
 
 from ectopy import card, databases, evaluation, network, plots, tracking, training
 from ectopy.ec57 import gross
+from ectopy.examination import Candidate, Examined, beats_in_way
 from ectopy.settings import load_settings
 from ectopy.workers import Workers
+from flows.evaluate import examine_records
 
 logger = logging.getLogger(__name__)
-
-VIEWS = (evaluation.DETECTED, evaluation.GIVEN)
 
 
 @flow
@@ -42,13 +42,15 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         lessons = [reading.load() for reading in read_records(readings, settings.workers)]
         tracking.log_config(config, database=database, records=",".join(records))
         log_data(lessons, known)
+        folds = training.folds(lessons, config.n_folds, seed=config.seed)
         held_out = [
             held
-            for number, fold in enumerate(training.folds(lessons, config.n_folds, seed=config.seed))
+            for number, fold in enumerate(folds)
             for held in cross_validate(number, fold, lessons, config, work)
         ]
         calibration = training.calibrate_on(held_out, view=evaluation.DETECTED, coverage=config.coverage)
-        figures = log_out_of_fold(held_out, calibration)
+        tracking.log_metrics(asdict(calibration), prefix="calibration/")
+        figures = log_out_of_fold(examine_records(unseen(readings, folds, work), settings.workers))
         members = [fit_member(number, lessons, config, calibration, work) for number in range(config.members)]
         text = card.model_card(
             model=f"{model}, run {run_id[:8]}",
@@ -75,16 +77,18 @@ def readings_of(
     config: network.TrainConfig,
     work: Path,
 ) -> list[training.Reading]:
-    """Say which records are to be read, whose they are, and where their lessons go."""
+    """Say which records are to be read, whose they are, who lends them beats, and where their lessons go."""
+    patients = {record: databases.patient_of(database, record) for record in records}
     return [
         training.Reading(
             record=folder / record,
-            patient=databases.patient_of(database, record),
+            patient=patient,
             lesson=work / f"{record}.npz",
             jitter_s=config.jitter_s,
             seed=config.seed,
+            donors=tuple((folder / other, whose) for other, whose in patients.items() if whose != patient),
         )
-        for record in records
+        for record, patient in patients.items()
     ]
 
 
@@ -108,10 +112,9 @@ def cross_validate(
         tracking.log_parameters({tracking.HELD_OUT: ",".join(fold.test)})
         logger.info("fold %d: training without %s", number, " ".join(fold.test))
         fitted, held_out = network.hold_out(lessons, fold, config, on_epoch=_log_epoch)
-        network.save(
-            fitted, work / f"fold-{number}", training.UNCALIBRATED, name=f"fold {number}", run="out of fold"
-        )
-        tracking.log_folder(work / f"fold-{number}", "model")
+        folder = fold_folder(work, number)
+        network.save(fitted, folder, training.UNCALIBRATED, name=f"fold {number}", run="out of fold")
+        tracking.log_folder(folder, "model")
         tracking.log_metrics(evaluation.summarise(training.comparisons(held_out, evaluation.DETECTED)))
         return held_out
 
@@ -137,22 +140,32 @@ def fit_member(
         return fitted
 
 
-def log_out_of_fold(
-    held_out: Sequence[training.HeldOut], calibration: training.Calibration
-) -> dict[str, float]:
-    """Log how the networks did on patients they never saw; give the figures with detected beats."""
+def unseen(
+    readings: Sequence[training.Reading], folds: Sequence[training.Fold], work: Path
+) -> list[Candidate]:
+    """Pair each record with the network of the fold that it was left out of."""
+    networks = {record: fold_folder(work, k) for k, fold in enumerate(folds) for record in fold.test}
+    return [Candidate(reading.record, reading.patient, networks[reading.record.name]) for reading in readings]
+
+
+def fold_folder(work: Path, number: int) -> Path:
+    """Say where the network of a fold is kept."""
+    return work / f"fold-{number}"
+
+
+def log_out_of_fold(examined: Sequence[Examined]) -> dict[str, float]:
+    """Log how analyses with the folds' networks did on patients they never saw; give the headline figures."""
     figures = {}
-    patients = {held.truth.record: held.truth.patient for held in held_out}
-    for view in VIEWS:
-        records = training.comparisons(held_out, view)
-        figures[view] = evaluation.summarise(records)
-        tracking.log_metrics(figures[view], prefix=f"out_of_fold/{view}/")
-        tracking.log_table(evaluation.per_record(records), f"out_of_fold/{view}.json")
-        title = f"out of fold, {view} beats"
-        tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{view}.png")
+    patients = {each.record: each.truth.patient for each in examined}
+    for way in (evaluation.DETECTED, evaluation.GIVEN):
+        records = beats_in_way({each.record: each for each in examined}, way)
+        figures[way] = evaluation.summarise(records)
+        tracking.log_metrics(figures[way], prefix=f"out_of_fold/{way}/")
+        tracking.log_table(evaluation.per_record(records), f"out_of_fold/{way}.json")
+        title = f"out of fold, {way} beats"
+        tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{way}.png")
         spread = evaluation.uncertainty(records, patients)
-        tracking.log_figure(plots.forest(records, title, spread), f"out_of_fold/{view}-by-record.png")
-    tracking.log_metrics(asdict(calibration), prefix="calibration/")
+        tracking.log_figure(plots.forest(records, title, spread), f"out_of_fold/{way}-by-record.png")
     return figures[evaluation.DETECTED]
 
 

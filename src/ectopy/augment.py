@@ -38,10 +38,10 @@ SHARES = {
     "early beats in a pattern": 0.3,
     "breathing": 0.3,
     "breathing with early beats": 0.3,
-    "atrial runs between pauses": 0.3,
-    "sinus pauses": 0.2,
-    "ventricular beats of another": 0.4,
-    "ventricular beats of another, early beats": 0.3,
+    "atrial runs between pauses": 0.15,
+    "sinus pauses": 0.4,
+    "ventricular beats of another": 0.6,
+    "ventricular beats of another, early beats": 0.5,
 }
 """How often each kind of patient is drawn among those that are made, by cross-validation on DS1."""
 ENOUGH_VENTRICULAR = 10

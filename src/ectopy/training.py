@@ -1,8 +1,8 @@
 """What is learned from, and how it is judged without looking at a patient twice.
 
 An :class:`Example` is one pass over one record: its features and the labels of its beats. The same record
-gives several: with given and with detected beats, with its leads swapped or lost, and as other patients
-that are made of it.
+gives several: with given and with detected beats, under noise, with its leads swapped or lost, and as other
+patients that are made of it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +21,7 @@ from ectopy.ec57 import BeatComparison, classes_of, match_beats
 from ectopy.ecg import Labels, Recording, Samples
 from ectopy.evaluation import DETECTED, GIVEN, Truth
 from ectopy.leads import choose_leads
+from ectopy.noise import add_noise
 from ectopy.readers import open_recording
 
 TRAINED_LABELS = ("N", "S", "V")
@@ -103,7 +104,12 @@ def read_lesson(
         at = pipeline.to_recording(shapes.sample, recording)
         return shapes, labels_near(at, sample, label, tolerance=tolerance)
 
-    looks = {DETECTED: labelled(found), GIVEN: (given, label)}
+    noisy = add_noise(recording, rng)
+    looks = {
+        DETECTED: labelled(found),
+        GIVEN: (given, label),
+        "noisy": labelled(pipeline.find_beats(noisy, columns)[0]),
+    }
     if jitter_s:
         jittered = _jittered(sample, recording, jitter_s, rng)
         looks["jittered"] = labelled(pipeline.find_beats(recording, columns, r_peaks=jittered)[0])

@@ -41,6 +41,7 @@ def test_the_table_has_185_numbers_of_which_0_says_nothing() -> None:
         ("Lead I", "I"),
         ("lead aVR (mV)", "aVR"),
         ("V4R", "V4R"),
+        ("-aVR", "-aVR"),  # Cabrera's, of the other sign
         ("MLII", "MLII"),
         ("MV2", "MV2"),
         ("D3", "III"),

@@ -5,6 +5,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,8 @@ def distinct(names: Iterable[str]) -> tuple[str, ...]:
     """Tell leads of one name apart by a number: ECG, ECG 2."""
     found: list[str] = []
     for name in names:
-        again = (f"{name} {number}" for number in range(2, 10_000))
-        found.append(next(other for other in (name, *again) if other not in found))
+        again = (f"{name} {number}" for number in count(2))
+        found.append(next(other for other in chain([name], again) if other not in found))
     return tuple(found)
 
 

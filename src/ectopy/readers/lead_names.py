@@ -30,7 +30,7 @@ _LEAD |= {"di": "I", "dii": "II", "diii": "III", "d1": "I", "d2": "II", "d3": "I
 _LONGEST = 100
 """Characters of a label that are looked at."""
 _CALLED_ECG = re.compile(r"(?<![a-z])e[ck]g(?![a-z])|ele[ck]tro[ck]ardio", re.IGNORECASE)
-_PREFIX = re.compile(r"^(eeg\s+(?=e[ck]g))?(e[ck]g|lead|derivation)?[\s_\-:.#]*", re.IGNORECASE)
+_PREFIX = re.compile(r"^(eeg\s+(?=e[ck]g))?((e[ck]g|lead|derivation)[\s_\-:.#]*)?", re.IGNORECASE)
 _SUFFIX = re.compile(r"[\s_\-:./]*(e[ck]g|ref|\(.*\)|\[.*\])$", re.IGNORECASE)
 # What is derived from an ECG, or recorded beside it.
 _OTHER = re.compile(

@@ -1,5 +1,6 @@
 """Huffman codes of SCP-ECG: the default table and those of section 2, and the numbers they stand for."""
 
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,6 +74,35 @@ def _code(n_prefix: int, n_bits: int, mode: int, value: int) -> Code:
 def decode(path: Path, coded: bytes, tables: Sequence[Table], n_samples: int) -> NDArray[np.int64]:
     """Decode at most ``n_samples``; what the last bits do not complete is none."""
     bits = f"{int.from_bytes(coded):0{8 * len(coded)}b}" if coded else ""
+    if any(code.is_switch for table in tables for code in table.values()):
+        return np.array(_switching(path, bits, tables, n_samples), dtype=np.int64)
+    values = _Values(tables[0])
+    words = values.pattern.findall(bits)[:n_samples]
+    decoded = "".join(words)
+    left = len(bits) - len(decoded)
+    if not bits.startswith(decoded) or (len(words) < n_samples and left >= values.longest):
+        raise UnreadableError(f"{path}: codes of its Huffman tables expected, others came")
+    return np.array([values[word] for word in words], dtype=np.int64)
+
+
+class _Values(dict[str, int]):
+    """Numbers by the bits that stand for them, reckoned when first met; and the pattern of such bits."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__()
+        self.table = table
+        in_order = sorted(table.items(), key=lambda item: len(item[0]))
+        self.pattern = re.compile("|".join(f"{prefix}[01]{{{code.extra_bits}}}" for prefix, code in in_order))
+        self.longest = max(len(prefix) + code.extra_bits for prefix, code in in_order)
+
+    def __missing__(self, word: str) -> int:
+        code, n = next((self.table[word[:n]], n) for n in _lengths(self.table) if word[:n] in self.table)
+        self[word] = code.value + _signed(word[n:])
+        return self[word]
+
+
+def _switching(path: Path, bits: str, tables: Sequence[Table], n_samples: int) -> list[int]:
+    """Decode by several tables, code by code."""
     table, lengths = tables[0], _lengths(tables[0])
     found: list[int] = []
     at = 0
@@ -89,7 +119,7 @@ def decode(path: Path, coded: bytes, tables: Sequence[Table], n_samples: int) ->
             lengths = _lengths(table)
         elif at <= len(bits):
             found.append(code.value + _signed(bits[at - code.extra_bits : at]))
-    return np.array(found, dtype=np.int64)
+    return found
 
 
 def _lengths(table: Table) -> list[int]:

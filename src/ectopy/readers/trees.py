@@ -12,7 +12,7 @@ from ectopy.readers.facts import read_whole
 _LARGEST = 2**27
 _DEEPEST, _MOST_ELEMENTS = 200, 2_000_000
 _WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
-_BEFORE_ROOT = re.compile(r"<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^>\[]*(\[.*?\])?\s*>", re.DOTALL)
+_FIRST_ELEMENT = re.compile(r"<(?:[\w.\-]{1,100}:)?([\w.\-]{1,100})")
 
 
 class _Builder(TreeBuilder):
@@ -37,10 +37,24 @@ class _Builder(TreeBuilder):
 def root_name(head: bytes) -> str:
     """Give the local name of the first element of what may be XML; empty where it is none."""
     text = head.decode(_WIDE.get(head[:2], "utf-8-sig"), errors="ignore").lstrip("\ufeff \t\r\n")
-    if not text.startswith("<"):
-        return ""
-    found = re.match(r"\s*<(?:[\w.\-]+:)?([\w.\-]+)", _BEFORE_ROOT.sub("", text))
+    at = 0
+    while text.startswith(("<?", "<!"), at):
+        end = _end(text, at)
+        if end < 0:
+            return ""
+        at = end + len(text[end:]) - len(text[end:].lstrip())
+    found = _FIRST_ELEMENT.match(text, at)
     return found[1] if found else ""
+
+
+def _end(text: str, at: int) -> int:
+    """Find the end of a declaration, a comment or a document type; -1 where it has none."""
+    mark = "-->" if text.startswith("<!--", at) else ">"
+    begin = at
+    if text.startswith("<!DOCTYPE", at) and 0 <= text.find("[", at) < text.find(">", at):
+        begin = max(text.find("]", at), at)
+    found = text.find(mark, begin)
+    return found + len(mark) if found >= 0 else -1
 
 
 def read_tree(path: Path) -> Element:

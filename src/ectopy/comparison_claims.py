@@ -4,12 +4,13 @@ A difference counts when it is larger than its own spread, the standard deviatio
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from ectopy.comparison import DISTANCES, Trial
 
 HOLDS, FAILS, PARTLY = "holds", "does not hold", "in part"
+UNDECIDED = "undecided: one seed"
 NEAR_LEAST = 1.1
 """A loss within a tenth of its own least is as good as converged."""
 FORGOTTEN = 0.01
@@ -78,7 +79,8 @@ def claims(kinds: Mapping[str, Group], lengths: Mapping[int, Group]) -> list[Cla
     ):
         if rival in kinds:
             judged.append(_rival(saying, gru, kinds[rival], rival))
-    return [*judged, _latency(gru), *_smaller(gru)]
+    judged += [_latency(gru), *_smaller(gru)]
+    return judged if len(gru) > 1 else [replace(claim, verdict=UNDECIDED) for claim in judged]
 
 
 def against_lstm(gru: Group, lstm: Group) -> Iterator[Claim]:

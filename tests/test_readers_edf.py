@@ -294,6 +294,19 @@ class TestInParts:
         assert recording.start == datetime(2024, 1, 1, 0, 1)  # noqa: DTZ001
         assert recording.n_samples == 750
 
+    def test_a_clock_that_is_not_quite_right_makes_no_gap(self, tmp_path: Path) -> None:
+        # 8 ms early and late: two samples of 250 Hz.
+        stored = counts(1000, 1)[:, 0]
+        recording = readers.open_recording(edf_in_parts(tmp_path / "a.edf", stored, [0, 1.008, 2, 2.992]))
+        assert recording.n_samples == 1000
+        np.testing.assert_allclose(whole(recording)[:, 0], stored / 1000, rtol=1e-6)
+
+    @pytest.mark.parametrize("duration", ["0       ", "-1      ", "1e-300  "])
+    def test_parts_of_no_duration_are_refused(self, tmp_path: Path, duration: str) -> None:
+        path = patch(edf_in_parts(tmp_path / "a.edf", counts(500, 1)[:, 0], [0, 2]), RECORD_S, duration)
+        with pytest.raises(UnreadableError, match="a sampling rate of 50 to 50000 Hz expected"):
+            readers.open_recording(path)
+
     def test_parts_out_of_order_are_refused(self, tmp_path: Path) -> None:
         path = edf_in_parts(tmp_path / "a.edf", counts(500, 1)[:, 0], [5, 3])
         with pytest.raises(UnreadableError, match="data records in order of time expected, others came"):

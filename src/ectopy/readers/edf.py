@@ -31,6 +31,8 @@ from ectopy.readers.lead_names import FRANK, is_numbered, is_other, lead_of
 SUFFIXES: tuple[str, ...] = (".edf", ".bdf", ".rec")
 _MOST_PARTED = 2**25
 """Data records of a discontinuous file, each with its onset in memory."""
+_JITTER_S = 0.01
+"""Clocks of data records are no better; parts so near to one another touch."""
 _READ_BYTES = 2**24
 _PADDING = -(2**15)
 """What WFDB's converter fills the last data record with: its missing sample."""
@@ -71,8 +73,8 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
     leads = _ecg_leads(header)
     chosen = of_one_rate(path, {number: _rate(header, header.signals[number]) for number in leads})
     per_record = header.signals[chosen[0]].per_record
-    layout = _without_padding(_layout(header, tuple(chosen), per_record))
     rate = check_rate(path, _rate(header, header.signals[chosen[0]]))
+    layout = _without_padding(_layout(header, tuple(chosen), per_record))
     return Recording(
         name=path.stem,
         fs=rate,
@@ -116,9 +118,10 @@ def _layout(header: Header, numbers: tuple[int, ...], per_record: int) -> _Layou
         first_record, end = np.array([0, header.n_records]), header.n_records * per_record
         return _Layout(header, numbers, per_record, first_record, np.array([0, end]))
     sample = np.round((onsets - onsets[0]) / header.record_s * per_record).astype(np.int64)
-    if (np.diff(sample) < per_record - 1).any():
+    jitter = max(round(_JITTER_S * per_record / header.record_s), 1)
+    if (np.diff(sample) < per_record - jitter).any():
         raise UnreadableError(f"{header.path}: data records in order of time expected, others came")
-    begins = np.flatnonzero(np.concatenate(([True], np.abs(np.diff(sample) - per_record) > 1)))
+    begins = np.flatnonzero(np.concatenate(([True], np.abs(np.diff(sample) - per_record) > jitter)))
     first_record = np.append(begins, len(sample))
     lengths = np.diff(first_record) * per_record
     return _Layout(

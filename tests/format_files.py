@@ -156,6 +156,16 @@ def scp_file(sections: dict[int, bytes]) -> bytes:
     return struct.pack("<H", crc_hqx(content, 0xFFFF)) + content
 
 
+def without_sums(content: bytes) -> bytes:
+    """Say of no section what its check sum is, as some programs do: damage gets as far as it can."""
+    changed = bytearray(content)
+    for at in range(22, 6 + struct.unpack_from("<I", content, 10)[0], 10):
+        length, index = struct.unpack_from("<II", content, at + 2)
+        if length:
+            changed[index - 1 : index + 1] = b"\0\0"
+    return bytes(changed)
+
+
 def scp_about(moment: datetime = datetime(2024, 2, 29, 23, 59, 58)) -> bytes:  # noqa: DTZ001
     tags = [
         (0, b"Doe\0"),

@@ -1,5 +1,6 @@
 """Whatever happens to the bytes of a recording: it is read, or it is refused by name; nothing else."""
 
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -30,9 +31,13 @@ from tests.format_files import (
     ishne_annotations,
     limb_leads,
     scp,
+    scp_file,
+    scp_leads,
+    scp_signals,
     sierra,
     two_aecg_leads,
     two_dicom_leads,
+    without_sums,
     write_dicom,
     write_edf,
 )
@@ -65,6 +70,20 @@ def deflated_dicom(path: Path) -> None:
     write_dicom(path, [dicom_group(counts(300), two_dicom_leads())], syntax=DeflatedExplicitVRLittleEndian)
 
 
+def scp_with_beats() -> bytes:
+    """A lead with a table of its own, a reference beat subtracted once, and thinned out around it."""
+    codes = [(1, 1, 1, 0, 0), (2, 10, 1, 0, 0b01), (2, 2, 0, 1, 0b11)]
+    return scp_file(
+        {
+            2: struct.pack("<HH", 1, len(codes)) + b"".join(struct.pack("<BBBhI", *code) for code in codes),
+            3: scp_leads([(1, 300)], (2,), flags=1),
+            4: struct.pack("<HHHHIIIII", 160, 20, 1, 0, 81, 100, 120, 81, 120),
+            5: scp_signals([bytes(20)], differences=1),
+            6: scp_signals([bytes(100)], differences=2, bimodal=1),
+        }
+    )
+
+
 def table(path: Path) -> None:
     parquet.write_table(
         pa.table({"time": np.arange(500) / 250, "II": counts(500)[:, 0] / 100}), path, row_group_size=200
@@ -91,6 +110,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "a.ecg": lambda path: path.write_bytes(ishne(counts(300))),
     "a.scp": lambda path: path.write_bytes(scp(counts(300))),
     "b.scp": lambda path: path.write_bytes(scp(counts(300), order=2, coded=True)),
+    "c.scp": lambda path: path.write_bytes(without_sums(scp(counts(300), order=2, coded=True))),
+    "d.scp": lambda path: path.write_bytes(without_sums(scp_with_beats())),
     "a.dcm": dicom,
     "b.dcm": deflated_dicom,
     "a.xml": lambda path: path.write_text(aecg([aecg_series([aecg_set(two_aecg_leads(counts(300)))])])),

@@ -10,7 +10,7 @@ from typing import Any
 from prefect import flow
 
 from ectopy import ec57, network, tracking
-from ectopy.evaluation import Floors, Verdict
+from ectopy.examination import Floors, Verdict
 from ectopy.score import find_model
 from ectopy.simulate import DATABASE, simulate_database
 from flows.evaluate import evaluate

@@ -9,8 +9,18 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from ectopy import databases, evaluation, network, reporting, sections, tracking
-from ectopy.examination import Candidate, Examined, examine
+from ectopy import databases, network, tracking
+from ectopy.examination import (
+    Candidate,
+    Examined,
+    Floors,
+    NothingToExamineError,
+    Verdict,
+    card,
+    examine,
+    judge,
+    report,
+)
 from ectopy.settings import load_settings
 from ectopy.workers import Workers
 
@@ -19,13 +29,13 @@ from ectopy.workers import Workers
 def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     database: str = "mitdb",
     data_dir: Path | None = None,
-    floors: evaluation.Floors | None = None,
+    floors: Floors | None = None,
     experiment: str = "ectopy-evaluate",
     model: str = "ectopy",
     tracking_uri: str | None = None,
     why: str = "a challenger was trained",
     card_to: Path | None = None,
-) -> evaluation.Verdict:
+) -> Verdict:
     """Examine the challenger on held-out patients, and promote it if cross-validation says so.
 
     Computing figures on held-out patients opens the examination: ``why`` is kept with them. ``card_to`` is
@@ -37,9 +47,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     folder = databases.folder_of(known, data_dir)
     present = databases.present(folder)
     if not databases.split(known, present)[1]:
-        raise evaluation.NothingToExamineError(
-            f"{folder}: a record of a held-out patient expected, none there"
-        )
+        raise NothingToExamineError(f"{folder}: a record of a held-out patient expected, none there")
     if card_to:  # now: an opening is not to be lost to a folder that cannot be made
         card_to.mkdir(parents=True, exist_ok=True)
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
@@ -52,16 +60,16 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         held_out = [each for each in examined if each.held_out]
         everyone = examined if len(examined) > len(held_out) else []
         if database == "nstdb":
-            told = reporting.tell_noise(held_out, database)
-            verdict = evaluation.Verdict(False, "the noise stress test decides nothing; see its figures")
+            told = report.tell_noise(held_out, database)
+            verdict = Verdict(False, "the noise stress test decides nothing; see its figures")
         else:
-            told = reporting.tell(held_out, everyone, database)
-            verdict = decide(challenger, floors or evaluation.Floors())
+            told = report.tell(held_out, everyone, database)
+            verdict = decide(challenger, floors or Floors())
             text = (downloaded / "card.md").read_text()
             record_verdict(challenger, verdict, text + told.card())
-            tracking.log_text(text + told.card(pictures=sections.PICTURES), "card.md")
+            tracking.log_text(text + told.card(pictures=card.PICTURES), "card.md")
             if card_to:
-                reporting.lay_card(text, told, card_to)
+                report.lay_card(text, told, card_to)
             if verdict.promoted:
                 promote(challenger, downloaded, text + told.card(), data_dir / "models" / "champion")
         create_markdown_artifact(f"**{verdict.reason}**\n{told.report}", key="examination")
@@ -119,19 +127,19 @@ def unseen_patients(challenger: tracking.Version, database: databases.Database) 
     }
 
 
-def decide(challenger: tracking.Version, floors: evaluation.Floors) -> evaluation.Verdict:
+def decide(challenger: tracking.Version, floors: Floors) -> Verdict:
     """Compare the challenger with the champion by their cross-validation, which must be on the same data."""
     champion = tracking.aliased(challenger.model, tracking.CHAMPION)
     if champion is None:
-        return evaluation.judge(out_of_fold(challenger), None, floors)
+        return judge(out_of_fold(challenger), None, floors)
     data, rival_data = (tracking.tags_of(version).get("database") for version in (challenger, champion))
     if data != rival_data:
         reason = f"trained on {data}, the champion on {rival_data}: their figures cannot be compared"
-        return evaluation.Verdict(False, reason)
-    return evaluation.judge(out_of_fold(challenger), out_of_fold(champion), floors)
+        return Verdict(False, reason)
+    return judge(out_of_fold(challenger), out_of_fold(champion), floors)
 
 
-def record_verdict(challenger: tracking.Version, verdict: evaluation.Verdict, text: str) -> None:
+def record_verdict(challenger: tracking.Version, verdict: Verdict, text: str) -> None:
     """Write verdict and card where people look for them: on the run and on the version."""
     tracking.tag(verdict="promoted" if verdict.promoted else "not promoted", reason=verdict.reason)
     tracking.describe(challenger, text)

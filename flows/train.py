@@ -9,10 +9,11 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from ectopy import card, databases, evaluation, network, plots, tracking, training
+from ectopy import databases, network, tracking, training
 from ectopy.ec57 import gross
-from ectopy.examination import Candidate, Examined, beats_in_way
+from ectopy.examination import Candidate, Examined, beats_in_way, card, headline, plots
 from ectopy.settings import load_settings
+from ectopy.truth import DETECTED, GIVEN
 from ectopy.workers import Workers
 from flows.evaluate import examine_records
 
@@ -48,7 +49,7 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
             for number, fold in enumerate(folds)
             for held in cross_validate(number, fold, lessons, config, work)
         ]
-        calibration = training.calibrate_on(held_out, view=evaluation.DETECTED, coverage=config.coverage)
+        calibration = training.calibrate_on(held_out, view=DETECTED, coverage=config.coverage)
         tracking.log_metrics(asdict(calibration), prefix="calibration/")
         figures = log_out_of_fold(examine_records(unseen(readings, folds, work), settings.workers))
         members = [fit_member(number, lessons, config, calibration, work) for number in range(config.members)]
@@ -115,7 +116,7 @@ def cross_validate(
         folder = fold_folder(work, number)
         network.save(fitted, folder, training.UNCALIBRATED, name=f"fold {number}", run="out of fold")
         tracking.log_folder(folder, "model")
-        tracking.log_metrics(evaluation.summarise(training.comparisons(held_out, evaluation.DETECTED)))
+        tracking.log_metrics(headline.summarise(training.comparisons(held_out, DETECTED)))
         return held_out
 
 
@@ -157,21 +158,21 @@ def log_out_of_fold(examined: Sequence[Examined]) -> dict[str, float]:
     """Log how analyses with the folds' networks did on patients they never saw; give the headline figures."""
     figures = {}
     patients = {each.record: each.truth.patient for each in examined}
-    for way in (evaluation.DETECTED, evaluation.GIVEN):
+    for way in (DETECTED, GIVEN):
         records = beats_in_way({each.record: each for each in examined}, way)
-        figures[way] = evaluation.summarise(records)
+        figures[way] = headline.summarise(records)
         tracking.log_metrics(figures[way], prefix=f"out_of_fold/{way}/")
-        tracking.log_table(evaluation.per_record(records), f"out_of_fold/{way}.json")
+        tracking.log_table(headline.per_record(records), f"out_of_fold/{way}.json")
         title = f"out of fold, {way} beats"
         tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{way}.png")
-        spread = evaluation.uncertainty(records, patients)
+        spread = headline.uncertainty(records, patients)
         tracking.log_figure(plots.forest(records, title, spread), f"out_of_fold/{way}-by-record.png")
-    return figures[evaluation.DETECTED]
+    return figures[DETECTED]
 
 
 def log_data(lessons: Sequence[training.Lesson], database: databases.Database) -> None:
     """Log the data set with its digest."""
-    given = [lesson.view(evaluation.GIVEN) for lesson in lessons]
+    given = [lesson.view(GIVEN) for lesson in lessons]
     tracking.log_data(
         f"{database.name} {database.version}, training records",
         f"https://physionet.org/content/{database.name}/{database.version}/",

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from ectopy.annotations import Annotations
-from ectopy.confidence import judged_beats
 from ectopy.ec57 import LEARNING_S, BeatComparison
 from ectopy.ecg import CLASSES, Beats
-from ectopy.evaluation import DETECTED, EC57_MAP, GIVEN, Truth
-from ectopy.examination import Examined, Outcome
+from ectopy.examination.confidence import judged_beats
+from ectopy.examination.records import Examined, Outcome
+from ectopy.truth import DETECTED, EC57_MAP, GIVEN, Truth
 
 FS = 100.0
 RR_S = 0.8

@@ -11,10 +11,10 @@ from ectopy import comparison, training
 from ectopy.architectures import ACROSS, CHOSEN, UnknownArchitectureError
 from ectopy.comparison import DISTANCES, Attempt, Contender, Trial, Variant
 from ectopy.compression import Size
-from ectopy.evaluation import DETECTED
 from ectopy.network import Network, TrainConfig
 from ectopy.simulate import simulate_database
 from ectopy.training import Fold, Reading
+from ectopy.truth import DETECTED
 from tests.test_network import example_of
 
 CONFIG = TrainConfig(

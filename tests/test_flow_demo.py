@@ -11,7 +11,7 @@ import pytest
 
 from ectopy import tracking
 from ectopy.annotations import read_annotations
-from ectopy.evaluation import Floors
+from ectopy.examination import Floors
 from ectopy.network import TrainConfig
 from ectopy.simulate import DEFAULT_FS
 from flows.demo import demo

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ectopy import databases, evaluation, network, score, tracking, training
+from ectopy import databases, network, score, tracking, training
 from ectopy.classifier import load_classifier
 from ectopy.ecg import CLASSES
-from ectopy.evaluation import GATE, Floors
+from ectopy.examination import Floors, Verdict
+from ectopy.examination.verdict import GATE
 from ectopy.features import FEATURE_NAMES
 from ectopy.simulate import simulate_database
 from flows.evaluate import candidates_of, evaluate
@@ -195,9 +196,7 @@ def constant(tmp_path: Path) -> Path:
     return folder
 
 
-def examine(
-    trained: Trained, model: str, floors: Floors = NO_FLOORS, card_to: Path | None = None
-) -> evaluation.Verdict:
+def examine(trained: Trained, model: str, floors: Floors = NO_FLOORS, card_to: Path | None = None) -> Verdict:
     return evaluate(
         "simdb",
         trained.data,
@@ -216,7 +215,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def promoted(trained: Trained, pages: Path) -> evaluation.Verdict:
+def promoted(trained: Trained, pages: Path) -> Verdict:
     return examine(trained, "ectopy", card_to=pages)
 
 
@@ -240,7 +239,7 @@ def artifacts(run: Any, folder: str = "") -> list[str]:
 
 class TestPromotion:
     def test_above_the_floors_the_first_challenger_is_champion(
-        self, trained: Trained, promoted: evaluation.Verdict
+        self, trained: Trained, promoted: Verdict
     ) -> None:
         assert promoted.promoted
         assert tracking.aliased("ectopy", "champion") == trained.version
@@ -353,7 +352,7 @@ class TestExamination:
         assert "![" not in text
         assert "artifacts of the run that examined the model: `where-it-fails/`" in text
 
-    def test_the_table_at_a_glance_comes_last_in_the_terminal(self, promoted: evaluation.Verdict) -> None:
+    def test_the_table_at_a_glance_comes_last_in_the_terminal(self, promoted: Verdict) -> None:
         titles = re.findall("^## (.*)$", promoted.report, re.MULTILINE)
         assert titles[-1] == "At a glance"
         assert "| VEB F1 " in promoted.report.split("## At a glance")[1]

@@ -5,10 +5,10 @@ import pytest
 
 from ectopy import network, training
 from ectopy.classifier import CHUNK, load_classifier, softmax
-from ectopy.evaluation import Truth
 from ectopy.features import FEATURE_NAMES
 from ectopy.network import TrainConfig
 from ectopy.training import TRAINED_LABELS, UNCALIBRATED, Calibration, Example
+from ectopy.truth import Truth
 
 TINY = TrainConfig(
     epochs=6,

@@ -4,10 +4,10 @@ import pytest
 from ectopy import databases, training
 from ectopy.annotations import Annotations
 from ectopy.classifier import softmax
-from ectopy.evaluation import Truth
 from ectopy.features import FEATURE_NAMES
 from ectopy.simulate import simulate_database
 from ectopy.training import Example, HeldOut, Lesson
+from ectopy.truth import Truth
 
 
 def annotations_of(symbols, *, every=200, aux=None):

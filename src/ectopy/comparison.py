@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ectopy import architectures, compression, evaluation, network, training
+from ectopy import architectures, compression, network, training
 from ectopy.classifier import CHUNK
 from ectopy.compression import Size
 from ectopy.ecg import Mask
-from ectopy.evaluation import DETECTED
+from ectopy.examination import headline
 from ectopy.features import Floats
 from ectopy.network import Build, Network, TrainConfig
 from ectopy.training import TRAINED_LABELS, Example, Fold, HeldOut, Lesson, Reading
+from ectopy.truth import DETECTED
 
 DISTANCES = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 """How many beats away another beat is, where its influence is measured."""
@@ -268,7 +269,7 @@ def reach(fitted: Network, examples: Sequence[Example]) -> tuple[float, ...]:
 
 
 def _figures(held_out: Sequence[HeldOut]) -> dict[str, float]:
-    return evaluation.summarise(training.comparisons(held_out, DETECTED))
+    return headline.summarise(training.comparisons(held_out, DETECTED))
 
 
 def _exported(fitted: Network, folder: Path) -> Variant:

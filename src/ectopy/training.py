@@ -19,10 +19,10 @@ from ectopy.annotations import Annotations, read_annotations
 from ectopy.classifier import softmax
 from ectopy.ec57 import BeatComparison, classes_of, match_beats
 from ectopy.ecg import Labels, Recording, Samples
-from ectopy.evaluation import DETECTED, GIVEN, Truth
 from ectopy.leads import choose_leads
 from ectopy.noise import add_noise
 from ectopy.readers import open_recording
+from ectopy.truth import DETECTED, GIVEN, Truth
 
 TRAINED_LABELS = ("N", "S", "V")
 """Classes that are modelled. F is one patient in either half of the database: nothing to learn from."""

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ectopy import confidence, evaluation, plots
 from ectopy.ec57 import gross
-from ectopy.failures import Cut, Marks
+from ectopy.examination import confidence, headline, plots
+from ectopy.examination.failures import Cut, Marks
 from tests.examined import RECORDS, examined_of
 
 
@@ -17,7 +17,7 @@ class TestDrawings:
         assert len(texts) == 20
 
     def test_the_forest_has_a_row_a_record_and_gross_with_its_intervals_last(self):
-        spread = evaluation.uncertainty(RECORDS, {record: record for record in RECORDS})
+        spread = headline.uncertainty(RECORDS, {record: record for record in RECORDS})
         veb, sveb = plots.forest(RECORDS, "title", spread).axes
         assert [label.get_text() for label in veb.get_yticklabels()] == [*RECORDS, "gross"]
         sensitivity, interval = sveb.lines[0], sveb.lines[1]
@@ -25,7 +25,7 @@ class TestDrawings:
         np.testing.assert_allclose(interval.get_xdata(), [50, 80])
 
     def test_the_noise_curve_goes_from_noisy_to_clean(self):
-        found = evaluation.by_noise(RECORDS, {"231": 24, "232": -6, "202": 6})
+        found = headline.by_noise(RECORDS, {"231": 24, "232": -6, "202": 6})
         figure = plots.noise_curve(found, "title")
         assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == [-6, 6, 24]
 

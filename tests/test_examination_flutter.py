@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ectopy.atrial import flutter_of, silence
 from ectopy.ec57 import compare_episodes
 from ectopy.ecg import stretches
+from ectopy.examination.flutter import flutter_of, silence
 from tests.examined import FS, RR_S, at_s, examined_of, marks
 
 N = 100

@@ -7,9 +7,7 @@ from typing import Self
 
 from ectopy import pipeline
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.atrial import flutter_as_fibrillation, flutter_of, silence
 from ectopy.classifier import load_classifier
-from ectopy.confidence import Judged, judged_beats
 from ectopy.ec57 import (
     BeatComparison,
     BeatMap,
@@ -19,9 +17,15 @@ from ectopy.ec57 import (
     compare_episodes,
     compare_record,
 )
-from ectopy.evaluation import DETECTED, EC57_MAP, GIVEN, Truth
+from ectopy.examination.confidence import Judged, judged_beats
+from ectopy.examination.flutter import flutter_as_fibrillation, flutter_of, silence
 from ectopy.readers import open_recording
 from ectopy.report.files import annotations_of
+from ectopy.truth import DETECTED, EC57_MAP, GIVEN, Truth
+
+
+class NothingToExamineError(ValueError):
+    """A database without a record of a held-out patient."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Candidate:
 class Outcome:
     """Everything EC57 asks of one record: beats, runs, and episodes of AF.
 
-    ``af`` has flutter apart (see :mod:`ectopy.atrial`), ``af_epicmp`` takes it for no fibrillation as epicmp
-    does, ``flutter`` is what the test calls AF of the reference's flutter alone.
+    ``af`` has flutter apart (see :mod:`ectopy.examination.flutter`), ``af_epicmp`` takes it for no
+    fibrillation as epicmp does, ``flutter`` is what the test calls AF of the reference's flutter alone.
     """
 
     beats: BeatComparison

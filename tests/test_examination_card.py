@@ -1,8 +1,13 @@
-"""The model card says what the model is, what it reads and what it reaches."""
+"""The model card says what the model is, what it reads and what it reaches, rendered or not."""
 
-from ectopy import card, evaluation
+from ectopy.examination import card, headline
+from ectopy.examination.failures import KINDS, worst
 from ectopy.features import FEATURE_NAMES
-from tests.examined import RECORDS, comparison
+from tests.examined import RECORDS, comparison, examined_of
+
+FAILURES = tuple(
+    failure for kind in KINDS for failure in worst([examined_of("100", "NVNNAN", "NNNNNN")], kind)
+)
 
 
 class TestCard:
@@ -14,7 +19,7 @@ class TestCard:
             held_out=("100", "103"),
             left_out=("102",),
             config={"epochs": 3},
-            out_of_fold=evaluation.summarise(RECORDS),
+            out_of_fold=headline.summarise(RECORDS),
             calibration_error=0.0123,
         )
         assert "Not a medical device" in text
@@ -24,7 +29,7 @@ class TestCard:
         assert "75.0 / 100.0 / 85.7" in text  # SVEB Se, +P, F1 of 45 of 60, none false
 
     def test_intervals_stand_under_the_short_names_of_their_figures(self):
-        table = evaluation.interval_table(RECORDS, {record: record for record in RECORDS})
+        table = headline.interval_table(RECORDS, {record: record for record in RECORDS})
         head, _, first, *_ = card.interval_rows(table).splitlines()
         assert (
             head == "| records | QRS Se | QRS +P | VEB Se | VEB +P | VEB F1 | SVEB Se | SVEB +P | SVEB F1 |"
@@ -37,20 +42,15 @@ class TestCard:
         assert card.interval_rows(table).splitlines()[-1] == "| all records | - |"
 
     def test_the_record_table_has_a_row_a_record_and_dashes_for_what_is_undefined(self):
-        lines = card.record_table(evaluation.per_record(RECORDS)).splitlines()
+        lines = card.record_table(headline.per_record(RECORDS)).splitlines()
         head = "| record | N | S | V | QRS Se | QRS +P | VEB Se | VEB +P | VEB F1 | SVEB Se | SVEB +P | SVEB F1 |"
         assert head in lines
         assert lines[-1].startswith("| 202 | 90 | 10 | 0 | 100.0 | 100.0 | - | 0.0 | - | 50.0 | 100.0 |")
 
     def test_the_card_says_that_202_is_a_training_patient(self):
-        table = evaluation.interval_table(RECORDS, {record: record for record in RECORDS})
-        figures = evaluation.grouped(evaluation.by_subset(RECORDS))
-        assert "202 is 201 of the training records" in card.examination("title", figures, table)
-
-    def test_bounds_are_metrics_by_subset_and_figure(self):
-        table = evaluation.interval_table(RECORDS, {record: record for record in RECORDS})
-        told = evaluation.bounds(table)
-        assert (told["all/gross/sveb_sensitivity_low"], told["all/gross/sveb_sensitivity_high"]) == (0.5, 0.8)
+        table = headline.interval_table(RECORDS, {record: record for record in RECORDS})
+        figures = headline.grouped(headline.by_subset(RECORDS))
+        assert "202 is 201 of the training records" in card.held_out_section("title", figures, table)
 
     def test_an_undefined_figure_is_a_dash(self):
         assert "- / - / -" in card.figures_table({"x": {}})
@@ -66,5 +66,42 @@ class TestCard:
 
     def test_the_noise_table_tells_what_was_lost_in_unreadable_time_apart(self):
         noisy = {"118e00": comparison(NN=60, NX=30, NO=10)}
-        table = card.noise_table(evaluation.by_noise(noisy, {"118e00": 0}))
+        table = card.noise_table(headline.by_noise(noisy, {"118e00": 0}))
         assert table.splitlines()[-1] == "| 0 | 60.00 / 100.00 | - / - / - | 30.0 | 85.71 |"  # 60 of 70
+
+
+class TestMarkdown:
+    def test_columns_are_aligned_names_to_the_left_and_numbers_to_the_right(self):
+        text = card.markdown({"record": ["100", "s1-001"], "F1": [97.5, 100.0]})
+        assert text.splitlines() == [
+            "| record |    F1 |",
+            "| ------ | ----: |",
+            "| 100    |  97.5 |",
+            "| s1-001 | 100.0 |",
+        ]
+
+    def test_what_is_undefined_is_a_dash(self):
+        text = card.markdown({"record": ["100"], "Se": [None], "+P": [float("nan")]})
+        assert text.splitlines()[-1] == "| 100    |  - |  - |"
+
+    def test_a_table_without_rows_has_its_head(self):
+        assert card.markdown({"record": []}).splitlines() == ["| record |", "| ------ |"]
+
+
+class TestSections:
+    def test_a_section_has_a_title_and_paragraphs(self):
+        assert card.section("Runs", "one", "two") == "\n## Runs\n\none\n\ntwo\n"
+
+    def test_failures_are_listed_with_their_pictures_where_there_is_a_folder_of_them(self):
+        text = card.where_it_fails(FAILURES, "model-card")
+        assert "* 100, VEB: 1 missed, 0 false; shown at 302 s, V called N (100 % of these errors)" in text
+        assert "![](model-card/100-veb.png)" in text
+        assert "![](model-card/100-sveb.png)" in text
+
+    def test_without_a_folder_it_is_said_where_the_strips_are(self):
+        text = card.where_it_fails(FAILURES)
+        assert "![" not in text
+        assert "`where-it-fails/`" in text
+
+    def test_a_model_without_an_error_fails_nowhere(self):
+        assert "No ectopic beat was missed or called falsely." in card.where_it_fails(())

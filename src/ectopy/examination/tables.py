@@ -1,10 +1,12 @@
-"""The table of all figures at a glance: a row a figure, groups of records and seeds side by side."""
+"""Figures side by side, as tables by column: at a glance, over seeds; runs; AF and unreadable time."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import NamedTuple
 
-from ectopy.overview import RUN_PARTS, Bounds, Figures, Group, Spread, spread
+from ectopy.ec57.runs import RUN_LENGTHS
+from ectopy.examination.groups import RUN_PARTS, Bounds, Figures, Group, Spread, spread
+from ectopy.examination.records import Examined
 
 
 class Row(NamedTuple):
@@ -124,3 +126,65 @@ def seed_table(
         table[f"member {number}"] = [row.cell(told) for row in rows]
     table["mean ± sd (range)"] = [row.over_seeds(seeds) for row in rows]
     return table
+
+
+def af_table(examined: Sequence[Examined]) -> dict[str, list[object]]:
+    """Give a table by column, a row a record with AF or flutter, or called so; seconds after learning."""
+    rows: list[tuple[object, ...]] = []
+    for each in examined:
+        af, flutter, epicmp = each.outcome.af, each.outcome.flutter, each.outcome.af_epicmp
+        if af.reference_s or flutter.reference_s or epicmp.test_s:
+            seconds = (af.reference_s, af.test_s, af.reference_overlap_s)
+            others = (flutter.reference_s, flutter.reference_overlap_s)
+            episodes = (af.found + af.missed, af.found, af.confirmed + af.false, af.confirmed)
+            rows.append((each.record, *(round(value, 1) for value in (*seconds, *others)), *episodes))
+    columns = (
+        *("record", "AF s", "called s", "of it AF s", "flutter s", "of it called AF s"),
+        *("episodes", "found", "called", "confirmed"),
+    )
+    return {column: [row[k] for row in rows] for k, column in enumerate(columns)}
+
+
+def run_table(groups: Sequence[Group]) -> dict[str, list[object]]:
+    """Give a table by column: the runs of each group, by kind and length, with their intervals in percent."""
+    rows: list[tuple[object, ...]] = []
+    for group in groups:
+        for part in RUN_PARTS:
+            for length in RUN_LENGTHS:
+                name = f"{part}/{length}"
+                told: list[object] = [group.title, part, length.replace("_", " ")]
+                for counts, figure in (
+                    (("reference", "found"), "sensitivity"),
+                    (("test", "confirmed"), "positive_predictivity"),
+                ):
+                    told += [int(group.figures[f"{name}_{count}"]) for count in counts]
+                    told += [_percent(group.figures[f"{name}_{figure}"])]
+                    told += map(_percent, group.intervals.get(f"{name}_{figure}", (float("nan"),) * 2))
+                rows.append(tuple(told))
+    columns = (
+        *("records", "kind", "length", "reference", "found", "Se", "Se low", "Se high"),
+        *("test", "confirmed", "+P", "+P low", "+P high"),
+    )
+    return {column: [row[k] for row in rows] for k, column in enumerate(columns)}
+
+
+def shutdown_table(examined: Sequence[Examined]) -> dict[str, list[object]]:
+    """Give a table by column: time that could not be read and the beats lost in it, a row a record."""
+    beats = [each.outcome.beats for each in examined]
+    lost: dict[str, list[object]] = {
+        f"lost {name.lower()}": [each.count(name, "X") for each in beats] for name in "NSVFQ"
+    }
+    return {
+        "record": [each.record for each in examined],
+        "seconds": [round(each.duration_s, 1) for each in examined],
+        "unreadable s": [round(each.shutdown_s, 1) for each in beats],
+        "percent": [
+            round(100 * told.shutdown_s / each.duration_s, 2)
+            for each, told in zip(examined, beats, strict=True)
+        ],
+        **lost,
+    }
+
+
+def _percent(value: float) -> float | None:
+    return round(100 * value, 1) if isfinite(value) else None

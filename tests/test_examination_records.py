@@ -8,12 +8,12 @@ import pytest
 from ectopy.annotations import read_annotations
 from ectopy.classifier import load_classifier
 from ectopy.ec57 import compare_record, figures
-from ectopy.evaluation import DETECTED, EC57_MAP, GIVEN
 from ectopy.examination import Candidate, beats_in_way, examine
 from ectopy.pipeline import analyse
 from ectopy.readers import open_recording
 from ectopy.report.files import annotations_of
 from ectopy.simulate import simulate_database
+from ectopy.truth import DETECTED, EC57_MAP, GIVEN
 from tests.examined import examined_of, marks, with_shutdown
 from tests.small import write_model
 

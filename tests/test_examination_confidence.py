@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ectopy import confidence
-from ectopy.confidence import judged_beats
 from ectopy.ec57 import LEARNING_S
+from ectopy.examination import confidence
+from ectopy.examination.confidence import judged_beats
 from ectopy.training import calibration_error
 from tests.examined import FS, beats_of, examined_of, marks, truth_of
 

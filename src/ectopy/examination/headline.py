@@ -1,19 +1,15 @@
-"""What records are judged by; figures of a set of records, beat by beat; whether they are good enough."""
+"""The figures of beats that everybody quotes: gross and average, without some records, and by noise."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ectopy.annotations import Annotations
 from ectopy.ec57 import (
     BeatComparison,
-    BeatMap,
     average,
-    compare_beats,
     figures,
     gross,
     intervals,
@@ -23,6 +19,7 @@ DS2_SUBSETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"all": (), "without_232": ("232",), "without_202": ("202",)}
 )
 """Records left out: 232 holds 75 % of DS2's SVEB, and 202 is a man of DS1 (201)."""
+SUBSET_TITLES = {"all": "all records", "without_232": "without 232", "without_202": "without 202"}
 HEADLINE = (
     "qrs_sensitivity",
     "qrs_positive_predictivity",
@@ -33,40 +30,8 @@ HEADLINE = (
     "sveb_positive_predictivity",
     "sveb_f1",
 )
-GATE = ("gross/veb_f1", "gross/sveb_f1", "average/veb_f1", "average/sveb_f1")
-"""Out-of-fold figures, with detected beats, that decide on promotion."""
-
 Comparisons: TypeAlias = Mapping[str, BeatComparison]
 """One comparison a record."""
-
-
-class NothingToExamineError(ValueError):
-    """A database without a record of a held-out patient."""
-
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """What a record is judged by."""
-
-    record: str
-    patient: str
-    annotations: Annotations
-    fs: float
-    n_samples: int
-
-    def compare(self, test: Annotations, *, beat_map: BeatMap = "dechazal") -> BeatComparison:
-        """Judge another annotator of the record by EC57; de Chazal's map counts escape beats as N."""
-        return compare_beats(self.annotations, test, self.fs, beat_map=beat_map, n_samples=self.n_samples)
-
-
-DETECTED, GIVEN, EC57_MAP = "detected", "given", "detected-ec57-map"
-WAYS: Mapping[str, str] = MappingProxyType(
-    {
-        DETECTED: "detected beats, escape beats as N (de Chazal's map)",
-        GIVEN: "given R peaks, escape beats as N (de Chazal's map)",
-        EC57_MAP: "detected beats, escape beats as SVEB (the map of EC57 and bxb)",
-    }
-)
 
 
 def summarise(records: Comparisons, *, without: tuple[str, ...] = ()) -> dict[str, float]:
@@ -166,51 +131,3 @@ def per_record(records: Comparisons) -> dict[str, list[object]]:
     for name in HEADLINE:
         table[name] = [None if math.isnan(each[name]) else round(100 * each[name], 2) for each in told]
     return table
-
-
-@dataclass(frozen=True)
-class Floors:
-    """What a champion must reach in cross-validation at the very least, as fractions."""
-
-    veb_f1: float = 0.85
-    sveb_f1: float = 0.40
-
-    def of(self, figure: str) -> float:
-        """Give the floor of a figure such as ``gross/veb_f1``."""
-        return self.veb_f1 if figure.endswith("/veb_f1") else self.sveb_f1
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a challenger is promoted, and why or why not; ``report`` has the figures, as Markdown."""
-
-    promoted: bool
-    reason: str
-    report: str = ""
-
-
-def judge(challenger: Mapping[str, float], champion: Mapping[str, float] | None, floors: Floors) -> Verdict:
-    """Compare out-of-fold figures of training patients; the examination set has no say.
-
-    Only gross figures have floors: a record's average hangs on records with a handful of ectopic beats.
-    """
-    against = [
-        f"{figure} {_percent(challenger.get(figure))} is under the floor of {_percent(floors.of(figure))}"
-        for figure in GATE
-        if figure.startswith("gross/") and not challenger.get(figure, -1.0) >= floors.of(figure)
-    ]
-    if champion is not None:
-        against += [
-            f"{figure} {_percent(challenger.get(figure))} < the champion's {_percent(champion[figure])}"
-            for figure in GATE
-            if figure in champion and not challenger.get(figure, -1.0) >= champion[figure]
-        ]
-    if against:
-        return Verdict(False, "; ".join(against))
-    told = ", ".join(f"{figure} {_percent(challenger[figure])}" for figure in GATE if figure in challenger)
-    rival = "no champion before it" if champion is None else "at least the champion's"
-    return Verdict(True, f"out of fold: {told}; above the floors and {rival}")
-
-
-def _percent(value: float | None) -> str:
-    return "undefined" if value is None or math.isnan(value) else f"{100 * value:.1f} %"

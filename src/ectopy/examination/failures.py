@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ectopy.ec57 import LEARNING_S, MATCH_WINDOW_S, BeatComparison, classes_of, match_beats
 from ectopy.ecg import Labels, Samples, Signal
-from ectopy.examination import Examined
+from ectopy.examination.records import Examined
 from ectopy.readers import open_recording
 from ectopy.report.strips import STRIP_S, columns_of
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ectopy.ec57 import LEARNING_S, MATCH_WINDOW_S
 from ectopy.ecg import CLASSES, Beats, Labels, Mask
-from ectopy.evaluation import Truth
 from ectopy.training import TRAINED_LABELS, calibration_error, labelled_beats, labels_near
+from ectopy.truth import Truth
 
 Numbers = NDArray[np.floating]
 

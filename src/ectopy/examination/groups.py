@@ -1,4 +1,4 @@
-"""All figures of an examination side by side, from beats to episodes: by group of records, and over seeds.
+"""Every figure of a group of records, from beats to episodes, and its spread over seeds.
 
 A figure's name begins with the part it comes from: ``beats/veb_f1``, ``ventricular/couplet_sensitivity``,
 ``af/duration_sensitivity``. Figures are gross ones (every beat, run or second counts the same), as fractions.
@@ -15,8 +15,8 @@ import numpy as np
 
 from ectopy.ec57 import Comparison, EpisodeComparison, RunComparison, figures, gross, intervals
 from ectopy.ec57.runs import RUN_LENGTHS
-from ectopy.evaluation import DETECTED
-from ectopy.examination import Examined, Outcome
+from ectopy.examination.records import Examined, Outcome
+from ectopy.truth import DETECTED
 
 RUN_PARTS = ("ventricular", "supraventricular")
 Figures = Mapping[str, float]
@@ -147,68 +147,6 @@ def shutdown(examined: Sequence[Examined]) -> dict[str, float]:
         "shutdown/beats_lost": lost,
         "shutdown/beats_lost_share": lost / beats if beats else float("nan"),
     }
-
-
-def shutdown_table(examined: Sequence[Examined]) -> dict[str, list[object]]:
-    """Give a table by column: time that could not be read and the beats lost in it, a row a record."""
-    beats = [each.outcome.beats for each in examined]
-    lost: dict[str, list[object]] = {
-        f"lost {name.lower()}": [each.count(name, "X") for each in beats] for name in "NSVFQ"
-    }
-    return {
-        "record": [each.record for each in examined],
-        "seconds": [round(each.duration_s, 1) for each in examined],
-        "unreadable s": [round(each.shutdown_s, 1) for each in beats],
-        "percent": [
-            round(100 * told.shutdown_s / each.duration_s, 2)
-            for each, told in zip(examined, beats, strict=True)
-        ],
-        **lost,
-    }
-
-
-def af_table(examined: Sequence[Examined]) -> dict[str, list[object]]:
-    """Give a table by column, a row a record with AF or flutter, or called so; seconds after learning."""
-    rows: list[tuple[object, ...]] = []
-    for each in examined:
-        af, flutter, epicmp = each.outcome.af, each.outcome.flutter, each.outcome.af_epicmp
-        if af.reference_s or flutter.reference_s or epicmp.test_s:
-            seconds = (af.reference_s, af.test_s, af.reference_overlap_s)
-            others = (flutter.reference_s, flutter.reference_overlap_s)
-            episodes = (af.found + af.missed, af.found, af.confirmed + af.false, af.confirmed)
-            rows.append((each.record, *(round(value, 1) for value in (*seconds, *others)), *episodes))
-    columns = (
-        *("record", "AF s", "called s", "of it AF s", "flutter s", "of it called AF s"),
-        *("episodes", "found", "called", "confirmed"),
-    )
-    return {column: [row[k] for row in rows] for k, column in enumerate(columns)}
-
-
-def run_table(groups: Sequence[Group]) -> dict[str, list[object]]:
-    """Give a table by column: the runs of each group, by kind and length, with their intervals in percent."""
-    rows: list[tuple[object, ...]] = []
-    for group in groups:
-        for part in RUN_PARTS:
-            for length in RUN_LENGTHS:
-                name = f"{part}/{length}"
-                told: list[object] = [group.title, part, length.replace("_", " ")]
-                for counts, figure in (
-                    (("reference", "found"), "sensitivity"),
-                    (("test", "confirmed"), "positive_predictivity"),
-                ):
-                    told += [int(group.figures[f"{name}_{count}"]) for count in counts]
-                    told += [_percent(group.figures[f"{name}_{figure}"])]
-                    told += map(_percent, group.intervals.get(f"{name}_{figure}", (float("nan"),) * 2))
-                rows.append(tuple(told))
-    columns = (
-        *("records", "kind", "length", "reference", "found", "Se", "Se low", "Se high"),
-        *("test", "confirmed", "+P", "+P low", "+P high"),
-    )
-    return {column: [row[k] for row in rows] for k, column in enumerate(columns)}
-
-
-def _percent(value: float) -> float | None:
-    return round(100 * value, 1) if isfinite(value) else None
 
 
 def metrics(group: Group) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Drawings for the tracking UI: confusion matrix, figures by record, calibration, strips of errors."""
+"""Drawings of an examination: confusion matrix, figures by record, calibration, strips of errors."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from ectopy import confidence
 from ectopy.ec57 import MATCH_WINDOW_S, BeatComparison, figures, gross
-from ectopy.failures import Cut, Marks
+from ectopy.examination import confidence
+from ectopy.examination.failures import Cut, Marks
 
 _ROWS, _COLUMNS = "NSVFQ", "NSVO"
 _NAMES = {"O": "missed"}

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ectopy import card, confidence, evaluation, overview, plots, sections, tracking
+from ectopy import tracking
 from ectopy.databases import noise_db
 from ectopy.ec57 import gross
-from ectopy.examination import Examined, beats_in_way
-from ectopy.failures import KINDS, Failure, cut, worst
-from ectopy.glance import BEAT_ROWS, ROWS, at_a_glance, seed_table
+from ectopy.examination import beats_in_way, card, confidence, groups, headline, plots, tables
+from ectopy.examination.failures import KINDS, Failure, cut, worst
+from ectopy.examination.records import Examined
+from ectopy.truth import DETECTED, EC57_MAP, WAYS
 
 CARD, CARD_PICTURES = "model-card.md", "model-card"
 """The card as a page of the documentation, and the folder of its strips beside it."""
@@ -39,55 +40,52 @@ class Told:
         return self.glance + self.detail + self._fails(pictures)
 
     def _fails(self, pictures: str = "") -> str:
-        return "" if self.failures is None else sections.failures(self.failures, pictures)
+        return "" if self.failures is None else card.where_it_fails(self.failures, pictures)
 
 
 def tell(held_out: Sequence[Examined], everyone: Sequence[Examined], database: str) -> Told:
     """Log all about held-out records, and about every record by networks that have not seen it, if any."""
     judged = confidence.join(each.judged for each in held_out)
-    held = overview.group_of(_title(database), held_out, more=confidence.metrics(judged))
-    groups = {HELD_OUT: held, **_groups(everyone)}
-    glance = log_overview(groups, held_out, everyone)
+    held = groups.group_of(_title(database), held_out, more=confidence.metrics(judged))
+    sums = {HELD_OUT: held, **_groups(everyone)}
+    glance = log_overview(sums, held_out, everyone)
     detail = (
-        log_beats(held_out, database)
-        + log_runs(groups, held_out)
-        + log_af(held_out)
-        + log_confidence(held_out)
+        log_beats(held_out, database) + log_runs(sums, held_out) + log_af(held_out) + log_confidence(held_out)
     )
     detail += log_shutdown(held_out, everyone) + log_seeds(held_out)
     failures = tuple(failure for kind in KINDS for failure in worst(held_out, kind))
     strips = {failure.file: plots.strip(cut(failure), failure.text) for failure in failures}
     for file, strip in strips.items():
-        tracking.log_figure(strip, f"{sections.PICTURES}/{file}")
+        tracking.log_figure(strip, f"{card.PICTURES}/{file}")
     return Told(glance, detail, failures, strips)
 
 
 def tell_noise(examined: Sequence[Examined], database: str) -> Told:
     """Log the figures of the noise stress test, in all and by signal-to-noise ratio."""
-    group = overview.group_of("all", examined)
-    glance = sections.section("At a glance", sections.GLANCE, sections.markdown(at_a_glance(group, {})))
+    group = groups.group_of("all", examined)
+    glance = card.section("At a glance", card.GLANCE, card.markdown(tables.at_a_glance(group, {})))
     detail = log_beats(examined, database) + log_shutdown(examined, ()) + log_noise(examined)
     return Told(glance, detail, None)
 
 
 def log_overview(
-    groups: Mapping[str, overview.Group], held_out: Sequence[Examined], everyone: Sequence[Examined]
+    sums: Mapping[str, groups.Group], held_out: Sequence[Examined], everyone: Sequence[Examined]
 ) -> str:
     """Log every figure of every group of records; give the table at a glance as a section."""
-    for name, group in groups.items():
-        tracking.log_metrics(overview.metrics(group), prefix=f"{name}/")
-    seeds = overview.spread(overview.members_of(held_out))
-    table = at_a_glance(groups[HELD_OUT], seeds, groups.get(NOT_PACED), groups.get(EVERYONE))
+    for name, group in sums.items():
+        tracking.log_metrics(groups.metrics(group), prefix=f"{name}/")
+    seeds = groups.spread(groups.members_of(held_out))
+    table = tables.at_a_glance(sums[HELD_OUT], seeds, sums.get(NOT_PACED), sums.get(EVERYONE))
     tracking.log_table(table, "at-a-glance.json")
     paced = " ".join(each.record for each in everyone if each.outcome.paced)
     shared = {"201", "202"} <= {each.record for each in everyone}
     notes = [
-        sections.GLANCE,
-        *([sections.EVERYONE] if everyone else []),
-        *([sections.SHARED] if shared else []),
-        *([sections.PACED.format(paced=paced)] if paced else []),
+        card.GLANCE,
+        *([card.EVERYONE] if everyone else []),
+        *([card.SHARED] if shared else []),
+        *([card.PACED.format(paced=paced)] if paced else []),
     ]
-    return sections.section("At a glance", *notes, sections.markdown(table))
+    return card.section("At a glance", *notes, card.markdown(table))
 
 
 HELD_OUT, NOT_PACED, EVERYONE = "held_out", "everyone_not_paced", "everyone"
@@ -98,44 +96,44 @@ def _title(database: str) -> str:
     return "DS2" if database == "mitdb" else "held out"
 
 
-def _groups(everyone: Sequence[Examined]) -> dict[str, overview.Group]:
+def _groups(everyone: Sequence[Examined]) -> dict[str, groups.Group]:
     """Sum up every record, and those that are not paced, the same where none is."""
     if not everyone:
         return {}
     clean = [each for each in everyone if not each.outcome.paced]
     if len(clean) == len(everyone):
-        return {NOT_PACED: overview.group_of(f"all {len(clean)}", clean)}
+        return {NOT_PACED: groups.group_of(f"all {len(clean)}", clean)}
     return {
-        NOT_PACED: overview.group_of(f"all {len(clean)} not paced", clean),
-        EVERYONE: overview.with_paced(f"all {len(everyone)}", everyone),
+        NOT_PACED: groups.group_of(f"all {len(clean)} not paced", clean),
+        EVERYONE: groups.with_paced(f"all {len(everyone)}", everyone),
     }
 
 
-def log_runs(groups: Mapping[str, overview.Group], held_out: Sequence[Examined]) -> str:
+def log_runs(sums: Mapping[str, groups.Group], held_out: Sequence[Examined]) -> str:
     """Log the runs of each group of records, of held-out ones by EC57's map too; give them as a section."""
-    other = overview.group_of("escape beats as S", held_out, way=evaluation.EC57_MAP)
-    table = overview.run_table([*groups.values(), other])
+    other = groups.group_of("escape beats as S", held_out, way=EC57_MAP)
+    table = tables.run_table([*sums.values(), other])
     tracking.log_table(table, "runs.json")
-    return sections.section("Runs", sections.RUNS, sections.markdown(table))
+    return card.section("Runs", card.RUNS, card.markdown(table))
 
 
 def log_af(examined: Sequence[Examined]) -> str:
     """Log AF and flutter by record; give them as a section."""
-    table = overview.af_table(examined)
+    table = tables.af_table(examined)
     tracking.log_table(table, "af-by-record.json")
     if not table["record"]:
-        return sections.section("Atrial fibrillation", "No record has AF or flutter, and none was called so.")
+        return card.section("Atrial fibrillation", "No record has AF or flutter, and none was called so.")
     called = int(sum(each.outcome.af_epicmp.test_s > 0 for each in examined))
     told = f"AF was called in {called} of {len(examined)} records."
-    return sections.section("Atrial fibrillation", sections.AF, told, sections.markdown(table))
+    return card.section("Atrial fibrillation", card.AF, told, card.markdown(table))
 
 
 def log_confidence(examined: Sequence[Examined]) -> str:
     """Log calibration, and the error that abstaining leaves; give them as a section."""
     records = {each.record: each.judged for each in examined}
     subsets = {
-        card.SUBSET_TITLES[name]: confidence.without(records, without)
-        for name, without in evaluation.subsets_of(records).items()
+        headline.SUBSET_TITLES[name]: confidence.without(records, without)
+        for name, without in headline.subsets_of(records).items()
     }
     judged = confidence.join(records.values())
     calibration, risk = confidence.calibration_table(subsets), confidence.risk_table(judged)
@@ -144,52 +142,52 @@ def log_confidence(examined: Sequence[Examined]) -> str:
     if len(judged.reference):
         tracking.log_figure(plots.reliability(judged, "Reliability"), "confidence/reliability.png")
         tracking.log_figure(plots.risk_coverage(judged, "Risk and coverage"), "confidence/risk-coverage.png")
-    texts = [sections.CONFIDENCE, sections.markdown(calibration), sections.RISK, sections.markdown(risk)]
-    return sections.section("Confidence", *texts, confidence.in_words(judged))
+    texts = [card.CONFIDENCE, card.markdown(calibration), card.RISK, card.markdown(risk)]
+    return card.section("Confidence", *texts, confidence.in_words(judged))
 
 
 def log_shutdown(held_out: Sequence[Examined], everyone: Sequence[Examined]) -> str:
     """Log the time that could not be read, by record; give it as a section."""
-    table = overview.shutdown_table(everyone or held_out)
+    table = tables.shutdown_table(everyone or held_out)
     tracking.log_table(table, "unreadable.json")
     told = [
         f"{title}: {100 * share['shutdown/share']:.2f} % of the time, {share['shutdown/seconds']:.1f} s, "
         f"and {share['shutdown/beats_lost']:.0f} beats."
         for title, records in (("Held out", held_out), ("All records", everyone))
         if records
-        for share in (overview.shutdown(records),)
+        for share in (groups.shutdown(records),)
     ]
-    return sections.section("Unreadable", sections.SHUTDOWN, " ".join(told), sections.markdown(table))
+    return card.section("Unreadable", card.SHUTDOWN, " ".join(told), card.markdown(table))
 
 
 def log_seeds(examined: Sequence[Examined]) -> str:
     """Log how the members of the ensemble do alone; give it as a section, '' where there is none."""
     text = []
-    for name, without in evaluation.subsets_of([each.record for each in examined]).items():
+    for name, without in headline.subsets_of([each.record for each in examined]).items():
         kept = [each for each in examined if each.record not in without]
-        alone = overview.members_of(kept)
+        alone = groups.members_of(kept)
         if not alone:
             return ""
-        tracking.log_metrics(overview.seed_metrics(overview.spread(alone)), prefix=f"seeds/{name}/")
-        rows = BEAT_ROWS if without else ROWS
-        ensemble = overview.figures_of([each.outcome for each in kept])
-        table = seed_table(ensemble, alone, rows=rows)
+        tracking.log_metrics(groups.seed_metrics(groups.spread(alone)), prefix=f"seeds/{name}/")
+        rows = tables.BEAT_ROWS if without else tables.ROWS
+        ensemble = groups.figures_of([each.outcome for each in kept])
+        table = tables.seed_table(ensemble, alone, rows=rows)
         tracking.log_table(table, f"seeds/{name}.json")
-        text += [f"{card.SUBSET_TITLES[name].capitalize()}:", sections.markdown(table)]
-    return sections.section("Seeds", sections.SEEDS, *text)
+        text += [f"{headline.SUBSET_TITLES[name].capitalize()}:", card.markdown(table)]
+    return card.section("Seeds", card.SEEDS, *text)
 
 
 def log_noise(examined: Sequence[Examined]) -> str:
     """Log figures by signal-to-noise ratio with detected beats; give them as a section."""
     by_name = {each.record: each for each in examined}
     noise = {record: noise_db(record) or 0 for record in by_name}
-    found = evaluation.by_noise(beats_in_way(by_name, evaluation.DETECTED), noise)
+    found = headline.by_noise(beats_in_way(by_name, DETECTED), noise)
     for level, figures in found.items():
         tracking.log_metrics(figures, prefix="by_noise/", step=level)
     tracking.log_figure(plots.noise_curve(found, "Noise stress test, detected beats"), "by-noise.png")
     table = card.noise_table(found)
     tracking.log_text(table, "by-noise.md")
-    return sections.section("By signal-to-noise ratio, detected beats", table)
+    return card.section("By signal-to-noise ratio, detected beats", table)
 
 
 def log_beats(examined: Sequence[Examined], database: str) -> str:
@@ -197,21 +195,21 @@ def log_beats(examined: Sequence[Examined], database: str) -> str:
     text = ""
     by_name = {each.record: each for each in examined}
     patients = {each.record: each.truth.patient for each in examined}
-    for way, how in evaluation.WAYS.items():
+    for way, how in WAYS.items():
         records = beats_in_way(by_name, way)
         title = f"Held-out patients of {database}: {how}"
-        figures = evaluation.by_subset(records)
-        intervals = evaluation.interval_table(records, patients)
-        by_record = evaluation.per_record(records)
+        figures = headline.by_subset(records)
+        intervals = headline.interval_table(records, patients)
+        by_record = headline.per_record(records)
         tracking.log_metrics(figures, prefix=f"{way}/")
-        tracking.log_metrics(evaluation.bounds(intervals), prefix=f"{way}/")
+        tracking.log_metrics(headline.bounds(intervals), prefix=f"{way}/")
         tracking.log_table(by_record, f"{way}/by-record.json")
         tracking.log_table(intervals, f"{way}/intervals.json")
         tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"{way}/confusion.png")
-        spread = evaluation.uncertainty(records, patients)
+        spread = headline.uncertainty(records, patients)
         tracking.log_figure(plots.forest(records, title, spread), f"{way}/by-record.png")
-        text += card.examination(title, evaluation.grouped(figures), intervals)
-        if way == evaluation.DETECTED:
+        text += card.held_out_section(title, headline.grouped(figures), intervals)
+        if way == DETECTED:
             text += card.record_table(by_record)
     return text
 

@@ -1,0 +1,32 @@
+"""What a record is judged by, and the ways in which its beats are looked at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ectopy.annotations import Annotations
+from ectopy.ec57 import BeatComparison, BeatMap, compare_beats
+
+DETECTED, GIVEN, EC57_MAP = "detected", "given", "detected-ec57-map"
+WAYS: Mapping[str, str] = MappingProxyType(
+    {
+        DETECTED: "detected beats, escape beats as N (de Chazal's map)",
+        GIVEN: "given R peaks, escape beats as N (de Chazal's map)",
+        EC57_MAP: "detected beats, escape beats as SVEB (the map of EC57 and bxb)",
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The annotations of a record, and whose it is."""
+
+    record: str
+    patient: str
+    annotations: Annotations
+    fs: float
+    n_samples: int
+
+    def compare(self, test: Annotations, *, beat_map: BeatMap = "dechazal") -> BeatComparison:
+        """Judge another annotator of the record by EC57; de Chazal's map counts escape beats as N."""
+        return compare_beats(self.annotations, test, self.fs, beat_map=beat_map, n_samples=self.n_samples)

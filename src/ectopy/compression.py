@@ -23,6 +23,8 @@ OPSET, IR_VERSION = 17, 8
 """Old enough for any ONNX Runtime that ectopy allows."""
 UNIT_AXIS = 1
 """Of all weights in a graph, dense and recurrent."""
+AT_ONCE = 32
+"""Sequences: attention over all of a day's at once would take 6 GB."""
 DAY_BEATS = 100_000
 """About a day of heartbeats."""
 
@@ -206,7 +208,8 @@ def runner(path: Path) -> Run:
     name = session.get_inputs()[0].name
 
     def run(sequences: Floats) -> Floats:
-        return np.asarray(session.run(None, {name: sequences})[0])
+        parts = [sequences[at : at + AT_ONCE] for at in range(0, len(sequences), AT_ONCE)]
+        return np.concatenate([session.run(None, {name: part})[0] for part in parts])
 
     return lambda standard: in_chunks(run, standard)
 

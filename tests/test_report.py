@@ -229,7 +229,7 @@ class TestSummary:
     def test_findings_are_one_text_with_their_urgency(self, tmp_path: Path) -> None:
         text = str(written(tmp_path, "NVVVN", 0.5)["findings"])
         assert text.split("; ", maxsplit=1)[0] == (
-            "important: Non-sustained ventricular tachycardia: 1 run of 3 beats at 0:00:01, 120 bpm"
+            "important: Non-sustained ventricular tachycardia: 1 triplet at 0:00:01, 120 bpm"
         )
 
     def test_without_a_beat_there_are_no_rates_and_no_shares(self, tmp_path: Path) -> None:
@@ -363,7 +363,7 @@ class TestFindings:
         letters = "N" + "VVV" + "N" + "VVVV" + "N"
         rr_s = [1, 1, 0.4, 0.4, 1, 1, 0.5, 0.5, 0.5, 1]
         assert self.of(letters, rr_s)[0][1] == (
-            "Non-sustained ventricular tachycardia: 2 runs, longest 4 beats at 0:00:04, fastest 150 bpm at 0:00:02"
+            "Non-sustained ventricular tachycardia: 2 runs (1 triplet), longest 4 beats at 0:00:04, fastest 150 bpm at 0:00:02"
         )
 
     def test_a_pause_is_urgent_from_3_s_on(self) -> None:

@@ -371,6 +371,7 @@ KNOWN_KINDS = {
     "tachycardia": "",
     "sveb_bigeminy": "(AB",
     "sveb_couplet": "",
+    "r_on_t": "",
 }
 
 

@@ -5,7 +5,9 @@ intervals in seconds that end at each beat: NaN for the first beat and across an
 :func:`readable_rr_s`. An interval that could not be watched is no interval and never a pause. It ends
 every couplet, run and pattern, and so does a pause: beats further apart than 2 s do not follow each other.
 
-Conventions are those of Holter reading; ventricular means V or F, as in the runs of ANSI/AAMI EC57.
+Conventions are those of Holter reading. In couplets, runs and patterns ventricular means V or F, as in the
+runs of ANSI/AAMI EC57; a count of VEB is one of V alone, as in its table of beats. So in any recording V and
+F together are the singles, twice the couplets and the beats in runs, see :func:`groups`.
 """
 
 from bisect import bisect_right
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples, stretches
 from ectopy.fibrillation import find_fibrillation
+from ectopy.r_on_t import may_fall_on_t
 from ectopy.shapes import Floats
 
 FAST_BPM = 100.0
@@ -74,6 +77,12 @@ KINDS = {
         "Supraventricular bigeminy", "(AB", "every second beat supraventricular ectopic, 3 or more cycles"
     ),
     "sveb_couplet": Kind("Supraventricular couplet", "", "2 supraventricular ectopic beats in a row"),
+    "r_on_t": Kind(
+        "Possible R-on-T",
+        "",
+        "ventricular beat before the expected end of QT of the beat before (Fridericia, QTc 0.40 s); "
+        "by timing alone",
+    ),
 }
 
 
@@ -106,6 +115,7 @@ def find_events(
         *pattern(beats, rr_s, "trigeminy", ventricular(beats), period=3),
         *pattern(beats, rr_s, "sveb_bigeminy", supraventricular(beats), period=2),
         *pauses(beats, rr_s),
+        *r_on_t(beats, rr_s, rate),
         *episodes(beats, "bradycardia", rate < BRADYCARDIA_BPM, shortest_s=shortest_s),
         *episodes(beats, "tachycardia", rate > FAST_BPM, shortest_s=shortest_s),
     )
@@ -129,6 +139,15 @@ def none_early_in_fibrillation(beats: Beats, events: Iterable[Event]) -> Beats:
     probability[within, early] = 0
     likeliest = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
     return replace(beats, label=np.where(within, likeliest, beats.label), probability=probability)
+
+
+def in_fibrillation(beats: Beats, events: Iterable[Event]) -> Mask:
+    """Mark the beats of episodes of atrial fibrillation, the first and the last included."""
+    within, time_s = np.zeros(len(beats), dtype=bool), beats.time_s
+    for event in events:
+        if event.kind == "af":
+            within |= (time_s >= event.onset_s) & (time_s <= event.offset_s)
+    return within
 
 
 def readable_rr_s(beats: Beats, unreadable: Samples) -> Seconds:
@@ -161,6 +180,24 @@ def runs(mask: Mask, rr_s: Seconds) -> Spans:
     start = np.flatnonzero(mask & ~np.append(False, linked)[: len(mask)])
     stop = np.flatnonzero(mask & ~np.append(linked, False)[: len(mask)]) + 1
     return np.column_stack((start, stop))
+
+
+class Groups(NamedTuple):
+    """Ectopic beats that stand alone, in pairs, in threes, in runs of three or more; beats in those runs."""
+
+    singles: int
+    couplets: int
+    triplets: int
+    runs: int
+    run_beats: int
+
+
+def groups(spans: Spans) -> Groups:
+    """Count the :func:`runs` of ectopic beats by their length; a triplet is a run of exactly three."""
+    length = np.diff(spans)[:, 0]
+    in_runs = length >= RUN_BEATS
+    counts = ((length == 1).sum(), (length == 2).sum(), (length == RUN_BEATS).sum())
+    return Groups(*map(int, (*counts, in_runs.sum(), length[in_runs].sum())))
 
 
 def couplets(beats: Beats, rr_s: Seconds, kind: str, mask: Mask) -> Iterator[Event]:
@@ -203,6 +240,14 @@ def pauses(beats: Beats, rr_s: Seconds) -> Iterator[Event]:
     """RR intervals longer than 2 s, from beat to beat."""
     last = np.flatnonzero(rr_s > PAUSE_S)
     return _events("pause", beats, np.column_stack((last - 1, last + 1)))
+
+
+def r_on_t(beats: Beats, rr_s: Seconds, rate: Seconds) -> Iterator[Event]:
+    """V that may fall on the T wave of a normal or supraventricular beat, from that beat to V."""
+    conducted = np.isin(beats.label, (BeatClass.NORMAL, BeatClass.SVEB))
+    # A fusion beat comes when the next beat was due, long after any T wave.
+    last = np.flatnonzero(may_fall_on_t(rr_s, rate, beats.label == BeatClass.VEB, conducted))
+    return _events("r_on_t", beats, np.column_stack((last - 1, last + 1)))
 
 
 def rate_bpm(beats: Beats, rr_s: Seconds) -> Seconds:
@@ -283,6 +328,6 @@ def _mean_bpm(beats: Beats, spans: Spans) -> Seconds:
 def _events(kind: str, beats: Beats, spans: Spans) -> Iterator[Event]:
     time_s = beats.time_s
     # One interval makes no rate worth the name where the interval itself is the finding.
-    bpm = np.full(len(spans), np.nan) if kind == "pause" else _mean_bpm(beats, spans)
+    bpm = np.full(len(spans), np.nan) if kind in {"pause", "r_on_t"} else _mean_bpm(beats, spans)
     columns = (time_s[spans[:, 0]], time_s[spans[:, 1] - 1], np.diff(spans)[:, 0], bpm)
     return (Event(kind, *row) for row in zip(*(column.tolist() for column in columns), strict=True))

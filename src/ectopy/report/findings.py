@@ -8,7 +8,7 @@ import numpy as np
 
 from ectopy.ecg import Analysis, BeatClass, Event, Mask
 from ectopy.report.times import duration, elapsed
-from ectopy.rhythm import KINDS, NO_RATE_S
+from ectopy.rhythm import KINDS, NO_RATE_S, RUN_BEATS
 
 FREQUENT_PCT, VERY_FREQUENT_PCT = 1.0, 10.0
 """Ventricular ectopy below 1 % of beats is rare, above 10 % very frequent."""
@@ -73,15 +73,17 @@ def seconds(event: Event) -> float:
 
 
 def ventricular_tachycardia(analysis: Analysis) -> Iterator[Finding]:
-    """VT; urgent from 6 beats or 30 s on."""
+    """VT; sustained from 30 s on, which is urgent, as are 6 beats of it."""
     runs = of_kind(analysis.events, "vt")
-    if not runs:
-        return
-    longest = max(runs, key=lambda run: run.n_beats)
-    sustained = seconds(longest) >= SUSTAINED_S
-    urgent = sustained or longest.n_beats >= URGENT_VT_BEATS
-    name = f"{'Sustained' if sustained else 'Non-sustained'} ventricular tachycardia"
-    yield Finding(Urgency.URGENT if urgent else Urgency.IMPORTANT, f"{name}: {_runs(runs)}", longest)
+    sustained = [run for run in runs if seconds(run) >= SUSTAINED_S]
+    if sustained:
+        yield Finding(
+            Urgency.URGENT, f"Sustained ventricular tachycardia: {_runs(sustained)}", _long(sustained)
+        )
+    if shorter := [run for run in runs if seconds(run) < SUSTAINED_S]:
+        longest = _long(shorter)
+        urgency = Urgency.URGENT if longest.n_beats >= URGENT_VT_BEATS else Urgency.IMPORTANT
+        yield Finding(urgency, f"Non-sustained ventricular tachycardia: {_runs(shorter)}", longest)
 
 
 def pause(analysis: Analysis) -> Iterator[Finding]:
@@ -103,8 +105,7 @@ def idioventricular_rhythm(analysis: Analysis) -> Iterator[Finding]:
     """Ventricular runs at 100 bpm or less."""
     runs = of_kind(analysis.events, "idioventricular_rhythm")
     if runs:
-        longest = max(runs, key=lambda run: run.n_beats)
-        yield Finding(Urgency.IMPORTANT, f"Idioventricular rhythm: {_runs(runs)}", longest)
+        yield Finding(Urgency.IMPORTANT, f"Idioventricular rhythm: {_runs(runs)}", _long(runs))
 
 
 def atrial_fibrillation(analysis: Analysis) -> Iterator[Finding]:
@@ -126,6 +127,11 @@ def atrial_fibrillation(analysis: Analysis) -> Iterator[Finding]:
     )
 
 
+def overlap_s(events: Sequence[Event], start_s: float, stop_s: float) -> float:
+    """Time of events that lies in [start_s, stop_s)."""
+    return sum(max(min(event.offset_s, stop_s) - max(event.onset_s, start_s), 0.0) for event in events)
+
+
 def burden_pct(events: Sequence[Event], analysis: Analysis, start_s: float, stop_s: float) -> float:
     """Share of the analysable time in [start_s, stop_s) that events take, NaN where there is no such time."""
     analysable = analysable_s(analysis, start_s, stop_s)
@@ -137,10 +143,12 @@ def burden_pct(events: Sequence[Event], analysis: Analysis, start_s: float, stop
 def supraventricular_runs(analysis: Analysis) -> Iterator[Finding]:
     """Supraventricular runs; urgent above 30 s."""
     runs = of_kind(analysis.events, "sv_run")
-    if runs:
-        longest = max(runs, key=lambda run: run.n_beats)
-        urgency = Urgency.URGENT if seconds(longest) > SUSTAINED_S else Urgency.NOTE
-        yield Finding(urgency, f"Supraventricular runs: {_runs(runs)}", longest)
+    sustained = [run for run in runs if seconds(run) > SUSTAINED_S]
+    if sustained:
+        text = f"Sustained supraventricular tachycardia: {_runs(sustained)}"
+        yield Finding(Urgency.URGENT, text, _long(sustained))
+    if shorter := [run for run in runs if seconds(run) <= SUSTAINED_S]:
+        yield Finding(Urgency.NOTE, f"Supraventricular runs: {_runs(shorter)}", _long(shorter))
 
 
 def ventricular_ectopy(analysis: Analysis) -> Iterator[Finding]:
@@ -161,6 +169,17 @@ def couplets(analysis: Analysis) -> Iterator[Finding]:
             fastest = max(pairs, key=lambda pair: pair.rate_bpm)
             text = f"{_count(len(pairs), KINDS[kind].title.lower())}, shortest {_lasting(fastest)}"
             yield Finding(Urgency.NOTE, text, fastest)
+
+
+def r_on_t(analysis: Analysis) -> Iterator[Finding]:
+    """V that may fall on a T wave: a hint where to look, never more than a note."""
+    found = of_kind(analysis.events, "r_on_t")
+    if found:
+        earliest = min(found, key=seconds)
+        share = 100 * len(found) / int((analysis.beats.label == BeatClass.VEB).sum())
+        told = f"{_count(len(found), 'ventricular beat')} ({share:.1f} % of them) may fall on a T wave"
+        text = f"{told}, by timing alone: the earliest after {_lasting(earliest)}"
+        yield Finding(Urgency.NOTE, text, earliest)
 
 
 def episodes(analysis: Analysis) -> Iterator[Finding]:
@@ -201,6 +220,7 @@ RULES: tuple[Callable[[Analysis], Iterator[Finding]], ...] = (
     idioventricular_rhythm,
     ventricular_ectopy,
     couplets,
+    r_on_t,
     supraventricular_ectopy,
     episodes,
     readable,
@@ -236,13 +256,21 @@ def _example(analysis: Analysis, ectopic: Mask) -> Event:
     return Event(str(analysis.beats.label[which[0]]), time_s, time_s, 1, float("nan"))
 
 
+def _long(runs: Sequence[Event]) -> Event:
+    return max(runs, key=lambda run: run.n_beats)
+
+
 def _runs(runs: Sequence[Event]) -> str:
-    longest = max(runs, key=lambda run: run.n_beats)
-    fastest = max(runs, key=lambda run: run.rate_bpm)
+    longest, fastest = _long(runs), max(runs, key=lambda run: run.rate_bpm)
+    lasting = f" ({duration(seconds(longest))})" if seconds(longest) >= SUSTAINED_S else ""
     if len(runs) == 1:
-        return f"1 run of {longest.n_beats} beats at {elapsed(longest.onset_s)}, {longest.rate_bpm:.0f} bpm"
+        name = "1 triplet" if longest.n_beats == RUN_BEATS else f"1 run of {longest.n_beats} beats{lasting}"
+        return f"{name} at {elapsed(longest.onset_s)}, {longest.rate_bpm:.0f} bpm"
+    n_triplets = sum(run.n_beats == RUN_BEATS for run in runs)
+    triplets = f" ({_count(n_triplets, 'triplet')})" if n_triplets else ""
     return (
-        f"{_count(len(runs), 'run')}, longest {longest.n_beats} beats at {elapsed(longest.onset_s)}, "
+        f"{_count(len(runs), 'run')}{triplets}, "
+        f"longest {longest.n_beats} beats{lasting} at {elapsed(longest.onset_s)}, "
         f"fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
     )
 

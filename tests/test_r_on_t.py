@@ -1,0 +1,94 @@
+"""R-on-T by timing alone: what is early enough, after which beat, and what is left unsaid."""
+
+import numpy as np
+import pytest
+
+from ectopy import rhythm
+from ectopy.ecg import Event
+from ectopy.r_on_t import expected_qt_s, may_fall_on_t
+from ectopy.report import findings
+from tests.handmade import NOTHING_UNREADABLE, analysis_of, beats_of, recording_for
+
+# Ten intervals of 1 s give a rate of 60 bpm, at which QT is expected to last 400 ms.
+LEAD_IN = "N" * 10
+
+
+def found(letters: str, coupling_s: float, *, unreadable: object = NOTHING_UNREADABLE) -> list[Event]:
+    """R-on-T among beats a second apart, of which the one after LEAD_IN comes earlier."""
+    rr_s = np.ones(len(letters))
+    rr_s[len(LEAD_IN)] = coupling_s
+    events = rhythm.find_events(
+        beats_of(letters, rr_s), duration_s=3600.0, unreadable=np.asarray(unreadable, dtype=np.int64)
+    )
+    return [event for event in events if event.kind == "r_on_t"]
+
+
+class TestExpectedQt:
+    def test_at_60_bpm_it_is_qtc(self) -> None:
+        assert expected_qt_s(np.array([1.0])) == pytest.approx([0.40])
+
+    def test_it_grows_with_the_cube_root_of_rr_as_in_fridericia_1920(self) -> None:
+        # 0.125 s is an eighth of a second's RR: half of its QT.
+        assert expected_qt_s(np.array([0.125, 8.0])) == pytest.approx([0.20, 0.80])
+
+
+class TestRule:
+    def test_a_ventricular_beat_before_the_expected_end_of_qt_may_be_r_on_t(self) -> None:
+        (event,) = found(LEAD_IN + "VN", 0.38)
+        assert (event.onset_s, event.offset_s, event.n_beats) == (10.0, 10.38, 2)
+
+    def test_one_after_it_is_not(self) -> None:
+        assert found(LEAD_IN + "VN", 0.40) == []
+
+    @pytest.mark.parametrize("letter", "NSFQ")
+    def test_only_veb_are_looked_at(self, letter: str) -> None:
+        assert found(LEAD_IN + letter + "N", 0.38) == []
+
+    def test_the_beat_before_may_be_supraventricular(self) -> None:
+        assert len(found("N" * 9 + "SVN", 0.38)) == 1
+
+    @pytest.mark.parametrize("letter", "VFQ")
+    def test_after_a_ventricular_or_unknown_beat_nothing_is_known_of_qt(self, letter: str) -> None:
+        assert found("N" * 9 + letter + "VN", 0.38) == []
+
+    def test_without_eight_intervals_before_it_there_is_no_rate_to_expect_qt_from(self) -> None:
+        beats = beats_of("NNNVN", [1, 1, 1, 0.3, 1])
+        events = rhythm.find_events(beats, duration_s=3600, unreadable=NOTHING_UNREADABLE)
+        assert events == ()
+
+    def test_an_interval_that_was_not_seen_is_none(self) -> None:
+        assert found(LEAD_IN + "VN", 0.38, unreadable=[[1010, 1015]]) == []
+
+    def test_qt_is_that_of_the_mean_rate_and_not_of_the_pause_before(self) -> None:
+        # Bigeminy of 0.42 and 1.58 s: at the mean of 1 s QT ends after 0.40 s, at that of the pause after 0.47 s.
+        letters = "NV" * 10
+        beats = beats_of(letters, np.tile([1.58, 0.42], 10))
+        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
+        rate = rhythm.rate_bpm(beats, rr_s)
+        marked = may_fall_on_t(rr_s, rate, beats.label == "V", beats.label == "N")
+        assert rate[8:] == pytest.approx(60.0)
+        assert not marked.any()
+        assert (rr_s[1::2] < expected_qt_s(rr_s[:-1:2]))[1:].all()
+
+    def test_it_has_no_rate(self) -> None:
+        (event,) = found(LEAD_IN + "VN", 0.38)
+        assert np.isnan(event.rate_bpm)
+
+
+class TestFinding:
+    def test_it_is_a_note_that_says_how_little_is_known(self) -> None:
+        rr_s = np.ones(25)
+        rr_s[[10, 15, 20]] = 0.38, 0.30, 0.5
+        letters = "".join("V" if at in {10, 15, 20} else "N" for at in range(25))
+        beats = beats_of(letters, rr_s)
+        (told,) = findings.r_on_t(analysis_of(recording_for(beats, 6000), beats))
+        # The second begins at 15 beats less 0.62 s.
+        assert told.urgency == findings.Urgency.NOTE
+        assert told.text == (
+            "2 ventricular beats (66.7 % of them) may fall on a T wave, by timing alone: "
+            "the earliest after 300 ms at 0:00:14"
+        )
+
+    def test_without_any_there_is_none(self) -> None:
+        beats = beats_of("NNVNN")
+        assert list(findings.r_on_t(analysis_of(recording_for(beats, 6000), beats))) == []

@@ -118,6 +118,23 @@ class TestHoldOut:
             ("c", "detected"),
         ]
 
+    def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(self, monkeypatch):
+        own, lent = example_of("a"), replace(example_of("a", view="made: x"), donor="b")
+        lessons = [
+            training.Lesson((own, lent), Truth("a", "a", None, 200.0, 50_000)),
+            training.Lesson((example_of("b", seed=1),), Truth("b", "b", None, 200.0, 50_000)),
+        ]
+        learned = []
+
+        def note(examples, *_, **__):
+            learned.extend(examples)
+            return network.Network(None, 0, 1)
+
+        monkeypatch.setattr(network, "fit", note)
+        monkeypatch.setattr(network.Network, "logits", lambda _, x: np.zeros((len(x), 3)))
+        network.hold_out(lessons, training.Fold(("a",), ("b",)), TINY)
+        assert learned == [own]
+
 
 class TestWindows:
     def windows(self, examples, **changes):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from ectopy import databases, training
-from ectopy.annotations import Annotations
+from ectopy.annotations import Annotations, read_annotations
+from ectopy.augment import ENOUGH_VENTRICULAR
 from ectopy.classifier import softmax
 from ectopy.features import FEATURE_NAMES
 from ectopy.simulate import simulate_database
@@ -141,14 +142,27 @@ def simulated(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lesson(simulated):
-    return training.read_lesson(simulated, "patient", jitter_s=0.02)
+def lesson(simulated, lender):
+    return training.read_lesson(simulated, "patient", jitter_s=0.02, donors=[(lender, "lender")])
+
+
+@pytest.fixture(scope="module")
+def lender(tmp_path_factory):
+    """Another patient, with ventricular beats to lend."""
+    for seed in range(20):
+        source = simulate_database(tmp_path_factory.mktemp("lender"), recordings=1, minutes=3, seed=seed)
+        record = next(source.rglob("*.hea")).with_suffix("")
+        _, label = training.labelled_beats(read_annotations(record, "atr"))
+        if (label == "V").sum() >= ENOUGH_VENTRICULAR:
+            return record
+    raise AssertionError("no simulated patient with ventricular beats")
 
 
 class TestLesson:
     def test_a_record_is_looked_at_in_every_way(self, lesson):
         views = {example.view for example in lesson.examples}
-        assert {"detected", "given", "jittered", "given, swapped", "given, first lead"} <= views
+        expected = {"detected", "given", "jittered", "noisy", "strips", "given, swapped", "given, first lead"}
+        assert expected <= views
 
     def test_patients_made_of_true_ones_are_marked_as_made(self, lesson):
         made = {example.view for example in lesson.examples if example.made}
@@ -162,11 +176,34 @@ class TestLesson:
         for one, other in zip(again.examples, lesson.examples, strict=True):
             np.testing.assert_array_equal(one.features, other.features)
             np.testing.assert_array_equal(one.label, other.label)
+            assert one.patients == other.patients
 
     def test_a_lost_lead_changes_features_and_no_label(self, lesson):
         both, one = lesson.view("given"), lesson.view("given, first lead")
         assert not np.array_equal(both.features, one.features)
         np.testing.assert_array_equal(both.label, one.label)
+
+    def test_a_patient_made_of_two_is_known_as_both(self, lesson):
+        owners = {example.view: example.patients for example in lesson.examples}
+        lent = {view for view, patients in owners.items() if patients == {"patient", "lender"}}
+        assert {view.partition(",")[0] for view in lent} == {"made: ventricular beats of another"}
+        assert all(owners[view] == {"patient"} for view in owners.keys() - lent)
+
+    def test_nobody_lends_who_has_nothing_to_lend(self, simulated):
+        alone = training.read_lesson(simulated, "patient")
+        assert all(example.patients == {"patient"} for example in alone.examples)
+
+    def test_strips_are_described_without_what_lies_around_them(self, lesson):
+        whole, strips = lesson.view("detected"), lesson.view("strips")
+        np.testing.assert_array_equal(whole.label, strips.label)
+        assert whole.features.shape == strips.features.shape
+        assert not np.allclose(whole.features, strips.features)
+
+    @pytest.mark.parametrize("n_beats", [0, 1, 11, 12, 13, 1000])
+    def test_strips_are_the_whole_record_in_order(self, n_beats):
+        cut = training._strips(n_beats, np.random.default_rng(0))
+        beats = np.concatenate([np.arange(n_beats)[strip] for strip in cut])
+        np.testing.assert_array_equal(beats, np.arange(n_beats))
 
     def test_beats_are_in_order_of_time(self, lesson):
         for example in lesson.examples:

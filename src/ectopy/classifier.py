@@ -19,7 +19,7 @@ MODEL_FILE, SPECIFICATION_FILE, CARD_FILE = "model.onnx", "model.json", "card.md
 CHUNK = 512
 """Beats that the network reads at once; longer recordings are read in chunks."""
 CONTEXT = 64
-"""Beats on either side of a chunk's share that only lend context: the length of a training sequence."""
+"""Beats on either side of a chunk's share that only lend context: half a training sequence."""
 
 
 class ModelError(ValueError):

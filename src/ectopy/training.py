@@ -1,12 +1,13 @@
 """What is learned from, and how it is judged without looking at a patient twice.
 
 An :class:`Example` is one pass over one record: its features and the labels of its beats. The same record
-gives several: with given and with detected beats, under noise, with its leads swapped or lost, and as other
-patients that are made of it.
+gives several: with given and with detected beats, under noise, cut into strips, with its leads swapped or
+lost, and as other patients that are made of it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 from zlib import crc32
@@ -30,6 +31,9 @@ MATCH_S = 0.150
 """A detected beat takes the label of the annotated beat this near, as in EC57."""
 MADE = "made: "
 """Begins the views of a patient made of a record; its own are DETECTED, by our detector, and GIVEN."""
+STRIPS = "strips"
+"""View of a record's own beats as if it were many short recordings."""
+STRIP_BEATS = (12, 30, 60, 100, 200)
 LENT = tuple(MADE + kind for kind in augment.SHARES if kind.startswith("ventricular beats of another"))
 """Views of a patient made of two."""
 FIBRILLATION = ("(AFIB", "(AFL")
@@ -108,6 +112,7 @@ def read_lesson(
     looks = {
         DETECTED: labelled(found),
         GIVEN: (given, label),
+        STRIPS: labelled(found),
         "noisy": labelled(pipeline.find_beats(noisy, columns)[0]),
     }
     if jitter_s:
@@ -120,20 +125,32 @@ def read_lesson(
     examples = tuple(
         example
         for view, look in looks.items()
-        for example in _examples(recording, patient, view, look, donor=donor if view in LENT else "")
+        for example in _examples(recording, patient, view, look, rng, donor=donor if view in LENT else "")
     )
     truth = Truth(record.name, patient, annotations, recording.fs, recording.n_samples)
     return Lesson(examples, truth)
 
 
-def _examples(recording: Recording, patient: str, view: str, look: Look, *, donor: str) -> Iterator[Example]:
+def _examples(  # noqa: PLR0913 - the fields of an example
+    recording: Recording, patient: str, view: str, look: Look, rng: np.random.Generator, *, donor: str
+) -> Iterator[Example]:
     """Give a look at a record with its leads as they are, swapped, and with either one alone."""
     shapes, label = look
     made = view.startswith(MADE)  # whose beats are at times of their own, and may outlast the recording
     sample = shapes.sample if made else pipeline.to_recording(shapes.sample, recording)
+    strips = _strips(len(label), rng) if view == STRIPS else [slice(None)]
     for leads, seen in _lead_views(shapes).items():
         name = view if leads == "both" else f"{view}, {leads}"
-        yield Example(recording.name, patient, name, sample, features.features(seen), label, donor)
+        described = np.concatenate([features.features(seen.take(strip)) for strip in strips])
+        yield Example(recording.name, patient, name, sample, described, label, donor)
+
+
+def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
+    """Cut a record into recordings of a few seconds or minutes, whose typical beat is hard to tell."""
+    n_most = n_beats // min(STRIP_BEATS) + 1
+    edges = np.append(0, rng.choice(STRIP_BEATS, n_most).cumsum())
+    edges = np.append(edges[edges < n_beats], n_beats)
+    return [slice(*edge) for edge in pairwise(edges.tolist())] or [slice(None)]
 
 
 def _lender(donors: Sequence[Owned], rng: np.random.Generator) -> tuple[str, Look | None]:

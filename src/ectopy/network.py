@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
+from ectopy.compression import write_native
 from ectopy.features import FEATURE_NAMES, Floats
 from ectopy.training import TRAINED_LABELS, Calibration, Example, Fold, HeldOut, Lesson, of_records
 
@@ -220,7 +221,7 @@ def save(network: Network, folder: Path, calibration: Calibration, *, name: str,
     """Write a model directory: Keras model, ONNX export and the specification of its input."""
     folder.mkdir(parents=True, exist_ok=True)
     network.model.save(folder / KERAS_FILE)
-    export_onnx(network.model, folder / MODEL_FILE)
+    write_native(network.model, folder / MODEL_FILE)
     specification = Specification(
         name=name,
         run=run,

@@ -241,7 +241,7 @@ class TestSummary:
         row = written(tmp_path, "NVVVN", 0.5)
         document = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
         assert document["row"] == row
-        assert document["schema_version"] == 1
+        assert document["schema_version"] == 2
         assert document["provenance"] == provenance_of()
 
     def test_the_document_is_strict_json(self, tmp_path: Path) -> None:

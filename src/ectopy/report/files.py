@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from ectopy.ecg import CLASSES, Analysis, Event, Labels, Samples
 from ectopy.report.summary import Summary
 from ectopy.rhythm import KINDS, readable_rr_s
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of ``summary.schema.json``, which lies beside this module."""
 NO_RHYTHM = "(N"
 """Rhythm of beats in no event; "(N" stands for all the rest, as in the MIT-BIH AF database."""
 NOTE_AT = np.array([1])
@@ -107,10 +109,27 @@ def write_events(path: Path, events: Sequence[Event]) -> None:
 
 
 def write_summary(path: Path, analysis: Analysis, summary: Summary, provenance: Mapping[str, object]) -> None:
-    """Write the row in full, the findings, the hourly figures and where all of it comes from."""
-    document = {
+    """Write the document that ``summary.schema.json`` describes."""
+    document = summary_document(analysis, summary, provenance)
+    text = json.dumps(document, indent=1, allow_nan=False, default=str, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def summary_schema() -> dict[str, object]:
+    """Load the JSON schema of ``summary.json``: every field with its meaning and unit."""
+    text = resources.files("ectopy.report").joinpath("summary.schema.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def summary_document(
+    analysis: Analysis, summary: Summary, provenance: Mapping[str, object]
+) -> dict[str, object]:
+    """Put together the row, all figures, the findings and where all of it comes from."""
+    return {
         "schema_version": SCHEMA_VERSION,
         "row": summary.row,
+        "figures": summary.figures,
+        "hrv": asdict(summary.hrv),
         "findings": [
             {
                 "urgency": finding.urgency.name.lower(),
@@ -130,10 +149,6 @@ def write_summary(path: Path, analysis: Analysis, summary: Summary, provenance: 
         },
         "provenance": dict(provenance),
     }
-    path.write_text(
-        json.dumps(document, indent=1, allow_nan=False, default=str, ensure_ascii=False) + "\n",
-        encoding="utf-8",
-    )
 
 
 def _plain(values: dict[str, object]) -> dict[str, object]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from ectopy import comparison, comparison_report, databases, network, tracking
-from ectopy.architectures import ACROSS
+from ectopy import comparison, databases, network, tracking
+from ectopy.comparison import ACROSS, page
 from ectopy.settings import load_settings
 from ectopy.workers import Workers
 from flows.train import log_data, read_records, readings_of
@@ -84,23 +84,23 @@ def log_trial(trial: comparison.Trial, config: network.TrainConfig) -> None:
         tracking.log_metrics(trial.figures, prefix="out_of_fold/detected/")
         tracking.log_metrics(comparison.costs_of(trial))
         if trial.smaller:
-            tracking.log_table(comparison_report.variant_columns(trial), "smaller.json")
+            tracking.log_table(page.variant_columns(trial), "smaller.json")
 
 
 def log_comparison(
     trials: Sequence[comparison.Trial], config: network.TrainConfig, database: str, out: Path | None
 ) -> str:
     """Log page and figure of all trials, and write them to ``out`` if it is given."""
-    page = comparison_report.page(trials, config, database=database)
-    drawn = comparison_report.figure(trials, config)
-    tracking.log_text(page, "comparison.md")
+    text = page.page(trials, config, database=database)
+    drawn = page.figure(trials, config)
+    tracking.log_text(text, "comparison.md")
     tracking.log_figure(drawn, "comparison.png")
-    tracking.log_table(comparison_report.columns(trials), "trials.json")
+    tracking.log_table(page.columns(trials), "trials.json")
     if out:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "comparison.md").write_text(page, encoding="utf-8")
+        (out / "comparison.md").write_text(text, encoding="utf-8")
         drawn.savefig(out / "comparison.png", dpi=100)
-    return page
+    return text
 
 
 if __name__ == "__main__":

@@ -219,8 +219,8 @@ class TestCompare:
         assert "whole numbers above 0 expected" in said
 
     def test_an_unknown_kind_is_wrong_usage_and_the_known_are_named(self) -> None:
-        from ectopy.architectures import UnknownArchitectureError, builder
         from ectopy.cli import _WRONG_USAGE
+        from ectopy.comparison.architectures import UnknownArchitectureError, builder
 
         with pytest.raises(
             UnknownArchitectureError, match=r"gru2: one of simple-rnn, gru, lstm, .* expected"

@@ -9,7 +9,7 @@ import pytest
 from ectopy import databases
 from ectopy.simulate import simulate_database
 from flows.compare import compare
-from tests.test_comparison import CONFIG
+from tests.test_comparison_trials import CONFIG
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
 

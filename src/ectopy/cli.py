@@ -242,7 +242,7 @@ def compare(  # noqa: PLR0913, PLR0917
     """
     beats = _counts("--lengths", lengths)
     _quiet_prefect()
-    from ectopy.architectures import ACROSS
+    from ectopy.comparison import ACROSS
     from flows.compare import QUICK
     from flows.compare import compare as flow
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
-from ectopy.compression import write_native
 from ectopy.features import FEATURE_NAMES, Floats
+from ectopy.native import write_native
 from ectopy.training import TRAINED_LABELS, Calibration, Example, Fold, HeldOut, Lesson, of_records
 
 logger = logging.getLogger(__name__)

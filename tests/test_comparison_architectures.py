@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from ectopy import architectures, network
-from ectopy.architectures import ACROSS, CHOSEN
-from ectopy.compression import runner
+from ectopy import network
+from ectopy.comparison import architectures
+from ectopy.comparison.architectures import ACROSS, CHOSEN
+from ectopy.comparison.compression import runner
 from ectopy.features import FEATURE_NAMES
 from ectopy.network import TrainConfig
 from ectopy.training import TRAINED_LABELS

@@ -10,9 +10,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ectopy.architectures import BLOCKS, CHOSEN, HEADS
-from ectopy.comparison import DISTANCES, Contender, Trial, Variant
-from ectopy.comparison_claims import Claim, claims
+from ectopy.comparison.architectures import BLOCKS, CHOSEN, HEADS
+from ectopy.comparison.claims import Claim, claims
+from ectopy.comparison.forms import Variant
+from ectopy.comparison.rounds import DISTANCES
+from ectopy.comparison.trials import Contender, Trial
 from ectopy.network import TrainConfig
 
 TITLES: Mapping[str, str] = MappingProxyType(

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from ectopy.comparison import DISTANCES, Trial
+from ectopy.comparison.rounds import DISTANCES
+from ectopy.comparison.trials import Trial
 
 HOLDS, FAILS, PARTLY = "holds", "does not hold", "in part"
 UNDECIDED = "undecided: one seed"

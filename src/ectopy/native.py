@@ -1,11 +1,9 @@
-"""Networks made smaller: written as native ONNX nodes, pruned by magnitude, quantised to eight bits.
+"""Networks written as native ONNX nodes: a GRU, LSTM or plain recurrence is one node, not a traced loop.
 
-Keras models come in and are only read here; what leaves is an ONNX file or a list of weights.
+Keras models come in and are only read here; what leaves is an ONNX file.
 """
 
-import gzip
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.classifier import in_chunks
 from ectopy.features import Floats
 
-Weights = list[NDArray[Any]]
-Run = Callable[[Floats], Floats]
-"""Standardised features [n, k] to logits [n, m]."""
 OPSET, IR_VERSION = 17, 8
 """Old enough for any ONNX Runtime that ectopy allows."""
 UNIT_AXIS = 1
 """Of all weights in a graph, dense and recurrent."""
-AT_ONCE = 32
-"""Sequences: attention over all of a day's at once would take 6 GB."""
-DAY_BEATS = 100_000
-"""About a day of heartbeats."""
 
 
 class NotNativeError(ValueError):
@@ -152,76 +142,3 @@ def _gates(layer: Any, operator: str) -> tuple[Floats, Floats, Floats]:
     biases = np.zeros((2, bias.shape[-1]), dtype=np.float32)
     biases[: bias.ndim] = bias  # a GRU that resets after has two, the others one
     return arranged(kernel), arranged(recurrent), arranged(biases).T.reshape(-1)
-
-
-def quantise(path: Path) -> None:
-    """Let ONNX Runtime compute in eight bits what it can: dense layers and LSTMs, but no GRU."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    quant_pre_process(path, path, skip_symbolic_shape=True)
-    quantize_dynamic(path, path, weight_type=QuantType.QInt8, per_channel=True)
-
-
-def pruned(weights: Weights, sparsity: float) -> Weights:
-    """Set the smallest weights of all matrices to zero (Han 2015), such a share of them; biases stay."""
-    sizes = np.concatenate([np.abs(w).ravel() for w in weights if _is_matrix(w)])
-    least = np.quantile(sizes, sparsity)
-    return [w * (np.abs(w) > least) if _is_matrix(w) else w for w in weights]
-
-
-def sparsity_of_file(path: Path) -> float:
-    """Give the share of zeros in the matrices of an ONNX file."""
-    from onnx import load, numpy_helper
-
-    constants = [numpy_helper.to_array(each) for each in load(path).graph.initializer]
-    zeros = [w.ravel() == 0 for w in constants if _is_matrix(w)]
-    return float(np.concatenate(zeros).mean()) if zeros else 0.0
-
-
-def _is_matrix(w: NDArray[Any]) -> bool:
-    return w.ndim >= 2 and w.shape[-2] > 2  # the two biases of a GRU look like a matrix of two rows
-
-
-@dataclass(frozen=True)
-class Size:
-    """Bytes of a file, and of the same file after gzip."""
-
-    plain: int
-    zipped: int
-
-
-def size_of(path: Path) -> Size:
-    """Measure a file."""
-    content = path.read_bytes()
-    return Size(len(content), len(gzip.compress(content, mtime=0)))
-
-
-def runner(path: Path) -> Run:
-    """Load an ONNX network as scoring does, on one thread."""
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(3)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-
-    def run(sequences: Floats) -> Floats:
-        parts = [sequences[at : at + AT_ONCE] for at in range(0, len(sequences), AT_ONCE)]
-        return np.concatenate([session.run(None, {name: part})[0] for part in parts])
-
-    return lambda standard: in_chunks(run, standard)
-
-
-def seconds_for(run: Run, n_beats: int, n_features: int, *, repeats: int = 3) -> float:
-    """Time the reading of so many beats in CPU seconds: the best of some repeats, after one to warm up."""
-    standard = np.random.default_rng(0).standard_normal((n_beats, n_features), dtype=np.float32)
-    run(standard)
-    return min(_seconds(run, standard) for _ in range(repeats))
-
-
-def _seconds(run: Run, x: Floats) -> float:
-    start = time.process_time()
-    run(x)
-    return time.process_time() - start

@@ -4,18 +4,19 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from ectopy import comparison, training
-from ectopy.architectures import ACROSS, CHOSEN, UnknownArchitectureError
-from ectopy.comparison import DISTANCES, Attempt, Contender, Trial, Variant
-from ectopy.compression import Size
-from ectopy.network import Network, TrainConfig
+from ectopy import training
+from ectopy.comparison import contenders, forms, parameters_of, try_out
+from ectopy.comparison.architectures import ACROSS, CHOSEN, UnknownArchitectureError
+from ectopy.comparison.compression import Size
+from ectopy.comparison.forms import Variant
+from ectopy.comparison.rounds import DISTANCES, train_without
+from ectopy.comparison.trials import Attempt, Contender, Trial
+from ectopy.network import TrainConfig
 from ectopy.simulate import simulate_database
 from ectopy.training import Fold, Reading
 from ectopy.truth import DETECTED
-from tests.test_network import example_of
 
 CONFIG = TrainConfig(
     *(0, 2, 2),
@@ -47,12 +48,12 @@ def attempt(readings, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trial(attempt):
-    return comparison.try_out(attempt)
+    return try_out(attempt)
 
 
 @pytest.fixture(scope="module")
 def longer(attempt):
-    return comparison.try_out(replace(attempt, contender=Contender("no-recurrence", 32)))
+    return try_out(replace(attempt, contender=Contender("no-recurrence", 32)))
 
 
 class TestContenders:
@@ -72,12 +73,12 @@ class TestContenders:
         assert replace(Contender("gru", 16).config(usual), **same) == usual
 
     def test_the_usual_length_of_the_chosen_kind_is_tried_once(self):
-        listed = comparison.contenders(("gru", "lstm"), (16, 64), TrainConfig(window_beats=64))
+        listed = contenders(("gru", "lstm"), (16, 64), TrainConfig(window_beats=64))
         assert [each.name for each in listed] == ["gru, 64 beats", "lstm, 64 beats", "gru, 16 beats"]
 
     def test_an_unknown_kind_is_refused_before_anything_is_read(self):
         with pytest.raises(UnknownArchitectureError, match="gru2"):
-            comparison.contenders(("gru", "gru2"), (), TrainConfig())
+            contenders(("gru", "gru2"), (), TrainConfig())
 
 
 class TestTrial:
@@ -98,7 +99,7 @@ class TestTrial:
 
     def test_the_same_seed_gives_the_same_and_another_does_not(self, attempt, longer):
         kind = replace(attempt, contender=longer.contender)
-        again, other = (comparison.try_out(replace(kind, seed=seed)) for seed in (5, 6))
+        again, other = (try_out(replace(kind, seed=seed)) for seed in (5, 6))
         assert again.losses == longer.losses
         assert again.figures == pytest.approx(longer.figures, nan_ok=True)
         assert other.losses != longer.losses
@@ -111,11 +112,11 @@ class TestTrial:
         assert longer.reach == (1.0,) + (0.0,) * (len(DISTANCES) - 1)
 
     def test_only_the_chosen_kind_at_the_usual_length_comes_in_every_form(self, trial, longer):
-        assert [variant.form for variant in trial.smaller] == list(comparison.forms())
+        assert [variant.form for variant in trial.smaller] == list(forms.every())
         assert longer.smaller == ()
 
     def test_what_a_run_chose_is_what_was_trained_with(self, longer):
-        told = comparison.parameters_of(longer, CONFIG)
+        told = parameters_of(longer, CONFIG)
         assert (told["architecture"], told["window_beats"], told["seed"]) == ("no-recurrence", 32, 5)
         assert (told["windows_per_epoch"], told["batch_windows"]) == (16, 8)
 
@@ -160,37 +161,13 @@ class TestHeldOut:
     def test_no_patient_of_a_fold_is_learned_from(self, readings):
         lessons = [reading.load() for reading in readings]
         fold = Fold(("s0-001",), ("s0-002",))
-        tried = comparison.train_without(lessons, fold, replace(CONFIG, epochs=1), "no-recurrence")
+        tried = train_without(lessons, fold, replace(CONFIG, epochs=1), "no-recurrence")
         assert {example.patient for example in tried.learned} == {"s0-001"}
         assert {(each.patient, each.view) for _, each in tried.judged} == {("s0-002", DETECTED)}
 
-    def test_the_loss_is_least_for_a_network_that_is_right(self):
-        """Focal loss of certainty that is right is nothing; beats without a label have no say."""
-        import keras
-
-        class Told:
-            loss = keras.losses.CategoricalFocalCrossentropy(alpha=[1.0, 1.0, 1.0], from_logits=True)
-
-            def predict_on_batch(self, x):
-                return x[:, :, :3]
-
-        example = example_of("a")
-        right = 20 * (example.label[:, None] == np.array(training.TRAINED_LABELS))
-        example = replace(example, features=np.pad(right, ((0, 0), (0, 5))).astype(np.float32))
-        fitted = Network(Told(), np.float32(0), np.float32(1))
-        assert comparison.loss_on(fitted, [example]) == pytest.approx(0, abs=1e-6)
-        wrong = replace(example, label=np.roll(example.label, 1))
-        assert comparison.loss_on(fitted, [wrong]) > 1
-        silent = replace(wrong, label=np.where(wrong.label == example.label, wrong.label, ""))
-        assert comparison.loss_on(fitted, [silent]) == pytest.approx(0, abs=1e-6)
-
-    def test_in_records_shorter_than_the_reach_it_is_not_known(self):
-        fitted = Network(None, np.float32(0), np.float32(1))
-        assert np.isnan(comparison.reach(fitted, [example_of("a", n=200)])).all()
-
 
 def test_every_kind_can_be_tried():
-    assert len(comparison.contenders(tuple(ACROSS), (), CONFIG)) == 6
+    assert len(contenders(tuple(ACROSS), (), CONFIG)) == 6
 
 
 def test_readings_are_named_by_paths_that_a_process_can_open(readings):

@@ -21,7 +21,7 @@ from tests.handmade import (
     recording_for,
 )
 
-SCHEMA = files.summary_schema()
+SCHEMA: Any = files.summary_schema()
 UNITS = {
     "_s": ("s", "seconds"),
     "_pct": ("%", "percent"),

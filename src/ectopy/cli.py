@@ -150,6 +150,9 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     ] = None,
     leads: Annotated[str | None, typer.Option(help="Leads to analyse, such as II,V1.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Score again what is already done.")] = False,
+    fhir: Annotated[
+        bool, typer.Option("--fhir", help="Write fhir.json too: FHIR R4, preliminary. Needs ectopy[fhir].")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Score recordings: beats, events and a report for each."""
@@ -157,7 +160,11 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     settings = _settings(data_dir)
     found = batch.search(paths, out, fs)
-    how = batch.How(batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force)
+    if fhir:
+        from ectopy.report.fhir import require_library
+
+        require_library()
+    how = batch.How(batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force, fhir)
     _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
     rows: list[batch.Row] = []
     with batch.claim(out):

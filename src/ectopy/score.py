@@ -52,12 +52,16 @@ class BusyError(ValueError):
 
 @dataclass(frozen=True)
 class How:
-    """With which model; which leads (none: the analysis chooses); which rate in Hz where a file has none."""
+    """With which model; which leads (none: the analysis chooses); which rate in Hz where a file has none.
+
+    ``force`` does again what is done; ``fhir`` writes ``fhir.json`` too.
+    """
 
     model: Path
     leads: tuple[str, ...] = ()
     fs: float | None = None
     force: bool = False
+    fhir: bool = False
 
     @property
     def settings(self) -> dict[str, object]:
@@ -191,19 +195,23 @@ def failed(job: Job, error: Exception) -> Row:
 def score_one(job: Job) -> Row:
     """Score one recording; its results appear whole or not at all."""
     from ectopy.pipeline import analyse
-    from ectopy.report import write_outputs
+    from ectopy.report import write_fhir, write_outputs
 
     recording = open_recording(job.source, fs=job.how.fs)
     origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
     analysis = analyse(recording, load_model(job.how.model), leads=job.how.leads or None)
     with _whole_folder(job.out / job.name) as folder:
+        if job.how.fhir:
+            write_fhir(folder, analysis, recording, origin)
         return write_outputs(folder, analysis, recording, origin)
 
 
 def done_before(job: Job) -> Row | None:
     """Give the row, as skipped, of results that the same input, model and settings have already led to."""
-    earlier = _earlier(job.out / job.name)
-    if job.how.force or earlier is None:
+    folder = job.out / job.name
+    earlier = _earlier(folder)
+    wanting = job.how.fhir and not (folder / "fhir.json").is_file()
+    if job.how.force or wanting or earlier is None:
         return None
     with suppress(OSError, ValueError):  # what cannot be read now fails when it is scored
         now = provenance(job)

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ectopy.ecg import Analysis, Recording
+from ectopy.report.fhir import write_fhir
 from ectopy.report.files import write_annotation_file, write_beats, write_events, write_summary
 from ectopy.report.index import write_index
 from ectopy.report.page import write_page
 from ectopy.report.summary import SUMMARY_COLUMNS, summarise
 
-__all__ = ["SUMMARY_COLUMNS", "write_index", "write_outputs"]
+__all__ = ["SUMMARY_COLUMNS", "write_fhir", "write_index", "write_outputs"]
 
 
 def write_outputs(

@@ -1,0 +1,159 @@
+"""A summary as FHIR R4: a DiagnosticReport and its Observations in a Bundle of type collection.
+
+Preliminary, and in words automatic and unconfirmed. It names no patient, no recording, no file and no time:
+who takes it in knows whose it is and adds ``subject`` and ``effective``; the recording is told by the SHA-256
+of its content. Codes are LOINC where one fits for certain, else text and the name of the figure in
+summary.json. No heart rate has LOINC 8867-4: it would be a vital sign then, and need a subject and a time.
+
+``fhir.resources`` (the extra ``fhir``) checks what is written, by its R4B: these resources are as in R4.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import NAMESPACE_OID, uuid5
+
+from ectopy.ecg import Analysis, Recording
+from ectopy.report.summary import Summary, summarise
+
+Resource = dict[str, Any]
+
+UNCONFIRMED = (
+    "Automatic, unconfirmed. For research; advisory only, not the sole basis of a diagnosis, "
+    "not for alarms or life support; not a medical device."
+)
+LOINC, UCUM, FIGURES = "http://loinc.org", "http://unitsofmeasure.org", "urn:ectopy:summary"
+EKG_STUDY = {"system": LOINC, "code": "11524-6", "display": "EKG study"}
+SDNN = {
+    "system": LOINC,
+    "code": "80404-7",
+    "display": "R-R interval.standard deviation (Heart rate variability)",
+}
+ELECTROCARDIAC = {"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "EC"}
+PROCEDURE = {"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "procedure"}
+
+
+class MissingLibraryError(ValueError):
+    """An option that needs a library of an extra."""
+
+
+class Figure(NamedTuple):
+    """A figure of the summary as an Observation: what it is called, and its unit in UCUM."""
+
+    text: str
+    unit: str
+
+
+OBSERVED = {
+    "analysable_s": Figure("Analysable time of the recording", "s"),
+    "n_beats": Figure("Heartbeats", "{beats}"),
+    "hr_mean_bpm": Figure("Mean heart rate of the recording", "/min"),
+    "hr_min_bpm": Figure("Least heart rate, mean of 8 RR intervals", "/min"),
+    "hr_max_bpm": Figure("Greatest heart rate, mean of 8 RR intervals", "/min"),
+    "n_veb": Figure("Ventricular ectopic beats", "{beats}"),
+    "veb_burden_pct": Figure("Share of beats that are ventricular ectopic", "%"),
+    "n_couplets": Figure("Ventricular couplets", "{couplets}"),
+    "n_veb_triplets": Figure("Ventricular triplets", "{triplets}"),
+    "n_vt_runs": Figure("Ventricular tachycardias, 3 beats or more above 100 per minute", "{runs}"),
+    "n_vt_sustained": Figure("Ventricular tachycardias of 30 s or more", "{runs}"),
+    "longest_vt_beats": Figure("Beats of the longest ventricular tachycardia", "{beats}"),
+    "fastest_vt_bpm": Figure("Rate of the fastest ventricular tachycardia", "/min"),
+    "n_idioventricular_runs": Figure("Idioventricular runs", "{runs}"),
+    "n_bigeminy": Figure("Episodes of ventricular bigeminy", "{episodes}"),
+    "n_trigeminy": Figure("Episodes of ventricular trigeminy", "{episodes}"),
+    "n_sveb": Figure("Supraventricular ectopic beats", "{beats}"),
+    "sveb_burden_pct": Figure("Share of beats that are supraventricular ectopic", "%"),
+    "n_sveb_couplets": Figure("Supraventricular couplets", "{couplets}"),
+    "n_sv_runs": Figure("Supraventricular runs, 3 beats or more above 100 per minute", "{runs}"),
+    "longest_sv_run_s": Figure("Longest supraventricular run", "s"),
+    "n_pauses": Figure("Pauses, RR intervals longer than 2 s", "{pauses}"),
+    "longest_pause_s": Figure("Longest pause", "s"),
+    "n_af": Figure("Episodes of atrial fibrillation", "{episodes}"),
+    "af_burden_pct": Figure("Share of the analysable time in atrial fibrillation", "%"),
+    "longest_af_s": Figure("Longest episode of atrial fibrillation", "s"),
+    "sdnn_ms": Figure("SDNN, standard deviation of normal-to-normal intervals", "ms"),
+    "sdann_ms": Figure("SDANN, standard deviation of 5-minute means of normal-to-normal intervals", "ms"),
+    "rmssd_ms": Figure("RMSSD of normal-to-normal intervals", "ms"),
+}
+
+
+def require_library() -> None:
+    """Refuse to begin without the library that checks what is written."""
+    try:
+        import fhir.resources.R4B  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingLibraryError(
+            f"{error.name} is not installed: --fhir needs `pip install 'ectopy[fhir]'`"
+        ) from error
+
+
+def write_fhir(
+    folder: Path, analysis: Analysis, recording: Recording, provenance: Mapping[str, object]
+) -> None:
+    """Write ``fhir.json``, checked; as :func:`ectopy.report.write_outputs`."""
+    require_library()
+    from fhir.resources.R4B.bundle import Bundle
+
+    document = bundle(summarise(analysis, recording, provenance), provenance)
+    Bundle.model_validate(document)
+    (folder / "fhir.json").write_text(
+        json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def bundle(summary: Summary, provenance: Mapping[str, object]) -> Resource:
+    """Put the report and its observations together; the same summary gives the same ids."""
+    observations = list(_observations(summary, provenance))
+    entries = [
+        {"fullUrl": _url(provenance, observation["code"]["coding"][-1]["code"]), "resource": observation}
+        for observation in observations
+    ]
+    report = {
+        "resourceType": "DiagnosticReport",
+        "identifier": [_identifier(provenance)],
+        "status": "preliminary",
+        "category": [{"coding": [ELECTROCARDIAC]}],
+        "code": {"coding": [EKG_STUDY], "text": "Automatic analysis of an electrocardiogram, unconfirmed"},
+        "result": [{"reference": entry["fullUrl"]} for entry in entries],
+        "conclusion": f"{UNCONFIRMED} Findings: {summary.row['findings']}",
+    }
+    first = {"fullUrl": _url(provenance, "report"), "resource": report}
+    return {"resourceType": "Bundle", "type": "collection", "entry": [first, *entries]}
+
+
+def _observations(summary: Summary, provenance: Mapping[str, object]) -> Iterator[Resource]:
+    values = {**asdict(summary.hrv), **summary.figures}
+    for name, figure in OBSERVED.items():
+        if values[name] is not None:
+            yield _observation(name, figure, values[name], provenance)
+
+
+def _observation(name: str, figure: Figure, value: object, provenance: Mapping[str, object]) -> Resource:
+    known = [SDNN] if name == "sdnn_ms" else []
+    return {
+        "resourceType": "Observation",
+        "status": "preliminary",
+        "category": [{"coding": [PROCEDURE]}],
+        "code": {"coding": [*known, {"system": FIGURES, "code": name}], "text": figure.text},
+        "valueQuantity": {"value": value, "unit": figure.unit, "system": UCUM, "code": figure.unit},
+        "device": {"display": _device(provenance)},
+        "note": [{"text": UNCONFIRMED}],
+    }
+
+
+def _device(provenance: Mapping[str, object]) -> str:
+    versions = provenance["versions"]
+    ours = f" {versions['ectopy']}" if isinstance(versions, Mapping) else ""
+    return f"ectopy{ours}, model {provenance['model']}"
+
+
+def _identifier(provenance: Mapping[str, object]) -> Resource:
+    return {"system": "urn:ectopy:input-sha256", "value": str(provenance["input_sha256"])}
+
+
+def _url(provenance: Mapping[str, object], name: str) -> str:
+    """Give an id that only the input, the model, the settings and what it is of decide."""
+    decisive = [provenance["input_sha256"], provenance["model_id"], provenance["settings"], name]
+    return f"urn:uuid:{uuid5(NAMESPACE_OID, json.dumps(decisive, sort_keys=True))}"

@@ -1,0 +1,138 @@
+"""The annotation file of a recording, as LightWAVE, WAVE and other programs of WFDB read it."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from ectopy.ecg import Analysis, Beats, Event
+from ectopy.report import files
+from tests.handmade import FS, NOTHING_UNREADABLE, beats_of
+
+# Symbols that WFDB's annot.h defines: other programs show and count these.
+KNOWN_TO_WFDB = set("NLRaVFJASEjQe~+snoB\"=?!\x00xpt@*D`'^|ru[]rf()T")
+# Rhythm strings of the MIT-BIH Arrhythmia Database's directory.
+MIT_RHYTHMS = {
+    "(AB", "(AFIB", "(AFL", "(B", "(BII", "(IVR", "(N", "(NOD",
+    "(P", "(PREX", "(SBR", "(SVTA", "(T", "(VFL", "(VT",
+}  # fmt: skip
+
+
+def analysis_of(
+    beats: Beats, *, events: tuple[Event, ...] = (), unreadable: object = NOTHING_UNREADABLE
+) -> Analysis:
+    stretches = np.asarray(unreadable, dtype=np.int64)
+    n_samples = int(max(beats.sample.max(initial=0), stretches.max(initial=0))) + 1
+    return Analysis("r", beats.fs, n_samples, None, ("II",), ("II",), beats, events, stretches)
+
+
+def at(samples: list[int], letters: str, fs: float = FS) -> Beats:
+    n = len(samples)
+    label = np.array(list(letters), dtype="U1")
+    return Beats(np.array(samples, np.int64), label, np.zeros((n, 4), np.float32), np.ones(n, bool), fs)
+
+
+def read_back(folder: Path, analysis: Analysis, why_not: str = "") -> wfdb.Annotation:
+    files.write_annotation_file(folder / "r", analysis, why_not)
+    return wfdb.rdann(str(folder / "r"), "ectopy")
+
+
+def marks_in(path: Path) -> list[tuple[int, int]]:
+    """(time, code) of each mark by the definition of the MIT format, apart from wfdb's own reading."""
+    words = list(struct.unpack(f"<{path.stat().st_size // 2}H", path.read_bytes()))
+    time, marks = 0, []
+    while words and (word := words.pop(0)):
+        code, value = word >> 10, word & 1023
+        if code == 59:  # SKIP: a signed 32-bit interval, its high half first
+            time += struct.unpack("<i", struct.pack("<HH", words[1], words[0]))[0]
+            del words[:2]
+        elif code == 63:  # AUX: so many bytes of text, padded to an even number
+            del words[: (value + 1) // 2]
+        elif code < 50:
+            time += value
+            marks.append((time, code))
+    return marks
+
+
+class TestReadBack:
+    analysis = analysis_of(
+        beats_of("NSVFQ" + "V" * 6 + "NN", [0.8] * 5 + [0.5] * 8),
+        events=(Event("vt", 4.5, 7.0, 6, 120.0),),
+        unreadable=[[1000, 2000], [2500, 4000]],
+    )
+
+    def test_every_beat_comes_back_at_its_sample_with_its_letter(self, tmp_path: Path) -> None:
+        read = read_back(tmp_path, self.analysis)
+        is_beat = np.isin(read.symbol, list("NSVFQ"))
+        assert read.sample[is_beat].tolist() == self.analysis.beats.sample.tolist()
+        assert np.array(read.symbol)[is_beat].tolist() == self.analysis.beats.label.tolist()
+
+    def test_rhythms_come_back_as_strings_of_mit(self, tmp_path: Path) -> None:
+        read = read_back(tmp_path, self.analysis)
+        notes = [note for note, symbol in zip(read.aux_note, read.symbol, strict=True) if symbol == "+"]
+        assert notes == ["(N", "(VT", "(N"]
+        assert {note for note in read.aux_note if note} <= MIT_RHYTHMS
+
+    def test_noise_marks_come_back_in_pairs_with_their_subtypes(self, tmp_path: Path) -> None:
+        read = read_back(tmp_path, self.analysis)
+        noise = np.array(read.symbol) == "~"
+        assert read.sample[noise].tolist() == [1000, 2000, 2500, 4000]
+        assert read.subtype[noise].tolist() == [-1, 0, -1, 0]
+        assert set(read.subtype[~noise].tolist()) == {0}
+
+    def test_no_symbol_is_unknown_to_wfdb(self, tmp_path: Path) -> None:
+        assert set(read_back(tmp_path, self.analysis).symbol) <= KNOWN_TO_WFDB
+
+    def test_no_two_marks_have_one_time_which_wfdb_allows_on_different_leads_alone(
+        self, tmp_path: Path
+    ) -> None:
+        samples = read_back(tmp_path, self.analysis).sample.tolist()
+        assert len(set(samples)) == len(samples)
+
+    def test_every_rhythm_of_an_event_is_one_of_mit(self) -> None:
+        from ectopy.rhythm import KINDS
+
+        assert {known.rhythm for known in KINDS.values()} - {""} <= MIT_RHYTHMS
+
+    def test_why_there_is_no_beat_comes_back_as_a_note(self, tmp_path: Path) -> None:
+        read = read_back(tmp_path, analysis_of(at([], "")), why_not="the signal is flat")
+        assert (read.symbol, read.aux_note) == (['"'], ["not analysable: the signal is flat"])
+
+    def test_by_the_definition_of_the_format_it_says_the_same_as_by_wfdb(self, tmp_path: Path) -> None:
+        read = read_back(tmp_path, self.analysis)
+        # What stands at time 0 is a note of wfdb's with the sampling rate.
+        marks = [mark for mark in marks_in(tmp_path / "r.ectopy") if mark[0]]
+        codes = {"N": 1, "V": 5, "F": 6, "S": 9, "Q": 13, "~": 14, "+": 28}
+        assert marks == [
+            (at, codes[mark]) for at, mark in zip(read.sample.tolist(), read.symbol, strict=True)
+        ]
+
+
+class TestLongRecordings:
+    @pytest.mark.parametrize("gap", [1023, 1024, 65_535, 65_536, 2**31 - 1, 2**31, 2**31 + 1, 2**32 + 5])
+    def test_a_gap_of_any_length_keeps_the_samples(self, tmp_path: Path, gap: int) -> None:
+        # 10 bits hold 1023; a SKIP holds 31 bits and its sign; what is longer takes several.
+        samples = [100, 100 + gap, 100 + gap + 80]
+        read = read_back(tmp_path, analysis_of(at(samples, "NVN")))
+        assert read.sample[np.array(read.symbol) != "+"].tolist() == samples
+        assert [time for time, code in marks_in(tmp_path / "r.ectopy") if time and code < 28] == samples
+
+    def test_noise_over_days_keeps_its_ends(self, tmp_path: Path) -> None:
+        # A fortnight at 2000 Hz: 2,419,200,000 samples, beyond 31 bits.
+        end = 14 * 86_400 * 2000
+        read = read_back(
+            tmp_path, analysis_of(at([100], "N", 2000.0), unreadable=[[500, end - 500], [end - 9, end]])
+        )
+        noise = np.array(read.symbol) == "~"
+        assert read.sample[noise].tolist() == [500, end - 500, end - 9, end]
+
+    def test_a_rhythm_far_out_stands_a_sample_before_its_beat(self, tmp_path: Path) -> None:
+        first = 2**31 + 1000
+        beats = at([100, first, first + 50, first + 100, first + 200], "NVVVN")
+        run = Event("vt", first / FS, (first + 100) / FS, 3, 120.0)
+        read = read_back(tmp_path, analysis_of(beats, events=(run,)))
+        changes = np.array(read.symbol) == "+"
+        assert read.sample[changes].tolist() == [99, first - 1, first + 199]
+        assert [note for note in read.aux_note if note] == ["(N", "(VT", "(N"]

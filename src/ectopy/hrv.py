@@ -33,7 +33,8 @@ NN50_MS = 50.0
 LF_HZ, HF_HZ = (0.04, 0.15), (0.15, 0.4)
 SLOWEST_NN_S = 1 / (2 * HF_HZ[1])
 """Longer intervals sample HF less than twice a cycle."""
-STEP_HZ = 1 / (4 * SEGMENT_S)
+STEP_HZ = 1 / (2 * SEGMENT_S)
+"""Twice as fine as a segment can tell frequencies apart."""
 ABOVE_JITTER = 5.0
 """HF power must be so many times what the grid of the R peaks makes, for LF/HF to mean something."""
 

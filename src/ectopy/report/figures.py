@@ -4,7 +4,9 @@ Beats count where they are, events and groups of ectopic beats where they begin;
 tachycardia with the time that lies in the part. None where there is no figure.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +38,8 @@ from ectopy.rhythm import (
 
 Figures = dict[str, object]
 
+LASTING = ("af", "bradycardia", "tachycardia")
+
 
 class Rates(NamedTuple):
     """What heart rates are taken from, an element a beat: time, RR interval, heart rate."""
@@ -46,9 +50,13 @@ class Rates(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """What is computed once for all parts: rates, groups of ectopic beats of either origin, NN intervals."""
+    """What is computed once for all parts: rates, groups of ectopic beats of either origin, NN intervals.
+
+    ``lasting`` are the events that count with the time that lies in a part, by kind.
+    """
 
     analysis: Analysis
+    lasting: dict[str, list[Event]]
     rates: Rates
     ventricular: Spans
     supraventricular: Spans
@@ -83,6 +91,7 @@ def whole(analysis: Analysis) -> Whole:
     fibrillating = in_fibrillation(beats, analysis.events)
     return Whole(
         analysis,
+        {kind: of_kind(analysis.events, kind) for kind in LASTING},
         of,
         runs(ventricular(beats), of.rr_s),
         runs(supraventricular(beats), of.rr_s),
@@ -99,7 +108,7 @@ def figures(of: Whole, start_s: float, stop_s: float) -> Figures:
         stop_s,
         of.analysis.beats.label[found],
         Rates(*(values[found] for values in of.rates)),
-        [event for event in of.analysis.events if start_s <= event.onset_s < stop_s],
+        _begun_events(of.analysis.events, start_s, stop_s),
     )
     topics = (extent, rate, ventricular_ectopy, supraventricular_ectopy, pauses, episodes, normal)
     return {name: value for topic in topics for name, value in topic(part).items()}
@@ -185,15 +194,14 @@ def pauses(part: Part) -> Figures:
 
 def episodes(part: Part) -> Figures:
     """Atrial fibrillation by its share of the readable time; time of slow and of fast rates."""
-    analysis, span = part.whole.analysis, (part.start_s, part.stop_s)
-    fibrillation = of_kind(analysis.events, "af")
-    burden = burden_pct(fibrillation, analysis, *span) if len(part.label) else np.nan
+    lasting, span = part.whole.lasting, (part.start_s, part.stop_s)
+    burden = burden_pct(lasting["af"], part.whole.analysis, *span) if len(part.label) else np.nan
     return {
         "n_af": len(of_kind(part.events, "af")),
         "af_burden_pct": _rounded(burden, 2),
         "longest_af_s": _longest(of_kind(part.events, "af"))[0],
-        "bradycardia_s": round(overlap_s(of_kind(analysis.events, "bradycardia"), *span), 3),
-        "tachycardia_s": round(overlap_s(of_kind(analysis.events, "tachycardia"), *span), 3),
+        "bradycardia_s": round(overlap_s(lasting["bradycardia"], *span), 3),
+        "tachycardia_s": round(overlap_s(lasting["tachycardia"], *span), 3),
     }
 
 
@@ -207,6 +215,12 @@ def _ectopic(part: Part, name: str, letter: BeatClass) -> Figures:
     count = int((part.label == letter).sum())
     burden = round(100 * count / len(part.label), 2) if len(part.label) else None
     return {f"n_{name}": count, f"{name}_burden_pct": burden}
+
+
+def _begun_events(events: Sequence[Event], start_s: float, stop_s: float) -> list[Event]:
+    """Find those that begin in [start_s, stop_s); they are in order of onset."""
+    onset_s = attrgetter("onset_s")
+    return [*events[bisect_left(events, start_s, key=onset_s) : bisect_left(events, stop_s, key=onset_s)]]
 
 
 def _begun(spans: Spans, part: Part) -> Spans:

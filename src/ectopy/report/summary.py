@@ -11,7 +11,16 @@ from ectopy.hrv import Variability, variability
 from ectopy.report.figures import Figures, Rates, Whole, figures, rates, whole
 from ectopy.report.findings import Finding, find_findings
 
-__all__ = ["Rates", "Summary", "by_period", "rates", "summarise", "why_not_analysable"]
+__all__ = [
+    "HOUR_S",
+    "SUMMARY_COLUMNS",
+    "Rates",
+    "Summary",
+    "by_period",
+    "rates",
+    "summarise",
+    "why_not_analysable",
+]
 
 SUMMARY_COLUMNS = (
     "recording",

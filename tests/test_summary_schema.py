@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from ectopy import report
+from ectopy import report, score
 from ectopy.ecg import recording_of
 from ectopy.report import files, summary
+from ectopy.score import How
 from tests.handmade import (
     NOTHING_UNREADABLE,
     analysis_of,
@@ -20,6 +21,7 @@ from tests.handmade import (
     provenance_of,
     recording_for,
 )
+from tests.small import write_model, write_record
 
 SCHEMA: Any = files.summary_schema()
 UNITS = {
@@ -130,6 +132,15 @@ class TestDocuments:
         assert None not in document["hrv"].values()
         assert [hour["sdnn_ms"] is None for hour in document["hourly"]] == [False, False]
         check(document)
+
+    def test_what_a_run_of_the_batch_writes_obeys_it_with_all_of_its_provenance(self, tmp_path: Path) -> None:
+        how = How(write_model(tmp_path / "model"), leads=("V1",))
+        with score.claim(tmp_path / "out"):
+            (row,) = score.run(score.plan([write_record(tmp_path)], tmp_path / "out", how), workers=1)
+        document = json.loads((tmp_path / "out" / "r" / "summary.json").read_text())
+        check(document)
+        assert (document["row"], document["provenance"]["model_from"]) == (row, "given")
+        assert document["provenance"].keys() == SCHEMA["properties"]["provenance"]["properties"].keys()
 
     def test_an_empty_recording_obeys_it(self, tmp_path: Path) -> None:
         recording = recording_of(np.empty((0, 1)), 100.0)

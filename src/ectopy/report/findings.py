@@ -129,7 +129,8 @@ def atrial_fibrillation(analysis: Analysis) -> Iterator[Finding]:
 
 def overlap_s(events: Sequence[Event], start_s: float, stop_s: float) -> float:
     """Time of events that lies in [start_s, stop_s)."""
-    return sum(max(min(event.offset_s, stop_s) - max(event.onset_s, start_s), 0.0) for event in events)
+    spans = ((max(event.onset_s, start_s), min(event.offset_s, stop_s)) for event in events)
+    return sum((max(offset - onset, 0.0) for onset, offset in spans), start=0.0)
 
 
 def burden_pct(events: Sequence[Event], analysis: Analysis, start_s: float, stop_s: float) -> float:

@@ -13,7 +13,7 @@ from ectopy.ecg import Mask, Samples, stretches
 MM_PER_S = 25.0
 MM_PER_MV = 10.0
 STEP_MM = 0.1
-"""Traces are drawn in steps of 10 uV: finer than a screen shows, and mostly one digit an element."""
+"""Traces are drawn in steps of 10 uV or less: finer than a screen shows, and mostly one digit an element."""
 MOST_HZ = 500.0
 """Above this rate a trace is thinned to the extremes of short stretches."""
 COLUMNS = 600
@@ -23,24 +23,55 @@ Values = NDArray[np.floating]
 
 
 class Trace(NamedTuple):
-    """Path of a lead: its x counts ``x_mm``, its y STEP_MM; ``top_mm`` and ``bottom_mm`` are its extent."""
+    """Path of a lead; its x and y count ``unit_mm``, ``top_mm`` and ``bottom_mm`` are its extent.
+
+    One unit for both: a stroke is then as wide across as along in every reader of SVG.
+    """
 
     path: str
-    x_mm: float
+    unit_mm: float
     top_mm: float
     bottom_mm: float
 
 
-def trace(lead: Values, fs: float) -> Trace:
-    """Draw a lead in mV, [n], its median at 0; missing samples (NaN) leave a gap."""
+def trace(lead: Values, fs: float, *, centred: bool = True) -> Trace:
+    """Draw a lead in mV, [n], its median at 0 where ``centred``; missing samples (NaN) leave a gap."""
     lead, fs = thin(lead, fs)
+    unit_mm, step = units(fs)
     seen = np.isfinite(lead)
     if not seen.any():
-        return Trace("", MM_PER_S / fs, 0.0, 0.0)
-    up_mm = (lead - np.median(lead[seen])) * MM_PER_MV
-    y = np.round(-np.where(seen, up_mm, 0) / STEP_MM).astype(np.int64)
-    path = "".join(_line(start, y[start:stop]) for start, stop in stretches(seen).tolist())
-    return Trace(path, MM_PER_S / fs, float(y.min()) * STEP_MM, float(y.max()) * STEP_MM)
+        return Trace("", unit_mm, 0.0, 0.0)
+    up_mm = (lead - (np.median(lead[seen]) if centred else 0)) * MM_PER_MV
+    y = np.round(-np.where(seen, up_mm, 0) / unit_mm).astype(np.int64)
+    path = "".join(
+        polyline(start * step, y[start:stop], step=step) for start, stop in stretches(seen).tolist()
+    )
+    return Trace(path, unit_mm, float(y.min()) * unit_mm, float(y.max()) * unit_mm)
+
+
+def band(low: Values, high: Values, fs: float) -> str:
+    """Path of the area between two lines in mV, [n], in the units of a :func:`trace`."""
+    unit_mm, step = units(fs)
+    top, bottom = (
+        np.round(-np.nan_to_num(line) * MM_PER_MV / unit_mm).astype(np.int64) for line in (high, low)
+    )
+    return "".join(
+        f"{polyline(start * step, top[start:stop], step=step)}"
+        f"L{polyline((stop - 1) * step, bottom[start:stop][::-1], step=-step)[1:]}z"
+        for start, stop in stretches(np.isfinite(low) & np.isfinite(high)).tolist()
+    )
+
+
+def units(fs: float) -> tuple[float, int]:
+    """Size of a unit of a trace, and the units from one sample to the next."""
+    step = int(np.ceil(MM_PER_S / fs / STEP_MM))
+    return MM_PER_S / fs / step, step
+
+
+def polyline(x: int, y: Samples, *, step: int = 1) -> str:
+    """Path through whole heights at every ``step`` from ``x`` on; a lone one is a dash."""
+    steps = f" {step} ".join(map(str, np.diff(y).tolist()))
+    return f"M{x} {y[0]}" + (f"l{step} {steps}".replace(" -", "-") if steps else f"h{step}")
 
 
 def thin(lead: Values, fs: float) -> tuple[Values, float]:
@@ -118,9 +149,11 @@ def histogram(time_s: Values, duration_s: float, n_bars: int = 120) -> tuple[str
     return path, most
 
 
-def _line(start: int, y: Samples) -> str:
-    steps = " 1 ".join(map(str, np.diff(y).tolist()))
-    return f"M{start} {y[0]}" + (f"l1 {steps}".replace(" -", "-") if steps else "h1")
+def quantile(values: Values, share: float, *, axis: int) -> Values:
+    """Element below which a share of the others lies, missing ones left out; the axis keeps a length of 1."""
+    known = np.isfinite(values).sum(axis=axis, keepdims=True)
+    at = np.maximum(np.round(share * (known - 1)).astype(np.intp), 0)
+    return np.take_along_axis(np.sort(values, axis=axis), at, axis=axis)  # NaN is sorted last
 
 
 def _column(time_s: Values, duration_s: float) -> Samples:

@@ -1,15 +1,22 @@
 """The report of one recording as one self-contained page: what the template needs, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from ectopy.ecg import Analysis, Event, Recording
+from ectopy.ecg import Analysis, BeatClass, Event, Recording
+from ectopy.hrv import Variability
+from ectopy.report.disclosure import disclosure
+from ectopy.report.figures import Figures
 from ectopy.report.findings import Finding, of_kind
-from ectopy.report.strips import MEAN_MM, Strip, mean_beats, strip
+from ectopy.report.mean_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, mean_beats
+from ectopy.report.poincare import CELLS, poincare
+from ectopy.report.strips import Strip, strip
 from ectopy.report.summary import HOUR_S, Summary, by_period, rates
 from ectopy.report.templates import render
 from ectopy.report.times import Clock
 from ectopy.report.trend import trend
+from ectopy.report.walk import CUT_BEFORE_S, walk
 from ectopy.rhythm import KINDS, heart_rate
 
 NOT_CLAIMED = (
@@ -18,6 +25,18 @@ NOT_CLAIMED = (
     "Atrioventricular block, ST segment, QT interval: they need P and T waves",
     "Pacemaker function",
 )
+VARIABILITY = (
+    ("mean_nn_ms", "Mean NN", 0, " ms", "mean N-N interval"),
+    ("sdnn_ms", "SDNN", 0, " ms", "standard deviation of all N-N intervals"),
+    ("sdann_ms", "SDANN", 0, " ms", "standard deviation of the means of five minutes"),
+    ("sdnn_index_ms", "SDNN index", 0, " ms", "mean of the standard deviations of five minutes"),
+    ("rmssd_ms", "RMSSD", 0, " ms", "root mean square of successive differences"),
+    ("pnn50_pct", "pNN50", 1, " %", "successive differences above 50 ms"),
+    ("lf_ms2", "LF", 0, " ms\N{SUPERSCRIPT TWO}", "power at 0.04 to 0.15 Hz"),
+    ("hf_ms2", "HF", 0, " ms\N{SUPERSCRIPT TWO}", "power at 0.15 to 0.4 Hz"),
+    ("lf_hf", "LF/HF", 2, "", "ratio of the two"),
+)
+"""Figures of :class:`ectopy.hrv.Variability` as they are shown: name, digits, unit, what it is."""
 LISTED = 12
 """So many unreadable stretches are listed one by one."""
 
@@ -30,18 +49,33 @@ def write_page(
     provenance: Mapping[str, object],
 ) -> None:
     """Write the page; it names the recording as the outputs do and shows nothing else of its header."""
+    walked = walk(analysis, recording)
     page = render(
         "report.html.j2",
         analysis=analysis,
         clock=Clock(analysis.start),
         findings=summary.findings,
         row=summary.row,
+        burden=burden_pct(analysis),
         rate=heart_rate(*rates(analysis)),
         trend=trend(analysis),
-        periods=by_period(analysis, period_s(analysis.duration_s)),
+        periods=periods(analysis, summary),
         strips=strips(analysis, recording, summary.findings),
-        mean_mm=MEAN_MM,
-        mean_beats=mean_beats(analysis, recording),
+        mean_beats=mean_beats(analysis, walked.cuts),
+        mean={
+            "width_mm": MEAN_MM,
+            "axis_mm": AXIS_MM,
+            "zoom": ZOOM,
+            "ticks_ms": TICKS_MS,
+            "before_ms": 1000 * CUT_BEFORE_S,
+        },
+        longest_pause_at_s=summary.figures["longest_pause_at_s"],
+        n_unsure=int((~analysis.beats.confident).sum()),
+        poincare=poincare(analysis),
+        cells=CELLS,
+        variability=variability(summary.hrv),
+        nn_share_pct=summary.hrv.nn_share_pct,
+        overview=disclosure(analysis, walked),
         counts=[(known, of_kind(analysis.events, kind)) for kind, known in KINDS.items()],
         unreadable=(analysis.unreadable / analysis.fs).tolist(),
         listed=LISTED,
@@ -49,6 +83,28 @@ def write_page(
         provenance=provenance,
     )
     path.write_text(page, encoding="utf-8")
+
+
+def burden_pct(analysis: Analysis) -> dict[str, float]:
+    """Share of all beats that each class has."""
+    label = analysis.beats.label
+    return {str(letter): 100 * float((label == letter).mean()) for letter in BeatClass if len(label)}
+
+
+def variability(hrv: Variability) -> list[tuple[str, str, str]]:
+    """Name and write the figures of heart rate variability that there are, with what they are."""
+    values = asdict(hrv)
+    return [
+        (name, f"{values[field]:.{digits}f}{unit}", what)
+        for field, name, digits, unit, what in VARIABILITY
+        if values[field] is not None
+    ]
+
+
+def periods(analysis: Analysis, summary: Summary) -> Sequence[Figures]:
+    """Figures of the rows of the table."""
+    each_s = period_s(analysis.duration_s)
+    return summary.hourly if each_s == HOUR_S else by_period(analysis, each_s)
 
 
 def period_s(duration_s: float) -> float:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, Event
+from ectopy.ecg import Analysis, BeatClass, Event
 from ectopy.report import drawing
 from ectopy.report.findings import of_kind
 from ectopy.report.summary import rates
@@ -91,11 +91,16 @@ def _short(time: str, step: int) -> str:
 
 def _lanes(analysis: Analysis) -> Iterator[Lane]:
     beats, duration_s = analysis.beats, analysis.duration_s
-    for title, letter in (("V beats", "V"), ("S beats", "S")):
-        time_s = beats.time_s[beats.label == letter]
+    counted = {
+        "V": ("V beats", beats.label == BeatClass.VEB),
+        "S": ("S beats", beats.label == BeatClass.SVEB),
+        "unsure": ("Unsure beats", ~beats.confident),
+    }
+    for kind, (title, mask) in counted.items():
+        time_s = beats.time_s[mask]
         if len(time_s):
             path, _ = drawing.histogram(time_s, duration_s)
-            yield Lane(title, f"{len(time_s):,}", path, letter)
+            yield Lane(title, f"{len(time_s):,}", path, kind)
     for kind, known in KINDS.items():
         events = of_kind(analysis.events, kind)
         if events:

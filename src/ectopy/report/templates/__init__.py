@@ -1,6 +1,7 @@
 """The pages' templates, and how they are filled."""
 
 from functools import lru_cache
+from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -30,9 +31,14 @@ def thousands(value: int) -> str:
     return f"{value:,}"
 
 
-def percent(value: float | None) -> str:
-    """Write a share of all beats."""
-    return "" if value is None else f"{value:.1f} % of beats"
+def unit(value: float) -> str:
+    """Write a scale: its error grows with what is drawn to it."""
+    return f"{value:.6g}"
+
+
+def percent(value: float | None, of: str = "") -> str:
+    """Write a share, and of what."""
+    return "" if value is None else f"{value:.1f} % {of}".rstrip()
 
 
 def cell(value: float | None, digits: int) -> str:
@@ -40,7 +46,7 @@ def cell(value: float | None, digits: int) -> str:
     return NOTHING if value is None else f"{value:,.{digits if value else 0}f}"
 
 
-FILTERS = (mm, dash, whole, thousands, percent, cell, elapsed, duration)
+FILTERS = (mm, unit, dash, whole, thousands, percent, cell, elapsed, duration)
 
 
 @lru_cache
@@ -60,3 +66,8 @@ def _environment() -> Environment:
 def render(template: str, **context: object) -> str:
     """Fill a template; every value is escaped."""
     return _environment().get_template(template).render(context)
+
+
+def source(template: str) -> str:
+    """Read a template, or what one includes, as it is."""
+    return resources.files("ectopy.report.templates").joinpath(template).read_text(encoding="utf-8")

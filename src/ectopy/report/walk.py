@@ -1,0 +1,105 @@
+"""One walk through the signal for all that a page shows of the whole of it."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ectopy.ecg import Analysis, BeatClass, Recording, Samples, Signal
+
+CUT_BEFORE_S, CUT_AFTER_S = 0.3, 0.5
+"""Extent of a cut around its R peak: P wave to the end of a wide beat's T wave."""
+CUTS = 300
+"""Beats of a class at most, spread over the recording: a mean of more looks no different."""
+LINE_BINS = 800
+"""Parts of a line of the overview, each drawn by its extremes: a third of a millimetre of an A4 page."""
+LINES_S = (60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0)
+MOST_LINES = 150
+"""A day fits in at ten minutes a line."""
+BLOCK_S = 300.0
+
+
+class Walk(NamedTuple):
+    """What was seen: extremes of the first lead in mV, [n_bins], NaN where missing, and cuts of beats.
+
+    ``edges`` int64 [n_bins + 1] part the recording into bins, ``line_bins`` of them a line of ``line_s``.
+    ``cuts`` float32 [n_beats, n_samples, n_leads] of each class that occurs, in mV.
+    """
+
+    line_s: float
+    line_bins: int
+    edges: Samples
+    low: Signal
+    high: Signal
+    cuts: dict[BeatClass, Signal]
+
+
+def walk(analysis: Analysis, recording: Recording) -> Walk:
+    """Read the analysed leads once, block by block."""
+    line_s, line_bins = lines_of(analysis.duration_s, analysis.fs)
+    edges = bin_edges(analysis.n_samples, line_s * analysis.fs / line_bins)
+    low, high = np.full((2, len(edges) - 1), np.nan, dtype=np.float32)
+    chosen = {letter: peaks for letter in BeatClass if len(peaks := _chosen(analysis, letter))}
+    before, after = (round(reach_s * analysis.fs) for reach_s in (CUT_BEFORE_S, CUT_AFTER_S))
+    shape = (before + after, len(analysis.leads))
+    cuts = {letter: np.full((len(peaks), *shape), np.nan, np.float32) for letter, peaks in chosen.items()}
+    for first, last in _blocks(edges, analysis.fs):
+        start, stop = int(edges[first]), int(edges[last])
+        begin = max(start - before, 0)
+        signal = read(analysis, recording, begin, min(stop + after, analysis.n_samples))
+        lead = np.ascontiguousarray(signal[start - begin : stop - begin, 0])
+        low[first:last] = np.fmin.reduceat(lead, edges[first:last] - start)
+        high[first:last] = np.fmax.reduceat(lead, edges[first:last] - start)
+        for letter, peaks in chosen.items():
+            for beat in range(*np.searchsorted(peaks, (start, stop)).tolist()):
+                _cut(cuts[letter][beat], signal, int(peaks[beat]) - before - begin)
+    return Walk(line_s, line_bins, edges, low, high, cuts)
+
+
+def lines_of(duration_s: float, fs: float) -> tuple[float, int]:
+    """Choose the length of a line of the overview, and its bins; none is less than a sample."""
+    line_s = next((line_s for line_s in LINES_S if duration_s <= MOST_LINES * line_s), LINES_S[-1])
+    return line_s, min(LINE_BINS, max(round(line_s * fs), 1))
+
+
+def read(analysis: Analysis, recording: Recording, start: int, stop: int) -> Signal:
+    """Read the analysed leads, float32 [stop - start, n_leads] in mV."""
+    return recording.read(start, stop)[:, columns_of(analysis.leads, recording.leads)]
+
+
+def columns_of(leads: tuple[str, ...], recorded: tuple[str, ...]) -> list[int]:
+    """Find the columns of leads by name; of several recorded under one name, each in its turn."""
+    columns: list[int] = []
+    for lead in leads:
+        columns.append(next(at for at, name in enumerate(recorded) if name == lead and at not in columns))
+    return columns
+
+
+def bin_edges(n_samples: int, bin_samples: float) -> Samples:
+    """Part a recording into bins, whole samples each; the last may be shorter."""
+    n_bins = int(np.ceil(n_samples / bin_samples))
+    edges = np.round(np.arange(n_bins + 1) * bin_samples).astype(np.int64)
+    return np.unique(np.minimum(edges, n_samples))
+
+
+def _blocks(edges: Samples, fs: float) -> Iterator[tuple[int, int]]:
+    """Bins [first, last) that make up BLOCK_S, or one where one is longer."""
+    first, n_bins = 0, len(edges) - 1
+    while first < n_bins:
+        last = int(np.searchsorted(edges, edges[first] + BLOCK_S * fs, side="right")) - 1
+        last = min(max(last, first + 1), n_bins)
+        yield first, last
+        first = last
+
+
+def _chosen(analysis: Analysis, letter: BeatClass) -> Samples:
+    which = np.flatnonzero(analysis.beats.label == letter)
+    spread = np.linspace(0, len(which) - 1, min(CUTS, len(which))).round().astype(int)
+    peaks: Samples = analysis.beats.sample[which[spread]]
+    return peaks
+
+
+def _cut(cut: Signal, signal: Signal, start: int) -> None:
+    """Copy what there is of a cut; at either end of the recording the rest stays missing."""
+    first, last = max(start, 0), min(start + len(cut), len(signal))
+    cut[first - start : last - start] = signal[first:last]

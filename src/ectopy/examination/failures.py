@@ -13,7 +13,8 @@ from ectopy.ec57 import LEARNING_S, MATCH_WINDOW_S, BeatComparison, classes_of, 
 from ectopy.ecg import Labels, Samples, Signal
 from ectopy.examination.records import Examined
 from ectopy.readers import open_recording
-from ectopy.report.strips import STRIP_S, columns_of
+from ectopy.report.strips import STRIP_S
+from ectopy.report.walk import columns_of
 
 Kind: TypeAlias = Literal["veb", "sveb"]
 KINDS: tuple[Kind, ...] = ("veb", "sveb")

@@ -129,10 +129,7 @@ def none_early_in_fibrillation(beats: Beats, events: Iterable[Event]) -> Beats:
     What was thought of SVEB there goes to N, as annotators have it: in the fibrillation of DS1, one in two
     hundred of the beats that are not ventricular is SVEB.
     """
-    within, time_s = np.zeros(len(beats), dtype=bool), beats.time_s
-    for event in events:
-        if event.kind == "af":
-            within |= (time_s >= event.onset_s) & (time_s <= event.offset_s)
+    within = in_fibrillation(beats, events)
     probability = beats.probability.copy()
     normal, early = CLASSES.index(BeatClass.NORMAL), CLASSES.index(BeatClass.SVEB)
     probability[within, normal] += probability[within, early]

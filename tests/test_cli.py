@@ -70,7 +70,7 @@ class TestHelp:
         ("command", "options"),
         [
             ("ingest", "--source --data-dir --records"),
-            ("score", "--out --model --workers --fs --leads --force --fhir"),
+            ("score", "--out --model --workers --fs --leads --force --fhir --pdf"),
             ("ec57", "--reference --test --annotator --reference-annotator --records --map --format --json"),
             ("simulate", "--out --recordings --minutes --seed"),
             ("demo", "--out"),

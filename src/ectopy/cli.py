@@ -153,6 +153,9 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     fhir: Annotated[
         bool, typer.Option("--fhir", help="Write fhir.json too: FHIR R4, preliminary. Needs ectopy[fhir].")
     ] = False,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Write each report as report.pdf too. Needs ectopy[pdf].")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Score recordings: beats, events and a report for each."""
@@ -164,7 +167,13 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
         from ectopy.report.fhir import require_library
 
         require_library()
-    how = batch.How(batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force, fhir)
+    if pdf:
+        from ectopy.report.pdf import require_weasyprint
+
+        require_weasyprint()
+    how = batch.How(
+        batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force=force, fhir=fhir, pdf=pdf
+    )
     _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
     rows: list[batch.Row] = []
     with batch.claim(out):

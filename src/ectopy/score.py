@@ -54,7 +54,7 @@ class BusyError(ValueError):
 class How:
     """With which model; which leads (none: the analysis chooses); which rate in Hz where a file has none.
 
-    ``force`` does again what is done; ``fhir`` writes ``fhir.json`` too.
+    ``force`` does again what is done; ``fhir`` writes ``fhir.json`` too, ``pdf`` the report as PDF.
     """
 
     model: Path
@@ -62,6 +62,7 @@ class How:
     fs: float | None = None
     force: bool = False
     fhir: bool = False
+    pdf: bool = False
 
     @property
     def settings(self) -> dict[str, object]:
@@ -196,6 +197,7 @@ def score_one(job: Job) -> Row:
     """Score one recording; its results appear whole or not at all."""
     from ectopy.pipeline import analyse
     from ectopy.report import write_fhir, write_outputs
+    from ectopy.report.pdf import write_pdf
 
     recording = open_recording(job.source, fs=job.how.fs)
     origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
@@ -203,14 +205,18 @@ def score_one(job: Job) -> Row:
     with _whole_folder(job.out / job.name) as folder:
         if job.how.fhir:
             write_fhir(folder, analysis, recording, origin)
-        return write_outputs(folder, analysis, recording, origin)
+        row = write_outputs(folder, analysis, recording, origin)
+        if job.how.pdf:
+            write_pdf(folder / "report.html", folder / "report.pdf")
+        return row
 
 
 def done_before(job: Job) -> Row | None:
     """Give the row, as skipped, of results that the same input, model and settings have already led to."""
     folder = job.out / job.name
     earlier = _earlier(folder)
-    wanting = job.how.fhir and not (folder / "fhir.json").is_file()
+    asked_for = {"fhir.json": job.how.fhir, "report.pdf": job.how.pdf}
+    wanting = any(asked and not (folder / name).is_file() for name, asked in asked_for.items())
     if job.how.force or wanting or earlier is None:
         return None
     with suppress(OSError, ValueError):  # what cannot be read now fails when it is scored

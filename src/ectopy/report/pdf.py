@@ -4,6 +4,7 @@ import logging
 import re
 from pathlib import Path
 
+from ectopy.report.fhir import MissingLibraryError
 from ectopy.report.templates import source
 
 _VARIABLE = re.compile(r"var\((--[a-z]+)\)")
@@ -11,23 +12,20 @@ _SET = re.compile(r"(--[a-z]+):\s*([^;}]+)")
 _PICTURE = re.compile(r"<svg\b[^>]*\bviewBox=[^>]*>")
 
 
-class PdfUnavailableError(ValueError):
-    """WeasyPrint, or a library of the system that it needs, is not there."""
-
-
-def check_pdf() -> None:
-    """Raise an error that says what is missing, if anything is."""
+def require_weasyprint() -> None:
+    """Refuse where WeasyPrint, or Pango, which it needs of the system, is not there."""
     try:
         import weasyprint  # noqa: F401
     except ModuleNotFoundError as error:
-        raise PdfUnavailableError("--pdf needs WeasyPrint: pip install 'ectopy[pdf]'") from error
-    except OSError as error:  # WeasyPrint loads Pango when it is imported
-        raise PdfUnavailableError(f"--pdf needs Pango, a library of the system: {error}") from error
+        raise MissingLibraryError(
+            "weasyprint is not installed: --pdf needs `pip install 'ectopy[pdf]'`"
+        ) from error
+    except OSError as error:  # it loads Pango when it is imported
+        raise MissingLibraryError(f"--pdf needs Pango, a library of the system: {error}") from error
 
 
 def write_pdf(page: Path, pdf: Path) -> None:
     """Write the PDF of a page of ours."""
-    check_pdf()
     import weasyprint
 
     # It names every property that it does not know; the page has a fallback for each.

@@ -216,6 +216,22 @@ def test_the_typical_beat_of_a_patient_in_bigeminy_is_the_normal_one(n_beats: in
     assert likeness[~wide].min() > likeness[wide].max()
 
 
+def test_pauses_that_make_up_for_early_beats_do_not_set_the_pace() -> None:
+    # Every fifth beat is early by a third of the usual RR, the one after it late by as much.
+    sample = with_early(steady(400), *range(4, 400, 5))
+    in_time = np.isin(np.arange(400) % 5, (1, 2, 3))
+    x = f.features(shapes_of(ecg(sample), sample))
+    np.testing.assert_allclose(column(x, "rr over late rr")[in_time], 0, atol=0.02)
+
+
+def test_late_beats_that_nothing_early_explains_set_the_pace() -> None:
+    # Runs of nine at the same RR, then one beat after twice as long: the late ones are the sinus node's.
+    rr = np.where(np.arange(400) % 10 == 9, 2 * RR, RR)
+    sample = steady(1)[0] + np.cumsum(rr) - rr[0]
+    x = f.features(shapes_of(ecg(sample), sample))
+    assert np.median(column(x, "rr over late rr")[rr == RR]) < -0.35  # they seem early by a third or more
+
+
 def test_kin_tells_how_often_a_shape_comes() -> None:
     sample, wide = steady(120), np.arange(120) % 4 == 3
     share = np.exp(column(f.features(shapes_of(ecg(sample, wide), sample)), "share of kin"))

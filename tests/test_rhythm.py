@@ -1,5 +1,6 @@
 """Every rule of rhythm under the name of its convention, on beats made by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -349,13 +350,21 @@ class TestAtrialFibrillation:
         assert set(settled.label[was_early]) == {"N"}
         np.testing.assert_array_equal(settled.label == "V", beats.label == "V")
 
-    def test_what_was_thought_of_supraventricular_goes_to_normal(self) -> None:
+    def test_the_other_classes_keep_their_proportions(self) -> None:
         beats = beats_of("NNSNV" * 20, self.rr_s)
-        settled = rhythm.none_early_in_fibrillation(beats, found(beats))
-        np.testing.assert_allclose(settled.probability.sum(axis=1), beats.probability.sum(axis=1))
-        np.testing.assert_array_equal(
-            np.array(list("NSVF"))[settled.probability.argmax(axis=1)], settled.label
+        thought = np.tile(np.float32([0.1, 0.6, 0.3, 0.0]), (100, 1))
+        beats = replace(beats, label=np.full(100, "S"), probability=thought)
+        settled = rhythm.none_early_in_fibrillation(beats, [Event("af", 0.0, 1e4, 100, 90.0)])
+        np.testing.assert_allclose(settled.probability, [[0.25, 0, 0.75, 0]] * 100, atol=1e-5)
+        assert set(settled.label) == {"V"}
+
+    def test_a_beat_that_is_surely_early_is_normal(self) -> None:
+        beats = beats_of("S" * 100, self.rr_s)
+        surely = np.tile(np.float32([0, 1, 0, 0]), (100, 1))
+        settled = rhythm.none_early_in_fibrillation(
+            replace(beats, probability=surely), [Event("af", 0.0, 1e4, 100, 90.0)]
         )
+        assert set(settled.label) == {"N"}
 
 
 KNOWN_KINDS = {

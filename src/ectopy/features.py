@@ -104,7 +104,7 @@ def _rr(sample: Samples) -> Floats:
 
 def _segment_features(shapes: BeatShapes, rr_s: Floats) -> Floats:
     local_s = median_filter(rr_s, size=21, mode="nearest")
-    late = _latest(rr_s / local_s)
+    late = _latest(_lateness(rr_s, local_s))
     timing = _timing(rr_s, local_s, late_s=np.median(rr_s[late]))
     windows = shapes.windows.astype(np.float32)
     leads = [
@@ -115,6 +115,15 @@ def _segment_features(shapes: BeatShapes, rr_s: Floats) -> Floats:
     typical = np.concatenate([lead.typical for lead in leads], axis=1)
     columns = [timing, compare_all_leads(qrs, typical, late), describe_kin(qrs, late, timing[:, _EARLY])]
     return np.concatenate([*columns, *(lead.likeness for lead in leads)], axis=1, dtype=np.float32)
+
+
+def _lateness(rr_s: Floats, local_s: Floats) -> Floats:
+    """Say how late each beat comes, over the local RR; a pause that makes up for an early beat is none.
+
+    In a patient with many ventricular beats those pauses would set the pace, and every normal beat seem early.
+    """
+    before_s = np.append(rr_s[:1], rr_s[:-1])
+    return np.asarray(np.minimum(rr_s, (before_s + rr_s) / 2) / local_s)
 
 
 def _latest(lateness: Floats) -> NDArray[np.intp]:

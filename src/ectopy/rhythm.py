@@ -126,14 +126,15 @@ def find_events(
 def none_early_in_fibrillation(beats: Beats, events: Iterable[Event]) -> Beats:
     """Call no beat in fibrillation an SVEB: none is early where no beat is in time.
 
-    What was thought of SVEB there goes to N, as annotators have it: in the fibrillation of DS1, one in two
-    hundred of the beats that are not ventricular is SVEB.
+    So annotators have it: in the fibrillation of DS1, one in two hundred beats that are not ventricular
+    is SVEB. The other classes keep their proportions.
     """
     within = in_fibrillation(beats, events)
     probability = beats.probability.copy()
-    normal, early = CLASSES.index(BeatClass.NORMAL), CLASSES.index(BeatClass.SVEB)
-    probability[within, normal] += probability[within, early]
-    probability[within, early] = 0
+    left = probability[within]
+    left[:, CLASSES.index(BeatClass.SVEB)] = 0
+    left[:, CLASSES.index(BeatClass.NORMAL)] += np.float32(1e-6)  # something is left to share
+    probability[within] = left / left.sum(axis=1, keepdims=True)
     likeliest = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
     return replace(beats, label=np.where(within, likeliest, beats.label), probability=probability)
 

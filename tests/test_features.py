@@ -196,7 +196,7 @@ def test_a_narrow_early_beat_is_like_the_typical_one(ordinary: tuple[Signal, Sam
 
 def test_unlikeness_is_measured_in_the_patients_own_spread(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, wide = ordinary
-    noisy = signal + np.random.default_rng(1).normal(scale=0.1, size=signal.shape).astype(np.float32)
+    noisy = signal + np.random.default_rng(1).normal(scale=0.15, size=signal.shape).astype(np.float32)
     quiet_z, noisy_z = (
         column(f.features(shapes_of(leads, sample)), "residual in own spread") for leads in (signal, noisy)
     )

@@ -104,7 +104,7 @@ def _rr(sample: Samples) -> Floats:
 
 def _segment_features(shapes: BeatShapes, rr_s: Floats) -> Floats:
     local_s = median_filter(rr_s, size=21, mode="nearest")
-    late = _latest(_lateness(rr_s, local_s))
+    late = _latest(_lateness(rr_s))
     timing = _timing(rr_s, local_s, late_s=np.median(rr_s[late]))
     windows = shapes.windows.astype(np.float32)
     leads = [
@@ -117,13 +117,14 @@ def _segment_features(shapes: BeatShapes, rr_s: Floats) -> Floats:
     return np.concatenate([*columns, *(lead.likeness for lead in leads)], axis=1, dtype=np.float32)
 
 
-def _lateness(rr_s: Floats, local_s: Floats) -> Floats:
-    """Say how late each beat comes, over the local RR; a pause that makes up for an early beat is none.
+def _lateness(rr_s: Floats) -> Floats:
+    """Say how late each beat comes for the local pace; a pause that makes up for an early beat is not late.
 
-    In a patient with many ventricular beats those pauses would set the pace, and every normal beat seem early.
+    In a patient with many ventricular beats such pauses would set the pace, and all others seem early.
     """
     before_s = np.append(rr_s[:1], rr_s[:-1])
-    return np.asarray(np.minimum(rr_s, (before_s + rr_s) / 2) / local_s)
+    pace_s = median_filter((before_s + rr_s) / 2, size=21, mode="nearest")
+    return np.asarray(np.minimum(rr_s, (2 * before_s + rr_s) / 3) / pace_s)
 
 
 def _latest(lateness: Floats) -> NDArray[np.intp]:

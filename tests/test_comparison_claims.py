@@ -101,13 +101,13 @@ class TestRivals:
         saying = "recurrence is worth having: it does better than no recurrence"
         assert verdicts(gru=group(), no_recurrence=none)[saying] == HOLDS
 
-    def test_long_sequences_are_judged_at_four_times_the_usual(self):
+    def test_long_sequences_are_judged_at_twice_the_usual(self):
         longer = [
-            replace(each, contender=replace(each.contender, window_beats=256))
+            replace(each, contender=replace(each.contender, window_beats=128))
             for each in group(veb=(0.8, 0.8, 0.8))
         ]
-        judged = claims.claims({"gru": group()}, {256: longer})
-        (claim,) = (each for each in judged if each.saying.startswith("sequences of 256 beats"))
+        judged = claims.claims({"gru": group()}, {128: longer})
+        (claim,) = (each for each in judged if each.saying.startswith("sequences of 128 beats"))
         assert claim.verdict == HOLDS
         assert claim.measured.startswith("VEB F1 -12.0 ± 2.0")
 

@@ -16,7 +16,7 @@ NEAR_LEAST = 1.1
 """A loss within a tenth of its own least is as good as converged."""
 FORGOTTEN = 0.01
 """Of a beat's own influence: what lies further away is as good as forgotten."""
-LONG = 4
+LONG = 2
 """A sequence is long at so many times the usual length."""
 LITTLE = 1.0
 """Points of F1 that a smaller network may lose."""

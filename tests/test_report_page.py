@@ -170,6 +170,11 @@ class TestReport:
         assert "What was looked for" not in read.text
         assert "What was recorded" in read.text
 
+    def test_without_an_event_a_piece_of_what_was_recorded_is_shown(self, tmp_path: Path) -> None:
+        read = page_with(tmp_path, "N" * 20)
+        assert "What was recorded" in read.text
+        assert 'class="to-strip' not in read.source
+
     @pytest.mark.parametrize("letters", ["N", "V", "NN", "NNNNNNNNN"])
     def test_few_beats_make_a_page(self, tmp_path: Path, letters: str) -> None:
         assert "Key figures" in page_with(tmp_path, letters).text
@@ -312,6 +317,10 @@ class TestTrends:
 
     def test_lines_are_interrupted_where_there_is_no_value(self) -> None:
         assert drawing.line_path(np.array([1, 2, np.nan, 3])) == "M0.5 1.0L1.5 2.0H2M3.5 3.0H4"
+
+    def test_a_line_goes_through_the_values_of_each_beat_where_they_are_few(self) -> None:
+        path = drawing.through(np.array([0.0, 1.0, 2.0, 3.0]), np.array([5.0, 6.0, np.nan, 7.0]), 6.0)
+        assert path == "M0.0 5.0L100.0 6.0M300.0 7.0"
 
     def test_bands_go_there_and_back(self) -> None:
         path = drawing.band_path(np.array([9.0, 8.0]), np.array([1.0, 2.0]))

@@ -22,7 +22,9 @@ class TestLines:
     @pytest.mark.parametrize(
         ("duration_s", "line_s"),
         [
-            (10, 60),
+            (10, 10),  # one line, however short
+            (59.9, 59.9),
+            (60, 60),
             (1806, 60),
             (9000, 60),  # 150 lines of a minute
             (9001, 300),
@@ -35,8 +37,9 @@ class TestLines:
         assert lines_of(duration_s, 250.0)[0] == line_s
 
     def test_no_bin_is_less_than_a_sample(self) -> None:
-        assert lines_of(10, 1.0) == (60.0, 60)
-        assert lines_of(10, 250.0) == (60.0, LINE_BINS)
+        assert lines_of(60, 1.0) == (60.0, 60)
+        assert lines_of(60, 250.0) == (60.0, LINE_BINS)
+        assert lines_of(2, 250.0) == (2, 500)
 
     def test_bins_cover_every_sample_once(self) -> None:
         # 250 Hz, 75 ms: 18.75 samples.

@@ -126,6 +126,15 @@ def line_path(y: Values) -> str:
     )
 
 
+def through(time_s: Values, y: Values, duration_s: float) -> str:
+    """Path through values at rising times, as wide as the columns; NaN interrupts it."""
+    x = COLUMNS * time_s / duration_s
+    return "".join(
+        "M" + "L".join(f"{x[at]:.1f} {y[at]:.1f}" for at in range(start, stop))
+        for start, stop in stretches(np.isfinite(y)).tolist()
+    )
+
+
 def band_path(low: Values, high: Values) -> str:
     """Area between two lines, a step a column."""
     return "".join(

@@ -114,6 +114,8 @@ def period_s(duration_s: float) -> float:
 
 
 def strips(analysis: Analysis, recording: Recording, findings: tuple[Finding, ...]) -> dict[Event, Strip]:
-    """Draw the event that each finding points to, once, in the order of the findings."""
+    """Draw the event that each finding points to, once, in their order; without any, the middle."""
     events = dict.fromkeys(finding.event for finding in findings if finding.event is not None)
+    if not events and analysis.n_samples:
+        events = {Event("signal", *2 * (analysis.duration_s / 2,), 0, float("nan")): None}
     return {event: strip(analysis, recording, event) for event in events}

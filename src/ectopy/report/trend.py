@@ -33,7 +33,10 @@ class Tick(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """Heart rate over the whole recording in columns; y from 0 (``high``) to 100 (``low``)."""
+    """Heart rate over the whole recording in columns, or of each beat where they are few, without a band.
+
+    y goes from 0 (the highest of ``rates``) to 100 (the lowest).
+    """
 
     band: str
     line: str
@@ -51,12 +54,13 @@ def trend(analysis: Analysis) -> Trend | None:
     if np.isnan(reduced.mean).all():
         return None
     low, high = (20 * float(step) for step in _bounds(reduced))
-    y = [100 * (high - values) / (high - low) for values in reduced]
+    y = [100 * (high - values) / (high - low) for values in (*reduced, of.rate_bpm)]
+    few = len(of.time_s) < drawing.COLUMNS
     marks = np.arange(low, high + 1, 20 if high - low <= 120 else 40).tolist()
     edges = analysis.unreadable / analysis.fs
     return Trend(
-        band=drawing.band_path(y[0], y[2]),
-        line=drawing.line_path(y[1]),
+        band="" if few else drawing.band_path(y[0], y[2]),
+        line=drawing.through(of.time_s, y[3], analysis.duration_s) if few else drawing.line_path(y[1]),
         unreadable=drawing.bars(drawing.occupied(edges[:, 0], edges[:, 1], analysis.duration_s)),
         rates=[Tick(100 * (high - mark) / (high - low), f"{mark:.0f}") for mark in marks],
         times=time_ticks(analysis.duration_s, Clock(analysis.start)),

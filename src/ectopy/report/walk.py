@@ -58,6 +58,8 @@ def walk(analysis: Analysis, recording: Recording) -> Walk:
 
 def lines_of(duration_s: float, fs: float) -> tuple[float, int]:
     """Choose the length of a line of the overview, and its bins; none is less than a sample."""
+    if 0 < duration_s < LINES_S[0]:
+        return duration_s, min(LINE_BINS, round(duration_s * fs))
     line_s = next((line_s for line_s in LINES_S if duration_s <= MOST_LINES * line_s), LINES_S[-1])
     return line_s, min(LINE_BINS, max(round(line_s * fs), 1))
 

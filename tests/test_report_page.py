@@ -207,6 +207,27 @@ class TestReport:
         assert "8 more unreadable stretches" in text
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    whole = colour if len(colour) == 7 else "#" + "".join(2 * digit for digit in colour[1:])
+    parts = np.array([int(whole[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+class TestColours:
+    @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+    @pytest.mark.parametrize("ground", ["page", "card", "paper"])
+    def test_text_is_told_from_its_ground_as_wcag_aa_demands(
+        self, everything: Page, scheme: int, ground: str
+    ) -> None:
+        root = re.findall(r":root \{(.*?)\}", everything.source, re.DOTALL)[scheme]
+        colours = dict(re.findall(r"--([a-z]+): (#[0-9a-f]+);", root))
+        for text in ("ink", "soft", "accent", "urgent", "important", "note", "info", "v", "s", "f", "q"):
+            darker, lighter = sorted((luminance(colours[text]), luminance(colours[ground])))
+            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, text
+
+
 class TestSize:
     @staticmethod
     def size(folder: Path, n_rounds: int) -> int:

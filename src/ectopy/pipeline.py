@@ -144,7 +144,7 @@ def find_beats(
 def leave_out_noise(
     candidates: qrs.Candidates, shapes: features.BeatShapes, shut: Mask
 ) -> tuple[features.BeatShapes, Mask]:
-    """Choose the beats; drop each lead where it is noise, and what lies where every lead is.
+    """Choose the beats; drop a lead where it is noise and another clearer, and all where none is of use.
 
     ``shut`` tells where no lead is usable, on the grid of WORKING_FS; it comes back with the noise in it.
     """
@@ -154,7 +154,7 @@ def leave_out_noise(
     clear = quality.clarity(*told, beat=beat)
     lost = quality.useless(clear, shapes.windows)
     readable = shapes.readable.copy()
-    readable[:, : clear.shape[1]] &= ~(clear < quality.NOISE)
+    readable[:, : clear.shape[1]] &= ~quality.worse(clear)
     between = (candidates.sample[1:] + candidates.sample[:-1]) // 2
     edges = np.concatenate(([0], between, [len(shut)]))
     shut = shut.copy()

@@ -23,12 +23,12 @@ RAIL_S = 0.2
 _RAIL_NEAR_S = 2.0  # a rail is the highest or lowest value of this time on either side,
 _RAIL_SHARE = 0.3  # and this share of the range away from the mean: the isoelectric line is near it
 
-NOISE, DOUBT = 2.8, 3.7
-"""A lead is noise where its clarity is below the first. Where every lead is, nothing is reported: there and
-as far around as every lead is below the second.
-
-On DS1 no beat is lost to that outside ventricular flutter; of DS1 under electrode motion on both leads, three
-quarters at 0 dB and less than one part in a hundred at 12 dB. See docs/noise-stress.md.
+NOISE = 2.8
+"""A lead whose clarity is below that is not read where another one is clearer."""
+USELESS, DOUBT = 2.6, 3.4
+"""Where every lead is below the first, nothing is reported: there, and as far around as every lead is below
+the second. At 6 dB of electrode motion beats are still found, at 0 dB hardly: the line lies between. On DS1
+no beat is lost to it. See docs/noise-stress.md.
 """
 _NEIGHBOURS = 11  # beats that make a running level
 _USUAL_NEIGHBOURS = 301  # some five minutes: artefacts are higher than what is usual, beats by e^0.5 at most
@@ -109,11 +109,17 @@ def clarity(
     return clear
 
 
+def worse(clear: NDArray[np.float64]) -> Mask:
+    """Tell for each candidate which leads are noise beside a clearer one, [n, n_leads]."""
+    best = np.nan_to_num(clear, nan=-np.inf).max(axis=1, keepdims=True)
+    return np.asarray((clear < NOISE) & (clear < best))
+
+
 def useless(clear: NDArray[np.float64], windows: Floats) -> Mask:
     """Tell which candidates are lost in noise on every lead: ``clear`` [n, n_leads], ``windows`` as above."""
     clearest = np.nan_to_num(clear, nan=-np.inf).max(axis=1)
     heard = ~np.isnan(clear).all(axis=1)  # what is off is not noise
-    lost = _around(heard & (clearest < NOISE), heard & (clearest < DOUBT))
+    lost = _around(heard & (clearest < USELESS), heard & (clearest < DOUBT))
     for start, stop in stretches(lost).tolist():
         lost[start:stop] = ~_oscillates(windows[start:stop, : clear.shape[1]])
     return _lasting(lost[:, None], _FEWEST)[:, 0]

@@ -96,21 +96,27 @@ class TestFit:
         network.fit([example_of("a", n=5), example_of("b", seed=1)], replace(TINY, epochs=1), seed=0)
 
 
+@pytest.fixture
+def learned(monkeypatch):
+    """What networks would have learned from, instead of learning."""
+    noted = []
+
+    def note(examples, *_, **__):
+        noted.extend(examples)
+        return network.Network(None, 0, 1)
+
+    monkeypatch.setattr(network, "fit", note)
+    monkeypatch.setattr(network.Network, "logits", lambda _, x: np.zeros((len(x), 3)))
+    return noted
+
+
 class TestHoldOut:
-    def test_a_fold_s_patients_are_judged_in_every_view_and_not_learned_from(self, monkeypatch):
+    def test_a_fold_s_patients_are_judged_in_every_view_and_not_learned_from(self, learned):
         lessons = [
             training.Lesson((example_of(name, seed=n), example_of(name, seed=n, view="detected")), truth)
             for n, name in enumerate("abc")
             for truth in [Truth(name, name, None, 200.0, 50_000)]
         ]
-        learned = []
-
-        def note(examples, *_, **__):
-            learned.extend(examples)
-            return network.Network(None, 0, 1)
-
-        monkeypatch.setattr(network, "fit", note)
-        monkeypatch.setattr(network.Network, "logits", lambda _, x: np.zeros((len(x), 3)))
         _, held = network.hold_out(lessons, training.Fold(("a", "b"), ("c",)), TINY)
         assert {example.record for example in learned} == {"a", "b"}
         assert [(each.example.record, each.example.view) for each in held] == [
@@ -118,20 +124,12 @@ class TestHoldOut:
             ("c", "detected"),
         ]
 
-    def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(self, monkeypatch):
+    def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(self, learned):
         own, lent = example_of("a"), replace(example_of("a", view="made: x"), donor="b")
         lessons = [
             training.Lesson((own, lent), Truth("a", "a", None, 200.0, 50_000)),
             training.Lesson((example_of("b", seed=1),), Truth("b", "b", None, 200.0, 50_000)),
         ]
-        learned = []
-
-        def note(examples, *_, **__):
-            learned.extend(examples)
-            return network.Network(None, 0, 1)
-
-        monkeypatch.setattr(network, "fit", note)
-        monkeypatch.setattr(network.Network, "logits", lambda _, x: np.zeros((len(x), 3)))
         network.hold_out(lessons, training.Fold(("a",), ("b",)), TINY)
         assert learned == [own]
 

@@ -300,7 +300,7 @@ def test_patients_made_of_a_simulated_one_fibrillate_or_breathe_as_they_are_made
     rng = np.random.default_rng(3)
     patient = replace(simulate.draw_patient(rng), habits={}, af_share=0.0, noise=simulate.SILENCE)
     recording = simulate.simulate(patient, minutes=6, rng=rng).recording
-    shapes, _ = find_beats(recording, (0, 1))
+    shapes = find_beats(recording, (0, 1)).shapes
     label = np.full(len(shapes), "N")
     made = {
         "fibrillates": augment.fibrillate(shapes, label, rng)[0],

@@ -109,7 +109,7 @@ def test_little_noise_costs_nothing(clean: NDArray[np.float64]) -> None:
 def test_noise_on_one_lead_leaves_the_other_to_read(clean: NDArray[np.float64], lead: int) -> None:
     signal = disturbed(clean, snr_db=-6, leads=(lead,))
     assert shut_share(analysed(signal)) < 0.05
-    shapes, _ = pipeline.find_beats(recording_of(signal, FS), (0, 1))
+    shapes = pipeline.find_beats(recording_of(signal, FS), (0, 1)).shapes
     there = (shapes.sample > 64 * 200) & (shapes.sample < 96 * 200)
     assert shapes.readable[there, lead].mean() < 0.5
     assert shapes.readable[there, 1 - lead].all()
@@ -153,16 +153,23 @@ def test_blocks_of_any_size_find_the_same_noise(
 @pytest.mark.parametrize("fs", [100.0, 360.0, 1000.0])
 def test_the_sampling_rate_does_not_matter(fs: float) -> None:
     signal = patient(1, fs=fs)
-    assert shut_share(analysed(disturbed(signal, snr_db=-6, fs=fs), fs)) > 0.7
+    assert shut_share(analysed(disturbed(signal, snr_db=-12, fs=fs), fs)) > 0.7
     assert len(analysed(signal, fs).unreadable) == 0
 
 
-@pytest.mark.parametrize("seconds", [10, 300])
-def test_noise_alone_has_no_beat(seconds: int) -> None:
-    signal = np.random.default_rng(0).normal(size=(round(seconds * FS), 2))
-    analysis = analysed(signal)
-    assert len(analysis.beats) <= 0.02 * seconds  # nearly none: a handful in five minutes
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seconds", [10, 30, 300])
+def test_noise_alone_has_no_beat(seconds: int, seed: int) -> None:
+    analysis = analysed(np.random.default_rng(seed).normal(size=(round(seconds * FS), 2)))
+    assert len(analysis.beats) == 0
     assert analysis.analysable_s < 0.1 * seconds
+
+
+def test_a_beat_that_stands_out_of_noise_by_little_is_doubtful() -> None:
+    analysis = analysed(disturbed(patient(1), snr_db=0))
+    noisy = (analysis.beats.time_s > NOISE_S[0]) & (analysis.beats.time_s < NOISE_S[1])
+    assert analysis.beats.confident[noisy].mean() < 0.9
+    assert analysis.beats.confident[~noisy].all()
 
 
 def test_a_heart_that_stops_is_no_noise() -> None:
@@ -223,7 +230,7 @@ def useless(clearest: list[float]) -> str:
 
 
 def test_a_stretch_is_useless_where_the_clearest_lead_is_noise_and_as_far_as_it_is_doubtful() -> None:
-    assert useless([9.0] * 3 + [3.3] * 4 + [2.0] + [3.3] * 2 + [9.0] * 2) == "...xxxxxxx.."
+    assert useless([9.0] * 3 + [3.1] * 4 + [2.0] + [3.1] * 2 + [9.0] * 2) == "...xxxxxxx.."
     assert useless([9.0] * 3 + [3.5] * 7 + [9.0] * 2) == "............"
 
 
@@ -286,8 +293,10 @@ def test_no_annotated_beat_of_a_hard_record_lies_in_noise(mitdb: Path, name: str
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(("name", "low", "high"), [("118e12", 0.0, 0.0), ("118e00", 0.85, 1.0)])
-def test_the_noise_stress_test_is_shut_down_at_0_db_and_read_at_12(
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("118e12", 0.0, 0.0), ("118e06", 0.0, 0.0), ("118e_6", 0.5, 1.0)]
+)
+def test_the_noise_stress_test_is_read_at_6_db_and_mostly_shut_down_at_minus_6(
     nstdb: Path, name: str, low: float, high: float
 ) -> None:
     analysis = pipeline.analyse(recorded(nstdb / name), all_normal)

@@ -37,8 +37,8 @@ def patient():
 
 @pytest.mark.parametrize("block_s", [7.0, 33.3, 60.0, 1000.0])
 def test_blocks_of_any_size_give_the_same_beats_and_shapes(patient, block_s):
-    whole, _ = pipeline.find_beats(patient.recording, (0, 1), block_s=3600)
-    cut, _ = pipeline.find_beats(patient.recording, (0, 1), block_s=block_s)
+    whole = pipeline.find_beats(patient.recording, (0, 1), block_s=3600).shapes
+    cut = pipeline.find_beats(patient.recording, (0, 1), block_s=block_s).shapes
     np.testing.assert_array_equal(cut.sample, whole.sample)
     np.testing.assert_array_equal(cut.readable, whole.readable)
     # half precision keeps three digits: one unit in the last place is 0.0005 of the largest deflection
@@ -50,8 +50,8 @@ def test_blocks_of_any_size_find_the_same_gaps(block_s):
     signal = simulated().recording.read(0, 60 * 360).copy()
     signal[20 * 360 : 35 * 360] = np.nan
     recording = recording_of(signal, 360)
-    _, whole = pipeline.find_beats(recording, (0, 1), block_s=3600)
-    _, cut = pipeline.find_beats(recording, (0, 1), block_s=block_s)
+    whole = pipeline.find_beats(recording, (0, 1), block_s=3600).unreadable
+    cut = pipeline.find_beats(recording, (0, 1), block_s=block_s).unreadable
     np.testing.assert_array_equal(cut, whole)
     np.testing.assert_allclose(whole / 360, [[20, 35]], atol=0.2)
 
@@ -148,7 +148,7 @@ def test_one_lead_off_leaves_the_other_to_find_the_beats(patient):
 
 
 def test_features_see_a_lost_lead_as_unreadable(patient):
-    shapes, _ = pipeline.find_beats(patient.recording, (0,))
+    shapes = pipeline.find_beats(patient.recording, (0,)).shapes
     assert shapes.readable[:, 0].all()
     assert not shapes.readable[:, 1].any()
     assert features.features(shapes).shape == (len(shapes), len(features.FEATURE_NAMES))

@@ -49,7 +49,8 @@ class Block:
 class Described:
     """A recording's beats before they are classified: sample on its grid, shapes, features [n, k].
 
-    ``columns`` are the leads analysed; ``unreadable`` as in :class:`ectopy.ecg.Analysis`.
+    ``columns`` are the leads analysed; ``doubtful`` tells which beats lie in noise, [n]; ``unreadable`` as in
+    :class:`ectopy.ecg.Analysis`.
     """
 
     recording: Recording
@@ -57,6 +58,19 @@ class Described:
     sample: Samples
     shapes: features.BeatShapes
     features: features.Floats
+    doubtful: Mask
+    unreadable: Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the first pass leaves: beats on the grid of WORKING_FS, and which of them lie in noise, [n].
+
+    ``unreadable`` are stretches where no lead can be read, [start, stop) int64 [k, 2] on the recording's grid.
+    """
+
+    shapes: features.BeatShapes
+    doubtful: Mask
     unreadable: Samples
 
 
@@ -84,9 +98,10 @@ def describe(
 ) -> Described:
     """Find the beats of a recording and describe them: all that does not depend on the classifier."""
     columns = choose_leads(recording.leads, leads)
-    shapes, unreadable = find_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
-    sample = to_recording(shapes.sample, recording) if r_peaks is None else r_peaks
-    return Described(recording, columns, sample, shapes, features.features(shapes), unreadable)
+    found = find_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
+    sample = to_recording(found.shapes.sample, recording) if r_peaks is None else r_peaks
+    described = features.features(found.shapes)
+    return Described(recording, columns, sample, found.shapes, described, found.doubtful, found.unreadable)
 
 
 def conclude(described: Described, classify: Classify) -> Analysis:
@@ -94,7 +109,7 @@ def conclude(described: Described, classify: Classify) -> Analysis:
     recording, unreadable = described.recording, described.unreadable
     probability, confident = classify(described.features)
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
-    beats = Beats(described.sample, label, probability, confident, recording.fs)
+    beats = Beats(described.sample, label, probability, confident & ~described.doubtful, recording.fs)
     events = find_events(
         beats,
         duration_s=recording.duration_s,
@@ -120,11 +135,8 @@ def find_beats(
     *,
     r_peaks: Samples | None = None,
     block_s: float = BLOCK_S,
-) -> tuple[features.BeatShapes, Samples]:
-    """Walk through the signal once: give the beats' shapes, and where no lead can be read, int64 [k, 2].
-
-    The shapes are on the grid of WORKING_FS, the stretches on the recording's.
-    """
+) -> Found:
+    """Walk through the signal once and keep the small summary of each beat; given ones are taken on trust."""
     given = None if r_peaks is None else to_working(r_peaks, recording)
     candidates, shapes, unusable = [], [], []
     for block in blocks(recording, columns, block_s=block_s):
@@ -136,17 +148,19 @@ def find_beats(
         shapes.append(replace(cut, sample=at))
         unusable.append(~block.usable[block.answers_for].any(axis=1))
     kept, shut = features.join(shapes), np.concatenate(unusable)
+    doubtful = np.zeros(len(kept), dtype=bool)
     if given is None:
-        kept, shut = leave_out_noise(qrs.join(candidates), kept, shut)
-    return kept, _stretches(shut, recording)
+        kept, doubtful, shut = leave_out_noise(qrs.join(candidates), kept, shut)
+    return Found(kept, doubtful, _stretches(shut, recording))
 
 
 def leave_out_noise(
     candidates: qrs.Candidates, shapes: features.BeatShapes, shut: Mask
-) -> tuple[features.BeatShapes, Mask]:
+) -> tuple[features.BeatShapes, Mask, Mask]:
     """Choose the beats; drop a lead where it is noise and another clearer, and all where none is of use.
 
-    ``shut`` tells where no lead is usable, on the grid of WORKING_FS; it comes back with the noise in it.
+    ``shut`` tells where no lead is usable, on the grid of WORKING_FS; it comes back with the noise in it,
+    after the beats and which of them are doubtful.
     """
     beat = np.zeros(len(candidates), dtype=bool)
     beat[qrs.select_beats(candidates)] = True
@@ -160,7 +174,8 @@ def leave_out_noise(
     shut = shut.copy()
     for start, stop in edges[stretches(lost)].tolist():
         shut[start:stop] = True
-    return replace(shapes, readable=readable).take(np.flatnonzero(beat & ~lost)), shut
+    kept = np.flatnonzero(beat & ~lost)
+    return replace(shapes, readable=readable).take(kept), quality.doubtful(clear)[kept], shut
 
 
 def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLOCK_S) -> Iterator[Block]:

@@ -25,10 +25,10 @@ _RAIL_SHARE = 0.3  # and this share of the range away from the mean: the isoelec
 
 NOISE = 2.8
 """A lead whose clarity is below that is not read where another one is clearer."""
-USELESS, DOUBT = 2.6, 3.4
+USELESS, DOUBT = 2.3, 3.2
 """Where every lead is below the first, nothing is reported: there, and as far around as every lead is below
-the second. At 6 dB of electrode motion beats are still found, at 0 dB hardly: the line lies between. On DS1
-no beat is lost to it. See docs/noise-stress.md.
+the second. Elsewhere below the second, beats are reported and nobody is sure of them. At 6 dB of electrode
+motion nothing is lost, at 0 dB little; the noise of muscles without a beat is. See docs/noise-stress.md.
 """
 _NEIGHBOURS = 11  # beats that make a running level
 _USUAL_NEIGHBOURS = 301  # some five minutes: artefacts are higher than what is usual, beats by e^0.5 at most
@@ -36,7 +36,7 @@ _MOST_ABOVE_USUAL = 0.5
 _FEWEST = 6  # candidates, two seconds: less is not worth a shutdown
 _KIN = 12  # beats on either side among which a beat has its like; the second nearest: one may be chance
 _ENOUGH_BEATS = 8  # of fewer none need be like another,
-_USUAL_LIKENESS = 1.66  # and are taken to correlate by 0.93
+_FEW_LIKENESS = 1.0  # and are taken to correlate by 0.76: so few may be chance
 _QRS = slice(BEFORE - 15, BEFORE + 20)
 _SHIFTS = range(-2, 3)  # fiducials differ by 20 ms
 _PERIODS = range(round(0.12 * WINDOW_FS), round(0.36 * WINDOW_FS))  # of flutter and fibrillation, in samples
@@ -115,11 +115,15 @@ def worse(clear: NDArray[np.float64]) -> Mask:
     return np.asarray((clear < NOISE) & (clear < best))
 
 
+def doubtful(clear: NDArray[np.float64], *, below: float = DOUBT) -> Mask:
+    """Tell which candidates are noisy on every lead that is on, [n]; what is off is not noise."""
+    clearest = np.nan_to_num(clear, nan=-np.inf).max(axis=1)
+    return np.asarray(~np.isnan(clear).all(axis=1) & (clearest < below))
+
+
 def useless(clear: NDArray[np.float64], windows: Floats) -> Mask:
     """Tell which candidates are lost in noise on every lead: ``clear`` [n, n_leads], ``windows`` as above."""
-    clearest = np.nan_to_num(clear, nan=-np.inf).max(axis=1)
-    heard = ~np.isnan(clear).all(axis=1)  # what is off is not noise
-    lost = _around(heard & (clearest < USELESS), heard & (clearest < DOUBT))
+    lost = _around(doubtful(clear, below=USELESS), doubtful(clear, below=DOUBT))
     for start, stop in stretches(lost).tolist():
         lost[start:stop] = ~_oscillates(windows[start:stop, : clear.shape[1]])
     return _lasting(lost[:, None], _FEWEST)[:, 0]
@@ -141,7 +145,7 @@ def _level(values: Floats, beat: Mask, n_neighbours: int) -> Floats:
 def _likeness(windows: Floats) -> Floats:
     """Give each beat's likeness to its second nearest kin, on the scale of Fisher (1915)."""
     if len(windows) < _ENOUGH_BEATS:
-        return np.full(len(windows), _USUAL_LIKENESS)
+        return np.full(len(windows), _FEW_LIKENESS)
     moved = [_normalised(windows[:, _QRS.start + by : _QRS.stop + by]) for by in _SHIFTS]
     unit, size = moved[len(moved) // 2]
     fit = np.zeros((len(windows), 2 * _KIN), dtype=np.float32)

@@ -100,8 +100,8 @@ def read_lesson(
     annotations = read_annotations(record, "atr")
     columns = choose_leads(recording.leads)
     sample, label = labelled_beats(annotations)
-    found, _ = pipeline.find_beats(recording, columns)
-    given, _ = pipeline.find_beats(recording, columns, r_peaks=sample)
+    found = pipeline.find_beats(recording, columns).shapes
+    given = pipeline.find_beats(recording, columns, r_peaks=sample).shapes
     tolerance = round(MATCH_S * recording.fs)
 
     def labelled(shapes: features.BeatShapes) -> Look:
@@ -113,11 +113,11 @@ def read_lesson(
         DETECTED: labelled(found),
         GIVEN: (given, label),
         STRIPS: labelled(found),
-        "noisy": labelled(pipeline.find_beats(noisy, columns)[0]),
+        "noisy": labelled(pipeline.find_beats(noisy, columns).shapes),
     }
     if jitter_s:
         jittered = _jittered(sample, recording, jitter_s, rng)
-        looks["jittered"] = labelled(pipeline.find_beats(recording, columns, r_peaks=jittered)[0])
+        looks["jittered"] = labelled(pipeline.find_beats(recording, columns, r_peaks=jittered).shapes)
     donor, lent = _lender(donors, rng)
     fibrillates = any(note.startswith(FIBRILLATION) for note in annotations.aux)
     made = augment.made(given, label, rng, fibrillates=fibrillates, donor=lent)
@@ -161,7 +161,7 @@ def _lender(donors: Sequence[Owned], rng: np.random.Generator) -> tuple[str, Loo
         if np.count_nonzero(label == "V") >= augment.ENOUGH_VENTRICULAR:
             recording = open_recording(record)
             columns = choose_leads(recording.leads)
-            return patient, (pipeline.find_beats(recording, columns, r_peaks=sample)[0], label)
+            return patient, (pipeline.find_beats(recording, columns, r_peaks=sample).shapes, label)
     return "", None
 
 

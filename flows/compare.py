@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import as_completed
 
 from ectopy import comparison, databases, network, tracking
 from ectopy.comparison import ACROSS, page
@@ -58,18 +59,19 @@ def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         for trial in try_all(attempts, settings.workers):
             log_trial(trial, config)
             trials.append(trial)
+        trials.sort(key=lambda trial: (trial.seed, contenders.index(trial.contender)))
         return log_comparison(trials, config, database, out)
 
 
 def try_all(attempts: Sequence[comparison.Attempt], workers: int) -> Iterator[comparison.Trial]:
-    """Try contenders side by side, a task each."""
+    """Try contenders side by side, a task each; they come as they are done."""
     with Workers(workers) as processes:
 
         @task(task_run_name="{attempt.contender.name}, seed {attempt.seed}", cache_policy=NO_CACHE)
         def try_out(attempt: comparison.Attempt) -> comparison.Trial:
             return processes.call(comparison.try_out, attempt)
 
-        for number, future in enumerate(try_out.map(attempts), start=1):
+        for number, future in enumerate(as_completed(try_out.map(attempts)), start=1):
             trial = future.result()
             logger.info("%d/%d  %s, seed %d", number, len(attempts), trial.contender.name, trial.seed)
             yield trial

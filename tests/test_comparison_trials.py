@@ -173,3 +173,12 @@ def test_every_kind_can_be_tried():
 
 def test_readings_are_named_by_paths_that_a_process_can_open(readings):
     assert all(isinstance(reading.lesson, Path) and reading.lesson.is_file() for reading in readings)
+
+
+def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(readings):
+    one, other = (reading.load() for reading in readings)
+    own = one.view(DETECTED)
+    lent = replace(own, view="made: with a beat of another", donor=other.truth.patient)
+    fold = Fold((one.truth.record,), (other.truth.record,))
+    fitted = train_without((replace(one, examples=(own, lent)), other), fold, CONFIG, CHOSEN)
+    assert [example.view for example in fitted.learned] == [DETECTED]

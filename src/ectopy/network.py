@@ -22,7 +22,16 @@ from numpy.typing import NDArray
 from ectopy.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
 from ectopy.features import FEATURE_NAMES, Floats
 from ectopy.native import write_native
-from ectopy.training import TRAINED_LABELS, Calibration, Example, Fold, HeldOut, Lesson, of_records
+from ectopy.training import (
+    TRAINED_LABELS,
+    Calibration,
+    Example,
+    Fold,
+    HeldOut,
+    Lesson,
+    learned_from,
+    of_records,
+)
 
 logger = logging.getLogger(__name__)
 KERAS_FILE = "model.keras"
@@ -136,13 +145,7 @@ def hold_out(
     lessons: Sequence[Lesson], fold: Fold, config: TrainConfig, *, on_epoch: OnEpoch | None = None
 ) -> tuple[Network, list[HeldOut]]:
     """Train without the patients of a fold, and say what the network makes of them."""
-    unseen = {lesson.truth.patient for lesson in of_records(lessons, fold.test)}
-    learned = [
-        example
-        for lesson in of_records(lessons, fold.train)
-        for example in lesson.examples
-        if not example.patients & unseen
-    ]
+    learned = learned_from(lessons, fold)
     network = fit(learned, config, seed=config.seed, on_epoch=on_epoch)
     held = [
         HeldOut(example, lesson.truth, network.logits(example.features))

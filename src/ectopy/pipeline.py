@@ -66,7 +66,7 @@ class Described:
 class Found:
     """What the first pass leaves: beats on the grid of WORKING_FS, and which of them lie in noise, [n].
 
-    ``unreadable`` are stretches where no lead can be read, [start, stop) int64 [k, 2] on the recording's grid.
+    ``unreadable`` is where no lead can be read, [start, stop) int64 [k, 2] on the recording's grid.
     """
 
     shapes: features.BeatShapes

@@ -364,3 +364,15 @@ def stacked(examples: Sequence[Example]) -> features.Floats:
 def of_records(lessons: Iterable[Lesson], records: Sequence[str]) -> list[Lesson]:
     """Keep the lessons of some records."""
     return [lesson for lesson in lessons if lesson.truth.record in records]
+
+
+def learned_from(lessons: Iterable[Lesson], fold: Fold) -> list[Example]:
+    """Give what a fold's network may learn from: nothing in which a beat of its held-out patients is lent."""
+    lessons = list(lessons)
+    unseen = {lesson.truth.patient for lesson in of_records(lessons, fold.test)}
+    return [
+        example
+        for lesson in of_records(lessons, fold.train)
+        for example in lesson.examples
+        if not example.patients & unseen
+    ]

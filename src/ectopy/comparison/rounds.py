@@ -50,7 +50,7 @@ class Round:
 
 def train_without(lessons: Sequence[Lesson], fold: Fold, config: TrainConfig, architecture: str) -> Round:
     """Train without the patients of a fold, and take the loss on them after every epoch."""
-    learned = [e for lesson in training.of_records(lessons, fold.train) for e in lesson.examples]
+    learned = training.learned_from(lessons, fold)
     judged = [(lesson, lesson.view(DETECTED)) for lesson in training.of_records(lessons, fold.test)]
     watch = _Watch([example for _, example in judged])
     build = watch.following(architectures.builder(architecture))

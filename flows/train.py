@@ -9,7 +9,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from ectopy import databases, network, tracking, training
+from ectopy import augment, databases, network, tracking, training
 from ectopy.ec57 import gross
 from ectopy.examination import Candidate, Examined, beats_in_way, card, headline, plots
 from ectopy.settings import load_settings
@@ -41,7 +41,8 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     with tracking.run(f"train on {database}") as run_id:
         readings = readings_of(known, folder, records, config, work)
         lessons = [reading.load() for reading in read_records(readings, settings.workers)]
-        tracking.log_config(config, database=database, records=",".join(records))
+        made = {f"made/{kind}": share for kind, share in augment.SHARES.items()}
+        tracking.log_config(config, database=database, records=",".join(records), **made)
         log_data(lessons, known)
         folds = training.folds(lessons, config.n_folds, seed=config.seed)
         held_out = [
@@ -59,7 +60,7 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
             records=records,
             held_out=examined,
             left_out=[record for record in present if record not in {*records, *examined}],
-            config=asdict(config),
+            config=asdict(config) | made,
             out_of_fold=figures,
             calibration_error=calibration.expected_error,
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from ectopy.annotations import Annotations, read_annotations, write_annotations
+from ectopy.annotations import CODES, Annotations, read_annotations, write_annotations
 from ectopy.ecg import UnreadableError
 
 FS = 360.0
@@ -88,6 +88,55 @@ class TestWrittenAndReadBack:
     def test_a_recording_name_may_hold_dashes_and_underscores(self, tmp_path: Path) -> None:
         write_annotations(tmp_path / "100-2_b", "ectopy", EVERY_KIND, fs=FS)
         assert len(read_annotations(tmp_path / "100-2_b", "ectopy")) == 9
+
+
+def as_wfdb_writes(folder: Path, annotations: Annotations, fs: float) -> bytes:
+    wfdb.wrann(
+        "w",
+        "atr",
+        annotations.sample,
+        symbol=annotations.symbol.tolist(),
+        subtype=annotations.subtype,
+        aux_note=list(annotations.aux),
+        fs=fs,
+        write_dir=str(folder),
+    )
+    return (folder / "w.atr").read_bytes()
+
+
+class TestTheBytesAreThoseOfWfdb:
+    @pytest.mark.parametrize("fs", [360.0, 128.0, 127.5, 1000.0, 256.41025])
+    def test_of_every_kind_of_mark_at_every_rate(self, tmp_path: Path, fs: float) -> None:
+        write_annotations(tmp_path / "r", "x", EVERY_KIND, fs=fs)
+        assert (tmp_path / "r.x").read_bytes() == as_wfdb_writes(tmp_path, EVERY_KIND, fs)
+
+    def test_of_gaps_on_either_side_of_what_ten_bits_and_a_skip_hold(self, tmp_path: Path) -> None:
+        gaps = [0, 1, 1022, 1023, 1024, 65_535, 65_536, 2**31 - 2, 2**31 - 1, 2**31, 2**32 + 5]
+        marks = [(at, "N", 0, "") for at in np.cumsum(gaps).tolist()]
+        write_annotations(tmp_path / "r", "x", annotations_of(*marks), fs=FS)
+        assert (tmp_path / "r.x").read_bytes() == as_wfdb_writes(tmp_path, annotations_of(*marks), FS)
+
+    def test_of_every_symbol_that_wfdb_has(self, tmp_path: Path) -> None:
+        table = {label.symbol: label.label_store for label in wfdb.io.annotation.ann_labels}
+        assert table == CODES
+        symbols = [symbol for symbol in table if symbol != " "]  # no mark, and wfdb writes none
+        marks = annotations_of(*((300 * number, mark, 0, "") for number, mark in enumerate(symbols, 1)))
+        write_annotations(tmp_path / "r", "x", marks, fs=FS)
+        assert (tmp_path / "r.x").read_bytes() == as_wfdb_writes(tmp_path, marks, FS)
+
+
+class TestWhatCannotBeWritten:
+    def test_marks_that_go_back_in_time(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="order of time"):
+            write_annotations(tmp_path / "r", "x", annotations_of((9, "N", 0, ""), (8, "N", 0, "")), fs=FS)
+
+    def test_a_symbol_that_wfdb_does_not_have(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="symbols of WFDB expected, Z came"):
+            write_annotations(tmp_path / "r", "x", annotations_of((9, "Z", 0, "")), fs=FS)
+
+    def test_a_text_that_its_byte_of_length_does_not_hold(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="255 characters at most expected, 256 came"):
+            write_annotations(tmp_path / "r", "x", annotations_of((9, "+", 0, "(" * 256)), fs=FS)
 
 
 class TestWhatIsNoAnnotationFile:

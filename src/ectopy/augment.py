@@ -41,7 +41,7 @@ SHARES = {
     "atrial runs between pauses": 0.15,
     "sinus pauses": 0.4,
     "ventricular beats of another": 0.6,
-    "ventricular beats of another, early beats": 0.5,
+    "ventricular beats of another with early beats": 0.5,
 }
 """How often each kind of patient is drawn among those that are made, by cross-validation on DS1."""
 ENOUGH_VENTRICULAR = 10
@@ -81,7 +81,7 @@ def made(
     }
     if donor is not None and lends:
         both = lend_ventricular(*early, rng, donor=donor)
-        patients["ventricular beats of another, early beats"] = both
+        patients["ventricular beats of another with early beats"] = both
     return patients
 
 

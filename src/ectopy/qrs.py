@@ -11,16 +11,25 @@ gain nor polarity matter.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
-from scipy.signal import oaconvolve
 
 from ectopy import quality
 from ectopy.ecg import Mask, Samples, Signal
-from ectopy.filters import WORKING_FS, bandpass, fill_gaps, rate_ratio, resample
+from ectopy.filters import (
+    WORKING_FS,
+    ShortFilter,
+    bandpass,
+    fill_gaps,
+    rate_ratio,
+    resample,
+    short_filter,
+)
 
 REACH_S = 7.0
 """Signal on either side of a candidate that decides whether it is one, and what its features are."""
@@ -95,31 +104,56 @@ def find_candidates(clean: Signal, usable: Mask) -> Candidates:
     if len(clean) == 0:
         none = np.empty(clean.shape, dtype=np.float32)
         return Candidates(np.empty(0, dtype=np.int64), none, none)
-    inside = minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1, axis=0)
-    energy = np.where(inside, _qrs_energy(clean), np.float32(0))
+    inside = _inside(usable)
+    energy = _qrs_energy(clean)
+    if not inside.all():
+        energy[~inside] = 0
     level = _level(energy, inside)
     peak = _peaks(np.sqrt(np.square(energy / level).sum(axis=1)))
-    near = round(_LEAD_NEAR_S * WORKING_FS)
-    strength: Signal = maximum_filter1d(energy, 2 * near + 1, axis=0)[peak]
+    strength = _around(energy, peak, round(_LEAD_NEAR_S * WORKING_FS)).max(axis=2)
     sample = _r_peaks(clean, peak, strength / level[peak])
     strength[strength == 0] = np.nan
     order = np.argsort(sample, kind="stable")
     return Candidates(sample[order], strength[order], _background(energy, level, inside, peak)[order])
 
 
+def _inside(usable: Mask) -> Mask:
+    """Tell what is usable and not near what is not."""
+    if usable.all():
+        return usable
+    return minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1, axis=0)
+
+
+def _around(signal: Signal, at: Samples, reach: int) -> Signal:
+    """Cut out what lies around some samples of [n, n_leads], [n_at, n_leads, 2 * reach + 1]; ends held."""
+    padded = np.pad(signal.T, ((0, 0), (reach, reach)), mode="edge")
+    return np.moveaxis(sliding_window_view(padded, 2 * reach + 1, axis=1)[:, at], 0, 1)
+
+
 def _qrs_energy(clean: Signal) -> Signal:
     """Give the envelope of the QRS band: the magnitude of a Gabor wavelet's response."""
+    even, odd = (np.square(part(clean)) for part in _wavelet())
+    even += odd
+    return np.sqrt(even, out=even)[: len(clean)]
+
+
+@lru_cache
+def _wavelet() -> tuple[ShortFilter, ShortFilter]:
+    """Make the real and the imaginary part of the wavelet."""
     sd_s = 1 / (2 * np.pi * _QRS_SD_HZ)
     time_s = _offsets(3 * sd_s) / WORKING_FS
     window = np.exp(-0.5 * np.square(time_s / sd_s))
     wavelet = window * np.exp(2j * np.pi * _QRS_HZ * time_s)
     wavelet -= window * wavelet.sum() / window.sum()  # no response to a constant
-    return np.abs(_convolve(clean, (2 * wavelet / np.abs(wavelet).sum()).astype(np.complex64)))
+    wavelet *= 2 / np.abs(wavelet).sum()
+    return short_filter(wavelet.real), short_filter(wavelet.imag)
 
 
-def _smooth(clean: Signal, sd_s: float) -> Signal:
-    taps = np.exp(-0.5 * np.square(_offsets(3 * sd_s) / (sd_s * WORKING_FS)))
-    return _convolve(clean, (taps / taps.sum()).astype(np.float32))
+@lru_cache
+def _without_baseline() -> ShortFilter:
+    """Take out the mean around each sample, weighted by a normal distribution."""
+    taps = np.exp(-0.5 * np.square(_offsets(3 * _BASELINE_SD_S) / (_BASELINE_SD_S * WORKING_FS)))
+    return short_filter((_offsets(3 * _BASELINE_SD_S) == 0) - taps / taps.sum())
 
 
 def _offsets(reach_s: float) -> Samples:
@@ -128,19 +162,14 @@ def _offsets(reach_s: float) -> Samples:
     return np.arange(-half, half + 1)
 
 
-def _convolve(clean: Signal, taps: NDArray[np.inexact]) -> Signal:
-    half = len(taps) // 2
-    padded = np.pad(clean, ((half, half), (0, 0)), mode="edge")
-    return np.asarray(oaconvolve(padded, taps[:, None], mode="valid", axes=0))
-
-
 def _level(energy: Signal, inside: Mask) -> Signal:
     """Give the mean energy of each lead in the neighbourhood, over its usable samples."""
     size = 2 * round(_LEVEL_S * WORKING_FS) + 1
-    mean = uniform_filter1d(energy.astype(np.float64), size, axis=0, mode="constant")
-    share = uniform_filter1d(inside.astype(np.float64), size, axis=0, mode="constant")
-    tiny = np.finfo(np.float32).tiny
-    return np.maximum(mean / np.maximum(share, 1 / size), tiny).astype(np.float32)
+    mean = uniform_filter1d(energy, size, axis=0, mode="constant")
+    # Where all is usable only the ends matter, and they are those of every lead.
+    held = inside[:, :1] if inside.all() else inside
+    share = uniform_filter1d(held, size, axis=0, mode="constant", output=np.float32)
+    return np.maximum(mean / np.maximum(share, np.float32(1 / size)), np.finfo(np.float32).tiny)
 
 
 def _background(energy: Signal, level: Signal, inside: Mask, peak: Samples) -> Signal:
@@ -169,11 +198,12 @@ def _peaks(energy: Signal) -> Samples:
 
 def _r_peaks(clean: Signal, peak: Samples, clarity: Signal) -> Samples:
     """Find the largest deflection near each peak, in the first lead unless another is twice as clear."""
-    deflection = np.abs(clean - _smooth(clean, _BASELINE_SD_S))
-    lead = (clarity * np.where(np.arange(clarity.shape[1]) == 0, 2, 1)).argmax(axis=1)[:, None]
-    near = np.clip(peak[:, None] + _offsets(_R_NEAR_S), 0, len(clean) - 1)
-    largest = deflection[near, lead].argmax(axis=1)
-    return np.asarray(near[np.arange(len(peak)), largest], dtype=np.int64)
+    deflection = np.abs(_without_baseline()(clean)[: len(clean)])
+    lead = (clarity * np.where(np.arange(clarity.shape[1]) == 0, 2, 1)).argmax(axis=1)
+    reach = round(_R_NEAR_S * WORKING_FS)
+    near = _around(deflection, peak, reach)[np.arange(len(peak)), lead]
+    at: Samples = np.clip(peak + near.argmax(axis=1) - reach, 0, len(clean) - 1)
+    return at
 
 
 def select_beats(candidates: Candidates) -> Samples:
@@ -258,19 +288,23 @@ def _likeliest_sequence(time_s: Floats, evidence: Floats, usual_rr_s: Floats) ->
 def _best_path(time_s: list[float], evidence: list[float], usual_rr_s: list[float]) -> list[int]:
     """Find that sequence by dynamic programming; of candidates older than _LOOK_BACK the best one counts."""
     best, previous = [0.0] * len(time_s), [-1] * len(time_s)
+    reached = [0.0] * len(time_s)  # the highest of ``best`` so far: where it falls short, so do all before
     oldest, oldest_score = -1, 0.0
     for here, now in enumerate(time_s):
         first, usual = max(0, here - _LOOK_BACK), usual_rr_s[here]
         if first and best[first - 1] > oldest_score:
             oldest, oldest_score = first - 1, best[first - 1]
         before, score = oldest, oldest_score - _MOST_SURPRISE
-        for there in range(here - 1, first - 1, -1):  # the newest have the best scores, the rest fall short
+        for there in range(here - 1, first - 1, -1):
+            if reached[there] <= score:
+                break
             rr_s = now - time_s[there]
             if rr_s >= _REFRACTORY_S and best[there] > score:
                 surprise = min(math.log(rr_s / usual) ** 2 / (2 * _RR_SPREAD**2), _MOST_SURPRISE)
                 if best[there] - surprise > score:
                     before, score = there, best[there] - surprise
         best[here], previous[here] = score + evidence[here], before
+        reached[here] = max(best[here], reached[here - 1]) if here else best[here]
     return _trace(best, previous)
 
 

@@ -1,0 +1,164 @@
+"""What the benchmarks of time share: clocks, memory of all processes of a command, figures and their form.
+
+A figure is a median with its spread over runs; what is compared runs in turns, so that whatever else the
+machine does falls on all alike. Memory is the proportional set size of the command and its children, as the
+system accounts for it: what processes share counts once.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import psutil
+
+LOOK_EVERY_S = 0.05
+"""How often memory is looked at; a peak that lasts less may be missed."""
+
+
+class Cost(NamedTuple):
+    """What one run of a command took: by the clock, of all cores, of memory."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def cost_of(command: Sequence[str], **environment: str) -> Cost:
+    """Run a command that must succeed, and see what it takes with all its children."""
+    before = os.times()
+    begun = time.perf_counter()
+    process = psutil.Popen(
+        command,
+        env=os.environ | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, memory_of(process))
+        time.sleep(LOOK_EVERY_S)
+    wall_s = time.perf_counter() - begun
+    after = os.times()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}: {process.stderr.read().decode()}")
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(wall_s, cpu_s, peak / 2**20)
+
+
+def memory_of(process: psutil.Process) -> int:
+    """Add up the proportional set sizes of a process and its descendants, in bytes."""
+    total = 0
+    try:
+        for each in (process, *process.children(recursive=True)):
+            total += each.memory_full_info().pss
+    except psutil.Error:  # one of them has just ended: the next look counts
+        return 0
+    return total
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Give median, least and greatest of some runs."""
+    return {
+        "median": round(statistics.median(values), 3),
+        "least": round(min(values), 3),
+        "greatest": round(max(values), 3),
+    }
+
+
+def costs(runs: Sequence[Cost]) -> dict[str, dict[str, float]]:
+    """Give the spread of each kind of cost."""
+    return {name: spread(values) for name, values in zip(Cost._fields, zip(*runs, strict=True), strict=True)}
+
+
+class Stages:
+    """Seconds by stage; a stage within another counts for itself alone."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._inner: list[float] = []
+
+    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a function so that its time goes to ``stage``."""
+
+        @wraps(function)
+        def clocked(*arguments: Any, **named: Any) -> Any:
+            self._inner.append(0.0)
+            begun = time.process_time()
+            try:
+                return function(*arguments, **named)
+            finally:
+                took = time.process_time() - begun
+                own = took - self._inner.pop()
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + own
+                if self._inner:
+                    self._inner[-1] += took
+
+        return clocked
+
+    @contextmanager
+    def of(self, where: Mapping[str, Sequence[tuple[ModuleType, str]]]) -> Iterator[None]:
+        """Time some functions, by stage, for a while: those that modules know by these names."""
+        kept = [(module, name, getattr(module, name)) for names in where.values() for module, name in names]
+        for stage, names in where.items():
+            for module, name in names:
+                setattr(module, name, self.timed(stage, getattr(module, name)))
+        try:
+            yield
+        finally:
+            for module, name, function in kept:
+                setattr(module, name, function)
+
+
+def machine() -> dict[str, object]:
+    """Say where and when something was measured, and how busy the machine was with other things."""
+    model = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": model,
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load_of_the_last_minute": round(os.getloadavg()[0], 2),
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def options(about: str) -> argparse.ArgumentParser:
+    """Make the parser of a benchmark: what all of them take."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5, help="how often each is run, in turns")
+    parser.add_argument("--json", type=Path, help="a file for the figures; what it holds of others is kept")
+    return parser
+
+
+def report(name: str, figures: Mapping[str, object], path: Path | None) -> None:
+    """Print the figures of a benchmark, and put them beside those of others in a file."""
+    told = {"machine": machine(), **figures}
+    print(json.dumps({name: told}, indent=1))
+    if path is not None:
+        others = json.loads(path.read_text()) if path.is_file() else {}
+        path.write_text(json.dumps(others | {name: told}, indent=1, sort_keys=True) + "\n")
+
+
+def ectopy(*arguments: str | Path) -> list[str]:
+    """Give the command line of ``ectopy`` for this interpreter."""
+    return [sys.executable, "-m", "ectopy", *map(str, arguments)]

@@ -1,0 +1,187 @@
+"""Time and memory of scoring: by stage, in one process, as a command, and beside other tools.
+
+``uv run python benchmarks/scoring.py data/mitdb/1.0.0 --json figures.json`` takes the 48 records end to end
+for a day of two leads. Detectors of others read the first lead of one record: wfdb's xqrs, sleepecg's where
+it is installed, NeuroKit2's by ``--neurokit PYTHON``, an interpreter that has it, and any compiled program by
+``--program "PATH {record}"``.
+"""
+
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import Cost, Stages, cost_of, costs, ectopy, options, report, spread
+
+import ectopy.report as ectopy_report
+from ectopy import features, pipeline, qrs, quality, score
+from ectopy.api import analyse
+from ectopy.classifier import SHIPPED_MODEL, Classifier
+from ectopy.readers import open_recording
+
+IMPORTS = [sys.executable, "-c", "import numpy, scipy.signal"]
+NEUROKIT = """
+import sys, time, numpy, neurokit2
+lead, fs = numpy.load(sys.argv[1]), float(sys.argv[2])
+begun = time.process_time()
+neurokit2.ecg_peaks(neurokit2.ecg_clean(lead, sampling_rate=fs), sampling_rate=fs)
+print(time.process_time() - begun)
+"""
+STAGES: dict[str, list[tuple[Any, str]]] = {
+    "quality": [(quality, "usable"), (pipeline, "leave_out_noise")],
+    "filter": [(pipeline, "fill_gaps"), (pipeline, "resample"), (pipeline, "bandpass")],
+    "detect": [(qrs, "find_candidates"), (qrs, "select_beats")],
+    "features": [(features, "cut_windows"), (features, "features")],
+    "classify": [(Classifier, "__call__")],
+    "rhythm": [(pipeline, "find_events"), (pipeline, "doubt_from_shapes")],
+    "write": [(ectopy_report, "write_outputs")],
+}
+
+
+def by_stage(records: Sequence[Path], out: Path) -> dict[str, float]:
+    """Score in this process, and see where the processor's time goes, in seconds."""
+    stages = Stages()
+
+    def open_timed(path: Path, fs: float | None = None) -> Any:
+        recording = open_recording(path, fs=fs)
+        return replace(recording, read=stages.timed("read", recording.read))
+
+    kept, score.open_recording = score.open_recording, open_timed
+    try:
+        with stages.of(STAGES):
+            whole = stages.timed("other", lambda: [score.score_one(job) for job in jobs_of(records, out)])
+            whole()
+    finally:
+        score.open_recording = kept
+    return stages.seconds
+
+
+def jobs_of(records: Sequence[Path], out: Path) -> list[score.Job]:
+    """Plan to score into a fresh folder."""
+    folder = Path(tempfile.mkdtemp(dir=out))
+    return score.plan(records, folder, score.How(SHIPPED_MODEL))
+
+
+def warm(records: Sequence[Path]) -> float:
+    """Analyse by the Python interface in this process, without report, in seconds by the clock."""
+    begun = time.perf_counter()
+    for record in records:
+        analyse(open_recording(record))
+    return time.perf_counter() - begun
+
+
+def cold(paths: Sequence[Path], out: Path, workers: int) -> Cost:
+    """Score by the command, all outputs, into a fresh folder."""
+    folder = Path(tempfile.mkdtemp(dir=out))
+    return cost_of(ectopy_score(paths, folder, workers))
+
+
+def ectopy_score(paths: Sequence[Path], folder: Path, workers: int) -> list[str]:
+    """Give the command that scores into a folder."""
+    return ectopy("score", *paths, "--out", folder, "--workers", str(workers))
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Give the seconds of the processor that something takes."""
+    begun = time.process_time()
+    run()
+    return time.process_time() - begun
+
+
+def peers(
+    record: Path, out: Path, neurokit: str | None, program: str | None
+) -> dict[str, Callable[[], float]]:
+    """Give what runs beside us on the first lead of one record, each telling its seconds."""
+    recording = open_recording(record)
+    lead, fs = recording.read(0, recording.n_samples)[:, 0].astype(np.float64), recording.fs
+    np.save(out / "lead.npy", lead)
+    runs: dict[str, Callable[[], float]] = {
+        "ectopy, detection": lambda: timed(lambda: qrs.detect_qrs(lead, fs)),
+        "ectopy, the whole analysis": lambda: timed(
+            lambda: analyse(open_recording(record), leads=recording.leads[:1])
+        ),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from wfdb.processing import xqrs_detect
+
+    runs["wfdb xqrs"] = lambda: timed(lambda: xqrs_detect(lead, fs, verbose=False))
+    with suppress(ImportError):
+        from sleepecg import detect_heartbeats
+
+        runs["sleepecg"] = lambda: timed(lambda: detect_heartbeats(lead, fs))
+    if neurokit:
+        command = [neurokit, "-c", NEUROKIT, str(out / "lead.npy"), str(fs)]
+        runs["NeuroKit2"] = lambda: float(subprocess.check_output(command, text=True).split()[-1])
+    if program:
+        command_of = shlex.split(program.format(record=record.with_suffix("")))
+        runs[Path(command_of[0]).name] = lambda: cost_of(command_of).cpu_s
+    return runs
+
+
+def beside(runs: dict[str, Callable[[], float]], n: int) -> dict[str, object]:
+    """Run all in turns, once before it counts; ratios are to our whole analysis."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(n + 1):
+        for name, run in runs.items():
+            took = run()
+            if turn:
+                seconds[name].append(took)
+    told = {name: spread(values) for name, values in seconds.items()}
+    ours = told["ectopy, the whole analysis"]["median"]
+    return {name: {**each, "of ours": round(each["median"] / ours, 2)} for name, each in told.items()}
+
+
+def main() -> None:
+    """Measure all of it."""
+    parser = options(__doc__ or "")
+    parser.add_argument("folder", type=Path, help="WFDB records, such as data/mitdb/1.0.0")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--record", default="100", help="for start-up and beside other tools")
+    parser.add_argument("--neurokit", help="an interpreter that has NeuroKit2")
+    parser.add_argument("--program", help="a compiled analyser; {record} is put in")
+    chosen = parser.parse_args()
+    records = sorted(chosen.folder.glob("*.hea"))
+    one = chosen.folder / f"{chosen.record}.hea"
+    hours = sum(open_recording(record).duration_s for record in records) / 3600
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        warm([one])
+        cold([one], out, chosen.workers)
+        staged, warmed, colds, starts, imports = [], [], [], [], []
+        for _ in range(chosen.runs):
+            staged.append(by_stage(records, out))
+            warmed.append(warm(records))
+            colds.append(cold([chosen.folder], out, chosen.workers))
+            imports.append(cost_of(IMPORTS))
+            starts.append(cold([one], out, chosen.workers))
+        figures = {
+            "recordings": {"number": len(records), "hours": round(hours, 2)},
+            "by stage, seconds of one core": {
+                stage: spread([run[stage] for run in staged]) for stage in staged[0]
+            },
+            "Python, warm, one process, without report, s": spread(warmed),
+            "command, cold, all outputs": {"workers": chosen.workers, **costs(colds)},
+            "command, cold, one record": {
+                **costs(starts),
+                "of importing numpy and scipy.signal": spread(
+                    [start.wall_s / alone.wall_s for start, alone in zip(starts, imports, strict=True)]
+                ),
+            },
+            "beside others, first lead of one record, seconds of one core": beside(
+                peers(one, out, chosen.neurokit, chosen.program), chosen.runs
+            ),
+        }
+    report("scoring", figures, chosen.json)
+
+
+if __name__ == "__main__":
+    main()

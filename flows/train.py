@@ -10,6 +10,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from ectopy import augment, databases, network, tracking, training
+from ectopy.drift import write_reference
 from ectopy.ec57 import gross
 from ectopy.examination import Candidate, Examined, beats_in_way, card, headline, plots
 from ectopy.settings import load_settings
@@ -68,6 +69,7 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
             network.ensemble(members), work / "model", calibration, name=f"{model} {run_id[:8]}", run=run_id
         )
         (work / "model" / "card.md").write_text(text)
+        write_reference(training.reference_of(held_out, calibration), work / "model")
         tracking.log_text(text, "card.md")
         return tracking.register(work / "model", model=model, tags={"database": database})
 

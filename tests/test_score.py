@@ -347,7 +347,7 @@ class TestFailures:
     def test_what_a_failing_run_wrote_goes_with_it(
         self, tmp_path: Path, out: Path, how: How, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def half(folder: Path, *_: object) -> Row:
+        def half(folder: Path, *_: object, **__: object) -> Row:
             (folder / "beats.parquet").write_bytes(b"half")
             raise OSError("No space left on device")
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ectopy.drift import Reference, read_reference
 from ectopy.ecg import CLASSES, Mask
 from ectopy.features import FEATURE_NAMES, Floats
 
@@ -60,12 +61,14 @@ class Classifier:
     """A network with its specification; call it with features [n, k].
 
     ``version_id`` is the SHA-256 over the files that decide a result, read once: the folder may be replaced.
+    ``reference`` sums up the training patients, where the model brings them along.
     """
 
     folder: Path
     specification: Specification
     network: bytes
     version_id: str
+    reference: Reference | None = None
 
     @property
     def name(self) -> str:
@@ -142,4 +145,9 @@ def load_classifier(folder: Path) -> Classifier:
         raise ModelError(
             f"{folder}: a model for the features of this version expected; train or score with its own"
         )
-    return Classifier(folder, specification, network, hashlib.sha256(network + specified).hexdigest())
+    try:
+        reference = read_reference(folder)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+    version_id = hashlib.sha256(network + specified).hexdigest()
+    return Classifier(folder, specification, network, version_id, reference)

@@ -27,6 +27,8 @@ from ectopy.workers import DiedError, Workers
 
 if TYPE_CHECKING:
     from ectopy.classifier import Classifier
+    from ectopy.drift import Counts
+    from ectopy.ecg import Analysis, Recording
 
 logger = logging.getLogger(__name__)
 
@@ -195,20 +197,30 @@ def failed(job: Job, error: Exception) -> Row:
 
 def score_one(job: Job) -> Row:
     """Score one recording; its results appear whole or not at all."""
-    from ectopy.pipeline import analyse
     from ectopy.report import write_fhir, write_outputs
     from ectopy.report.pdf import write_pdf
 
     recording = open_recording(job.source, fs=job.how.fs)
     origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
-    analysis = analyse(recording, load_model(job.how.model), leads=job.how.leads or None)
+    analysis, profile = _analysed(recording, job.how)
     with _whole_folder(job.out / job.name) as folder:
         if job.how.fhir:
             write_fhir(folder, analysis, recording, origin)
-        row = write_outputs(folder, analysis, recording, origin)
+        row = write_outputs(folder, analysis, recording, origin, profile=profile)
         if job.how.pdf:
             write_pdf(folder / "report.html", folder / "report.pdf")
         return row
+
+
+def _analysed(recording: "Recording", how: How) -> "tuple[Analysis, Counts | None]":
+    """Analyse a recording, and sum its beats up for drift where the model has something to compare with."""
+    from ectopy.pipeline import conclude, describe
+
+    classify, described = load_model(how.model), describe(recording, leads=how.leads or None)
+    answer = classify(described.features)
+    known = classify.reference
+    profile = None if known is None else known.profile(described.features, answer[0])
+    return conclude(described, lambda _features: answer), profile
 
 
 def done_before(job: Job) -> Row | None:

@@ -15,11 +15,12 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy import augment, features, pipeline
+from ectopy import augment, drift, features, pipeline
 from ectopy.annotations import Annotations, read_annotations
 from ectopy.classifier import softmax
+from ectopy.drift import Reference
 from ectopy.ec57 import BeatComparison, classes_of, match_beats
-from ectopy.ecg import Labels, Recording, Samples
+from ectopy.ecg import CLASSES, Labels, Recording, Samples
 from ectopy.leads import choose_leads
 from ectopy.noise import add_noise
 from ectopy.readers import open_recording
@@ -354,6 +355,23 @@ def calibrate_on(held_out: Sequence[HeldOut], *, view: str, coverage: float) -> 
         np.concatenate([held.example.label for held in seen]),
         coverage=coverage,
     )
+
+
+def reference_of(held_out: Sequence[HeldOut], calibration: Calibration) -> Reference:
+    """Sum up the training patients, each as a network that never saw them reads the detected beats."""
+    seen = [held for held in held_out if held.example.view == DETECTED]
+    patients: dict[str, list[HeldOut]] = {held.example.patient: [] for held in seen}
+    for held in seen:
+        patients[held.example.patient].append(held)
+    rows, probability = [], []
+    for of_one in patients.values():
+        logits: features.Floats = np.concatenate([held.logits for held in of_one])
+        logits = logits / np.float32(calibration.temperature)
+        spread = np.zeros((len(logits), len(CLASSES)), dtype=np.float32)
+        spread[:, [CLASSES.index(label) for label in TRAINED_LABELS]] = softmax(logits)
+        rows.append(stacked([held.example for held in of_one]))
+        probability.append(spread)
+    return drift.learn(rows, probability)
 
 
 def stacked(examples: Sequence[Example]) -> features.Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ectopy.annotations import Annotations, write_annotations
+from ectopy.drift import WATCHED, Counts
 from ectopy.ecg import CLASSES, Analysis, Event, Labels, Samples
 from ectopy.report.summary import Summary
 from ectopy.rhythm import KINDS, readable_rr_s
@@ -108,9 +109,16 @@ def write_events(path: Path, events: Sequence[Event]) -> None:
             )
 
 
-def write_summary(path: Path, analysis: Analysis, summary: Summary, provenance: Mapping[str, object]) -> None:
+def write_summary(
+    path: Path,
+    analysis: Analysis,
+    summary: Summary,
+    provenance: Mapping[str, object],
+    profile: Counts | None = None,
+) -> None:
     """Write the document that ``summary.schema.json`` describes."""
-    document = summary_document(analysis, summary, provenance)
+    told = None if profile is None else dict(zip(WATCHED, profile.tolist(), strict=True))
+    document = summary_document(analysis, summary, provenance) | {"profile": told}
     text = json.dumps(document, indent=1, allow_nan=False, default=str, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 

@@ -51,7 +51,7 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
             for number, fold in enumerate(folds)
             for held in cross_validate(number, fold, lessons, config, work)
         ]
-        calibration = training.calibrate_on(held_out, view=DETECTED, coverage=config.coverage)
+        calibration = training.calibrate_on(held_out, coverage=config.coverage)
         tracking.log_metrics(asdict(calibration), prefix="calibration/")
         figures = log_out_of_fold(examine_records(unseen(readings, folds, work), settings.workers))
         members = [fit_member(number, lessons, config, calibration, work) for number in range(config.members)]
@@ -119,7 +119,7 @@ def cross_validate(
         folder = fold_folder(work, number)
         network.save(fitted, folder, training.UNCALIBRATED, name=f"fold {number}", run="out of fold")
         tracking.log_folder(folder, "model")
-        tracking.log_metrics(headline.summarise(training.comparisons(held_out, DETECTED)))
+        tracking.log_metrics(headline.summarise(training.comparisons(held_out)))
         return held_out
 
 

@@ -12,7 +12,7 @@ import ectopy
 from ectopy import augment, fibrillation, simulate
 from ectopy.annotations import read_annotations
 from ectopy.ec57.episodes import EpisodeComparison, compare_episodes
-from ectopy.fibrillation import BRIDGE_S, WINDOW, find_fibrillation
+from ectopy.fibrillation import BRIDGE_S, WINDOW, find_fibrillation, with_runs
 from ectopy.pipeline import find_beats
 from ectopy.report.files import annotations_of
 from ectopy.shapes import WINDOW as SHAPE
@@ -209,6 +209,36 @@ def spans_around_a_gap(gap_s: float) -> list[list[int]]:
     rr_s = fibrillating(0)
     rr_s[300] = gap_s
     return spans(rr_s)
+
+
+class TestRunsOfEarlyBeats:
+    """Beats half a second apart: BRIDGE_S is 30 of them."""
+
+    time_s = np.arange(1000) * 0.5
+
+    def joined(self, spans: ArrayLike, runs: ArrayLike) -> list[list[int]]:
+        first, second = (np.array(each, dtype=np.intp).reshape(-1, 2) for each in (spans, runs))
+        return [[int(start), int(stop)] for start, stop in with_runs(first, second, self.time_s)]
+
+    def test_that_go_over_into_fibrillation_or_come_out_of_it_are_of_it(self) -> None:
+        assert self.joined([[300, 400]], [[200, 290], [402, 450]]) == [[200, 450]]
+
+    def test_carry_it_on_to_the_next_run(self) -> None:
+        assert self.joined([[300, 400]], [[410, 450], [460, 480]]) == [[300, 480]]
+
+    def test_join_two_episodes(self) -> None:
+        assert self.joined([[300, 400], [500, 600]], [[405, 495]]) == [[300, 600]]
+
+    def test_within_an_episode_change_nothing(self) -> None:
+        assert self.joined([[300, 400]], [[310, 320]]) == [[300, 400]]
+
+    def test_a_quarter_of_a_minute_away_are_a_tachycardia_of_their_own(self) -> None:
+        # The last beat of the episode is 399: 15 s later is 429.
+        assert self.joined([[300, 400]], [[429, 450]]) == [[300, 400]]
+        assert self.joined([[300, 400]], [[428, 450]]) == [[300, 450]]
+
+    def test_without_fibrillation_are_none(self) -> None:
+        assert self.joined([], [[100, 200]]) == []
 
 
 class TestEntropy:

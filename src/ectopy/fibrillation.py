@@ -70,6 +70,24 @@ def find_fibrillation(  # noqa: PLR0913
     return spans[time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= shortest_s]
 
 
+def with_runs(spans: Spans, runs: Spans, time_s: Seconds) -> Spans:
+    """Let episodes reach over the runs of early beats next to them, [k, 2] each, both half-open and in order.
+
+    What goes over into fibrillation, or comes out of it, without a beat of the sinus node in time is not
+    another tachycardia but fibrillation or flutter that has become more regular.
+    """
+    if not len(spans):
+        return spans
+    both = np.concatenate((spans, runs))
+    order = np.argsort(both[:, 0], kind="stable")
+    both, fibrillating = both[order], order < len(spans)
+    reached = np.maximum.accumulate(both[:, 1])
+    apart = time_s[both[1:, 0]] - time_s[reached[:-1] - 1] >= BRIDGE_S
+    groups = np.split(np.arange(len(both)), np.flatnonzero(apart) + 1)
+    joined = [(both[group[0], 0], reached[group[-1]]) for group in groups if fibrillating[group].any()]
+    return np.array(joined, dtype=np.intp).reshape(-1, 2)
+
+
 def _join(spans: Spans, time_s: Seconds) -> Spans:
     """Join spans with less than BRIDGE_S between them, and part them where no beat was seen for as long."""
     linked = np.zeros(len(time_s), dtype=bool)  # to the beat before, in one episode

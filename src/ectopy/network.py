@@ -32,6 +32,7 @@ from ectopy.training import (
     learned_from,
     of_records,
 )
+from ectopy.truth import DETECTED
 
 logger = logging.getLogger(__name__)
 KERAS_FILE = "model.keras"
@@ -144,15 +145,11 @@ def fit(  # noqa: PLR0913 - all but two are choices
 def hold_out(
     lessons: Sequence[Lesson], fold: Fold, config: TrainConfig, *, on_epoch: OnEpoch | None = None
 ) -> tuple[Network, list[HeldOut]]:
-    """Train without the patients of a fold, and say what the network makes of them."""
+    """Train without the patients of a fold, and say what the network makes of their detected beats."""
     learned = learned_from(lessons, fold)
     network = fit(learned, config, seed=config.seed, on_epoch=on_epoch)
-    held = [
-        HeldOut(example, lesson.truth, network.logits(example.features))
-        for lesson in of_records(lessons, fold.test)
-        for example in lesson.examples
-    ]
-    return network, held
+    seen = [(lesson.view(DETECTED), lesson.truth) for lesson in of_records(lessons, fold.test)]
+    return network, [HeldOut(example, truth, network.logits(example.features)) for example, truth in seen]
 
 
 def _standardisation(examples: Sequence[Example]) -> tuple[Floats, Floats]:

@@ -20,7 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples, stretches
-from ectopy.fibrillation import find_fibrillation
+from ectopy.fibrillation import find_fibrillation, with_runs
 from ectopy.r_on_t import may_fall_on_t
 from ectopy.shapes import Floats
 
@@ -271,11 +271,10 @@ def episodes(beats: Beats, kind: str, beyond: Mask, *, shortest_s: float) -> Ite
 
 
 def atrial_fibrillation(beats: Beats, rr_s: Seconds, doubt: Floats, *, shortest_s: float) -> Iterator[Event]:
-    """Episodes of atrial fibrillation, see :mod:`ectopy.fibrillation`."""
-    masks = ventricular(beats), supraventricular(beats)
-    return _events(
-        "af", beats, find_fibrillation(beats.time_s, rr_s, *masks, doubt=doubt, shortest_s=shortest_s)
-    )
+    """Episodes of atrial fibrillation, see :mod:`ectopy.fibrillation`, with the runs of S next to them."""
+    early, time_s = supraventricular(beats), beats.time_s
+    spans = find_fibrillation(time_s, rr_s, ventricular(beats), early, doubt=doubt, shortest_s=shortest_s)
+    return _events("af", beats, with_runs(spans, _long(runs(early, rr_s)), time_s))
 
 
 def _without_atrial(events: Iterable[Event], fibrillation: Sequence[Event]) -> Iterator[Event]:

@@ -342,26 +342,24 @@ class HeldOut:
         return self.truth.compare(Annotations(self.example.sample, label, none, ("",) * len(label)))
 
 
-def comparisons(held_out: Iterable[HeldOut], view: str) -> dict[str, BeatComparison]:
-    """Judge all records as they are seen in one view."""
-    return {held.truth.record: held.compare() for held in held_out if held.example.view == view}
+def comparisons(held_out: Iterable[HeldOut]) -> dict[str, BeatComparison]:
+    """Judge what was said of each record."""
+    return {held.truth.record: held.compare() for held in held_out}
 
 
-def calibrate_on(held_out: Sequence[HeldOut], *, view: str, coverage: float) -> Calibration:
-    """Calibrate on what was said of held-out patients in one view."""
-    seen = [held for held in held_out if held.example.view == view]
+def calibrate_on(held_out: Sequence[HeldOut], *, coverage: float) -> Calibration:
+    """Calibrate on what was said of held-out patients."""
     return calibrate(
-        np.concatenate([held.logits for held in seen]),
-        np.concatenate([held.example.label for held in seen]),
+        np.concatenate([held.logits for held in held_out]),
+        np.concatenate([held.example.label for held in held_out]),
         coverage=coverage,
     )
 
 
 def reference_of(held_out: Sequence[HeldOut], calibration: Calibration) -> Reference:
     """Sum up the training patients, each as a network that never saw them reads the detected beats."""
-    seen = [held for held in held_out if held.example.view == DETECTED]
-    patients: dict[str, list[HeldOut]] = {held.example.patient: [] for held in seen}
-    for held in seen:
+    patients: dict[str, list[HeldOut]] = {held.example.patient: [] for held in held_out}
+    for held in held_out:
         patients[held.example.patient].append(held)
     rows, probability = [], []
     for of_one in patients.values():

@@ -133,4 +133,4 @@ def reach(fitted: Network, examples: Sequence[Example]) -> tuple[float, ...]:
 
 def figures_of(held_out: Sequence[HeldOut]) -> dict[str, float]:
     """Give the headline figures of detected beats."""
-    return headline.summarise(training.comparisons(held_out, DETECTED))
+    return headline.summarise(training.comparisons(held_out))

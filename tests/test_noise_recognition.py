@@ -76,7 +76,7 @@ def clean() -> NDArray[np.float64]:
 
 @pytest.fixture(scope="module")
 def noisy(clean: NDArray[np.float64]) -> NDArray[np.float64]:
-    return disturbed(clean, snr_db=-6)
+    return disturbed(clean, snr_db=-18)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def told(noisy: NDArray[np.float64]) -> Analysis:
 
 
 def test_noise_on_every_lead_is_unreadable_and_nothing_else_is(told: Analysis) -> None:
-    assert shut_share(told) > 0.7
+    assert shut_share(told) > 0.9
     assert shut_share(told, 0, NOISE_S[0] - 4) == shut_share(told, NOISE_S[1] + 4, 180) == 0
 
 
@@ -117,13 +117,13 @@ def test_noise_on_one_lead_leaves_the_other_to_read(clean: NDArray[np.float64], 
 
 
 def test_one_lead_is_enough_to_tell(noisy: NDArray[np.float64]) -> None:
-    assert shut_share(analysed(noisy[:, :1])) > 0.7
+    assert shut_share(analysed(noisy[:, :1])) > 0.9
 
 
 def test_a_lead_off_beside_a_noisy_one_is_unreadable(noisy: NDArray[np.float64]) -> None:
     noisy = noisy.copy()
     noisy[:, 1] = np.nan
-    assert shut_share(analysed(noisy)) > 0.7
+    assert shut_share(analysed(noisy)) > 0.9
 
 
 def test_given_r_peaks_are_all_kept(noisy: NDArray[np.float64]) -> None:
@@ -153,7 +153,7 @@ def test_blocks_of_any_size_find_the_same_noise(
 @pytest.mark.parametrize("fs", [100.0, 360.0, 1000.0])
 def test_the_sampling_rate_does_not_matter(fs: float) -> None:
     signal = patient(1, fs=fs)
-    assert shut_share(analysed(disturbed(signal, snr_db=-12, fs=fs), fs)) > 0.7
+    assert shut_share(analysed(disturbed(signal, snr_db=-18, fs=fs), fs)) > 0.85
     assert len(analysed(signal, fs).unreadable) == 0
 
 
@@ -165,11 +165,16 @@ def test_noise_alone_has_no_beat(seconds: int, seed: int) -> None:
     assert analysis.analysable_s < 0.1 * seconds
 
 
-def test_a_beat_that_stands_out_of_noise_by_little_is_doubtful() -> None:
-    analysis = analysed(disturbed(patient(1), snr_db=0))
-    noisy = (analysis.beats.time_s > NOISE_S[0]) & (analysis.beats.time_s < NOISE_S[1])
-    assert analysis.beats.confident[noisy].mean() < 0.9
-    assert analysis.beats.confident[~noisy].all()
+@pytest.mark.parametrize(
+    ("snr_db", "least", "most"), [(6, 1.0, 1.0), (0, 0.5, 0.8), (-6, 0.0, 0.3), (-12, 0.0, 0.0)]
+)
+def test_the_less_beats_stand_out_of_noise_the_fewer_are_sure(
+    clean: NDArray[np.float64], snr_db: float, least: float, most: float
+) -> None:
+    beats = analysed(disturbed(clean, snr_db=snr_db)).beats
+    noisy = (beats.time_s > NOISE_S[0] + 2) & (beats.time_s < NOISE_S[1] - 2)
+    assert least <= beats.confident[noisy].mean() <= most
+    assert beats.confident[(beats.time_s < NOISE_S[0] - 4) | (beats.time_s > NOISE_S[1] + 4)].all()
 
 
 def test_a_heart_that_stops_is_no_noise() -> None:
@@ -230,8 +235,8 @@ def useless(clearest: list[float]) -> str:
 
 
 def test_a_stretch_is_useless_where_the_clearest_lead_is_noise_and_as_far_as_it_is_doubtful() -> None:
-    assert useless([9.0] * 3 + [3.1] * 4 + [2.0] + [3.1] * 2 + [9.0] * 2) == "...xxxxxxx.."
-    assert useless([9.0] * 3 + [3.5] * 7 + [9.0] * 2) == "............"
+    assert useless([9.0] * 3 + [2.5] * 4 + [2.0] + [2.5] * 2 + [9.0] * 2) == "...xxxxxxx.."
+    assert useless([9.0] * 3 + [2.5] * 7 + [9.0] * 2) == "............"
 
 
 def test_a_moment_of_noise_is_not_worth_a_shutdown() -> None:
@@ -294,12 +299,13 @@ def test_no_annotated_beat_of_a_hard_record_lies_in_noise(mitdb: Path, name: str
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("name", "low", "high"), [("118e12", 0.0, 0.0), ("118e06", 0.0, 0.0), ("118e_6", 0.5, 1.0)]
+    ("name", "least", "most"), [("118e12", 1.0, 1.0), ("118e06", 0.5, 0.8), ("118e_6", 0.0, 0.2)]
 )
-def test_the_noise_stress_test_is_read_at_6_db_and_mostly_shut_down_at_minus_6(
-    nstdb: Path, name: str, low: float, high: float
+def test_of_the_noise_stress_test_at_6_db_most_beats_are_sure_and_at_minus_6_hardly_any(
+    nstdb: Path, name: str, least: float, most: float
 ) -> None:
-    analysis = pipeline.analyse(recorded(nstdb / name), all_normal)
-    noisy = np.mean([shut_share(analysis, start, start + 120) for start in range(300, 1740, 240)])
-    assert low <= noisy <= high
-    assert shut_share(analysis, 0, 295) == 0
+    beats = pipeline.analyse(recorded(nstdb / name), all_normal).beats
+    # From five minutes on, two minutes of noise and two without.
+    noisy = (beats.time_s > 300) & ((beats.time_s - 300) % 240 < 120)
+    assert least <= beats.confident[noisy].mean() <= most
+    assert beats.confident[~noisy].all()

@@ -293,6 +293,24 @@ class TestAllRules:
         assert len(found(beats)) == 4 * 7_000
 
 
+class TestBeatsInNoise:
+    def test_no_interval_beside_one_counts(self) -> None:
+        # The third V is doubtful: what is left of five is a couplet on either side.
+        beats = beats_of("N" * 20 + "VVVVV" + "N" * 20, 0.5)
+        doubtful = np.arange(45) == 22
+        told = rhythm.find_events(beats, duration_s=30, unreadable=NOTHING_UNREADABLE, doubtful=doubtful)
+        assert [event.n_beats for event in told if event.kind == "veb_couplet"] == [2, 2]
+        assert "vt" not in {event.kind for event in told}
+
+    def test_a_pause_beside_one_may_be_a_beat_that_was_not_seen(self) -> None:
+        beats = beats_of("N" * 20, np.where(np.arange(20) == 10, 3.0, 0.8))
+        for at, kinds in ((9, set()), (10, set()), (11, {"pause"})):
+            told = rhythm.find_events(
+                beats, duration_s=30, unreadable=NOTHING_UNREADABLE, doubtful=np.arange(20) == at
+            )
+            assert {event.kind for event in told} == kinds
+
+
 class TestAtrialFibrillation:
     rr_s = fibrillating_rr_s(100)
 

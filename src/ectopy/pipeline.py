@@ -114,6 +114,7 @@ def conclude(described: Described, classify: Classify) -> Analysis:
         beats,
         duration_s=recording.duration_s,
         unreadable=unreadable,
+        doubtful=described.doubtful,
         doubt_of_af=doubt_from_shapes(described.shapes, ventricular(beats)),
     )
     return Analysis(

@@ -25,11 +25,12 @@ _RAIL_SHARE = 0.3  # and this share of the range away from the mean: the isoelec
 
 NOISE = 2.8
 """A lead whose clarity is below that is not read where another one is clearer."""
-USELESS, DOUBT = 2.3, 3.2
+USELESS, AROUND = 2.2, 2.6
 """Where every lead is below the first, nothing is reported: there, and as far around as every lead is below
-the second. Elsewhere below the second, beats are reported and nobody is sure of them. At 6 dB of electrode
-motion nothing is lost, at 0 dB little; the noise of muscles without a beat is. See docs/noise-stress.md.
+the second. Noise without a beat lies there; see docs/noise-stress.md for what other lines cost.
 """
+DOUBT = 3.2
+"""Below it on every lead, beats are reported and nobody is sure of them, nor of the rhythm they make."""
 _NEIGHBOURS = 11  # beats that make a running level
 _USUAL_NEIGHBOURS = 301  # some five minutes: artefacts are higher than what is usual, beats by e^0.5 at most
 _MOST_ABOVE_USUAL = 0.5
@@ -123,7 +124,7 @@ def doubtful(clear: NDArray[np.float64], *, below: float = DOUBT) -> Mask:
 
 def useless(clear: NDArray[np.float64], windows: Floats) -> Mask:
     """Tell which candidates are lost in noise on every lead: ``clear`` [n, n_leads], ``windows`` as above."""
-    lost = _around(doubtful(clear, below=USELESS), doubtful(clear, below=DOUBT))
+    lost = _around(doubtful(clear, below=USELESS), doubtful(clear, below=AROUND))
     for start, stop in stretches(lost).tolist():
         lost[start:stop] = ~_oscillates(windows[start:stop, : clear.shape[1]])
     return _lasting(lost[:, None], _FEWEST)[:, 0]

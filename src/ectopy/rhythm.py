@@ -91,15 +91,23 @@ ATRIAL = ("sv_run", "sveb_bigeminy", "sveb_couplet")
 
 
 def find_events(
-    beats: Beats, *, duration_s: float, unreadable: Samples, doubt_of_af: Floats | None = None
+    beats: Beats,
+    *,
+    duration_s: float,
+    unreadable: Samples,
+    doubtful: Mask | None = None,
+    doubt_of_af: Floats | None = None,
 ) -> tuple[Event, ...]:
     """Find every event of :data:`KINDS`, in order of onset; they may overlap.
 
     An event lasts from the R peak of its first beat to that of its last, a pause from beat to beat.
-    ``unreadable`` is int64 [k, 2], half-open stretches in samples; ``doubt_of_af`` is what the beats' shapes
-    say, see :func:`ectopy.fibrillation.doubt_from_shapes`: without it fibrillation is told by RR alone.
+    ``unreadable`` is int64 [k, 2], half-open stretches in samples; ``doubtful``, [n], tells which beats lie
+    in noise, where some may be missed or none: no interval beside them counts. ``doubt_of_af`` is what the
+    shapes of beats say, see :func:`ectopy.fibrillation.doubt_from_shapes`: without it, RR alone tells.
     """
     rr_s = readable_rr_s(beats, unreadable)
+    if doubtful is not None:
+        rr_s[doubtful | np.append(False, doubtful)[: len(beats)]] = np.nan
     rate = rate_bpm(beats, rr_s)
     # A recording shorter than a minute cannot hold much of an episode: half of it is enough.
     shortest_s = min(EPISODE_S, duration_s / 2)

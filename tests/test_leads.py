@@ -1,11 +1,21 @@
+import numpy as np
 import pytest
 
-from ectopy.ecg import NotAnalysableError
-from ectopy.leads import choose_leads
+from ectopy.ecg import NotAnalysableError, Recording, recording_of
+from ectopy.leads import LOOK_S, N_LOOKS, choose_leads, looks, silent_leads
+
+TWELVE = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+CHEST = frozenset(range(6, 12))
+
+
+def recorded(*, off=frozenset(), minutes=2.0, leads=TWELVE, fs=250, value=0.0):
+    signal = np.random.default_rng(1).normal(size=(round(minutes * 60 * fs), len(leads))).astype(np.float32)
+    signal[:, sorted(off)] = value
+    return recording_of(signal, fs, leads=leads)
 
 
 @pytest.mark.parametrize(
-    ("recorded", "chosen"),
+    ("names", "chosen"),
     [
         (("MLII", "V1"), ("MLII", "V1")),
         (("V5", "MLII"), ("MLII", "V5")),  # mitdb 114 has its leads swapped
@@ -19,8 +29,8 @@ from ectopy.leads import choose_leads
         (("x", "y", "z"), ("x", "y")),
     ],
 )
-def test_the_usual_holter_leads_are_chosen_by_name_and_else_by_order(recorded, chosen):
-    assert tuple(recorded[column] for column in choose_leads(recorded)) == chosen
+def test_the_usual_holter_leads_are_chosen_by_name_and_else_by_order(names, chosen):
+    assert tuple(names[column] for column in choose_leads(names)) == chosen
 
 
 def test_wanted_leads_come_in_the_order_wanted():
@@ -48,3 +58,63 @@ def test_no_lead_is_analysed_twice():
 def test_a_lead_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(NotAnalysableError, match="lead aVF wanted, the recording has MLII, V1"):
         choose_leads(("MLII", "V1"), ("aVF",))
+
+
+@pytest.mark.parametrize("value", [0.0, -1000.0, np.nan])
+def test_leads_that_are_off_are_told_whatever_stands_for_nothing(value):
+    assert silent_leads(recorded(off=CHEST, value=value)) == CHEST
+
+
+@pytest.mark.parametrize(
+    ("off", "chosen"),
+    [
+        (CHEST, ("II", "III")),  # as in the SCP-ECG file of the examples: its chest leads were not placed
+        ({1}, ("V5", "V1")),
+        ({0, 1, 2, *CHEST}, ("aVR", "aVL")),
+        (set(range(11)), ("V6",)),
+    ],
+)
+def test_an_electrode_that_is_off_leaves_its_place_to_another_lead(off, chosen):
+    silent = silent_leads(recorded(off=off))
+    assert tuple(TWELVE[column] for column in choose_leads(TWELVE, silent=silent)) == chosen
+
+
+def test_a_lead_that_is_wanted_is_analysed_though_it_is_off():
+    assert choose_leads(TWELVE, ("V1",), silent=CHEST) == (6,)
+
+
+def test_where_every_lead_is_off_the_usual_ones_are_chosen():
+    everything = recorded(off=frozenset(range(12)))
+    assert choose_leads(TWELVE, silent=silent_leads(everything)) == choose_leads(TWELVE) == (1, 6)
+
+
+def test_a_lead_that_is_off_for_less_than_half_of_the_time_is_not_silent():
+    signal = recorded().read(0, 30_000).copy()
+    signal[20_000:, 1] = 0  # the last third
+    assert not silent_leads(recording_of(signal, 250, leads=TWELVE))
+    signal[10_000:, 1] = 0  # two thirds
+    assert silent_leads(recording_of(signal, 250, leads=TWELVE)) == {1}
+
+
+def test_two_leads_leave_no_choice_and_are_not_looked_at():
+    def unread(start, stop):
+        raise AssertionError
+
+    assert not silent_leads(Recording("two", 250.0, ("II", "V1"), 10**6, unread))
+
+
+def test_an_empty_recording_of_twelve_leads_has_no_silent_ones():
+    assert not silent_leads(recorded(minutes=0))
+
+
+def test_a_few_looks_are_enough_for_two_weeks():
+    seen = []
+
+    def read(start, stop):
+        seen.append((start, stop))
+        return np.zeros((stop - start, 3), dtype=np.float32)
+
+    n_samples = 14 * 86_400 * 250
+    assert len(list(looks(Recording("fortnight", 250.0, ("I", "II", "III"), n_samples, read)))) == N_LOOKS
+    assert (seen[0][0], seen[-1][1]) == (0, n_samples)
+    assert {stop - start for start, stop in seen} == {round(LOOK_S * 250)}

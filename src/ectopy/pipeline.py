@@ -16,7 +16,7 @@ from ectopy import features, qrs, quality
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signal, stretches
 from ectopy.fibrillation import doubt_from_shapes
 from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample
-from ectopy.leads import choose_leads
+from ectopy.leads import choose_leads, silent_leads
 from ectopy.rhythm import find_events, none_early_in_fibrillation, ventricular
 
 BLOCK_S = 600.0
@@ -97,7 +97,8 @@ def describe(
     block_s: float = BLOCK_S,
 ) -> Described:
     """Find the beats of a recording and describe them: all that does not depend on the classifier."""
-    columns = choose_leads(recording.leads, leads)
+    silent = () if leads else silent_leads(recording)
+    columns = choose_leads(recording.leads, leads, silent=silent)
     found = find_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
     sample = to_recording(found.shapes.sample, recording) if r_peaks is None else r_peaks
     described = features.features(found.shapes)

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from ectopy.ecg import Analysis, Recording, Signal
+from ectopy.ecg import Analysis, Recording
 from ectopy.hrv import Variability, variability
+from ectopy.leads import looks
 from ectopy.report.figures import Figures, Rates, Whole, figures, rates, whole
 from ectopy.report.findings import Finding, find_findings
 
@@ -49,7 +50,6 @@ SUMMARY_COLUMNS = (
 HOUR_S = 3600.0
 SHORTEST_S = 10.0
 """A shorter recording without a beat is called too short."""
-LOOK_S, N_LOOKS = 10.0, 8
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,10 @@ def _by_period(of: Whole, period_s: float) -> Iterator[Figures]:
 
 def why_not_analysable(recording: Recording) -> str:
     """Say why a recording without a beat has none, from a few looks at its signal."""
-    looks = [look for look in _looks(recording) if len(look)]
-    if not looks:
+    seen = [look for look in looks(recording) if len(look)]
+    if not seen:
         return "the recording is empty"
-    signal = np.concatenate(looks)
+    signal = np.concatenate(seen)
     present = signal[np.isfinite(signal).any(axis=1)]
     if not len(present):
         return "every sample is missing"
@@ -119,9 +119,3 @@ def why_not_analysable(recording: Recording) -> str:
     if recording.duration_s < SHORTEST_S:
         return f"{recording.duration_s:.1f} s are too short"
     return "no beat was found"
-
-
-def _looks(recording: Recording) -> Iterator[Signal]:
-    length = min(recording.n_samples, round(LOOK_S * recording.fs))
-    for start in np.linspace(0, recording.n_samples - length, N_LOOKS).round().astype(int).tolist():
-        yield recording.read(start, start + length)

@@ -3,11 +3,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ectopy import features, pipeline
+from ectopy import features, pipeline, quality
+from ectopy.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.ecg import CLASSES, Recording, recording_of
 from ectopy.filters import WORKING_FS
 from ectopy.readers import open_recording
 from ectopy.simulate import draw_patient, simulate
+from ectopy.spill import Rows
 
 
 def all_normal(x):
@@ -54,6 +56,66 @@ def test_blocks_of_any_size_find_the_same_gaps(block_s):
     cut = pipeline.find_beats(recording, (0, 1), block_s=block_s).unreadable
     np.testing.assert_array_equal(cut, whole)
     np.testing.assert_allclose(whole / 360, [[20, 35]], atol=0.2)
+
+
+def same(one, other):
+    """Two analyses to the last digit; a rate that says nothing is NaN, which equals nothing."""
+    for of_beats in ("sample", "label", "probability", "confident"):
+        np.testing.assert_array_equal(getattr(one.beats, of_beats), getattr(other.beats, of_beats))
+    np.testing.assert_array_equal(one.unreadable, other.unreadable)
+    assert str(one.events) == str(other.events)
+    return True
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load_classifier(SHIPPED_MODEL)
+
+
+@pytest.mark.parametrize("block_s", [9.7, 60.0])
+def test_blocks_of_any_size_lead_to_the_same_labels_and_events(patient, shipped, block_s):
+    whole = pipeline.analyse(patient.recording, shipped, block_s=3600)
+    cut = pipeline.analyse(patient.recording, shipped, block_s=block_s)
+    np.testing.assert_array_equal(cut.beats.label, whole.beats.label)
+    np.testing.assert_array_equal(cut.beats.confident, whole.beats.confident)
+    assert str(cut.events) == str(whole.events)
+
+
+def test_windows_in_a_file_lead_to_the_same_analysis_as_in_memory(patient, shipped, monkeypatch):
+    in_memory = pipeline.analyse(patient.recording, shipped, block_s=20)
+    monkeypatch.setattr(pipeline, "IN_MEMORY_S", 0.0)
+    described = pipeline.describe(patient.recording, block_s=20)
+    assert isinstance(described.shapes.windows, Rows)
+    assert same(pipeline.conclude(described, shipped), in_memory)
+
+
+def test_looking_at_a_few_beats_at_a_time_changes_nothing(patient, shipped, monkeypatch):
+    at_once = pipeline.analyse(patient.recording, shipped)
+    monkeypatch.setattr(quality, "_CHUNK", 10)
+    assert same(pipeline.analyse(patient.recording, shipped), at_once)
+
+
+FILLINGS = {
+    "flat": lambda rng, n: np.zeros((n, 2)),
+    "at the rail": lambda rng, n: np.full((n, 2), 5.0),
+    "missing": lambda rng, n: np.full((n, 2), np.nan),
+    "noise": lambda rng, n: rng.normal(0, 3, (n, 2)),
+}
+
+
+@pytest.mark.parametrize("filling", FILLINGS)
+def test_a_long_stretch_of_nothing_loses_no_beat_around_it(patient, filling):
+    signal, fs = patient.recording.read(0, patient.recording.n_samples), 360
+    half, long, near = len(signal) // 2, 30 * 60 * fs, 10 * fs
+    nothing = FILLINGS[filling](np.random.default_rng(0), long)
+    interrupted = recording_of(np.concatenate([signal[:half], nothing, signal[half:]]), fs)
+    beats = pipeline.analyse(patient.recording, all_normal).beats.sample
+    analysis = pipeline.analyse(interrupted, all_normal)
+    found = analysis.beats.sample
+    np.testing.assert_array_equal(found[found < half - near], beats[beats < half - near])
+    np.testing.assert_array_equal(found[found > half + long + near] - long, beats[beats > half + near])
+    # All of it is told to be unreadable, and no more than its edges beside it.
+    assert 1800 - 5 <= analysis.duration_s - analysis.analysable_s <= 1800 + 10
 
 
 @pytest.mark.parametrize("fs", [100.0, 128.0, 250.0, 257.3, 360.0, 500.0, 1000.0])
@@ -160,3 +222,16 @@ def test_record_101_has_all_its_beats_in_the_first_minute(mitdb):
     recording = open_recording(mitdb / "101")
     minute = recording_of(recording.read(0, 60 * 360), 360, leads=recording.leads)
     assert len(pipeline.analyse(minute, all_normal).beats) == 71
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("record", ["119", "203", "208"])
+def test_blocks_of_true_records_give_the_same_beats_labels_and_events(mitdb, shipped, record):
+    recording = open_recording(mitdb / record)
+    whole = pipeline.analyse(recording, shipped, block_s=3600)
+    for block_s in (47.3, 600.0):
+        cut = pipeline.analyse(recording, shipped, block_s=block_s)
+        np.testing.assert_array_equal(cut.beats.sample, whole.beats.sample)
+        np.testing.assert_array_equal(cut.beats.label, whole.beats.label)
+        np.testing.assert_array_equal(cut.unreadable, whole.unreadable)
+        assert str(cut.events) == str(whole.events)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ MODEL_FILE, SPECIFICATION_FILE, CARD_FILE = "model.onnx", "model.json", "card.md
 
 CHUNK = 512
 """Beats that the network reads at once; longer recordings are read in chunks."""
+BATCH = 64
+"""Chunks that are in memory at once."""
 CONTEXT = 64
 """Beats on either side of a chunk's share that only lend context: half a training sequence."""
 
@@ -101,11 +104,13 @@ class Classifier:
             raise ModelError(f"{self.folder}: features of shape {shape} expected, {features.shape} came")
         if not len(features):
             return np.empty((0, len(specification.labels)), dtype=np.float32)
-        standard = (features - np.array(specification.mean)) / np.array(specification.scale)
-        return in_chunks(self._run, standard.astype(np.float32))
+        return in_chunks(self._run, features)
 
     def _run(self, sequences: Floats) -> Floats:
-        (logits,) = self._session.run(None, {self._session.get_inputs()[0].name: sequences})
+        """Answer to features [batch, time, k] as they are."""
+        standard = (sequences - np.array(self.specification.mean)) / np.array(self.specification.scale)
+        name = self._session.get_inputs()[0].name
+        (logits,) = self._session.run(None, {name: standard.astype(np.float32)})
         return np.asarray(logits)
 
 
@@ -114,13 +119,19 @@ def in_chunks(run: Any, x: Floats) -> Floats:
     if len(x) <= CHUNK:
         return np.asarray(run(x[None])[0])
     share = CHUNK - 2 * CONTEXT
-    starts = np.append(np.arange(0, len(x) - CHUNK, share), len(x) - CHUNK)
-    chunks = run(np.stack([x[start : start + CHUNK] for start in starts]))
-    y = np.empty((len(x), chunks.shape[2]), dtype=np.float32)
-    for start, chunk in zip(starts, chunks, strict=True):
-        skip = CONTEXT if start else 0
-        y[start + skip : start + CHUNK] = chunk[skip:]
-    return y
+    starts = [*range(0, len(x) - CHUNK, share), len(x) - CHUNK]
+    parts = []
+    for at in range(0, len(starts), BATCH):
+        batch = starts[at : at + BATCH]
+        chunks = run(np.stack([x[start : start + CHUNK] for start in batch]))
+        # The share of a chunk ends where that of the next one begins.
+        edges = [start + CONTEXT if start else 0 for start in starts[at : at + BATCH + 1]]
+        edges += [len(x)] if len(edges) == len(batch) else []
+        parts += [
+            chunk[first - start : stop - start]
+            for start, chunk, (first, stop) in zip(batch, chunks, pairwise(edges), strict=True)
+        ]
+    return np.concatenate(parts)
 
 
 def softmax(logits: Floats) -> Floats:

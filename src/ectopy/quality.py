@@ -43,7 +43,7 @@ _SHIFTS = range(-2, 3)  # fiducials differ by 20 ms
 _PERIODS = range(round(0.12 * WINDOW_FS), round(0.36 * WINDOW_FS))  # of flutter and fibrillation, in samples
 _PERIODIC = 0.65  # median autocorrelation from which on it is that: noise has 0.45, record 207's VF 0.9
 _PERIODIC_NEIGHBOURS = 31  # candidates, some ten seconds
-_CHUNK = 4096  # candidates whose autocorrelation is in memory at once
+_CHUNK = 4096  # candidates whose windows are in memory at once
 
 Floats = NDArray[np.floating]
 
@@ -104,7 +104,7 @@ def clarity(
     for lead, seen in enumerate(~np.isnan(strength.T)):
         beats = beat & seen
         if beats.any():
-            likeness = _likeness(windows[beats, lead] * scale[beats, lead, None])
+            likeness = _likeness_in(windows, scale, np.flatnonzero(beats), lead)
             told = _contrast(np.log(strength[seen, lead]), np.log(background[seen, lead]), beat[seen])
             clear[seen, lead] = told + _level(likeness, beat[seen], _NEIGHBOURS)
     return clear
@@ -141,6 +141,17 @@ def _level(values: Floats, beat: Mask, n_neighbours: int) -> Floats:
     """Give at each candidate the running median of the beats' values."""
     running = median_filter(values, n_neighbours, mode="reflect")
     return np.asarray(running[np.maximum(np.cumsum(beat) - 1, 0)])
+
+
+def _likeness_in(windows: Floats, scale: Floats, beats: NDArray[np.intp], lead: int) -> Floats:
+    """Give the likeness of some beats in one lead, a chunk at a time with the kin on either side of it."""
+    likeness = np.empty(len(beats))
+    for start in range(0, len(beats), _CHUNK):
+        first = max(start - _KIN, 0)
+        near = beats[first : start + _CHUNK + _KIN]
+        found = _likeness(windows[near, lead] * scale[near, lead, None])
+        likeness[start : start + _CHUNK] = found[start - first :][:_CHUNK]
+    return likeness
 
 
 def _likeness(windows: Floats) -> Floats:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import Mask, Samples, Signal
 from ectopy.filters import WORKING_FS
+from ectopy.spill import concatenate
 
 N_SLOTS = 2
 """Leads that are read; a recording with one leaves the second slot unreadable."""
@@ -50,7 +51,7 @@ def join(parts: Sequence[BeatShapes]) -> BeatShapes:
     """Put the beats of consecutive blocks together."""
     return BeatShapes(
         np.concatenate([part.sample for part in parts]),
-        np.concatenate([part.windows for part in parts]),
+        concatenate([part.windows for part in parts]),
         np.concatenate([part.scale for part in parts]),
         np.concatenate([part.readable for part in parts]),
     )

@@ -340,8 +340,11 @@ class TestWhyNotAnalysable:
 
 class TestFindings:
     @staticmethod
-    def of(letters: str, rr_s: ArrayLike = 0.8, *, n_samples: int = 360_000) -> list[tuple[int, str]]:
+    def of(
+        letters: str, rr_s: ArrayLike = 0.8, *, n_samples: int = 360_000, unsure: tuple[int, ...] = ()
+    ) -> list[tuple[int, str]]:
         beats = beats_of(letters, rr_s)
+        beats.confident[list(unsure)] = False
         found = findings.find_findings(analysis_of(recording_for(beats, n_samples), beats))
         return [(finding.urgency, finding.text) for finding in found]
 
@@ -388,9 +391,57 @@ class TestFindings:
         found = [(level, text) for level, text in self.of(letters) if "ventricular ectopy" in text]
         assert [(level, text.split()[0]) for level, text in found] == [(urgency, word)]
 
-    def test_counts_by_the_hour_need_a_quarter_of_one(self) -> None:
+    def test_counts_by_the_hour_and_words_for_how_frequent_need_a_quarter_of_one(self) -> None:
         assert self.of("NNVN")[0][1] == "Very frequent ventricular ectopy: 1 beat (25.0 %), 1 an hour"
-        assert self.of("NNVN", n_samples=6000)[0][1] == "Very frequent ventricular ectopy: 1 beat (25.0 %)"
+        assert self.of("NNVN", n_samples=90_001)[0][1].startswith("Very frequent")
+        assert self.of("NNVN", n_samples=90_000)[0] == (2, "Ventricular ectopy: 1 beat (25.0 %)")
+
+    def test_a_strip_of_few_beats_has_its_mean_rate_told_where_it_is_slow_or_fast(self) -> None:
+        # 7 beats are six intervals, and a heart rate is one over eight.
+        told = [self.of("N" * 7, rr_s, n_samples=1100)[0][1] for rr_s in (1.48, 1.19, 0.61, 0.5)]
+        nothing = "No ectopic beat, run, pause or change of rate found"
+        assert told == [
+            "Bradycardia: 41 bpm, mean of 7 beats",
+            nothing,
+            nothing,
+            "Tachycardia: 120 bpm, mean of 7 beats",
+        ]
+
+    def test_two_intervals_are_no_rate(self) -> None:
+        assert self.of("NNN", 1.48)[0][0] == self.of("NNNN", 1.19)[0][0] == 0
+        assert self.of("NNNN", 1.48)[0][0] == 1
+
+    def test_ectopic_beats_that_the_classifier_is_unsure_of_are_counted_apart(self) -> None:
+        letters = "NNVNNNVNNN" + "N" * 90
+        assert self.of(letters)[0][1] == "Frequent ventricular ectopy: 2 beats (2.0 %), 2 an hour"
+        assert self.of(letters, unsure=(2,))[0][1].endswith("2 an hour, 1 of them uncertain")
+        assert self.of(letters, unsure=(2, 6))[0][1].endswith("2 an hour, uncertain")
+        assert self.of(letters, unsure=(3,))[0][1].endswith("2 an hour")
+
+    def test_a_run_is_uncertain_where_half_of_its_beats_are(self) -> None:
+        tachycardia = "Non-sustained ventricular tachycardia: 1 run of 6 beats at 0:00:01, 120 bpm"
+        told = [self.of("N" + "V" * 6 + "N", 0.5, unsure=unsure)[0] for unsure in ((1, 2), (1, 2, 6))]
+        # An urgent finding stays one: a classifier that has never seen a tachycardia may well be unsure of it.
+        assert told == [(3, tachycardia), (3, f"{tachycardia}, uncertain")]
+
+    def test_of_several_runs_the_uncertain_ones_are_counted(self) -> None:
+        letters = "NVVVNNVVVN"
+        told = [self.of(letters, 0.5, unsure=unsure)[0][1] for unsure in ((1, 2), (1, 2, 6, 7, 8))]
+        assert [text.partition("at 0:00:01, ")[2] for text in told] == [
+            "fastest 120 bpm at 0:00:01, 1 of them uncertain",
+            "fastest 120 bpm at 0:00:01, all uncertain",
+        ]
+
+    def test_idioventricular_rhythm_is_important_unless_nothing_of_it_is_sure(self) -> None:
+        # Noise over normal beats makes them look wide, and a classifier unsure.
+        assert self.of("NVVVN", 1.0)[0][0] == 2
+        rhythm = [text for text in self.of("NVVVN" + "N" * 40, 1.0, unsure=(1, 2)) if "Idio" in text[1]]
+        assert rhythm == [(1, "Idioventricular rhythm: 1 triplet at 0:00:02, 60 bpm, uncertain")]
+
+    def test_couplets_tell_how_many_are_uncertain(self) -> None:
+        letters = "NVVN" + "N" * 30 + "VVN"
+        told = [text for _, text in self.of(letters, unsure=(1,)) if "couplet" in text]
+        assert told == ["2 ventricular couplets, shortest 800 ms at 0:00:01, 1 of them uncertain"]
 
     def test_fibrillation_is_told_by_burden_longest_and_rate(self) -> None:
         beats = beats_of("N" * 100, fibrillating_rr_s(100))

@@ -407,6 +407,14 @@ class TestStrips:
             [17.5 + 25 * beat for beat in range(6)]
         )
 
+    def test_a_letter_at_either_end_is_not_cut_off(self) -> None:
+        # Beats at 0, 1 ... 7.2 s of a strip of 7.2 s.
+        beats = beats_of("NNNNNNNN", [0.0, *[7.2 / 7] * 7])
+        recording = recording_for(beats, 721)
+        marks = list(strips.beat_marks(analysis_of(recording, beats), 0, 721))
+        assert (marks[0].x_mm, marks[-1].x_mm) == pytest.approx((2.0, 180.25 - 2.0))
+        assert marks[1].x_mm == pytest.approx(180 / 7, abs=0.25)  # a sample
+
     def test_the_spike_of_a_beat_is_under_its_letter(self) -> None:
         beats = beats_of("NNNNVNNNNNNN", 1.0)
         recording = recording_for(beats, 2000)

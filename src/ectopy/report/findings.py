@@ -8,7 +8,16 @@ import numpy as np
 
 from ectopy.ecg import Analysis, BeatClass, Event, Mask
 from ectopy.report.times import duration, elapsed
-from ectopy.rhythm import KINDS, NO_RATE_S, RUN_BEATS
+from ectopy.rhythm import (
+    BRADYCARDIA_BPM,
+    FAST_BPM,
+    KINDS,
+    NO_RATE_S,
+    RUN_BEATS,
+    heart_rate,
+    rate_bpm,
+    readable_rr_s,
+)
 
 FREQUENT_PCT, VERY_FREQUENT_PCT = 1.0, 10.0
 """Ventricular ectopy below 1 % of beats is rare, above 10 % very frequent."""
@@ -18,6 +27,9 @@ SUSTAINED_S = 30.0
 """From 30 s on a tachycardia is sustained."""
 FAST_AF_BPM = 110.0
 """Atrial fibrillation above this rate is urgent: the limit of lenient rate control (RACE II, 2010)."""
+FEWEST_INTERVALS = 3
+SHORT_S = 900.0
+"""In a quarter of an hour ectopy is called neither rare nor frequent, and counts say little of an hour."""
 
 
 class Urgency(IntEnum):
@@ -47,8 +59,7 @@ class Finding:
 def find_findings(analysis: Analysis, why_not: str = "") -> tuple[Finding, ...]:
     """Find what there is to say, the most urgent first; ``why_not`` says why nothing was analysable."""
     if why_not:
-        middle_s = analysis.duration_s / 2
-        shown = Event("signal", middle_s, middle_s, 0, float("nan")) if analysis.n_samples else None
+        shown = _middle(analysis) if analysis.n_samples else None
         return (Finding(Urgency.IMPORTANT, f"not analysable: {why_not}", shown),)
     findings = [finding for rule in RULES for finding in rule(analysis)]
     if not any(finding.event for finding in findings):
@@ -77,13 +88,13 @@ def ventricular_tachycardia(analysis: Analysis) -> Iterator[Finding]:
     runs = of_kind(analysis.events, "vt")
     sustained = [run for run in runs if seconds(run) >= SUSTAINED_S]
     if sustained:
-        yield Finding(
-            Urgency.URGENT, f"Sustained ventricular tachycardia: {_runs(sustained)}", _long(sustained)
-        )
+        text = f"Sustained ventricular tachycardia: {_runs(sustained)}{_doubted(sustained, analysis)}"
+        yield Finding(Urgency.URGENT, text, _long(sustained))
     if shorter := [run for run in runs if seconds(run) < SUSTAINED_S]:
         longest = _long(shorter)
         urgency = Urgency.URGENT if longest.n_beats >= URGENT_VT_BEATS else Urgency.IMPORTANT
-        yield Finding(urgency, f"Non-sustained ventricular tachycardia: {_runs(shorter)}", longest)
+        text = f"Non-sustained ventricular tachycardia: {_runs(shorter)}{_doubted(shorter, analysis)}"
+        yield Finding(urgency, text, longest)
 
 
 def pause(analysis: Analysis) -> Iterator[Finding]:
@@ -102,10 +113,12 @@ def pause(analysis: Analysis) -> Iterator[Finding]:
 
 
 def idioventricular_rhythm(analysis: Analysis) -> Iterator[Finding]:
-    """Ventricular runs at 100 bpm or less."""
+    """Ventricular runs at 100 bpm or less; a note where the classifier is unsure of each of them."""
     runs = of_kind(analysis.events, "idioventricular_rhythm")
     if runs:
-        yield Finding(Urgency.IMPORTANT, f"Idioventricular rhythm: {_runs(runs)}", _long(runs))
+        urgency = Urgency.NOTE if all(unsure(run, analysis) for run in runs) else Urgency.IMPORTANT
+        text = f"Idioventricular rhythm: {_runs(runs)}{_doubted(runs, analysis)}"
+        yield Finding(urgency, text, _long(runs))
 
 
 def atrial_fibrillation(analysis: Analysis) -> Iterator[Finding]:
@@ -146,10 +159,11 @@ def supraventricular_runs(analysis: Analysis) -> Iterator[Finding]:
     runs = of_kind(analysis.events, "sv_run")
     sustained = [run for run in runs if seconds(run) > SUSTAINED_S]
     if sustained:
-        text = f"Sustained supraventricular tachycardia: {_runs(sustained)}"
+        text = f"Sustained supraventricular tachycardia: {_runs(sustained)}{_doubted(sustained, analysis)}"
         yield Finding(Urgency.URGENT, text, _long(sustained))
     if shorter := [run for run in runs if seconds(run) <= SUSTAINED_S]:
-        yield Finding(Urgency.NOTE, f"Supraventricular runs: {_runs(shorter)}", _long(shorter))
+        text = f"Supraventricular runs: {_runs(shorter)}{_doubted(shorter, analysis)}"
+        yield Finding(Urgency.NOTE, text, _long(shorter))
 
 
 def ventricular_ectopy(analysis: Analysis) -> Iterator[Finding]:
@@ -169,7 +183,7 @@ def couplets(analysis: Analysis) -> Iterator[Finding]:
         if pairs:
             fastest = max(pairs, key=lambda pair: pair.rate_bpm)
             text = f"{_count(len(pairs), KINDS[kind].title.lower())}, shortest {_lasting(fastest)}"
-            yield Finding(Urgency.NOTE, text, fastest)
+            yield Finding(Urgency.NOTE, text + _doubted(pairs, analysis), fastest)
 
 
 def r_on_t(analysis: Analysis) -> Iterator[Finding]:
@@ -192,6 +206,17 @@ def episodes(analysis: Analysis) -> Iterator[Finding]:
             total = duration(sum(map(seconds, found)))
             text = f"{KINDS[kind].title}: {_count(len(found), 'episode')}, {total} in all"
             yield Finding(Urgency.NOTE, f"{text}, longest {_lasting(longest)}", longest)
+
+
+def mean_rate(analysis: Analysis) -> Iterator[Finding]:
+    """Slow and fast rates of a strip with too few beats for an episode, yet three intervals or more."""
+    rr_s = readable_rr_s(analysis.beats, analysis.unreadable)
+    rate = heart_rate(analysis.beats.time_s, rr_s, rate_bpm(analysis.beats, rr_s))
+    told = np.isnan(rate.min_bpm) and np.isfinite(rr_s).sum() >= FEWEST_INTERVALS
+    if told and not BRADYCARDIA_BPM <= rate.mean_bpm <= FAST_BPM:
+        name = "Bradycardia" if rate.mean_bpm < BRADYCARDIA_BPM else "Tachycardia"
+        n_beats = _count(len(analysis.beats), "beat")
+        yield Finding(Urgency.NOTE, f"{name}: {rate.mean_bpm:.0f} bpm, mean of {n_beats}", _middle(analysis))
 
 
 def doubt(analysis: Analysis) -> Iterator[Finding]:
@@ -224,6 +249,7 @@ RULES: tuple[Callable[[Analysis], Iterator[Finding]], ...] = (
     r_on_t,
     supraventricular_ectopy,
     episodes,
+    mean_rate,
     readable,
     doubt,
 )
@@ -236,15 +262,36 @@ def _ectopy(analysis: Analysis, letter: BeatClass, origin: str) -> Iterator[Find
         return
     share = 100 * count / len(ectopic)
     urgency = Urgency.IMPORTANT if share > VERY_FREQUENT_PCT else Urgency(int(share >= FREQUENT_PCT))
-    word = ("Rare", "Frequent", "Very frequent")[urgency]
-    text = f"{word} {origin} ectopy: {_count(count, 'beat')} ({share:.1f} %){_hourly(count, analysis)}"
-    yield Finding(urgency, text, _example(analysis, ectopic))
+    told = f"{_count(count, 'beat')} ({share:.1f} %)"
+    if analysis.analysable_s > SHORT_S:
+        word = ("Rare", "Frequent", "Very frequent")[urgency]
+        text = f"{word} {origin} ectopy: {told}, {3600 * count / analysis.analysable_s:,.0f} an hour"
+    else:
+        text = f"{origin.capitalize()} ectopy: {told}"
+    n_unsure = int((ectopic & ~analysis.beats.confident).sum())
+    of_them = f", {n_unsure:,} of them uncertain" if 0 < n_unsure < count else ", uncertain"
+    yield Finding(urgency, text + (of_them if n_unsure else ""), _example(analysis, ectopic))
 
 
-def _hourly(count: int, analysis: Analysis) -> str:
-    # A few minutes say little about an hour.
-    hours = analysis.analysable_s / 3600
-    return f", {count / hours:,.0f} an hour" if hours > 0.25 else ""
+def unsure(event: Event, analysis: Analysis) -> bool:
+    """Tell whether the classifier abstains on half of the beats of an event, or more."""
+    first = np.searchsorted(analysis.beats.time_s, event.onset_s)
+    last = np.searchsorted(analysis.beats.time_s, event.offset_s, side="right")
+    return float(analysis.beats.confident[first:last].mean()) <= 0.5
+
+
+def _doubted(events: Sequence[Event], analysis: Analysis) -> str:
+    """Say how many of some events the classifier is unsure of; nothing where it is sure of all."""
+    count = sum(unsure(event, analysis) for event in events)
+    if count == len(events):
+        return ", uncertain" if count == 1 else ", all uncertain"
+    return f", {count:,} of them uncertain" if count else ""
+
+
+def _middle(analysis: Analysis) -> Event:
+    """Give the middle of a recording, to show what was recorded."""
+    middle_s = analysis.duration_s / 2
+    return Event("signal", middle_s, middle_s, 0, float("nan"))
 
 
 def _example(analysis: Analysis, ectopic: Mask) -> Event:

@@ -15,6 +15,8 @@ STRIP_S = 7.2
 LEAST_LEAD_IN_S, MOST_LEAD_IN_S = 1.2, 2.2
 """Shown before the onset; an event that begins further right is not seen at once on a phone."""
 HEADER_MM = 9.0
+LETTER_MM = 2.0
+"""Half the width of a letter with a question mark: at either end it stands that far inside."""
 LEAST_MM, MOST_MM = 15.0, 30.0
 """Height of a lead at least; reach to either side of its median at most, more is cut off."""
 CLASS_NAMES = {
@@ -103,12 +105,13 @@ def beat_marks(analysis: Analysis, start: int, stop: int) -> Iterator[BeatMark]:
     beats = analysis.beats
     first, last = np.searchsorted(beats.sample, (start, stop)).tolist()
     rr_s = readable_rr_s(beats, analysis.unreadable)
+    width_mm = (stop - start) / analysis.fs * MM_PER_S
     for beat in range(first, last):
         x_mm = (int(beats.sample[beat]) - start) / analysis.fs * MM_PER_S
         rr = float(rr_s[beat])
         inside = rr * MM_PER_S <= x_mm  # False for NaN
         yield BeatMark(
-            x_mm,
+            min(max(x_mm, LETTER_MM), max(width_mm - LETTER_MM, LETTER_MM)),
             str(beats.label[beat]),
             bool(beats.confident[beat]),
             f"{rr * 1000:.0f}" if inside else "",

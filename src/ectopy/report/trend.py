@@ -78,7 +78,7 @@ def time_ticks(duration_s: float, clock: Clock) -> list[Tick]:
     first = -lead_s % step
     at = np.arange(first, duration_s, step).tolist()
     # A text at the very end would hang over the edge.
-    near_s = 0.96 * duration_s
+    near_s = 0.92 * duration_s
     return [
         Tick(100 * time_s / duration_s, _short(clock.time(time_s), step)) for time_s in at if time_s < near_s
     ]

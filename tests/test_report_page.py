@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,21 @@ class TestReport:
         # Lines and keys are pictures within something that has a name.
         assert everything.all("aria-hidden").count("true") == hidden + keys + lines + 2
         assert all(everything.all("aria-label"))
+
+    def test_every_landmark_has_a_name_of_its_own(self, everything: Page) -> None:
+        regions = re.findall(r'role="region" aria-label="([^"]+)"', everything.source)
+        sections = dict(re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', everything.source))
+        assert len(regions) == everything.all("role").count("region")
+        names = [
+            *regions,
+            *(sections[name] for name in everything.all("aria-labelledby") if name in sections),
+        ]
+        assert len(names) == len(set(names)) > 15
+
+    def test_no_level_of_headings_is_skipped(self, everything: Page) -> None:
+        levels = [int(element[1]) for element in everything.elements if re.fullmatch("h[1-6]", element)]
+        assert (levels[0], set(levels)) == (1, {1, 2, 3})
+        assert all(deeper <= level + 1 for level, deeper in pairwise(levels))
 
     def test_each_table_has_a_caption_and_scopes(self, everything: Page) -> None:
         assert everything.elements.count("caption") == everything.elements.count("table") == 3
@@ -379,6 +395,20 @@ class TestTrends:
     ) -> None:
         found = trend.time_ticks(duration_s, times.Clock(start))
         assert [(round(tick.at, 1), tick.text) for tick in found] == ticks
+
+    def test_a_phone_is_spared_the_times_that_would_lie_upon_each_other(self, tmp_path: Path) -> None:
+        # 10 s: a tick every 2 s, each with hours, minutes and seconds.
+        beats = beats_of("N" * 12, 0.8)
+        recording = recording_for(beats, 1000)
+        made = page_of(tmp_path, analysis_of(recording, beats), recording)
+        times_of = re.findall(r'<span( class="spare")? style="left:(\d+)%">(0:00:0\d)</span>', made.source)
+        assert [(bool(spare), at) for spare, at, _ in times_of] == [
+            (False, "0"),
+            (True, "20"),
+            (False, "40"),
+            (True, "60"),
+            (True, "80"),
+        ]
 
     @pytest.mark.parametrize(
         ("duration_s", "period_s"),

@@ -342,6 +342,11 @@ class TestWhatIsNoRecording:
         path.write_bytes(path.read_bytes()[:size])
         self.refuse(path, "a header of EDF or BDF expected, something else came")
 
+    def test_a_header_that_is_cut_between_its_signals(self, tmp_path: Path) -> None:
+        path = two_leads(tmp_path / "a.edf")
+        path.write_bytes(path.read_bytes()[:300])
+        self.refuse(path, "a header of 768 bytes expected, 300 bytes came")
+
     def test_a_text_named_as_edf(self, tmp_path: Path) -> None:
         (tmp_path / "a.edf").write_text("Dear Jane Doe, " * 50)
         self.refuse(tmp_path / "a.edf", "a header of EDF or BDF expected")

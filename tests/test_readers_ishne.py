@@ -77,6 +77,14 @@ class TestSamples:
 
 
 class TestWhatIsNoRecording:
+    @pytest.mark.parametrize("kept", [1999, 1500, 1200])
+    def test_a_file_that_is_cut_off_is_not_taken_for_one_that_counts_all_leads_together(
+        self, tmp_path: Path, kept: int
+    ) -> None:
+        # 2000 samples of two leads at 200 Hz: half of them would fit, with a second or more to spare.
+        path = write(tmp_path / "a.ecg", ishne(counts(2000)[:kept], n_said=2000))
+        self.refuse(path, f"2000 samples of 2 leads promised, {kept} came")
+
     def refuse(self, path: Path, match: str) -> None:
         with pytest.raises(UnreadableError, match=match) as caught:
             readers.open_recording(path)

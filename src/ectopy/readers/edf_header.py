@@ -66,8 +66,10 @@ def read_header(path: Path) -> Header:
         raise UnreadableError(f"{path}: a header of EDF or BDF expected, something else came")
     n_signals = _whole(path, fixed[252:256], "number of signals")
     n_bytes = 256 * (n_signals + 1)
-    if not 1 <= n_signals <= _MOST_SIGNALS or size < n_bytes:
+    if not 1 <= n_signals <= _MOST_SIGNALS:
         raise UnreadableError(f"{path}: a header of 1 to {_MOST_SIGNALS} signals expected, {n_signals} came")
+    if size < n_bytes:
+        raise UnreadableError(f"{path}: a header of {n_bytes} bytes expected, {size} bytes came")
     if (said := _whole(path, fixed[184:192], "size of the header")) != n_bytes:
         raise UnreadableError(f"{path}: a header of {n_bytes} bytes expected, {said} came")
     signals = _signals(path, bytes(read_stored(path, "u1", first=256, count=n_bytes - 256)), n_signals)

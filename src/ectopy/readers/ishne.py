@@ -114,14 +114,18 @@ def _start(raw: bytes) -> datetime | None:
 
 
 def _n_samples(path: Path, header: _Header) -> int:
-    """Hold the length against the file: some headers count the samples of all leads together."""
+    """Hold the length against the file: some headers count the samples of all leads together.
+
+    Then the file ends within a second of them; a file that ends elsewhere was cut off.
+    """
     n_leads = len(header.leads)
     here = (path.stat().st_size - header.first_byte) // (2 * n_leads)
     if header.n_said <= 0:
         return here
-    for said in (header.n_said, header.n_said // n_leads):
-        if said <= here:
-            return said
+    if header.n_said <= here:
+        return header.n_said
+    if 0 <= here - header.n_said // n_leads < header.fs:
+        return header.n_said // n_leads
     raise UnreadableError(f"{path}: {header.n_said} samples of {n_leads} leads promised, {here} came")
 
 

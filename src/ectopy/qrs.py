@@ -17,7 +17,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
 
 from ectopy import quality
 from ectopy.ecg import Mask, Samples, Signal
@@ -30,6 +29,7 @@ from ectopy.filters import (
     resample,
     short_filter,
 )
+from ectopy.running import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
 
 REACH_S = 7.0
 """Signal on either side of a candidate that decides whether it is one, and what its features are."""
@@ -121,7 +121,7 @@ def _inside(usable: Mask) -> Mask:
     """Tell what is usable and not near what is not."""
     if usable.all():
         return usable
-    return minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1, axis=0)
+    return minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1)
 
 
 def _around(signal: Signal, at: Samples, reach: int) -> Signal:
@@ -165,10 +165,10 @@ def _offsets(reach_s: float) -> Samples:
 def _level(energy: Signal, inside: Mask) -> Signal:
     """Give the mean energy of each lead in the neighbourhood, over its usable samples."""
     size = 2 * round(_LEVEL_S * WORKING_FS) + 1
-    mean = uniform_filter1d(energy, size, axis=0, mode="constant")
+    mean = uniform_filter1d(energy, size, mode="constant")
     # Where all is usable only the ends matter, and they are those of every lead.
     held = inside[:, :1] if inside.all() else inside
-    share = uniform_filter1d(held, size, axis=0, mode="constant", output=np.float32)
+    share = uniform_filter1d(held, size, mode="constant")
     return np.maximum(mean / np.maximum(share, np.float32(1 / size)), np.finfo(np.float32).tiny)
 
 
@@ -262,7 +262,7 @@ def _lost(relative: Floats, time_s: Floats) -> Mask:
     second = time_s.astype(np.int64)
     highest = np.full((second[-1] + 1, relative.shape[1]), -np.inf)
     np.maximum.at(highest, second, np.nan_to_num(relative, nan=-np.inf))
-    low = maximum_filter1d(highest, 3, axis=0)[second] < _LOST
+    low = maximum_filter1d(highest, 3)[second] < _LOST
     return np.asarray(low & ~low.all(axis=1, keepdims=True))
 
 

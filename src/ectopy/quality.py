@@ -8,10 +8,10 @@ After the signal quality indices of Li (2008) and Orphanidou (2015), who compare
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
 
 from ectopy.ecg import Mask, Signal, stretches
 from ectopy.filters import rate_ratio
+from ectopy.running import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
 from ectopy.shapes import BEFORE, WINDOW_FS
 
 FLAT_S = 2.0
@@ -78,8 +78,8 @@ def _lasting(mask: Mask, n_samples: int) -> Mask:
 def _extreme(signal: Signal, fs: float) -> Mask:
     """Tell which samples are as high or as low as any near them, and far from their mean."""
     size = 2 * round(_RAIL_NEAR_S * fs) + 1
-    highest, lowest = maximum_filter1d(signal, size, axis=0), minimum_filter1d(signal, size, axis=0)
-    away = np.abs(signal - uniform_filter1d(signal.astype(np.float64), size, axis=0))
+    highest, lowest = maximum_filter1d(signal, size), minimum_filter1d(signal, size)
+    away = np.abs(signal - uniform_filter1d(signal.astype(np.float64), size))
     outermost = (signal == highest) | (signal == lowest)
     return np.asarray(outermost & (away > _RAIL_SHARE * (highest - lowest)))
 

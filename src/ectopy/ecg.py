@@ -20,6 +20,8 @@ Labels: TypeAlias = NDArray[np.str_]
 
 def stretches(mask: Mask) -> NDArray[np.intp]:
     """Half-open [start, stop) pairs of the True stretches of a mask, [k, 2]."""
+    if not mask.any():  # most masks of what is rare
+        return np.empty((0, 2), dtype=np.intp)
     edges = np.diff(np.concatenate(([False], mask, [False])).astype(np.int8))
     return np.flatnonzero(edges).reshape(-1, 2)
 

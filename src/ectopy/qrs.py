@@ -219,7 +219,9 @@ def select_beats(candidates: Candidates) -> Samples:
         high = _by_lead(_running_median, amplitude, beat)
         evidence = _evidence(amplitude, high, _by_lead(_running_median, amplitude, ~beat))
         evidence[_lost(amplitude - high, time_s) & (evidence < 0)] = 0
-        beat = _likeliest_sequence(time_s, evidence.sum(axis=1), _usual_rr(time_s, beat))
+        before, beat = beat, _likeliest_sequence(time_s, evidence.sum(axis=1), _usual_rr(time_s, beat))
+        if np.array_equal(beat, before):  # and so it would go on
+            break
     return np.flatnonzero(beat)
 
 
@@ -289,22 +291,24 @@ def _best_path(time_s: list[float], evidence: list[float], usual_rr_s: list[floa
     """Find that sequence by dynamic programming; of candidates older than _LOOK_BACK the best one counts."""
     best, previous = [0.0] * len(time_s), [-1] * len(time_s)
     reached = [0.0] * len(time_s)  # the highest of ``best`` so far: where it falls short, so do all before
-    oldest, oldest_score = -1, 0.0
-    for here, now in enumerate(time_s):
-        first, usual = max(0, here - _LOOK_BACK), usual_rr_s[here]
+    oldest, oldest_score, highest, spread = -1, 0.0, -math.inf, 2 * _RR_SPREAD**2
+    for here, (now, told, usual) in enumerate(zip(time_s, evidence, usual_rr_s, strict=True)):
+        first = here - _LOOK_BACK if here > _LOOK_BACK else 0
         if first and best[first - 1] > oldest_score:
             oldest, oldest_score = first - 1, best[first - 1]
         before, score = oldest, oldest_score - _MOST_SURPRISE
         for there in range(here - 1, first - 1, -1):
             if reached[there] <= score:
                 break
-            rr_s = now - time_s[there]
-            if rr_s >= _REFRACTORY_S and best[there] > score:
-                surprise = min(math.log(rr_s / usual) ** 2 / (2 * _RR_SPREAD**2), _MOST_SURPRISE)
-                if best[there] - surprise > score:
-                    before, score = there, best[there] - surprise
-        best[here], previous[here] = score + evidence[here], before
-        reached[here] = max(best[here], reached[here - 1]) if here else best[here]
+            rr_s, after = now - time_s[there], best[there]
+            if after > score and rr_s >= _REFRACTORY_S:
+                surprise = math.log(rr_s / usual) ** 2 / spread
+                after -= surprise if surprise < _MOST_SURPRISE else _MOST_SURPRISE
+                if after > score:
+                    before, score = there, after
+        score += told
+        best[here], previous[here] = score, before
+        reached[here] = highest = score if score > highest else highest
     return _trace(best, previous)
 
 

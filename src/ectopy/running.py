@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 Values = NDArray[Any]
 
-_MODES = {"reflect": "symmetric", "nearest": "edge", "constant": "constant"}
 _WORTH_SCIPY = 3_000_000
 """Elements of all windows from which on scipy, whose median costs less, is worth its import."""
 
@@ -58,5 +57,15 @@ def _extreme(values: Values, size: int, mode: str, better: Callable[[Values, Val
 def _padded(values: Values, size: int, mode: str) -> Values:
     if not len(values):  # there is no end to go on from
         return np.zeros((size - 1, *values.shape[1:]), dtype=values.dtype)
-    around = [(size // 2, (size - 1) // 2), *[(0, 0)] * (values.ndim - 1)]
-    return np.pad(values, around, mode=_MODES[mode])  # type: ignore[call-overload]
+    before, after = size // 2, (size - 1) // 2
+    if mode == "constant":
+        padded = np.zeros((before + len(values) + after, *values.shape[1:]), dtype=values.dtype)
+        padded[before : before + len(values)] = values
+        return padded
+    index = np.arange(-before, len(values) + after)
+    return values[np.clip(index, 0, len(values) - 1) if mode == "nearest" else _mirrored(index, len(values))]
+
+
+def _mirrored(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """Fold indices back at either end, where the last element is seen twice."""
+    return np.minimum(index % (2 * n), (-1 - index) % (2 * n))

@@ -1,6 +1,6 @@
 """The nouns: recordings, beats, events and analyses, as frozen values with units."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -74,6 +74,12 @@ class Recording:
     def duration_s(self) -> float:
         """Length of the recording."""
         return self.n_samples / self.fs
+
+    def read_leads(self, columns: Sequence[int], start: int, stop: int) -> Signal:
+        """Read some of the leads, float32 [stop - start, n_columns] in mV."""
+        signal = self.read(start, stop)
+        every = list(columns) == list(range(signal.shape[1]))
+        return signal if every else signal[:, list(columns)]
 
 
 def recording_of(

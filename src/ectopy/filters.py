@@ -32,13 +32,18 @@ def rate_ratio(fs: float) -> Fraction:
     return (Fraction(WORKING_FS) / Fraction(fs).limit_denominator(1000)).limit_denominator(1000)
 
 
+def working_length(n_samples: int, fs: float) -> int:
+    """Count the samples that so many at ``fs`` have on the grid of WORKING_FS."""
+    ratio = rate_ratio(fs)
+    return -(-n_samples * ratio.numerator // ratio.denominator)
+
+
 def resample(signal: Signal, fs: float) -> Signal:
     """Bring [n, n_leads] samples without gaps from ``fs`` to WORKING_FS; the ends are held."""
     ratio = rate_ratio(fs)
     if ratio == 1:
         return signal
-    resampled = _resampler(ratio)(signal)
-    return resampled[: -(-len(signal) * ratio.numerator // ratio.denominator)]
+    return _resampler(ratio)(signal)[: working_length(len(signal), fs)]
 
 
 def bandpass(signal: Signal) -> Signal:

@@ -192,14 +192,13 @@ def band_powers(part: NormalIntervals) -> tuple[float, float] | None:
 def periodogram(time_s: Floats, value: Floats, step: NDArray[np.int64]) -> Floats:
     """Give the periodogram of Lomb and Scargle at so many STEP_HZ, rising by 1: that of scipy.signal.
 
-    At each frequency it is the power of the cosine and sine that fit best. A wave of 43 steps is one of 40 times
-    one of 3: so all sums over beats are a product of two matrices, of every 16th wave and of the first 16.
+    At each frequency it is the power of the cosine and sine that fit best. A wave of 43 steps is one of 40
+    times one of 3: so all sums over beats are a product of two matrices, of every 16th wave and the first 16.
     """
     angle = 2 * np.pi * STEP_HZ * time_s
     coarse, fine = (np.exp(1j * np.outer(steps, angle)) for steps in (step[::16], np.arange(16)))
-    fit, double = (
-        (each @ other.T).ravel()[: len(step)] for each, other in ((coarse * value, fine), (coarse**2, fine**2))
-    )
+    pairs = (coarse * value, fine), (coarse**2, fine**2)
+    fit, double = ((one @ other.T).ravel()[: len(step)] for one, other in pairs)
     cosine, both, sine = (len(value) + double.real) / 2, double.imag / 2, (len(value) - double.real) / 2
     explained = fit.real**2 * sine - 2 * fit.real * fit.imag * both + fit.imag**2 * cosine
     return np.asarray(explained / (cosine * sine - both**2) / 2)

@@ -303,12 +303,12 @@ def _best_path(time_s: list[float], evidence: list[float], usual_rr_s: list[floa
             rr_s, after = now - time_s[there], best[there]
             if after > score and rr_s >= _REFRACTORY_S:
                 surprise = math.log(rr_s / usual) ** 2 / spread
-                after -= surprise if surprise < _MOST_SURPRISE else _MOST_SURPRISE
+                after -= surprise if surprise < _MOST_SURPRISE else _MOST_SURPRISE  # noqa: FURB136 - a call costs
                 if after > score:
                     before, score = there, after
         score += told
         best[here], previous[here] = score, before
-        reached[here] = highest = score if score > highest else highest
+        reached[here] = highest = score if score > highest else highest  # noqa: FURB136
     return _trace(best, previous)
 
 

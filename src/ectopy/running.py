@@ -19,10 +19,11 @@ _WORTH_SCIPY = 3_000_000
 
 def uniform_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Values:
     """Give the mean; of booleans, the share that is True in float32."""
-    kind = np.float32 if values.dtype == bool else values.dtype
-    total = np.cumsum(_padded(values, size, mode), axis=0, dtype=np.float64)
-    total[size:] -= total[:-size].copy()
-    return np.asarray(total[size - 1 :] / size, dtype=kind)
+    padded = _padded(values, size, mode).T
+    total = np.zeros((*padded.shape[:-1], padded.shape[-1] + 1))
+    np.cumsum(padded, axis=-1, out=total[..., 1:])
+    mean = (total[..., size:] - total[..., :-size]) / size
+    return np.asarray(mean.T, dtype=np.float32 if values.dtype == bool else values.dtype)
 
 
 def maximum_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Values:
@@ -40,7 +41,9 @@ def median_filter(values: Values, size: int, *, mode: str = "reflect") -> Values
     if len(values) * size > _WORTH_SCIPY:
         from scipy import ndimage
 
-        return np.asarray(ndimage.median_filter(values, size, mode=mode))
+        return np.asarray(ndimage.median_filter(values, size, mode=mode))  # type: ignore[arg-type]
+    if not len(values):
+        return values
     windows = sliding_window_view(_padded(values, size, mode), size)
     return np.asarray(np.partition(windows, size // 2, axis=1)[:, size // 2])
 
@@ -57,15 +60,15 @@ def _extreme(values: Values, size: int, mode: str, better: Callable[[Values, Val
 def _padded(values: Values, size: int, mode: str) -> Values:
     if not len(values):  # there is no end to go on from
         return np.zeros((size - 1, *values.shape[1:]), dtype=values.dtype)
-    before, after = size // 2, (size - 1) // 2
+    before, after = np.arange(-(size // 2), 0), np.arange(len(values), len(values) + (size - 1) // 2)
+    ends = [values[_inside(beyond, len(values), mode)] for beyond in (before, after)]
     if mode == "constant":
-        padded = np.zeros((before + len(values) + after, *values.shape[1:]), dtype=values.dtype)
-        padded[before : before + len(values)] = values
-        return padded
-    index = np.arange(-before, len(values) + after)
-    return values[np.clip(index, 0, len(values) - 1) if mode == "nearest" else _mirrored(index, len(values))]
+        ends = [np.zeros_like(end) for end in ends]
+    return np.concatenate((ends[0].T, values.T, ends[1].T), axis=-1).T  # lead after lead
 
 
-def _mirrored(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
-    """Fold indices back at either end, where the last element is seen twice."""
-    return np.minimum(index % (2 * n), (-1 - index) % (2 * n))
+def _inside(beyond: NDArray[np.intp], n: int, mode: str) -> NDArray[np.intp]:
+    """Bring indices beyond the ends back inside: as in a mirror that shows the end twice, or to that end."""
+    if mode == "reflect":
+        return np.minimum(beyond % (2 * n), (-1 - beyond) % (2 * n))
+    return np.clip(beyond, 0, n - 1)

@@ -105,9 +105,7 @@ def _column(values: NDArray[Any]) -> Any:
 
     known = pa.py_buffer(_bits(~np.isnan(values))) if np.isnan(values).any() else None
     held = _bits(values) if values.dtype == bool else np.ascontiguousarray(values)
-    return pa.Array.from_buffers(
-        pa.from_numpy_dtype(values.dtype), len(values), [known, pa.py_buffer(held)]
-    )
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [known, pa.py_buffer(held)])
 
 
 def _letters(labels: Labels) -> Any:

@@ -1,9 +1,9 @@
 """Time and memory of scoring: by stage, in one process, as a command, and beside other tools.
 
 ``uv run python benchmarks/scoring.py data/mitdb/1.0.0 --json figures.json`` takes the 48 records end to end
-for a day of two leads. Detectors of others read the first lead of one record: wfdb's xqrs, sleepecg's where
-it is installed, NeuroKit2's by ``--neurokit PYTHON``, an interpreter that has it, and any compiled program by
-``--program "PATH {record}"``.
+for a day of two leads. Detectors of others read the first lead of one record: wfdb's xqrs, sleepecg's and
+NeuroKit2's by ``--sleepecg PYTHON`` and ``--neurokit PYTHON``, interpreters that have them, and any compiled
+program by ``--program "PATH {record}"``.
 """
 
 import shlex
@@ -12,14 +12,15 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from measure import Cost, Stages, cost_of, costs, ectopy, options, report, spread
+from threadpoolctl import threadpool_limits
 
 import ectopy.report as ectopy_report
 from ectopy import features, pipeline, qrs, quality, score
@@ -28,13 +29,21 @@ from ectopy.classifier import SHIPPED_MODEL, Classifier
 from ectopy.readers import open_recording
 
 IMPORTS = [sys.executable, "-c", "import numpy, scipy.signal"]
-NEUROKIT = """
-import sys, time, numpy, neurokit2
+PEER = """
+import sys, time, numpy
+{imports}
 lead, fs = numpy.load(sys.argv[1]), float(sys.argv[2])
 begun = time.process_time()
-neurokit2.ecg_peaks(neurokit2.ecg_clean(lead, sampling_rate=fs), sampling_rate=fs)
+{call}
 print(time.process_time() - begun)
 """
+PEERS = {
+    "sleepecg": PEER.format(imports="import sleepecg", call="sleepecg.detect_heartbeats(lead, fs)"),
+    "NeuroKit2": PEER.format(
+        imports="import neurokit2",
+        call="neurokit2.ecg_peaks(neurokit2.ecg_clean(lead, sampling_rate=fs), sampling_rate=fs)",
+    ),
+}
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "quality": [(quality, "usable"), (pipeline, "leave_out_noise")],
     "filter": [(pipeline, "fill_gaps"), (pipeline, "resample"), (pipeline, "bandpass")],
@@ -97,7 +106,7 @@ def timed(run: Callable[[], object]) -> float:
 
 
 def peers(
-    record: Path, out: Path, neurokit: str | None, program: str | None
+    record: Path, out: Path, interpreters: Mapping[str, str | None], program: str | None
 ) -> dict[str, Callable[[], float]]:
     """Give what runs beside us on the first lead of one record, each telling its seconds."""
     recording = open_recording(record)
@@ -114,17 +123,18 @@ def peers(
         from wfdb.processing import xqrs_detect
 
     runs["wfdb xqrs"] = lambda: timed(lambda: xqrs_detect(lead, fs, verbose=False))
-    with suppress(ImportError):
-        from sleepecg import detect_heartbeats
-
-        runs["sleepecg"] = lambda: timed(lambda: detect_heartbeats(lead, fs))
-    if neurokit:
-        command = [neurokit, "-c", NEUROKIT, str(out / "lead.npy"), str(fs)]
-        runs["NeuroKit2"] = lambda: float(subprocess.check_output(command, text=True).split()[-1])
+    for name, interpreter in interpreters.items():
+        if interpreter:
+            command = [interpreter, "-W", "ignore", "-c", PEERS[name], str(out / "lead.npy"), str(fs)]
+            runs[name] = partial(_told_by, command)
     if program:
         command_of = shlex.split(program.format(record=record.with_suffix("")))
         runs[Path(command_of[0]).name] = lambda: cost_of(command_of).cpu_s
     return runs
+
+
+def _told_by(command: Sequence[str]) -> float:
+    return float(subprocess.check_output(command, text=True).split()[-1])
 
 
 def beside(runs: dict[str, Callable[[], float]], n: int) -> dict[str, object]:
@@ -146,13 +156,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="WFDB records, such as data/mitdb/1.0.0")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--record", default="100", help="for start-up and beside other tools")
+    parser.add_argument("--sleepecg", help="an interpreter that has sleepecg")
     parser.add_argument("--neurokit", help="an interpreter that has NeuroKit2")
     parser.add_argument("--program", help="a compiled analyser; {record} is put in")
     chosen = parser.parse_args()
     records = sorted(chosen.folder.glob("*.hea"))
     one = chosen.folder / f"{chosen.record}.hea"
     hours = sum(open_recording(record).duration_s for record in records) / 3600
-    with tempfile.TemporaryDirectory() as folder:
+    # Threads of linear algebra that wait for each other would count as work.
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
         out = Path(folder)
         warm([one])
         cold([one], out, chosen.workers)
@@ -177,7 +189,8 @@ def main() -> None:
                 ),
             },
             "beside others, first lead of one record, seconds of one core": beside(
-                peers(one, out, chosen.neurokit, chosen.program), chosen.runs
+                peers(one, out, {"sleepecg": chosen.sleepecg, "NeuroKit2": chosen.neurokit}, chosen.program),
+                chosen.runs,
             ),
         }
     report("scoring", figures, chosen.json)

@@ -6,7 +6,7 @@ import pytest
 from ectopy import features, pipeline, quality
 from ectopy.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.ecg import CLASSES, Recording, recording_of
-from ectopy.filters import WORKING_FS
+from ectopy.filters import WORKING_FS, working_length
 from ectopy.readers import open_recording
 from ectopy.simulate import draw_patient, simulate
 from ectopy.spill import Rows
@@ -123,7 +123,7 @@ def test_blocks_answer_for_every_working_sample_once(fs):
     recording = recording_of(np.zeros((round(100 * fs) + 1, 1)), fs)
     spans = [(block.start, block.stop) for block in pipeline.blocks(recording, (0,), block_s=7)]
     assert spans[0][0] == 0
-    assert spans[-1][1] == pipeline.working_length(recording)
+    assert spans[-1][1] == working_length(recording.n_samples, recording.fs)
     assert all(one[1] == other[0] for one, other in pairwise(spans))
 
 

@@ -159,6 +159,9 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     data_dir: DataDir = None,
 ) -> None:
     """Score recordings: beats, events and a report for each."""
+    from ectopy.workers import keep_to_one_core
+
+    keep_to_one_core()
     from ectopy import score as batch
 
     settings = _settings(data_dir)

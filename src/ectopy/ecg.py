@@ -1,6 +1,6 @@
 """The nouns: recordings, beats, events and analyses, as frozen values with units."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,8 @@ Labels: TypeAlias = NDArray[np.str_]
 
 def stretches(mask: Mask) -> NDArray[np.intp]:
     """Half-open [start, stop) pairs of the True stretches of a mask, [k, 2]."""
+    if not mask.any():  # most masks of what is rare
+        return np.empty((0, 2), dtype=np.intp)
     edges = np.diff(np.concatenate(([False], mask, [False])).astype(np.int8))
     return np.flatnonzero(edges).reshape(-1, 2)
 
@@ -72,6 +74,12 @@ class Recording:
     def duration_s(self) -> float:
         """Length of the recording."""
         return self.n_samples / self.fs
+
+    def read_leads(self, columns: Sequence[int], start: int, stop: int) -> Signal:
+        """Read some of the leads, float32 [stop - start, n_columns] in mV."""
+        signal = self.read(start, stop)
+        every = list(columns) == list(range(signal.shape[1]))
+        return signal if every else signal[:, list(columns)]
 
 
 def recording_of(

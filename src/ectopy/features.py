@@ -9,11 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter, minimum_filter1d, uniform_filter1d
 
 from ectopy.ecg import Samples
 from ectopy.filters import WORKING_FS
 from ectopy.likeness import ALL_LEADS, KIN, LIKENESS, compare_all_leads, compare_lead, describe_kin, log_ratio
+from ectopy.running import median_filter, minimum_filter1d, uniform_filter1d
 from ectopy.shapes import (
     AFTER_S,
     BEFORE_S,

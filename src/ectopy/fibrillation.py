@@ -12,10 +12,10 @@ Flutter with a constant block is regular and not found; with a changing block it
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from ectopy.ecg import Mask, stretches
 from ectopy.filters import WORKING_FS
+from ectopy.running import uniform_filter1d
 from ectopy.shapes import BEFORE, N_SLOTS, BeatShapes, Floats
 
 IRREGULAR, BEYOND_DOUBT = 0.75, 1.1
@@ -197,7 +197,7 @@ def _likeness_in(windows: Floats, use: Mask, *, enough: float) -> Floats:
     slope = np.linspace(-1, 1, windows.shape[1], dtype=np.float32)
     slope /= np.linalg.norm(slope)
     waves = np.where(use[:, None], level - (level @ slope)[:, None] * slope, np.float32(0))
-    others = uniform_filter1d(waves, WINDOW, axis=0, mode="constant") * WINDOW - waves
+    others = uniform_filter1d(waves, WINDOW, mode="constant") * WINDOW - waves
     size = np.linalg.norm(waves, axis=1) * np.linalg.norm(others, axis=1)
     alike = np.where(use, (waves * others).sum(axis=1) / (size + np.float32(1e-6)), np.float32(0))
     share = uniform_filter1d(use.astype(np.float32), WINDOW, mode="constant")

@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.fft import irfft, rfft
 
 from ectopy.ecg import Mask, Signal
 
@@ -33,22 +32,27 @@ def rate_ratio(fs: float) -> Fraction:
     return (Fraction(WORKING_FS) / Fraction(fs).limit_denominator(1000)).limit_denominator(1000)
 
 
+def working_length(n_samples: int, fs: float) -> int:
+    """Count the samples that so many at ``fs`` have on the grid of WORKING_FS."""
+    ratio = rate_ratio(fs)
+    return -(-n_samples * ratio.numerator // ratio.denominator)
+
+
 def resample(signal: Signal, fs: float) -> Signal:
     """Bring [n, n_leads] samples without gaps from ``fs`` to WORKING_FS; the ends are held."""
     ratio = rate_ratio(fs)
     if ratio == 1:
         return signal
-    resampled = _resampler(ratio)(signal)
-    return resampled[: -(-len(signal) * ratio.numerator // ratio.denominator)]
+    return _resampler(ratio)(signal)[: working_length(len(signal), fs)]
 
 
 def bandpass(signal: Signal) -> Signal:
     """Keep LOW_HZ to HIGH_HZ of [n, n_leads] samples at WORKING_FS, without phase shift; ends held."""
     reach = len(_bandpass_taps()) // 2
     pieces = _pieces(signal, reach, size=_FFT_SIZE, step=_FFT_SIZE - 2 * reach)
-    spectrum = rfft(pieces)
+    spectrum = np.fft.rfft(pieces)
     spectrum *= _bandpass_spectrum()
-    filtered = irfft(spectrum, _FFT_SIZE, overwrite_x=True)[..., 2 * reach :]  # before, it wraps around
+    filtered = np.fft.irfft(spectrum, _FFT_SIZE)[..., 2 * reach :]  # before, it wraps around
     return filtered.reshape(signal.shape[1], -1)[:, : len(signal)].T
 
 
@@ -114,7 +118,7 @@ def _bandpass_taps() -> NDArray[np.float32]:
 
 @lru_cache
 def _bandpass_spectrum() -> NDArray[np.complex64]:
-    return np.asarray(rfft(_bandpass_taps(), _FFT_SIZE))
+    return np.asarray(np.fft.rfft(_bandpass_taps(), _FFT_SIZE))
 
 
 def all_finite(signal: Signal) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ectopy import features, qrs, quality
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signal, stretches
 from ectopy.fibrillation import doubt_from_shapes
-from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample
+from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample, working_length
 from ectopy.leads import choose_leads, silent_leads
 from ectopy.rhythm import find_events, none_early_in_fibrillation, ventricular
 from ectopy.spill import Store
@@ -193,10 +193,10 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     # A block begins where a sample of one grid falls on a sample of the other: every `denominator` samples.
     margin = -(-round((MARGIN_S + qrs.REACH_S) * recording.fs) // ratio.denominator) * ratio.denominator
     step = max(round(block_s * recording.fs) // ratio.denominator, 1) * ratio.denominator
-    n_samples, n_working = recording.n_samples, working_length(recording)
+    n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
     for start in range(0, max(n_samples, 1), step):
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
-        raw = recording.read(first, last)[:, list(columns)]
+        raw = recording.read_leads(columns, first, last)
         if not n_samples:  # filters need a sample to hold; the block answers for none
             raw = np.full((1, len(columns)), np.nan, dtype=np.float32)
         yield Block(
@@ -208,12 +208,6 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
         )
 
 
-def working_length(recording: Recording) -> int:
-    """Count the samples of a recording on the grid of WORKING_FS."""
-    ratio = rate_ratio(recording.fs)
-    return -(-recording.n_samples * ratio.numerator // ratio.denominator)
-
-
 def to_recording(sample: Samples, recording: Recording) -> Samples:
     """Move indices from the grid of WORKING_FS to the recording's, by the ratio that it was resampled by."""
     moved = np.round(sample / float(rate_ratio(recording.fs))).astype(np.int64)
@@ -223,7 +217,7 @@ def to_recording(sample: Samples, recording: Recording) -> Samples:
 def to_working(sample: Samples, recording: Recording) -> Samples:
     """Move indices from the recording's grid to that of WORKING_FS."""
     moved = np.round(sample * float(rate_ratio(recording.fs))).astype(np.int64)
-    return np.minimum(moved, max(working_length(recording) - 1, 0))
+    return np.minimum(moved, max(working_length(recording.n_samples, recording.fs) - 1, 0))
 
 
 def _between(sample: Samples, start: int, stop: int) -> Samples:

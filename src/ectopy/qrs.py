@@ -17,7 +17,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
 
 from ectopy import quality
 from ectopy.ecg import Mask, Samples, Signal
@@ -30,6 +29,7 @@ from ectopy.filters import (
     resample,
     short_filter,
 )
+from ectopy.running import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
 
 REACH_S = 7.0
 """Signal on either side of a candidate that decides whether it is one, and what its features are."""
@@ -121,7 +121,7 @@ def _inside(usable: Mask) -> Mask:
     """Tell what is usable and not near what is not."""
     if usable.all():
         return usable
-    return minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1, axis=0)
+    return minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1)
 
 
 def _around(signal: Signal, at: Samples, reach: int) -> Signal:
@@ -165,10 +165,10 @@ def _offsets(reach_s: float) -> Samples:
 def _level(energy: Signal, inside: Mask) -> Signal:
     """Give the mean energy of each lead in the neighbourhood, over its usable samples."""
     size = 2 * round(_LEVEL_S * WORKING_FS) + 1
-    mean = uniform_filter1d(energy, size, axis=0, mode="constant")
+    mean = uniform_filter1d(energy, size, mode="constant")
     # Where all is usable only the ends matter, and they are those of every lead.
     held = inside[:, :1] if inside.all() else inside
-    share = uniform_filter1d(held, size, axis=0, mode="constant", output=np.float32)
+    share = uniform_filter1d(held, size, mode="constant")
     return np.maximum(mean / np.maximum(share, np.float32(1 / size)), np.finfo(np.float32).tiny)
 
 
@@ -219,7 +219,9 @@ def select_beats(candidates: Candidates) -> Samples:
         high = _by_lead(_running_median, amplitude, beat)
         evidence = _evidence(amplitude, high, _by_lead(_running_median, amplitude, ~beat))
         evidence[_lost(amplitude - high, time_s) & (evidence < 0)] = 0
-        beat = _likeliest_sequence(time_s, evidence.sum(axis=1), _usual_rr(time_s, beat))
+        before, beat = beat, _likeliest_sequence(time_s, evidence.sum(axis=1), _usual_rr(time_s, beat))
+        if np.array_equal(beat, before):  # and so it would go on
+            break
     return np.flatnonzero(beat)
 
 
@@ -262,7 +264,7 @@ def _lost(relative: Floats, time_s: Floats) -> Mask:
     second = time_s.astype(np.int64)
     highest = np.full((second[-1] + 1, relative.shape[1]), -np.inf)
     np.maximum.at(highest, second, np.nan_to_num(relative, nan=-np.inf))
-    low = maximum_filter1d(highest, 3, axis=0)[second] < _LOST
+    low = maximum_filter1d(highest, 3)[second] < _LOST
     return np.asarray(low & ~low.all(axis=1, keepdims=True))
 
 
@@ -289,22 +291,24 @@ def _best_path(time_s: list[float], evidence: list[float], usual_rr_s: list[floa
     """Find that sequence by dynamic programming; of candidates older than _LOOK_BACK the best one counts."""
     best, previous = [0.0] * len(time_s), [-1] * len(time_s)
     reached = [0.0] * len(time_s)  # the highest of ``best`` so far: where it falls short, so do all before
-    oldest, oldest_score = -1, 0.0
-    for here, now in enumerate(time_s):
-        first, usual = max(0, here - _LOOK_BACK), usual_rr_s[here]
+    oldest, oldest_score, highest, spread = -1, 0.0, -math.inf, 2 * _RR_SPREAD**2
+    for here, (now, told, usual) in enumerate(zip(time_s, evidence, usual_rr_s, strict=True)):
+        first = here - _LOOK_BACK if here > _LOOK_BACK else 0
         if first and best[first - 1] > oldest_score:
             oldest, oldest_score = first - 1, best[first - 1]
         before, score = oldest, oldest_score - _MOST_SURPRISE
         for there in range(here - 1, first - 1, -1):
             if reached[there] <= score:
                 break
-            rr_s = now - time_s[there]
-            if rr_s >= _REFRACTORY_S and best[there] > score:
-                surprise = min(math.log(rr_s / usual) ** 2 / (2 * _RR_SPREAD**2), _MOST_SURPRISE)
-                if best[there] - surprise > score:
-                    before, score = there, best[there] - surprise
-        best[here], previous[here] = score + evidence[here], before
-        reached[here] = max(best[here], reached[here - 1]) if here else best[here]
+            rr_s, after = now - time_s[there], best[there]
+            if after > score and rr_s >= _REFRACTORY_S:
+                surprise = math.log(rr_s / usual) ** 2 / spread
+                after -= surprise if surprise < _MOST_SURPRISE else _MOST_SURPRISE  # noqa: FURB136 - a call costs
+                if after > score:
+                    before, score = there, after
+        score += told
+        best[here], previous[here] = score, before
+        reached[here] = highest = score if score > highest else highest  # noqa: FURB136
     return _trace(best, previous)
 
 

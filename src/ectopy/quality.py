@@ -8,10 +8,10 @@ After the signal quality indices of Li (2008) and Orphanidou (2015), who compare
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
 
 from ectopy.ecg import Mask, Signal, stretches
-from ectopy.filters import rate_ratio
+from ectopy.filters import all_finite, rate_ratio, working_length
+from ectopy.running import maximum_filter1d, median_filter, minimum_filter1d, uniform_filter1d
 from ectopy.shapes import BEFORE, WINDOW_FS
 
 FLAT_S = 2.0
@@ -50,26 +50,31 @@ Floats = NDArray[np.floating]
 
 def usable(signal: Signal, fs: float) -> Mask:
     """Tell which samples, [n_working, n_leads] at WORKING_FS, of a signal in mV at ``fs`` can be analysed."""
-    missing = ~np.isfinite(signal)
-    still = _still(signal)
-    bad = _lasting(missing, round(MISSING_S * fs)) | _lasting(still, round(FLAT_S * fs))
-    railed = _lasting(still, round(RAIL_S * fs))
+    railed = _lasting(_still(signal), round(RAIL_S * fs))
+    bad = _lasting(railed, round(FLAT_S * fs))
+    if not all_finite(signal):
+        bad |= _lasting(~np.isfinite(signal), round(MISSING_S * fs))
     if railed.any():
-        bad |= railed & _extreme(np.where(missing, np.float32(0), signal), fs)
+        bad |= railed & _extreme(np.where(np.isfinite(signal), signal, np.float32(0)), fs)
+    if not bad.any():
+        return np.ones((working_length(len(signal), fs), signal.shape[1]), dtype=bool)
     return ~bad[_nearest_samples(len(signal), fs)]
 
 
 def _still(signal: Signal) -> Mask:
     """Tell which samples equal the one before or the one after."""
-    equal = np.diff(signal, axis=0) == 0
-    return np.asarray(np.pad(equal, ((1, 0), (0, 0))) | np.pad(equal, ((0, 1), (0, 0))))
+    still = np.zeros_like(signal, dtype=bool)
+    equal = signal[1:] == signal[:-1]
+    still[1:] = equal
+    still[:-1] |= equal
+    return still
 
 
 def _lasting(mask: Mask, n_samples: int) -> Mask:
     """Keep the runs of True along each lead that last ``n_samples``, or the whole of a shorter recording."""
     n_samples = max(min(n_samples, len(mask)), 1)
     kept = np.zeros_like(mask)
-    for lead in np.flatnonzero(mask.any(axis=0)):
+    for lead in range(mask.shape[1]):
         edges = stretches(mask[:, lead])
         for start, stop in edges[edges[:, 1] - edges[:, 0] >= n_samples].tolist():
             kept[start:stop, lead] = True
@@ -79,16 +84,17 @@ def _lasting(mask: Mask, n_samples: int) -> Mask:
 def _extreme(signal: Signal, fs: float) -> Mask:
     """Tell which samples are as high or as low as any near them, and far from their mean."""
     size = 2 * round(_RAIL_NEAR_S * fs) + 1
-    highest, lowest = maximum_filter1d(signal, size, axis=0), minimum_filter1d(signal, size, axis=0)
-    away = np.abs(signal - uniform_filter1d(signal.astype(np.float64), size, axis=0))
+    highest, lowest = maximum_filter1d(signal, size), minimum_filter1d(signal, size)
+    away = np.abs(signal - uniform_filter1d(signal.astype(np.float64), size))
     outermost = (signal == highest) | (signal == lowest)
     return np.asarray(outermost & (away > _RAIL_SHARE * (highest - lowest)))
 
 
 def _nearest_samples(n_samples: int, fs: float) -> NDArray[np.int64]:
     ratio = rate_ratio(fs)
-    n_working = -(-n_samples * ratio.numerator // ratio.denominator)
-    nearest = (np.arange(n_working) * ratio.denominator + ratio.numerator // 2) // ratio.numerator
+    nearest = (
+        np.arange(working_length(n_samples, fs)) * ratio.denominator + ratio.numerator // 2
+    ) // ratio.numerator
     return np.minimum(nearest, n_samples - 1)
 
 

@@ -249,7 +249,7 @@ def provenance(job: Job) -> Row:
         "model_id": model.version_id,
         "model_run": model.specification.run,
         "model_from": origin(job.how.model),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _TRACED}},
+        "versions": _versions(),
         "settings": job.how.settings,
     }
 
@@ -287,6 +287,12 @@ def write_summary(out: Path, rows: Iterable[Row]) -> list[Row]:
     with _whole_file(out / "index.html") as path:
         write_index(path, ordered)
     return ordered
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
+    """Look the versions up, which takes as long as to classify half an hour of beats."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _TRACED}}
 
 
 @lru_cache(maxsize=1)

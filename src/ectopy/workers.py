@@ -54,14 +54,19 @@ def _process() -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end with it: a killed run leaves no process behind.
-
-    Each process keeps to one core: threads of a linear algebra library would fight over them.
-    """
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")  # read when numpy is imported, which is later
+    """Leave Ctrl-C to the parent, and end with it: a killed run leaves no process behind."""
+    keep_to_one_core()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def keep_to_one_core() -> None:
+    """Let linear algebra have one thread, before numpy is imported: more would wait for each other.
+
+    Products of matrices are small here, and a thread that waits for the next one takes a core while it does.
+    """
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 def _end_with_parent() -> None:

@@ -101,7 +101,7 @@ def _voltages(header: Header) -> list[int]:
 
 def _read(parts: Sequence[_Part], leads: Sequence[str], per_frame: int, start: int, stop: int) -> Signal:
     """Put [start, stop) together from the parts; what none of them has is missing."""
-    block = np.full((stop - start, len(leads)), np.nan, dtype=np.float32)
+    block = np.full((len(leads), stop - start), np.nan, dtype=np.float32)  # a lead after the other
     for part in parts:
         begin, end = part.start * per_frame, part.stop * per_frame
         first, last = max(start, begin), min(stop, end)
@@ -109,7 +109,7 @@ def _read(parts: Sequence[_Part], leads: Sequence[str], per_frame: int, start: i
         known = [column for column, lead in enumerate(leads) if lead in same]
         if first < last and known:
             numbers = [part.numbers[leads[column]] for column in known]
-            block[first - start : last - start, known] = read_signals(
+            block[known, first - start : last - start] = read_signals(
                 part.header, numbers, first - begin, last - begin
-            )
-    return block
+            ).T
+    return block.T

@@ -43,8 +43,10 @@ _WHOLE_BYTES = {8: "i1", 16: "<i2", 32: "<i4", 61: ">i2", 80: "u1", 160: "<u2"}
 _OFFSET_BINARY = {80: 2**7, 160: 2**15}
 _FRAMES_A_SUM = 2**16
 
-Physical: TypeAlias = NDArray[np.float64]
-"""Samples of one lead in the unit of its header."""
+Stored: TypeAlias = NDArray[np.signedinteger[Any]]
+"""Numbers as they are stored, in as few bytes as hold them."""
+Lead: TypeAlias = NDArray[np.float32]
+"""Samples of one lead in mV."""
 
 
 def check_signals(header: Header) -> Header:
@@ -78,14 +80,12 @@ def read_signals(header: Header, numbers: Sequence[int], start: int, stop: int) 
     lines = [header.signals[number] for number in numbers]
     per_frame = lines[0].per_frame
     first, last = start // per_frame, -(-stop // per_frame)
-    columns = _physical_signals(header, numbers, first, last)
-    scale = [millivolts(line.unit) or np.nan for line in lines]
-    block = np.stack(columns, axis=1)[start - first * per_frame :][: stop - start]
-    return (block * scale).astype(np.float32)
+    columns = _signals_in_mv(header, numbers, first, last)
+    return np.stack(columns)[:, start - first * per_frame :][:, : stop - start].T
 
 
-def _physical_signals(header: Header, numbers: Sequence[int], first: int, last: int) -> list[Physical]:
-    signals: dict[int, Physical] = {}
+def _signals_in_mv(header: Header, numbers: Sequence[int], first: int, last: int) -> list[Lead]:
+    signals: dict[int, Lead] = {}
     for file in signal_files(header):
         wanted = sorted(file.columns.keys() & set(numbers))
         for skew in {header.signals[number].skew for number in wanted}:
@@ -95,20 +95,27 @@ def _physical_signals(header: Header, numbers: Sequence[int], first: int, last: 
             for number in wanted:
                 line = header.signals[number]
                 if line.skew == skew:
-                    physical = _physical(line, frames[:, file.columns[number]].reshape(-1))
+                    lead = _in_mv(line, frames[:, file.columns[number]].reshape(-1))
                     missing = (last + skew - there) * line.per_frame
-                    signals[number] = np.pad(physical, (0, missing), constant_values=np.nan)
+                    signals[number] = np.pad(lead, (0, missing), constant_values=np.nan) if missing else lead
     return [signals[number] for number in numbers]
 
 
-def _physical(line: SignalLine, stored: NDArray[np.int64]) -> Physical:
-    physical = np.asarray((stored - float(line.baseline)) / line.gain, dtype=np.float64)
+def _in_mv(line: SignalLine, stored: Stored) -> Lead:
+    """Convert stored numbers once, in float32 where no bit comes out otherwise than in float64.
+
+    Such is the quotient of two numbers that float32 holds, see Figueroa (1995) on double rounding.
+    """
+    scale = millivolts(line.unit) or np.nan
+    held = stored.itemsize <= 2 and abs(line.baseline) < 2**16 and line.gain == np.float32(line.gain)
+    kind = np.float32 if held and scale == 1 else np.float64
+    lead = (stored - kind(line.baseline)) / kind(line.gain)
     if line.format in MISSING:
-        physical[stored == MISSING[line.format]] = np.nan
-    return physical
+        lead[stored == MISSING[line.format]] = np.nan
+    return np.asarray(lead * kind(scale) if scale != 1 else lead, dtype=np.float32)
 
 
-def _stored(file: SignalFile, header: Header, first: int, last: int) -> NDArray[np.int64]:
+def _stored(file: SignalFile, header: Header, first: int, last: int) -> Stored:
     """Read the stored numbers of frames [first, last) of a file, [n_frames, width]."""
     if file.format in FLAC_BITS:
         return _unpacked(file, first, last)
@@ -123,30 +130,37 @@ def _stored(file: SignalFile, header: Header, first: int, last: int) -> NDArray[
     return _summed(file, header, first, frames) if file.format == DIFFERENCES else frames
 
 
-def _whole_bytes(file: SignalFile, start: int, stop: int) -> NDArray[np.int64]:
+def _whole_bytes(file: SignalFile, start: int, stop: int) -> Stored:
     dtype = np.dtype(_WHOLE_BYTES[file.format])
     stored = np.fromfile(file.path, dtype, stop - start, offset=file.offset + start * dtype.itemsize)
-    return stored.astype(np.int64) - _OFFSET_BINARY.get(file.format, 0)
+    if file.format in _OFFSET_BINARY:
+        return stored.astype(np.int32) - np.int32(_OFFSET_BINARY[file.format])
+    return np.asarray(stored, dtype=dtype.newbyteorder("="))
 
 
-def _three_bytes(file: SignalFile, start: int, stop: int) -> NDArray[np.int64]:
+def _three_bytes(file: SignalFile, start: int, stop: int) -> Stored:
     stored = np.fromfile(file.path, np.uint8, 3 * (stop - start), offset=file.offset + 3 * start)
     low, middle, high = stored[: len(stored) // 3 * 3].reshape(-1, 3).T.astype(np.int64)
     return _signed(low | middle << 8 | high << 16, 24)
 
 
-def _twelve_bits(file: SignalFile, start: int, stop: int) -> NDArray[np.int64]:
-    """Two samples in three bytes: the low bytes at the ends, both high halves in the middle."""
+def _twelve_bits(file: SignalFile, start: int, stop: int) -> Stored:
+    """Two samples in three bytes: the low bytes at the ends, both high halves in the middle.
+
+    A sample is put into the upper 12 of 16 bits and moved down, which brings its sign along.
+    """
     pair, skipped = divmod(start, 2)
     n_bytes = math.ceil((stop - 2 * pair) * 3 / 2)
     stored = np.fromfile(file.path, np.uint8, n_bytes, offset=file.offset + 3 * pair)
     n_stored = len(stored) * 2 // 3
-    low, halves, high = np.pad(stored, (0, -len(stored) % 3)).reshape(-1, 3).T.astype(np.int64)
-    pairs = np.column_stack((low | (halves & 0x0F) << 8, high | (halves & 0xF0) << 4)).reshape(-1)
-    return _signed(pairs[skipped:n_stored][: stop - start], 12)
+    low, halves, high = np.pad(stored, (0, -len(stored) % 3)).reshape(-1, 3).T.astype(np.uint16)
+    pairs = np.empty((len(low), 2), dtype=np.uint16)
+    pairs[:, 0] = (low | halves << 8) << 4
+    pairs[:, 1] = (high << 4) | (halves & 0xF0) << 8
+    return (pairs.view(np.int16) >> 4).reshape(-1)[skipped:n_stored][: stop - start]
 
 
-def _ten_bits(file: SignalFile, start: int, stop: int) -> NDArray[np.int64]:
+def _ten_bits(file: SignalFile, start: int, stop: int) -> Stored:
     """Three samples in four bytes: 311 one after the other, 310 the third in what two words leave."""
     triple, skipped = divmod(start, 3)
     n_bytes = math.ceil((stop - 3 * triple) * 4 / 3)
@@ -167,13 +181,13 @@ def _signed(stored: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     return (stored ^ sign) - sign
 
 
-def _summed(file: SignalFile, header: Header, first: int, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+def _summed(file: SignalFile, header: Header, first: int, steps: Stored) -> Stored:
     """Add up differences from the initial value of the header on, whatever lies before ``first``."""
     whole, skipped = divmod(first, _FRAMES_A_SUM)
     rest = _whole_bytes(file, (first - skipped) * file.width, first * file.width).reshape(-1, file.width)
     sums = _sums(file.path, file.offset, file.width, file.path.stat().st_size)
     before = sums[whole] + rest.sum(axis=0)
-    summed = np.empty_like(steps)
+    summed = np.empty(steps.shape, dtype=np.int64)
     for number, column in file.columns.items():
         initial = header.signals[number].initial + before[column].sum()
         summed[:, column] = (steps[:, column].reshape(-1).cumsum() + initial).reshape(len(steps), -1)
@@ -214,7 +228,7 @@ def _per_frame(file: SignalFile) -> int:
     return per_frame
 
 
-def _unpacked(file: SignalFile, first: int, last: int) -> NDArray[np.int64]:
+def _unpacked(file: SignalFile, first: int, last: int) -> Stored:
     per_frame, n_signals = _per_frame(file), len(file.columns)
     with _flac(file) as sound:
         try:

@@ -135,13 +135,13 @@ def _about_median(side: Signal, walked: Walk) -> Signal:
 
 def _line(bins: _Bins, part: slice, time: str, height: int) -> Line:
     y, seen, shown = bins.y[part].ravel(), bins.seen[part], bins.shown[part]
-    paths = [
-        (str(letter), "".join(_pieces(y, seen, shown == number)))
-        for number, letter in enumerate((BeatClass.NORMAL, *COLOURED))
-    ]
+    letters = (BeatClass.NORMAL, *COLOURED)
     return Line(
         time,
-        [(letter, path) for letter, path in paths if path],
+        [
+            (str(letters[number]), "".join(_pieces(y, seen, shown == number)))
+            for number in np.flatnonzero(np.bincount(shown[seen])).tolist()
+        ],
         _ticks(bins.ticks[BeatClass.VEB][part], 0),
         _ticks(bins.ticks[BeatClass.SVEB][part], height - TICK),
         bars(bins.unreadable[part]),

@@ -66,7 +66,7 @@ def lines_of(duration_s: float, fs: float) -> tuple[float, int]:
 
 def read(analysis: Analysis, recording: Recording, start: int, stop: int) -> Signal:
     """Read the analysed leads, float32 [stop - start, n_leads] in mV."""
-    return recording.read(start, stop)[:, columns_of(analysis.leads, recording.leads)]
+    return recording.read_leads(columns_of(analysis.leads, recording.leads), start, stop)
 
 
 def columns_of(leads: tuple[str, ...], recorded: tuple[str, ...]) -> list[int]:

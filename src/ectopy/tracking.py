@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -177,9 +178,41 @@ def newest(model: str) -> Version:
     return found
 
 
+def version_of(model: str, number: str) -> Version:
+    """Find a version by its number."""
+    try:
+        found = mlflow.MlflowClient().get_model_version(model, number)
+    except MlflowException as error:
+        raise ModelError(f"{model}: version {number} expected in the registry, none there") from error
+    return Version(model, str(found.version), str(found.run_id))
+
+
+def versions(model: str) -> list[Version]:
+    """Find all versions of a model, the newest first; none of a model that nobody has registered."""
+    found = mlflow.MlflowClient().search_model_versions(f"name = '{model}'")
+    told = [Version(model, str(version.version), str(version.run_id)) for version in found]
+    return sorted(told, key=lambda version: -int(version.number))
+
+
+def aliases_of(made: Version) -> tuple[str, ...]:
+    """Give the aliases that a version bears."""
+    return tuple(sorted(mlflow.MlflowClient().get_model_version(made.model, made.number).aliases))
+
+
+def made_at(made: Version) -> datetime:
+    """Tell when a version was registered."""
+    found = mlflow.MlflowClient().get_model_version(made.model, made.number)
+    return datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+
+
 def describe(made: Version, text: str) -> None:
     """Write the model card on a version."""
     mlflow.MlflowClient().update_model_version(made.model, made.number, description=text)
+
+
+def card_of(made: Version) -> str:
+    """Give the model card that a version bears."""
+    return str(mlflow.MlflowClient().get_model_version(made.model, made.number).description or "")
 
 
 def set_alias(made: Version, alias: str) -> None:
@@ -191,6 +224,12 @@ def tag_version(made: Version, tags: Mapping[str, str]) -> None:
     """Write on a version what became of it."""
     for name, value in tags.items():
         mlflow.MlflowClient().set_model_version_tag(made.model, made.number, name, value)
+
+
+def untag_version(made: Version, name: str) -> None:
+    """Take back what was written on a version; nothing where it was not."""
+    if name in tags_of(made):
+        mlflow.MlflowClient().delete_model_version_tag(made.model, made.number, name)
 
 
 def tags_of(made: Version) -> dict[str, str]:
@@ -240,16 +279,15 @@ def download_folder(run_id: str, name: str) -> Path:
 
 def download_model(uri: str, tracking_uri: str) -> Path:
     """Fetch the model directory behind an address such as ``models:/ectopy@champion`` of a store."""
-    store = Path(tracking_uri.removeprefix("sqlite:///"))
-    if tracking_uri.startswith("sqlite:") and not store.is_file():
-        raise ModelError(f"{uri}: a tracking store expected at {store}, none there")
     connect_registry(tracking_uri)
     return fetch_model(uri)
 
 
 def connect_registry(uri: str) -> None:
-    """Read from a registry without an experiment of one's own."""
+    """Work on a registry without an experiment of one's own; one that is not there is not made."""
     path = uri.removeprefix("sqlite:///")
+    if path != uri and not Path(path).is_file():
+        raise ModelError(f"a tracking store expected at {path}, none there; `ectopy train` makes one")
     mlflow.set_tracking_uri(f"sqlite:///{Path(path).absolute()}" if path != uri else uri)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
+from ectopy import batch_drawings
+from ectopy.batch import Batch
 from ectopy.classifier import CARD_FILE, ModelError
 from ectopy.ecg import CLASSES
 from ectopy.features import FEATURE_NAMES, Floats
@@ -34,6 +37,9 @@ HELD_OUT = "held out"
 """Parameter of a fold's run: the records whose patients its network has not seen."""
 MEMBER = "member"
 """Tag of the run of one network of the ensemble: its number."""
+
+DESCRIPTION = "mlflow.note.content"
+"""Tag that MLflow shows as the description of a run, in Markdown."""
 
 
 class TrackingError(ValueError):
@@ -77,13 +83,31 @@ def connect(uri: str, experiment: str) -> str:
 
 
 @contextmanager
-def run(name: str, *, nested: bool = False, tags: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Open a run, and give its id; one that is not nested watches the machine too."""
+def run(
+    name: str, *, nested: bool = False, tags: Mapping[str, str] | None = None, watched: bool = True
+) -> Iterator[str]:
+    """Open a run, and give its id; one that is not nested watches the machine too, if it is to be watched."""
+    watched = watched and not nested
     with mlflow.start_run(
-        run_name=name, nested=nested, tags=dict(tags or {}), log_system_metrics=not nested
+        run_name=name, nested=nested, tags=dict(tags or {}), log_system_metrics=watched
     ) as active:
-        mlflow.set_tag("ectopy_version", version("ectopy"))
+        mlflow.set_tags({"ectopy_version": version("ectopy"), **commit(Path(__file__))})
         yield str(active.info.run_id)
+
+
+@cache
+def commit(source: Path) -> dict[str, str]:
+    """Tell, as tags, which commit a file of a clone belongs to, and whether code was changed since."""
+    try:
+        import git  # comes with MLflow; without the program of that name it cannot be imported
+
+        clone = git.Repo(source.parent, search_parent_directories=True)
+    except (ImportError, git.InvalidGitRepositoryError):
+        return {}
+    if clone.ignored(source):  # installed in an environment inside somebody's repository
+        return {}
+    changed = clone.is_dirty(untracked_files=True, path=str(source.parent))
+    return {"mlflow.source.git.commit": clone.head.commit.hexsha, "changed since the commit": str(changed)}
 
 
 def log_parameters(parameters: Mapping[str, object]) -> None:
@@ -132,6 +156,26 @@ def log_data(name: str, source: str, rows: Floats, labels: Sequence[str], *, con
 def tag(**tags: str) -> None:
     """Tag the run in progress."""
     mlflow.set_tags(tags)
+
+
+def log_batch(batch: Batch, *, index: Path) -> str:
+    """Keep what a scoring batch came to as a run of its own, and give its id; ``index`` is its page."""
+    told = ", ".join(f"{number} {status}" for status, number in batch.counts.items() if number)
+    model = "{model}, {model_from}".format(**batch.model)
+    about = "\n\n".join((told, f"Model: {model}", f"Drift: {batch.verdict}", f"Page: {index}"))
+    tags = {"index": str(index), "drift": batch.verdict, DESCRIPTION: about}
+    with run(told, tags=tags, watched=False) as run_id:
+        log_parameters(batch.model)
+        log_metrics(batch.figures)
+        if batch.failures:
+            log_table(
+                {"reason": list(batch.failures), "recordings": list(batch.failures.values())}, "failures.json"
+            )
+        log_figure(batch_drawings.spread(batch), "spread.png")
+        if batch.drift:
+            log_table(batch.drift.table, "drift.json")
+            log_figure(batch_drawings.drift(batch.drift), "drift.png")
+        return run_id
 
 
 def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:

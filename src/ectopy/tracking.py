@@ -5,7 +5,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -98,16 +98,15 @@ def run(
 @cache
 def commit(source: Path) -> dict[str, str]:
     """Tell, as tags, which commit a file of a clone belongs to, and whether code was changed since."""
-    try:
-        import git  # comes with MLflow; without the program of that name it cannot be imported
+    with suppress(ImportError):  # of the program git, which this calls
+        import git  # comes with MLflow
 
-        clone = git.Repo(source.parent, search_parent_directories=True)
-    except (ImportError, git.InvalidGitRepositoryError):
-        return {}
-    if clone.ignored(source):  # installed in an environment inside somebody's repository
-        return {}
-    changed = clone.is_dirty(untracked_files=True, path=str(source.parent))
-    return {"mlflow.source.git.commit": clone.head.commit.hexsha, "changed since the commit": str(changed)}
+        with suppress(git.InvalidGitRepositoryError, ValueError):  # no clone, or one without a commit
+            clone = git.Repo(source.parent, search_parent_directories=True)
+            if not clone.ignored(source):  # as in an environment that lies in somebody's repository
+                changed = clone.is_dirty(untracked_files=True, path=str(source.parent))
+                return {"mlflow.source.git.commit": clone.head.commit.hexsha, "changed since": str(changed)}
+    return {}
 
 
 def log_parameters(parameters: Mapping[str, object]) -> None:

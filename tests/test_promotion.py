@@ -138,9 +138,9 @@ class TestPromote:
 
         with ThreadPoolExecutor(1) as threads:
             reader = threads.submit(read)
-            for turn in range(100):
-                n_read = len(seen)
+            for turn in range(50):
                 promotion.lay(models[turn % 2], "", champion)
+                n_read = len(seen)
                 while len(seen) == n_read and not reader.done():  # nobody reads through two promotions
                     time.sleep(0)
             done.set()

@@ -78,7 +78,13 @@ def demo(
     verdict = learn(places, config, floors)
     logger.info("4/5  %d new patients are scored", new := patients // 3)
     simulated = simulate_database(places.new, recordings=new, minutes=minutes, seed=2)
-    score([str(simulated)], places.results, model=str(find_model(None, places.data)))
+    score(
+        [str(simulated)],
+        places.results,
+        model=str(find_model(None, places.data)),
+        experiment=NAME,
+        tracking_uri=places.tracking_uri,
+    )
     logger.info("5/5  their beats are compared with the truth")
     compared = ec57.compare_directories(simulated, places.results, "ectopy")
     return "\n".join(["", ec57.table(compared, beat_map="ec57"), *signposts(places), "", verdict.reason])

@@ -1,6 +1,5 @@
 """Judge the challenger: promotion by cross-validation, EC57 figures on held-out patients for the report."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from ectopy import databases, network, tracking
+from ectopy import databases, promotion, tracking
 from ectopy.examination import (
     Candidate,
     Examined,
@@ -53,7 +52,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     challenger = tracking.newest(model)
     with tracking.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
-        tracking.log_parameters({"model": challenger.uri, "database": database, "why": why})
+        told = {"database": database, "database version": known.version, "model run": challenger.run_id}
+        tracking.log_parameters({"model": challenger.uri, "why": why, **told})
         downloaded = tracking.fetch_model(challenger.uri)
         candidates = candidates_of(challenger, downloaded, known, [folder / record for record in present])
         examined = examine_records(candidates, settings.workers)
@@ -71,7 +71,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
             if card_to:
                 report.lay_card(text, told, card_to)
             if verdict.promoted:
-                promote(challenger, downloaded, text + told.card(), data_dir / "models" / "champion")
+                promotion.promote(challenger, data_dir=data_dir, by="the gate", why=verdict.reason)
         create_markdown_artifact(f"**{verdict.reason}**\n{told.report}", key="examination")
     return replace(verdict, report=told.report)
 
@@ -129,6 +129,8 @@ def unseen_patients(challenger: tracking.Version, database: databases.Database) 
 
 def decide(challenger: tracking.Version, floors: Floors) -> Verdict:
     """Compare the challenger with the champion by their cross-validation, which must be on the same data."""
+    if why := tracking.tags_of(challenger).get(promotion.ROLLED_BACK):
+        return Verdict(False, f"it was rolled back: {why}; `ectopy models promote` would take that back")
     champion = tracking.aliased(challenger.model, tracking.CHAMPION)
     if champion is None:
         return judge(out_of_fold(challenger), None, floors)
@@ -160,22 +162,6 @@ def examine_records(candidates: Sequence[Candidate], workers: int) -> list[Exami
 def out_of_fold(version: tracking.Version) -> Mapping[str, float]:
     """Give the cross-validation figures of a version, with detected beats."""
     return tracking.metrics_of(version, prefix="out_of_fold/detected/")
-
-
-def promote(version: tracking.Version, downloaded: Path, text: str, champion: Path) -> None:
-    """Let a version be the champion, and lay it where ``ectopy score`` finds it without MLflow."""
-    fresh, earlier = (champion.with_name(f".{champion.name}.{state}") for state in ("fresh", "earlier"))
-    if earlier.is_dir() and not champion.is_dir():
-        earlier.rename(champion)  # a promotion that was broken off between its two steps
-    for leftover in (fresh, earlier):
-        shutil.rmtree(leftover, ignore_errors=True)
-    network.copy_for_scoring(downloaded, fresh)
-    (fresh / "card.md").write_text(text)
-    if champion.is_dir():
-        champion.rename(earlier)
-    fresh.rename(champion)
-    shutil.rmtree(earlier, ignore_errors=True)
-    tracking.set_alias(version, tracking.CHAMPION)
 
 
 if __name__ == "__main__":

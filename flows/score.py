@@ -1,5 +1,6 @@
 """Score recordings as tasks: the batch of ``ectopy score``, watched by Prefect."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ectopy import score as batch
 from ectopy.readers.search import find_recordings
 from ectopy.settings import load_settings
 from ectopy.workers import Workers
+from flows.remember import USUAL, Memory, remember
 
 _SHOWN = ("recording", "status", "reason", "n_beats", "veb_burden_pct", "sveb_burden_pct", "findings")
 
@@ -24,12 +26,14 @@ def score(  # noqa: PLR0913 - parameters of a flow are its form
     leads: tuple[str, ...] = (),
     fs: float | None = None,
     force: bool = False,
+    experiment: str = "ectopy-score",
+    tracking_uri: str | None = None,
 ) -> list[batch.Row]:
     """Score recordings, directories and globs into ``out``; one that fails stops no other."""
     settings = load_settings()
     found = batch.search(paths, out)
     how = batch.How(batch.find_model(model, settings.data_dir), leads, fs, force)
-    return _score(found.recordings, out, how, settings.workers)
+    return _score(found.recordings, out, how, settings.workers, Memory(experiment, tracking_uri))
 
 
 @flow
@@ -45,7 +49,10 @@ def score_inbox(
     return _score(find_recordings([inbox], outside=out.absolute()).recordings, out, how, settings.workers)
 
 
-def _score(recordings: Sequence[Path], out: Path, how: batch.How, workers: int) -> list[batch.Row]:
+def _score(
+    recordings: Sequence[Path], out: Path, how: batch.How, workers: int, memory: Memory = USUAL
+) -> list[batch.Row]:
+    started = time.monotonic()
     batch.load_model(how.model)  # one that cannot be used fails the run, not each recording
     with batch.claim(out), Workers(workers) as processes:
 
@@ -65,6 +72,7 @@ def _score(recordings: Sequence[Path], out: Path, how: batch.How, workers: int) 
         key="scored-recordings",
         description=f"{len(rows)} recordings of this run, {len(new)} of them new, in {out}",
     )
+    remember(rows, out, how.model, memory, time_s=time.monotonic() - started)
     return rows
 
 

@@ -72,12 +72,14 @@ def server(simdb_source: Path) -> Iterator[FaultyServer]:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables, made once: that takes seconds."""
+    import mlflow
+
     from ectopy import tracking
 
     database = tmp_path_factory.mktemp("store") / "mlflow.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; it is taken back at the end
-        tracking.connect_registry(f"sqlite:///{database}")
+        mlflow.set_tracking_uri(f"sqlite:///{database}")
         tracking.aliased("nothing", "champion")
     return database
 

@@ -12,8 +12,10 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, FlowRunFilterId
 
+from ectopy.batch import Batch
 from ectopy.classifier import ModelError
 from ectopy.score import NothingToScoreError
+from flows import remember
 from flows.score import score, score_inbox
 from tests.small import write_model, write_record
 
@@ -29,8 +31,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(autouse=True)
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ECTOPY_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ECTOPY_TRACKING_URI", tracking_uri)
     monkeypatch.setenv("ECTOPY_WORKERS", "2")
     return tmp_path / "data"
 
@@ -52,6 +55,7 @@ def tasks(state: "State[Any]", n: int) -> dict[str, str]:
     with get_client(sync_client=True) as client:
         while True:
             runs = client.read_task_runs(flow_run_filter=run_of(state))
+            runs = [run for run in runs if run.name != "log batch"]
             ended = {run.name: run.state_name or "" for run in runs if run.state and run.state.is_final()}
             if len(ended) == n or time.monotonic() > deadline:
                 return ended
@@ -112,6 +116,67 @@ def test_a_model_that_cannot_be_used_fails_the_run_and_not_each_recording(tmp_pa
     with pytest.raises(ModelError, match=r"model\.onnx expected"):
         score([str(tmp_path / "in")], tmp_path / "out", model=str(tmp_path / "empty"))
     assert not (tmp_path / "out").exists()
+
+
+def batches() -> list[Any]:
+    """The runs of the experiment of scoring, the newest first."""
+    import mlflow
+
+    return list(mlflow.search_runs(experiment_names=["ectopy-score"], output_format="list"))
+
+
+class TestMemory:
+    def test_a_batch_is_a_run_and_one_with_nothing_new_is_none(self, tmp_path: Path, model: str) -> None:
+        write_record(tmp_path / "in", "a")
+        write_record(tmp_path / "in", "b")
+        os.truncate(tmp_path / "in" / "b.dat", 10)
+        score([str(tmp_path / "in")], tmp_path / "out", model=model)
+        newest, *before = batches()
+        assert newest.info.run_name == "1 scored, 1 failed"
+        assert newest.data.params["model"] == "small 1 (test)"
+        assert newest.data.params["model_from"] == "given"
+        assert newest.data.metrics["recordings/scored"] == 1
+        assert newest.data.tags["index"] == str(tmp_path / "out" / "index.html")
+        score([str(tmp_path / "in" / "a.hea")], tmp_path / "out", model=model)
+        assert len(batches()) == len(before) + 1
+
+    def test_a_store_that_does_not_answer_costs_no_results(
+        self, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "broken.db").write_text("no database")
+        monkeypatch.setenv("ECTOPY_TRACKING_URI", f"sqlite:///{tmp_path}/broken.db")
+        monkeypatch.setattr(remember, "log_batch", remember.log_batch.with_options(retries=0))
+        write_record(tmp_path / "in")
+        state = score([str(tmp_path / "in")], tmp_path / "out", model=model, return_state=True)
+        assert state.is_completed()
+        assert statuses(tmp_path / "out") == {"r": "scored"}
+
+    @pytest.mark.parametrize("setting", ["warn", "train"])
+    def test_drift_is_an_event_that_bears_the_setting(
+        self, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch, setting: str
+    ) -> None:
+        monkeypatch.setenv("ECTOPY_ON_DRIFT", setting)
+        sent: list[dict[str, Any]] = []
+        monkeypatch.setattr(
+            remember, "emit_event", lambda event, **told: sent.append({"event": event, **told})
+        )
+        monkeypatch.setattr(Batch, "drifted", property(lambda _: True))
+        write_record(tmp_path / "in")
+        score([str(tmp_path / "in")], tmp_path / "out", model=model)
+        (event,) = sent
+        run = batches()[0]
+        assert event["event"] == "ectopy.batch.drifted"
+        assert event["resource"]["prefect.resource.id"] == f"ectopy.batch.{run.info.run_id}"
+        assert event["resource"]["ectopy.on-drift"] == setting
+        assert event["payload"]["verdict"] == run.data.tags["drift"]
+
+    def test_the_deployment_of_training_waits_for_that_event(self) -> None:
+        import yaml  # type: ignore[import-untyped]  # Prefect brings it
+
+        deployments = yaml.safe_load(Path("prefect.yaml").read_text())["deployments"]
+        (trigger,) = next(each for each in deployments if each["name"] == "train")["triggers"]
+        assert trigger["expect"] == [remember.DRIFTED]
+        assert trigger["match"]["ectopy.on-drift"] == "train"
 
 
 class TestInbox:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ectopy import databases, network, score, tracking, training
+from ectopy import databases, drift, network, promotion, score, tracking, training
 from ectopy.classifier import load_classifier
 from ectopy.ecg import CLASSES
 from ectopy.examination import Floors, Verdict
@@ -147,6 +147,20 @@ class TestTrain:
         assert card == (tracking.fetch_model(trained.version.uri) / "card.md").read_text()
         assert "Simulated patients (simdb 1.0.0): s0-001, s0-002." in card
 
+    def test_the_version_brings_its_training_patients_along_each_as_one_that_was_not_learned_from(
+        self, trained: Trained
+    ) -> None:
+        reference = drift.read_reference(tracking.fetch_model(trained.version.uri))
+        assert reference is not None
+        n_beats = [len(trained.lesson(record).view("detected").label) for record in LEARNED]
+        assert sorted(reference.counts[:, 0].sum(axis=1)) == sorted(n_beats)
+
+    def test_the_code_of_a_run_is_told_by_version_and_commit(self, trained: Trained) -> None:
+        for run in (trained.run, *trained.children("fold")):
+            assert run.data.tags["ectopy_version"]
+            assert re.fullmatch("[0-9a-f]{40}", run.data.tags["mlflow.source.git.commit"])
+            assert run.data.tags["changed since"] in {"True", "False"}
+
     def test_each_network_is_kept_to_be_examined_alone(self, trained: Trained) -> None:
         import mlflow
 
@@ -243,17 +257,24 @@ class TestPromotion:
     ) -> None:
         assert promoted.promoted
         assert tracking.aliased("ectopy", "champion") == trained.version
-        assert tags_of(trained.version) == {
+        tags = tags_of(trained.version)
+        assert re.search(
+            rf"Z champion by the gate, the first: {re.escape(promoted.reason)}$", tags.pop("history")
+        )
+        assert tags == {
             "database": "simdb",
             "promoted": "True",
             "reason": promoted.reason,
+            "champion before": "",
         }
 
     @pytest.mark.usefixtures("promoted")
     def test_the_champion_lies_where_scoring_finds_it_without_mlflow(self, trained: Trained) -> None:
         champion = score.find_model(None, trained.data)
         assert champion == trained.data / "models" / "champion"
-        assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
+        assert {path.name for path in champion.iterdir()} == {
+            *("model.onnx", "model.json", "card.md", "reference.json")
+        }
         registered = load_classifier(tracking.fetch_model("models:/ectopy@champion"))
         assert load_classifier(champion).version_id == registered.version_id
         assert (champion / "card.md").read_text() == description_of(trained.version)
@@ -407,6 +428,16 @@ class TestVerdict:
         better = register("betters", constant, gross_veb_f1=0.81)
         assert examine(trained, "betters").promoted
         assert tracking.aliased("betters", "champion") == better
+
+    def test_a_version_that_was_rolled_back_is_not_promoted_again_however_good(
+        self, trained: Trained, constant: Path
+    ) -> None:
+        champion, better = (register("returned", constant, gross_veb_f1=f1) for f1 in (0.8, 0.9))
+        tracking.set_alias(champion, "champion")
+        tracking.tag_version(better, {promotion.ROLLED_BACK: "false alarms"})
+        verdict = examine(trained, "returned")
+        assert not verdict.promoted
+        assert verdict.reason.startswith("it was rolled back: false alarms")
 
     def test_a_folder_for_the_card_that_cannot_be_made_is_an_error_before_anybody_is_examined(
         self, trained: Trained, tmp_path: Path

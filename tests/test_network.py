@@ -179,11 +179,6 @@ class TestExport:
         x = np.zeros((1, 10, K), np.float32)
         np.testing.assert_allclose(np.asarray(model(x)), np.asarray(fitted.model(x)), atol=1e-6)
 
-    def test_scoring_gets_everything_but_the_keras_model(self, fitted, tmp_path):
-        network.save(fitted, tmp_path / "whole", UNCALIBRATED, name="x", run="y")
-        network.copy_for_scoring(tmp_path / "whole", tmp_path / "part")
-        assert sorted(file.name for file in (tmp_path / "part").iterdir()) == ["model.json", "model.onnx"]
-
 
 def test_an_ensemble_averages_logits(fitted):
     other = network.Network(network.build(TINY), fitted.mean, fitted.scale)

@@ -344,6 +344,23 @@ class TestFailures:
         row = score.attempt(surprise, Job(Path("r.hea"), "r", out, how))
         assert (row["status"], row["reason"]) == ("failed", "IndexError('out of range')")
 
+    def test_a_model_with_training_patients_leaves_each_recording_s_profile(
+        self, tmp_path: Path, out: Path, how: How
+    ) -> None:
+        from ectopy.drift import WATCHED, learn, write_reference
+        from ectopy.features import FEATURE_NAMES
+
+        model = write_model(tmp_path / "with patients")
+        patients = [np.random.default_rng(k).normal(0, 1, (300, len(FEATURE_NAMES))) for k in range(3)]
+        write_reference(learn(patients, [np.eye(4)[np.zeros(300, int)]] * 3), model)
+        record = write_record(tmp_path / "in")
+        (row,) = run([record], out, How(model))
+        profile = json.loads((out / "r" / "summary.json").read_text())["profile"]
+        assert set(profile) == set(WATCHED)
+        assert {sum(counts) for counts in profile.values()} == {row["n_beats"]}
+        run([record], out, how)  # the other model has nobody to compare with
+        assert json.loads((out / "r" / "summary.json").read_text())["profile"] is None
+
     def test_what_a_failing_run_wrote_goes_with_it(
         self, tmp_path: Path, out: Path, how: How, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -142,6 +142,7 @@ def softmax(logits: Floats) -> Floats:
 
 def load_classifier(folder: Path) -> Classifier:
     """Read a model directory: ``model.onnx`` and ``model.json``, nothing that could run code."""
+    folder = folder.resolve()  # the champion's is a link, which may be turned to another model meanwhile
     for file in (MODEL_FILE, SPECIFICATION_FILE):
         if not (folder / file).is_file():
             raise ModelError(f"{folder}: a model directory with {file} expected, none there")

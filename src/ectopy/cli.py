@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from ectopy.promotion import Change
     from ectopy.score import Row
     from ectopy.settings import Settings
 
@@ -27,6 +28,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+models = typer.Typer(
+    help="Which version of the model is in use: list, promote, rollback.", no_args_is_help=True
+)
+app.add_typer(models, name="models")
 
 # Errors of ours that mean wrong usage; by name, as importing them would cost --help half a second.
 _WRONG_USAGE = {
@@ -41,6 +47,8 @@ _PIPELINE = {"keras", "jax", "jax2onnx", "mlflow", "onnx", "prefect", "psutil", 
 DataDir = Annotated[
     Path | None, typer.Option(help="Where databases and models lie. [env: ECTOPY_DATA_DIR, else data]")
 ]
+
+ModelName = Annotated[str, typer.Option("--model", help="Name of the registered model.")]
 
 
 class BeatMap(StrEnum):
@@ -270,6 +278,47 @@ def compare(  # noqa: PLR0913, PLR0917
     print(flow(database, _settings(data_dir).data_dir, seeds, kinds, beats, config, out))
 
 
+@models.command("list")
+def models_list(model: ModelName = "ectopy", data_dir: DataDir = None) -> None:
+    """List the versions, the newest first: out-of-fold figures, and what became of each."""
+    from ectopy import promotion, score
+    from ectopy.examination.card import markdown
+
+    settings = _registry(data_dir)
+    table = promotion.listed(model)
+    print(markdown(table) if table else f"{model}: no version yet; `ectopy train` makes one")
+    used = score.find_model(None, settings.data_dir)
+    print(f"in use here: {score.load_model(used).name}, {score.origin(used)}")
+
+
+@models.command("promote")
+def models_promote(
+    version: Annotated[str, typer.Argument(help="Number of the version.")],
+    why: Annotated[str, typer.Option(help="Why, against or before the gate; kept on the version.")],
+    model: ModelName = "ectopy",
+    data_dir: DataDir = None,
+) -> None:
+    """Let a version be the champion, whatever the gate says."""
+    from ectopy import promotion, tracking
+
+    settings = _registry(data_dir)
+    chosen = tracking.version_of(model, version)
+    _print_change(promotion.promote(chosen, data_dir=settings.data_dir, by="hand", why=why))
+
+
+@models.command("rollback")
+def models_rollback(
+    why: Annotated[str, typer.Option(help="Why; kept on both versions.")],
+    model: ModelName = "ectopy",
+    data_dir: DataDir = None,
+) -> None:
+    """Let the champion before be champion again."""
+    from ectopy import promotion
+
+    settings = _registry(data_dir)
+    _print_change(promotion.rollback(model, data_dir=settings.data_dir, why=why))
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("ectopy-demo"),
@@ -283,6 +332,19 @@ def demo(
     from flows.demo import demo as flow
 
     print(flow(out))
+
+
+def _registry(data_dir: Path | None) -> "Settings":
+    from ectopy import tracking
+
+    settings = _settings(data_dir)
+    tracking.connect_registry(settings.tracking_uri)
+    return settings
+
+
+def _print_change(change: "Change") -> None:
+    before = f", in place of {change.before.number}" if change.before not in {None, change.now} else ""
+    print(f"champion: {change.now.uri}{before}")
 
 
 def _quiet_prefect() -> None:

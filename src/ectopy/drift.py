@@ -1,15 +1,14 @@
 """Whether recordings are like those learned from, by features, labels and confidence.
 
 Beats of one patient are not independent, so the unit is the recording. Each is summed up by a profile: how
-many of its beats lie in each tenth of the training patients. A batch is compared by the population stability
-index, whose bound is what batches of the training patients themselves come to, and by the ranks of its
-recordings (Mann & Whitney), corrected for the many figures (Benjamini & Hochberg 1995).
+many of its beats lie in each tenth of the training patients. A batch differs from them by the population
+stability index. Whether by chance is told by permutation: recordings and training patients change places, and
+the largest index of all figures must seldom come to as much (Westfall & Young 1993).
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -29,13 +28,14 @@ ENOUGH_BEATS = 250
 FEWEST = 5
 """Recordings from which on a batch can be told from a few unusual patients; fewer are described only."""
 FALSE_ALARMS = 0.01
-"""Share of batches of training patients that cross a bound, and of differences by ranks that are none."""
+"""Share of batches that cross a bound, of any figure, though their patients are like those learned from."""
 SHIFT = 0.25
-"""The index that is customarily called a shift; no bound is lower, however alike training patients are."""
-N_DRAWS = 1000
+"""The index that is customarily called a shift; no bound is lower, however alike the patients are."""
+N_PERMUTATIONS = 1000
 _LEAST_SHARE = 1e-3
 """Added to every bin: one that is empty on one side makes a large index, no infinite one."""
 _PICKED = 1000
+_TOLD = 3
 
 Counts: TypeAlias = NDArray[np.int64]
 """Beats by bin, [..., len(WATCHED), N_BINS]."""
@@ -69,7 +69,7 @@ class Drift:
     """How a batch of recordings differs from the training patients; arrays are in the order of WATCHED.
 
     ``expected`` and ``found`` are shares of beats by bin, each recording counting the same; ``psi`` may come
-    to ``bound`` without a reason; ``q`` is the p value of the ranks after correction.
+    to ``bound`` by chance; ``p`` is the chance that any figure comes as far as this one.
     """
 
     n_recordings: int
@@ -77,22 +77,52 @@ class Drift:
     found: Numbers
     psi: Numbers
     bound: Numbers
-    q: Numbers
-
-    @cached_property
-    def crossed(self) -> Mask:
-        """Which figures differ by more than chance."""
-        return np.asarray((self.psi > self.bound) | (self.q < FALSE_ALARMS))
+    p: Numbers
 
     @property
-    def told(self) -> bool:
-        """Whether the batch differs, and is large enough to say so."""
-        return self.n_recordings >= FEWEST and bool(self.crossed.any())
+    def crossed(self) -> Mask:
+        """Which figures differ by more than chance; none where the recordings are too few to say so."""
+        return np.asarray((self.psi > self.bound) & (self.n_recordings >= FEWEST))
 
     @property
     def order(self) -> list[int]:
         """Figures by how far they are towards their bounds, the farthest first."""
         return [int(index) for index in np.argsort(-self.psi / self.bound, kind="stable")]
+
+    @property
+    def verdict(self) -> str:
+        """Say in one line whether the recordings are like those learned from."""
+        if self.n_recordings < FEWEST:
+            return f"{self.n_recordings} recordings with enough beats, too few to compare"
+        names = [WATCHED[index] for index in self.order if self.crossed[index]]
+        if not names:
+            return f"{self.n_recordings} recordings like those learned from"
+        more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+        return f"{self.n_recordings} recordings unlike those learned from: {'; '.join(names[:_TOLD])}{more}"
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Give the numbers by name."""
+        names = (f"psi/{name.replace(',', '')}" for name in WATCHED)  # MLflow allows no comma
+        psi = dict(zip(names, map(float, self.psi), strict=True))
+        return {
+            "drift/recordings": float(self.n_recordings),
+            "drift/crossed": float(self.crossed.sum()),
+            "drift/farthest": float((self.psi / self.bound).max()),
+            **psi,
+        }
+
+    @property
+    def table(self) -> dict[str, list[object]]:
+        """Give the numbers as a table by column, the farthest first."""
+        order = self.order
+        return {
+            "figure": [WATCHED[index] for index in order],
+            "psi": self.psi[order].round(3).tolist(),
+            "bound": self.bound[order].round(3).tolist(),
+            "p": self.p[order].round(4).tolist(),
+            "crossed": self.crossed[order].tolist(),
+        }
 
 
 def watched(features: Floats, probability: Floats) -> list[Floats]:
@@ -123,11 +153,10 @@ def _spread(n_beats: int) -> NDArray[np.intp]:
 def compare(reference: Reference, profiles: Sequence[Counts]) -> Drift | None:
     """Compare a batch with the training patients; None where either side has too few beats to."""
     known, new = shares(reference.counts), shares(np.array(profiles, dtype=np.int64))
-    if not len(new) or len(known) < 2:
+    if not len(new) or not len(known):
         return None
-    expected, found = known.mean(axis=0), new.mean(axis=0)
-    psi = stability_index(expected, found)
-    return Drift(len(new), expected, found, psi, bounds(known, len(new)), corrected(known, new))
+    psi, bound, p = by_permutation(known, new)
+    return Drift(len(new), known.mean(axis=0), new.mean(axis=0), psi, bound, p)
 
 
 def shares(counts: Counts) -> Numbers:
@@ -140,37 +169,25 @@ def shares(counts: Counts) -> Numbers:
 
 def stability_index(expected: Numbers, found: Numbers) -> Numbers:
     """Give the population stability index between shares by bin, along the last axis."""
-    both = np.stack(np.broadcast_arrays(expected, found)) + _LEAST_SHARE
-    expected, found = both / both.sum(axis=-1, keepdims=True)
+    expected, found = ((share + _LEAST_SHARE) / (1 + N_BINS * _LEAST_SHARE) for share in (expected, found))
     return np.asarray(((found - expected) * np.log(found / expected)).sum(axis=-1))
 
 
-def bounds(known: Numbers, n_recordings: int, *, seed: int = 0) -> Numbers:
-    """Give the index that batches of so many training patients, against the others, seldom exceed.
+def by_permutation(known: Numbers, new: Numbers, *, seed: int = 0) -> tuple[Numbers, Numbers, Numbers]:
+    """Give of each figure the index between two groups of recordings, its bound, and its p value.
 
-    Of each figure a high quantile, and all of them raised until few batches cross any. Half of the patients
-    are the largest batch that can be drawn; for larger ones the bounds are on the safe side.
+    ``known`` and ``new`` are shares [n, len(WATCHED), N_BINS]. To be comparable, each figure's index is taken
+    relative to what it seldom exceeds.
     """
-    rng, n_drawn = np.random.default_rng(seed), min(n_recordings, len(known) // 2)
-    orders = (rng.permutation(len(known)) for _ in range(N_DRAWS))
-    drawn = np.stack(
-        [
-            stability_index(known[order[n_drawn:]].mean(axis=0), known[order[:n_drawn]].mean(axis=0))
-            for order in orders
-        ]
-    )
-    usual = np.maximum(np.quantile(drawn, 1 - FALSE_ALARMS, axis=0), SHIFT)
-    return np.asarray(usual * max(np.quantile((drawn / usual).max(axis=1), 1 - FALSE_ALARMS), 1.0))
-
-
-def corrected(known: Numbers, new: Numbers) -> Numbers:
-    """Test whether recordings lie higher or lower than the training patients, by their mean bin."""
-    from scipy.stats import false_discovery_control, mannwhitneyu  # half a second that --help need not pay
-
-    middle = np.arange(N_BINS)
-    with np.errstate(divide="ignore", invalid="ignore"):  # all the same: no p value, and no difference
-        p = mannwhitneyu(known @ middle, new @ middle, axis=0).pvalue
-    return np.asarray(false_discovery_control(np.nan_to_num(p, nan=1.0)))
+    both, rng = np.concatenate([known, new]), np.random.default_rng(seed)
+    is_new = np.arange(len(both)) >= len(known)
+    drawn = np.stack([is_new, *(rng.permutation(is_new) for _ in range(N_PERMUTATIONS))]).astype(float)
+    sum_new = np.tensordot(drawn, both, axes=1)
+    index = stability_index((both.sum(axis=0) - sum_new) / len(known), sum_new / len(new))
+    usual = np.maximum(np.quantile(index, 0.95, axis=0), 1e-9)  # a figure may be the same for everybody
+    largest = (index / usual).max(axis=1)
+    p = (largest[:, None] >= index[0] / usual).mean(axis=0)
+    return index[0], np.maximum(usual * np.quantile(largest, 1 - FALSE_ALARMS), SHIFT), p
 
 
 def read_reference(folder: Path) -> Reference | None:

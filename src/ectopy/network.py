@@ -7,7 +7,6 @@ A small network across beats, not samples: what makes a beat ectopic is how it r
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -251,8 +250,3 @@ def export_onnx(model: Any, path: Path) -> None:
     model(np.zeros((1, 2, n_features), dtype=np.float32))  # the exporter wants a model that was called
     signature = [keras.InputSpec(shape=(None, None, n_features), dtype="float32", name="beats")]
     model.export(str(path), format="onnx", input_signature=signature, verbose=False)
-
-
-def copy_for_scoring(folder: Path, destination: Path) -> None:
-    """Copy what scoring reads of a model directory, which is all but the Keras model."""
-    shutil.copytree(folder, destination, ignore=shutil.ignore_patterns(KERAS_FILE), dirs_exist_ok=True)

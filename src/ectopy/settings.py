@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +22,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("ECTOPY_TRACKING_URI", "MLFLOW_TRACKING_URI"),
     )
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    on_drift: Literal["warn", "train"] = "warn"
 
 
 class SettingsError(ValueError):

@@ -5,8 +5,10 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
+from ectopy import batch_drawings
+from ectopy.batch import Batch
 from ectopy.classifier import CARD_FILE, ModelError
 from ectopy.ecg import CLASSES
 from ectopy.features import FEATURE_NAMES, Floats
@@ -33,6 +37,9 @@ HELD_OUT = "held out"
 """Parameter of a fold's run: the records whose patients its network has not seen."""
 MEMBER = "member"
 """Tag of the run of one network of the ensemble: its number."""
+
+DESCRIPTION = "mlflow.note.content"
+"""Tag that MLflow shows as the description of a run, in Markdown."""
 
 
 class TrackingError(ValueError):
@@ -76,13 +83,30 @@ def connect(uri: str, experiment: str) -> str:
 
 
 @contextmanager
-def run(name: str, *, nested: bool = False, tags: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Open a run, and give its id; one that is not nested watches the machine too."""
+def run(
+    name: str, *, nested: bool = False, tags: Mapping[str, str] | None = None, watched: bool = True
+) -> Iterator[str]:
+    """Open a run, and give its id; one that is not nested watches the machine too, if it is to be watched."""
+    watched = watched and not nested
     with mlflow.start_run(
-        run_name=name, nested=nested, tags=dict(tags or {}), log_system_metrics=not nested
+        run_name=name, nested=nested, tags=dict(tags or {}), log_system_metrics=watched
     ) as active:
-        mlflow.set_tag("ectopy_version", version("ectopy"))
+        mlflow.set_tags({"ectopy_version": version("ectopy"), **commit(Path(__file__))})
         yield str(active.info.run_id)
+
+
+@cache
+def commit(source: Path) -> dict[str, str]:
+    """Tell, as tags, which commit a file of a clone belongs to, and whether code was changed since."""
+    with suppress(ImportError):  # of the program git, which this calls
+        import git  # comes with MLflow
+
+        with suppress(git.InvalidGitRepositoryError, ValueError):  # no clone, or one without a commit
+            clone = git.Repo(source.parent, search_parent_directories=True)
+            if not clone.ignored(source):  # as in an environment that lies in somebody's repository
+                changed = clone.is_dirty(untracked_files=True, path=str(source.parent))
+                return {"mlflow.source.git.commit": clone.head.commit.hexsha, "changed since": str(changed)}
+    return {}
 
 
 def log_parameters(parameters: Mapping[str, object]) -> None:
@@ -133,6 +157,26 @@ def tag(**tags: str) -> None:
     mlflow.set_tags(tags)
 
 
+def log_batch(batch: Batch, *, index: Path) -> str:
+    """Keep what a scoring batch came to as a run of its own, and give its id; ``index`` is its page."""
+    told = ", ".join(f"{number} {status}" for status, number in batch.counts.items() if number)
+    model = "{model}, {model_from}".format(**batch.model)
+    about = "\n\n".join((told, f"Model: {model}", f"Drift: {batch.verdict}", f"Page: {index}"))
+    tags = {"index": str(index), "drift": batch.verdict, DESCRIPTION: about}
+    with run(told, tags=tags, watched=False) as run_id:
+        log_parameters(batch.model)
+        log_metrics(batch.figures)
+        if batch.failures:
+            log_table(
+                {"reason": list(batch.failures), "recordings": list(batch.failures.values())}, "failures.json"
+            )
+        log_figure(batch_drawings.spread(batch), "spread.png")
+        if batch.drift:
+            log_table(batch.drift.table, "drift.json")
+            log_figure(batch_drawings.drift(batch.drift), "drift.png")
+        return run_id
+
+
 def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
     """Log a model directory as a pyfunc model of the run in progress, and register it as a challenger."""
     columns: list[Any] = [ColSpec("float", name) for name in FEATURE_NAMES]
@@ -177,9 +221,41 @@ def newest(model: str) -> Version:
     return found
 
 
+def version_of(model: str, number: str) -> Version:
+    """Find a version by its number."""
+    try:
+        found = mlflow.MlflowClient().get_model_version(model, number)
+    except MlflowException as error:
+        raise ModelError(f"{model}: version {number} expected in the registry, none there") from error
+    return Version(model, str(found.version), str(found.run_id))
+
+
+def versions(model: str) -> list[Version]:
+    """Find all versions of a model, the newest first; none of a model that nobody has registered."""
+    found = mlflow.MlflowClient().search_model_versions(f"name = '{model}'")
+    told = [Version(model, str(version.version), str(version.run_id)) for version in found]
+    return sorted(told, key=lambda version: -int(version.number))
+
+
+def aliases_of(made: Version) -> tuple[str, ...]:
+    """Give the aliases that a version bears."""
+    return tuple(sorted(mlflow.MlflowClient().get_model_version(made.model, made.number).aliases))
+
+
+def made_at(made: Version) -> datetime:
+    """Tell when a version was registered."""
+    found = mlflow.MlflowClient().get_model_version(made.model, made.number)
+    return datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+
+
 def describe(made: Version, text: str) -> None:
     """Write the model card on a version."""
     mlflow.MlflowClient().update_model_version(made.model, made.number, description=text)
+
+
+def card_of(made: Version) -> str:
+    """Give the model card that a version bears."""
+    return str(mlflow.MlflowClient().get_model_version(made.model, made.number).description or "")
 
 
 def set_alias(made: Version, alias: str) -> None:
@@ -191,6 +267,12 @@ def tag_version(made: Version, tags: Mapping[str, str]) -> None:
     """Write on a version what became of it."""
     for name, value in tags.items():
         mlflow.MlflowClient().set_model_version_tag(made.model, made.number, name, value)
+
+
+def untag_version(made: Version, name: str) -> None:
+    """Take back what was written on a version; nothing where it was not."""
+    if name in tags_of(made):
+        mlflow.MlflowClient().delete_model_version_tag(made.model, made.number, name)
 
 
 def tags_of(made: Version) -> dict[str, str]:
@@ -240,16 +322,15 @@ def download_folder(run_id: str, name: str) -> Path:
 
 def download_model(uri: str, tracking_uri: str) -> Path:
     """Fetch the model directory behind an address such as ``models:/ectopy@champion`` of a store."""
-    store = Path(tracking_uri.removeprefix("sqlite:///"))
-    if tracking_uri.startswith("sqlite:") and not store.is_file():
-        raise ModelError(f"{uri}: a tracking store expected at {store}, none there")
     connect_registry(tracking_uri)
     return fetch_model(uri)
 
 
 def connect_registry(uri: str) -> None:
-    """Read from a registry without an experiment of one's own."""
+    """Work on a registry without an experiment of one's own; one that is not there is not made."""
     path = uri.removeprefix("sqlite:///")
+    if path != uri and not Path(path).is_file():
+        raise ModelError(f"a tracking store expected at {path}, none there; `ectopy train` makes one")
     mlflow.set_tracking_uri(f"sqlite:///{Path(path).absolute()}" if path != uri else uri)
 
 

@@ -1,0 +1,306 @@
+"""Drift: quiet while patients are like those learned from, loud when leads, rates or noise change."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ectopy import databases, drift, open_recording, simulate
+from ectopy.classifier import ModelError, load_classifier
+from ectopy.drift import WATCHED, Drift, Reference, compare, learn, stability_index
+from ectopy.ecg import Recording, recording_of
+from ectopy.features import FEATURE_NAMES
+from ectopy.noise import add_noise
+from ectopy.pipeline import describe
+from tests.small import write_model
+
+K = len(FEATURE_NAMES)
+N_BEATS = 300
+
+
+def normal(n_beats: int) -> np.ndarray:
+    """Probabilities of beats that are all surely called N."""
+    return np.tile(np.float32([1, 0, 0, 0]), (n_beats, 1))
+
+
+def patients(seed: int, n: int, *, n_beats: int = N_BEATS, moved: float = 0.0) -> list[np.ndarray]:
+    """Draw patients who differ as much from each other as the beats of each; ``moved`` goes on figure 0."""
+    rng = np.random.default_rng(seed)
+    drawn = [rng.normal(rng.normal(0, 1, K), 1, (n_beats, K)).astype(np.float32) for _ in range(n)]
+    for features in drawn:
+        features[:, 0] += np.float32(moved)
+    return drawn
+
+
+def reference_of(drawn: Sequence[np.ndarray]) -> Reference:
+    return learn(drawn, [normal(len(features)) for features in drawn])
+
+
+def compared(reference: Reference, drawn: Sequence[np.ndarray]) -> Drift:
+    found = compare(reference, [reference.profile(each, normal(len(each))) for each in drawn])
+    assert found is not None
+    return found
+
+
+def crossed(found: Drift) -> list[str]:
+    return [WATCHED[index] for index in found.order if found.crossed[index]]
+
+
+@pytest.fixture(scope="module")
+def known() -> Reference:
+    return reference_of(patients(100, 20))
+
+
+class TestProfile:
+    def test_every_beat_is_counted_once_for_each_figure(self, known: Reference) -> None:
+        profile = known.profile(patients(1, 1)[0], normal(N_BEATS))
+        assert profile.shape == (len(WATCHED), drift.N_BINS)
+        assert set(profile.sum(axis=1)) == {N_BEATS}
+
+    def test_a_tenth_of_the_training_patients_beats_is_in_each_bin(self, known: Reference) -> None:
+        shares = known.counts[:, :K].sum(axis=0) / known.counts[:, :K].sum(axis=(0, 2))[0]
+        np.testing.assert_allclose(shares, 0.1, atol=0.002)
+
+    def test_beats_beyond_all_learned_from_are_in_the_outer_bins(self, known: Reference) -> None:
+        profile = known.profile(np.repeat(np.float32([[-99], [99]]), K, axis=1), normal(2))
+        assert profile[0].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+
+    def test_what_is_called_s_or_v_and_how_surely_is_counted_too(self) -> None:
+        probability = np.float32([[0.9, 0.1, 0, 0], [0.2, 0.7, 0.1, 0], [0, 0.1, 0.9, 0]])
+        columns = dict(zip(WATCHED, drift.watched(np.zeros((3, K), np.float32), probability), strict=True))
+        assert columns["called S"].tolist() == [0, 1, 0]
+        assert columns["called V"].tolist() == [0, 0, 1]
+        np.testing.assert_allclose(columns["confidence"], [0.9, 0.7, 0.9])
+
+    def test_a_recording_without_beats_has_an_empty_profile(self, known: Reference) -> None:
+        assert not known.profile(np.empty((0, K), np.float32), normal(0)).any()
+
+    def test_a_patient_with_many_beats_has_no_more_say_in_the_bins(self) -> None:
+        few = patients(0, 20)
+        many = [*few[:-1], np.repeat(few[-1], 50, axis=0)]
+        np.testing.assert_allclose(reference_of(many).edges, reference_of(few).edges, atol=0.02)
+
+
+class TestStabilityIndex:
+    def test_it_is_the_sum_over_bins_of_difference_times_log_ratio(self) -> None:
+        # Half to a fifth and half to four: 0.3 ln(0.5/0.2) + 0.3 ln(0.8/0.5) = 0.4159
+        expected, found = np.zeros((2, drift.N_BINS))
+        expected[:2], found[:2] = (0.5, 0.5), (0.2, 0.8)
+        assert stability_index(expected, found) == pytest.approx(
+            0.4159, rel=0.02
+        )  # every bin has a little added
+
+    def test_it_is_nothing_for_the_same_and_the_same_both_ways(self) -> None:
+        one, other = np.random.default_rng(0).dirichlet(np.ones(drift.N_BINS), 2)
+        assert stability_index(one, one) == 0
+        assert stability_index(one, other) == pytest.approx(stability_index(other, one))
+
+    def test_an_empty_bin_makes_it_large_and_not_infinite(self) -> None:
+        everywhere, nowhere = np.full(drift.N_BINS, 0.1), np.eye(drift.N_BINS)[0]
+        assert 4 < stability_index(everywhere, nowhere) < 10
+
+
+class TestCompare:
+    def test_like_patients_cross_a_bound_about_once_in_a_hundred_batches(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # By chance 1 %: of 200 batches 2 are expected, and more than 7 come once in a thousand times.
+        monkeypatch.setattr(drift, "N_PERMUTATIONS", 200)
+        rng = np.random.default_rng(0)
+        alarms = 0
+        for _ in range(200):
+            shares = rng.dirichlet(np.full(drift.N_BINS, 0.3), (28, len(WATCHED)))
+            psi, bound, _ = drift.by_permutation(shares[:20], shares[20:])
+            alarms += bool((psi > bound).any())
+        assert 0 < alarms <= 7
+
+    def test_a_figure_that_moves_is_found_and_it_alone(self, known: Reference) -> None:
+        assert crossed(compared(known, patients(1, 20, moved=2.0))) == [WATCHED[0]]
+
+    def test_the_more_recordings_the_smaller_a_change_is_told_from_chance(self, known: Reference) -> None:
+        few, many = (compared(known, patients(1, n)).bound for n in (6, 60))
+        assert (many <= few).mean() > 0.9
+        assert np.median(many) < 0.6 * np.median(
+            few
+        )  # a spread of 1/20 + 1/60 beside one of 1/20 + 1/6: 0.55
+
+    def test_one_odd_patient_among_twenty_is_no_drift(self, known: Reference) -> None:
+        batch = [*patients(1, 19), *patients(2, 1, moved=50.0)]
+        assert crossed(compared(known, batch)) == []
+
+    def test_a_recording_counts_the_same_however_long_it_is(self, known: Reference) -> None:
+        batch = patients(1, 8)
+        longer = [np.repeat(batch[0], 20, axis=0), *batch[1:]]
+        np.testing.assert_allclose(compared(known, longer).psi, compared(known, batch).psi)
+
+    def test_fewer_than_five_recordings_are_described_and_not_judged(self, known: Reference) -> None:
+        found = compared(known, patients(1, 4, moved=50.0))
+        assert found.psi[0] > found.bound[0]
+        assert crossed(found) == []
+        assert found.verdict == "4 recordings with enough beats, too few to compare"
+
+    def test_a_recording_of_few_beats_takes_no_part(self, known: Reference) -> None:
+        batch = patients(1, 5)
+        strips = patients(2, 20, n_beats=249, moved=50.0)
+        found = compared(known, [*batch, *strips])
+        assert found.n_recordings == 5
+        np.testing.assert_array_equal(found.psi, compared(known, batch).psi)
+
+    def test_without_a_recording_of_enough_beats_there_is_nothing_to_compare(self, known: Reference) -> None:
+        assert compare(known, []) is None
+        assert compare(known, [known.profile(np.zeros((9, K), np.float32), normal(9))]) is None
+
+    def test_a_figure_that_is_the_same_for_everybody_never_crosses(self, known: Reference) -> None:
+        found = compared(known, patients(1, 20))
+        same = WATCHED.index("confidence")
+        assert (found.psi[same], found.p[same]) == (0, 1)
+        assert np.isfinite(found.bound).all()
+
+    def test_the_same_batch_gives_the_same_figures(self, known: Reference) -> None:
+        first, second = (compared(known, patients(1, 8)) for _ in range(2))
+        np.testing.assert_array_equal(first.bound, second.bound)
+
+    def test_the_verdict_names_the_farthest_figures_first(self, known: Reference) -> None:
+        batch = patients(1, 20)
+        for features in batch:
+            features[:, 1] += np.float32(2)
+            features[:, 5] += np.float32(20)
+        told = compared(known, batch).verdict
+        assert told == f"20 recordings unlike those learned from: {WATCHED[5]}; {WATCHED[1]}"
+
+    def test_figures_bear_names_that_mlflow_takes_and_the_table_has_a_row_each(
+        self, known: Reference
+    ) -> None:
+        found = compared(known, patients(1, 20, moved=2.0))
+        assert (found.figures["drift/recordings"], found.figures["drift/crossed"]) == (20, 1)
+        assert not any("," in name for name in found.figures)
+        table = found.table
+        assert {len(column) for column in table.values()} == {len(WATCHED)}
+        assert (table["figure"][0], table["crossed"][0]) == (WATCHED[0], True)
+
+
+class TestFile:
+    def test_a_reference_comes_back_from_its_file(self, known: Reference, tmp_path: Path) -> None:
+        drift.write_reference(known, tmp_path)
+        read = drift.read_reference(tmp_path)
+        assert read is not None
+        np.testing.assert_array_equal(read.edges, known.edges)
+        np.testing.assert_array_equal(read.counts, known.counts)
+
+    def test_a_model_without_one_has_none(self, tmp_path: Path) -> None:
+        assert load_classifier(write_model(tmp_path / "model")).reference is None
+
+    def test_a_classifier_brings_its_own_along_and_keeps_its_id(
+        self, known: Reference, tmp_path: Path
+    ) -> None:
+        model = write_model(tmp_path / "model")
+        before = load_classifier(model)
+        drift.write_reference(known, model)
+        after = load_classifier(model)
+        assert after.reference is not None
+        assert after.version_id == before.version_id  # labels are the same: nothing is to be scored again
+
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            ({"watched": ["one"]}, "the figures that this version watches expected"),
+            ({"edges": [[0.0]]}, "edges of shape"),
+            ({"counts": "none"}, "invalid literal"),
+            ({"watched": None}, "not iterable"),
+        ],
+    )
+    def test_a_file_that_is_none_is_refused_by_name(
+        self, known: Reference, tmp_path: Path, change: dict[str, object], why: str
+    ) -> None:
+        model = write_model(tmp_path / "model")
+        drift.write_reference(known, model)
+        path = model / drift.REFERENCE_FILE
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+        with pytest.raises(ModelError, match=rf"reference\.json: .*{why}"):
+            load_classifier(model)
+
+    def test_no_json_is_refused_by_name(self, tmp_path: Path) -> None:
+        model = write_model(tmp_path / "model")
+        (model / drift.REFERENCE_FILE).write_text("{")
+        with pytest.raises(ModelError, match=r"reference\.json: Expecting"):
+            load_classifier(model)
+
+
+def second_lead(recording: Recording) -> Recording:
+    signal = recording.read(0, recording.n_samples)[:, 1]
+    return recording_of(signal, recording.fs, leads=recording.leads[1:2])
+
+
+def faster(recording: Recording) -> Recording:
+    """The same samples said to be taken at half as high a rate again."""
+    return replace(recording, fs=1.5 * recording.fs)
+
+
+def noisy(recording: Recording) -> Recording:
+    return add_noise(recording, np.random.default_rng(0), snr_db=(0, 12), share=1.0)
+
+
+Change = Callable[[Recording], Recording]
+
+
+def described(recordings: Sequence[Recording]) -> list[np.ndarray]:
+    return [describe(recording).features for recording in recordings]
+
+
+def simulated(seed: int) -> list[Recording]:
+    rng = np.random.default_rng(seed)
+    drawn = (simulate.draw_patient(rng) for _ in range(12))
+    return [simulate.simulate(patient, minutes=5, fs=200, rng=rng).recording for patient in drawn]
+
+
+@pytest.fixture(scope="module")
+def learned() -> Reference:
+    return reference_of(described(simulated(1)))
+
+
+@pytest.fixture(scope="module")
+def new() -> list[Recording]:
+    return simulated(2)
+
+
+class TestSimulated:
+    """Twelve patients to learn from, twelve others whose recordings change."""
+
+    def test_others_of_the_same_kind_are_quiet(self, learned: Reference, new: list[Recording]) -> None:
+        assert crossed(compared(learned, described(new))) == []
+
+    @pytest.mark.parametrize(
+        ("change", "figure"),
+        [
+            (second_lead, "lead 2: readable"),
+            (faster, "local median rr"),
+            (noisy, "lead 1: correlation with beat before"),
+        ],
+    )
+    def test_another_lead_rate_or_noise_is_loud_and_named(
+        self, learned: Reference, new: list[Recording], change: Change, figure: str
+    ) -> None:
+        assert figure in crossed(compared(learned, described([change(recording) for recording in new])))
+
+
+@pytest.mark.real
+class TestReal:
+    """DS1 in two halves, ten minutes each: the second's patients are new to what was learned of the first."""
+
+    def halves(self, mitdb: Path) -> tuple[list[Recording], list[Recording]]:
+        records, _ = databases.split(databases.known("mitdb"), databases.present(mitdb))
+        whole = (open_recording(mitdb / record) for record in records)
+        recordings = [replace(each, n_samples=round(600 * each.fs)) for each in whole]
+        return recordings[:11], recordings[11:]
+
+    def test_patients_never_seen_are_quiet_and_another_lead_or_noise_is_loud(self, mitdb: Path) -> None:
+        first, second = self.halves(mitdb)
+        learned = reference_of(described(first))
+        assert crossed(compared(learned, described(second))) == []
+        assert "lead 2: readable" in crossed(compared(learned, described(list(map(second_lead, second)))))
+        assert "lead 1: correlation with beat after" in crossed(
+            compared(learned, described(list(map(noisy, second))))
+        )

@@ -42,7 +42,8 @@ def score_inbox(
     inbox.mkdir(parents=True, exist_ok=True)
     out = out or settings.data_dir / "scored"
     how = batch.How(batch.find_model(model, settings.data_dir))
-    return _score(find_recordings([inbox], outside=out.absolute()).recordings, out, how, settings.workers)
+    found = find_recordings([inbox], outside=out.absolute(), follow_links=False)
+    return _score(found.recordings, out, how, settings.workers)
 
 
 def _score(recordings: Sequence[Path], out: Path, how: batch.How, workers: int) -> list[batch.Row]:

@@ -282,6 +282,22 @@ def demo(
     print(flow(out))
 
 
+@app.command()
+def up(
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Where Prefect's pages are.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Where MLflow's pages are.")] = 5000,
+    data_dir: DataDir = None,
+) -> None:
+    """Run Prefect, a worker and MLflow on this machine, and the flows on their schedule.
+
+    In a clone of ectopy. Everything listens on 127.0.0.1 alone. Ctrl-C ends all of it.
+    """
+    from flows.up import Ports
+    from flows.up import up as run_all
+
+    run_all(_settings(data_dir), Ports(prefect_port, mlflow_port), Path.cwd())
+
+
 def _quiet_prefect() -> None:
     from flows.quiet import quiet
 

@@ -1,6 +1,6 @@
 """Programs that are to run for good: started in order, started again when they die, ended whole.
 
-``python -m ectopy.services 4200 /api/health`` ends with status 0 if that answers: a health check without curl.
+``python -m ectopy.services 4200 /api/health`` ends with status 0 if that answers: a health check.
 """
 
 import logging

@@ -30,7 +30,7 @@ def find_recordings(
     """Find recordings; a directory is searched recursively, except ``outside``, where results go.
 
     ``fs`` is the rate of files that carry none: where it is given, tables without names are recordings too.
-    Without ``follow_links`` a link is no recording: whoever fills a directory cannot have others read for him.
+    Without ``follow_links`` a link is no recording: who fills a directory cannot have others read for him.
 
     A file that is named and is no recording stands for the header that names it, else for itself: it is
     a recording that cannot be read. Raises FileNotFoundError for what does not exist.

@@ -515,6 +515,13 @@ class TestWhatIsNoRecording:
     def test_a_segment_outside_the_folder(self, tmp_path: Path) -> None:
         self.refuse(write_record(tmp_path, "m/1 2 250 600\n../s1 600\n"), "a path came")
 
+    def test_a_signal_without_a_file_is_missing(self, tmp_path: Path) -> None:
+        # Found by fuzzing: a layout header has such signals, and so may one with samples of the others.
+        path = write_record(tmp_path, two_leads().replace("r.dat 16", "~ 16", 1), stored_numbers()[:, 1:])
+        block = whole(readers.open_recording(path))
+        assert np.isnan(block[:, 0]).all()
+        assert np.isfinite(block[:, 1]).all()
+
     def test_a_signal_file_that_is_a_link_out_of_the_folder(self, tmp_path: Path) -> None:
         (tmp_path / "inner").mkdir()
         (tmp_path / "secret").write_bytes(encode(stored_numbers(), 16))

@@ -160,6 +160,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:
     """Score recordings: beats, events and a report for each."""
     from ectopy import score as batch
+    from ectopy.pseudonyms import by_salt
 
     settings = _settings(data_dir)
     found = batch.search(paths, out, fs)
@@ -172,7 +173,13 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
 
         require_weasyprint()
     how = batch.How(
-        batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force=force, fhir=fhir, pdf=pdf
+        batch.find_model(model, settings.data_dir),
+        _names(leads) or (),
+        fs,
+        force=force,
+        fhir=fhir,
+        pdf=pdf,
+        pseudonyms=by_salt(settings.pseudonym_salt),
     )
     _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
     rows: list[batch.Row] = []
@@ -280,6 +287,18 @@ def demo(
     from flows.demo import demo as flow
 
     print(flow(out))
+
+
+@app.command()
+def pseudonym(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Recordings, without suffix.")],
+) -> None:
+    """Tell what recordings are called where the setting ECTOPY_PSEUDONYM_SALT makes them nameless."""
+    from ectopy.pseudonyms import by_salt
+
+    if not (pseudonyms := by_salt(_settings(None).pseudonym_salt)):
+        _fail("a salt expected in ECTOPY_PSEUDONYM_SALT, none there", 2)
+    print("\n".join(f"{pseudonyms.of(name)}\t{name}" for name in names))
 
 
 @app.command()

@@ -55,20 +55,22 @@ class Pseudonyms:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is may name a file
-            raise HiddenError(self._told(error, named)) from None
+            raise self._without_names(error, named) from None
         finally:
             logging.setLogRecordFactory(before)
 
-    def _told(self, error: Exception, named: list[Path]) -> str:
-        """Tell an error of ours; of others, which quote in ways of their own, no more than its kind."""
-        own = type(error).__module__.partition(".")[0] == "ectopy"
+    def _without_names(self, error: Exception, named: list[Path]) -> Exception:
+        """Tell an error of ours again; of others, which quote in ways of their own, no more than its kind."""
         name = self.of(named[0].stem)
-        if not own:
-            return f"{name}: {(isinstance(error, OSError) and error.strerror) or type(error).__name__}"
-        text = str(error)
-        if text.startswith(str(named[0].parent)):  # of a file that nobody could say it belongs here, too
-            text = f"{name}: {text.removeprefix(str(named[0].parent)).partition(': ')[2]}"
-        return self.hide(text, named)
+        if isinstance(error, OSError):
+            return OSError(error.errno, f"{name}: {error.strerror or type(error).__name__}")
+        if type(error).__module__.partition(".")[0] != "ectopy":
+            return HiddenError(f"{name}: {type(error).__name__}")
+        text, folder = str(error), str(named[0].parent)
+        if text.startswith(folder):  # of a file that could not be said to belong here, perhaps
+            text = f"{name}: {text.removeprefix(folder).partition(': ')[2]}"
+        text = self.hide(text, named)
+        return UnreadableError(text) if isinstance(error, UnreadableError) else HiddenError(text)
 
     def _without(self, named: list[Path], make: Callable[..., Any]) -> Callable[..., logging.LogRecord]:
         def hidden(*args: Any, **more: Any) -> logging.LogRecord:

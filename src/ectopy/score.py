@@ -85,8 +85,8 @@ class Job:
     how: How
 
     @property
-    def path(self) -> str:
-        """What outputs call the source."""
+    def shown(self) -> str:
+        """What outputs say of where the source lies."""
         return _called(str(self.source), self.how)
 
 
@@ -197,7 +197,7 @@ def failed(job: Job, error: Exception) -> Row:
     empty: Row = dict.fromkeys(SUMMARY_COLUMNS, "")
     return empty | {
         "recording": job.name,
-        "path": job.path,
+        "path": job.shown,
         "status": "failed",
         "reason": _printable(" ".join((stated or repr(error)).split())),
     }
@@ -256,7 +256,7 @@ def provenance(job: Job) -> Row:
     model = load_model(job.how.model)
     return {
         "recording": job.name,
-        "path": job.path,
+        "path": job.shown,
         "input_sha256": input_sha256(job.source),
         "model": model.name,
         "model_id": model.version_id,

@@ -17,6 +17,7 @@ DEFAULT_GAIN, DEFAULT_UNIT = 200.0, "mV"
 _LONGEST = 2**24
 """In bytes; a file that bears the name of a header may be of any size."""
 
+_MOST_SIGNALS = 2048
 _LONGEST_NAME = 255
 """In bytes, of one file in any file system."""
 
@@ -83,8 +84,10 @@ def read_header(path: Path, *, default_fs: float = DEFAULT_FS) -> Header:
     line = _RECORD_LINE.fullmatch(record)
     if line is None:
         raise UnreadableError(f"{path}: a WFDB header expected, its first line describes no record")
-    n_lines = int(line["n_segments"] or line["n_signals"])
-    if n_lines == 0 or int(line["n_signals"]) == 0:
+    if (n_signals := int(line["n_signals"])) > _MOST_SIGNALS:
+        raise UnreadableError(f"{path}: at most {_MOST_SIGNALS} signals expected, {n_signals} came")
+    n_lines = int(line["n_segments"] or n_signals)
+    if n_lines == 0 or n_signals == 0:
         raise UnreadableError(f"{path}: at least one lead expected, the header names 0")
     if len(lines) < n_lines:
         raise UnreadableError(f"{path}: {n_lines} lines expected after the first, {len(lines)} came")

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -155,6 +156,23 @@ class TestDying:
         assert answers(port, "/")
         child.look_after()
         wait_for(lambda: is_free(port))
+
+    def test_one_that_needs_another_waits_for_that(self, port: int, children: list[Child]) -> None:
+        # A worker that begins without its server gives up what it watches cancellations by.
+        start(children, [program(WEB, port, "server")], os.environ)
+        sleeper = program("import time; time.sleep(60)", port, "worker")
+        start(children, [replace(sleeper, listens=False)], os.environ)
+        server, worker = children
+        for child in children:
+            kill(child)
+            child.look_after()
+        time.sleep(1.2)
+        worker.look_after()
+        assert worker._process.returncode == -signal.SIGKILL
+        server.look_after()
+        wait_for(lambda: answers(port, "/"))
+        worker.look_after()
+        assert worker._process.poll() is None
 
 
 class TestEnding:

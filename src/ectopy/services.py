@@ -40,7 +40,7 @@ class ServiceError(ValueError):
 class Service:
     """A program by its command; it can be used once ``path`` answers on ``port`` with status 200.
 
-    ``listens`` is false where that is another service's answer.
+    ``listens`` is false where that is the answer of another service, which this one cannot do without.
     """
 
     name: str
@@ -82,8 +82,11 @@ class Child:
         now_s = time.monotonic()
         if not self._again_at_s:
             self._buried(status, now_s)
-        elif now_s >= self._again_at_s:
+        elif now_s >= self._again_at_s and self._can_start():
             self._start()
+
+    def _can_start(self) -> bool:
+        return self.service.listens or answers(self.service.port, self.service.path)
 
     def _buried(self, status: int, now_s: float) -> None:
         name = self.service.name

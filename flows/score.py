@@ -9,6 +9,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from ectopy import score as batch
+from ectopy.pseudonyms import by_salt
 from ectopy.readers.search import find_recordings
 from ectopy.settings import load_settings
 from ectopy.workers import Workers
@@ -32,7 +33,8 @@ def score(  # noqa: PLR0913 - parameters of a flow are its form
     """Score recordings, directories and globs into ``out``; one that fails stops no other."""
     settings = load_settings()
     found = batch.search(paths, out)
-    how = batch.How(batch.find_model(model, settings.data_dir), leads, fs, force)
+    nameless = by_salt(settings.pseudonym_salt)
+    how = batch.How(batch.find_model(model, settings.data_dir), leads, fs, force, pseudonyms=nameless)
     return _score(found.recordings, out, how, settings.workers, Memory(experiment, tracking_uri))
 
 
@@ -45,8 +47,9 @@ def score_inbox(
     inbox = inbox or settings.data_dir / "inbox"
     inbox.mkdir(parents=True, exist_ok=True)
     out = out or settings.data_dir / "scored"
-    how = batch.How(batch.find_model(model, settings.data_dir))
-    return _score(find_recordings([inbox], outside=out.absolute()).recordings, out, how, settings.workers)
+    how = batch.How(batch.find_model(model, settings.data_dir), pseudonyms=by_salt(settings.pseudonym_salt))
+    found = find_recordings([inbox], outside=out.absolute(), follow_links=False)
+    return _score(found.recordings, out, how, settings.workers)
 
 
 def _score(

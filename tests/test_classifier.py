@@ -1,6 +1,8 @@
 import json
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from ectopy.classifier import CHUNK, ModelError, in_chunks, load_classifier, softmax
@@ -104,6 +106,12 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         ({"labels": ["N", "X"]}, "labels out of N, S, V, F expected, X came"),
         ({"mean": [0.0]}, "features, 1 means"),
         ({"surprise": 1}, "unexpected keyword"),
+        ({"temperature": 0.0}, "a temperature above 0 expected"),
+        ({"temperature": "hot"}, r"model\.json: could not convert"),
+        ({"enough_beats": float("inf")}, "finite numbers expected"),
+        ({"confident_from": 10**400}, r"model\.json: int too large"),
+        ({"scale": [0.0] * len(FEATURE_NAMES)}, "scales and a temperature above 0 expected"),
+        ({"mean": [[0.0]] * len(FEATURE_NAMES)}, r"model\.json: "),
     ],
 )
 def test_a_wrong_specification_is_refused_with_the_reason(folder, tmp_path, changes, complaint):
@@ -123,8 +131,41 @@ def test_a_folder_that_is_replaced_changes_no_classifier_that_was_loaded(folder,
     assert classifier(features(3))[0].shape == (3, 4)
 
 
-def test_a_specification_that_is_no_json_is_refused_by_name(folder, tmp_path):
+def model_with_weights_in(location: str, folder: Path) -> None:
+    """Move the first weights of a model to a file beside it, as ONNX allows."""
+    model = onnx.load(folder / "model.onnx")
+    weights = model.graph.initializer[0]
+    weights.ClearField("float_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=location)
+    onnx.save(model, folder / "model.onnx")
+
+
+@pytest.mark.parametrize("location", ["weights", "./weights", "../weights", "/etc/passwd"])
+def test_weights_of_a_file_that_nobody_hashed_are_refused(folder, tmp_path, monkeypatch, location):
+    # ONNX Runtime takes them from the working directory: the same model would answer otherwise elsewhere.
+    (tmp_path / "inner").mkdir()
+    elsewhere = respecified(folder, tmp_path / "inner")
+    model_with_weights_in(location, elsewhere)
+    n_weights = len(FEATURE_NAMES) * 4
+    for place in (elsewhere, tmp_path):
+        np.ones(n_weights, dtype=np.float32).tofile(place / "weights")
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(ModelError, match=r"model\.onnx: a whole network in ONNX expected, \w+ came"):
+        load_classifier(elsewhere)(features(3))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04\x95c__builtin__\nexit\n", b"no network"])
+def test_what_is_no_network_is_refused_by_name(folder, tmp_path, content):
+    other = respecified(folder, tmp_path)
+    (other / "model.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.onnx: a whole network in ONNX expected, \w+ came"):
+        load_classifier(other)(features(3))
+
+
+@pytest.mark.parametrize("text", ["{", "1", "[]", '"model"', "null", "[" * 100_000, '{"a": ' * 100_000])
+def test_a_specification_that_is_none_is_refused_by_name(folder, tmp_path, text):
     broken = respecified(folder, tmp_path)
-    (broken / "model.json").write_text("{")
+    (broken / "model.json").write_text(text)
     with pytest.raises(ModelError, match=r"model\.json"):
         load_classifier(broken)

@@ -65,7 +65,10 @@ class TestHelp:
         listed = [
             line.split()[0] for line in shown.stdout.partition("Commands:")[2].splitlines() if line.strip()
         ]
-        assert listed == ["ingest", "train", "evaluate", "score", "ec57", "simulate", "compare", "demo"]
+        assert listed == [
+            *("ingest", "train", "evaluate", "score", "ec57", "simulate", "compare", "demo"),
+            *("pseudonym", "up"),
+        ]
 
     @pytest.mark.parametrize(
         ("command", "options"),
@@ -75,6 +78,7 @@ class TestHelp:
             ("ec57", "--reference --test --annotator --reference-annotator --records --map --format --json"),
             ("simulate", "--out --recordings --minutes --seed"),
             ("demo", "--out"),
+            ("up", "--prefect-port --mlflow-port --data-dir"),
         ],
     )
     def test_every_option_of_the_contract_is_there(

@@ -515,6 +515,33 @@ class TestWhatIsNoRecording:
     def test_a_segment_outside_the_folder(self, tmp_path: Path) -> None:
         self.refuse(write_record(tmp_path, "m/1 2 250 600\n../s1 600\n"), "a path came")
 
+    def test_a_signal_without_a_file_is_missing(self, tmp_path: Path) -> None:
+        # Found by fuzzing: a layout header has such signals, and so may one with samples of the others.
+        path = write_record(tmp_path, two_leads().replace("r.dat 16", "~ 16", 1), stored_numbers()[:, 1:])
+        block = whole(readers.open_recording(path))
+        assert np.isnan(block[:, 0]).all()
+        assert np.isfinite(block[:, 1]).all()
+
+    def test_a_signal_file_that_is_a_link_out_of_the_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "inner").mkdir()
+        (tmp_path / "secret").write_bytes(encode(stored_numbers(), 16))
+        path = write_record(tmp_path / "inner", two_leads(), stored_numbers())
+        path.with_suffix(".dat").unlink()
+        path.with_suffix(".dat").symlink_to(tmp_path / "secret")
+        self.refuse(path, r"a file in its own folder expected, r\.dat is a link out of it")
+
+    def test_a_link_within_the_folder_is_followed(self, tmp_path: Path) -> None:
+        path = write_record(tmp_path, two_leads(), stored_numbers())
+        path.with_suffix(".dat").rename(tmp_path / "same")
+        path.with_suffix(".dat").symlink_to(tmp_path / "same")
+        assert readers.open_recording(path).n_samples == len(stored_numbers())
+
+    @pytest.mark.parametrize("n_characters", [256, 4097])
+    def test_a_name_longer_than_file_systems_have(self, tmp_path: Path, n_characters: int) -> None:
+        # Found by fuzzing: asking for such a file is an OSError of its own.
+        path = write_record(tmp_path, two_leads().replace("r.dat", "r" * n_characters))
+        self.refuse(path, f"the name of a file expected, {n_characters} characters came")
+
     @pytest.mark.parametrize("fs", ["0", "-360", "1", "1e9", "360e-30"])
     def test_a_rate_that_no_recording_has(self, tmp_path: Path, fs: str) -> None:
         path = write_record(tmp_path, two_leads(fs=fs), stored_numbers())
@@ -626,6 +653,18 @@ class TestSearch:
         (found,) = find_recordings([links]).recordings
         assert found == links / "100.hea"
         assert readers.open_recording(found).name == "100"
+
+    def test_where_others_fill_the_folder_a_link_is_no_recording(self, folder: Path, tmp_path: Path) -> None:
+        inbox = tmp_path / "inbox"
+        inbox.mkdir()
+        (inbox / "100.hea").symlink_to(folder / "a" / "r.hea")
+        (inbox / "r.dat").symlink_to(folder / "a" / "r.dat")
+        assert find_recordings([inbox], follow_links=False).recordings == ()
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+    def test_a_pipe_is_left_alone(self, folder: Path) -> None:
+        os.mkfifo(folder / "a" / "pipe.edf")  # who opens it waits for ever
+        assert len(find_recordings([folder]).recordings) == 2
 
 
 @pytest.mark.real

@@ -290,6 +290,13 @@ class TestWhatIsNoRecording:
     ) -> None:
         self.refuse(write(tmp_path, scp_file(self.sections(**changed))), match)
 
+    def test_a_stretch_of_all_samples_that_ends_before_it_begins(self, tmp_path: Path) -> None:
+        # Found by fuzzing: it gave back samples, so that more means seemed to be there than were stored.
+        signal, beat = scp_signals([bytes(100)], bimodal=1), scp_signals([bytes(160)], differences=0)
+        kept = beats_section([(0, 81, 100, 120, 299, 81)])
+        sections = {3: scp_leads([(1, 300)], (2,)), 4: kept, 5: beat, 6: signal}
+        self.refuse(write(tmp_path, scp_file(sections)), "75 stored samples a lead expected, 50 came")
+
     def test_a_pointer_beyond_the_end(self, tmp_path: Path) -> None:
         section = scp_section(0, struct.pack("<HII", 6, 100, 10**9), reserved=b"SCPECG")
         content = b"\0\0" + struct.pack("<I", len(section) + 6) + section

@@ -39,6 +39,34 @@ def artifact(run_id: str, file: str) -> Any:
     return mlflow.artifacts.load_dict(f"{read(run_id).info.artifact_uri}/{file}")
 
 
+class TestDescription:
+    """Of a registered version: MLflow keeps 5000 characters, which PostgreSQL enforces and SQLite does not."""
+
+    CARD = "# Card\n" + "| a row of some table |\n" * 1000
+
+    def described(self, address: str, text: str, monkeypatch: pytest.MonkeyPatch) -> str:
+        import mlflow
+
+        told: dict[str, str] = {}
+        monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: address)
+        monkeypatch.setattr(mlflow.MlflowClient, "update_model_version", lambda *_, **more: told.update(more))
+        tracking.describe(tracking.Version("ectopy", "1", "run"), text)
+        return told["description"]
+
+    def test_on_a_server_it_is_cut_after_a_whole_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = self.described("http://127.0.0.1:5000", self.CARD, monkeypatch)
+        assert 4900 < len(told) <= 5000
+        kept, _, rest = told.partition("\n\n... ")
+        assert self.CARD.startswith(kept + "\n")
+        assert rest == "the rest is in `card.md`, an artifact of the run."
+
+    def test_what_fits_is_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.described("http://127.0.0.1:5000", "x" * 5000, monkeypatch) == "x" * 5000
+
+    def test_sqlite_keeps_all_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.described("sqlite:///mlflow.db", self.CARD, monkeypatch) == self.CARD
+
+
 class TestConnect:
     def test_artifacts_lie_beside_the_database(self, tracking_uri: str) -> None:
         with tracking.run("any") as run_id:

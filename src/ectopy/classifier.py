@@ -18,6 +18,8 @@ from ectopy.features import FEATURE_NAMES, Floats
 SHIPPED_MODEL = Path(__file__).parent / "models" / "shipped"
 MODEL_FILE, SPECIFICATION_FILE, CARD_FILE = "model.onnx", "model.json", "card.md"
 
+_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
+
 CHUNK = 512
 """Beats that the network reads at once; longer recordings are read in chunks."""
 BATCH = 64
@@ -57,6 +59,11 @@ class Specification:
             raise ModelError(
                 f"labels out of {', '.join(CLASSES)} expected, {', '.join(sorted(unknown))} came"
             )
+        numbers = [*self.mean, *self.scale, self.temperature, self.confident_from, self.enough_beats]
+        if not np.isfinite(np.array(numbers, dtype=np.float64)).all():
+            raise ModelError("finite numbers expected, others came")
+        if not min(*self.scale, self.temperature) > 0:
+            raise ModelError("scales and a temperature above 0 expected, others came")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +92,13 @@ class Classifier:
         onnxruntime.set_default_logger_severity(3)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # recordings are scored side by side, by process
-        return onnxruntime.InferenceSession(self.network, options, providers=["CPUExecutionProvider"])
+        # Weights in files of their own would come from the working directory: a file is no folder of them.
+        options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(self.folder / MODEL_FILE))
+        try:
+            return onnxruntime.InferenceSession(self.network, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises classes of its own, derived from nothing else
+            what = f"{self.folder / MODEL_FILE}: a whole network in ONNX expected"
+            raise ModelError(f"{what}, {type(error).__name__} came") from error
 
     def __call__(self, features: Floats) -> tuple[NDArray[np.float32], Mask]:
         """Give probability [n, 4] in the order of CLASSES and whether to be confident [n]."""
@@ -148,10 +161,10 @@ def load_classifier(folder: Path) -> Classifier:
             raise ModelError(f"{folder}: a model directory with {file} expected, none there")
     network, specified = ((folder / file).read_bytes() for file in (MODEL_FILE, SPECIFICATION_FILE))
     try:
-        told = json.loads(specified)
+        told = dict(json.loads(specified))
         told = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
         specification = Specification(**told)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}") from error
     if specification.features != FEATURE_NAMES:
         raise ModelError(

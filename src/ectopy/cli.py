@@ -171,6 +171,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     keep_to_one_core()
     from ectopy import score as batch
+    from ectopy.pseudonyms import by_salt
 
     settings = _settings(data_dir)
     found = batch.search(paths, out, fs)
@@ -183,7 +184,13 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
 
         require_weasyprint()
     how = batch.How(
-        batch.find_model(model, settings.data_dir), _names(leads) or (), fs, force=force, fhir=fhir, pdf=pdf
+        batch.find_model(model, settings.data_dir),
+        _names(leads) or (),
+        fs,
+        force=force,
+        fhir=fhir,
+        pdf=pdf,
+        pseudonyms=by_salt(settings.pseudonym_salt),
     )
     _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
     rows: list[batch.Row] = []
@@ -345,6 +352,34 @@ def _registry(data_dir: Path | None) -> "Settings":
 def _print_change(change: "Change") -> None:
     before = f", in place of {change.before.number}" if change.before not in {None, change.now} else ""
     print(f"champion: {change.now.uri}{before}")
+
+
+@app.command()
+def pseudonym(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Recordings, without suffix.")],
+) -> None:
+    """Tell what recordings are called where the setting ECTOPY_PSEUDONYM_SALT makes them nameless."""
+    from ectopy.pseudonyms import by_salt
+
+    if not (pseudonyms := by_salt(_settings(None).pseudonym_salt)):
+        _fail("a salt expected in ECTOPY_PSEUDONYM_SALT, none there", 2)
+    print("\n".join(f"{pseudonyms.of(name)}\t{name}" for name in names))
+
+
+@app.command()
+def up(
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Where Prefect's pages are.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Where MLflow's pages are.")] = 5000,
+    data_dir: DataDir = None,
+) -> None:
+    """Run Prefect, a worker and MLflow on this machine, and the flows on their schedule.
+
+    In a clone of ectopy. Everything listens on 127.0.0.1 alone. Ctrl-C ends all of it.
+    """
+    from flows.up import Ports
+    from flows.up import up as run_all
+
+    run_all(_settings(data_dir), Ports(prefect_port, mlflow_port), Path.cwd())
 
 
 def _quiet_prefect() -> None:

@@ -250,7 +250,7 @@ def _read_sums(folder: Path) -> dict[str, str]:
     if not path.is_file():
         raise FetchError(f"{path}: checksums expected, none there; fetch the index first")
     lines = path.read_text(encoding="latin-1").splitlines()
-    pairs = [re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(.+?)\s*", line) for line in lines if line.strip()]
+    pairs = [re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(.+)", line.rstrip()) for line in lines if line.strip()]
     if not pairs or None in pairs:
         raise FetchError(f"{path}: lines of a SHA-256 and a file name expected, something else came")
     return {pair[2]: pair[1].lower() for pair in pairs if pair}

@@ -21,6 +21,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from ectopy.pseudonyms import Pseudonyms, hiding
 from ectopy.readers import files, open_recording
 from ectopy.readers.search import Found, find_recordings
 from ectopy.workers import DiedError, Workers
@@ -56,7 +57,8 @@ class BusyError(ValueError):
 class How:
     """With which model; which leads (none: the analysis chooses); which rate in Hz where a file has none.
 
-    ``force`` does again what is done; ``fhir`` writes ``fhir.json`` too, ``pdf`` the report as PDF.
+    ``force`` does again what is done; ``fhir`` writes ``fhir.json`` too, ``pdf`` the report as PDF. With
+    ``pseudonyms`` nothing that is written or said names a file.
     """
 
     model: Path
@@ -65,6 +67,7 @@ class How:
     force: bool = False
     fhir: bool = False
     pdf: bool = False
+    pseudonyms: Pseudonyms | None = None
 
     @property
     def settings(self) -> dict[str, object]:
@@ -80,6 +83,11 @@ class Job:
     name: str
     out: Path
     how: How
+
+    @property
+    def shown(self) -> str:
+        """What outputs say of where the source lies."""
+        return _called(str(self.source), self.how)
 
 
 def search(paths: Sequence[str], out: Path, fs: float | None = None) -> Found:
@@ -141,7 +149,7 @@ def plan(recordings: Iterable[Path], out: Path, how: How) -> list[Job]:
     }
     jobs = []
     for source in recordings:
-        name = known.get(_printable(source)) or _free_name(source.stem, taken)
+        name = known.get(_called(str(source), how)) or _free_name(_called(source.stem, how), taken)
         taken.add(name.casefold())
         jobs.append(Job(source, name, out, how))
     return jobs
@@ -189,7 +197,7 @@ def failed(job: Job, error: Exception) -> Row:
     empty: Row = dict.fromkeys(SUMMARY_COLUMNS, "")
     return empty | {
         "recording": job.name,
-        "path": _printable(job.source),
+        "path": job.shown,
         "status": "failed",
         "reason": _printable(" ".join((stated or repr(error)).split())),
     }
@@ -197,6 +205,11 @@ def failed(job: Job, error: Exception) -> Row:
 
 def score_one(job: Job) -> Row:
     """Score one recording; its results appear whole or not at all."""
+    with hiding(job.how.pseudonyms, job.source):
+        return _score_one(job)
+
+
+def _score_one(job: Job) -> Row:
     from ectopy.report import write_fhir, write_outputs
     from ectopy.report.pdf import write_pdf
 
@@ -243,7 +256,7 @@ def provenance(job: Job) -> Row:
     model = load_model(job.how.model)
     return {
         "recording": job.name,
-        "path": _printable(job.source),
+        "path": job.shown,
         "input_sha256": input_sha256(job.source),
         "model": model.name,
         "model_id": model.version_id,
@@ -327,9 +340,13 @@ def _free_name(stem: str, taken: set[str]) -> str:
     return free
 
 
-def _printable(text: str | Path) -> str:
+def _called(name: str, how: How) -> str:
+    return how.pseudonyms.of(name) if how.pseudonyms else _printable(name)
+
+
+def _printable(text: str) -> str:
     """Escape what no text file can hold: the bytes of a file name that is no Unicode."""
-    return str(text).encode(errors="backslashreplace").decode()
+    return text.encode(errors="backslashreplace").decode()
 
 
 @contextmanager

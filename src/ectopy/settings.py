@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PHYSIONET = "https://physionet.org/files/"
@@ -21,6 +21,8 @@ class Settings(BaseSettings):
         default="sqlite:///mlruns/mlflow.db",
         validation_alias=AliasChoices("ECTOPY_TRACKING_URI", "MLFLOW_TRACKING_URI"),
     )
+    pseudonym_salt: SecretStr | None = Field(default=None, min_length=16)
+    """Whose recordings are to be nameless; a short salt could be found by trying."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     on_drift: Literal["warn", "train"] = "warn"
 

@@ -35,6 +35,9 @@ from ectopy.features import FEATURE_NAMES, Floats
 CHALLENGER, CHAMPION = "challenger", "champion"
 HELD_OUT = "held out"
 """Parameter of a fold's run: the records whose patients its network has not seen."""
+LONGEST_DESCRIPTION = 5000
+"""Characters that MLflow keeps of a version's description; SQLite keeps more, PostgreSQL refuses them."""
+_CUT = "\n\n... the rest is in `card.md`, an artifact of the run."
 MEMBER = "member"
 """Tag of the run of one network of the ensemble: its number."""
 
@@ -249,7 +252,9 @@ def made_at(made: Version) -> datetime:
 
 
 def describe(made: Version, text: str) -> None:
-    """Write the model card on a version."""
+    """Write the model card on a version, as much of it as the store has room for."""
+    if len(text) > LONGEST_DESCRIPTION and not mlflow.get_tracking_uri().startswith("sqlite:"):
+        text = text[: text.rfind("\n", 0, LONGEST_DESCRIPTION - len(_CUT))] + _CUT
     mlflow.MlflowClient().update_model_version(made.model, made.number, description=text)
 
 

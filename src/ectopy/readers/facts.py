@@ -5,7 +5,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +60,14 @@ def check_scale(path: Path, scale: float, lead: str) -> float:
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
     """Tell leads of one name apart by a number: ECG, ECG 2."""
-    found: list[str] = []
+    found: dict[str, None] = {}
+    last: dict[str, int] = {}  # a damaged header may give one name to thousands
     for name in names:
-        again = (f"{name} {number}" for number in count(2))
-        found.append(next(other for other in chain([name], again) if other not in found))
+        free = name
+        while free in found:
+            last[name] = last.get(name, 1) + 1
+            free = f"{name} {last[name]}"
+        found[free] = None
     return tuple(found)
 
 

@@ -200,7 +200,8 @@ def _rebuilt(path: Path, lead: _Lead, stored: Floats, kept: list[tuple[int, int]
     whole: list[Floats] = []
     at, used, end = lead.first, 0, lead.last + 1
     for first, last in [*kept, (end, end)]:
-        start, stop = min(max(first, at), end), min(max(last + 1, at), end)
+        start = min(max(first, at), end)
+        stop = min(max(last + 1, start), end)
         n_means = -(-(start - at) // thinned)
         n_used = used + n_means + stop - start
         if len(stored) < n_used:

@@ -14,6 +14,8 @@ from ectopy.ecg import UnreadableError
 DEFAULT = 19999
 """Number of tables that stands for: the default one."""
 _MOST_TABLES, _LONGEST_PREFIX, _LONGEST_VALUE = 256, 32, 32
+_MOST_CODES = 512
+"""Of one table; the default one has 19, and each is tried in turn."""
 
 
 class Code(NamedTuple):
@@ -55,6 +57,8 @@ def read_tables(path: Path, section: bytes | None) -> Sequence[Table]:
         raise UnreadableError(f"{path}: Huffman tables expected in section 2, others came") from error
     if not tables or not all(tables):
         raise UnreadableError(f"{path}: codes expected in the Huffman tables of section 2, 0 came")
+    if (most := max(map(len, tables))) > _MOST_CODES:
+        raise UnreadableError(f"{path}: at most {_MOST_CODES} codes a Huffman table expected, {most} came")
     return tables
 
 

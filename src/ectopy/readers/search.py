@@ -21,11 +21,16 @@ class Found:
 
 
 def find_recordings(
-    paths: Iterable[str | Path], *, outside: Path | None = None, fs: float | None = None
+    paths: Iterable[str | Path],
+    *,
+    outside: Path | None = None,
+    fs: float | None = None,
+    follow_links: bool = True,
 ) -> Found:
     """Find recordings; a directory is searched recursively, except ``outside``, where results go.
 
     ``fs`` is the rate of files that carry none: where it is given, tables without names are recordings too.
+    Without ``follow_links`` a link is no recording: who fills a directory cannot have others read for him.
 
     A file that is named and is no recording stands for the header that names it, else for itself: it is
     a recording that cannot be read. Raises FileNotFoundError for what does not exist.
@@ -36,7 +41,8 @@ def find_recordings(
     others: set[Path] = set()
     for path in paths:
         named, searched = _expand(path, outside)
-        own = [file for file in searched if file not in owners(file.parent)]
+        ours = (file for file in searched if follow_links or not file.is_symlink())
+        own = [file for file in ours if file not in owners(file.parent)]
         recordings += [owners(file.parent).get(file, file) for file in named]
         found = list(filter(recognised, own))
         recordings += found
@@ -64,7 +70,8 @@ def _files_below(folder: Path, outside: Path | None) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
         folders[:] = sorted(name for name in folders if name[0] != "." and here / name != outside)
-        yield from (here / name for name in sorted(names) if name[0] != ".")
+        # Plain files alone: a pipe would keep its reader waiting, a device would never end.
+        yield from (here / name for name in sorted(names) if name[0] != "." and (here / name).is_file())
 
 
 def _owners(folder: Path) -> dict[Path, Path]:

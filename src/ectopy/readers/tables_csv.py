@@ -24,7 +24,8 @@ _MOST_COLUMNS = 256
 _ENOUGH_ROWS = 3
 _DELIMITERS = (",", ";", "\t", " ")
 _MISSING = ("", "-", "--", "?", "na", "nan", "null", "none", "n/a", "inf", "-inf")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE)
+# Every digit can be matched in one way only: else a long row of them takes the square of its length.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE)
 _CLOCK = re.compile(r"\[?(\d{4}-\d\d-\d\d[ T])?(\d{1,3}:)?\d{1,2}:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?\]?")
 _PAIR = re.compile(r"[#;%\s\"']*([^\W\d][\w \-]{0,40}?)[\"']?\s*[:=,;\t]\s*[\"']?([^\"']{1,80})")
 _FIRST_FORMATS = (

@@ -16,7 +16,7 @@ from ectopy.readers.wfdb_signals import check_signals, read_signals
 
 SUFFIXES: tuple[str, ...] = (".hea",)
 GAP = "~"
-"""Name of a segment in which nothing was recorded."""
+"""Name of a segment in which nothing was recorded, and of the file of a signal that was not."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def _segments(header: Header) -> tuple[Header, list[_Part]]:
 
 def _part(start: int, stop: int, header: Header) -> _Part:
     names = distinct(line.lead for line in header.signals)
-    return _Part(start, stop, header, {name: number for number, name in enumerate(names)})
+    stored = {name: at for at, name in enumerate(names) if header.signals[at].file != GAP}
+    return _Part(start, stop, header, stored)
 
 
 def _voltages(header: Header) -> list[int]:

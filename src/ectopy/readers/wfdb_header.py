@@ -17,6 +17,10 @@ DEFAULT_GAIN, DEFAULT_UNIT = 200.0, "mV"
 _LONGEST = 2**24
 """In bytes; a file that bears the name of a header may be of any size."""
 
+_MOST_SIGNALS = 2048
+_LONGEST_NAME = 255
+"""In bytes, of one file in any file system."""
+
 _NUMBER = r"-?(\d{1,15}\.?\d{0,15}|\.\d{1,15})(e[+-]?\d{1,2})?"
 _RECORD_LINE = re.compile(
     rf"""(?P<name>[^\s/]+) (/(?P<n_segments>\d{{1,6}}))? \s+ (?P<n_signals>\d{{1,6}})
@@ -80,8 +84,10 @@ def read_header(path: Path, *, default_fs: float = DEFAULT_FS) -> Header:
     line = _RECORD_LINE.fullmatch(record)
     if line is None:
         raise UnreadableError(f"{path}: a WFDB header expected, its first line describes no record")
-    n_lines = int(line["n_segments"] or line["n_signals"])
-    if n_lines == 0 or int(line["n_signals"]) == 0:
+    if (n_signals := int(line["n_signals"])) > _MOST_SIGNALS:
+        raise UnreadableError(f"{path}: at most {_MOST_SIGNALS} signals expected, {n_signals} came")
+    n_lines = int(line["n_segments"] or n_signals)
+    if n_lines == 0 or n_signals == 0:
         raise UnreadableError(f"{path}: at least one lead expected, the header names 0")
     if len(lines) < n_lines:
         raise UnreadableError(f"{path}: {n_lines} lines expected after the first, {len(lines)} came")
@@ -156,10 +162,18 @@ def _segment_line(path: Path, number: int, text: str) -> tuple[str, int]:
 
 
 def _beside(header: Path, name: str) -> Path:
-    """Give the path of a file that a header names; refuse every name that could leave the folder."""
+    """Give the path of a file that a header names; refuse every name, and every link, that leaves the folder.
+
+    Beside a header that is a link itself links may lead anywhere: so annexes and selections are laid out.
+    """
     if name in {".", ".."} or any(mark in name for mark in "/\\:\0"):
         raise UnreadableError(f"{header}: the name of a file in its own folder expected, a path came")
-    return header.parent / name
+    if len(name.encode()) > _LONGEST_NAME:
+        raise UnreadableError(f"{header}: the name of a file expected, {len(name)} characters came")
+    path = header.parent / name
+    if path.is_symlink() and not header.is_symlink() and path.resolve().parent != header.parent.resolve():
+        raise UnreadableError(f"{header}: a file in its own folder expected, {name} is a link out of it")
+    return path
 
 
 def _signal_file(header: Header, name: str, signals: dict[int, SignalLine]) -> SignalFile:

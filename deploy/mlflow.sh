@@ -1,0 +1,11 @@
+#!/bin/sh
+# MLflow's server: its bucket is made where there is none. Addresses and keys come by the environment, not by
+# the command line, which every user of the machine can read.
+set -eu
+python - <<'PYTHON'
+import os, boto3
+s3 = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
+if "ectopy" not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+    s3.create_bucket(Bucket="ectopy")
+PYTHON
+exec mlflow server --host 0.0.0.0 --port 5000 --workers 2 --artifacts-destination s3://ectopy/artifacts

@@ -64,7 +64,8 @@ def score_inbox(
     except batch.BusyError as busy:
         logger.info("%s: nothing to do", busy)
         return []
-    _show(rows, out)
+    if rows:
+        _show(rows, out)
     return rows
 
 

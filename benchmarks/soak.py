@@ -1,8 +1,8 @@
 """The inbox under fire: recordings of which some are bad, and a run that is killed again and again.
 
-``uv run python benchmarks/soak.py --recordings 2000 --kills 10`` simulates recordings of a minute, 5 % of them
-broken in the ways of :data:`BROKEN`, starts ``score_inbox`` on them, kills it or one of its processes and starts
-it again, until nothing is left to do. What it prints must say ``lost`` 0 and ``scored_twice`` 0.
+``uv run python benchmarks/soak.py --recordings 2000 --kills 10`` simulates recordings of a minute, 5 % of
+them broken in the ways of :data:`BROKEN`, starts ``score_inbox`` on them, kills it or one of its processes and
+starts it again, until nothing is left to do. What it prints must say ``lost`` 0 and ``scored_twice`` 0.
 """
 
 import json

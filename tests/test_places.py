@@ -1,7 +1,6 @@
 """Where an inbox lies: a folder here, or a bucket that a local moto server plays."""
 
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from ectopy.inbox import TroubleError
-from ectopy.places import Bucket, Folder, UnreachableError, fetched, place_of
+from ectopy.places import AddressError, Bucket, Folder, UnreachableError, fetched, place_of
 from ectopy.readers.search import find_recordings
 from ectopy.score import How
 from tests.inbox_runs import run
@@ -131,19 +130,20 @@ class TestBucket:
         assert not here.parent.exists()
 
     def test_a_bucket_itself_is_no_inbox(self) -> None:
-        with pytest.raises(ValueError, match="a folder of a bucket expected"):
+        with pytest.raises(AddressError, match="a folder of a bucket expected"):
             Bucket("s3://ecg")
 
     def test_an_address_of_no_known_kind_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="nosuch://x/inbox"):
+        with pytest.raises(AddressError, match="nosuch://x/inbox"):
             Bucket("nosuch://x/inbox")
 
 
-class TestInboxInABucket:
-    @pytest.fixture(scope="class")
-    def how(self, tmp_path_factory: pytest.TempPathFactory) -> How:
-        return How(write_model(tmp_path_factory.mktemp("models") / "normal"))
+@pytest.fixture(scope="module")
+def how(tmp_path_factory: pytest.TempPathFactory) -> How:
+    return How(write_model(tmp_path_factory.mktemp("models") / "normal"))
 
+
+class TestInboxInABucket:
     def test_what_arrives_is_scored_once_and_called_by_its_address(
         self, bucket: Any, tmp_path: Path, how: How
     ) -> None:
@@ -189,17 +189,21 @@ class TestInboxInABucket:
     ) -> None:
         put(bucket, tmp_path)
 
-        def silent(*_: object, **__: object) -> None:
+        async def silent(*_: object, **__: object) -> None:
             raise TimeoutError("no answer")
 
         with monkeypatch.context() as patch:
-            patch.setattr(type(bucket), "get_file", silent)
+            patch.setattr(type(bucket), "_get_file", silent)
+            type(bucket).clear_instance_cache()
             with pytest.raises(
-                TroubleError, match="1 recordings wait: s3://ecg/inbox/a.hea: TimeoutError: no answer"
+                TroubleError, match=r"1 recordings wait: s3://ecg/inbox/a\.hea: TimeoutError: no answer"
             ):
                 run(ADDRESS, tmp_path / "out", how)
+        type(bucket).clear_instance_cache()
         assert len(run(ADDRESS, tmp_path / "out", how)) == 1
-        monkeypatch.setattr(type(bucket), "find", silent)
-        with pytest.raises(UnreachableError):
-            run(ADDRESS, tmp_path / "out", how)
-        shutil.rmtree(tmp_path / "out")
+
+    def test_a_bucket_that_cannot_be_reached_fails_the_run(
+        self, bucket: Any, tmp_path: Path, how: How, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(UnreachableError, match="s3://nosuchbucket/inbox"):
+            run("s3://nosuchbucket/inbox", tmp_path / "out", how)

@@ -21,6 +21,10 @@ class UnreachableError(OSError):
     """A place that does not answer: no recording is to blame."""
 
 
+class AddressError(ValueError):
+    """An address that is none of an inbox."""
+
+
 class Listed(NamedTuple):
     """A file of a place: when it changed, in s since 1970 (None: not told), and what changes with it."""
 
@@ -107,7 +111,7 @@ class Bucket:
         self._root = root.rstrip("/")
         parent, _, _ = self.address.rpartition("/")
         if parent.endswith("/"):
-            raise ValueError(f"{address}: a folder of a bucket expected, a bucket came")
+            raise AddressError(f"{address}: a folder of a bucket expected, a bucket came")
         self.quarantine = f"{parent}/{QUARANTINE}"
 
     def listing(self) -> dict[str, Listed]:
@@ -135,14 +139,14 @@ class Bucket:
 
     def _glimpse(self, remote: str, path: Path) -> None:
         size = int(self._system.info(remote)["size"])
-        head = self._system.cat_file(remote, 0, min(size, HEAD_BYTES)) if size else b""
+        head = self._system.cat_file(remote, start=0, end=min(size, HEAD_BYTES)) if size else b""
         with path.open("wb") as file:
             file.write(head)
             file.truncate(size)
             if size > len(head) and (head.startswith(_PARQUET) or path.suffix == ".hea"):
                 at = max(size - _TAIL_BYTES, len(head))
                 file.seek(at)
-                file.write(self._system.cat_file(remote, at, size))
+                file.write(self._system.cat_file(remote, start=at, end=size))
 
     def named(self, name: str) -> str:
         """Give the address of a file."""
@@ -190,8 +194,8 @@ def _open(address: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
         system, path = url_to_fs(address)
-    except ImportError as error:
-        raise ValueError(f"{address}: {error}; `pip install 'ectopy[s3]'` reads s3://") from error
+    except (ImportError, ValueError) as error:
+        raise AddressError(f"{address}: {error}; `pip install 'ectopy[s3]'` reads s3://") from error
     return system, str(path)
 
 

@@ -202,8 +202,7 @@ class TestInboxInABucket:
         type(bucket).clear_instance_cache()
         assert len(run(ADDRESS, tmp_path / "out", how)) == 1
 
-    def test_a_bucket_that_cannot_be_reached_fails_the_run(
-        self, bucket: Any, tmp_path: Path, how: How, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.mark.usefixtures("bucket")
+    def test_a_bucket_that_cannot_be_reached_fails_the_run(self, tmp_path: Path, how: How) -> None:
         with pytest.raises(UnreachableError, match="s3://nosuchbucket/inbox"):
             run("s3://nosuchbucket/inbox", tmp_path / "out", how)

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +16,10 @@ from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, FlowRu
 
 from ectopy.batch import Batch
 from ectopy.classifier import ModelError
-from ectopy.score import NothingToScoreError
+from ectopy.score import NothingToScoreError, claim
 from flows import remember
 from flows.score import score, score_inbox
-from tests.small import write_model, write_record
+from tests.small import signal_of, write_model, write_record
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -180,6 +182,11 @@ class TestMemory:
 
 
 class TestInbox:
+    @pytest.fixture(autouse=True)
+    def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ECTOPY_INBOX_QUIET_S", "0")
+        monkeypatch.setenv("ECTOPY_INBOX_PATIENCE_S", "0")
+
     def test_an_inbox_that_does_not_exist_yet_is_made_and_empty(self, data: Path, model: str) -> None:
         assert score_inbox(model=model) == []
         assert (data / "inbox").is_dir()
@@ -188,18 +195,87 @@ class TestInbox:
         write_record(data / "inbox", "first")
         assert [row["status"] for row in score_inbox(model=model)] == ["scored"]
         write_record(data / "inbox" / "monday", "second")
-        assert [row["status"] for row in score_inbox(model=model)] == ["skipped", "scored"]
-        assert statuses(data / "scored") == {"first": "skipped", "second": "scored"}
+        assert [row["recording"] for row in score_inbox(model=model)] == ["second"]
+        assert statuses(data / "scored") == {"first": "scored", "second": "scored"}
 
-    def test_a_recording_still_being_copied_is_scored_when_it_is_whole(self, data: Path, model: str) -> None:
+    def test_a_recording_still_being_copied_is_scored_when_it_is_whole(
+        self, data: Path, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ECTOPY_INBOX_PATIENCE_S", "60")
         signals = write_record(data / "inbox").with_suffix(".dat")
         whole = signals.read_bytes()
         signals.write_bytes(whole[:1000])
-        assert [row["status"] for row in score_inbox(model=model)] == ["failed"]
+        assert score_inbox(model=model) == []
         signals.write_bytes(whole)
+        assert [row["status"] for row in score_inbox(model=model)] == ["scored"]
+
+    def test_a_bad_one_is_a_failed_task_and_lies_in_quarantine(self, data: Path, model: str) -> None:
+        write_record(data / "inbox", "a")
+        os.truncate(write_record(data / "inbox", "b").with_suffix(".dat"), 10)
+        state = score_inbox(model=model, return_state=True)
+        assert state.is_completed()
+        assert tasks(state, 2) == {"a": "Completed", "b": "Failed"}
+        assert statuses(data / "scored") == {"a": "scored", "b": "failed"}
+        assert len(list((data / "quarantine").glob("b.*/b.dat"))) == 1
+
+    def test_one_that_takes_too_long_is_stopped_alone(
+        self, data: Path, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ECTOPY_RECORDING_TIME_S", "5")
+        os.truncate(write_record(data / "inbox", "z").with_suffix(".dat"), 50 * 10**9)  # a hole
+        header = data / "inbox" / "z.hea"
+        header.write_text(header.read_text().replace(" 15000\n", " 2000000000\n", 1))
+        found = {str(row["recording"]): str(row["reason"]) for row in score_inbox(model=model)}
+        assert found == {"z": "at most 5 s expected: stopped"}
+
+    def test_while_another_run_is_at_it_there_is_nothing_to_do(self, data: Path, model: str) -> None:
+        write_record(data / "inbox")
+        with claim(data / "scored"):
+            assert score_inbox(model=model) == []
         assert [row["status"] for row in score_inbox(model=model)] == ["scored"]
 
     def test_the_champion_is_the_default_model(self, data: Path) -> None:
         write_model(data / "models" / "champion", name="small 3 (champion)")
         write_record(data / "inbox")
         assert [row["model"] for row in score_inbox()] == ["small 3 (champion)"]
+
+
+class TestDask:
+    """The same flow on workers of Dask: all scored once, as here."""
+
+    @pytest.fixture(autouse=True)
+    def quiet(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ECTOPY_INBOX_QUIET_S", "0")
+
+    def test_a_worker_killed_half_way_costs_nothing(
+        self, tmp_path: Path, data: Path, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from dask import config
+        from distributed import LocalCluster
+
+        monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__DAEMON", "False")
+        names = [f"r{number}" for number in range(8)]
+        for number, name in enumerate(names):
+            write_record(data / "inbox", name, signal_of(seed=number))
+        with (
+            config.set({"distributed.worker.daemon": False}),
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        ):
+            killer = threading.Thread(target=kill_one, args=(cluster, data / "scored"))
+            killer.start()
+            rows = score_inbox(model=model, runner=cluster.scheduler_address)
+            killer.join()
+        assert sorted(str(row["recording"]) for row in rows) == names
+        assert statuses(data / "scored") == dict.fromkeys(names, "scored")
+        score([str(data / "inbox")], tmp_path / "here", model=model)
+        for name in names:
+            for file in ("summary.json", "events.csv", f"{name}.ectopy", "beats.parquet"):
+                there, here = data / "scored" / name / file, tmp_path / "here" / name / file
+                assert there.read_bytes() == here.read_bytes()
+
+
+def kill_one(cluster: Any, out: Path) -> None:
+    """Kill one of two workers as soon as two recordings are scored."""
+    while len(list(out.glob("r*/summary.json"))) < 2:
+        time.sleep(0.05)
+    os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)

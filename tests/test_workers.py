@@ -1,13 +1,16 @@
 """Processes that work apart: one that dies loses only what it was working on."""
 
 import os
+import re
 import signal
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ectopy.workers import DiedError, Workers
+from ectopy.workers import Bounds, DiedError, OutOfBoundsError, Workers
 
 
 def double(number: int) -> int:
@@ -69,3 +72,54 @@ def test_no_process_is_left_behind() -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
     assert threading.active_count() <= threads_before
+
+
+class TestBounds:
+    """What takes too long or too much is stopped, alone; the kernel does it, whatever the work is doing."""
+
+    def test_work_that_takes_too_long_is_stopped_and_the_next_is_done(self) -> None:
+        with Workers(1, Bounds(time_s=2)) as workers:
+            assert workers.call(double, 1) == 2
+            begun = time.monotonic()
+            with pytest.raises(OutOfBoundsError, match="at most 2 s expected: stopped"):
+                workers.call(time.sleep, 600)
+            assert 2 <= time.monotonic() - begun < 60
+            assert workers.call(double, 4) == 8
+
+    def test_so_is_work_that_lets_no_signal_handler_run(self) -> None:
+        # A regular expression that backtracks for years holds the interpreter, and no Python code gets its turn.
+        with Workers(1, Bounds(time_s=2)) as workers, pytest.raises(OutOfBoundsError):
+            workers.call(backtrack, 100)
+
+    def test_the_alarm_is_off_between_two_pieces_of_work(self) -> None:
+        with Workers(1, Bounds(time_s=1)) as workers:
+            before = workers.call(pid, None)
+            time.sleep(1.5)
+            assert workers.call(pid, None) == before
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts all memory that is written to")
+    def test_work_that_takes_too_much_memory_is_stopped_and_the_next_is_done(self) -> None:
+        with Workers(1, Bounds(memory_mb=512)) as workers:
+            before = workers.call(pid, None)
+            with pytest.raises(OutOfBoundsError, match="at most 512 MB of memory expected: stopped"):
+                workers.call(fill, 2**30)
+            assert workers.call(fill, 2**27) == 2**27
+            assert workers.call(pid, None) == before  # nobody had to die
+
+    def test_a_death_within_bounds_is_a_death(self) -> None:
+        with Workers(1, Bounds(time_s=600, memory_mb=1024)) as workers, pytest.raises(DiedError):
+            workers.call(die, signal.SIGKILL)
+
+    def test_processes_are_begun_when_they_are_needed(self) -> None:
+        workers = Workers(1000)
+        assert len({workers.call(pid, None) for _ in range(3)}) == 1
+        with workers:
+            pass
+
+
+def fill(n_bytes: int) -> int:
+    return len(bytes(n_bytes))
+
+
+def backtrack(n: int) -> object:
+    return re.match("(a+)+$", "a" * n + "b")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from ectopy.pseudonyms import Pseudonyms, hiding
 from ectopy.readers import files, open_recording
 from ectopy.readers.search import Found, find_recordings
-from ectopy.workers import DiedError, Workers
+from ectopy.workers import DiedError, OutOfBoundsError, Workers
 
 if TYPE_CHECKING:
     from ectopy.classifier import Classifier
@@ -77,17 +77,26 @@ class How:
 
 @dataclass(frozen=True)
 class Job:
-    """One recording to score into ``out / name``; unlike a recording it can go to another process."""
+    """One recording to score into ``out / name``; unlike a recording it can go to another process.
+
+    ``address`` is where one lies that must be fetched before it can be read.
+    """
 
     source: Path
     name: str
     out: Path
     how: How
+    address: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where the recording is: a file, or an address."""
+        return printable(self.address or self.source)
 
     @property
     def shown(self) -> str:
         """What outputs say of where the source lies."""
-        return _called(str(self.source), self.how)
+        return called(self.path, self.how)
 
 
 def search(paths: Sequence[str], out: Path, fs: float | None = None) -> Found:
@@ -130,18 +139,29 @@ def load_model(model: Path) -> "Classifier":
 
 
 @contextmanager
-def claim(out: Path) -> Iterator[None]:
-    """Hold ``out`` for one run, free of what a killed one left behind."""
+def claim(out: Path) -> Iterator[list[str]]:
+    """Hold ``out`` for one run, free of what a killed one left; tell what that was scoring, by name."""
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out):
-        for leftover in out.glob(".*.tmp-*"):
+        interrupted = []
+        for leftover in sorted(out.glob(".*.tmp-*")):
             logger.info("%s: left by a run that was killed, removed", leftover.name)
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        yield
+            name = leftover.name[1:].rpartition(".tmp-")[0]
+            if leftover.is_file():
+                leftover.unlink()
+            elif leftover.name.endswith("-old") and not (out / name).exists():
+                leftover.rename(out / name)  # killed between taking these away and putting others there
+            else:
+                shutil.rmtree(leftover)
+                interrupted.append(name)
+        yield interrupted
 
 
-def plan(recordings: Iterable[Path], out: Path, how: How) -> list[Job]:
-    """Give each recording its name in ``out``: the one it had before, or one that nobody has."""
+def plan(recordings: Iterable[Path | str], out: Path, how: How) -> list[Job]:
+    """Give each recording its name in ``out``: the one it had before, or one that nobody has.
+
+    What is no path is an address.
+    """
     earlier = earlier_rows(out)
     known = {row["path"]: str(row["recording"]) for row in earlier}
     taken = {str(row["recording"]).casefold() for row in earlier} | {
@@ -149,9 +169,11 @@ def plan(recordings: Iterable[Path], out: Path, how: How) -> list[Job]:
     }
     jobs = []
     for source in recordings:
-        name = known.get(_called(str(source), how)) or _free_name(_called(source.stem, how), taken)
+        address = source if isinstance(source, str) else ""
+        stem = called(Path(source).stem, how)
+        name = known.get(called(printable(source), how)) or _free_name(stem, taken)
         taken.add(name.casefold())
-        jobs.append(Job(source, name, out, how))
+        jobs.append(Job(Path(source), name, out, how, address))
     return jobs
 
 
@@ -191,16 +213,21 @@ def attempt(score: Callable[[Job], Row], job: Job) -> Row:
 
 def failed(job: Job, error: Exception) -> Row:
     """Give the row of a recording that could not be scored."""
+    return failed_row(job.name, job.shown, reason_of(error))
+
+
+def reason_of(error: Exception) -> str:
+    """Say in one line what an error says; an unforeseen one is named by its kind."""
+    stated = isinstance(error, ValueError | OSError | DiedError | OutOfBoundsError) and str(error)
+    return printable(" ".join((stated or repr(error)).split()))
+
+
+def failed_row(name: str, path: str, reason: str) -> Row:
+    """Give a row without figures."""
     from ectopy.report import SUMMARY_COLUMNS
 
-    stated = isinstance(error, ValueError | OSError | DiedError) and str(error)
     empty: Row = dict.fromkeys(SUMMARY_COLUMNS, "")
-    return empty | {
-        "recording": job.name,
-        "path": job.shown,
-        "status": "failed",
-        "reason": _printable(" ".join((stated or repr(error)).split())),
-    }
+    return empty | {"recording": name, "path": path, "status": "failed", "reason": reason}
 
 
 def score_one(job: Job) -> Row:
@@ -213,10 +240,10 @@ def _score_one(job: Job) -> Row:
     from ectopy.report import write_fhir, write_outputs
     from ectopy.report.pdf import write_pdf
 
-    recording = open_recording(job.source, fs=job.how.fs)
-    origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
-    analysis, profile = _analysed(recording, job.how)
-    with _whole_folder(job.out / job.name) as folder:
+    with _whole_folder(job.out / job.name) as folder:  # from the start: what is left of it tells who died
+        recording = open_recording(job.source, fs=job.how.fs)
+        origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
+        analysis, profile = _analysed(recording, job.how)
         if job.how.fhir:
             write_fhir(folder, analysis, recording, origin)
         row = write_outputs(folder, analysis, recording, origin, profile=profile)
@@ -340,13 +367,14 @@ def _free_name(stem: str, taken: set[str]) -> str:
     return free
 
 
-def _called(name: str, how: How) -> str:
-    return how.pseudonyms.of(name) if how.pseudonyms else _printable(name)
+def called(name: str, how: How) -> str:
+    """Give what outputs call a recording, or say of where it lies."""
+    return how.pseudonyms.of(name) if how.pseudonyms else name
 
 
-def _printable(text: str) -> str:
+def printable(text: str | Path) -> str:
     """Escape what no text file can hold: the bytes of a file name that is no Unicode."""
-    return text.encode(errors="backslashreplace").decode()
+    return str(text).encode(errors="backslashreplace").decode()
 
 
 @contextmanager
@@ -374,12 +402,26 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        for file in [*temporary.iterdir(), temporary]:
+            _to_disk(file)
         if folder.exists():
             folder.rename(folder.with_name(f"{temporary.name}-old"))
         temporary.rename(folder)
+        _to_disk(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(folder.with_name(f"{temporary.name}-old"), ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file or a folder is on the disk: a name may be there before what it names."""
+    if os.name != "posix":  # Windows opens no folder
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -23,6 +23,11 @@ class Settings(BaseSettings):
     )
     pseudonym_salt: SecretStr | None = Field(default=None, min_length=16)
     """Whose recordings are to be nameless; a short salt could be found by trying."""
+    inbox_quiet_s: float = Field(default=60, ge=0)
+    inbox_patience_s: float = Field(default=3600, ge=0)
+    inbox_tries: int = Field(default=3, ge=1)
+    recording_time_s: float = Field(default=3600, gt=0)
+    recording_memory_mb: int = Field(default=4096, ge=1024)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     on_drift: Literal["warn", "train"] = "warn"
 

@@ -1,0 +1,45 @@
+"""Runs of an inbox without Prefect: in this process, or as a process that can be killed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from ectopy.inbox import Rules, open_inbox, score_new
+from ectopy.score import How, Job, Row
+from ectopy.workers import Workers
+
+AT_ONCE = Rules(quiet_s=0, patience_s=0)
+"""Nothing is waited for."""
+
+
+def outcome(job: Job) -> Row | Exception:
+    try:
+        return score_new(job)
+    except Exception as error:  # noqa: BLE001 - as a task of Prefect gives it
+        return error
+
+
+def run(inbox: Path | str, out: Path, how: How, rules: Rules = AT_ONCE) -> list[Row]:
+    """Do what the flow does, one recording after the other."""
+    with open_inbox(inbox, out, rules) as arrived:
+        for job in arrived.plan(how):
+            arrived.note(job, outcome(job))
+        return arrived.finish()
+
+
+def start(inbox: Path, out: Path, model: Path) -> subprocess.Popen[str]:
+    """Start a run in a process of its own, which has one more that scores."""
+    command = [sys.executable, "-m", "tests.inbox_runs", str(inbox), str(out), str(model)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def main() -> None:
+    inbox, out, model = map(Path, sys.argv[1:])
+    with open_inbox(inbox, out, AT_ONCE) as arrived, Workers(1) as processes:
+        for job in arrived.plan(How(model)):
+            arrived.note(job, processes.call(score_new, job))
+        sys.stdout.write(f"{len(arrived.finish())}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -52,8 +52,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
     challenger = tracking.newest(model)
     with tracking.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
-        told = {"database": database, "database version": known.version, "model run": challenger.run_id}
-        tracking.log_parameters({"model": challenger.uri, "why": why, **told})
+        of_model = {"model": challenger.uri, "model run": challenger.run_id, "why": why}
+        tracking.log_parameters({**of_model, "database": database, "database version": known.version})
         downloaded = tracking.fetch_model(challenger.uri)
         candidates = candidates_of(challenger, downloaded, known, [folder / record for record in present])
         examined = examine_records(candidates, settings.workers)

@@ -351,8 +351,8 @@ class TestFailures:
         from ectopy.features import FEATURE_NAMES
 
         model = write_model(tmp_path / "with patients")
-        patients = [np.random.default_rng(k).normal(0, 1, (300, len(FEATURE_NAMES))) for k in range(3)]
-        write_reference(learn(patients, [np.eye(4)[np.zeros(300, int)]] * 3), model)
+        drawn = np.random.default_rng(0).normal(0, 1, (3, 300, len(FEATURE_NAMES))).astype(np.float32)
+        write_reference(learn(list(drawn), [np.eye(4, dtype=np.float32)[np.zeros(300, int)]] * 3), model)
         record = write_record(tmp_path / "in")
         (row,) = run([record], out, How(model))
         profile = json.loads((out / "r" / "summary.json").read_text())["profile"]

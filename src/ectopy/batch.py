@@ -129,7 +129,8 @@ def _profile(path: Path, model_id: str) -> Counts | None:
 def kind(reason: str, source: Path) -> str:
     """Give the kind of a failure: its reason without files, which may bear names, and without numbers."""
     for name in (str(source.with_suffix("")), str(source.parent), source.stem):
-        reason = reason.replace(name, "") if name not in {"", ".", "/"} else reason
+        if name not in {"", ".", "/"}:
+            reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "", reason)
     reason = re.sub(r"'[^']*'|\S*(?:/|\.[A-Za-z])\S*", "a file", reason)
     return re.sub(r"\d+(\.\d+)?", "N", reason.removeprefix("a file ")).strip(": ")
 

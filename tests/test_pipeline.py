@@ -245,6 +245,6 @@ def test_the_long_ventricular_flutter_of_record_207_is_told_as_time_without_a_be
     annotations = read_annotations(mitdb / "207", "atr")
     edges = annotations.sample[np.isin(annotations.symbol, ["[", "]"])].reshape(-1, 2) / 360
     begin_s, end_s = edges[np.diff(edges)[:, 0].argmax()]
-    # 94 s, of which the first 16 have something that looks like beats.
+    # 98 s, of which the first 16 have something that looks like beats.
     shared_s = min(end_s, longest.offset_s) - max(begin_s, longest.onset_s)
     assert shared_s / (end_s - begin_s) > 0.8

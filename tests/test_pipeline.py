@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ectopy import features, pipeline, quality
+from ectopy.annotations import read_annotations
 from ectopy.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.ecg import CLASSES, Recording, recording_of
 from ectopy.filters import WORKING_FS, working_length
@@ -235,3 +236,15 @@ def test_blocks_of_true_records_give_the_same_beats_labels_and_events(mitdb, shi
         np.testing.assert_array_equal(cut.beats.label, whole.beats.label)
         np.testing.assert_array_equal(cut.unreadable, whole.unreadable)
         assert str(cut.events) == str(whole.events)
+
+
+@pytest.mark.real
+def test_the_long_ventricular_flutter_of_record_207_is_told_as_time_without_a_beat(mitdb, shipped):
+    events = pipeline.analyse(open_recording(mitdb / "207"), shipped).events
+    longest = max((event for event in events if event.kind == "pause"), key=lambda e: e.offset_s - e.onset_s)
+    annotations = read_annotations(mitdb / "207", "atr")
+    edges = annotations.sample[np.isin(annotations.symbol, ["[", "]"])].reshape(-1, 2) / 360
+    begin_s, end_s = edges[np.diff(edges)[:, 0].argmax()]
+    # 98 s, of which the first 16 have something that looks like beats.
+    shared_s = min(end_s, longest.offset_s) - max(begin_s, longest.onset_s)
+    assert shared_s / (end_s - begin_s) > 0.8

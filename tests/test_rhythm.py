@@ -310,6 +310,14 @@ class TestBeatsInNoise:
             )
             assert {event.kind for event in told} == kinds
 
+    def test_ten_seconds_without_a_beat_are_told_whatever_is_beside_them(self) -> None:
+        # Ventricular flutter ends in beats that are hard to tell from noise: it must not go unsaid for that.
+        for at in (9, 10):
+            beats = beats_of("N" * 20, np.where(np.arange(20) == 10, 10.0, 0.8))
+            doubtful = np.arange(20) == at
+            told = rhythm.find_events(beats, duration_s=60, unreadable=NOTHING_UNREADABLE, doubtful=doubtful)
+            assert [event.offset_s - event.onset_s for event in told] == pytest.approx([10.0])
+
 
 class TestAtrialFibrillation:
     rr_s = fibrillating_rr_s(100)

@@ -102,12 +102,15 @@ def find_events(
 
     An event lasts from the R peak of its first beat to that of its last, a pause from beat to beat.
     ``unreadable`` is int64 [k, 2], half-open stretches in samples; ``doubtful``, [n], tells which beats lie
-    in noise, where some may be missed or none: no interval beside them counts. ``doubt_of_af`` is what the
-    shapes of beats say, see :func:`ectopy.fibrillation.doubt_from_shapes`: without it, RR alone tells.
+    in noise, where some may be missed or none: no interval below NO_RATE_S beside them counts.
+    ``doubt_of_af`` is what the shapes of beats say, see :func:`ectopy.fibrillation.doubt_from_shapes`:
+    without it, RR alone tells.
     """
     rr_s = readable_rr_s(beats, unreadable)
     if doubtful is not None:
-        rr_s[doubtful | np.append(False, doubtful)[: len(beats)]] = np.nan
+        beside = doubtful | np.append(False, doubtful)[: len(beats)]
+        # A beat that was missed explains no ten seconds: those may be asystole or fibrillation.
+        rr_s[beside & (rr_s < NO_RATE_S)] = np.nan
     rate = rate_bpm(beats, rr_s)
     # A recording shorter than a minute cannot hold much of an episode: half of it is enough.
     shortest_s = min(EPISODE_S, duration_s / 2)

@@ -358,7 +358,7 @@ class TestFailures:
         profile = json.loads((out / "r" / "summary.json").read_text())["profile"]
         assert set(profile) == set(WATCHED)
         assert {sum(counts) for counts in profile.values()} == {row["n_beats"]}
-        run([record], out, how)  # the other model has nobody to compare with
+        run([record], out, How(how.model, force=True))  # the other model has nobody to compare with
         assert json.loads((out / "r" / "summary.json").read_text())["profile"] is None
 
     def test_what_a_failing_run_wrote_goes_with_it(

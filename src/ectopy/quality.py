@@ -42,7 +42,7 @@ _SHIFTS = range(-2, 3)  # fiducials differ by 20 ms
 _PERIODS = range(round(0.12 * WINDOW_FS), round(0.36 * WINDOW_FS))  # of flutter and fibrillation, in samples
 _PERIODIC = 0.65  # median autocorrelation from which on it is that: noise has 0.45, record 207's VF 0.9
 _PERIODIC_NEIGHBOURS = 31  # candidates, some ten seconds
-_CHUNK = 4096  # candidates whose autocorrelation is in memory at once
+_CHUNK = 4096  # candidates whose windows are in memory at once as float32
 
 Floats = NDArray[np.floating]
 
@@ -109,7 +109,7 @@ def clarity(
     for lead, seen in enumerate(~np.isnan(strength.T)):
         beats = beat & seen
         if beats.any():
-            likeness = _likeness(windows[beats, lead] * scale[beats, lead, None])
+            likeness = _likeness(windows[:, lead], scale[:, lead], np.flatnonzero(beats))
             told = _contrast(np.log(strength[seen, lead]), np.log(background[seen, lead]), beat[seen])
             clear[seen, lead] = told + _level(likeness, beat[seen], _NEIGHBOURS)
     return clear
@@ -148,10 +148,21 @@ def _level(values: Floats, beat: Mask, n_neighbours: int) -> Floats:
     return np.asarray(running[np.maximum(np.cumsum(beat) - 1, 0)])
 
 
-def _likeness(windows: Floats) -> Floats:
+def _likeness(windows: Floats, scale: Floats, beats: NDArray[np.intp]) -> Floats:
     """Give each beat's likeness to its second nearest kin, on the scale of Fisher (1915)."""
-    if len(windows) < _ENOUGH_BEATS:
-        return np.full(len(windows), _FEW_LIKENESS)
+    if len(beats) < _ENOUGH_BEATS:
+        return np.full(len(beats), _FEW_LIKENESS)
+    parts = []
+    for start in range(0, len(beats), _CHUNK):
+        first = max(start - _KIN, 0)
+        some = beats[first : start + _CHUNK + _KIN]
+        alike = _likeness_in(windows[some] * scale[some, None])
+        parts.append(alike[start - first :][: min(_CHUNK, len(beats) - start)])
+    return np.concatenate(parts)
+
+
+def _likeness_in(windows: Floats) -> Floats:
+    """Give the likeness of beats that are in memory at once."""
     moved = [_normalised(windows[:, _QRS.start + by : _QRS.stop + by]) for by in _SHIFTS]
     unit, size = moved[len(moved) // 2]
     fit = np.zeros((len(windows), 2 * _KIN), dtype=np.float32)

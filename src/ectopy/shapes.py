@@ -30,7 +30,8 @@ class BeatShapes:
     """The small summary of each beat that the first pass keeps.
 
     ``sample`` int64 [n] on the grid of WORKING_FS; ``windows`` float16 [n, N_SLOTS, WINDOW], each scaled to
-    a largest deflection of 1; ``scale`` float32 [n, N_SLOTS] in mV; ``readable`` bool [n, N_SLOTS].
+    a largest deflection of 1; ``scale`` float32 [n, N_SLOTS] in mV; ``readable`` bool
+    [n, N_SLOTS].
     """
 
     sample: Samples
@@ -54,6 +55,15 @@ def join(parts: Sequence[BeatShapes]) -> BeatShapes:
         np.concatenate([part.scale for part in parts]),
         np.concatenate([part.readable for part in parts]),
     )
+
+
+def all_slots(windows: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Give windows [n, n_leads, WINDOW] a slot for each lead that is read, 0 where none was recorded."""
+    if windows.shape[1] == N_SLOTS:
+        return windows
+    every = np.zeros((len(windows), N_SLOTS, WINDOW), dtype=np.float16)
+    every[:, : windows.shape[1]] = windows
+    return every
 
 
 def cut_windows(clean: Signal, usable: Mask, r_peaks: Samples) -> BeatShapes:

@@ -1,7 +1,7 @@
 """The figures of all benchmarks as a page and a picture.
 
-``uv run python benchmarks/page.py docs/benchmarks.json`` writes ``docs/benchmarks.md`` and ``docs/benchmarks.png``
-beside it. What was not measured is not on them.
+``uv run python benchmarks/page.py docs/benchmarks.json`` writes ``docs/benchmarks.md`` and
+``docs/benchmarks.png`` beside it. What was not measured is not on them.
 """
 
 import json
@@ -39,9 +39,10 @@ def page(told: Figures, name: str) -> Iterator[str]:
     """Give the lines of the page."""
     yield "# Benchmarks"
     yield ""
-    yield "Medians, in brackets the least and the greatest of all runs. CPU is the time of all cores together: where the"
-    yield "machine does other things, too, the clock says more of those. Memory is the proportional set size of all"
-    yield "processes at its peak. Made by `benchmarks/page.py`; each benchmark says in its first lines how to run it."
+    yield "Medians, in brackets least and greatest of all runs. CPU is the time of all cores together:"
+    yield "where the machine does other things too, the clock says more of those. Memory is the proportional"
+    yield "set size of all processes at its peak. Made by `benchmarks/page.py`; each benchmark says in its"
+    yield "first lines how it is run."
     yield ""
     yield f"![Stages, time against length, others]({name}.png)"
     for benchmark, lines in (
@@ -61,7 +62,7 @@ def on(machine: Figures) -> str:
     """Say where and when something was measured."""
     return (
         f"{machine['date']}; {machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, "
-        f"Python {machine['python']}; load of the minute before its end: {machine['load_of_the_last_minute']}."
+        f"Python {machine['python']}; load at the end: {machine['load_of_the_last_minute']}."
     )
 
 
@@ -87,8 +88,9 @@ def scoring(told: Figures) -> Iterator[str]:
     yield row(f"`ectopy score`, {told[DAY]['workers']} processes, all outputs", told[DAY])
     yield row("`ectopy score`, one record of half an hour", told[ONE])
     yield ""
-    yield f"One record takes {cell(told[ONE][START], 2)} times what `python -c 'import numpy, scipy.signal'` takes in the"
-    yield f"same run. In Python, warm, in one process and without a report, all take {cell(told[WARM])} s."
+    yield f"One record takes {cell(told[ONE][START], 2)} times what"
+    yield "`python -c 'import numpy, scipy.signal'` takes in the same run."
+    yield f"In Python, warm, in one process and without a report, all take {cell(told[WARM])} s."
     yield ""
     yield "| stage | CPU, s | share |"
     yield "|---|---|---|"

@@ -10,7 +10,6 @@ from ectopy.ecg import CLASSES, Recording, recording_of
 from ectopy.filters import WORKING_FS, working_length
 from ectopy.readers import open_recording
 from ectopy.simulate import draw_patient, simulate
-from ectopy.spill import Rows
 
 
 def all_normal(x):
@@ -80,14 +79,6 @@ def test_blocks_of_any_size_lead_to_the_same_labels_and_events(patient, shipped,
     np.testing.assert_array_equal(cut.beats.label, whole.beats.label)
     np.testing.assert_array_equal(cut.beats.confident, whole.beats.confident)
     assert str(cut.events) == str(whole.events)
-
-
-def test_windows_in_a_file_lead_to_the_same_analysis_as_in_memory(patient, shipped, monkeypatch):
-    in_memory = pipeline.analyse(patient.recording, shipped, block_s=20)
-    monkeypatch.setattr(pipeline, "IN_MEMORY_S", 0.0)
-    described = pipeline.describe(patient.recording, block_s=20)
-    assert isinstance(described.shapes.windows, Rows)
-    assert same(pipeline.conclude(described, shipped), in_memory)
 
 
 def test_looking_at_a_few_beats_at_a_time_changes_nothing(patient, shipped, monkeypatch):

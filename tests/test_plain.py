@@ -4,7 +4,7 @@ The plain path is that of scipy, a call a step: what the filters, the wavelet an
 meant to be. It takes as long to import as half an hour of signal to analyse, which is why it is a test's only.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def qrs_energy(clean: Signal) -> Signal:
     window = np.exp(-0.5 * (time_s / sd_s) ** 2)
     wave = window * np.exp(2j * np.pi * 15 * time_s)
     wave -= window * wave.sum() / window.sum()
-    return np.abs(convolve(clean, (2 * wave / np.abs(wave).sum()).astype(np.complex64)))
+    return np.asarray(np.abs(convolve(clean, (2 * wave / np.abs(wave).sum()).astype(np.complex64))))
 
 
 def without_baseline() -> Callable[[Signal], Signal]:
@@ -63,11 +63,11 @@ def without_baseline() -> Callable[[Signal], Signal]:
 def like_ndimage(name: str) -> Callable[..., NDArray]:
     """As scipy has it; the mean of booleans is a share, which scipy needs to be told."""
 
-    def filtered(values: NDArray, size: int, **how: str) -> NDArray:
-        if name == "median_filter":
-            return ndimage.median_filter(values, size, **how)
-        share = name == "uniform_filter1d" and values.dtype == bool
-        return getattr(ndimage, name)(values.astype(np.float32) if share else values, size, axis=0, **how)
+    def filtered(values: NDArray, size: int, mode: str = "reflect") -> NDArray:
+        along = {} if name == "median_filter" else {"axis": 0}
+        if name == "uniform_filter1d" and values.dtype == bool:
+            values = values.astype(np.float32)
+        return np.asarray(getattr(ndimage, name)(values, size, mode=mode, **along))
 
     return filtered
 
@@ -78,7 +78,7 @@ def classify() -> Classifier:
 
 
 @pytest.fixture
-def plain(classify: Classifier) -> Iterator[Callable[[Recording], Analysis]]:
+def plain(classify: Classifier) -> Callable[[Recording], Analysis]:
     """Analyse by the plain path."""
 
     def analyse(recording: Recording) -> Analysis:

@@ -1,5 +1,7 @@
 """Running statistics are those of scipy.ndimage, and what numpy gives window by window."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,7 +20,8 @@ def drawn(*shape: int, kind: type = np.float32) -> NDArray:
 
 def windows(values: NDArray, size: int, mode: str) -> NDArray:
     """Every window, one after the other: slow, and plain to see."""
-    padded = np.pad(values, [(size // 2, size // 2), *[(0, 0)] * (values.ndim - 1)], mode=MODES[mode])
+    around: Any = [(size // 2, size // 2), *[(0, 0)] * (values.ndim - 1)]
+    padded = np.pad(values, around, mode=MODES[mode])  # type: ignore[call-overload]
     return sliding_window_view(padded, size, axis=0)
 
 

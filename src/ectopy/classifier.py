@@ -2,9 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 CHUNK = 512
 """Beats that the network reads at once; longer recordings are read in chunks."""
-BATCH = 64
-"""Chunks that are in memory at once."""
 CONTEXT = 64
 """Beats on either side of a chunk's share that only lend context: half a training sequence."""
+AT_ONCE = 8
+"""Chunks of one call: more are no faster, and what the network makes of them in between takes memory."""
 
 
 class ModelError(ValueError):
@@ -117,34 +117,37 @@ class Classifier:
             raise ModelError(f"{self.folder}: features of shape {shape} expected, {features.shape} came")
         if not len(features):
             return np.empty((0, len(specification.labels)), dtype=np.float32)
-        return in_chunks(self._run, features)
+        return in_chunks(self._run, features, at_once=AT_ONCE)
 
     def _run(self, sequences: Floats) -> Floats:
-        """Answer to features [batch, time, k] as they are."""
-        standard = (sequences - np.array(self.specification.mean)) / np.array(self.specification.scale)
+        specification = self.specification
+        standard = (sequences - np.array(specification.mean)) / np.array(specification.scale)
         name = self._session.get_inputs()[0].name
         (logits,) = self._session.run(None, {name: standard.astype(np.float32)})
         return np.asarray(logits)
 
 
-def in_chunks(run: Any, x: Floats) -> Floats:
-    """Apply ``run``, [batch, time, k] -> [batch, time, m], to a sequence [n, k] in chunks that overlap."""
+def in_chunks(run: Any, x: Floats, *, at_once: int | None = None) -> Floats:
+    """Apply ``run``, [batch, time, k] -> [batch, time, m], to a sequence [n, k] in chunks that overlap.
+
+    ``at_once`` is the greatest batch; without it all chunks are one.
+    """
     if len(x) <= CHUNK:
         return np.asarray(run(x[None])[0])
     share = CHUNK - 2 * CONTEXT
     starts = [*range(0, len(x) - CHUNK, share), len(x) - CHUNK]
-    parts = []
-    for at in range(0, len(starts), BATCH):
-        batch = starts[at : at + BATCH]
-        chunks = run(np.stack([x[start : start + CHUNK] for start in batch]))
-        # The share of a chunk ends where that of the next one begins.
-        edges = [start + CONTEXT if start else 0 for start in starts[at : at + BATCH + 1]]
-        edges += [len(x)] if len(edges) == len(batch) else []
-        parts += [
-            chunk[first - start : stop - start]
-            for start, chunk, (first, stop) in zip(batch, chunks, pairwise(edges), strict=True)
-        ]
-    return np.concatenate(parts)
+    y = np.empty((0, 0), dtype=np.float32)
+    for group in _batches(starts, at_once or len(starts)):
+        chunks = run(np.stack([x[start : start + CHUNK] for start in group]))
+        y = y if len(y) else np.empty((len(x), chunks.shape[2]), dtype=np.float32)
+        for start, chunk in zip(group, chunks, strict=True):
+            skip = CONTEXT if start else 0
+            y[start + skip : start + CHUNK] = chunk[skip:]
+    return y
+
+
+def _batches(starts: list[int], size: int) -> Iterator[list[int]]:
+    return (starts[first : first + size] for first in range(0, len(starts), size))
 
 
 def softmax(logits: Floats) -> Floats:

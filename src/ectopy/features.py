@@ -82,8 +82,10 @@ def features(shapes: BeatShapes) -> Floats:
     if not len(shapes):
         return np.empty((0, len(FEATURE_NAMES)), dtype=np.float32)
     rr_s = _rr(shapes.sample)
-    parts = [_segment_features(shapes.take(part), rr_s[part]) for part in segments(shapes.sample)]
-    return np.concatenate(parts)
+    described = np.empty((len(shapes), len(FEATURE_NAMES)), dtype=np.float32)
+    for part in segments(shapes.sample):
+        described[part] = _segment_features(shapes.take(part), rr_s[part])
+    return described
 
 
 def segments(sample: Samples) -> list[slice]:

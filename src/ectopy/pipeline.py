@@ -18,13 +18,10 @@ from ectopy.fibrillation import doubt_from_shapes
 from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample, working_length
 from ectopy.leads import choose_leads, silent_leads
 from ectopy.rhythm import find_events, none_early_in_fibrillation, ventricular
-from ectopy.spill import Store
+from ectopy.shapes import WINDOW, all_slots
 
 BLOCK_S = 600.0
 """Signal that is in memory at once."""
-
-IN_MEMORY_S = 86_400.0
-"""Of longer recordings the windows of beats are kept in a file: 14 days have a gigabyte of them."""
 
 Classify: TypeAlias = Callable[[features.Floats], tuple[NDArray[np.float32], Mask]]
 """Features [n, k] -> probability [n, 4] in the order of CLASSES, and whether to be confident [n]."""
@@ -144,22 +141,24 @@ def find_beats(
 ) -> Found:
     """Walk through the signal once and keep the small summary of each beat; given ones are taken on trust."""
     given = None if r_peaks is None else to_working(r_peaks, recording)
-    candidates, shapes, unusable = [], [], []
-    long = recording.duration_s > IN_MEMORY_S
-    store = Store(np.float16, (features.N_SLOTS, features.WINDOW)) if long else None
+    candidates, shapes, unusable, windows = [], [], [], bytearray()
     for block in blocks(recording, columns, block_s=block_s):
         found = qrs.find_candidates(block.clean, block.usable).shifted(block.first)
         found = found.between(block.start, block.stop)
         at = found.sample if given is None else _between(given, block.start, block.stop)
         cut = features.cut_windows(block.clean, block.usable, at - block.first)
         candidates.append(found)
-        windows = store.add(cut.windows) if store else cut.windows
-        shapes.append(replace(cut, sample=at, windows=windows))
+        # Windows are most of what is kept: they are put in one row at once, without a copy in the end.
+        windows += cut.windows[:, : len(columns)].tobytes()
+        shapes.append(replace(cut, sample=at, windows=np.empty((len(at), 0, 0), dtype=np.float16)))
         unusable.append(~block.usable[block.answers_for].any(axis=1))
     kept, shut = features.join(shapes), np.concatenate(unusable)
+    in_row = np.frombuffer(windows, dtype=np.float16)
+    kept = replace(kept, windows=in_row.reshape(-1, len(columns), WINDOW))
     doubtful = np.zeros(len(kept), dtype=bool)
     if given is None:
         kept, doubtful, shut = leave_out_noise(qrs.join(candidates), kept, shut)
+    kept = replace(kept, windows=all_slots(kept.windows))
     return Found(kept, doubtful, _stretches(shut, recording))
 
 

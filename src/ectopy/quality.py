@@ -43,7 +43,7 @@ _SHIFTS = range(-2, 3)  # fiducials differ by 20 ms
 _PERIODS = range(round(0.12 * WINDOW_FS), round(0.36 * WINDOW_FS))  # of flutter and fibrillation, in samples
 _PERIODIC = 0.65  # median autocorrelation from which on it is that: noise has 0.45, record 207's VF 0.9
 _PERIODIC_NEIGHBOURS = 31  # candidates, some ten seconds
-_CHUNK = 4096  # candidates whose windows are in memory at once
+_CHUNK = 4096  # candidates whose windows are in memory at once as float32
 
 Floats = NDArray[np.floating]
 
@@ -110,7 +110,7 @@ def clarity(
     for lead, seen in enumerate(~np.isnan(strength.T)):
         beats = beat & seen
         if beats.any():
-            likeness = _likeness_in(windows, scale, np.flatnonzero(beats), lead)
+            likeness = _likeness(windows[:, lead], scale[:, lead], np.flatnonzero(beats))
             told = _contrast(np.log(strength[seen, lead]), np.log(background[seen, lead]), beat[seen])
             clear[seen, lead] = told + _level(likeness, beat[seen], _NEIGHBOURS)
     return clear
@@ -149,21 +149,21 @@ def _level(values: Floats, beat: Mask, n_neighbours: int) -> Floats:
     return np.asarray(running[np.maximum(np.cumsum(beat) - 1, 0)])
 
 
-def _likeness_in(windows: Floats, scale: Floats, beats: NDArray[np.intp], lead: int) -> Floats:
-    """Give the likeness of some beats in one lead, a chunk at a time with the kin on either side of it."""
-    likeness = np.empty(len(beats))
+def _likeness(windows: Floats, scale: Floats, beats: NDArray[np.intp]) -> Floats:
+    """Give each beat's likeness to its second nearest kin, on the scale of Fisher (1915)."""
+    if len(beats) < _ENOUGH_BEATS:
+        return np.full(len(beats), _FEW_LIKENESS)
+    parts = []
     for start in range(0, len(beats), _CHUNK):
         first = max(start - _KIN, 0)
-        near = beats[first : start + _CHUNK + _KIN]
-        found = _likeness(windows[near, lead] * scale[near, lead, None])
-        likeness[start : start + _CHUNK] = found[start - first :][:_CHUNK]
-    return likeness
+        some = beats[first : start + _CHUNK + _KIN]
+        alike = _likeness_in(windows[some] * scale[some, None])
+        parts.append(alike[start - first :][: min(_CHUNK, len(beats) - start)])
+    return np.concatenate(parts)
 
 
-def _likeness(windows: Floats) -> Floats:
-    """Give each beat's likeness to its second nearest kin, on the scale of Fisher (1915)."""
-    if len(windows) < _ENOUGH_BEATS:
-        return np.full(len(windows), _FEW_LIKENESS)
+def _likeness_in(windows: Floats) -> Floats:
+    """Give the likeness of beats that are in memory at once."""
     moved = [_normalised(windows[:, _QRS.start + by : _QRS.stop + by]) for by in _SHIFTS]
     unit, size = moved[len(moved) // 2]
     fit = np.zeros((len(windows), 2 * _KIN), dtype=np.float32)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import Mask, Samples, Signal
 from ectopy.filters import WORKING_FS
-from ectopy.spill import concatenate
 
 N_SLOTS = 2
 """Leads that are read; a recording with one leaves the second slot unreadable."""
@@ -51,10 +50,19 @@ def join(parts: Sequence[BeatShapes]) -> BeatShapes:
     """Put the beats of consecutive blocks together."""
     return BeatShapes(
         np.concatenate([part.sample for part in parts]),
-        concatenate([part.windows for part in parts]),
+        np.concatenate([part.windows for part in parts]),
         np.concatenate([part.scale for part in parts]),
         np.concatenate([part.readable for part in parts]),
     )
+
+
+def all_slots(windows: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Give windows [n, n_leads, WINDOW] a slot for each lead that is read, 0 where none was recorded."""
+    if windows.shape[1] == N_SLOTS:
+        return windows
+    every = np.zeros((len(windows), N_SLOTS, WINDOW), dtype=np.float16)
+    every[:, : windows.shape[1]] = windows
+    return every
 
 
 def cut_windows(clean: Signal, usable: Mask, r_peaks: Samples) -> BeatShapes:

@@ -135,7 +135,9 @@ class TestDrift:
         assert not found.drifted
         assert found.verdict == "the model has no training patients to compare with"
 
-    def test_a_small_batch_is_judged_together_with_those_scored_last_before_it(self, tmp_path: Path) -> None:
+    def test_one_too_small_to_be_judged_is_filled_up_with_those_scored_last_before_it(
+        self, tmp_path: Path
+    ) -> None:
         for age in range(2 * RECENT):
             scored(tmp_path, f"old{age}", moved=9.0 if age >= RECENT else 0.0)
             os.utime(tmp_path / f"old{age}" / "summary.json", (10_000 - age,) * 2)
@@ -144,10 +146,11 @@ class TestDrift:
         assert found.drift.n_recordings == RECENT
         assert not found.drifted  # only the older ones differ
 
-    def test_a_large_batch_is_judged_by_itself(self, tmp_path: Path) -> None:
-        scored(tmp_path, "old", moved=9.0)
-        rows = [scored(tmp_path, f"r{k}") for k in range(RECENT)]
-        assert len(profiles(rows, tmp_path, "id")) == RECENT
+    def test_one_that_is_not_is_not_thinned_out_by_those_before(self, tmp_path: Path) -> None:
+        for k in range(RECENT):
+            scored(tmp_path, f"old{k}")
+        rows = [scored(tmp_path, f"r{k}") for k in range(drift.FEWEST)]
+        assert len(profiles(rows, tmp_path, "id")) == drift.FEWEST
 
     def test_recordings_of_another_model_or_without_a_profile_take_no_part(self, tmp_path: Path) -> None:
         scored(tmp_path, "another", model_id="another")

@@ -529,6 +529,10 @@ class TestIndex:
         assert reports(read) == []
         assert "bad.hea: a header expected, text came" in read.text
 
+    def test_the_models_that_called_the_beats_are_named_once(self, tmp_path: Path) -> None:
+        rows = (row_of(name, "", model=f"ectopy {model}") for name, model in (("a", 3), ("b", 2), ("c", 3)))
+        assert "Model: ectopy 2, ectopy 3." in index_of(tmp_path, *rows).text
+
     def test_skipped_recordings_keep_their_link_and_figures(self, tmp_path: Path) -> None:
         read = index_of(tmp_path, row_of("a", "note: Ectopy", status="skipped", hr_mean_bpm=71.4))
         assert reports(read) == ["a/report.html"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ectopy.drift import WATCHED, Counts, Drift, Numbers, Reference, compare
+from ectopy.drift import FEWEST, WATCHED, Counts, Drift, Numbers, Reference, compare
 
 BURDENS = {
     "veb_burden_pct": "VEB, % of beats",
@@ -26,7 +26,10 @@ BURDENS = {
 }
 """What is told of each recording of a batch, one number each."""
 RECENT = 20
-"""Recordings that drift is looked for in: where a batch has fewer, those scored before it are added."""
+"""Recordings that drift is looked for in where a batch alone has too few: those scored before it are added.
+
+A batch that can be judged is not: what changed in it would be thinned out by what came before.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +112,9 @@ def sum_up(
 
 
 def profiles(scored: Sequence[Mapping[str, object]], out: Path, model_id: str) -> list[Counts]:
-    """Read the profiles of a batch and, where it is small, of those that the model scored last before it."""
+    """Read the profiles of a batch and, where it is too small, of those that the model scored last before."""
     paths = [out / str(row["recording"]) / "summary.json" for row in scored]
-    if len(paths) < RECENT:
+    if len(paths) < FEWEST:
         others = set(out.glob("[!.]*/summary.json")) - set(paths)
         paths += nlargest(RECENT - len(paths), others, key=lambda path: path.stat().st_mtime_ns)
     read = (_profile(path, model_id) for path in paths)

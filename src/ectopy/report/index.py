@@ -34,7 +34,8 @@ def write_index(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     scored = sorted((row for row in rows if row["status"] != "failed"), key=_rank)
     lines = [line(row) for row in scored]
     tally = Counter(urgency for of_one in lines for urgency, _ in of_one.findings[:1])
-    page = render("index.html.j2", n_rows=len(rows), lines=lines, failed=failed, tally=tally)
+    models = sorted({str(row["model"]) for row in scored} - {""})
+    page = render("index.html.j2", n_rows=len(rows), lines=lines, failed=failed, tally=tally, models=models)
     path.write_text(page, encoding="utf-8")
 
 

@@ -91,7 +91,7 @@ def signposts(settings: Settings, ports: Ports) -> list[str]:
     store, data = local_store(settings.tracking_uri), settings.data_dir.absolute()
     return [
         f"Prefect  http://{HOST}:{ports.prefect}/runs",
-        f"MLflow   {settings.tracking_uri if store is None else f'http://{HOST}:{ports.mlflow}'}",
+        f"MLflow   {f'http://{HOST}:{ports.mlflow}/#/experiments' if store else 'as ECTOPY_TRACKING_URI says'}",
         f"inbox    {data / 'inbox'}, results in {data / 'scored'}",
         f"commands of Prefect in another terminal: export PREFECT_API_URL={api_of(ports)}",
         "Ctrl-C ends all of it",

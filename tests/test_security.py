@@ -131,6 +131,9 @@ class TestServers:
 def test_prefect_learns_no_name_of_a_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECTOPY_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("ECTOPY_WORKERS", "1")
+    monkeypatch.setenv("ECTOPY_INBOX_QUIET_S", "0")
+    monkeypatch.setenv("ECTOPY_INBOX_PATIENCE_S", "0")
+    monkeypatch.setenv("ECTOPY_TRACKING_URI", f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     monkeypatch.setenv("ECTOPY_PSEUDONYM_SALT", SALT)
     inbox, model = tmp_path / "data" / "inbox" / "Jane", write_model(tmp_path / "model")
     write_record(inbox, NAME)

@@ -89,9 +89,10 @@ def deploy(folder: Path, environment: Mapping[str, str]) -> None:
 def signposts(settings: Settings, ports: Ports) -> list[str]:
     """Tell where everything is."""
     store, data = local_store(settings.tracking_uri), settings.data_dir.absolute()
+    mlflow = f"http://{HOST}:{ports.mlflow}/#/experiments" if store else "where ECTOPY_TRACKING_URI says"
     return [
         f"Prefect  http://{HOST}:{ports.prefect}/runs",
-        f"MLflow   {settings.tracking_uri if store is None else f'http://{HOST}:{ports.mlflow}'}",
+        f"MLflow   {mlflow}",
         f"inbox    {data / 'inbox'}, results in {data / 'scored'}",
         f"commands of Prefect in another terminal: export PREFECT_API_URL={api_of(ports)}",
         "Ctrl-C ends all of it",

@@ -67,7 +67,7 @@ class TestHelp:
         ]
         assert listed == [
             *("ingest", "train", "evaluate", "score", "ec57", "simulate", "compare", "demo"),
-            *("pseudonym", "up"),
+            *("pseudonym", "up", "models"),
         ]
 
     @pytest.mark.parametrize(

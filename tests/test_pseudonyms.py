@@ -11,6 +11,7 @@ import pytest
 
 from ectopy import cli, score
 from ectopy.ecg import UnreadableError
+from ectopy.places import UnreachableError
 from ectopy.pseudonyms import HiddenError, Pseudonyms
 from tests.small import write_model, write_record
 
@@ -96,6 +97,12 @@ class TestErrors:
         told = self.raised(ward / f"{NAME}.edf", OSError(28, "No space left on device", str(ward / NAME)))
         assert isinstance(told, OSError)
         assert (told.errno, told.strerror, told.filename) == (28, f"{HIDDEN}: No space left on device", None)
+
+    def test_one_of_an_address_that_did_not_answer_is_still_one(self) -> None:
+        # The inbox tries again where it was the network's fault.
+        address = f"s3://ward/{NAME}.edf"
+        told = self.raised(Path(address), UnreachableError(f"{address}: ConnectTimeout: {address}"))
+        assert str(told) == f"{HIDDEN}: UnreachableError"
 
     def test_one_that_nobody_foresaw_is_told_by_its_kind(self, ward: Path) -> None:
         told = self.raised(ward / f"{NAME}.edf", KeyError(f"{ward}/{NAME}"))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from ectopy import annotations as wfdb_annotations
 from ectopy import readers
 from ectopy.ecg import UnreadableError
 from ectopy.readers.ishne import read_annotations
@@ -97,7 +98,7 @@ def csv(path: Path) -> None:
 
 def wfdb(path: Path) -> None:
     path.write_text(
-        "a/2 2 250 200\nb 100\n~ 100\n"
+        "m/2 2 250 200\nb 100\n~ 100\n"
         if path.stem == "m"
         else "a 2 250 200\na.dat 212 100(5)/mV 12 0 3 7 0 I\na.dat 212 100 12 0 0 0 0 II\n"
     )
@@ -127,7 +128,7 @@ def content(name: str) -> bytes:
     """Give a sound file of a format, made once."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / name
-        WRITERS[name](path)
+        WRITERS.get(name, wfdb)(path)
         return path.read_bytes()
 
 
@@ -217,3 +218,29 @@ def test_damaged_annotations_are_read_or_refused(noise: bytes, at: int) -> None:
         with suppress(UnreadableError):
             found = read_annotations(path)
             assert len(found.sample) == len(found.symbol)
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=40, deadline=None)
+@given(noise=st.binary(max_size=200), at=st.integers(0, 20))
+def test_damaged_wfdb_annotations_are_read_or_refused(noise: bytes, at: int) -> None:
+    sound = bytes.fromhex("1270 1c50 640c 03fc 4e4f 5a00 05fc 0000".replace(" ", "")) + bytes(2)
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "a.atr").write_bytes(sound[:at] + noise)
+        with suppress(UnreadableError):
+            found = wfdb_annotations.read_annotations(Path(folder) / "a", "atr")
+            assert len(found.sample) == len(found.symbol) == len(found.subtype) == len(found.aux)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_damaged_header_of_segments_or_of_one_segment_is_read_or_refused(data: st.DataObject) -> None:
+    lines = {
+        "m.hea": data.draw(damaged("m.hea")) if data.draw(st.booleans()) else content("m.hea"),
+        "b.hea": data.draw(damaged("a.hea")).replace(b"a.dat", b"b.dat"),
+    }
+    with TemporaryDirectory() as folder:
+        for name, text in lines.items():
+            (Path(folder) / name).write_bytes(text)
+        (Path(folder) / "b.dat").write_bytes(bytes(600))
+        read_or_refuse(Path(folder) / "m.hea")

@@ -51,7 +51,8 @@ def read_annotations(record: Path, annotator: str) -> Annotations:
         # codes that WFDB leaves undefined come as NaN, of which U1 would keep the n of an escape beat
         np.array([mark if isinstance(mark, str) else "" for mark in read.symbol], dtype="U1"),
         np.asarray(read.subtype, dtype=np.int64),
-        tuple(note.rstrip("\x00") for note in read.aux_note),
+        # zeros after the end of a file come as a note too many
+        tuple(note.rstrip("\x00") for note in read.aux_note[: len(read.sample)]),
     )
 
 

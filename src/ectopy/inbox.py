@@ -20,6 +20,7 @@ from ectopy import score
 from ectopy.ecg import UnreadableError
 from ectopy.ledger import TABLE_FILE, Entry, Ledger, Status, open_ledger
 from ectopy.places import Listed, Place, UnreachableError, fetched, place_of
+from ectopy.pseudonyms import hiding
 from ectopy.readers import files
 from ectopy.readers.search import find_recordings
 from ectopy.score import How, Job, Row
@@ -63,7 +64,10 @@ def open_inbox(address: str | Path, out: Path, rules: Rules) -> Iterator["Inbox"
 
 def score_new(job: Job) -> Row:
     """Score a recording unless a run that was killed has done it; fetch it first where it is not here."""
-    with fetched(job.address) if job.address else nullcontext(job.source) as source:
+    with (
+        hiding(job.how.pseudonyms, Path(job.address or job.source)),
+        fetched(job.address) if job.address else nullcontext(job.source) as source,
+    ):
         here = replace(job, source=source)
         return score.done_before(here) or score.score_one(here)
 
@@ -138,7 +142,7 @@ class Inbox:
             try:
                 self._move_away(entry, kept)
             except OSError as error:  # it does not come back all the same
-                logger.warning("%s: not taken to quarantine: %s", entry.name, error)
+                logger.warning("%s: not taken to quarantine: %s", entry.name, error.strerror)
             else:
                 self._ledger.settle(entry.path, Status.QUARANTINED, entry.reason)
 

@@ -62,9 +62,12 @@ class Pseudonyms:
     def _without_names(self, error: Exception, named: list[Path]) -> Exception:
         """Tell an error of ours again; of others, which quote in ways of their own, no more than its kind."""
         name = self.of(named[0].stem)
+        own = type(error).__module__.partition(".")[0] == "ectopy"
         if isinstance(error, OSError):
-            return OSError(error.errno, f"{name}: {error.strerror or type(error).__name__}")
-        if type(error).__module__.partition(".")[0] != "ectopy":
+            kind = type(error) if own or type(error).__module__ == "builtins" else OSError
+            text = f"{name}: {error.strerror or type(error).__name__}"
+            return kind(text) if error.errno is None else kind(error.errno, text)
+        if not own:
             return HiddenError(f"{name}: {type(error).__name__}")
         text, folder = str(error), str(named[0].parent)
         if text.startswith(folder):  # of a file that could not be said to belong here, perhaps

@@ -24,7 +24,7 @@ HOST = "127.0.0.1"
 """Nothing listens to another machine: whoever comes from one brings a tunnel, or sees deploy/."""
 READY_S = 180.0
 """A first start makes a database, and a busy machine takes its time."""
-GRACE_S, LAST_WORDS_S = 30.0, 10.0
+GRACE_S, IDLE_S, LAST_WORDS_S = 30.0, 3.0, 10.0
 """What is being worked on may end; what does not is told to, and may say so; then all are killed."""
 STEADY_S = 60.0
 """Who ran so long before it died is not counted as dying again and again."""
@@ -103,7 +103,8 @@ class Child:
         family = self._family()
         with suppress(psutil.NoSuchProcess):
             self._process.terminate()
-        if not self._ended_within(grace_s):
+        # An idle worker of Prefect waits to be told twice.
+        if not self._ended_within(grace_s if family else min(grace_s, IDLE_S)):
             for process in family:  # flow runs, which report that they were broken off
                 with suppress(psutil.NoSuchProcess):
                     process.terminate()

@@ -173,7 +173,7 @@ class TestMemory:
         assert event["payload"]["verdict"] == run.data.tags["drift"]
 
     def test_the_deployment_of_training_waits_for_that_event(self) -> None:
-        import yaml  # type: ignore[import-untyped]  # Prefect brings it
+        import yaml  # Prefect brings it
 
         deployments = yaml.safe_load(Path("prefect.yaml").read_text())["deployments"]
         (trigger,) = next(each for each in deployments if each["name"] == "train")["triggers"]

@@ -53,7 +53,7 @@ def bandpass(signal: Signal) -> Signal:
     spectrum = np.fft.rfft(pieces)
     spectrum *= _bandpass_spectrum()
     filtered = np.fft.irfft(spectrum, _FFT_SIZE)[..., 2 * reach :]  # before, it wraps around
-    return filtered.reshape(signal.shape[1], -1)[:, : len(signal)].T
+    return np.asarray(filtered.reshape(signal.shape[1], -1)[:, : len(signal)].T, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

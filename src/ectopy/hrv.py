@@ -181,11 +181,11 @@ def band_powers(part: NormalIntervals) -> tuple[float, float] | None:
     spacing_s = float(part.nn_ms.mean()) / 1000
     if spacing_s > SLOWEST_NN_S:
         return None
-    step = np.arange(round(LF_HZ[0] / STEP_HZ), round(HF_HZ[1] / STEP_HZ) + 1)
+    step: NDArray[np.int64] = np.arange(round(LF_HZ[0] / STEP_HZ), round(HF_HZ[1] / STEP_HZ) + 1)
     power = periodogram(part.time_s - part.time_s[0], without_trend(part.nn_ms), step)
     # One-sided density: that of white noise, integrated up to half the rate of beats, is its variance.
-    density = 2 * spacing_s * power
-    low, high = (_integral(step * STEP_HZ, density, band) for band in (LF_HZ, HF_HZ))
+    frequency, density = STEP_HZ * step.astype(np.float64), 2 * spacing_s * power
+    low, high = (_integral(frequency, density, band) for band in (LF_HZ, HF_HZ))
     return low, high
 
 
@@ -207,7 +207,7 @@ def periodogram(time_s: Floats, value: Floats, step: NDArray[np.int64]) -> Float
 def without_trend(value: Floats) -> Floats:
     """Take out the straight line that fits best."""
     at = np.arange(len(value)) - (len(value) - 1) / 2
-    return np.asarray(value - value.mean() - at * (at @ value) / max(at @ at, 1))
+    return np.asarray(value - value.mean() - at * (at @ value) / max(float(at @ at), 1.0))
 
 
 def _integral(frequency: Floats, density: Floats, band: tuple[float, float]) -> float:

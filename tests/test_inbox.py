@@ -320,7 +320,9 @@ class TestNoRoom:
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=260k", "none", disk], check=False).returncode:
             pytest.skip("no small disk can be mounted here")
         try:
-            with pytest.raises((TroubleError, OSError, sqlite3.OperationalError), match=r"No space left|full"):
+            with pytest.raises(
+                (TroubleError, OSError, sqlite3.OperationalError), match=r"No space left|full"
+            ):
                 run(inbox, disk / "scored", how)
             n_done = len(written(disk / "scored"))
             assert 0 < n_done < 6

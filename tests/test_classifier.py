@@ -55,6 +55,21 @@ def test_abstaining_changes_confidence_and_no_label(folder, tmp_path):
     np.testing.assert_array_equal(sure[0], unsure[0])
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 8])
+def test_however_many_chunks_are_read_at_once_the_answer_is_one(at_once):
+    x = features(4 * CHUNK + 7)
+    sizes = []
+
+    def summed(chunks):
+        sizes.append(len(chunks))
+        return np.cumsum(chunks, axis=1)
+
+    np.testing.assert_array_equal(in_chunks(summed, x, at_once=at_once), in_chunks(summed, x))
+    *some, every = sizes
+    assert max(some) == min(at_once, every)
+    assert sum(some) == every
+
+
 def test_few_beats_are_never_called_with_confidence(folder, tmp_path):
     classifier = load_classifier(respecified(folder, tmp_path, enough_beats=30))
     assert [bool(classifier(features(n))[1].any()) for n in (29, 30)] == [False, True]

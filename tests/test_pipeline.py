@@ -205,6 +205,7 @@ def test_features_see_a_lost_lead_as_unreadable(patient):
     shapes = pipeline.find_beats(patient.recording, (0,)).shapes
     assert shapes.readable[:, 0].all()
     assert not shapes.readable[:, 1].any()
+    assert not shapes.windows[:, 1].any()
     assert features.features(shapes).shape == (len(shapes), len(features.FEATURE_NAMES))
 
 

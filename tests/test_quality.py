@@ -131,3 +131,17 @@ def test_record_116_is_at_the_rail_for_two_and_a_half_seconds(mitdb: Path) -> No
     # The first lead reaches the end of its 11 bits several times; the second never does.
     unusable = ~quality_of(mitdb / "116")
     assert unusable.sum(axis=0).tolist() == [513, 0]
+
+
+@pytest.mark.parametrize("n_beats", [1, 7, 8, 9, 100])
+def test_likeness_is_the_same_in_chunks_of_any_size(n_beats: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(n_beats)
+    windows, scale = (
+        rng.normal(size=(120, 76)).astype(np.float16),
+        rng.uniform(0.5, 2, 120).astype(np.float32),
+    )
+    beats = np.sort(rng.choice(120, n_beats, replace=False))
+    whole = quality._likeness(windows, scale, beats)
+    monkeypatch.setattr(quality, "_CHUNK", 16)
+    assert len(whole) == n_beats
+    np.testing.assert_array_equal(quality._likeness(windows, scale, beats), whole)

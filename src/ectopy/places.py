@@ -118,7 +118,10 @@ class Bucket:
         """List all files; a key that would lead out of a folder, such as ``../x``, is not meant for us."""
         self._system.invalidate_cache()
         with _reached(self.address):
-            found: dict[str, dict[str, Any]] = self._system.find(self._root, detail=True)
+            try:
+                found: dict[str, dict[str, Any]] = self._system.find(self._root, detail=True)
+            except FileNotFoundError as error:  # not of a recording: there is no such bucket
+                raise UnreachableError(f"{self.address}: {error}") from error
         relative = {path[len(self._root) + 1 :]: info for path, info in found.items()}
         return {
             name: _listed(info)
@@ -212,7 +215,7 @@ def _reached(address: str) -> Iterator[None]:
     """Tell apart what a place answers, and that it does not: every kind of it has errors of its own."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, UnreachableError):
         raise
     except Exception as error:
         raise UnreachableError(f"{address}: {type(error).__name__}: {error}") from error

@@ -228,7 +228,9 @@ def _draw_f1(axes: Axes, names: Sequence[str], groups: Sequence[Group]) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize="small")
+    low, high = axes.get_xlim()
+    axes.set_xlim(left=low - 0.4 * (high - low))  # the legend lies on no mark
+    axes.legend(fontsize="small", loc="center left")
 
 
 def _draw_reach(axes: Axes, groups: Mapping[str, Group]) -> None:

@@ -156,7 +156,7 @@ def _timing(rr_s: Floats, local_s: Floats, *, late_s: np.floating) -> Floats:
             np.clip(from_local / (spread + 0.02), -5, 5),
             *_entropy(rr_s),
             log_ratio(rr_s, minimum_filter1d(unhurried_s, 15, mode="nearest")),
-            uniform_filter1d(np.float32(from_local < -0.12), 61, mode="nearest"),
+            uniform_filter1d((from_local < -0.12).astype(np.float32), 61, mode="nearest"),
         ],
         axis=1,
     )

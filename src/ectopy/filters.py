@@ -52,7 +52,9 @@ def bandpass(signal: Signal) -> Signal:
     pieces = _pieces(signal, reach, size=_FFT_SIZE, step=_FFT_SIZE - 2 * reach)
     spectrum = np.fft.rfft(pieces)
     spectrum *= _bandpass_spectrum()
-    filtered = np.fft.irfft(spectrum, _FFT_SIZE)[..., 2 * reach :]  # before, it wraps around
+    filtered: Signal = np.fft.irfft(spectrum, _FFT_SIZE).astype(np.float32, copy=False)[
+        ..., 2 * reach :
+    ]  # before, it wraps around
     return filtered.reshape(signal.shape[1], -1)[:, : len(signal)].T
 
 

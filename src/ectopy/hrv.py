@@ -185,7 +185,9 @@ def band_powers(part: NormalIntervals) -> tuple[float, float] | None:
     power = periodogram(part.time_s - part.time_s[0], without_trend(part.nn_ms), step)
     # One-sided density: that of white noise, integrated up to half the rate of beats, is its variance.
     density = 2 * spacing_s * power
-    low, high = (_integral(step * STEP_HZ, density, band) for band in (LF_HZ, HF_HZ))
+    low, high = (
+        _integral(np.asarray(step * STEP_HZ, dtype=np.float64), density, band) for band in (LF_HZ, HF_HZ)
+    )
     return low, high
 
 
@@ -207,7 +209,7 @@ def periodogram(time_s: Floats, value: Floats, step: NDArray[np.int64]) -> Float
 def without_trend(value: Floats) -> Floats:
     """Take out the straight line that fits best."""
     at = np.arange(len(value)) - (len(value) - 1) / 2
-    return np.asarray(value - value.mean() - at * (at @ value) / max(at @ at, 1))
+    return np.asarray(value - value.mean() - at * (at @ value) / max(float(at @ at), 1))
 
 
 def _integral(frequency: Floats, density: Floats, band: tuple[float, float]) -> float:

@@ -502,10 +502,10 @@ class TestKilled:
     def test_a_run_broken_off_keeps_what_was_done(
         self, tmp_path: Path, out: Path, model: Path, start: Start
     ) -> None:
-        for number in range(30):
-            write_record(tmp_path / "in", f"r{number:02d}")
+        for number in range(300):
+            write_record(tmp_path / "in", f"r{number:03d}")
         process = start("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "1")
         self.wait_for(out, "r*/summary.json")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) != 0
-        assert 1 <= len(summary(out)) < 30
+        assert 1 <= len(summary(out)) < 300

@@ -23,7 +23,7 @@ _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 CHUNK = 512
 """Beats that the network reads at once; longer recordings are read in chunks."""
 CONTEXT = 64
-"""Beats on either side of a chunk's share that only lend context: half a training sequence."""
+"""Beats on either side of a chunk's share that only lend context: a training sequence."""
 AT_ONCE = 8
 """Chunks of one call: more are no faster, and what the network makes of them in between takes memory."""
 

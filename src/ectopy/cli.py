@@ -16,7 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from ectopy.promotion import Change
-    from ectopy.score import Row
+    from ectopy.score import How, Row
     from ectopy.settings import Settings
 
 app = typer.Typer(
@@ -164,6 +164,10 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Write each report as report.pdf too. Needs ectopy[pdf].")
     ] = False,
+    runner: Annotated[
+        str | None,
+        typer.Option(help="By Prefect on dask, or on the Dask at an address. Needs ectopy[dask]."),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Score recordings: beats, events and a report for each."""
@@ -193,16 +197,39 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
         pseudonyms=by_salt(settings.pseudonym_salt),
     )
     _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
-    rows: list[batch.Row] = []
-    with batch.claim(out):
-        jobs = batch.plan(found.recordings, out, how)
-        try:
-            rows.extend(_with_progress(batch.run(jobs, workers=workers or settings.workers), len(jobs)))
-        finally:  # what is done is done, also when the run is broken off
-            batch.write_summary(out, rows)
+    if runner:
+        rows = _score_on(runner, paths, out, how)
+    else:
+        rows = _score_here(found.recordings, out, how, workers or settings.workers)
     _print_batch(out, rows, found.n_other)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(1)
+
+
+def _score_here(recordings: Sequence[Path], out: Path, how: "How", workers: int) -> "list[Row]":
+    from ectopy import score as batch
+
+    rows: list[Row] = []
+    with batch.claim(out):
+        jobs = batch.plan(recordings, out, how)
+        try:
+            rows.extend(_with_progress(batch.run(jobs, workers=workers), len(jobs)))
+        finally:  # what is done is done, also when the run is broken off
+            batch.write_summary(out, rows)
+    return rows
+
+
+def _score_on(runner: str, paths: list[str], out: Path, how: "How") -> "list[Row]":
+    if how.fhir or how.pdf:
+        _fail("--runner writes neither FHIR nor PDF", 2)
+    _quiet_prefect()
+    try:
+        import prefect_dask  # noqa: F401 - said before anything is scored
+    except ImportError:
+        _fail("--runner needs prefect-dask: pip install 'ectopy[dask]'", 1)
+    from flows.score import score as flow
+
+    return flow(paths, out, model=str(how.model), leads=how.leads, fs=how.fs, force=how.force, runner=runner)
 
 
 @app.command()

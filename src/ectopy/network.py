@@ -44,13 +44,13 @@ class TrainConfig:
     seed: int = 0
     n_folds: int = 5
     members: int = 5
-    window_beats: int = 128
+    window_beats: int = 64
     dense_units: int = 40
     gru_units: int = 24
     dropout: float = 0.2
     epochs: int = 24
-    windows_per_epoch: int = 800
-    batch_windows: int = 32
+    windows_per_epoch: int = 1600
+    batch_windows: int = 64
     learning_rate: float = 6e-3
     warmup_steps: int = 20
     weight_decay: float = 1e-2

@@ -1,7 +1,12 @@
 """Where tasks run: threads of this process, or workers of Dask."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from prefect.logging.handlers import APILogWorker
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 LOCAL, DASK = "local", "dask"
@@ -20,3 +25,19 @@ def task_runner(runner: str, workers: int) -> TaskRunner[Any]:
     return DaskTaskRunner(
         cluster_kwargs={"n_workers": max(workers, 1), "threads_per_worker": 1, "dashboard_address": None}
     )
+
+
+@contextmanager
+def one_server() -> Iterator[None]:
+    """Let all processes of a run have one temporary server, where none is set: each would start its own."""
+    if PREFECT_API_URL.value():
+        yield
+        return
+    server = SubprocessASGIServer()
+    server.start(timeout=90)
+    try:
+        with temporary_settings({PREFECT_API_URL: server.api_url}):
+            yield
+    finally:
+        APILogWorker.instance().drain()  # what is logged is to reach the server first
+        server.stop()

@@ -227,9 +227,13 @@ def _score_on(runner: str, paths: list[str], out: Path, how: "How") -> "list[Row
         import prefect_dask  # noqa: F401 - said before anything is scored
     except ImportError:
         _fail("--runner needs prefect-dask: pip install 'ectopy[dask]'", 1)
+    from flows.runners import one_server
     from flows.score import score as flow
 
-    return flow(paths, out, model=str(how.model), leads=how.leads, fs=how.fs, force=how.force, runner=runner)
+    with one_server():
+        return flow(
+            paths, out, model=str(how.model), leads=how.leads, fs=how.fs, force=how.force, runner=runner
+        )
 
 
 @app.command()

@@ -433,16 +433,22 @@ class TestKilled:
     @pytest.fixture
     def start(self) -> Iterator[Start]:
         started: list[subprocess.Popen[bytes]] = []
+        # A shell's background job ignores Ctrl-C, and so would all that it starts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
         def start(*arguments: str | Path) -> "subprocess.Popen[bytes]":
             command = [sys.executable, "-m", "ectopy", *map(str, arguments)]
             process = subprocess.Popen(
-                command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                command,
+                env=environment(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             started.append(process)
             return process
 
         yield start
+        signal.signal(signal.SIGINT, before)
         for process in started:
             process.kill()
             process.wait()

@@ -266,7 +266,9 @@ class TestDask:
             rows = score_inbox(model=model, runner=cluster.scheduler_address)
             killer.join()
         assert sorted(str(row["recording"]) for row in rows) == names
-        assert statuses(data / "scored") == dict.fromkeys(names, "scored")
+        # One that the killed worker had finished is found done when its task runs again.
+        assert statuses(data / "scored").keys() == set(names)
+        assert set(statuses(data / "scored").values()) <= {"scored", "skipped"}
         score([str(data / "inbox")], tmp_path / "here", model=model)
         for name in names:
             for file in ("summary.json", "events.csv", f"{name}.ectopy", "beats.parquet"):

@@ -22,6 +22,7 @@ from ectopy.shapes import (
     WINDOW_FS,
     BeatShapes,
     Floats,
+    all_slots,
     cut_windows,
     join,
 )
@@ -108,7 +109,7 @@ def _segment_features(shapes: BeatShapes, rr_s: Floats) -> Floats:
     local_s = median_filter(rr_s, size=21, mode="nearest")
     late = _latest(_lateness(rr_s))
     timing = _timing(rr_s, local_s, late_s=np.median(rr_s[late]))
-    windows = shapes.windows.astype(np.float32)
+    windows = all_slots(shapes.windows).astype(np.float32)
     leads = [
         compare_lead(windows[:, slot], shapes.scale[:, slot], shapes.readable[:, slot], late)
         for slot in range(N_SLOTS)

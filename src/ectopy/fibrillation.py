@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ectopy.ecg import Mask, stretches
 from ectopy.filters import WORKING_FS
 from ectopy.running import uniform_filter1d
-from ectopy.shapes import BEFORE, N_SLOTS, BeatShapes, Floats
+from ectopy.shapes import BEFORE, N_SLOTS, BeatShapes, Floats, all_slots
 
 IRREGULAR, BEYOND_DOUBT = 0.75, 1.1
 """Irregularity that goes on being fibrillation, and that must be reached at least once in an episode.
@@ -172,8 +172,9 @@ def doubt_from_shapes(shapes: BeatShapes, ventricular: Mask) -> Floats:
         first, stop = max(start - WINDOW, 0), min(start + _CHUNK, len(shapes))
         part = slice(first, stop + WINDOW)
         use = shapes.readable[part] & ~ventricular[part, None]
-        p_wave = _likeness(shapes.windows[part, :, _P], use & after_t[part, None], enough=_ENOUGH_LEFT)
-        qrs = _likeness(shapes.windows[part, :, _QRS], use, enough=1 / WINDOW)
+        windows = all_slots(shapes.windows[part])
+        p_wave = _likeness(windows[..., _P], use & after_t[part, None], enough=_ENOUGH_LEFT)
+        qrs = _likeness(windows[..., _QRS], use, enough=1 / WINDOW)
         against = P_WEIGHT * np.maximum(p_wave - CONSTANT_P, 0)
         against += QRS_WEIGHT * np.maximum(CONSTANT_QRS - qrs, 0)
         doubt[start:stop] = against[start - first : stop - first]

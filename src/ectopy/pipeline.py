@@ -18,7 +18,7 @@ from ectopy.fibrillation import doubt_from_shapes
 from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample, working_length
 from ectopy.leads import choose_leads, silent_leads
 from ectopy.rhythm import find_events, none_early_in_fibrillation, ventricular
-from ectopy.shapes import WINDOW, all_slots
+from ectopy.shapes import WINDOW
 
 BLOCK_S = 600.0
 """Signal that is in memory at once."""
@@ -158,7 +158,6 @@ def find_beats(
     doubtful = np.zeros(len(kept), dtype=bool)
     if given is None:
         kept, doubtful, shut = leave_out_noise(qrs.join(candidates), kept, shut)
-    kept = replace(kept, windows=all_slots(kept.windows))
     return Found(kept, doubtful, _stretches(shut, recording))
 
 

@@ -29,8 +29,9 @@ WINDOW = BEFORE + AFTER + 1
 class BeatShapes:
     """The small summary of each beat that the first pass keeps.
 
-    ``sample`` int64 [n] on the grid of WORKING_FS; ``windows`` float16 [n, N_SLOTS, WINDOW], each scaled to
-    a largest deflection of 1; ``scale`` float32 [n, N_SLOTS] in mV; ``readable`` bool [n, N_SLOTS].
+    ``sample`` int64 [n] on the grid of WORKING_FS; ``windows`` float16 [n, n_leads, WINDOW], of N_SLOTS
+    leads at most (see :func:`all_slots`), each scaled to a largest deflection of 1;
+    ``scale`` float32 [n, N_SLOTS] in mV; ``readable`` bool [n, N_SLOTS].
     """
 
     sample: Samples

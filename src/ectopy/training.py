@@ -24,6 +24,7 @@ from ectopy.ecg import CLASSES, Labels, Recording, Samples
 from ectopy.leads import choose_leads
 from ectopy.noise import add_noise
 from ectopy.readers import open_recording
+from ectopy.shapes import all_slots
 from ectopy.truth import DETECTED, GIVEN, Truth
 
 TRAINED_LABELS = ("N", "S", "V")
@@ -101,8 +102,8 @@ def read_lesson(
     annotations = read_annotations(record, "atr")
     columns = choose_leads(recording.leads)
     sample, label = labelled_beats(annotations)
-    found = pipeline.find_beats(recording, columns).shapes
-    given = pipeline.find_beats(recording, columns, r_peaks=sample).shapes
+    found = _shapes(recording, columns)
+    given = _shapes(recording, columns, r_peaks=sample)
     tolerance = round(MATCH_S * recording.fs)
 
     def labelled(shapes: features.BeatShapes) -> Look:
@@ -114,11 +115,11 @@ def read_lesson(
         DETECTED: labelled(found),
         GIVEN: (given, label),
         STRIPS: labelled(found),
-        "noisy": labelled(pipeline.find_beats(noisy, columns).shapes),
+        "noisy": labelled(_shapes(noisy, columns)),
     }
     if jitter_s:
         jittered = _jittered(sample, recording, jitter_s, rng)
-        looks["jittered"] = labelled(pipeline.find_beats(recording, columns, r_peaks=jittered).shapes)
+        looks["jittered"] = labelled(_shapes(recording, columns, r_peaks=jittered))
     donor, lent = _lender(donors, rng)
     fibrillates = any(note.startswith(FIBRILLATION) for note in annotations.aux)
     made = augment.made(given, label, rng, fibrillates=fibrillates, donor=lent)
@@ -130,6 +131,14 @@ def read_lesson(
     )
     truth = Truth(record.name, patient, annotations, recording.fs, recording.n_samples)
     return Lesson(examples, truth)
+
+
+def _shapes(
+    recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None
+) -> features.BeatShapes:
+    """Find the beats, with a slot for each lead that is read: leads are going to be exchanged."""
+    found = pipeline.find_beats(recording, columns, r_peaks=r_peaks).shapes
+    return replace(found, windows=all_slots(found.windows))
 
 
 def _examples(  # noqa: PLR0913 - the fields of an example
@@ -162,7 +171,7 @@ def _lender(donors: Sequence[Owned], rng: np.random.Generator) -> tuple[str, Loo
         if np.count_nonzero(label == "V") >= augment.ENOUGH_VENTRICULAR:
             recording = open_recording(record)
             columns = choose_leads(recording.leads)
-            return patient, (pipeline.find_beats(recording, columns, r_peaks=sample).shapes, label)
+            return patient, (_shapes(recording, columns, r_peaks=sample), label)
     return "", None
 
 

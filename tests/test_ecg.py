@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ectopy.ecg import Analysis, Beats, Recording, UnreadableError, no_beats, recording_of
+from ectopy.ecg import Analysis, Beats, Recording, UnreadableError, joined, no_beats, recording_of, stretches
 
 
 def beats(sample, label="N"):
@@ -63,3 +63,23 @@ def test_unreadable_stretches_are_taken_from_the_analysable_time():
     unreadable = np.array([[0, 250], [500, 1000]])
     analysis = Analysis("x", 250.0, 2500, None, ("I",), ("I",), no_beats(250.0), (), unreadable)
     assert (analysis.duration_s, analysis.analysable_s) == (10.0, 7.0)
+
+
+class TestJoined:
+    def of(self, *spans: tuple[int, int]) -> list[list[int]]:
+        return [[int(a), int(b)] for a, b in joined(np.array(spans, dtype=np.int64).reshape(-1, 2))]
+
+    def test_spans_that_overlap_touch_or_lie_within_each_other_are_one(self) -> None:
+        assert self.of((5, 9), (0, 3), (3, 4), (8, 12), (6, 7)) == [[0, 4], [5, 12]]
+
+    def test_nothing_stays_nothing_and_an_empty_span_is_none(self) -> None:
+        assert self.of() == []
+        assert self.of((3, 3)) == []
+
+    def test_it_is_the_union_of_masks(self) -> None:
+        rng = np.random.default_rng(0)
+        spans = np.sort(rng.integers(0, 200, (30, 2)), axis=1)
+        mask = np.zeros(200, dtype=bool)
+        for start, stop in spans.tolist():
+            mask[start:stop] = True
+        np.testing.assert_array_equal(joined(spans), stretches(mask))

@@ -26,6 +26,16 @@ def stretches(mask: Mask) -> NDArray[np.intp]:
     return np.flatnonzero(edges).reshape(-1, 2)
 
 
+def joined(spans: Samples) -> Samples:
+    """Join half-open [start, stop) pairs in any order, [k, 2], that overlap or follow each other at once."""
+    spans = spans[(spans[:, 0] < spans[:, 1])]
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    reached = np.maximum.accumulate(spans[:, 1])
+    apart = spans[1:, 0] > reached[:-1]
+    first, last = np.append(True, apart)[: len(spans)], np.append(apart, True)[: len(spans)]
+    return np.stack((spans[first, 0], reached[last]), axis=1)
+
+
 class BeatClass(StrEnum):
     """The five beat classes of ANSI/AAMI EC57."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy import features, qrs, quality
-from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signal, stretches
+from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples, Signal, joined, stretches
 from ectopy.fibrillation import doubt_from_shapes
 from ectopy.filters import MARGIN_S, bandpass, fill_gaps, rate_ratio, resample, working_length
 from ectopy.leads import choose_leads, silent_leads
@@ -151,23 +151,25 @@ def find_beats(
         # Windows are most of what is kept: they are put in one row at once, without a copy in the end.
         windows += cut.windows[:, : len(columns)].tobytes()
         shapes.append(replace(cut, sample=at, windows=np.empty((len(at), 0, 0), dtype=np.float16)))
-        unusable.append(~block.usable[block.answers_for].any(axis=1))
-    kept, shut = features.join(shapes), np.concatenate(unusable)
+        off: Mask = ~block.usable[block.answers_for].any(axis=1)
+        unusable.append(stretches(off) + block.start)
     in_row = np.frombuffer(windows, dtype=np.float16)
-    kept = replace(kept, windows=in_row.reshape(-1, len(columns), WINDOW))
-    doubtful = np.zeros(len(kept), dtype=bool)
+    kept = replace(features.join(shapes), windows=in_row.reshape(-1, len(columns), WINDOW))
+    shut, doubtful = np.concatenate(unusable), np.zeros(len(kept), dtype=bool)
     if given is None:
-        kept, doubtful, shut = leave_out_noise(qrs.join(candidates), kept, shut)
-    return Found(kept, doubtful, _stretches(shut, recording))
+        n_working = working_length(recording.n_samples, recording.fs)
+        kept, doubtful, lost = leave_out_noise(qrs.join(candidates), kept, n_working)
+        shut = np.concatenate((shut, lost))
+    return Found(kept, doubtful, _on_grid(joined(shut), recording))
 
 
 def leave_out_noise(
-    candidates: qrs.Candidates, shapes: features.BeatShapes, shut: Mask
-) -> tuple[features.BeatShapes, Mask, Mask]:
+    candidates: qrs.Candidates, shapes: features.BeatShapes, n_working: int
+) -> tuple[features.BeatShapes, Mask, Samples]:
     """Choose the beats; drop a lead where it is noise and another clearer, and all where none is of use.
 
-    ``shut`` tells where no lead is usable, on the grid of WORKING_FS; it comes back with the noise in it,
-    after the beats and which of them are doubtful.
+    Gives the beats, which of them are doubtful, and the stretches of noise, [start, stop) int64 [k, 2], in a
+    recording of ``n_working`` samples on the grid of WORKING_FS.
     """
     beat = np.zeros(len(candidates), dtype=bool)
     beat[qrs.select_beats(candidates)] = True
@@ -177,12 +179,10 @@ def leave_out_noise(
     readable = shapes.readable.copy()
     readable[:, : clear.shape[1]] &= ~quality.worse(clear)
     between = (candidates.sample[1:] + candidates.sample[:-1]) // 2
-    edges = np.concatenate(([0], between, [len(shut)]))
-    shut = shut.copy()
-    for start, stop in edges[stretches(lost)].tolist():
-        shut[start:stop] = True
+    edges = np.concatenate(([0], between, [n_working]))
     kept = np.flatnonzero(beat & ~lost)
-    return replace(shapes, readable=readable).take(kept), quality.doubtful(clear)[kept], shut
+    beats = replace(shapes, readable=readable).take(kept)
+    return beats, quality.doubtful(clear)[kept], edges[stretches(lost)]
 
 
 def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLOCK_S) -> Iterator[Block]:
@@ -222,6 +222,6 @@ def _between(sample: Samples, start: int, stop: int) -> Samples:
     return sample[np.searchsorted(sample, start) : np.searchsorted(sample, stop)]
 
 
-def _stretches(mask: Mask, recording: Recording) -> Samples:
-    on_grid = np.round(stretches(mask) / float(rate_ratio(recording.fs))).astype(np.int64)
+def _on_grid(stretched: Samples, recording: Recording) -> Samples:
+    on_grid = np.round(stretched / float(rate_ratio(recording.fs))).astype(np.int64)
     return np.minimum(on_grid, recording.n_samples)

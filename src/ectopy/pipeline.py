@@ -151,7 +151,7 @@ def find_beats(
         # Windows are most of what is kept: they are put in one row at once, without a copy in the end.
         windows += cut.windows[:, : len(columns)].tobytes()
         shapes.append(replace(cut, sample=at, windows=np.empty((len(at), 0, 0), dtype=np.float16)))
-        off: Mask = ~block.usable[block.answers_for].any(axis=1)
+        off: Mask = np.asarray(~block.usable[block.answers_for].any(axis=1))
         unusable.append(stretches(off) + block.start)
     in_row = np.frombuffer(windows, dtype=np.float16)
     kept = replace(features.join(shapes), windows=in_row.reshape(-1, len(columns), WINDOW))

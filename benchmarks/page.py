@@ -180,6 +180,7 @@ def draw_others(axes: Axes, of: Figures) -> None:
 
 def draw_lengths(axes: Axes, of: Figures) -> None:
     """Draw time by the clock and of all cores, and memory, over hours."""
+    of = dict(by_number(dict(of)))
     hours = [float(name.split()[0]) for name in of]
     for kind, name in (("wall_s", "clock, s"), ("cpu_s", "CPU, s"), ("peak_mb", "memory, MB")):
         axes.loglog(hours, [each[kind]["median"] for each in of.values()], marker="o", label=name)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -131,10 +132,12 @@ class Beats:
     def __len__(self) -> int:
         return len(self.sample)
 
-    @property
+    @cached_property
     def time_s(self) -> NDArray[np.float64]:
-        """R-peak times in seconds from the start of the recording."""
-        return self.sample / self.fs
+        """R-peak times in seconds from the start of the recording; read-only, reckoned once."""
+        time_s = self.sample / self.fs
+        time_s.flags.writeable = False
+        return time_s
 
     @property
     def rr_s(self) -> NDArray[np.float64]:

@@ -155,7 +155,11 @@ def in_fibrillation(beats: Beats, events: Iterable[Event]) -> Mask:
     within, time_s = np.zeros(len(beats), dtype=bool), beats.time_s
     for event in events:
         if event.kind == "af":
-            within |= (time_s >= event.onset_s) & (time_s <= event.offset_s)
+            first, last = (
+                np.searchsorted(time_s, event.onset_s),
+                np.searchsorted(time_s, event.offset_s, "right"),
+            )
+            within[first:last] = True
     return within
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -136,18 +135,14 @@ def in_chunks(run: Any, x: Floats, *, at_once: int | None = None) -> Floats:
         return np.asarray(run(x[None])[0])
     share = CHUNK - 2 * CONTEXT
     starts = [*range(0, len(x) - CHUNK, share), len(x) - CHUNK]
-    y = np.empty((0, 0), dtype=np.float32)
-    for group in _batches(starts, at_once or len(starts)):
-        chunks = run(np.stack([x[start : start + CHUNK] for start in group]))
-        y = y if len(y) else np.empty((len(x), chunks.shape[2]), dtype=np.float32)
-        for start, chunk in zip(group, chunks, strict=True):
-            skip = CONTEXT if start else 0
-            y[start + skip : start + CHUNK] = chunk[skip:]
+    size = at_once or len(starts)
+    batches = (starts[first : first + size] for first in range(0, len(starts), size))
+    chunks = np.concatenate([run(np.stack([x[at : at + CHUNK] for at in batch])) for batch in batches])
+    y = np.empty((len(x), chunks.shape[2]), dtype=np.float32)
+    for start, chunk in zip(starts, chunks, strict=True):
+        skip = CONTEXT if start else 0
+        y[start + skip : start + CHUNK] = chunk[skip:]
     return y
-
-
-def _batches(starts: list[int], size: int) -> Iterator[list[int]]:
-    return (starts[first : first + size] for first in range(0, len(starts), size))
 
 
 def softmax(logits: Floats) -> Floats:

@@ -17,11 +17,9 @@ from itertools import chain
 from pathlib import Path
 
 from ectopy import score
-from ectopy.ecg import UnreadableError
 from ectopy.ledger import TABLE_FILE, Entry, Ledger, Status, open_ledger
-from ectopy.places import Listed, Place, UnreachableError, fetched, place_of
+from ectopy.places import Listed, Place, UnreachableError, fetched, files_or_itself, place_of
 from ectopy.pseudonyms import hiding
-from ectopy.readers import files
 from ectopy.readers.search import find_recordings
 from ectopy.score import How, Job, Row
 from ectopy.workers import DiedError, OutOfBoundsError
@@ -199,14 +197,7 @@ class Inbox:
 def _recordings_in(folder: Path, out: Path) -> list[tuple[str, ...]]:
     """Find recordings: the names of their files, the one that is opened first; links are none."""
     found = find_recordings([folder], outside=out.absolute(), follow_links=False).recordings
-    return [tuple(file.relative_to(folder).as_posix() for file in _files(path)) for path in found]
-
-
-def _files(path: Path) -> tuple[Path, ...]:
-    try:
-        return files(path)
-    except UnreadableError:
-        return (path,)
+    return [tuple(file.relative_to(folder).as_posix() for file in files_or_itself(path)) for path in found]
 
 
 def _stamp(names: Sequence[str], listing: Mapping[str, Listed]) -> str:

@@ -78,10 +78,7 @@ class Ledger:
         """Give what has one of these statuses, what processes died on at last."""
         marks = ", ".join("?" * len(statuses))
         query = f"SELECT * FROM recordings WHERE status IN ({marks}) ORDER BY deaths, path"  # noqa: S608
-        rows = [Entry(*row) for row in self._table.execute(query, statuses)]
-        return [
-            row._replace(files=tuple(json.loads(str(row.files))), status=Status(row.status)) for row in rows
-        ]
+        return [_entry(*row) for row in self._table.execute(query, statuses)]
 
     def entry(self, path: str) -> Entry:
         """Give the entry of a recording that was seen."""

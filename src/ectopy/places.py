@@ -174,7 +174,7 @@ def fetched(address: str) -> Iterator[Path]:
     with TemporaryDirectory(prefix="ectopy-") as folder:
         here = Path(folder, name)
         asked: set[Path] = set()
-        while new := {here, *_files(here)} - asked:
+        while new := {here, *files_or_itself(here)} - asked:
             asked |= new
             for file in new:
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -186,10 +186,12 @@ def fetched(address: str) -> Iterator[Path]:
             raise UnreadableError(str(error).replace(folder, address.rpartition("/")[0])) from error
 
 
-def _files(path: Path) -> tuple[Path, ...]:
-    with suppress(UnreadableError):
+def files_or_itself(path: Path) -> tuple[Path, ...]:
+    """Give the files of a recording, the one that is opened first; of what cannot be read, itself."""
+    try:
         return files(path)
-    return ()
+    except UnreadableError:
+        return (path,)
 
 
 def _open(address: str) -> tuple[Any, str]:

@@ -155,12 +155,13 @@ def in_fibrillation(beats: Beats, events: Iterable[Event]) -> Mask:
     within, time_s = np.zeros(len(beats), dtype=bool), beats.time_s
     for event in events:
         if event.kind == "af":
-            first, last = (
-                np.searchsorted(time_s, event.onset_s),
-                np.searchsorted(time_s, event.offset_s, "right"),
-            )
-            within[first:last] = True
+            within[beats_of(event, time_s)] = True
     return within
+
+
+def beats_of(event: Event, time_s: Seconds) -> slice:
+    """Give the beats of an event, the first and the last included, among beats at ``time_s``."""
+    return slice(np.searchsorted(time_s, event.onset_s), np.searchsorted(time_s, event.offset_s, "right"))
 
 
 def readable_rr_s(beats: Beats, unreadable: Samples) -> Seconds:

@@ -14,6 +14,7 @@ from ectopy.rhythm import (
     KINDS,
     NO_RATE_S,
     RUN_BEATS,
+    beats_of,
     heart_rate,
     rate_bpm,
     readable_rr_s,
@@ -275,9 +276,8 @@ def _ectopy(analysis: Analysis, letter: BeatClass, origin: str) -> Iterator[Find
 
 def unsure(event: Event, analysis: Analysis) -> bool:
     """Tell whether the classifier abstains on half of the beats of an event, or more."""
-    first = np.searchsorted(analysis.beats.time_s, event.onset_s)
-    last = np.searchsorted(analysis.beats.time_s, event.offset_s, side="right")
-    return float(analysis.beats.confident[first:last].mean()) <= 0.5
+    beats = analysis.beats
+    return float(beats.confident[beats_of(event, beats.time_s)].mean()) <= 0.5
 
 
 def _doubted(events: Sequence[Event], analysis: Analysis) -> str:

@@ -39,12 +39,7 @@ def remember(rows: Sequence[score.Row], out: Path, model: Path, memory: Memory, 
 def log_batch(rows: Sequence[score.Row], out: Path, model: Path, memory: Memory, time_s: float) -> None:
     """Log a batch as a run, and say so where it has drifted."""
     settings, classify = load_settings(), score.load_model(model)
-    told = {
-        "model": classify.name,
-        "model_id": classify.version_id,
-        "model_run": classify.specification.run,
-        "model_from": score.origin(model),
-    }
+    told = score.told_of_model(model)
     summed = batch.sum_up(rows, out, model=told, reference=classify.reference, time_s=time_s)
     tracking.connect(memory.tracking_uri or settings.tracking_uri, memory.experiment)
     run_id = tracking.log_batch(summed, index=out / "index.html")

@@ -46,7 +46,8 @@ def score(  # noqa: PLR0913 - parameters of a flow are its form
     with batch.claim(out):
         jobs = batch.plan(found.recordings, out, how)
         rows = [row for job in jobs if (row := batch.done_before(job))]
-        new = [job for job in jobs if job.name not in {row["recording"] for row in rows}]
+        done = {row["recording"] for row in rows}
+        new = [job for job in jobs if job.name not in done]
         rows += [_row(job, outcome) for job, outcome in _scored(new, batch.score_one, settings, runner)]
         batch.write_summary(out, rows)
     _show(rows, out)

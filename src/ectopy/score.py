@@ -278,17 +278,24 @@ def done_before(job: Job) -> Row | None:
     return None
 
 
+def told_of_model(model: Path) -> dict[str, str]:
+    """Say which model results come from: its name, hash and run, and where it was found."""
+    known = load_model(model)
+    return {
+        "model": known.name,
+        "model_id": known.version_id,
+        "model_run": known.specification.run,
+        "model_from": origin(model),
+    }
+
+
 def provenance(job: Job) -> Row:
     """Say what results come from: input by path and hash, model, versions, settings."""
-    model = load_model(job.how.model)
     return {
         "recording": job.name,
         "path": job.shown,
         "input_sha256": input_sha256(job.source),
-        "model": model.name,
-        "model_id": model.version_id,
-        "model_run": model.specification.run,
-        "model_from": origin(job.how.model),
+        **told_of_model(job.how.model),
         "versions": _versions(),
         "settings": job.how.settings,
     }

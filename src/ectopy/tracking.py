@@ -12,7 +12,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # these are read when MLflow is imported
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -63,15 +62,19 @@ class Version:
         return f"models:/{self.model}/{self.number}"
 
 
+def _database(uri: str) -> Path | None:
+    """Give the file of a store in SQLite; None for a server's address."""
+    path = uri.removeprefix("sqlite:///")
+    return None if path == uri else Path(path).absolute()
+
+
 def connect(uri: str, experiment: str) -> str:
     """Work on an experiment of a tracking server, or of a SQLite file with its artifacts beside it.
 
     Gives the experiment's id.
     """
-    parsed = urlparse(uri)
     artifacts = None
-    if parsed.scheme == "sqlite":
-        database = Path(uri.removeprefix("sqlite:///")).absolute()
+    if database := _database(uri):
         database.parent.mkdir(parents=True, exist_ok=True)
         uri = f"sqlite:///{database}"
         artifacts = (database.parent / "artifacts").as_uri()
@@ -333,10 +336,10 @@ def download_model(uri: str, tracking_uri: str) -> Path:
 
 def connect_registry(uri: str) -> None:
     """Work on a registry without an experiment of one's own; one that is not there is not made."""
-    path = uri.removeprefix("sqlite:///")
-    if path != uri and not Path(path).is_file():
-        raise ModelError(f"a tracking store expected at {path}, none there; `ectopy train` makes one")
-    mlflow.set_tracking_uri(f"sqlite:///{Path(path).absolute()}" if path != uri else uri)
+    database = _database(uri)
+    if database and not database.is_file():
+        raise ModelError(f"a tracking store expected at {database}, none there; `ectopy train` makes one")
+    mlflow.set_tracking_uri(f"sqlite:///{database}" if database else uri)
 
 
 def fetch_model(uri: str) -> Path:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,8 +104,7 @@ class Classifier:
         """Give probability [n, 4] in the order of CLASSES and whether to be confident [n]."""
         specification = self.specification
         logits = self.logits(features) / np.float32(specification.temperature)
-        probability = np.zeros((len(features), len(CLASSES)), dtype=np.float32)
-        probability[:, [CLASSES.index(label) for label in specification.labels]] = softmax(logits)
+        probability = by_class(softmax(logits), specification.labels)
         confident = probability.max(axis=1) >= specification.confident_from
         return probability, confident & (len(features) >= specification.enough_beats)
 
@@ -143,6 +143,13 @@ def in_chunks(run: Any, x: Floats, *, at_once: int | None = None) -> Floats:
         skip = CONTEXT if start else 0
         y[start + skip : start + CHUNK] = chunk[skip:]
     return y
+
+
+def by_class(probability: Floats, labels: Sequence[str]) -> Floats:
+    """Put probabilities of labels [n, n_labels] in the order of CLASSES, [n, 4]; 0 where none is modelled."""
+    every = np.zeros((len(probability), len(CLASSES)), dtype=np.float32)
+    every[:, [CLASSES.index(label) for label in labels]] = probability
+    return every
 
 
 def softmax(logits: Floats) -> Floats:

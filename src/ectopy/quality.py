@@ -92,9 +92,8 @@ def _extreme(signal: Signal, fs: float) -> Mask:
 
 def _nearest_samples(n_samples: int, fs: float) -> NDArray[np.int64]:
     ratio = rate_ratio(fs)
-    nearest = (
-        np.arange(working_length(n_samples, fs)) * ratio.denominator + ratio.numerator // 2
-    ) // ratio.numerator
+    at = np.arange(working_length(n_samples, fs))
+    nearest = (at * ratio.denominator + ratio.numerator // 2) // ratio.numerator
     return np.minimum(nearest, n_samples - 1)
 
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from ectopy import augment, drift, features, pipeline
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.classifier import softmax
+from ectopy.classifier import by_class, softmax
 from ectopy.drift import Reference
 from ectopy.ec57 import BeatComparison, classes_of, match_beats
-from ectopy.ecg import CLASSES, Labels, Recording, Samples
+from ectopy.ecg import Labels, Recording, Samples
 from ectopy.leads import choose_leads
 from ectopy.noise import add_noise
 from ectopy.readers import open_recording
@@ -373,11 +373,9 @@ def reference_of(held_out: Sequence[HeldOut], calibration: Calibration) -> Refer
     rows, probability = [], []
     for of_one in patients.values():
         logits: features.Floats = np.concatenate([held.logits for held in of_one])
-        logits = logits / np.float32(calibration.temperature)
-        spread = np.zeros((len(logits), len(CLASSES)), dtype=np.float32)
-        spread[:, [CLASSES.index(label) for label in TRAINED_LABELS]] = softmax(logits)
+        calibrated = softmax(logits / np.float32(calibration.temperature))
         rows.append(stacked([held.example for held in of_one]))
-        probability.append(spread)
+        probability.append(by_class(calibrated, TRAINED_LABELS))
     return drift.learn(rows, probability)
 
 

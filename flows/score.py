@@ -35,10 +35,13 @@ def score(  # noqa: PLR0913 - parameters of a flow are its form
     experiment: str = "ectopy-score",
     tracking_uri: str | None = None,
     runner: str = LOCAL,
+    workers: int | None = None,
 ) -> list[batch.Row]:
     """Score recordings, directories and globs into ``out``; one that fails stops no other."""
     settings = load_settings()
-    found = batch.search(paths, out)
+    if workers:
+        settings = settings.model_copy(update={"workers": workers})
+    found = batch.search(paths, out, fs)
     nameless = by_salt(settings.pseudonym_salt)
     how = batch.How(batch.find_model(model, settings.data_dir), leads, fs, force, pseudonyms=nameless)
     started = time.monotonic()

@@ -120,6 +120,14 @@ def test_a_model_that_cannot_be_used_fails_the_run_and_not_each_recording(tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_search_takes_tables_of_bare_numbers_where_their_rate_is_given(tmp_path: Path, model: str) -> None:
+    (tmp_path / "in").mkdir()
+    rows = "\n".join(f"{value:.3f}" for value in signal_of(seed=0)[:, 0] / 200)
+    (tmp_path / "in" / "bare.csv").write_text(rows + "\n")
+    (row,) = score([str(tmp_path / "in")], tmp_path / "out", model=model, fs=360.0, workers=1)
+    assert (row["recording"], row["status"]) == ("bare", "scored")
+
+
 def batches() -> list[Any]:
     """The runs of the experiment of scoring, the newest first."""
     import mlflow

@@ -179,14 +179,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     settings = _settings(data_dir)
     found = batch.search(paths, out, fs)
-    if fhir:
-        from ectopy.report.fhir import require_library
-
-        require_library()
-    if pdf:
-        from ectopy.report.pdf import require_weasyprint
-
-        require_weasyprint()
+    _require_libraries(fhir=fhir, pdf=pdf)
     how = batch.How(
         batch.find_model(model, settings.data_dir),
         _names(leads) or (),
@@ -198,12 +191,23 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     )
     _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
     if runner:
-        rows = _score_on(runner, paths, out, how)
+        rows = _score_on(runner, paths, out, how, workers)
     else:
         rows = _score_here(found.recordings, out, how, workers or settings.workers)
     _print_batch(out, rows, found.n_other)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(1)
+
+
+def _require_libraries(*, fhir: bool, pdf: bool) -> None:
+    if fhir:
+        from ectopy.report.fhir import require_library
+
+        require_library()
+    if pdf:
+        from ectopy.report.pdf import require_weasyprint
+
+        require_weasyprint()
 
 
 def _score_here(recordings: Sequence[Path], out: Path, how: "How", workers: int) -> "list[Row]":
@@ -219,7 +223,7 @@ def _score_here(recordings: Sequence[Path], out: Path, how: "How", workers: int)
     return rows
 
 
-def _score_on(runner: str, paths: list[str], out: Path, how: "How") -> "list[Row]":
+def _score_on(runner: str, paths: list[str], out: Path, how: "How", workers: int | None) -> "list[Row]":
     if how.fhir or how.pdf:
         _fail("--runner writes neither FHIR nor PDF", 2)
     _quiet_prefect()
@@ -232,7 +236,14 @@ def _score_on(runner: str, paths: list[str], out: Path, how: "How") -> "list[Row
 
     with one_server():
         return flow(
-            paths, out, model=str(how.model), leads=how.leads, fs=how.fs, force=how.force, runner=runner
+            paths,
+            out,
+            model=str(how.model),
+            leads=how.leads,
+            fs=how.fs,
+            force=how.force,
+            runner=runner,
+            workers=workers,
         )
 
 

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "ectopy-demo"
 """Of the experiment and of the registered model: nothing here mixes with what was learned from patients."""
-CONFIG = network.TrainConfig(n_folds=2, members=1, epochs=6, windows_per_epoch=320)
+CONFIG = network.TrainConfig(n_folds=2, members=1, epochs=6, windows_per_epoch=640)
 FLOORS = Floors(veb_f1=0.6, sveb_f1=0.3)
 
 

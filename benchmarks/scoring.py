@@ -23,7 +23,7 @@ from measure import Cost, Stages, cost_of, costs, ectopy, options, report, sprea
 from threadpoolctl import threadpool_limits
 
 import ectopy.report as ectopy_report
-from ectopy import features, pipeline, qrs, quality, score
+from ectopy import features, first_pass, pipeline, qrs, quality, score
 from ectopy.api import analyse
 from ectopy.classifier import SHIPPED_MODEL, Classifier
 from ectopy.readers import open_recording
@@ -45,10 +45,10 @@ PEERS = {
     ),
 }
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "quality": [(quality, "usable"), (pipeline, "leave_out_noise")],
-    "filter": [(pipeline, "fill_gaps"), (pipeline, "resample"), (pipeline, "bandpass")],
+    "quality": [(quality, "usable"), (first_pass, "choose")],
+    "filter": [(first_pass, "fill_gaps"), (first_pass, "resample"), (first_pass, "bandpass")],
     "detect": [(qrs, "find_candidates"), (qrs, "select_beats")],
-    "features": [(features, "cut_windows"), (features, "features")],
+    "features": [(first_pass, "cut_windows"), (features, "_segment_features")],
     "classify": [(Classifier, "__call__")],
     "rhythm": [(pipeline, "find_events"), (pipeline, "doubt_from_shapes")],
     "write": [(ectopy_report, "write_outputs")],

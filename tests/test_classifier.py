@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ectopy.classifier import CHUNK, ModelError, in_chunks, load_classifier, softmax
+from ectopy.classifier import CHUNK, ModelError, classifier_in, in_chunks, load_classifier, softmax
 from ectopy.ecg import CLASSES
 from ectopy.features import FEATURE_NAMES
 from tests.small import write_model
@@ -184,3 +184,43 @@ def test_a_specification_that_is_none_is_refused_by_name(folder, tmp_path, text)
     (broken / "model.json").write_text(text)
     with pytest.raises(ModelError, match=r"model\.json"):
         load_classifier(broken)
+
+
+@pytest.mark.parametrize(
+    "cuts", [[3], [CHUNK], [CHUNK + 1, CHUNK + 2], [100, 900, 901, 2000], list(range(1, 60))]
+)
+def test_a_sequence_that_comes_in_parts_has_the_answer_of_the_whole(cuts):
+    def summed(chunks):
+        return np.cumsum(chunks, axis=1)
+
+    x = features(2100)
+    for n in (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2100):
+        parts = np.split(x[:n], [cut for cut in cuts if cut < n])
+        for at_once in (1, 3, None):
+            found = in_chunks(summed, iter(parts), at_once=at_once)
+            np.testing.assert_array_equal(found, in_chunks(summed, x[:n], at_once=at_once))
+
+
+def test_no_more_of_a_sequence_is_held_than_its_chunks_need():
+    """Two weeks of features would fill 300 MB."""
+    asked, answered = [], []
+
+    def parts():
+        for at in range(20):
+            asked.append(at)
+            yield features(CHUNK)
+
+    def run(chunks):
+        answered.append(len(asked))
+        return chunks
+
+    in_chunks(run, parts(), at_once=2)
+    assert answered[0] <= 3
+    assert max(np.diff(answered)) <= 3
+
+
+def test_a_classifier_is_read_once_until_another_takes_its_place(folder, tmp_path):
+    first = classifier_in(respecified(folder, tmp_path, name="one"))
+    assert classifier_in(tmp_path) is first
+    respecified(folder, tmp_path, name="another")
+    assert classifier_in(tmp_path).name == "another"

@@ -70,7 +70,7 @@ class TestProfile:
 
     def test_what_is_called_s_or_v_and_how_surely_is_counted_too(self) -> None:
         probability = np.float32([[0.9, 0.1, 0, 0], [0.2, 0.7, 0.1, 0], [0, 0.1, 0.9, 0]])
-        columns = dict(zip(WATCHED, drift.watched(np.zeros((3, K), np.float32), probability), strict=True))
+        columns = dict(zip(WATCHED[-drift.N_ANSWERED :], drift.answered(probability), strict=True))
         assert columns["called S"].tolist() == [0, 1, 0]
         assert columns["called V"].tolist() == [0, 0, 1]
         np.testing.assert_allclose(columns["confidence"], [0.9, 0.7, 0.9])
@@ -247,7 +247,7 @@ Change = Callable[[Recording], Recording]
 
 
 def described(recordings: Sequence[Recording]) -> list[np.ndarray]:
-    return [describe(recording).features for recording in recordings]
+    return [np.concatenate([*describe(recording).features]) for recording in recordings]
 
 
 def simulated(seed: int) -> list[Recording]:

@@ -13,7 +13,7 @@ from ectopy import augment, fibrillation, simulate
 from ectopy.annotations import read_annotations
 from ectopy.ec57.episodes import EpisodeComparison, compare_episodes
 from ectopy.fibrillation import BRIDGE_S, WINDOW, find_fibrillation, with_runs
-from ectopy.pipeline import find_beats
+from ectopy.first_pass import find_beats
 from ectopy.report.files import annotations_of
 from ectopy.shapes import WINDOW as SHAPE
 from ectopy.shapes import BeatShapes

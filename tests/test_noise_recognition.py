@@ -1,5 +1,6 @@
 """Noise is left out and no rhythm is: whatever the gain, rate, lead or block."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from wfdb import rdrecord
 
-from ectopy import noise, pipeline, quality, simulate
+from ectopy import first_pass, noise, pipeline, quality, simulate
 from ectopy.annotations import read_annotations
 from ectopy.ec57 import classes_of
 from ectopy.ecg import CLASSES, Analysis, Mask, Recording, Samples, recording_of
@@ -21,10 +22,11 @@ NOISE_S = (60.0, 100.0)
 """Where the noise of these tests lies."""
 
 
-def all_normal(features: Floats) -> tuple[NDArray[np.float32], Mask]:
-    probability = np.zeros((len(features), len(CLASSES)), dtype=np.float32)
+def all_normal(parts: Iterable[Floats]) -> tuple[NDArray[np.float32], Mask]:
+    n = sum(map(len, parts))
+    probability = np.zeros((n, len(CLASSES)), dtype=np.float32)
     probability[:, 0] = 1
-    return probability, np.ones(len(features), dtype=bool)
+    return probability, np.ones(n, dtype=bool)
 
 
 def analysed(signal: NDArray[np.floating], fs: float = FS, *, block_s: float = 600) -> Analysis:
@@ -109,7 +111,7 @@ def test_little_noise_costs_nothing(clean: NDArray[np.float64]) -> None:
 def test_noise_on_one_lead_leaves_the_other_to_read(clean: NDArray[np.float64], lead: int) -> None:
     signal = disturbed(clean, snr_db=-6, leads=(lead,))
     assert shut_share(analysed(signal)) < 0.05
-    shapes = pipeline.find_beats(recording_of(signal, FS), (0, 1)).shapes
+    shapes = first_pass.find_beats(recording_of(signal, FS), (0, 1)).shapes
     there = (shapes.sample > 64 * 200) & (shapes.sample < 96 * 200)
     assert shapes.readable[there, lead].mean() < 0.5
     assert shapes.readable[there, 1 - lead].all()

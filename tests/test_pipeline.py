@@ -1,26 +1,23 @@
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
-from ectopy import features, pipeline, quality
+from ectopy import pipeline, quality
 from ectopy.annotations import read_annotations
 from ectopy.classifier import SHIPPED_MODEL, load_classifier
-from ectopy.ecg import CLASSES, Recording, recording_of
-from ectopy.filters import WORKING_FS, working_length
+from ectopy.ecg import CLASSES, recording_of
 from ectopy.readers import open_recording
-from ectopy.shapes import all_slots
 from ectopy.simulate import draw_patient, simulate
 
 
-def all_normal(x):
-    probability = np.zeros((len(x), len(CLASSES)), np.float32)
+def all_normal(parts):
+    n = sum(map(len, parts))
+    probability = np.zeros((n, len(CLASSES)), np.float32)
     probability[:, 0] = 1
-    return probability, np.ones(len(x), bool)
+    return probability, np.ones(n, bool)
 
 
-def all_ventricular(x):
-    probability, confident = all_normal(x)
+def all_ventricular(parts):
+    probability, confident = all_normal(parts)
     return np.roll(probability, CLASSES.index("V"), axis=1), confident
 
 
@@ -36,27 +33,6 @@ def beat_samples(annotations):
 @pytest.fixture(scope="module")
 def patient():
     return simulated()
-
-
-@pytest.mark.parametrize("block_s", [7.0, 33.3, 60.0, 1000.0])
-def test_blocks_of_any_size_give_the_same_beats_and_shapes(patient, block_s):
-    whole = pipeline.find_beats(patient.recording, (0, 1), block_s=3600).shapes
-    cut = pipeline.find_beats(patient.recording, (0, 1), block_s=block_s).shapes
-    np.testing.assert_array_equal(cut.sample, whole.sample)
-    np.testing.assert_array_equal(cut.readable, whole.readable)
-    # half precision keeps three digits: one unit in the last place is 0.0005 of the largest deflection
-    np.testing.assert_allclose(cut.windows.astype(float), whole.windows.astype(float), atol=1.1e-3)
-
-
-@pytest.mark.parametrize("block_s", [11.0, 50.0])
-def test_blocks_of_any_size_find_the_same_gaps(block_s):
-    signal = simulated().recording.read(0, 60 * 360).copy()
-    signal[20 * 360 : 35 * 360] = np.nan
-    recording = recording_of(signal, 360)
-    whole = pipeline.find_beats(recording, (0, 1), block_s=3600).unreadable
-    cut = pipeline.find_beats(recording, (0, 1), block_s=block_s).unreadable
-    np.testing.assert_array_equal(cut, whole)
-    np.testing.assert_allclose(whole / 360, [[20, 35]], atol=0.2)
 
 
 def same(one, other):
@@ -111,41 +87,6 @@ def test_a_long_stretch_of_nothing_loses_no_beat_around_it(patient, filling):
     assert 1800 - 5 <= analysis.duration_s - analysis.analysable_s <= 1800 + 10
 
 
-@pytest.mark.parametrize("fs", [100.0, 128.0, 250.0, 257.3, 360.0, 500.0, 1000.0])
-def test_blocks_answer_for_every_working_sample_once(fs):
-    recording = recording_of(np.zeros((round(100 * fs) + 1, 1)), fs)
-    spans = [(block.start, block.stop) for block in pipeline.blocks(recording, (0,), block_s=7)]
-    assert spans[0][0] == 0
-    assert spans[-1][1] == working_length(recording.n_samples, recording.fs)
-    assert all(one[1] == other[0] for one, other in pairwise(spans))
-
-
-@pytest.mark.parametrize("fs", [128.0, 250.0, 257.3, 360.0, 1000.0])
-def test_a_block_s_signal_reaches_as_far_as_it_answers_for(fs):
-    recording = recording_of(np.zeros((round(100 * fs) + 1, 1)), fs)
-    for block in pipeline.blocks(recording, (0,), block_s=7):
-        assert len(block.clean[block.answers_for]) == block.stop - block.start
-        assert len(block.clean) == len(block.usable)
-
-
-def test_the_grids_are_inverse_to_half_a_sample():
-    recording = recording_of(np.zeros(36_001), 360)
-    sample = np.arange(0, 36_000, 7)
-    there_and_back = pipeline.to_recording(pipeline.to_working(sample, recording), recording)
-    assert np.abs(there_and_back - sample).max() <= np.ceil(360 / WORKING_FS / 2)
-
-
-@pytest.mark.parametrize("fs", [128.0512, 124.945, 999.56, 1017.25])
-def test_times_do_not_drift_at_an_odd_rate(fs):
-    """A ratio of small numbers stands for the rate; what is found must go back by the same ratio."""
-    n_samples = round(5 * 3600 * fs)
-    recording = Recording("odd", fs, ("II",), n_samples, lambda a, b: np.zeros((b - a, 1), np.float32))
-    *_, last = pipeline.blocks(recording, (0,), block_s=3600)
-    end = pipeline.to_recording(np.array([last.stop]), recording)[0]
-    assert abs(int(end) - n_samples) <= np.ceil(fs / WORKING_FS)
-    assert abs(int(pipeline.to_working(np.array([n_samples]), recording)[0]) - last.stop) <= 1
-
-
 def test_simulated_beats_are_found_where_they_are(patient):
     analysis = pipeline.analyse(patient.recording, all_normal)
     truth = beat_samples(patient.annotations)
@@ -160,8 +101,9 @@ def test_given_r_peaks_are_kept_to_the_sample(patient):
 
 
 def test_the_likeliest_class_is_the_label(patient):
-    def by_turns(x):
-        return np.eye(4, dtype=np.float32)[np.arange(len(x)) % 4], np.ones(len(x), bool)
+    def by_turns(parts):
+        n = sum(map(len, parts))
+        return np.eye(4, dtype=np.float32)[np.arange(n) % 4], np.ones(n, bool)
 
     label = pipeline.analyse(patient.recording, by_turns).beats.label
     assert "".join(label[:8]) == "NSVFNSVF"
@@ -200,15 +142,6 @@ def test_one_lead_off_leaves_the_other_to_find_the_beats(patient):
     one = pipeline.analyse(recording_of(signal, 360), all_normal).beats.sample
     near = np.abs(one[:, None] - both).min(axis=0) <= 0.05 * 360
     assert near.mean() > 0.97
-
-
-def test_features_see_a_lost_lead_as_unreadable(patient):
-    shapes = pipeline.find_beats(patient.recording, (0,)).shapes
-    assert shapes.readable[:, 0].all()
-    assert not shapes.readable[:, 1].any()
-    assert shapes.windows.shape[1] == 1
-    assert not all_slots(shapes.windows)[:, 1].any()
-    assert features.features(shapes).shape == (len(shapes), len(features.FEATURE_NAMES))
 
 
 @pytest.mark.real

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
-from ectopy import features, fibrillation, filters, hrv, pipeline, qrs, quality
+from ectopy import features, fibrillation, filters, first_pass, hrv, pipeline, qrs, quality
 from ectopy.classifier import SHIPPED_MODEL, Classifier, load_classifier
 from ectopy.ecg import Analysis, Recording, Signal, recording_of
 from ectopy.readers import open_recording
@@ -83,8 +83,8 @@ def plain(classify: Classifier) -> Callable[[Recording], Analysis]:
 
     def analyse(recording: Recording) -> Analysis:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline, "resample", resample)
-            patch.setattr(pipeline, "bandpass", bandpass)
+            patch.setattr(first_pass, "resample", resample)
+            patch.setattr(first_pass, "bandpass", bandpass)
             patch.setattr(qrs, "_qrs_energy", qrs_energy)
             patch.setattr(qrs, "_without_baseline", without_baseline)
             for module in (qrs, quality, features, fibrillation):

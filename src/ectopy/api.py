@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ectopy import pipeline
-from ectopy.classifier import SHIPPED_MODEL, load_classifier
+from ectopy.classifier import SHIPPED_MODEL, classifier_in
 from ectopy.ecg import Analysis, Recording
 from ectopy.readers import open_recording
 
@@ -23,4 +23,4 @@ def analyse(
     for a file that is no recording, ``NotAnalysableError`` for a lead it does not have.
     """
     opened = recording if isinstance(recording, Recording) else open_recording(recording, fs=fs)
-    return pipeline.analyse(opened, load_classifier(Path(model)), leads=leads)
+    return pipeline.analyse(opened, classifier_in(Path(model)), leads=leads)

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Specification:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A network with its specification; call it with features [n, k].
+    """A network with its specification; call it with features [n, k], or with parts of them in turn.
 
     ``version_id`` is the SHA-256 over the files that decide a result, read once: the folder may be replaced.
     ``reference`` sums up the training patients, where the model brings them along.
@@ -100,23 +101,25 @@ class Classifier:
             what = f"{self.folder / MODEL_FILE}: a whole network in ONNX expected"
             raise ModelError(f"{what}, {type(error).__name__} came") from error
 
-    def __call__(self, features: Floats) -> tuple[NDArray[np.float32], Mask]:
+    def __call__(self, features: Floats | Iterable[Floats]) -> tuple[NDArray[np.float32], Mask]:
         """Give probability [n, 4] in the order of CLASSES and whether to be confident [n]."""
         specification = self.specification
         logits = self.logits(features) / np.float32(specification.temperature)
         probability = by_class(softmax(logits), specification.labels)
         confident = probability.max(axis=1) >= specification.confident_from
-        return probability, confident & (len(features) >= specification.enough_beats)
+        return probability, confident & (len(logits) >= specification.enough_beats)
 
-    def logits(self, features: Floats) -> Floats:
+    def logits(self, features: Floats | Iterable[Floats]) -> Floats:
         """Give the network's answer before calibration, [n, n_labels]."""
+        logits = in_chunks(self._run, map(self._fitting, in_parts(features)), at_once=AT_ONCE)
+        return logits.reshape(-1, len(self.specification.labels))
+
+    def _fitting(self, features: Floats) -> Floats:
         specification = self.specification
         if features.shape[1:] != (len(specification.features),):
             shape = f"[n, {len(specification.features)}]"
             raise ModelError(f"{self.folder}: features of shape {shape} expected, {features.shape} came")
-        if not len(features):
-            return np.empty((0, len(specification.labels)), dtype=np.float32)
-        return in_chunks(self._run, features, at_once=AT_ONCE)
+        return features
 
     def _run(self, sequences: Floats) -> Floats:
         specification = self.specification
@@ -126,23 +129,43 @@ class Classifier:
         return np.asarray(logits)
 
 
-def in_chunks(run: Any, x: Floats, *, at_once: int | None = None) -> Floats:
+def in_chunks(run: Any, x: Floats | Iterable[Floats], *, at_once: int | None = None) -> Floats:
     """Apply ``run``, [batch, time, k] -> [batch, time, m], to a sequence [n, k] in chunks that overlap.
 
-    ``at_once`` is the greatest batch; without it all chunks are one.
+    The sequence may come in parts, of which no more than a batch needs is held at once; ``at_once`` is the
+    greatest batch, without it all chunks are one. Nothing leads to [0].
     """
-    if len(x) <= CHUNK:
-        return np.asarray(run(x[None])[0])
-    share = CHUNK - 2 * CONTEXT
-    starts = [*range(0, len(x) - CHUNK, share), len(x) - CHUNK]
-    size = at_once or len(starts)
-    batches = (starts[first : first + size] for first in range(0, len(starts), size))
-    chunks = np.concatenate([run(np.stack([x[at : at + CHUNK] for at in batch])) for batch in batches])
-    y = np.empty((len(x), chunks.shape[2]), dtype=np.float32)
-    for start, chunk in zip(starts, chunks, strict=True):
+    starts, answers = [], []
+    chunks = _chunks(in_parts(x))
+    while batch := list(islice(chunks, at_once)):
+        starts += [start for start, _ in batch]
+        answers += list(run(np.stack([chunk for _, chunk in batch])))
+    if not answers:
+        return np.empty(0, dtype=np.float32)
+    y = np.empty((starts[-1] + len(answers[-1]), answers[-1].shape[1]), dtype=np.float32)
+    for start, answer in zip(starts, answers, strict=True):
         skip = CONTEXT if start else 0
-        y[start + skip : start + CHUNK] = chunk[skip:]
+        y[start + skip : start + CHUNK] = answer[skip:]
     return y
+
+
+def in_parts(x: Floats | Iterable[Floats]) -> Iterable[Floats]:
+    """Give a sequence as parts of it: one, where it comes whole."""
+    return [x] if isinstance(x, np.ndarray) else x
+
+
+def _chunks(parts: Iterable[Floats]) -> Iterator[tuple[int, Floats]]:
+    """Cut a sequence into chunks with where they start; the last one ends where the sequence does."""
+    held, first, start = np.empty((0, 0), dtype=np.float32), 0, 0
+    for part in parts:
+        held = np.concatenate((held, part)) if len(held) else part
+        while start + CHUNK < first + len(held):
+            yield start, held[start - first : start - first + CHUNK]
+            start += CHUNK - 2 * CONTEXT
+        done = max(len(held) - CHUNK, 0)  # of what is left the last chunk may be made
+        held, first = held[done:], first + done
+    if len(held):
+        yield first, held
 
 
 def by_class(probability: Floats, labels: Sequence[str]) -> Floats:
@@ -181,3 +204,14 @@ def load_classifier(folder: Path) -> Classifier:
         raise ModelError(str(error)) from error
     version_id = hashlib.sha256(network + specified).hexdigest()
     return Classifier(folder, specification, network, version_id, reference)
+
+
+def classifier_in(folder: Path) -> Classifier:
+    """Give the classifier of a model directory, read once a process; anew where another took its place."""
+    files = (folder / MODEL_FILE, folder / SPECIFICATION_FILE)
+    return _read_once(folder, tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files))
+
+
+@lru_cache(maxsize=1)
+def _read_once(folder: Path, _changed_ns: tuple[int, ...]) -> Classifier:
+    return load_classifier(folder)

@@ -7,10 +7,10 @@ the largest index of all figures must seldom come to as much (Westfall & Young 1
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 from ectopy.ecg import CLASSES, BeatClass, Mask
 from ectopy.features import FEATURE_NAMES, Floats
 
+if TYPE_CHECKING:
+    from ectopy.pipeline import Classify
+
 REFERENCE_FILE = "reference.json"
 """Lies in a model directory; a model without it has no figures of drift."""
 WATCHED = (*FEATURE_NAMES, "confidence", "called S", "called V")
 """What is compared, a number a beat each: features, the largest probability, whether it is called S or V."""
+N_ANSWERED = len(WATCHED) - len(FEATURE_NAMES)
 N_BINS = 10
 ENOUGH_BEATS = 250
 """A recording with fewer beats, about four minutes, tells too little of its patient and takes no part."""
@@ -59,9 +63,39 @@ class Reference:
 
     def profile(self, features: Floats, probability: Floats) -> Counts:
         """Count a recording's beats by bin, from features [n, k] and probabilities [n, 4]."""
-        columns = zip(self.edges, watched(features, probability), strict=True)
-        index = (np.searchsorted(edges, column, side="right") for edges, column in columns)
-        return np.stack([np.bincount(bins, minlength=N_BINS) for bins in index])
+        return np.concatenate((self.of_features(features), self.of_answers(probability)))
+
+    def of_features(self, features: Floats) -> Counts:
+        """Count by bin what the network reads of beats, [n, k]: the part of a profile that comes first."""
+        return _by_bin(self.edges[:-N_ANSWERED], features.T)
+
+    def of_answers(self, probability: Floats) -> Counts:
+        """Count by bin what it answers, [n, 4]: the last N_ANSWERED figures of a profile."""
+        return _by_bin(self.edges[-N_ANSWERED:], answered(probability))
+
+
+def _by_bin(edges: Numbers, columns: Iterable[Floats]) -> Counts:
+    index = (np.searchsorted(*each, side="right") for each in zip(edges, columns, strict=True))
+    return np.stack([np.bincount(bins, minlength=N_BINS) for bins in index])
+
+
+class Watched:
+    """A classifier that sums up what it reads and answers: ``profile`` as of :meth:`Reference.profile`."""
+
+    def __init__(self, classify: "Classify", reference: Reference) -> None:
+        self.profile: Counts = np.zeros((len(WATCHED), N_BINS), dtype=np.int64)
+        self._classify, self._reference = classify, reference
+
+    def __call__(self, features: Iterable[Floats]) -> tuple[Floats, Mask]:
+        """Classify beats whose features come in parts, [n_i, k]."""
+        probability, confident = self._classify(self._counted(features))
+        self.profile[-N_ANSWERED:] += self._reference.of_answers(probability)
+        return probability, confident
+
+    def _counted(self, parts: Iterable[Floats]) -> Iterator[Floats]:
+        for part in parts:
+            self.profile[:-N_ANSWERED] += self._reference.of_features(part)
+            yield part
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,11 +159,11 @@ class Drift:
         }
 
 
-def watched(features: Floats, probability: Floats) -> list[Floats]:
-    """Give what is watched of each beat, an array [n] for each of WATCHED."""
+def answered(probability: Floats) -> list[Floats]:
+    """Give what is watched of each answer, [n, 4]: the last N_ANSWERED of WATCHED, an array [n] each."""
     called = probability.argmax(axis=1)
     classes = [np.float32(called == CLASSES.index(name)) for name in (BeatClass.SVEB, BeatClass.VEB)]
-    return [*features.T, probability.max(axis=1), *classes]
+    return [probability.max(axis=1), *classes]
 
 
 def learn(features: Sequence[Floats], probability: Sequence[Floats]) -> Reference:
@@ -139,7 +173,8 @@ def learn(features: Sequence[Floats], probability: Sequence[Floats]) -> Referenc
     """
     patients = list(zip(features, probability, strict=True))
     tenths = np.arange(1, N_BINS) / N_BINS
-    picked = [[column[_spread(len(column))] for column in watched(*each)] for each in patients]
+    watched = ([*seen.T, *answered(answers)] for seen, answers in patients)
+    picked = [[column[_spread(len(column))] for column in columns] for columns in watched]
     edges = np.array([np.quantile(np.concatenate(columns), tenths) for columns in zip(*picked, strict=True)])
     nobody = Reference(edges, np.zeros((0, len(WATCHED), N_BINS), dtype=np.int64))
     return Reference(edges, np.stack([nobody.profile(*each) for each in patients]))

@@ -5,6 +5,7 @@ the patient's own RR, shapes against the patient's own typical beat. A segment i
 is read as the training recordings were.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -40,6 +41,7 @@ __all__ = (
     "WINDOW_FS",
     "BeatShapes",
     "Floats",
+    "by_segment",
     "cut_windows",
     "features",
     "join",
@@ -80,13 +82,16 @@ FEATURE_NAMES = (
 
 def features(shapes: BeatShapes) -> Floats:
     """Describe each beat by float32 [n, len(FEATURE_NAMES)]; 0 where a lead cannot be read."""
+    return np.concatenate([np.empty((0, len(FEATURE_NAMES)), dtype=np.float32), *by_segment(shapes)])
+
+
+def by_segment(shapes: BeatShapes) -> Iterator[Floats]:
+    """Describe the beats of one segment after the other, as they are asked for."""
     if not len(shapes):
-        return np.empty((0, len(FEATURE_NAMES)), dtype=np.float32)
+        return
     rr_s = _rr(shapes.sample)
-    described = np.empty((len(shapes), len(FEATURE_NAMES)), dtype=np.float32)
     for part in segments(shapes.sample):
-        described[part] = _segment_features(shapes.take(part), rr_s[part])
-    return described
+        yield _segment_features(shapes.take(part), rr_s[part])
 
 
 def segments(sample: Samples) -> list[slice]:

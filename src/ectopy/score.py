@@ -134,8 +134,10 @@ def origin(model: Path) -> str:
 
 
 def load_model(model: Path) -> "Classifier":
-    """Load a model, once a process; anew where another has taken its place."""
-    return _loaded(model, model.stat().st_mtime_ns if model.exists() else 0)
+    """Load a model; once a process."""
+    from ectopy.classifier import classifier_in
+
+    return classifier_in(model)
 
 
 @contextmanager
@@ -254,13 +256,14 @@ def _score_one(job: Job) -> Row:
 
 def _analysed(recording: "Recording", how: How) -> "tuple[Analysis, Counts | None]":
     """Analyse a recording, and sum its beats up for drift where the model has something to compare with."""
-    from ectopy.pipeline import conclude, describe
+    from ectopy.drift import Watched
+    from ectopy.pipeline import analyse
 
-    classify, described = load_model(how.model), describe(recording, leads=how.leads or None)
-    answer = classify(described.features)
-    known = classify.reference
-    profile = None if known is None else known.profile(described.features, answer[0])
-    return conclude(described, lambda _features: answer), profile
+    classify, leads = load_model(how.model), how.leads or None
+    if classify.reference is None:
+        return analyse(recording, classify, leads=leads), None
+    watched = Watched(classify, classify.reference)
+    return analyse(recording, watched, leads=leads), watched.profile
 
 
 def done_before(job: Job) -> Row | None:
@@ -340,13 +343,6 @@ def write_summary(out: Path, rows: Iterable[Row]) -> list[Row]:
 def _versions() -> dict[str, str]:
     """Look the versions up, which takes as long as to classify half an hour of beats."""
     return {"python": platform.python_version(), **{name: version(name) for name in _TRACED}}
-
-
-@lru_cache(maxsize=1)
-def _loaded(model: Path, _changed_ns: int) -> "Classifier":
-    from ectopy.classifier import load_classifier
-
-    return load_classifier(model)
 
 
 def _earlier(folder: Path) -> _Earlier | None:

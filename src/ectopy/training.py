@@ -15,12 +15,13 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy import augment, drift, features, pipeline
+from ectopy import augment, drift, features
 from ectopy.annotations import Annotations, read_annotations
 from ectopy.classifier import by_class, softmax
 from ectopy.drift import Reference
 from ectopy.ec57 import BeatComparison, classes_of, match_beats
 from ectopy.ecg import Labels, Recording, Samples
+from ectopy.first_pass import find_beats, to_recording
 from ectopy.leads import choose_leads
 from ectopy.noise import add_noise
 from ectopy.readers import open_recording
@@ -107,7 +108,7 @@ def read_lesson(
     tolerance = round(MATCH_S * recording.fs)
 
     def labelled(shapes: features.BeatShapes) -> Look:
-        at = pipeline.to_recording(shapes.sample, recording)
+        at = to_recording(shapes.sample, recording)
         return shapes, labels_near(at, sample, label, tolerance=tolerance)
 
     noisy = add_noise(recording, rng)
@@ -137,7 +138,7 @@ def _shapes(
     recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None
 ) -> features.BeatShapes:
     """Find the beats, with a slot for each lead that is read: leads are going to be exchanged."""
-    found = pipeline.find_beats(recording, columns, r_peaks=r_peaks).shapes
+    found = find_beats(recording, columns, r_peaks=r_peaks).shapes
     return replace(found, windows=all_slots(found.windows))
 
 
@@ -147,7 +148,7 @@ def _examples(  # noqa: PLR0913 - the fields of an example
     """Give a look at a record with its leads as they are, swapped, and with either one alone."""
     shapes, label = look
     made = view.startswith(MADE)  # whose beats are at times of their own, and may outlast the recording
-    sample = shapes.sample if made else pipeline.to_recording(shapes.sample, recording)
+    sample = shapes.sample if made else to_recording(shapes.sample, recording)
     strips = _strips(len(label), rng) if view == STRIPS else [slice(None)]
     for leads, seen in _lead_views(shapes).items():
         name = view if leads == "both" else f"{view}, {leads}"

@@ -133,14 +133,25 @@ def _centre(x: Floats) -> Floats:
 
 
 def _align(beats: Floats, typical: Floats) -> tuple[Floats, Floats]:
-    """Shift each beat [n, WINDOW] to where its QRS fits the typical one best."""
+    """Shift each beat [n, WINDOW] to where its QRS fits the typical one best; give the correlation, too."""
     reach = _SHIFTS.stop - 1
     padded = np.pad(beats, ((0, 0), (reach, reach)), mode="edge")
-    shifted = sliding_window_view(padded, WINDOW, axis=1)
-    fit = np.stack([_unit(shifted[:, k, _QRS]) @ _unit(typical[_QRS]) for k in range(len(_SHIFTS))], axis=1)
+    fit = _correlations(padded[:, _QRS.start : _QRS.stop + 2 * reach], typical[_QRS])
     best = fit.argmax(axis=1)
     rows = np.arange(len(beats))
-    return fit[rows, best], shifted[rows, best]
+    return fit[rows, best], sliding_window_view(padded, WINDOW, axis=1)[rows, best]
+
+
+def _correlations(waves: Floats, wave: Floats) -> Floats:
+    """Correlate one wave with all that is as long in each of ``waves`` [n, k], [n, k - len(wave) + 1]."""
+    n_lags = waves.shape[1] - len(wave) + 1
+    lag = np.arange(waves.shape[1])[:, None] - np.arange(n_lags)  # sample of the wave that meets each sample
+    meets = (lag >= 0) & (lag < len(wave))
+    unit = np.where(meets, _unit(wave)[np.clip(lag, 0, len(wave) - 1)], np.float32(0))
+    centred = _centre(waves)
+    total, power = centred @ meets.astype(np.float32), np.square(centred) @ meets.astype(np.float32)
+    size = np.sqrt(np.maximum(power - np.square(total) / len(wave), 0))
+    return np.asarray(centred @ unit / (size + _EPS))
 
 
 def _width_s(deviation: Floats) -> Floats:

@@ -165,12 +165,22 @@ def _offsets(reach_s: float) -> Samples:
 
 def _level(energy: Signal, inside: Mask) -> Signal:
     """Give the mean energy of each lead in the neighbourhood, over its usable samples."""
-    size = 2 * round(_LEVEL_S * WORKING_FS) + 1
-    mean = uniform_filter1d(energy, size, mode="constant")
-    # Where all is usable only the ends matter, and they are those of every lead.
-    held = inside[:, :1] if inside.all() else inside
-    share = uniform_filter1d(held, size, mode="constant")
-    return np.maximum(mean / np.maximum(share, np.float32(1 / size)), np.finfo(np.float32).tiny)
+    reach = round(_LEVEL_S * WORKING_FS)
+    mean = uniform_filter1d(energy, 2 * reach + 1, mode="constant")
+    share = _share_inside(len(energy), reach) if inside.all() else _running_share(inside, reach)
+    return np.maximum(mean / share, np.finfo(np.float32).tiny)
+
+
+def _running_share(inside: Mask, reach: int) -> Signal:
+    size = 2 * reach + 1
+    return np.maximum(uniform_filter1d(inside, size, mode="constant"), np.float32(1 / size))
+
+
+def _share_inside(n: int, reach: int) -> Signal:
+    """Give the share of a neighbourhood that lies between the ends of n samples, [n, 1]."""
+    at = np.arange(n, dtype=np.float32)[:, None]
+    there = np.minimum(at, np.float32(reach))
+    return (there + there[::-1] + np.float32(1)) / np.float32(2 * reach + 1)
 
 
 def _background(energy: Signal, level: Signal, inside: Mask, peak: Samples) -> Signal:

@@ -75,7 +75,7 @@ def cut_windows(clean: Signal, usable: Mask, r_peaks: Samples) -> BeatShapes:
     readable = np.zeros((len(r_peaks), N_SLOTS), dtype=bool)
     for lead in range(min(clean.shape[1], N_SLOTS)):
         windows[:, lead] = _around(clean[:, lead], r_peaks)
-        readable[:, lead] = _around(usable[:, lead], r_peaks).mean(axis=1) > 0.9
+        readable[:, lead] = usable[:, lead].all() or _around(usable[:, lead], r_peaks).mean(axis=1) > 0.9
     scale = np.abs(windows).max(axis=2) + np.finfo(np.float32).tiny
     return BeatShapes(r_peaks, (windows / scale[:, :, None]).astype(np.float16), scale, readable)
 

@@ -85,7 +85,8 @@ def heights(walked: Walk, height: int) -> tuple[Samples, float]:
 
     Each line has its own baseline, its median, and all have one scale.
     """
-    low, high = (_about_median(side, walked) for side in (walked.low, walked.high))
+    baseline = _baseline((walked.low + walked.high) / 2, walked.line_bins)
+    low, high = walked.low - baseline, walked.high - baseline
     bottom_mv, top_mv = (
         float(quantile(low, CUT_OFF, axis=0)[0]),
         float(quantile(high, 1 - CUT_OFF, axis=0)[0]),
@@ -124,13 +125,13 @@ def covered(start: Samples, stop: Samples, edges: Samples) -> Mask:
     return np.asarray(np.cumsum(steps)[:n_bins] > 0)
 
 
-def _about_median(side: Signal, walked: Walk) -> Signal:
-    middle = (walked.low + walked.high) / 2
-    levelled = side.copy()
-    for first in range(0, len(side), walked.line_bins):
-        line = slice(first, first + walked.line_bins)
-        levelled[line] -= np.nan_to_num(quantile(middle[line], 0.5, axis=0))
-    return levelled
+def _baseline(middle: Signal, line_bins: int) -> Signal:
+    """Give each bin the median of its line; 0 where a whole line is missing."""
+    n_lines = -(-len(middle) // line_bins)
+    lines = np.full((n_lines, line_bins), np.nan, dtype=np.float32)
+    lines.ravel()[: len(middle)] = middle
+    medians = np.nan_to_num(quantile(lines, 0.5, axis=1))
+    return np.asarray(np.broadcast_to(medians, lines.shape).ravel()[: len(middle)])
 
 
 def _line(bins: _Bins, part: slice, time: str, height: int) -> Line:

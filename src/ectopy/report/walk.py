@@ -80,8 +80,8 @@ def columns_of(leads: tuple[str, ...], recorded: tuple[str, ...]) -> list[int]:
 def bin_edges(n_samples: int, bin_samples: float) -> Samples:
     """Part a recording into bins, whole samples each; the last may be shorter."""
     n_bins = int(np.ceil(n_samples / bin_samples))
-    edges = np.round(np.arange(n_bins + 1) * bin_samples).astype(np.int64)
-    return np.unique(np.minimum(edges, n_samples))
+    edges = np.minimum(np.round(np.arange(n_bins + 1) * bin_samples).astype(np.int64), n_samples)
+    return edges[np.diff(edges, prepend=-1) > 0]
 
 
 def _blocks(edges: Samples, fs: float) -> Iterator[tuple[int, int]]:

@@ -78,8 +78,10 @@ def test_of_nothing_there_is_nothing(name: str) -> None:
     assert getattr(running, name)(np.empty(0), 5).shape == (0,)
 
 
-def test_a_long_median_is_left_to_scipy_and_stays_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = running.median_filter(drawn(5000), 31)
-    monkeypatch.setattr(running, "_WORTH_SCIPY", 5000 * 31 - 1)
-    monkeypatch.setattr(running, "sliding_window_view", None)
-    np.testing.assert_array_equal(running.median_filter(drawn(5000), 31), plain)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [129, 131, 301])
+def test_a_window_that_is_kept_in_order_has_the_same_median(size: int, mode: str) -> None:
+    values = np.round(drawn(3000), 1)  # many are equal
+    found = running.median_filter(values, size, mode=mode)
+    assert found.dtype == values.dtype
+    np.testing.assert_array_equal(found, ndimage.median_filter(values, size, mode=mode))

@@ -86,7 +86,7 @@ def _may_last(mask: Mask, n_samples: int) -> Mask:
     """Tell of each lead whether a run so long is possible, from one sample in _STRIDES of them."""
     stride = n_samples // _STRIDES
     if not stride:
-        return mask.any(axis=0)
+        return np.asarray(mask.any(axis=0))
     some = mask[::stride].T  # a run holds so many of these in a row, less one
     for _ in range(_STRIDES - 2):
         some = some[:, 1:] & some[:, :-1]

@@ -4,6 +4,7 @@ Each gives an array as long as the one it is given, along its first axis. ``size
 each element; beyond the ends ``mode`` goes on as scipy has it: "reflect", "nearest" or "constant" (0).
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 Values = NDArray[Any]
 
-_WORTH_SCIPY = 3_000_000
-"""Elements of all windows from which on scipy, whose median costs less, is worth its import."""
+_WORTH_SORTING = 130
+"""Size of a window from which on it costs less to keep it in order than to look for each median anew."""
 
 
 def uniform_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Values:
@@ -37,15 +38,24 @@ def minimum_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Val
 
 
 def median_filter(values: Values, size: int, *, mode: str = "reflect") -> Values:
-    """Give the median of [n] values; ``size`` is odd."""
-    if len(values) * size > _WORTH_SCIPY:
-        from scipy import ndimage
-
-        return np.asarray(ndimage.median_filter(values, size, mode=mode))  # type: ignore[arg-type]
+    """Give the median of [n] values, none of them NaN; ``size`` is odd."""
     if not len(values):
         return values
-    windows = sliding_window_view(_padded(values, size, mode), size)
-    return np.asarray(np.partition(windows, size // 2, axis=1)[:, size // 2])
+    padded = _padded(values, size, mode)
+    if size > _WORTH_SORTING:
+        return np.array(_medians_of_sorted(padded.tolist(), size), dtype=values.dtype)
+    return np.asarray(np.partition(sliding_window_view(padded, size), size // 2, axis=1)[:, size // 2])
+
+
+def _medians_of_sorted(values: list[float], size: int) -> list[float]:
+    """Keep a window in order while one value comes and one goes."""
+    window = sorted(values[:size])
+    medians = [window[size // 2]]
+    for new, old in zip(values[size:], values, strict=False):
+        del window[bisect_left(window, old)]
+        insort(window, new)
+        medians.append(window[size // 2])
+    return medians
 
 
 def _extreme(values: Values, size: int, mode: str, better: Callable[[Values, Values], Values]) -> Values:

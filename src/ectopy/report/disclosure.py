@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ectopy.ecg import Analysis, BeatClass, Mask, Samples, Signal, stretches
 from ectopy.report.drawing import bars, polyline, quantile
@@ -125,7 +126,7 @@ def covered(start: Samples, stop: Samples, edges: Samples) -> Mask:
     return np.asarray(np.cumsum(steps)[:n_bins] > 0)
 
 
-def _baseline(middle: Signal, line_bins: int) -> Signal:
+def _baseline(middle: NDArray[np.floating], line_bins: int) -> Signal:
     """Give each bin the median of its line; 0 where a whole line is missing."""
     n_lines = -(-len(middle) // line_bins)
     lines = np.full((n_lines, line_bins), np.nan, dtype=np.float32)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from prefect import flow, task
@@ -39,7 +40,11 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     records, examined = databases.split(known, present)
     work = data_dir / "training" / database
     tracking.connect(tracking_uri or settings.tracking_uri, experiment)
-    with tracking.run(f"train on {database}") as run_id:
+    with (
+        tracking.run(f"train on {database}") as run_id,
+        TemporaryDirectory() as compiled,
+        network.compiled_in(Path(compiled)),
+    ):
         readings = readings_of(known, folder, records, config, work)
         lessons = [reading.load() for reading in read_records(readings, settings.workers)]
         made = {f"made/{kind}": share for kind, share in augment.SHARES.items()}

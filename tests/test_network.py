@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,3 +194,41 @@ def test_calibrated_probabilities_are_those_of_the_classifier(fitted, tmp_path):
     probability, _ = load_classifier(tmp_path)(x)
     np.testing.assert_allclose(probability[:, :3], softmax(fitted.logits(x) / 2), atol=1e-5)
     assert not probability[:, 3].any()
+
+
+class TestCompiled:
+    """To compile takes as long as a short training, and every network of a run is the same program."""
+
+    @pytest.fixture
+    def nowhere(self):
+        """As where nobody has said where to keep it."""
+        import jax
+
+        config: Any = jax.config
+        before = config.jax_compilation_cache_dir
+        config.update("jax_compilation_cache_dir", None)
+        yield
+        config.update("jax_compilation_cache_dir", before)
+
+    @pytest.mark.usefixtures("nowhere")
+    def test_a_program_is_kept_once_for_all_networks(self, tmp_path):
+        with network.compiled_in(tmp_path):
+            one = network.fit([example_of("a")], replace(TINY, epochs=1), seed=0)
+            after_one = {path.name for path in tmp_path.glob("jit_train_step-*")}
+            other = network.fit([example_of("b", seed=1)], replace(TINY, epochs=1), seed=1)
+        assert len(after_one) == 1
+        assert {path.name for path in tmp_path.glob("jit_train_step-*")} == after_one
+        x = example_of("c", seed=2).features
+        assert not np.array_equal(one.logits(x), other.logits(x))
+
+    @pytest.mark.usefixtures("nowhere")
+    def test_afterwards_nothing_is_kept_there(self, tmp_path):
+        with network.compiled_in(tmp_path / "first"):
+            pass
+        network.fit([example_of("a")], replace(TINY, epochs=1), seed=0)
+        assert not list(tmp_path.glob("first/*"))
+
+    def test_where_the_environment_says_so_it_is_kept_elsewhere(self, tmp_path):
+        with network.compiled_in(tmp_path):
+            network.fit([example_of("a")], replace(TINY, epochs=1), seed=0)
+        assert not list(tmp_path.iterdir())

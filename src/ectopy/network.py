@@ -7,15 +7,18 @@ A small network across beats, not samples: what makes a beat ectopic is how it r
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # compiles the GRU on two cores; read when Keras is imported
 
+import jax
 import keras
 import numpy as np
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from numpy.typing import NDArray
 
 from ectopy.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
@@ -89,6 +92,25 @@ Judge = Callable[[Network], dict[str, float]]
 def gru(x: Any, config: TrainConfig) -> Any:
     """Read the beats forwards and backwards with a GRU each."""
     return keras.layers.Bidirectional(keras.layers.GRU(config.gru_units, return_sequences=True))(x)
+
+
+@contextmanager
+def compiled_in(folder: Path) -> Iterator[None]:
+    """Keep in a folder what is compiled meanwhile, and look there first: a run's networks are one program.
+
+    Where JAX_COMPILATION_CACHE_DIR names another, that one serves.
+    """
+    config: Any = jax.config
+    before = config.jax_compilation_cache_dir
+    config.update("jax_compilation_cache_dir", before or str(folder))
+    config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    reset_cache()  # JAX settles where to look at the first program it compiles
+    try:
+        yield
+    finally:
+        config.update("jax_compilation_cache_dir", before)
+        reset_cache()
 
 
 def build(config: TrainConfig, *, across: Across = gru, n_features: int = len(FEATURE_NAMES)) -> Any:

@@ -1,5 +1,6 @@
 """All of MLflow: connect, run, log, register, promote, fetch a model."""
 
+import atexit
 import math
 import os
 import tempfile
@@ -324,8 +325,15 @@ def _children(made: Version) -> list[Any]:
 
 def download_folder(run_id: str, name: str) -> Path:
     """Fetch a folder that a run logged."""
-    folder = tempfile.mkdtemp(prefix="ectopy-model-")
+    folder = _fresh_folder()
     return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder))
+
+
+def _fresh_folder() -> str:
+    """Make a folder for what is fetched; it lasts as long as the process does."""
+    folder = tempfile.TemporaryDirectory(prefix="ectopy-model-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def download_model(uri: str, tracking_uri: str) -> Path:
@@ -345,7 +353,7 @@ def connect_registry(uri: str) -> None:
 def fetch_model(uri: str) -> Path:
     """Fetch the model directory behind an address from the store one is connected to."""
     try:
-        folder = mlflow.artifacts.download_artifacts(uri, dst_path=tempfile.mkdtemp(prefix="ectopy-model-"))
+        folder = mlflow.artifacts.download_artifacts(uri, dst_path=_fresh_folder())
     except MlflowException as error:
         raise ModelError(f"{uri}: a registered model expected, {error.message}") from error
     found = sorted(Path(folder).glob("artifacts/*/model.json"))

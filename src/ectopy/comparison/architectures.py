@@ -5,7 +5,6 @@ Each reads sequences of any length, as scoring does, and is about as wide as bot
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from ectopy import network
 from ectopy.network import Across, Build, TrainConfig
 
-import jax  # isort: skip
 import keras  # isort: skip - after network, which chooses its backend
 
 BLOCKS = 2
@@ -84,14 +82,6 @@ def builder(architecture: str) -> Build:
     if architecture not in ACROSS:
         raise UnknownArchitectureError(f"{architecture}: one of {', '.join(ACROSS)} expected")
     return partial(network.build, across=ACROSS[architecture])
-
-
-def keep_compiled(folder: Path) -> None:
-    """Keep what JAX compiles, which is half of a short training: every fold and seed needs the same."""
-    config: Any = jax.config
-    config.update("jax_compilation_cache_dir", str(folder))
-    config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _both_ways(layer: Any, x: Any) -> Any:

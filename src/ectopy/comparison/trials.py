@@ -15,7 +15,7 @@ from ectopy import training
 from ectopy.comparison import architectures, forms
 from ectopy.comparison.forms import Variant
 from ectopy.comparison.rounds import figures_of, reach, seconds_of, train_without
-from ectopy.network import TrainConfig
+from ectopy.network import TrainConfig, compiled_in
 from ectopy.training import HeldOut, Lesson, Reading
 
 
@@ -99,7 +99,11 @@ def contenders(names: Sequence[str], lengths: Sequence[int], config: TrainConfig
 
 def try_out(attempt: Attempt) -> Trial:
     """Cross-validate a contender, in whatever process this is called."""
-    architectures.keep_compiled(attempt.compiled)
+    with compiled_in(attempt.compiled):
+        return _tried(attempt)
+
+
+def _tried(attempt: Attempt) -> Trial:
     lessons = _load(attempt.readings)
     config = replace(attempt.contender.config(attempt.config), seed=attempt.seed)
     folds = training.folds(lessons, config.n_folds, seed=attempt.config.seed)  # the same for every seed

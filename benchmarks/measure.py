@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ class Cost(NamedTuple):
 
 def cost_of(command: Sequence[str], **environment: str) -> Cost:
     """Run a command that must succeed, and see what it takes with all its children."""
-    before = os.times()
+    before = getrusage(RUSAGE_CHILDREN)
     begun = time.perf_counter()
     process = psutil.Popen(
         command,
@@ -50,10 +51,10 @@ def cost_of(command: Sequence[str], **environment: str) -> Cost:
         peak = max(peak, memory_of(process))
         time.sleep(LOOK_EVERY_S)
     wall_s = time.perf_counter() - begun
-    after = os.times()
+    after = getrusage(RUSAGE_CHILDREN)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: {process.stderr.read().decode()}")
-    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(wall_s, cpu_s, peak / 2**20)
 
 

@@ -24,6 +24,8 @@ STAGES, BESIDE = (
     "by stage, seconds of one core",
     "beside others, first lead of one record, seconds of one core",
 )
+POOL = "Python, warm, a pool of processes, without report, s"
+JUDGED = "EC57, against themselves, seconds of one core"
 WARM, START = "Python, warm, one process, without report, s", "of importing numpy and scipy.signal"
 OURS = "#0b5cad"
 
@@ -95,7 +97,9 @@ def scoring(told: Figures) -> Iterator[str]:
     yield ""
     yield f"One record takes {cell(told[ONE][START], 2)} times what"
     yield "`python -c 'import numpy, scipy.signal'` takes in the same run."
-    yield f"In Python, warm, in one process and without a report, all take {cell(told[WARM])} s."
+    yield f"In Python, warm and without a report, all take {cell(told[WARM])} s in one process,"
+    yield f"{cell(told[POOL])} s in a pool of {told[POOL]['workers']}."
+    yield f"EC57 of all their annotations takes {cell(told[JUDGED], 2)} s of one core."
     yield ""
     yield "| stage | CPU, s | share |"
     yield "|---|---|---|"

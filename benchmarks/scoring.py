@@ -3,7 +3,7 @@
 ``uv run python benchmarks/scoring.py data/mitdb/1.0.0 --json figures.json`` takes the 48 records end to end
 for a day of two leads. Detectors of others read the first lead of one record: wfdb's xqrs, sleepecg's and
 NeuroKit2's by ``--sleepecg PYTHON`` and ``--neurokit PYTHON``, interpreters that have them, and any compiled
-program by ``--program "PATH {record}"``.
+program by ``--program "PATH {record}"``, of which all counts, reading too.
 """
 
 import shlex
@@ -13,8 +13,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from measure import Cost, Stages, cost_of, costs, ectopy, options, report, sprea
 from threadpoolctl import threadpool_limits
 
 import ectopy.report as ectopy_report
-from ectopy import features, first_pass, pipeline, qrs, quality, score
+from ectopy import ec57, features, first_pass, pipeline, qrs, quality, score
 from ectopy.api import analyse
 from ectopy.classifier import SHIPPED_MODEL, Classifier
 from ectopy.readers import open_recording
@@ -85,6 +87,20 @@ def warm(records: Sequence[Path]) -> float:
     for record in records:
         analyse(open_recording(record))
     return time.perf_counter() - begun
+
+
+def warm_side_by_side(records: Sequence[Path], workers: int) -> float:
+    """Do the same in so many processes of a pool that is up and has loaded the model."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        list(pool.map(analyse, records[:workers] * 2))
+        begun = time.perf_counter()
+        list(pool.map(analyse, records))
+        return time.perf_counter() - begun
+
+
+def compared(folder: Path) -> float:
+    """Compare reference annotations with themselves by EC57, all records of a folder."""
+    return timed(lambda: ec57.compare_directories(folder, folder, "atr"))
 
 
 def cold(paths: Sequence[Path], out: Path, workers: int) -> Cost:
@@ -168,10 +184,12 @@ def main() -> None:
         out = Path(folder)
         warm([one])
         cold([one], out, chosen.workers)
-        staged, warmed, colds, starts, imports = [], [], [], [], []
+        staged, warmed, pooled, judged, colds, starts, imports = [], [], [], [], [], [], []
         for _ in range(chosen.runs):
             staged.append(by_stage(records, out))
             warmed.append(warm(records))
+            pooled.append(warm_side_by_side(records, chosen.workers))
+            judged.append(compared(chosen.folder))
             colds.append(cold([chosen.folder], out, chosen.workers))
             imports.append(cost_of(IMPORTS))
             starts.append(cold([one], out, chosen.workers))
@@ -181,6 +199,11 @@ def main() -> None:
                 stage: spread([run[stage] for run in staged]) for stage in staged[0]
             },
             "Python, warm, one process, without report, s": spread(warmed),
+            "Python, warm, a pool of processes, without report, s": {
+                "workers": chosen.workers,
+                **spread(pooled),
+            },
+            "EC57, against themselves, seconds of one core": spread(judged),
             "command, cold, all outputs": {"workers": chosen.workers, **costs(colds)},
             "command, cold, one record": {
                 **costs(starts),

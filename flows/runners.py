@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from prefect.logging.handlers import APILogWorker
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
@@ -33,6 +32,8 @@ def one_server() -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
+    from prefect.server.api.server import SubprocessASGIServer  # the server in whole: a second
+
     server = SubprocessASGIServer()
     server.start(timeout=90)
     try:

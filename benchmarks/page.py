@@ -111,6 +111,8 @@ def scoring(told: Figures) -> Iterator[str]:
     yield "|---|---|---|"
     for name, of in told[BESIDE].items():
         yield f"| {name} | {cell(of, 3)} | {of['of ours']:g} |"
+    yield ""
+    yield "Of a compiled program (`--program`) all counts, from its start to its last line; of the others the call."
 
 
 def length(told: Figures) -> Iterator[str]:

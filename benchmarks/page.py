@@ -112,7 +112,7 @@ def scoring(told: Figures) -> Iterator[str]:
     for name, of in told[BESIDE].items():
         yield f"| {name} | {cell(of, 3)} | {of['of ours']:g} |"
     yield ""
-    yield "Of a compiled program (`--program`) all counts, from its start to its last line; of the others the call."
+    yield "Of a compiled program (`--program`) all counts, from its start to its end; of the others the call."
 
 
 def length(told: Figures) -> Iterator[str]:

@@ -73,11 +73,10 @@ class Seen:
     shapes: BeatShapes
     unusable: Samples
 
-    def since(self, start: int) -> "Seen":
-        """Forget what was before."""
-        first = int(np.searchsorted(self.candidates.sample, start))
-        later = slice(first, None)
-        return Seen(self.stop, self.candidates[later], self.shapes.take(later), self.unusable[:0])
+    def between(self, start: int, stop: int) -> "Seen":
+        """Keep the candidates of a stretch."""
+        part = slice(*np.searchsorted(self.candidates.sample, (start, stop)).tolist())
+        return replace(self, candidates=self.candidates[part], shapes=self.shapes.take(part))
 
 
 def find_beats(
@@ -121,9 +120,10 @@ def _chosen(walk: Iterable[Block], n_working: int) -> Iterator[Found]:
         held.append(_look(block))
         while held and block.stop >= min(stop + around, n_working):
             seen = _joined(held)
-            yield choose(seen, start, stop)
+            yield choose(seen.between(start - around, stop + around), start, stop)
             start, stop = next(chapters, (n_working, n_working))
-            held = [seen.since(start - around)] if start < n_working else []
+            rest = replace(seen.between(start - around, seen.stop), unusable=seen.unusable[:0])
+            held = [rest] if start < n_working else []
 
 
 def _chapter_edges(n_working: int) -> list[int]:

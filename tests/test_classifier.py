@@ -219,6 +219,12 @@ def test_no_more_of_a_sequence_is_held_than_its_chunks_need():
     assert max(np.diff(answered)) <= 3
 
 
+def test_a_network_with_other_answers_than_labels_is_named(folder, tmp_path):
+    classifier = load_classifier(respecified(folder, tmp_path, labels=["N"]))
+    with pytest.raises(ModelError, match=r"1 answers a beat expected, [34] came"):
+        classifier(features(6))
+
+
 def test_a_classifier_is_read_once_until_another_takes_its_place(folder, tmp_path):
     first = classifier_in(respecified(folder, tmp_path, name="one"))
     assert classifier_in(tmp_path) is first

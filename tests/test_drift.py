@@ -1,18 +1,19 @@
 """Drift: quiet while patients are like those learned from, loud when leads, rates or noise change."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ectopy import databases, drift, open_recording, simulate
 from ectopy.classifier import ModelError, load_classifier
 from ectopy.drift import WATCHED, Drift, Reference, compare, learn, stability_index
 from ectopy.ecg import Recording, recording_of
-from ectopy.features import FEATURE_NAMES
+from ectopy.features import FEATURE_NAMES, Floats
 from ectopy.noise import add_noise
 from ectopy.pipeline import describe
 from tests.small import write_model
@@ -74,6 +75,27 @@ class TestProfile:
         assert columns["called S"].tolist() == [0, 1, 0]
         assert columns["called V"].tolist() == [0, 0, 1]
         np.testing.assert_allclose(columns["confidence"], [0.9, 0.7, 0.9])
+
+    @pytest.mark.parametrize("cuts", [[], [1], [100, 101, 250]])
+    def test_a_classifier_that_is_watched_counts_what_it_reads_in_parts(
+        self, known: Reference, cuts: list[int]
+    ) -> None:
+        features, answers = patients(1, 3)[0], np.roll(normal(N_BEATS), 1, axis=1)
+
+        def classify(parts: Iterable[Floats]) -> tuple[Floats, NDArray[np.bool_]]:
+            np.testing.assert_array_equal(np.concatenate([*parts]), features)
+            return answers, np.ones(len(answers), dtype=bool)
+
+        watched = drift.Watched(classify, known)
+        probability, confident = watched(iter(np.split(features, cuts)))
+        assert probability is answers
+        assert confident.all()
+        np.testing.assert_array_equal(watched.profile, known.profile(features, answers))
+
+    def test_of_a_recording_without_beats_it_counts_nothing(self, known: Reference) -> None:
+        watched = drift.Watched(lambda parts: (normal(len([*parts])), np.ones(0, bool)), known)
+        watched(iter(()))
+        assert not watched.profile.any()
 
     def test_a_recording_without_beats_has_an_empty_profile(self, known: Reference) -> None:
         assert not known.profile(np.empty((0, K), np.float32), normal(0)).any()

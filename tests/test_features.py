@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ectopy import features as f
+from ectopy import likeness
 from ectopy.ecg import Mask, Samples, Signal
 from ectopy.filters import WORKING_FS
 
@@ -281,3 +282,16 @@ def test_blocks_joined_are_the_whole(ordinary: tuple[Signal, Samples, Mask]) -> 
     parts = f.join([whole.take(slice(0, 17)), whole.take(slice(17, 17)), whole.take(slice(17, None))])
     np.testing.assert_array_equal(f.features(parts), f.features(whole))
     assert len(parts) == len(whole) == 60
+
+
+def test_a_beat_is_aligned_where_it_correlates_best_shift_by_shift() -> None:
+    rng = np.random.default_rng(5)
+    wave = rng.normal(size=27).astype(np.float32)
+    waves = rng.normal(size=(50, 35)).astype(np.float32) + rng.normal(size=(50, 1)).astype(np.float32) * 30
+    expected = [[np.corrcoef(each[lag : lag + 27], wave)[0, 1] for lag in range(9)] for each in waves]
+    np.testing.assert_allclose(likeness._correlations(waves, wave), expected, atol=1e-4)
+
+
+def test_a_flat_wave_correlates_with_nothing() -> None:
+    wave = np.sin(np.arange(27, dtype=np.float32))
+    assert not likeness._correlations(np.full((3, 35), 7, dtype=np.float32), wave).any()

@@ -7,7 +7,7 @@ from ectopy import features, first_pass
 from ectopy.ecg import Recording, recording_of
 from ectopy.filters import WORKING_FS, working_length
 from ectopy.readers import open_recording
-from ectopy.shapes import all_slots
+from ectopy.shapes import WINDOW, all_slots
 from ectopy.simulate import draw_patient, simulate
 
 
@@ -142,3 +142,33 @@ class TestChapters:
         found = first_pass.find_beats(recording, (0, 1))
         np.testing.assert_array_equal(found.shapes.sample, whole.shapes.sample)
         np.testing.assert_array_equal(found.unreadable, whole.unreadable)
+
+    @pytest.mark.parametrize("chapter_s", [200, 300, 600])
+    def test_a_chapter_may_end_where_a_block_does(self, long, in_one, chapter_s, monkeypatch):
+        monkeypatch.setattr(first_pass, "CHAPTER_S", chapter_s)
+        monkeypatch.setattr(first_pass, "AROUND_S", 200.0)
+        found = first_pass.find_beats(long, (0, 1), block_s=100.0)
+        np.testing.assert_array_equal(found.shapes.sample, in_one.shapes.sample)
+
+    def test_noise_that_outlasts_what_is_known_around_a_chapter_is_found_all_the_same(
+        self, long, monkeypatch
+    ):
+        """An hour of it; where it begins and ends it is told to a few beats, whose like a chapter may not see."""
+        rng = np.random.default_rng(2)
+        mv, fs = long.read(0, 120_000), 200
+        noise = rng.normal(0, 3, (3600 * fs, 2)).astype(np.float32)
+        recording = recording_of(np.concatenate([mv, noise, mv]), fs, leads=long.leads)
+        whole = first_pass.find_beats(recording, (0, 1))
+        monkeypatch.setattr(first_pass, "CHAPTER_S", 1200)
+        found = first_pass.find_beats(recording, (0, 1))
+        differ = np.setxor1d(found.shapes.sample, whole.shapes.sample)
+        assert np.abs(differ[:, None] - (600 * fs, 4200 * fs)).min(axis=1).max(initial=0) < 5 * fs
+        np.testing.assert_allclose(found.unreadable, whole.unreadable, atol=5 * fs)
+        assert np.diff(found.unreadable).max() > 3590 * fs
+
+    @pytest.mark.parametrize("n_samples", [0, 1, 700])
+    @pytest.mark.parametrize("r_peaks", [None, np.empty(0, dtype=np.int64)])
+    def test_nothing_has_no_beats(self, n_samples, r_peaks):
+        found = first_pass.find_beats(recording_of(np.zeros((n_samples, 1)), 250.0), (0,), r_peaks=r_peaks)
+        assert (len(found.shapes), len(found.doubtful)) == (0, 0)
+        assert found.shapes.windows.shape[1:] == (1, WINDOW)

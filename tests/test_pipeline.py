@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from ectopy import pipeline, quality
 from ectopy.annotations import read_annotations
@@ -143,24 +142,6 @@ def test_one_lead_off_leaves_the_other_to_find_the_beats(patient):
     one = pipeline.analyse(recording_of(signal, 360), all_normal).beats.sample
     near = np.abs(one[:, None] - both).min(axis=0) <= 0.05 * 360
     assert near.mean() > 0.97
-
-
-def test_recordings_side_by_side_leave_each_other_their_cores(patient):
-    """Linear algebra has one thread while a recording is analysed, and what it had before afterwards."""
-
-    def threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-
-    def seen(parts):
-        during.extend(threads())
-        return all_normal(parts)
-
-    during: list[int] = []
-    with threadpool_limits(2):
-        before = threads()
-        pipeline.analyse(patient.recording, seen)
-        assert threads() == before
-    assert set(during) == {1}
 
 
 @pytest.mark.real

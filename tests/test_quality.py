@@ -145,3 +145,14 @@ def test_likeness_is_the_same_in_chunks_of_any_size(n_beats: int, monkeypatch: p
     monkeypatch.setattr(quality, "_CHUNK", 16)
     assert len(whole) == n_beats
     np.testing.assert_array_equal(quality._likeness(windows, scale, beats), whole)
+
+
+@pytest.mark.parametrize("n_samples", [1, 5, 8, 20, 72, 300])
+def test_runs_that_last_are_found_whatever_they_lie_on(n_samples: int) -> None:
+    """Runs are looked for in every few samples first; here they begin anywhere, and miss by one."""
+    for begin in range(40):
+        mask = np.zeros((700, 2), dtype=bool)
+        mask[begin : begin + n_samples, 0] = True
+        mask[begin : begin + n_samples - 1, 1] = True
+        kept = quality._lasting(mask, n_samples)
+        np.testing.assert_array_equal(kept, mask & (True, False))

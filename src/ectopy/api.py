@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ectopy import pipeline
 from ectopy.classifier import SHIPPED_MODEL, classifier_in
+from ectopy.cores import one_core
 from ectopy.ecg import Analysis, Recording
 from ectopy.readers import open_recording
 
@@ -23,4 +24,5 @@ def analyse(
     for a file that is no recording, ``NotAnalysableError`` for a lead it does not have.
     """
     opened = recording if isinstance(recording, Recording) else open_recording(recording, fs=fs)
-    return pipeline.analyse(opened, classifier_in(Path(model)), leads=leads)
+    with one_core():
+        return pipeline.analyse(opened, classifier_in(Path(model)), leads=leads)

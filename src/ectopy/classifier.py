@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.drift import Reference, read_reference
+from ectopy.drift import REFERENCE_FILE, Reference, read_reference
 from ectopy.ecg import CLASSES, Mask
-from ectopy.features import FEATURE_NAMES, Floats
+from ectopy.features import FEATURE_NAMES, Floats, in_parts
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "shipped"
 MODEL_FILE, SPECIFICATION_FILE, CARD_FILE = "model.onnx", "model.json", "card.md"
@@ -111,8 +111,13 @@ class Classifier:
 
     def logits(self, features: Floats | Iterable[Floats]) -> Floats:
         """Give the network's answer before calibration, [n, n_labels]."""
+        n_labels = len(self.specification.labels)
         logits = in_chunks(self._run, map(self._fitting, in_parts(features)), at_once=AT_ONCE)
-        return logits.reshape(-1, len(self.specification.labels))
+        if not len(logits):
+            return np.empty((0, n_labels), dtype=np.float32)
+        if logits.shape[1] != n_labels:
+            raise ModelError(f"{self.folder}: {n_labels} answers a beat expected, {logits.shape[1]} came")
+        return logits
 
     def _fitting(self, features: Floats) -> Floats:
         specification = self.specification
@@ -147,11 +152,6 @@ def in_chunks(run: Any, x: Floats | Iterable[Floats], *, at_once: int | None = N
         skip = CONTEXT if start else 0
         y[start + skip : start + CHUNK] = answer[skip:]
     return y
-
-
-def in_parts(x: Floats | Iterable[Floats]) -> Iterable[Floats]:
-    """Give a sequence as parts of it: one, where it comes whole."""
-    return [x] if isinstance(x, np.ndarray) else x
 
 
 def _chunks(parts: Iterable[Floats]) -> Iterator[tuple[int, Floats]]:
@@ -208,10 +208,12 @@ def load_classifier(folder: Path) -> Classifier:
 
 def classifier_in(folder: Path) -> Classifier:
     """Give the classifier of a model directory, read once a process; anew where another took its place."""
-    files = (folder / MODEL_FILE, folder / SPECIFICATION_FILE)
-    return _read_once(folder, tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files))
+    folder = folder.resolve()  # the champion's is a link
+    files = [folder / name for name in (MODEL_FILE, SPECIFICATION_FILE, REFERENCE_FILE)]
+    known = (file.stat() for file in files if file.is_file())
+    return _read_once(folder, tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in known))
 
 
 @lru_cache(maxsize=1)
-def _read_once(folder: Path, _changed_ns: tuple[int, ...]) -> Classifier:
+def _read_once(folder: Path, _files: tuple[tuple[int, ...], ...]) -> Classifier:
     return load_classifier(folder)

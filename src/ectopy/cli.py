@@ -171,7 +171,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     data_dir: DataDir = None,
 ) -> None:
     """Score recordings: beats, events and a report for each."""
-    from ectopy.workers import keep_to_one_core
+    from ectopy.cores import keep_to_one_core
 
     keep_to_one_core()
     from ectopy import score as batch

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, BeatClass, Mask
-from ectopy.features import FEATURE_NAMES, Floats
+from ectopy.features import FEATURE_NAMES, Floats, in_parts
 
 if TYPE_CHECKING:
     from ectopy.pipeline import Classify
@@ -80,15 +80,18 @@ def _by_bin(edges: Numbers, columns: Iterable[Floats]) -> Counts:
 
 
 class Watched:
-    """A classifier that sums up what it reads and answers: ``profile`` as of :meth:`Reference.profile`."""
+    """A classifier that sums up what it reads and answers: ``profile`` as of :meth:`Reference.profile`.
+
+    That of all the recordings it is called with, in parts too.
+    """
 
     def __init__(self, classify: "Classify", reference: Reference) -> None:
         self.profile: Counts = np.zeros((len(WATCHED), N_BINS), dtype=np.int64)
         self._classify, self._reference = classify, reference
 
-    def __call__(self, features: Iterable[Floats]) -> tuple[Floats, Mask]:
-        """Classify beats whose features come in parts, [n_i, k]."""
-        probability, confident = self._classify(self._counted(features))
+    def __call__(self, features: Floats | Iterable[Floats]) -> tuple[Floats, Mask]:
+        """Classify beats by their features, [n, k] or parts of them in turn."""
+        probability, confident = self._classify(self._counted(in_parts(features)))
         self.profile[-N_ANSWERED:] += self._reference.of_answers(probability)
         return probability, confident
 

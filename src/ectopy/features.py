@@ -5,7 +5,7 @@ the patient's own RR, shapes against the patient's own typical beat. A segment i
 is read as the training recordings were.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -44,6 +44,7 @@ __all__ = (
     "by_segment",
     "cut_windows",
     "features",
+    "in_parts",
     "join",
     "segments",
 )
@@ -92,6 +93,11 @@ def by_segment(shapes: BeatShapes) -> Iterator[Floats]:
     rr_s = _rr(shapes.sample)
     for part in segments(shapes.sample):
         yield _segment_features(shapes.take(part), rr_s[part])
+
+
+def in_parts(features: Floats | Iterable[Floats]) -> Iterable[Floats]:
+    """Give features in parts, [n_i, k]: one, where they come whole."""
+    return [features] if isinstance(features, np.ndarray) else features
 
 
 def segments(sample: Samples) -> list[slice]:

@@ -150,7 +150,8 @@ def _correlations(waves: Floats, wave: Floats) -> Floats:
     unit = np.where(meets, _unit(wave)[np.clip(lag, 0, len(wave) - 1)], np.float32(0))
     centred = _centre(waves)
     total, power = centred @ meets.astype(np.float32), np.square(centred) @ meets.astype(np.float32)
-    size = np.sqrt(np.maximum(power - np.square(total) / len(wave), 0))
+    # Beside an artefact the difference may be less than what rounding leaves of it.
+    size = np.sqrt(np.maximum(power - np.square(total) / len(wave), _EPS * power))
     return np.asarray(centred @ unit / (size + _EPS))
 
 

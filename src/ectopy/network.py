@@ -7,7 +7,7 @@ A small network across beats, not samples: what makes a beat ectopic is how it r
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,6 +77,8 @@ class Network:
 
     def logits(self, features: Floats) -> Floats:
         """Give logits [n, n_labels] of features [n, k], as :class:`ectopy.classifier.Classifier` does."""
+        if not len(features):
+            return np.empty((0, len(TRAINED_LABELS)), dtype=np.float32)
         standard = ((features - self.mean) / self.scale).astype(np.float32)
         return in_chunks(self.model.predict_on_batch, standard)  # compiled once a shape, unlike a call
 
@@ -98,19 +100,30 @@ def gru(x: Any, config: TrainConfig) -> Any:
 def compiled_in(folder: Path) -> Iterator[None]:
     """Keep in a folder what is compiled meanwhile, and look there first: a run's networks are one program.
 
-    Where JAX_COMPILATION_CACHE_DIR names another, that one serves.
+    Where JAX_COMPILATION_CACHE_DIR names another, that one serves as its owner wants.
     """
     config: Any = jax.config
-    before = config.jax_compilation_cache_dir
-    config.update("jax_compilation_cache_dir", before or str(folder))
-    config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    reset_cache()  # JAX settles where to look at the first program it compiles
+    if config.jax_compilation_cache_dir:
+        yield
+        return
+    chosen = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(config, name) for name in chosen}
     try:
+        _configure(chosen)
         yield
     finally:
-        config.update("jax_compilation_cache_dir", before)
-        reset_cache()
+        _configure(before)
+
+
+def _configure(values: Mapping[str, object]) -> None:
+    config: Any = jax.config
+    for name, value in values.items():
+        config.update(name, value)
+    reset_cache()  # JAX settles where to look at the first program that it compiles
 
 
 def build(config: TrainConfig, *, across: Across = gru, n_features: int = len(FEATURE_NAMES)) -> Any:

@@ -7,12 +7,10 @@ patient's own, its class, the events. Memory grows with the beats and not with t
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from ectopy import features
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples
@@ -59,15 +57,7 @@ def analyse(
 
     ``leads`` names those to analyse; ``r_peaks``, on the recording's grid, takes the place of detection.
     """
-    # Products of matrices are small here: threads would wait for each other, and take the cores of recordings
-    # that are analysed side by side, which is thrice as slow as without them.
-    with _linear_algebra().limit(limits=1, user_api="blas"):
-        return conclude(describe(recording, leads=leads, r_peaks=r_peaks, block_s=block_s), classify)
-
-
-@cache
-def _linear_algebra() -> ThreadpoolController:
-    return ThreadpoolController()
+    return conclude(describe(recording, leads=leads, r_peaks=r_peaks, block_s=block_s), classify)
 
 
 def describe(

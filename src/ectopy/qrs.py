@@ -1,7 +1,7 @@
-"""Find R peaks: candidates by block of signal, then beats chosen among all candidates of a recording.
+"""Find R peaks: candidates by block of signal, then beats chosen among the candidates of hours.
 
 A candidate is a local maximum of the energy between about 5 and 25 Hz, where a QRS complex stands out from
-P waves, T waves and baseline wander. Which candidates are beats is decided on the whole recording: in each
+P waves, T waves and baseline wander. Which candidates are beats is decided knowing what is around: in each
 lead beats and the rest form two populations of log amplitude that drift with time, and the likeliest sequence
 of beats, given amplitudes and rhythm, is found by dynamic programming. Search-back, refractory period and
 T-wave rejection are that one optimum, no rules of their own. Only ratios of amplitudes count, so neither

@@ -87,8 +87,8 @@ def _may_last(mask: Mask, n_samples: int) -> Mask:
     stride = n_samples // _STRIDES
     if not stride:
         return np.asarray(mask.any(axis=0))
-    some = mask[::stride].T  # a run holds so many of these in a row, less one
-    for _ in range(_STRIDES - 2):
+    some = mask[::stride].T  # a run holds so many of these in a row
+    for _ in range(_STRIDES - 1):
         some = some[:, 1:] & some[:, :-1]
     return np.asarray(some.any(axis=1))
 

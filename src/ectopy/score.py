@@ -134,7 +134,7 @@ def origin(model: Path) -> str:
 
 
 def load_model(model: Path) -> "Classifier":
-    """Load a model; once a process."""
+    """Load a model, once a process; anew where another has taken its place."""
     from ectopy.classifier import classifier_in
 
     return classifier_in(model)

@@ -15,6 +15,8 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
+from ectopy.cores import keep_to_one_core
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -119,15 +121,6 @@ def _bounded(bounds: Bounds, function: Callable[[T], R], argument: T) -> R:
     finally:
         if timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def keep_to_one_core() -> None:
-    """Let linear algebra have one thread, before numpy is imported: more would wait for each other.
-
-    Products of matrices are small here, and a thread that waits for the next one takes a core while it does.
-    """
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 def _end_with_parent() -> None:

@@ -76,3 +76,9 @@ def write_record(
     header = folder / f"{name}.hea"
     header.write_text("\n".join([f"{name} {n_leads} {fs:g} {len(signal)}", *lines]) + "\n")
     return header
+
+
+def simulated(*, minutes: float = 3.0, fs: float = 360.0, seed: int = 4) -> simulate.Simulated:
+    """Simulate some minutes of a patient."""
+    rng = np.random.default_rng(seed)
+    return simulate.simulate(simulate.draw_patient(rng), minutes=minutes, fs=fs, rng=rng)

@@ -8,12 +8,7 @@ from ectopy.ecg import Recording, recording_of
 from ectopy.filters import WORKING_FS, working_length
 from ectopy.readers import open_recording
 from ectopy.shapes import WINDOW, all_slots
-from ectopy.simulate import draw_patient, simulate
-
-
-def simulated(*, minutes=3.0, fs=360.0, seed=4):
-    rng = np.random.default_rng(seed)
-    return simulate(draw_patient(rng), minutes=minutes, fs=fs, rng=rng)
+from tests.small import simulated
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +34,7 @@ def test_blocks_of_any_size_find_the_same_gaps(block_s):
     whole = first_pass.find_beats(recording, (0, 1), block_s=3600).unreadable
     cut = first_pass.find_beats(recording, (0, 1), block_s=block_s).unreadable
     np.testing.assert_array_equal(cut, whole)
-    np.testing.assert_allclose(first_pass.stretches_of(recording, whole) / 360, [[20, 35]], atol=0.2)
+    np.testing.assert_allclose(first_pass.edges_to_recording(whole, recording) / 360, [[20, 35]], atol=0.2)
 
 
 @pytest.mark.parametrize("fs", [100.0, 128.0, 250.0, 257.3, 360.0, 500.0, 1000.0])

@@ -6,7 +6,7 @@ from ectopy.annotations import read_annotations
 from ectopy.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.ecg import CLASSES, recording_of
 from ectopy.readers import open_recording
-from ectopy.simulate import draw_patient, simulate
+from tests.small import simulated
 
 
 def all_normal(parts):
@@ -19,11 +19,6 @@ def all_normal(parts):
 def all_ventricular(parts):
     probability, confident = all_normal(parts)
     return np.roll(probability, CLASSES.index("V"), axis=1), confident
-
-
-def simulated(*, minutes=3.0, fs=360.0, seed=4):
-    rng = np.random.default_rng(seed)
-    return simulate(draw_patient(rng), minutes=minutes, fs=fs, rng=rng)
 
 
 def beat_samples(annotations):

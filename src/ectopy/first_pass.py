@@ -118,13 +118,13 @@ def _chosen(walk: Iterable[Block], n_working: int) -> Iterator[Found]:
     held: list[Seen] = []
     for block in walk:
         held.append(_look(block))
-        while held and block.stop >= min(stop + around, n_working):
-            seen = _joined(held)
-            yield choose(seen.between(start - around, stop + around), start, stop)
-            start, stop = next(chapters, (n_working, n_working))
-            rest = replace(seen.between(start - around, block.stop), unusable=seen.unusable[:0])
-            held = [rest] if start < n_working else []
-            del seen
+        while block.stop >= min(stop + around, n_working):
+            held = [_joined(held)]
+            yield choose(held[0].between(start - around, stop + around), start, stop)
+            if stop == n_working:
+                return
+            start, stop = next(chapters)
+            held = [replace(held[0].between(start - around, block.stop), unusable=held[0].unusable[:0])]
 
 
 def _chapter_edges(n_working: int) -> list[int]:
@@ -139,8 +139,7 @@ def _look(block: Block) -> Seen:
 
 
 def _cut(block: Block, at: Samples) -> BeatShapes:
-    cut = cut_windows(block.clean, block.usable, at - block.first)
-    return replace(cut, sample=at, windows=cut.windows[:, : block.clean.shape[1]])
+    return replace(cut_windows(block.clean, block.usable, at - block.first), sample=at)
 
 
 def _unusable(block: Block) -> Samples:
@@ -221,13 +220,12 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
 
 def to_recording(sample: Samples, recording: Recording) -> Samples:
     """Move indices from the grid of WORKING_FS to the recording's, by the ratio that it was resampled by."""
-    moved = np.round(sample / float(rate_ratio(recording.fs))).astype(np.int64)
-    return np.minimum(moved, max(recording.n_samples - 1, 0))
+    return np.minimum(edges_to_recording(sample, recording), max(recording.n_samples - 1, 0))
 
 
-def stretches_of(recording: Recording, working: Samples) -> Samples:
-    """Move [start, stop) pairs, [k, 2], from the grid of WORKING_FS to the recording's."""
-    moved = np.round(working / float(rate_ratio(recording.fs))).astype(np.int64)
+def edges_to_recording(edge: Samples, recording: Recording) -> Samples:
+    """Move edges of stretches, where the last may be the recording's end, as :func:`to_recording` does."""
+    moved = np.round(edge / float(rate_ratio(recording.fs))).astype(np.int64)
     return np.minimum(moved, recording.n_samples)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ectopy import features
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples
 from ectopy.fibrillation import doubt_from_shapes
-from ectopy.first_pass import BLOCK_S, find_beats, stretches_of, to_recording
+from ectopy.first_pass import BLOCK_S, edges_to_recording, find_beats, to_recording
 from ectopy.leads import choose_leads, silent_leads
 from ectopy.rhythm import find_events, none_early_in_fibrillation, ventricular
 from ectopy.shapes import BeatShapes
@@ -72,15 +72,17 @@ def describe(
     columns = choose_leads(recording.leads, leads, silent=silent)
     found = find_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
     sample = to_recording(found.shapes.sample, recording) if r_peaks is None else r_peaks
-    unreadable = stretches_of(recording, found.unreadable)
+    unreadable = edges_to_recording(found.unreadable, recording)
     return Described(recording, columns, sample, found.shapes, found.doubtful, unreadable)
 
 
-def conclude(described: Described, classify: Classify) -> Analysis:
-    """Classify the beats of a recording, and name its events."""
+def conclude(
+    described: Described, classify: Classify, *, read: Iterable[features.Floats] | None = None
+) -> Analysis:
+    """Classify the beats of a recording, and name its events; ``read`` are features made before."""
     recording, unreadable, doubtful = described.recording, described.unreadable, described.doubtful
     leads = tuple(recording.leads[column] for column in described.columns)
-    probability, confident = classify(described.features)
+    probability, confident = classify(described.features if read is None else read)
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
     beats = Beats(described.sample, label, probability, confident & ~doubtful, recording.fs)
     doubt_of_af = doubt_from_shapes(described.shapes, ventricular(beats))

@@ -9,7 +9,6 @@ gain nor polarity matter.
 """
 
 import math
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -295,8 +294,8 @@ def _likeliest_sequence(time_s: Floats, evidence: Floats, usual_rr_s: Floats) ->
     sure = _in_every_best_sequence(time_s[possible], evidence[possible])
     beside = maximum_filter1d(~sure, 3)
     open_to_doubt = possible[beside]
-    told = (each[open_to_doubt].astype(np.float64) for each in (time_s, evidence, usual_rr_s))
-    path = _best_path(*(array("d", each.tobytes()) for each in told))
+    told = (each[open_to_doubt] for each in (time_s, evidence, usual_rr_s))
+    path = _best_path(*(each.tolist() for each in told))
     chosen = np.zeros(len(time_s), dtype=bool)
     chosen[possible[sure]] = True
     chosen[open_to_doubt[path]] = True
@@ -320,15 +319,10 @@ def _in_every_best_sequence(time_s: Floats, evidence: Floats) -> Mask:
     return np.asarray(evidence > 2 * _MOST_SURPRISE + cost.sum(axis=0))
 
 
-def _best_path(time_s: "array[float]", evidence: "array[float]", usual_rr_s: "array[float]") -> list[int]:
-    """Find that sequence by dynamic programming; of candidates older than _LOOK_BACK the best one counts.
-
-    Numbers in an array take a fifth of the memory that they take in a list, and are as fast to get at.
-    """
-    best, previous = array("d", [0.0]) * len(time_s), array("q", [-1]) * len(time_s)
-    reached = array("d", [0.0]) * len(
-        time_s
-    )  # the highest of ``best`` so far: where it falls short, so do all before
+def _best_path(time_s: list[float], evidence: list[float], usual_rr_s: list[float]) -> list[int]:
+    """Find that sequence by dynamic programming; of candidates older than _LOOK_BACK the best one counts."""
+    best, previous = [0.0] * len(time_s), [-1] * len(time_s)
+    reached = [0.0] * len(time_s)  # the highest of ``best`` so far: where it falls short, so do all before
     oldest, oldest_score, highest, spread = -1, 0.0, -math.inf, 2 * _RR_SPREAD**2
     for here, (now, told, usual) in enumerate(zip(time_s, evidence, usual_rr_s, strict=True)):
         first = here - _LOOK_BACK if here > _LOOK_BACK else 0
@@ -350,7 +344,7 @@ def _best_path(time_s: "array[float]", evidence: "array[float]", usual_rr_s: "ar
     return _trace(best, previous)
 
 
-def _trace(best: "array[float]", previous: "array[int]") -> list[int]:
+def _trace(best: list[float], previous: list[int]) -> list[int]:
     """Follow the best sequence back from its end."""
     here = max(range(len(best)), key=best.__getitem__, default=-1)
     path = []

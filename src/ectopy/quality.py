@@ -43,7 +43,7 @@ _SHIFTS = range(-2, 3)  # fiducials differ by 20 ms
 _PERIODS = range(round(0.12 * WINDOW_FS), round(0.36 * WINDOW_FS))  # of flutter and fibrillation, in samples
 _PERIODIC = 0.65  # median autocorrelation from which on it is that: noise has 0.45, record 207's VF 0.9
 _PERIODIC_NEIGHBOURS = 31  # candidates, some ten seconds
-_STRIDES = 8
+_STRIDES = 8  # samples of a run that are looked at before all of them are
 _CHUNK = 4096  # candidates whose windows are in memory at once as float32
 
 Floats = NDArray[np.floating]

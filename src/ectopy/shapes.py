@@ -71,13 +71,15 @@ def cut_windows(clean: Signal, usable: Mask, r_peaks: Samples) -> BeatShapes:
 
     A lead counts as readable at a beat where 90 % of the window is usable.
     """
-    windows = np.zeros((len(r_peaks), N_SLOTS, WINDOW), dtype=np.float32)
+    n_leads = min(clean.shape[1], N_SLOTS)
+    windows = np.empty((len(r_peaks), n_leads, WINDOW), dtype=np.float32)
+    scale = np.full((len(r_peaks), N_SLOTS), np.finfo(np.float32).tiny, dtype=np.float32)
     readable = np.zeros((len(r_peaks), N_SLOTS), dtype=bool)
-    for lead in range(min(clean.shape[1], N_SLOTS)):
+    for lead in range(n_leads):
         windows[:, lead] = _around(clean[:, lead], r_peaks)
         readable[:, lead] = usable[:, lead].all() or _around(usable[:, lead], r_peaks).mean(axis=1) > 0.9
-    scale = np.abs(windows).max(axis=2) + np.finfo(np.float32).tiny
-    return BeatShapes(r_peaks, (windows / scale[:, :, None]).astype(np.float16), scale, readable)
+    scale[:, :n_leads] += np.abs(windows).max(axis=2)
+    return BeatShapes(r_peaks, (windows / scale[:, :n_leads, None]).astype(np.float16), scale, readable)
 
 
 def _around(lead: NDArray[Any], r_peaks: Samples) -> NDArray[Any]:

@@ -115,7 +115,8 @@ def examine(candidate: Candidate) -> Examined:
     annotations = read_annotations(candidate.record, "atr")
     truth = Truth(candidate.record.name, candidate.patient, annotations, recording.fs, recording.n_samples)
     described = pipeline.describe(recording)
-    analysis = pipeline.conclude(described, classify)
+    read = [*described.features]  # made once for all networks
+    analysis = pipeline.conclude(described, classify, read=read)
     found = annotations_of(analysis)
     by_way = {DETECTED: Outcome.of(truth, found), EC57_MAP: Outcome.of(truth, found, beat_map="ec57")}
     if candidate.held_out:
@@ -123,7 +124,9 @@ def examine(candidate: Candidate) -> Examined:
         told = pipeline.analyse(recording, classify, r_peaks=r_peaks)
         # Told where the beats are, it is not shut down: marks of that would part at the beats inside.
         by_way[GIVEN] = Outcome.of(truth, annotations_of(replace(told, unreadable=told.unreadable[:0])))
-    members = [pipeline.conclude(described, load_classifier(member)) for member in candidate.members]
+    members = [
+        pipeline.conclude(described, load_classifier(member), read=read) for member in candidate.members
+    ]
     return Examined(
         path=candidate.record,
         truth=truth,

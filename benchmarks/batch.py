@@ -1,7 +1,7 @@
 """Many short recordings, and how many beats the network had best read at once.
 
 ``uv run python benchmarks/batch.py --json figures.json``: 2,000 simulated recordings of 60 s by the command,
-all outputs; then a day of beats through ONNX Runtime by chunk (see ``ectopy.classifier.CHUNK``), with how far
+all outputs; then a day of beats through ONNX Runtime by chunk (see ``ectopy.model.classifier.CHUNK``), with how far
 the answers are from those of the size in use.
 """
 
@@ -15,10 +15,10 @@ import numpy as np
 from measure import cost_of, costs, ectopy, options, report, spread
 from numpy.typing import NDArray
 
-from ectopy import classifier
-from ectopy.classifier import SHIPPED_MODEL, load_classifier
-from ectopy.features import FEATURE_NAMES
-from ectopy.simulate import draw_patient, simulate
+from ectopy.datasets.simulate import draw_patient, simulate
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model import classifier
+from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 
 FS, SECONDS, MINUTES = 360, 60, 20
 STEPS_PER_MV = 200

@@ -12,7 +12,7 @@ import numpy as np
 from measure import Cost, cost_of, costs, ectopy, options, report
 from numpy.typing import NDArray
 
-from ectopy.simulate import draw_patient, simulate
+from ectopy.datasets.simulate import draw_patient, simulate
 
 HOURS = (1, 6, 24, 72, 336)
 FS, MINUTES, PATIENTS = 250, 30, 12

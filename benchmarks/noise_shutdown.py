@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy import ec57, noise, pipeline, quality
+from ectopy import ec57, pipeline
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.classifier import SHIPPED_MODEL, Classifier, load_classifier
-from ectopy.databases import noise_db
+from ectopy.datasets.physionet import noise_db
 from ectopy.ecg import Recording, recording_of
+from ectopy.model.classifier import SHIPPED_MODEL, Classifier, load_classifier
 from ectopy.readers import open_recording
-from ectopy.report.files import annotations_of
+from ectopy.report.data_files import annotations_of
+from ectopy.signal import noise, quality
 
 OTHERS = ("101", "109", "116", "124", "201", "203", "208", "223")
 LEVELS_DB = (12, 6, 0, -6)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ectopy import ec57
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.databases import noise_db
+from ectopy.beats.qrs_detection import detect_qrs
+from ectopy.datasets.physionet import noise_db
 from ectopy.ecg import Samples
-from ectopy.qrs import detect_qrs
 from ectopy.readers import open_recording
 
 Detector = Callable[[NDArray[np.float32], float], Samples]

@@ -25,10 +25,14 @@ from measure import Cost, Stages, cost_of, costs, ectopy, options, report, sprea
 from threadpoolctl import threadpool_limits
 
 import ectopy.report as ectopy_report
-from ectopy import ec57, features, first_pass, pipeline, qrs, quality, score
+from ectopy import ec57, pipeline
 from ectopy.api import analyse
-from ectopy.classifier import SHIPPED_MODEL, Classifier
+from ectopy.batch import runner
+from ectopy.beats import detection, qrs_detection
+from ectopy.features import extraction
+from ectopy.model.classifier import SHIPPED_MODEL, Classifier
 from ectopy.readers import open_recording
+from ectopy.signal import quality
 
 IMPORTS = [sys.executable, "-c", "import numpy, scipy.signal"]
 PEER = """
@@ -47,10 +51,10 @@ PEERS = {
     ),
 }
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "quality": [(quality, "usable"), (first_pass, "choose")],
-    "filter": [(first_pass, "fill_gaps"), (first_pass, "resample"), (first_pass, "bandpass")],
-    "detect": [(qrs, "find_candidates"), (qrs, "select_beats")],
-    "features": [(first_pass, "cut_windows"), (features, "_segment_features")],
+    "quality": [(quality, "usable"), (detection, "choose")],
+    "filter": [(detection, "fill_gaps"), (detection, "resample"), (detection, "bandpass")],
+    "detect": [(qrs_detection, "find_candidates"), (qrs_detection, "select_beats")],
+    "features": [(detection, "cut_windows"), (extraction, "_segment_features")],
     "classify": [(Classifier, "__call__")],
     "rhythm": [(pipeline, "find_events"), (pipeline, "doubt_from_shapes")],
     "write": [(ectopy_report, "write_outputs")],
@@ -65,20 +69,20 @@ def by_stage(records: Sequence[Path], out: Path) -> dict[str, float]:
         recording = open_recording(path, fs=fs)
         return replace(recording, read=stages.timed("read", recording.read))
 
-    kept, score.open_recording = score.open_recording, open_timed
+    kept, runner.open_recording = runner.open_recording, open_timed
     try:
         with stages.of(STAGES):
-            whole = stages.timed("other", lambda: [score.score_one(job) for job in jobs_of(records, out)])
+            whole = stages.timed("other", lambda: [runner.score_one(job) for job in jobs_of(records, out)])
             whole()
     finally:
-        score.open_recording = kept
+        runner.open_recording = kept
     return stages.seconds
 
 
-def jobs_of(records: Sequence[Path], out: Path) -> list[score.Job]:
+def jobs_of(records: Sequence[Path], out: Path) -> list[runner.Job]:
     """Plan to score into a fresh folder."""
     folder = Path(tempfile.mkdtemp(dir=out))
-    return score.plan(records, folder, score.How(SHIPPED_MODEL))
+    return runner.plan(records, folder, runner.How(SHIPPED_MODEL))
 
 
 def warm(records: Sequence[Path]) -> float:
@@ -129,7 +133,7 @@ def peers(
     lead, fs = recording.read(0, recording.n_samples)[:, 0].astype(np.float64), recording.fs
     np.save(out / "lead.npy", lead)
     runs: dict[str, Callable[[], float]] = {
-        "ectopy, detection": lambda: timed(lambda: qrs.detect_qrs(lead, fs)),
+        "ectopy, detection": lambda: timed(lambda: qrs_detection.detect_qrs(lead, fs)),
         "ectopy, the whole analysis": lambda: timed(
             lambda: analyse(open_recording(record), leads=recording.leads[:1])
         ),

@@ -25,15 +25,15 @@ import numpy as np
 import psutil
 from measure import memory_of, options, report
 
-from ectopy.ledger import Status, open_ledger
-from ectopy.simulate import draw_patient, simulate
+from ectopy.batch.ledger import Status, open_ledger
+from ectopy.datasets.simulate import draw_patient, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 N_PATIENTS = 100
 LOOK_EVERY_S = 2.0
-RUN = [sys.executable, "-c", "from flows.score import score_inbox; score_inbox()"]
+RUN = [sys.executable, "-c", "from ectopy.flows.score import score_inbox; score_inbox()"]
 RULES = {
     "ECTOPY_INBOX_QUIET_S": "0",
     "ECTOPY_INBOX_PATIENCE_S": "0",

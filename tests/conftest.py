@@ -67,7 +67,7 @@ def prefect_harness() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def simdb_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source of three simulated records, not to be changed."""
-    from ectopy.simulate import simulate_database
+    from ectopy.datasets.simulate import simulate_database
 
     source = tmp_path_factory.mktemp("source")
     simulate_database(source, recordings=3, minutes=0.2, seed=0)
@@ -86,7 +86,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables, made once: that takes seconds."""
     import mlflow
 
-    from ectopy import tracking
+    from ectopy.registry import tracking
 
     database = tmp_path_factory.mktemp("store") / "mlflow.db"
     with pytest.MonkeyPatch.context() as patch:

@@ -7,10 +7,10 @@ import numpy as np
 
 from ectopy.annotations import Annotations
 from ectopy.ec57 import LEARNING_S, BeatComparison
+from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN, Truth
 from ectopy.ecg import CLASSES, Beats
-from ectopy.examination.confidence import judged_beats
-from ectopy.examination.records import Examined, Outcome
-from ectopy.truth import DETECTED, EC57_MAP, GIVEN, Truth
+from ectopy.evaluation.calibration import judged_beats
+from ectopy.evaluation.evaluate_record import Examined, Outcome
 
 FS = 100.0
 RR_S = 0.8

@@ -21,9 +21,9 @@ import soundfile
 with atheris.instrument_imports(include=["ectopy"]):
     from ectopy import readers
     from ectopy.annotations import read_annotations
-    from ectopy.classifier import SHIPPED_MODEL, ModelError, load_classifier
-    from ectopy.databases import FetchError, read_records
+    from ectopy.datasets.physionet import FetchError, read_records
     from ectopy.ecg import UnreadableError
+    from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
     from ectopy.readers import ishne
     from tests.format_files import counts, ishne_annotations
     from tests.test_readers_fuzz import content, read_or_refuse

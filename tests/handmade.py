@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ectopy.ecg import Analysis, Beats, Recording, Samples, recording_of
-from ectopy.rhythm import find_events
+from ectopy.rhythm.events import find_events
 
 FS = 100.0
 NOTHING_UNREADABLE = np.empty((0, 2), dtype=np.int64)

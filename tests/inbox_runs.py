@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ectopy.inbox import Rules, open_inbox, score_new
-from ectopy.score import How, Job, Row
-from ectopy.workers import Workers
+from ectopy.batch.inbox import Rules, open_inbox, score_new
+from ectopy.batch.runner import How, Job, Row
+from ectopy.parallel.worker_pool import Workers
 
 AT_ONCE = Rules(quiet_s=0, patience_s=0)
 """Nothing is waited for."""

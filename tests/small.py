@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy import simulate
-from ectopy.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification
+from ectopy.datasets import simulate
 from ectopy.ecg import CLASSES
-from ectopy.features import FEATURE_NAMES
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification
 
 FS = 250.0
 

@@ -5,20 +5,20 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ectopy import augment
-from ectopy import features as f
 from ectopy.ecg import Labels
-from ectopy.filters import WORKING_FS
+from ectopy.features import extraction as f
+from ectopy.model import augmentation
+from ectopy.signal.filters import WORKING_FS
 
 Make = Callable[[f.BeatShapes, Labels, np.random.Generator], tuple[f.BeatShapes, Labels]]
 KINDS = (
-    augment.fibrillate,
-    augment.fibrillate_at_times,
-    augment.bring_forward,
-    augment.bring_forward_in_pattern,
-    augment.breathe,
-    augment.run_between_pauses,
-    augment.pause,
+    augmentation.fibrillate,
+    augmentation.fibrillate_at_times,
+    augmentation.bring_forward,
+    augmentation.bring_forward_in_pattern,
+    augmentation.breathe,
+    augmentation.run_between_pauses,
+    augmentation.pause,
 )
 ANY = pytest.mark.parametrize("make", KINDS)
 RR = round(0.8 * WORKING_FS)
@@ -85,19 +85,19 @@ def test_ventricular_and_unlabelled_beats_keep_their_label_and_qrs(make: Make) -
 
 
 def test_nothing_is_supraventricular_in_fibrillation() -> None:
-    _, label = augment.fibrillate(*patient(), rng())
+    _, label = augmentation.fibrillate(*patient(), rng())
     assert set(label) == {"N", "V", ""}
 
 
 def test_fibrillation_is_irregular() -> None:
     shapes, label = patient()
-    made, _ = augment.fibrillate(shapes, label, rng())
+    made, _ = augmentation.fibrillate(shapes, label, rng())
     step = np.abs(np.diff(np.log(rr_s(made))))
     assert np.median(np.abs(np.diff(np.log(rr_s(shapes))))) == 0
     assert np.median(step) > 0.1  # two RR intervals of spread 0.12 or more
 
 
-@pytest.mark.parametrize("make", [augment.fibrillate, augment.breathe])
+@pytest.mark.parametrize("make", [augmentation.fibrillate, augmentation.breathe])
 def test_ventricular_beats_stay_early_in_another_rhythm(make: Make) -> None:
     shapes, label = patient()
     made, _ = make(shapes, label, rng())
@@ -107,7 +107,7 @@ def test_ventricular_beats_stay_early_in_another_rhythm(make: Make) -> None:
 
 def test_beats_brought_forward_are_early_and_named_so() -> None:
     shapes, label = patient()
-    made, made_label = augment.bring_forward(shapes, label, rng())
+    made, made_label = augmentation.bring_forward(shapes, label, rng())
     new = ((made_label == "S") & (label == "N"))[1:]
     assert new.sum() > 0
     other = (made_label == "N")[1:]
@@ -117,7 +117,7 @@ def test_beats_brought_forward_are_early_and_named_so() -> None:
 
 def test_the_beat_after_those_brought_forward_comes_in_time_or_late() -> None:
     shapes, label = patient()
-    made, made_label = augment.bring_forward(shapes, label, rng())
+    made, made_label = augmentation.bring_forward(shapes, label, rng())
     new = (made_label == "S") & (label == "N")
     after = np.flatnonzero(new[:-1] & (made_label[1:] == "N"))
     assert after.size
@@ -126,7 +126,7 @@ def test_the_beat_after_those_brought_forward_comes_in_time_or_late() -> None:
 
 def test_breathing_changes_times_and_nothing_else() -> None:
     shapes, label = patient()
-    made, made_label = augment.breathe(shapes, label, rng())
+    made, made_label = augmentation.breathe(shapes, label, rng())
     np.testing.assert_array_equal(made_label, label)
     np.testing.assert_array_equal(made.windows, shapes.windows)
     assert np.ptp(rr_s(made)[:18]) > 0.02
@@ -138,7 +138,7 @@ def test_breathing_comes_and_goes_at_the_rate_of_breaths() -> None:
     steady = f.BeatShapes(RR * np.arange(600), shapes.windows, shapes.scale, shapes.readable)
     peaks = []
     for seed in range(12):
-        interval = np.log(rr_s(augment.breathe(steady, label, rng(seed))[0]))
+        interval = np.log(rr_s(augmentation.breathe(steady, label, rng(seed))[0]))
         power = np.abs(np.fft.rfft(interval - interval.mean())) ** 2
         turns = np.fft.rfftfreq(len(interval), float(np.exp(interval).mean()))
         fast = turns > 0.1
@@ -153,7 +153,7 @@ def new_among(label: Labels, made_label: Labels, name: str) -> np.ndarray:
 def test_fibrillation_at_times_leaves_sinus_rhythm_between() -> None:
     shapes, label = patient(2000)
     label[:] = "N"
-    made, _ = augment.fibrillate_at_times(shapes, label, rng(3))
+    made, _ = augmentation.fibrillate_at_times(shapes, label, rng(3))
     step = np.abs(np.diff(np.log(rr_s(made))))
     windows = step[: 60 * (len(step) // 60)].reshape(-1, 60)
     irregular = np.median(windows, axis=1) > 0.05
@@ -163,7 +163,7 @@ def test_fibrillation_at_times_leaves_sinus_rhythm_between() -> None:
 def test_a_pattern_brings_every_so_many_beats_forward() -> None:
     shapes, label = patient(3000)
     label[:] = "N"
-    _, made_label = augment.bring_forward_in_pattern(shapes, label, rng())
+    _, made_label = augmentation.bring_forward_in_pattern(shapes, label, rng())
     apart = np.diff(np.flatnonzero(made_label == "S"))
     commonest = np.bincount(apart).argmax()
     assert commonest in {2, 3, 4}
@@ -173,7 +173,7 @@ def test_a_pattern_brings_every_so_many_beats_forward() -> None:
 def test_atrial_runs_are_fast_and_sinus_beats_after_them_late() -> None:
     shapes, label = patient(3000)
     label[:] = "N"
-    made, made_label = augment.run_between_pauses(shapes, label, rng(1))
+    made, made_label = augmentation.run_between_pauses(shapes, label, rng(1))
     run, before = made_label[1:] == "S", made_label[:-1]
     interval = rr_s(made)
     assert 0.05 < run.mean() < 0.99
@@ -184,7 +184,7 @@ def test_atrial_runs_are_fast_and_sinus_beats_after_them_late() -> None:
 def test_pauses_lengthen_intervals_and_change_no_label() -> None:
     for seed in range(6):
         shapes, label = patient()
-        made, made_label = augment.pause(shapes, label, rng(seed))
+        made, made_label = augmentation.pause(shapes, label, rng(seed))
         np.testing.assert_array_equal(made_label, label)
         in_time = rr_s(made)[(label[1:] == "N") & (label[:-1] == "N")]
         assert in_time.max() > 1.15 * np.median(in_time)
@@ -202,7 +202,7 @@ def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
     shapes, label = patient()
     label[:] = "N"
     even = f.BeatShapes(RR * np.arange(600), shapes.windows, shapes.scale / 4, shapes.readable)
-    made, made_label = augment.lend_ventricular(even, label, rng(), donor=lender())
+    made, made_label = augmentation.lend_ventricular(even, label, rng(), donor=lender())
     lent = new_among(label, made_label, "V")
     assert lent.any()
     r_peak = round(f.BEFORE_S * f.WINDOW_FS)
@@ -215,28 +215,28 @@ def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
 
 def test_what_is_lent_takes_the_place_of_normal_beats_only() -> None:
     shapes, label = patient()
-    _, made_label = augment.lend_ventricular(shapes, label, rng(), donor=lender())
+    _, made_label = augmentation.lend_ventricular(shapes, label, rng(), donor=lender())
     changed = made_label != label
     assert set(label[changed]) == {"N"}
     assert set(made_label[changed]) == {"V"}
 
 
 def test_who_has_few_ventricular_beats_lends_none() -> None:
-    shapes, label = patient(augment.ENOUGH_VENTRICULAR * 60 - 60)  # one in sixty
-    made = augment.made(*patient(), rng(), fibrillates=False, donor=(shapes, label))
+    shapes, label = patient(augmentation.ENOUGH_VENTRICULAR * 60 - 60)  # one in sixty
+    made = augmentation.made(*patient(), rng(), fibrillates=False, donor=(shapes, label))
     assert not any("ventricular" in kind for kind in made)
 
 
 @pytest.mark.parametrize("fibrillates", [False, True])
 def test_each_kind_of_patient_that_is_made_has_a_share(*, fibrillates: bool) -> None:
-    made = augment.made(*patient(), rng(), fibrillates=fibrillates, donor=lender())
-    assert set(made) <= set(augment.SHARES)
+    made = augmentation.made(*patient(), rng(), fibrillates=fibrillates, donor=lender())
+    assert set(made) <= set(augmentation.SHARES)
     assert all(len(shapes) == len(label) == 600 for shapes, label in made.values())
 
 
 def test_who_fibrillates_is_not_made_to_have_supraventricular_beats() -> None:
     # No P wave, no usual RR: which beat is early is not known, and N is what all beats are called.
-    made = augment.made(*patient(), rng(), fibrillates=True)
+    made = augmentation.made(*patient(), rng(), fibrillates=True)
     assert not any((label == "S").any() for _, label in made.values())
 
 
@@ -244,7 +244,7 @@ def test_the_p_wave_goes_where_the_rhythm_has_none() -> None:
     shapes, label = patient()
     p = slice(0, round(0.22 * f.WINDOW_FS))
     true = shapes.windows[:, 0, p].astype(np.float32)
-    made = augment.fibrillate(shapes, label, rng())[0].windows[:, 0, p].astype(np.float32)
+    made = augmentation.fibrillate(shapes, label, rng())[0].windows[:, 0, p].astype(np.float32)
     unit = true[0] - true[0].mean()
     height = (made @ unit) / (unit @ unit)
     assert abs(np.median(height)) < 0.5  # of the P wave that was there
@@ -252,5 +252,7 @@ def test_the_p_wave_goes_where_the_rhythm_has_none() -> None:
 
 def test_patients_differ_in_how_many_beats_come_early() -> None:
     shapes, label = patient()
-    early = [int((augment.bring_forward(shapes, label, rng(seed))[1] == "S").sum()) for seed in range(12)]
+    early = [
+        int((augmentation.bring_forward(shapes, label, rng(seed))[1] == "S").sum()) for seed in range(12)
+    ]
     assert max(early) > 3 * min(early)

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from ectopy import batch, batch_drawings, drift, tracking
-from ectopy.batch import RECENT, Batch, kind, profiles, sum_up
-from ectopy.drift import WATCHED, Reference
-from ectopy.features import FEATURE_NAMES
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.monitoring import batch_summary, drift, plots
+from ectopy.monitoring.batch_summary import RECENT, Batch, kind, profiles, sum_up
+from ectopy.monitoring.drift import WATCHED, Reference
+from ectopy.registry import tracking
 
 MODEL = {"model": "small 1", "model_id": "id", "model_run": "a run", "model_from": "champion"}
 K = len(FEATURE_NAMES)
@@ -164,14 +165,14 @@ class TestDrift:
 class TestDrawings:
     def test_a_panel_a_figure_and_a_bar_a_figure_that_differs_most(self, tmp_path: Path) -> None:
         found = summed([scored(tmp_path, f"r{k}", moved=5.0) for k in range(8)], tmp_path, known())
-        assert [axes.get_xlabel() for axes in batch_drawings.spread(found).axes] == list(
-            batch.BURDENS.values()
+        assert [axes.get_xlabel() for axes in plots.spread(found).axes] == list(
+            batch_summary.BURDENS.values()
         )
         assert found.drift is not None
-        bars, *shares = batch_drawings.drift(found.drift).axes
+        bars, *shares = plots.drift(found.drift).axes
         names = [label.get_text() for label in bars.get_yticklabels()]
-        assert names == [WATCHED[k] for k in found.drift.order[: batch_drawings.MOST_BARS]]
-        assert [axes.get_title() for axes in shares] == names[: batch_drawings.MOST_SHARES]
+        assert names == [WATCHED[k] for k in found.drift.order[: plots.MOST_BARS]]
+        assert [axes.get_title() for axes in shares] == names[: plots.MOST_SHARES]
 
 
 class TestRun:

@@ -5,9 +5,9 @@ import numpy as np
 import onnx
 import pytest
 
-from ectopy.classifier import CHUNK, ModelError, classifier_in, in_chunks, load_classifier, softmax
 from ectopy.ecg import CLASSES
-from ectopy.features import FEATURE_NAMES
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model.classifier import CHUNK, ModelError, classifier_in, in_chunks, load_classifier, softmax
 from tests.small import write_model
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ectopy import cli, score
+from ectopy import cli
+from ectopy.batch import runner
 from tests.small import FS, signal_of, write_model, write_record
 
 HEAVY = ("numpy", "scipy", "pandas", "wfdb", "pyarrow", "onnxruntime", "matplotlib", "pydantic")
@@ -166,7 +167,7 @@ class TestErrors:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(SystemExit, match="1"):
-            self.ended(score.BusyError("out: another run\nis there"), monkeypatch)
+            self.ended(runner.BusyError("out: another run\nis there"), monkeypatch)
         assert capsys.readouterr().err == "ectopy: out: another run is there\n"
 
     def test_a_library_that_the_base_does_not_bring_is_named_with_its_cure(
@@ -203,7 +204,7 @@ class TestCompare:
     def test_the_flow_gets_the_options_and_its_tables_are_printed(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        from flows import compare
+        from ectopy.flows import compare
 
         given: list[object] = []
 
@@ -226,8 +227,8 @@ class TestCompare:
         assert "whole numbers above 0 expected" in said
 
     def test_an_unknown_kind_is_wrong_usage_and_the_known_are_named(self) -> None:
+        from ectopy.ablation.architectures import UnknownArchitectureError, builder
         from ectopy.cli import _WRONG_USAGE
-        from ectopy.comparison.architectures import UnknownArchitectureError, builder
 
         with pytest.raises(
             UnknownArchitectureError, match=r"gru2: one of simple-rnn, gru, lstm, .* expected"

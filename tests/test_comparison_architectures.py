@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from ectopy import network
-from ectopy.comparison import architectures
-from ectopy.comparison.architectures import ACROSS, CHOSEN
-from ectopy.comparison.compression import runner
-from ectopy.features import FEATURE_NAMES
-from ectopy.network import TrainConfig
-from ectopy.training import TRAINED_LABELS
+from ectopy.ablation import architectures
+from ectopy.ablation.architectures import ACROSS, CHOSEN
+from ectopy.ablation.compression import runner
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model import network
+from ectopy.model.network import TrainConfig
+from ectopy.model.training_set import TRAINED_LABELS
 
 import keras  # isort: skip - after network, which chooses its backend
 

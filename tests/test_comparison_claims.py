@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from ectopy.comparison import claims
-from ectopy.comparison.claims import FAILS, HOLDS, PARTLY, UNDECIDED, difference
-from ectopy.comparison.compression import Size
-from ectopy.comparison.forms import Variant
-from ectopy.comparison.rounds import DISTANCES
+from ectopy.ablation import hypotheses
+from ectopy.ablation.compressed_variants import Variant
+from ectopy.ablation.compression import Size
+from ectopy.ablation.fold_runs import DISTANCES
+from ectopy.ablation.hypotheses import FAILS, HOLDS, PARTLY, UNDECIDED, difference
 from tests.test_comparison_page import figures, trial
 
 
@@ -19,7 +19,7 @@ def group(kind="gru", veb=(0.90, 0.92, 0.94), sveb=0.7, **changes):
 
 def verdicts(**groups):
     kinds = {name.replace("_", "-"): trials for name, trials in groups.items()}
-    return {claim.saying: claim.verdict for claim in claims.claims(kinds, {})}
+    return {claim.saying: claim.verdict for claim in hypotheses.claims(kinds, {})}
 
 
 class TestDifference:
@@ -46,7 +46,7 @@ class TestAgainstAnLSTM:
     LSTM = group("lstm", n_parameters=14_547)
 
     def test_parameters_are_of_the_whole_network(self):
-        (claim, *_) = claims.against_lstm(group(), self.LSTM)
+        (claim, *_) = hypotheses.against_lstm(group(), self.LSTM)
         assert (claim.measured.split()[0], claim.verdict) == ("80%", HOLDS)  # 11,571 of 14,547
 
     def test_as_long_is_not_faster(self):
@@ -57,7 +57,7 @@ class TestAgainstAnLSTM:
         assert verdicts(gru=gru, lstm=self.LSTM)["it trains faster than an LSTM"] == HOLDS
 
     def test_converged_is_near_the_least_loss_not_at_it(self):
-        assert claims.converged(replace(trial(), losses=(0.3, 0.105, 0.2, 0.1))) == 2
+        assert hypotheses.converged(replace(trial(), losses=(0.3, 0.105, 0.2, 0.1))) == 2
 
     def test_one_that_starts_better_converges_sooner(self):
         gru = group(losses=(0.1, 0.1, 0.1))
@@ -77,7 +77,7 @@ class TestReach:
     def test_under_a_hundredth_is_forgotten(self):
         reach = tuple(0.5**distance for distance in DISTANCES)
         (claim,) = (
-            each for each in claims.claims({"gru": group(reach=reach)}, {}) if each.saying == self.saying
+            each for each in hypotheses.claims({"gru": group(reach=reach)}, {}) if each.saying == self.saying
         )
         assert claim.verdict == HOLDS
         assert "from 8 beats away" in claim.measured  # a halving a beat: 1/16 at 4, 1/256 at 8
@@ -106,7 +106,7 @@ class TestRivals:
             replace(each, contender=replace(each.contender, window_beats=128))
             for each in group(veb=(0.8, 0.8, 0.8))
         ]
-        judged = claims.claims({"gru": group()}, {128: longer})
+        judged = hypotheses.claims({"gru": group()}, {128: longer})
         (claim,) = (each for each in judged if each.saying.startswith("sequences of 128 beats"))
         assert claim.verdict == HOLDS
         assert claim.measured.startswith("VEB F1 -12.0 ± 2.0")
@@ -117,7 +117,7 @@ class TestSmaller:
     def test_a_point_of_f1_may_be_lost(self, veb, verdict):
         form = Variant("weights in int8", Size(15_000, 14_000), 0.2, 0.0005, 0.0, figures(veb, 0.7))
         gru = [trial(seed=seed, veb=0.9, sveb=0.7, smaller=(form,)) for seed in (0, 1)]
-        (claim,) = (each for each in claims.claims({"gru": gru}, {}) if "quantise well" in each.saying)
+        (claim,) = (each for each in hypotheses.claims({"gru": gru}, {}) if "quantise well" in each.saying)
         assert claim.verdict == verdict
         assert claim.measured.endswith("15,000 bytes of 47,000, with gzip 14,000 of 43,000")
 
@@ -127,4 +127,4 @@ def test_one_seed_decides_nothing():
 
 
 def test_without_a_gru_nothing_is_said_of_it():
-    assert claims.claims({"lstm": group("lstm")}, {}) == []
+    assert hypotheses.claims({"lstm": group("lstm")}, {}) == []

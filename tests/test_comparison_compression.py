@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from ectopy import network
-from ectopy.classifier import CHUNK, in_chunks
-from ectopy.comparison import architectures, compression
-from ectopy.features import FEATURE_NAMES
-from ectopy.native import write_native
+from ectopy.ablation import architectures, compression
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model import network
+from ectopy.model.classifier import CHUNK, in_chunks
+from ectopy.model.onnx_export import write_native
 from tests.test_native import CONFIG, operators, shaken
 
 K = len(FEATURE_NAMES)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from ectopy.comparison import page
-from ectopy.comparison.compression import Size
-from ectopy.comparison.forms import Variant
-from ectopy.comparison.page import F1
-from ectopy.comparison.rounds import DISTANCES
-from ectopy.comparison.trials import Contender, Trial
-from ectopy.network import TrainConfig
+from ectopy.ablation import results_page
+from ectopy.ablation.compressed_variants import Variant
+from ectopy.ablation.compression import Size
+from ectopy.ablation.fold_runs import DISTANCES
+from ectopy.ablation.results_page import F1
+from ectopy.ablation.trials import Contender, Trial
+from ectopy.model.network import TrainConfig
 
 
 def figures(veb, sveb):
@@ -51,7 +51,7 @@ def cells(table, row):
 
 class TestKinds:
     def table(self):
-        return page.kind_table(page.kinds(TRIALS, 64))
+        return results_page.kind_table(results_page.kinds(TRIALS, 64))
 
     def test_a_row_is_a_kind_over_all_its_seeds(self):
         assert len(self.table().splitlines()) == 2 + 2  # GRU and LSTM; 16 beats are not the usual length
@@ -76,22 +76,22 @@ class TestKinds:
 
 class TestLengths:
     def test_the_shortest_comes_first_and_only_the_chosen_kind(self):
-        found = page.lengths(TRIALS, "gru")
+        found = results_page.lengths(TRIALS, "gru")
         assert list(found) == [16, 64]
-        assert cells(page.length_table(found), 0)["VEB F1"] == "80.0"
+        assert cells(results_page.length_table(found), 0)["VEB F1"] == "80.0"
 
 
 class TestSmaller:
     def test_what_is_lost_is_against_the_same_seed(self):
-        group = page.kinds(TRIALS, 64)["gru"]
-        row = cells(page.smaller_table(group), 0)
+        group = results_page.kinds(TRIALS, 64)["gru"]
+        row = cells(results_page.smaller_table(group), 0)
         assert row["VEB lost"] == "+3.0 ± 2.8"  # 90 - 85 and 94 - 93
         assert (row["zeros"], row["bytes"], row["gzip"]) == ("90%", "47,000", "9,000")
 
 
 class TestWhole:
     def test_the_page_has_what_holds_and_a_table_for_each_question(self):
-        text = page.page(TRIALS, TrainConfig(window_beats=64, epochs=12), database="simdb")
+        text = results_page.page(TRIALS, TrainConfig(window_beats=64, epochs=12), database="simdb")
         headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
         usual = "Kinds, 64 beats a sequence"
         assert headings == ["Why a GRU", "What holds", usual, "Lengths of sequence, GRU", "Smaller, GRU"]
@@ -99,18 +99,18 @@ class TestWhole:
         assert "| it is as good as an LSTM |" in text
 
     def test_the_store_gets_a_row_a_trial_and_none_for_what_is_undefined(self):
-        table = page.columns((trial(veb=float("nan")), trial(seed=1)))
+        table = results_page.columns((trial(veb=float("nan")), trial(seed=1)))
         assert table["gross/veb_f1"] == [None, 90.0]
         assert table["seed"] == [0, 1]
         assert {len(column) for column in table.values()} == {2}
 
     def test_the_store_gets_a_row_a_form(self):
-        table = page.variant_columns(TRIALS[0])
+        table = results_page.variant_columns(TRIALS[0])
         assert (table["form"], table["gross/veb_f1"]) == (["pruned 90%"], [0.85])
-        assert page.variant_columns(TRIALS[1]) == {}
+        assert results_page.variant_columns(TRIALS[1]) == {}
 
     def test_the_figure_has_a_mark_a_seed_and_a_curve_a_kind(self):
-        losses, kinds, lengths, reach = page.figure(TRIALS, TrainConfig(window_beats=64)).axes
+        losses, kinds, lengths, reach = results_page.figure(TRIALS, TrainConfig(window_beats=64)).axes
         assert [line.get_label() for line in losses.lines] == ["GRU", "LSTM"]
         assert list(np.asarray(losses.lines[0].get_ydata())) == pytest.approx([0.3, 0.1, 0.2])
         assert [len(line.get_xdata()) for line in kinds.lines] == [
@@ -120,6 +120,6 @@ class TestWhole:
         assert np.asarray(reach.lines[0].get_ydata())[0] == pytest.approx(50)
 
     def test_every_kind_has_a_title(self):
-        from ectopy.comparison.architectures import ACROSS
+        from ectopy.ablation.architectures import ACROSS
 
-        assert set(page.TITLES) == set(ACROSS)
+        assert set(results_page.TITLES) == set(ACROSS)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from ectopy import training
-from ectopy.comparison import contenders, forms, parameters_of, try_out
-from ectopy.comparison.architectures import ACROSS, CHOSEN, UnknownArchitectureError
-from ectopy.comparison.compression import Size
-from ectopy.comparison.forms import Variant
-from ectopy.comparison.rounds import DISTANCES, train_without
-from ectopy.comparison.trials import Attempt, Contender, Trial
-from ectopy.network import TrainConfig
-from ectopy.simulate import simulate_database
-from ectopy.training import Fold, Reading
-from ectopy.truth import DETECTED
+from ectopy.ablation import compressed_variants, contenders, parameters_of, try_out
+from ectopy.ablation.architectures import ACROSS, CHOSEN, UnknownArchitectureError
+from ectopy.ablation.compressed_variants import Variant
+from ectopy.ablation.compression import Size
+from ectopy.ablation.fold_runs import DISTANCES, train_without
+from ectopy.ablation.trials import Attempt, Contender, Trial
+from ectopy.datasets.simulate import simulate_database
+from ectopy.ec57.reference import DETECTED
+from ectopy.model import training_set
+from ectopy.model.network import TrainConfig
+from ectopy.model.training_set import Fold, Reading
 
 CONFIG = TrainConfig(
     *(0, 2, 2),
@@ -38,7 +38,7 @@ def readings(tmp_path_factory):
         Reading(data / "simdb" / "1.0.0" / name, name, data / f"{name}.npz", 0.0, 0)
         for name in ("s0-001", "s0-002")
     ]
-    return tuple(training.read(reading) for reading in found)
+    return tuple(training_set.read(reading) for reading in found)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ class TestTrial:
         assert longer.reach == (1.0,) + (0.0,) * (len(DISTANCES) - 1)
 
     def test_only_the_chosen_kind_at_the_usual_length_comes_in_every_form(self, trial, longer):
-        assert [variant.form for variant in trial.smaller] == list(forms.every())
+        assert [variant.form for variant in trial.smaller] == list(compressed_variants.every())
         assert longer.smaller == ()
 
     def test_what_a_run_chose_is_what_was_trained_with(self, longer):

@@ -11,7 +11,8 @@ import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import ectopy
-from ectopy import cores, pipeline
+from ectopy import pipeline
+from ectopy.parallel import blas_threads
 
 
 def threads() -> set[int]:
@@ -28,14 +29,14 @@ def two() -> Iterator[None]:
 
 
 def test_linear_algebra_has_one_thread_meanwhile() -> None:
-    with cores.one_core():
+    with blas_threads.one_core():
         assert threads() == {1}
     assert threads() == {2}
 
 
 def test_an_error_takes_the_limit_back() -> None:
     def fail() -> None:
-        with cores.one_core():
+        with blas_threads.one_core():
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
@@ -48,7 +49,7 @@ def test_threads_of_others_are_left_alone() -> None:
     seen: list[set[int]] = []
 
     def beside() -> None:
-        with cores.one_core():
+        with blas_threads.one_core():
             seen.append(threads())
 
     thread = Thread(target=beside)
@@ -66,7 +67,7 @@ def test_so_it_has_in_an_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_command_says_so_before_numpy_is_there() -> None:
-    told = "from ectopy.cores import keep_to_one_core as keep; keep(); import numpy, os, sys; "
+    told = "from ectopy.parallel.blas_threads import keep_to_one_core as keep; keep(); import numpy, os, sys; "
     told += "from threadpoolctl import threadpool_info as t; print({p['num_threads'] for p in t()})"
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     printed = subprocess.check_output([sys.executable, "-c", told], env=environment, text=True)

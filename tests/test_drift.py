@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ectopy import databases, drift, open_recording, simulate
-from ectopy.classifier import ModelError, load_classifier
-from ectopy.drift import WATCHED, Drift, Reference, compare, learn, stability_index
+from ectopy import open_recording
+from ectopy.datasets import physionet, simulate
 from ectopy.ecg import Recording, recording_of
-from ectopy.features import FEATURE_NAMES, Floats
-from ectopy.noise import add_noise
+from ectopy.features.extraction import FEATURE_NAMES, Floats
+from ectopy.model.classifier import ModelError, load_classifier
+from ectopy.monitoring import drift
+from ectopy.monitoring.drift import WATCHED, Drift, Reference, compare, learn, stability_index
 from ectopy.pipeline import describe
+from ectopy.signal.noise import add_noise
 from tests.small import write_model
 
 K = len(FEATURE_NAMES)
@@ -313,7 +315,7 @@ class TestReal:
     """DS1 in two halves, ten minutes each: the second's patients are new to what was learned of the first."""
 
     def halves(self, mitdb: Path) -> tuple[list[Recording], list[Recording]]:
-        records, _ = databases.split(databases.known("mitdb"), databases.present(mitdb))
+        records, _ = physionet.split(physionet.known("mitdb"), physionet.present(mitdb))
         whole = (open_recording(mitdb / record) for record in records)
         recordings = [replace(each, n_samples=round(600 * each.fs)) for each in whole]
         return recordings[:11], recordings[11:]

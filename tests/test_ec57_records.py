@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from ectopy import cli, ec57, simulate
+from ectopy import cli, ec57
 from ectopy.annotations import Annotations, read_annotations, write_annotations
+from ectopy.datasets import simulate
 from ectopy.ecg import UnreadableError
 from tests.ec57_marks import END, FS, START, marks
 

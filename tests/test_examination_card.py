@@ -1,8 +1,8 @@
 """The model card says what the model is, what it reads and what it reaches, rendered or not."""
 
-from ectopy.examination import card, headline
-from ectopy.examination.failures import KINDS, worst
-from ectopy.features import FEATURE_NAMES
+from ectopy.evaluation import headline_metrics, model_card
+from ectopy.evaluation.failures import KINDS, worst
+from ectopy.features.extraction import FEATURE_NAMES
 from tests.examined import RECORDS, comparison, examined_of
 
 FAILURES = tuple(
@@ -12,14 +12,14 @@ FAILURES = tuple(
 
 class TestCard:
     def test_the_card_says_what_the_model_must_not_be_used_for_and_what_it_reaches(self):
-        text = card.model_card(
+        text = model_card.model_card(
             model="ectopy",
             data="mitdb",
             records=("101", "106"),
             held_out=("100", "103"),
             left_out=("102",),
             config={"epochs": 3},
-            out_of_fold=headline.summarise(RECORDS),
+            out_of_fold=headline_metrics.summarise(RECORDS),
             calibration_error=0.0123,
         )
         assert "Not a medical device" in text
@@ -29,8 +29,8 @@ class TestCard:
         assert "75.0 / 100.0 / 85.7" in text  # SVEB Se, +P, F1 of 45 of 60, none false
 
     def test_intervals_stand_under_the_short_names_of_their_figures(self):
-        table = headline.interval_table(RECORDS, {record: record for record in RECORDS})
-        head, _, first, *_ = card.interval_rows(table).splitlines()
+        table = headline_metrics.interval_table(RECORDS, {record: record for record in RECORDS})
+        head, _, first, *_ = model_card.interval_rows(table).splitlines()
         assert (
             head == "| records | QRS Se | QRS +P | VEB Se | VEB +P | VEB F1 | SVEB Se | SVEB +P | SVEB F1 |"
         )
@@ -39,40 +39,40 @@ class TestCard:
 
     def test_an_interval_of_nothing_is_a_dash(self):
         table = {"records": ["all"], "figure": ["veb_f1"], "low": [float("nan")], "high": [float("nan")]}
-        assert card.interval_rows(table).splitlines()[-1] == "| all records | - |"
+        assert model_card.interval_rows(table).splitlines()[-1] == "| all records | - |"
 
     def test_the_record_table_has_a_row_a_record_and_dashes_for_what_is_undefined(self):
-        lines = card.record_table(headline.per_record(RECORDS)).splitlines()
+        lines = model_card.record_table(headline_metrics.per_record(RECORDS)).splitlines()
         head = "| record | N | S | V | QRS Se | QRS +P | VEB Se | VEB +P | VEB F1 | SVEB Se | SVEB +P | SVEB F1 |"
         assert head in lines
         assert lines[-1].startswith("| 202 | 90 | 10 | 0 | 100.0 | 100.0 | - | 0.0 | - | 50.0 | 100.0 |")
 
     def test_the_card_says_that_202_is_a_training_patient(self):
-        table = headline.interval_table(RECORDS, {record: record for record in RECORDS})
-        figures = headline.grouped(headline.by_subset(RECORDS))
-        assert "202 is 201 of the training records" in card.held_out_section("title", figures, table)
+        table = headline_metrics.interval_table(RECORDS, {record: record for record in RECORDS})
+        figures = headline_metrics.grouped(headline_metrics.by_subset(RECORDS))
+        assert "202 is 201 of the training records" in model_card.held_out_section("title", figures, table)
 
     def test_an_undefined_figure_is_a_dash(self):
-        assert "- / - / -" in card.figures_table({"x": {}})
+        assert "- / - / -" in model_card.figures_table({"x": {}})
 
     def test_every_feature_is_listed_in_its_group(self):
-        listed = card.features_list()
+        listed = model_card.features_list()
         assert all(name.removeprefix("lead 1: ").removeprefix("lead 2: ") in listed for name in FEATURE_NAMES)
         assert "others" not in listed
 
     def test_a_feature_of_no_known_group_is_listed_all_the_same(self, monkeypatch):
-        monkeypatch.setattr(card, "FEATURE_NAMES", (*FEATURE_NAMES, "phase of the moon"))
-        assert card.features_list().endswith("* others: phase of the moon")
+        monkeypatch.setattr(model_card, "FEATURE_NAMES", (*FEATURE_NAMES, "phase of the moon"))
+        assert model_card.features_list().endswith("* others: phase of the moon")
 
     def test_the_noise_table_tells_what_was_lost_in_unreadable_time_apart(self):
         noisy = {"118e00": comparison(NN=60, NX=30, NO=10)}
-        table = card.noise_table(headline.by_noise(noisy, {"118e00": 0}))
+        table = model_card.noise_table(headline_metrics.by_noise(noisy, {"118e00": 0}))
         assert table.splitlines()[-1] == "| 0 | 60.00 / 100.00 | - / - / - | 30.0 | 85.71 |"  # 60 of 70
 
 
 class TestMarkdown:
     def test_columns_are_aligned_names_to_the_left_and_numbers_to_the_right(self):
-        text = card.markdown({"record": ["100", "s1-001"], "F1": [97.5, 100.0]})
+        text = model_card.markdown({"record": ["100", "s1-001"], "F1": [97.5, 100.0]})
         assert text.splitlines() == [
             "| record |    F1 |",
             "| ------ | ----: |",
@@ -81,27 +81,27 @@ class TestMarkdown:
         ]
 
     def test_what_is_undefined_is_a_dash(self):
-        text = card.markdown({"record": ["100"], "Se": [None], "+P": [float("nan")]})
+        text = model_card.markdown({"record": ["100"], "Se": [None], "+P": [float("nan")]})
         assert text.splitlines()[-1] == "| 100    |  - |  - |"
 
     def test_a_table_without_rows_has_its_head(self):
-        assert card.markdown({"record": []}).splitlines() == ["| record |", "| ------ |"]
+        assert model_card.markdown({"record": []}).splitlines() == ["| record |", "| ------ |"]
 
 
 class TestSections:
     def test_a_section_has_a_title_and_paragraphs(self):
-        assert card.section("Runs", "one", "two") == "\n## Runs\n\none\n\ntwo\n"
+        assert model_card.section("Runs", "one", "two") == "\n## Runs\n\none\n\ntwo\n"
 
     def test_failures_are_listed_with_their_pictures_where_there_is_a_folder_of_them(self):
-        text = card.where_it_fails(FAILURES, "model-card")
+        text = model_card.where_it_fails(FAILURES, "model-card")
         assert "* 100, VEB: 1 missed, 0 false; shown at 302 s, V called N (100 % of these errors)" in text
         assert "![](model-card/100-veb.png)" in text
         assert "![](model-card/100-sveb.png)" in text
 
     def test_without_a_folder_it_is_said_where_the_strips_are(self):
-        text = card.where_it_fails(FAILURES)
+        text = model_card.where_it_fails(FAILURES)
         assert "![" not in text
         assert "`where-it-fails/`" in text
 
     def test_a_model_without_an_error_fails_nowhere(self):
-        assert "No ectopic beat was missed or called falsely." in card.where_it_fails(())
+        assert "No ectopic beat was missed or called falsely." in model_card.where_it_fails(())

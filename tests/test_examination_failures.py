@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ectopy.examination import failures
-from ectopy.examination.failures import cut, errors_of, n_errors, worst
+from ectopy.evaluation import failures
+from ectopy.evaluation.failures import cut, errors_of, n_errors, worst
 from tests.examined import FS, at_s, examined_of
 from tests.small import write_record
 

@@ -5,7 +5,7 @@ import pytest
 
 from ectopy.ec57 import compare_episodes
 from ectopy.ecg import stretches
-from ectopy.examination.flutter import flutter_of, silence
+from ectopy.evaluation.flutter import flutter_of, silence
 from tests.examined import FS, RR_S, at_s, examined_of, marks
 
 N = 100

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ectopy.ec57 import gross
-from ectopy.examination import confidence, headline, plots
-from ectopy.examination.failures import Cut, Marks
+from ectopy.evaluation import calibration, headline_metrics, plots
+from ectopy.evaluation.failures import Cut, Marks
 from tests.examined import RECORDS, examined_of
 
 
@@ -17,7 +17,7 @@ class TestDrawings:
         assert len(texts) == 20
 
     def test_the_forest_has_a_row_a_record_and_gross_with_its_intervals_last(self):
-        spread = headline.uncertainty(RECORDS, {record: record for record in RECORDS})
+        spread = headline_metrics.uncertainty(RECORDS, {record: record for record in RECORDS})
         veb, sveb = plots.forest(RECORDS, "title", spread).axes
         assert [label.get_text() for label in veb.get_yticklabels()] == [*RECORDS, "gross"]
         sensitivity, interval = sveb.lines[0], sveb.lines[1]
@@ -25,7 +25,7 @@ class TestDrawings:
         np.testing.assert_allclose(interval.get_xdata(), [50, 80])
 
     def test_the_noise_curve_goes_from_noisy_to_clean(self):
-        found = headline.by_noise(RECORDS, {"231": 24, "232": -6, "202": 6})
+        found = headline_metrics.by_noise(RECORDS, {"231": 24, "232": -6, "202": 6})
         figure = plots.noise_curve(found, "title")
         assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == [-6, 6, 24]
 
@@ -43,7 +43,7 @@ class TestConfidence:
 
     def test_reliability_has_a_curve_a_class_and_one_of_the_likeliest(self, judged):
         curves, counts = plots.reliability(judged, "title").axes
-        assert [line.get_label() for line in curves.lines[1:]] == list(confidence.views(judged))
+        assert [line.get_label() for line in curves.lines[1:]] == list(calibration.views(judged))
         assert sum(counts.lines[0].get_ydata()) == 10
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from ectopy.annotations import read_annotations
-from ectopy.classifier import load_classifier
+from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57 import compare_record, figures
-from ectopy.examination import Candidate, beats_in_way, examine
+from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN
+from ectopy.evaluation import Candidate, beats_in_way, examine
+from ectopy.model.classifier import load_classifier
 from ectopy.pipeline import analyse
 from ectopy.readers import open_recording
-from ectopy.report.files import annotations_of
-from ectopy.simulate import simulate_database
-from ectopy.truth import DETECTED, EC57_MAP, GIVEN
+from ectopy.report.data_files import annotations_of
 from tests.examined import examined_of, marks, with_shutdown
 from tests.small import write_model
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ectopy.examination import groups
-from ectopy.examination.tables import (
+from ectopy.evaluation import aggregate
+from ectopy.evaluation.tables import (
     BEAT_ROWS,
     ROWS,
     af_table,
@@ -27,12 +27,12 @@ SHUT = examined_of("103", "NNNVANNNNN", with_shutdown(marks("NNN...NNNN"), 3, 5)
 
 class TestGlance:
     def table(self, held_out, everyone=None, paced=None, *, members=False):
-        seeds = groups.spread(groups.members_of(held_out)) if members else {}
+        seeds = aggregate.spread(aggregate.members_of(held_out)) if members else {}
         table = at_a_glance(
-            groups.group_of("DS2", held_out, more={"calibration_error/likeliest_class": 0.0123}),
+            aggregate.group_of("DS2", held_out, more={"calibration_error/likeliest_class": 0.0123}),
             seeds,
-            groups.group_of("all 3 not paced", everyone) if everyone else None,
-            groups.with_paced("all 4", paced) if paced else None,
+            aggregate.group_of("all 3 not paced", everyone) if everyone else None,
+            aggregate.with_paced("all 4", paced) if paced else None,
         )
         return {row[0]: row[1:] for row in zip(*table.values(), strict=True)}
 
@@ -64,8 +64,8 @@ class TestGlance:
 class TestSeeds:
     def test_the_table_has_a_column_a_member(self):
         examined = [COUPLETS, SHORT]
-        ensemble = groups.figures_of([each.outcome for each in examined])
-        table = seed_table(ensemble, groups.members_of(examined), rows=BEAT_ROWS)
+        ensemble = aggregate.figures_of([each.outcome for each in examined])
+        table = seed_table(ensemble, aggregate.members_of(examined), rows=BEAT_ROWS)
         assert list(table) == ["%", "ensemble", "member 0", "member 1", "mean ± sd (range)"]
         at = table["%"].index("VEB Se")
         assert [table[column][at] for column in table] == [
@@ -75,13 +75,13 @@ class TestSeeds:
 
     def test_the_mean_of_counts_has_a_digit_more_than_a_count(self):
         row = next(row for row in ROWS if row.title == "ventricular long runs found")
-        counted = groups.spread([{row.figure: 1.0}, {row.figure: 2.0}])
+        counted = aggregate.spread([{row.figure: 1.0}, {row.figure: 2.0}])
         assert row.over_seeds(counted) == "1.5 ± 0.7 (1 - 2)"
 
 
 class TestByRecord:
     def test_runs_have_a_row_a_kind_and_length_of_each_group(self):
-        told = [groups.group_of("held out", [COUPLETS, SHORT]), groups.with_paced("all", [PACED])]
+        told = [aggregate.group_of("held out", [COUPLETS, SHORT]), aggregate.with_paced("all", [PACED])]
         table = run_table(told)
         rows = list(zip(*table.values(), strict=True))
         assert len(rows) == 2 * 2 * 3

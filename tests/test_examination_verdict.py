@@ -2,7 +2,7 @@
 
 import pytest
 
-from ectopy.examination.verdict import GATE, Floors, judge
+from ectopy.registry.promotion_gate import GATE, Floors, judge
 
 GOOD = {"gross/veb_f1": 0.95, "gross/sveb_f1": 0.7, "average/veb_f1": 0.9, "average/sveb_f1": 0.6}
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ectopy import features as f
-from ectopy import likeness
 from ectopy.ecg import Mask, Samples, Signal
-from ectopy.filters import WORKING_FS
+from ectopy.features import extraction as f
+from ectopy.features import morphology
+from ectopy.signal.filters import WORKING_FS
 
 RR = round(0.8 * WORKING_FS)
 
@@ -289,9 +289,9 @@ def test_a_beat_is_aligned_where_it_correlates_best_shift_by_shift() -> None:
     wave = rng.normal(size=27).astype(np.float32)
     waves = rng.normal(size=(50, 35)).astype(np.float32) + rng.normal(size=(50, 1)).astype(np.float32) * 30
     expected = [[np.corrcoef(each[lag : lag + 27], wave)[0, 1] for lag in range(9)] for each in waves]
-    np.testing.assert_allclose(likeness._correlations(waves, wave), expected, atol=1e-4)
+    np.testing.assert_allclose(morphology._correlations(waves, wave), expected, atol=1e-4)
 
 
 def test_a_flat_wave_correlates_with_nothing() -> None:
     wave = np.sin(np.arange(27, dtype=np.float32))
-    assert not likeness._correlations(np.full((3, 35), 7, dtype=np.float32), wave).any()
+    assert not morphology._correlations(np.full((3, 35), 7, dtype=np.float32), wave).any()

@@ -9,10 +9,11 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from pydantic import ValidationError
 
-from ectopy import cli, report, score
+from ectopy import cli, report
+from ectopy.batch import runner
+from ectopy.batch.runner import How
 from ectopy.report import fhir
 from ectopy.report.summary import summarise
-from ectopy.score import How
 from tests.handmade import analysis_of, beats_of, provenance_of, recording_for
 from tests.small import write_model, write_record
 
@@ -163,7 +164,7 @@ class TestCommand:
         for name in [name for name in sys.modules if name.partition(".")[0] == "fhir"]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "fhir", None)
-        monkeypatch.setattr(score, "run", lambda *_, **__: pytest.fail("it began"))
+        monkeypatch.setattr(runner, "run", lambda *_, **__: pytest.fail("it began"))
         record = write_record(tmp_path)
         status, _, said = self.run(
             capsys, "score", record, "--out", tmp_path / "out", "--model", model, "--fhir"

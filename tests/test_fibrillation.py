@@ -9,14 +9,16 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 import ectopy
-from ectopy import augment, fibrillation, simulate
 from ectopy.annotations import read_annotations
+from ectopy.beats.detection import find_beats
+from ectopy.beats.windows import WINDOW as SHAPE
+from ectopy.beats.windows import BeatShapes
+from ectopy.datasets import simulate
 from ectopy.ec57.episodes import EpisodeComparison, compare_episodes
-from ectopy.fibrillation import BRIDGE_S, WINDOW, find_fibrillation, with_runs
-from ectopy.first_pass import find_beats
-from ectopy.report.files import annotations_of
-from ectopy.shapes import WINDOW as SHAPE
-from ectopy.shapes import BeatShapes
+from ectopy.model import augmentation
+from ectopy.report.data_files import annotations_of
+from ectopy.rhythm import atrial_fibrillation
+from ectopy.rhythm.atrial_fibrillation import BRIDGE_S, WINDOW, find_fibrillation, with_runs
 
 N_BEATS = 600
 SEEDS = range(6)
@@ -244,24 +246,24 @@ class TestRunsOfEarlyBeats:
 class TestEntropy:
     def test_of_chance_is_how_seldom_one_interval_is_like_another(self) -> None:
         # Two draws of a normal distribution differ by less than t with a chance of erf(t / 2 spread): 0.195.
-        expected = -np.log(erf(fibrillation.TOLERANCE / (2 * 0.2)))
-        entropy = fibrillation.conditional_entropy(fibrillating(0, n=20_000, usual_s=5))
+        expected = -np.log(erf(atrial_fibrillation.TOLERANCE / (2 * 0.2)))
+        entropy = atrial_fibrillation.conditional_entropy(fibrillating(0, n=20_000, usual_s=5))
         assert np.median(entropy) == pytest.approx(expected, abs=0.05)
 
     def test_of_a_metronome_is_almost_0(self) -> None:
         # What is added to the counts leaves 0.001.
-        assert np.abs(fibrillation.conditional_entropy(np.full(100, 0.8))).max() < 0.01
+        assert np.abs(atrial_fibrillation.conditional_entropy(np.full(100, 0.8))).max() < 0.01
 
     def test_does_not_depend_on_the_rate(self) -> None:
         rr_s = fibrillating(0, usual_s=5)
-        assert fibrillation.conditional_entropy(rr_s) == pytest.approx(
-            fibrillation.conditional_entropy(1.5 * rr_s)
+        assert atrial_fibrillation.conditional_entropy(rr_s) == pytest.approx(
+            atrial_fibrillation.conditional_entropy(1.5 * rr_s)
         )
 
     def test_is_the_same_forwards_and_backwards_in_time(self) -> None:
         # But for pairs that are counted at their later interval, a third beat further on.
         rr_s = fibrillating(0, n=5_000)
-        there, back = (np.median(fibrillation.conditional_entropy(rr)) for rr in (rr_s, rr_s[::-1]))
+        there, back = (np.median(atrial_fibrillation.conditional_entropy(rr)) for rr in (rr_s, rr_s[::-1]))
         assert there == pytest.approx(back, abs=0.02)
 
 
@@ -282,7 +284,7 @@ class TestDoubtFromShapes:
     none = np.zeros(200, dtype=bool)
 
     def test_p_waves_that_come_back_rule_fibrillation_out(self) -> None:
-        doubt = fibrillation.doubt_from_shapes(shapes_of(np.full(200, 0.1), self.nothing), self.none)
+        doubt = atrial_fibrillation.doubt_from_shapes(shapes_of(np.full(200, 0.1), self.nothing), self.none)
         # Alike by 1.
         assert doubt == pytest.approx(np.full(200, (1 - 0.35) * 3), abs=0.02)
 
@@ -290,39 +292,41 @@ class TestDoubtFromShapes:
         # 100 samples at 200 Hz are 0.5 s.
         shapes = shapes_of(np.full(200, 0.1), self.nothing)
         fast, slow = (replace(shapes, sample=np.arange(200) * step) for step in (100, 101))
-        assert not fibrillation.doubt_from_shapes(fast, self.none)[1:].any()
-        assert fibrillation.doubt_from_shapes(slow, self.none).min() > 1.9
+        assert not atrial_fibrillation.doubt_from_shapes(fast, self.none)[1:].any()
+        assert atrial_fibrillation.doubt_from_shapes(slow, self.none).min() > 1.9
 
     def test_waves_of_any_sign_do_not(self) -> None:
         fibrillatory = self.rng.standard_normal(200) * 0.1
-        assert not fibrillation.doubt_from_shapes(shapes_of(fibrillatory, self.nothing), self.none).any()
+        assert not atrial_fibrillation.doubt_from_shapes(
+            shapes_of(fibrillatory, self.nothing), self.none
+        ).any()
 
     def test_beats_that_are_not_alike_are_likely_noise(self) -> None:
         noise = 2 * self.rng.standard_normal((200, 18))
-        assert fibrillation.doubt_from_shapes(shapes_of(np.zeros(200), noise), self.none).min() > 1
+        assert atrial_fibrillation.doubt_from_shapes(shapes_of(np.zeros(200), noise), self.none).min() > 1
 
     def test_ventricular_beats_are_left_out(self) -> None:
         # Two of three have something where a P wave would be.
         ventricular = np.arange(200) % 3 > 0
         shapes = shapes_of(0.3 * ventricular, self.nothing)
-        assert fibrillation.doubt_from_shapes(shapes, self.none)[100] == pytest.approx(
+        assert atrial_fibrillation.doubt_from_shapes(shapes, self.none)[100] == pytest.approx(
             (2 / 3 - 0.35) * 3, abs=0.02
         )
-        assert not fibrillation.doubt_from_shapes(shapes, ventricular).any()
+        assert not atrial_fibrillation.doubt_from_shapes(shapes, ventricular).any()
 
     def test_what_cannot_be_read_or_is_ventricular_alone_tells_nothing(self) -> None:
         shapes = shapes_of(np.zeros(200), self.nothing)
-        assert fibrillation.doubt_from_shapes(shapes, ~self.none).min() == 3.0  # 4 times 0.75
+        assert atrial_fibrillation.doubt_from_shapes(shapes, ~self.none).min() == 3.0  # 4 times 0.75
 
     def test_parts_of_any_length_give_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
         shapes = shapes_of(self.rng.uniform(0, 0.1, 200), self.rng.standard_normal((200, 18)))
-        at_once = fibrillation.doubt_from_shapes(shapes, self.none)
-        monkeypatch.setattr(fibrillation, "_CHUNK", 37)
-        assert fibrillation.doubt_from_shapes(shapes, self.none) == pytest.approx(at_once, abs=1e-5)
+        at_once = atrial_fibrillation.doubt_from_shapes(shapes, self.none)
+        monkeypatch.setattr(atrial_fibrillation, "_CHUNK", 37)
+        assert atrial_fibrillation.doubt_from_shapes(shapes, self.none) == pytest.approx(at_once, abs=1e-5)
 
     def test_no_beats_no_doubt(self) -> None:
         shapes = shapes_of(np.zeros(0), np.zeros((0, 18)))
-        assert fibrillation.doubt_from_shapes(shapes, np.zeros(0, dtype=bool)).shape == (0,)
+        assert atrial_fibrillation.doubt_from_shapes(shapes, np.zeros(0, dtype=bool)).shape == (0,)
 
 
 def test_patients_made_of_a_simulated_one_fibrillate_or_breathe_as_they_are_made() -> None:
@@ -333,11 +337,11 @@ def test_patients_made_of_a_simulated_one_fibrillate_or_breathe_as_they_are_made
     shapes = find_beats(recording, (0, 1)).shapes
     label = np.full(len(shapes), "N")
     made = {
-        "fibrillates": augment.fibrillate(shapes, label, rng)[0],
-        "breathes": augment.breathe(shapes, label, rng)[0],
+        "fibrillates": augmentation.fibrillate(shapes, label, rng)[0],
+        "breathes": augmentation.breathe(shapes, label, rng)[0],
     }
     none = np.zeros(len(shapes), dtype=bool)
-    doubt = {name: np.median(fibrillation.doubt_from_shapes(one, none)) for name, one in made.items()}
+    doubt = {name: np.median(atrial_fibrillation.doubt_from_shapes(one, none)) for name, one in made.items()}
     assert doubt["fibrillates"] == 0
     assert doubt["breathes"] > 0.5
 

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from ectopy.ecg import Event
 from ectopy.report import findings
-from ectopy.report.figures import Figures, figures, whole
-from ectopy.rhythm import groups, runs
+from ectopy.report.statistics import Figures, figures, whole
+from ectopy.rhythm.events import groups, runs
 from tests.handmade import FS, NOTHING_UNREADABLE, analysis_of, beats_of, recording_for
 
 

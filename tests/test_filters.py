@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ectopy import filters
 from ectopy.ecg import Signal
+from ectopy.signal import filters
 
 FS = filters.WORKING_FS
 

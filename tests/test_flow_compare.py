@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ectopy import databases
-from ectopy.simulate import simulate_database
-from flows.compare import compare
+from ectopy.datasets import physionet
+from ectopy.datasets.simulate import simulate_database
+from ectopy.flows.compare import compare
 from tests.test_comparison_trials import CONFIG
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
@@ -85,7 +85,7 @@ class TestCompare:
 
     def test_no_held_out_patient_is_read(self, compared: Compared) -> None:
         assert compared.run.data.params["records"] == ",".join(LEARNED)
-        folder = databases.folder_of(databases.known("simdb"), compared.data)
-        assert EXAMINED in databases.present(folder)
+        folder = physionet.folder_of(physionet.known("simdb"), compared.data)
+        assert EXAMINED in physionet.present(folder)
         stored = {path.stem for path in (compared.data / "training" / "simdb").glob("*.npz")}
         assert stored == set(LEARNED)

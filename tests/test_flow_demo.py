@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import pytest
 
-from ectopy import tracking
 from ectopy.annotations import read_annotations
-from ectopy.examination import Floors
-from ectopy.network import TrainConfig
-from ectopy.simulate import DEFAULT_FS
-from flows.demo import demo
+from ectopy.datasets.simulate import DEFAULT_FS
+from ectopy.flows.demo import demo
+from ectopy.model.network import TrainConfig
+from ectopy.registry import tracking
+from ectopy.registry.promotion_gate import Floors
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
 

@@ -14,11 +14,11 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, FlowRunFilterId
 
-from ectopy.batch import Batch
-from ectopy.classifier import ModelError
-from ectopy.score import NothingToScoreError, claim
-from flows import remember
-from flows.score import score, score_inbox
+from ectopy.batch.runner import NothingToScoreError, claim
+from ectopy.flows import log_batch
+from ectopy.flows.score import score, score_inbox
+from ectopy.model.classifier import ModelError
+from ectopy.monitoring.batch_summary import Batch
 from tests.small import signal_of, write_model, write_record
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class TestMemory:
     ) -> None:
         (tmp_path / "broken.db").write_text("no database")
         monkeypatch.setenv("ECTOPY_TRACKING_URI", f"sqlite:///{tmp_path}/broken.db")
-        monkeypatch.setattr(remember, "log_batch", remember.log_batch.with_options(retries=0))
+        monkeypatch.setattr(log_batch, "log_batch", log_batch.log_batch.with_options(retries=0))
         write_record(tmp_path / "in")
         state = score([str(tmp_path / "in")], tmp_path / "out", model=model, return_state=True)
         assert state.is_completed()
@@ -168,7 +168,7 @@ class TestMemory:
         monkeypatch.setenv("ECTOPY_ON_DRIFT", setting)
         sent: list[dict[str, Any]] = []
         monkeypatch.setattr(
-            remember, "emit_event", lambda event, **told: sent.append({"event": event, **told})
+            log_batch, "emit_event", lambda event, **told: sent.append({"event": event, **told})
         )
         monkeypatch.setattr(Batch, "drifted", property(lambda _: True))
         write_record(tmp_path / "in")
@@ -185,7 +185,7 @@ class TestMemory:
 
         deployments = yaml.safe_load(Path("prefect.yaml").read_text())["deployments"]
         (trigger,) = next(each for each in deployments if each["name"] == "train")["triggers"]
-        assert trigger["expect"] == [remember.DRIFTED]
+        assert trigger["expect"] == [log_batch.DRIFTED]
         assert trigger["match"]["ectopy.on-drift"] == "train"
 
 

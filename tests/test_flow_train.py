@@ -10,15 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ectopy import databases, drift, network, promotion, score, tracking, training
-from ectopy.classifier import load_classifier
+from ectopy.batch import runner
+from ectopy.datasets import physionet
+from ectopy.datasets.simulate import simulate_database
 from ectopy.ecg import CLASSES
-from ectopy.examination import Floors, Verdict
-from ectopy.examination.verdict import GATE
-from ectopy.features import FEATURE_NAMES
-from ectopy.simulate import simulate_database
-from flows.evaluate import candidates_of, evaluate
-from flows.train import train
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.flows.evaluate import candidates_of, evaluate
+from ectopy.flows.train import train
+from ectopy.model import network, training_set
+from ectopy.model.classifier import load_classifier
+from ectopy.monitoring import drift
+from ectopy.registry import promotion, tracking
+from ectopy.registry.promotion_gate import GATE, Floors, Verdict
 from tests.small import write_model
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
@@ -60,9 +63,9 @@ class Trained(NamedTuple):
 
         return Path(mlflow.artifacts.download_artifacts(run_id=self.version.run_id, artifact_path=file))
 
-    def lesson(self, record: str) -> training.Lesson:
+    def lesson(self, record: str) -> training_set.Lesson:
         stored = self.data / "training" / "simdb" / f"{record}.npz"
-        return training.load_lesson(stored, self.data / "simdb" / "1.0.0" / record, record)
+        return training_set.load_lesson(stored, self.data / "simdb" / "1.0.0" / record, record)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -270,7 +273,7 @@ class TestPromotion:
 
     @pytest.mark.usefixtures("promoted")
     def test_the_champion_lies_where_scoring_finds_it_without_mlflow(self, trained: Trained) -> None:
-        champion = score.find_model(None, trained.data)
+        champion = runner.find_model(None, trained.data)
         assert champion == trained.data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {
             *("model.onnx", "model.json", "card.md", "reference.json")
@@ -321,7 +324,7 @@ class TestExamination:
         held = {run.data.params["held out"]: run for run in trained.children("fold")}
         ensemble = tracking.fetch_model(trained.version.uri)
         records = [trained.data / "simdb" / "1.0.0" / record for record in (*LEARNED, EXAMINED)]
-        candidates = candidates_of(trained.version, ensemble, databases.known("simdb"), records)
+        candidates = candidates_of(trained.version, ensemble, physionet.known("simdb"), records)
         for candidate in candidates:
             if candidate.held_out:
                 assert (candidate.record.name, candidate.model) == (EXAMINED, ensemble)

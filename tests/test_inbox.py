@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from ectopy import score
-from ectopy.inbox import Rules, TroubleError, open_inbox
-from ectopy.ledger import Status, open_ledger
-from ectopy.places import Folder
-from ectopy.score import BusyError, How, Job, Row
-from ectopy.workers import DiedError, OutOfBoundsError
+from ectopy.batch import runner
+from ectopy.batch.inbox import Rules, TroubleError, open_inbox
+from ectopy.batch.ledger import Status, open_ledger
+from ectopy.batch.runner import BusyError, How, Job, Row
+from ectopy.batch.storage import Folder
+from ectopy.parallel.worker_pool import DiedError, OutOfBoundsError
 from tests.inbox_runs import AT_ONCE, outcome, run, start
 from tests.small import signal_of, write_model, write_record
 
@@ -398,7 +398,7 @@ def test_killed_again_and_again_it_loses_nothing_and_scores_nothing_twice(
     assert len((out / "summary.csv").read_text().splitlines()) == 1 + n
     rows = [json.loads(path.read_text())["row"] for path in out.glob("r*/summary.json")]
     alone = [
-        score.score_one(Job(inbox / f"{row['recording']}.hea", str(row["recording"]), inbox, How(model)))
+        runner.score_one(Job(inbox / f"{row['recording']}.hea", str(row["recording"]), inbox, How(model)))
         for row in rows
     ]
     assert rows == alone  # as if nothing had happened

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from ectopy.beats.lead_selection import LOOK_S, N_LOOKS, choose_leads, looks, silent_leads
 from ectopy.ecg import NotAnalysableError, Recording, recording_of
-from ectopy.leads import LOOK_S, N_LOOKS, choose_leads, looks, silent_leads
 
 TWELVE = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 CHEST = frozenset(range(6, 12))

@@ -4,13 +4,13 @@ import numpy as np
 import onnx
 import pytest
 
-from ectopy import network
-from ectopy.classifier import CHUNK, in_chunks
-from ectopy.comparison import architectures
-from ectopy.comparison.compression import runner, size_of
-from ectopy.features import FEATURE_NAMES
-from ectopy.native import NotNativeError, write_native
-from ectopy.network import Network, TrainConfig
+from ectopy.ablation import architectures
+from ectopy.ablation.compression import runner, size_of
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model import network
+from ectopy.model.classifier import CHUNK, in_chunks
+from ectopy.model.network import Network, TrainConfig
+from ectopy.model.onnx_export import NotNativeError, write_native
 
 K = len(FEATURE_NAMES)
 CONFIG = TrainConfig(dense_units=16, gru_units=12)

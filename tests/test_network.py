@@ -4,12 +4,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ectopy import network, training
-from ectopy.classifier import CHUNK, load_classifier, softmax
-from ectopy.features import FEATURE_NAMES
-from ectopy.network import TrainConfig
-from ectopy.training import TRAINED_LABELS, UNCALIBRATED, Calibration, Example
-from ectopy.truth import Truth
+from ectopy.ec57.reference import Truth
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model import network, training_set
+from ectopy.model.classifier import CHUNK, load_classifier, softmax
+from ectopy.model.network import TrainConfig
+from ectopy.model.training_set import TRAINED_LABELS, UNCALIBRATED, Calibration, Example
 
 TINY = TrainConfig(
     epochs=6,
@@ -114,23 +114,23 @@ def learned(monkeypatch):
 class TestHoldOut:
     def test_a_fold_s_patients_are_judged_on_detected_beats_and_not_learned_from(self, learned):
         lessons = [
-            training.Lesson((example_of(name, seed=n), example_of(name, seed=n, view="detected")), truth)
+            training_set.Lesson((example_of(name, seed=n), example_of(name, seed=n, view="detected")), truth)
             for n, name in enumerate("abc")
             for truth in [Truth(name, name, None, 200.0, 50_000)]
         ]
-        _, held = network.hold_out(lessons, training.Fold(("a", "b"), ("c",)), TINY)
+        _, held = network.hold_out(lessons, training_set.Fold(("a", "b"), ("c",)), TINY)
         assert {example.record for example in learned} == {"a", "b"}
         assert [(each.example.record, each.example.view) for each in held] == [("c", "detected")]
 
     def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(self, learned):
         own, lent = example_of("a"), replace(example_of("a", view="made: x"), donor="b")
         lessons = [
-            training.Lesson((own, lent), Truth("a", "a", None, 200.0, 50_000)),
-            training.Lesson(
+            training_set.Lesson((own, lent), Truth("a", "a", None, 200.0, 50_000)),
+            training_set.Lesson(
                 (example_of("b", seed=1, view="detected"),), Truth("b", "b", None, 200.0, 50_000)
             ),
         ]
-        network.hold_out(lessons, training.Fold(("a",), ("b",)), TINY)
+        network.hold_out(lessons, training_set.Fold(("a",), ("b",)), TINY)
         assert learned == [own]
 
 

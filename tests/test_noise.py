@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ectopy import noise, simulate
+from ectopy.datasets import simulate
 from ectopy.ecg import Recording, recording_of
+from ectopy.signal import noise
 
 FS = 250.0
 

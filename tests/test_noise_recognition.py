@@ -9,12 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from wfdb import rdrecord
 
-from ectopy import first_pass, noise, pipeline, quality, simulate
+from ectopy import pipeline
 from ectopy.annotations import read_annotations
+from ectopy.beats import detection
+from ectopy.datasets import simulate
 from ectopy.ec57 import classes_of
 from ectopy.ecg import CLASSES, Analysis, Mask, Recording, Samples, recording_of
-from ectopy.features import Floats
-from ectopy.rhythm import readable_rr_s
+from ectopy.features.extraction import Floats
+from ectopy.rhythm.events import readable_rr_s
+from ectopy.signal import noise, quality
 from tests.test_qrs import drawn, steady
 
 FS = 250.0
@@ -111,7 +114,7 @@ def test_little_noise_costs_nothing(clean: NDArray[np.float64]) -> None:
 def test_noise_on_one_lead_leaves_the_other_to_read(clean: NDArray[np.float64], lead: int) -> None:
     signal = disturbed(clean, snr_db=-6, leads=(lead,))
     assert shut_share(analysed(signal)) < 0.05
-    shapes = first_pass.find_beats(recording_of(signal, FS), (0, 1)).shapes
+    shapes = detection.find_beats(recording_of(signal, FS), (0, 1)).shapes
     there = (shapes.sample > 64 * 200) & (shapes.sample < 96 * 200)
     assert shapes.readable[there, lead].mean() < 0.5
     assert shapes.readable[there, 1 - lead].all()

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from ectopy import pipeline, quality
+from ectopy import pipeline
 from ectopy.annotations import read_annotations
-from ectopy.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.ecg import CLASSES, recording_of
+from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.readers import open_recording
+from ectopy.signal import quality
 from tests.small import simulated
 
 

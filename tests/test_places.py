@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ectopy.inbox import TroubleError
-from ectopy.places import AddressError, Bucket, Folder, UnreachableError, fetched, place_of
-from ectopy.readers.search import find_recordings
-from ectopy.score import How
+from ectopy.batch.inbox import TroubleError
+from ectopy.batch.runner import How
+from ectopy.batch.storage import AddressError, Bucket, Folder, UnreachableError, fetched, place_of
+from ectopy.readers.discovery import find_recordings
 from tests.inbox_runs import run
 from tests.small import write_model, write_record
 

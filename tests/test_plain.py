@@ -12,11 +12,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
-from ectopy import features, fibrillation, filters, first_pass, hrv, pipeline, qrs, quality
-from ectopy.classifier import SHIPPED_MODEL, Classifier, load_classifier
+from ectopy import pipeline
+from ectopy.beats import detection, qrs_detection
+from ectopy.datasets.simulate import draw_patient, simulate
 from ectopy.ecg import Analysis, Recording, Signal, recording_of
+from ectopy.features import extraction
+from ectopy.model.classifier import SHIPPED_MODEL, Classifier, load_classifier
 from ectopy.readers import open_recording
-from ectopy.simulate import draw_patient, simulate
+from ectopy.rhythm import atrial_fibrillation, hrv
+from ectopy.signal import filters, quality
 
 FS = filters.WORKING_FS
 RUNNING = ("uniform_filter1d", "maximum_filter1d", "minimum_filter1d", "median_filter")
@@ -83,11 +87,11 @@ def plain(classify: Classifier) -> Callable[[Recording], Analysis]:
 
     def analyse(recording: Recording) -> Analysis:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(first_pass, "resample", resample)
-            patch.setattr(first_pass, "bandpass", bandpass)
-            patch.setattr(qrs, "_qrs_energy", qrs_energy)
-            patch.setattr(qrs, "_without_baseline", without_baseline)
-            for module in (qrs, quality, features, fibrillation):
+            patch.setattr(detection, "resample", resample)
+            patch.setattr(detection, "bandpass", bandpass)
+            patch.setattr(qrs_detection, "_qrs_energy", qrs_energy)
+            patch.setattr(qrs_detection, "_without_baseline", without_baseline)
+            for module in (qrs_detection, quality, extraction, atrial_fibrillation):
                 for name in RUNNING:
                     if hasattr(module, name):
                         patch.setattr(module, name, like_ndimage(name))

@@ -8,10 +8,12 @@ from threading import Event
 
 import pytest
 
-from ectopy import cli, promotion, score, tracking
-from ectopy.classifier import SPECIFICATION_FILE, ModelError, load_classifier
-from ectopy.promotion import BEFORE, HISTORY, ROLLED_BACK, PromotionError, promote, rollback
-from ectopy.tracking import Version
+from ectopy import cli
+from ectopy.batch import runner
+from ectopy.model.classifier import SPECIFICATION_FILE, ModelError, load_classifier
+from ectopy.registry import promotion, tracking
+from ectopy.registry.promotion import BEFORE, HISTORY, ROLLED_BACK, PromotionError, promote, rollback
+from ectopy.registry.tracking import Version
 from tests.small import write_model
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
@@ -53,7 +55,7 @@ def three(name: str, tmp_path: Path) -> list[Version]:
 
 
 def in_use(data: Path) -> str:
-    return score.load_model(score.find_model(None, data)).name
+    return runner.load_model(runner.find_model(None, data)).name
 
 
 def history(version: Version) -> list[str]:
@@ -79,7 +81,7 @@ class TestPromote:
         champion = data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
         assert (champion / "card.md").read_text() == "# 1\n"
-        assert score.origin(champion) == "champion"
+        assert runner.origin(champion) == "champion"
 
     def test_the_champion_promoted_once_more_is_laid_anew_and_nothing_else(
         self, three: list[Version], data: Path
@@ -134,7 +136,7 @@ class TestPromote:
 
         def read() -> None:
             while not done.is_set():
-                seen.append(load_classifier(score.find_model(None, data)).version_id)
+                seen.append(load_classifier(runner.find_model(None, data)).version_id)
 
         with ThreadPoolExecutor(1) as threads:
             reader = threads.submit(read)

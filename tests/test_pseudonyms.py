@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ectopy import cli, score
+from ectopy import cli
+from ectopy.batch import runner
+from ectopy.batch.pseudonyms import HiddenError, Pseudonyms
+from ectopy.batch.storage import UnreachableError
 from ectopy.ecg import UnreadableError
-from ectopy.places import UnreachableError
-from ectopy.pseudonyms import HiddenError, Pseudonyms
 from tests.small import write_model, write_record
 
 SALT = "a salt of the tests alone"
@@ -52,7 +53,7 @@ class TestNames:
         assert pseudonyms.of("M\udcfcller") != pseudonyms.of("Mller")
 
     def test_the_salt_is_in_no_representation(self, pseudonyms: Pseudonyms) -> None:
-        assert SALT not in repr(score.How(Path("m"), pseudonyms=pseudonyms))
+        assert SALT not in repr(runner.How(Path("m"), pseudonyms=pseudonyms))
         assert pickle.loads(pickle.dumps(pseudonyms)) == pseudonyms  # it goes to other processes all the same
 
 
@@ -112,7 +113,7 @@ class TestErrors:
         self, ward: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         source = ward / f"{NAME}.edf"
-        logger = logging.getLogger("ectopy.readers.facts")
+        logger = logging.getLogger("ectopy.readers.validation")
         with Pseudonyms(SALT).hiding(source):
             logger.warning("%s: leads of one rate are read, %d of another are not", source, 2)
         logger.warning("Jane")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import wfdb
 
-from ectopy import quality
 from ectopy.ecg import Mask, Signal
-from ectopy.filters import WORKING_FS
+from ectopy.signal import quality
+from ectopy.signal.filters import WORKING_FS
 
 FS = 360.0
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from ectopy import rhythm
 from ectopy.ecg import Event
-from ectopy.r_on_t import expected_qt_s, may_fall_on_t
 from ectopy.report import findings
+from ectopy.rhythm import events as rhythm_events
+from ectopy.rhythm.events import find_events
+from ectopy.rhythm.r_on_t import expected_qt_s, may_fall_on_t
 from tests.handmade import NOTHING_UNREADABLE, analysis_of, beats_of, recording_for
 
 # Ten intervals of 1 s give a rate of 60 bpm, at which QT is expected to last 400 ms.
@@ -17,7 +18,7 @@ def found(letters: str, coupling_s: float, *, unreadable: object = NOTHING_UNREA
     """R-on-T among beats a second apart, of which the one after LEAD_IN comes earlier."""
     rr_s = np.ones(len(letters))
     rr_s[len(LEAD_IN)] = coupling_s
-    events = rhythm.find_events(
+    events = find_events(
         beats_of(letters, rr_s), duration_s=3600.0, unreadable=np.asarray(unreadable, dtype=np.int64)
     )
     return [event for event in events if event.kind == "r_on_t"]
@@ -53,7 +54,7 @@ class TestRule:
 
     def test_without_eight_intervals_before_it_there_is_no_rate_to_expect_qt_from(self) -> None:
         beats = beats_of("NNNVN", [1, 1, 1, 0.3, 1])
-        events = rhythm.find_events(beats, duration_s=3600, unreadable=NOTHING_UNREADABLE)
+        events = find_events(beats, duration_s=3600, unreadable=NOTHING_UNREADABLE)
         assert events == ()
 
     def test_an_interval_that_was_not_seen_is_none(self) -> None:
@@ -63,8 +64,8 @@ class TestRule:
         # Bigeminy of 0.42 and 1.58 s: at the mean of 1 s QT ends after 0.40 s, at that of the pause after 0.47 s.
         letters = "NV" * 10
         beats = beats_of(letters, np.tile([1.58, 0.42], 10))
-        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
-        rate = rhythm.rate_bpm(beats, rr_s)
+        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
+        rate = rhythm_events.rate_bpm(beats, rr_s)
         marked = may_fall_on_t(rr_s, rate, beats.label == "V", beats.label == "N")
         assert rate[8:] == pytest.approx(60.0)
         assert not marked.any()

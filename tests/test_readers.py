@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ectopy import readers
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers import facts
-from ectopy.readers.search import find_recordings
+from ectopy.readers import validation
+from ectopy.readers.discovery import find_recordings
 
 FS = 250
 # Formats of fixed width as (bits a sample, how a stored number becomes bytes).
@@ -148,7 +148,7 @@ class TestFacts:
         )
 
     def test_a_third_lead_of_a_name_avoids_names_that_are_taken(self) -> None:
-        assert facts.distinct(["ECG", "ECG 2", "ECG", "ECG"]) == ("ECG", "ECG 2", "ECG 3", "ECG 4")
+        assert validation.distinct(["ECG", "ECG 2", "ECG", "ECG"]) == ("ECG", "ECG 2", "ECG 3", "ECG 4")
 
     def test_a_lead_may_have_a_name_of_several_words(self, tmp_path: Path) -> None:
         header = two_leads().replace(" II\n", " chan 1, V1\n")

@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from ectopy import readers
 from ectopy.ecg import UnreadableError
-from ectopy.readers.facts import distinct
+from ectopy.readers.validation import distinct
 from tests.format_files import scp_file, scp_leads, scp_signals
 
 SOON_S = 5.0

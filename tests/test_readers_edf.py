@@ -217,7 +217,7 @@ class TestSamples:
     ) -> None:
         path = two_leads(tmp_path / "a.edf")
         signal = whole(readers.open_recording(path))
-        monkeypatch.setattr(readers.edf, "_READ_BYTES", 2500)  # two data records and a half
+        monkeypatch.setattr(readers.edf.reader, "_READ_BYTES", 2500)  # two data records and a half
         np.testing.assert_array_equal(whole(readers.open_recording(path)), signal)
 
     @pytest.mark.parametrize("kind", ["edf", "bdf"])

@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ectopy import pipeline, readers
-from ectopy.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.ecg import Recording, UnreadableError
+from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
+from ectopy.readers.discovery import find_recordings
 from ectopy.readers.ishne import read_annotations
-from ectopy.readers.search import find_recordings
 from tests import format_files as made
 from tests.format_files import TWELVE
 from tests.small import FS, signal_of, write_model

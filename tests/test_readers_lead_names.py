@@ -2,7 +2,7 @@
 
 import pytest
 
-from ectopy.leads import choose_leads
+from ectopy.beats.lead_selection import choose_leads
 from ectopy.readers.lead_names import SCP_LEADS, is_numbered, is_other, lead_of, lead_of_mdc, lead_of_number
 
 # EN 1064, table of lead identification: a few numbers from each of its parts.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ectopy import readers
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers import scp_huffman
+from ectopy.readers.scp.huffman import DEFAULT_TABLE
 from tests.format_files import (
     counts,
     differences,
@@ -119,7 +119,7 @@ class TestSamples:
 
     def test_the_default_table_is_that_of_the_standard(self) -> None:
         # EN 1064, C.3.7.4 has 19 codes of 1, 3, 3, 4, 4 ... 10, 10 and twice 10 bits of prefix.
-        lengths = sorted(len(prefix) for prefix in scp_huffman.DEFAULT_TABLE)
+        lengths = sorted(len(prefix) for prefix in DEFAULT_TABLE)
         assert lengths == [1, *(n for n in range(3, 10) for _ in range(2)), 10, 10, 10, 10]
 
 

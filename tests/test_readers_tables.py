@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from ectopy import readers
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.search import find_recordings
+from ectopy.readers.discovery import find_recordings
 from tests.format_files import counts
 
 STORED = counts(500) / 100

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ectopy import readers
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers import sierra_xli, trees
+from ectopy.readers import safe_xml
+from ectopy.readers.sierra.xli import expand, unpack
 from tests.format_files import (
     TWELVE,
     aecg,
@@ -168,7 +169,7 @@ class TestSierra:
         text = sierra(limb_leads()).replace("UTF-8", "UTF-16" if "16" in encoding else "UTF-8")
         path = write(tmp_path, text, encoding=encoding)
         assert readers.is_recording(path)
-        assert trees.root_name(path.read_bytes()) == "restingecgdata"
+        assert safe_xml.root_name(path.read_bytes()) == "restingecgdata"
 
     @pytest.mark.parametrize(
         ("compressed", "rest"),
@@ -253,7 +254,7 @@ class TestXli:
     def test_packing_and_unpacking_gives_the_same(self) -> None:
         for n in (2, 3, 4, 1001):
             lead = counts(n, 1)[:, 0]
-            (unpacked,) = sierra_xli.expand(
+            (unpacked,) = expand(
                 Path("a"), xli(lead) if n > 2 else self.short(lead), n_leads=1, most_samples=2000
             )
             np.testing.assert_array_equal(unpacked, lead)
@@ -266,19 +267,19 @@ class TestXli:
     def test_a_string_that_repeats_itself_at_once_is_understood(self) -> None:
         # The code of a string that is only being made: the one special case of LZW.
         data = b"aaaaaaaaaaaaaaaaaaaaaaaa"
-        assert sierra_xli.unpack(Path("a"), lzw(data), most_bytes=100) == data
+        assert unpack(Path("a"), lzw(data), most_bytes=100) == data
 
     def test_the_table_of_strings_has_an_end(self) -> None:
         data = np.random.default_rng(0).integers(0, 4, 20_000).astype(np.uint8).tobytes()
-        assert sierra_xli.unpack(Path("a"), lzw(data), most_bytes=20_000) == data
+        assert unpack(Path("a"), lzw(data), most_bytes=20_000) == data
 
     def test_a_lead_that_swells_is_refused(self) -> None:
         with pytest.raises(UnreadableError, match="at most 1000 bytes expected, more came once unpacked"):
-            sierra_xli.unpack(Path("a"), lzw(b"a" * 2000), most_bytes=1000)
+            unpack(Path("a"), lzw(b"a" * 2000), most_bytes=1000)
 
     def test_a_code_nobody_made_is_refused(self) -> None:
         with pytest.raises(UnreadableError, match="an unknown code came"):
-            sierra_xli.unpack(Path("a"), (900 << 6).to_bytes(2, "big"), most_bytes=1000)
+            unpack(Path("a"), (900 << 6).to_bytes(2, "big"), most_bytes=1000)
 
 
 class TestUnsafeXml:
@@ -307,11 +308,11 @@ class TestUnsafeXml:
         self.refuse(tmp_path, text, "well-formed XML expected")
 
     def test_elements_without_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(trees, "_MOST_ELEMENTS", 1000)
+        monkeypatch.setattr(safe_xml, "_MOST_ELEMENTS", 1000)
         self.refuse(tmp_path, f"<AnnotatedECG>{'<a/>' * 1000}</AnnotatedECG>", "well-formed XML expected")
 
     def test_a_file_without_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(trees, "_LARGEST", 1000)
+        monkeypatch.setattr(safe_xml, "_LARGEST", 1000)
         text = f"<AnnotatedECG>{' ' * 2000}</AnnotatedECG>"
         self.refuse(tmp_path, text, f"at most 1000 bytes expected, {len(text)} came")
 

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from ectopy import report
 from ectopy.ecg import Analysis, Beats, Event, Recording, recording_of
-from ectopy.report import files, findings, summary, times
+from ectopy.report import data_files, findings, summary, times
 from tests.handmade import (
     FS,
     NOTHING_UNREADABLE,
@@ -100,7 +100,7 @@ class TestRhythmChanges:
     @staticmethod
     def of(letters: str, rr_s: ArrayLike = 0.5) -> list[str]:
         beats = beats_of(letters, rr_s)
-        return files.rhythm_changes(analysis_of(recording_for(beats, 60_000), beats))[1]
+        return data_files.rhythm_changes(analysis_of(recording_for(beats, 60_000), beats))[1]
 
     @pytest.mark.parametrize(
         ("letters", "rr_s", "rhythms"),
@@ -550,7 +550,7 @@ def test_an_event_of_a_kind_that_has_no_rhythm_string_leaves_the_rhythm_alone() 
     recording = recording_for(beats, 6000)
     analysis = analysis_of(recording, beats)
     odd = Analysis(**{**vars(analysis), "events": (Event("pause", 0.8, 1.6, 2, float("nan")),)})
-    assert files.rhythm_changes(odd)[1] == ["(N"]
+    assert data_files.rhythm_changes(odd)[1] == ["(N"]
 
 
 @pytest.mark.real

@@ -8,7 +8,7 @@ import pytest
 import wfdb
 
 from ectopy.ecg import Analysis, Beats, Event
-from ectopy.report import files
+from ectopy.report import data_files
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of
 
 # Symbols that WFDB's annot.h defines: other programs show and count these.
@@ -35,7 +35,7 @@ def at(samples: list[int], letters: str, fs: float = FS) -> Beats:
 
 
 def read_back(folder: Path, analysis: Analysis, why_not: str = "") -> wfdb.Annotation:
-    files.write_annotation_file(folder / "r", analysis, why_not)
+    data_files.write_annotation_file(folder / "r", analysis, why_not)
     return wfdb.rdann(str(folder / "r"), "ectopy")
 
 
@@ -92,7 +92,7 @@ class TestReadBack:
         assert len(set(samples)) == len(samples)
 
     def test_every_rhythm_of_an_event_is_one_of_mit(self) -> None:
-        from ectopy.rhythm import KINDS
+        from ectopy.rhythm.events import KINDS
 
         assert {known.rhythm for known in KINDS.values()} - {""} <= MIT_RHYTHMS
 

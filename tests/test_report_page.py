@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ectopy import report
 from ectopy.ecg import Analysis, Beats, Event, Recording, recording_of
-from ectopy.report import drawing, page, strips, times, trend
+from ectopy.report import page, strips, svg, times, trend
 from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
 from tests.paths import points
 
@@ -277,7 +277,7 @@ class TestSize:
 class TestTrace:
     def test_25_mm_are_a_second_and_10_mm_a_millivolt(self) -> None:
         # A step of 1 mV: up is negative in SVG.
-        drawn = drawing.trace(np.array([0, 0, 0, 1.0, 0.5]), 250.0)
+        drawn = svg.trace(np.array([0, 0, 0, 1.0, 0.5]), 250.0)
         assert drawn.unit_mm == pytest.approx(0.1)
         (piece,) = points(drawn.path)
         assert [(x, round(y * drawn.unit_mm, 3)) for x, y in piece] == [
@@ -290,33 +290,31 @@ class TestTrace:
         assert (drawn.top_mm, drawn.bottom_mm) == (-10.0, 0.0)
 
     def test_the_median_is_the_baseline(self) -> None:
-        drawn = drawing.trace(np.array([3.0, 3.0, 3.0, 4.0]), 250.0)
+        drawn = svg.trace(np.array([3.0, 3.0, 3.0, 4.0]), 250.0)
         assert [y for _, y in points(drawn.path)[0]] == [0, 0, 0, -100]
 
     @pytest.mark.parametrize("fs", [128.0, 250.0, 360.0, 500.0])
     def test_every_step_of_a_noisy_lead_is_kept(self, fs: float) -> None:
         lead = np.random.default_rng(1).normal(size=400)
-        drawn = drawing.trace(lead, fs)
+        drawn = svg.trace(lead, fs)
         (piece,) = points(drawn.path)
-        x_s, up_mv = np.array(piece).T * drawn.unit_mm / [[drawing.MM_PER_S], [-drawing.MM_PER_MV]]
+        x_s, up_mv = np.array(piece).T * drawn.unit_mm / [[svg.MM_PER_S], [-svg.MM_PER_MV]]
         assert x_s == pytest.approx(np.arange(400) / fs)
         # Half a step, which is 10 uV at most.
-        assert (
-            np.abs(up_mv - (lead - np.median(lead))).max() <= 0.5 * drawn.unit_mm / drawing.MM_PER_MV + 1e-9
-        )
-        assert drawn.unit_mm <= drawing.STEP_MM
+        assert np.abs(up_mv - (lead - np.median(lead))).max() <= 0.5 * drawn.unit_mm / svg.MM_PER_MV + 1e-9
+        assert drawn.unit_mm <= svg.STEP_MM
 
     def test_missing_samples_part_the_trace(self) -> None:
-        drawn = drawing.trace(np.array([np.nan, 1, 1, np.nan, np.nan, 1, np.nan]), 250.0)
+        drawn = svg.trace(np.array([np.nan, 1, 1, np.nan, np.nan, 1, np.nan]), 250.0)
         assert [[x for x, _ in piece] for piece in points(drawn.path)] == [[1, 2], [5]]
 
     def test_a_lead_without_a_sample_has_no_trace(self) -> None:
-        assert drawing.trace(np.full(10, np.nan), 250.0).path == ""
+        assert svg.trace(np.full(10, np.nan), 250.0).path == ""
 
     def test_a_high_rate_is_thinned_and_keeps_its_extremes(self) -> None:
         lead = np.zeros(4000)
         lead[1234], lead[2345] = 2.0, -1.0
-        thinned, fs = drawing.thin(lead, 2000.0)
+        thinned, fs = svg.thin(lead, 2000.0)
         # Groups of 8 leave 2 samples each.
         assert (len(thinned), fs) == (1000, 500.0)
         assert (thinned.max(), thinned.min()) == (2.0, -1.0)
@@ -324,48 +322,48 @@ class TestTrace:
 
     def test_a_usual_rate_is_left_alone(self) -> None:
         lead = np.arange(10.0)
-        assert drawing.thin(lead, 500.0) == (lead, 500.0)
+        assert svg.thin(lead, 500.0) == (lead, 500.0)
 
 
 class TestTrends:
     def test_events_occupy_the_columns_they_reach_into(self) -> None:
         # 600 s in 600 columns.
-        mask = drawing.occupied(np.array([1.5, 10.0, 11.2]), np.array([3.5, 10.0, 12.0]), 600.0)
+        mask = svg.occupied(np.array([1.5, 10.0, 11.2]), np.array([3.5, 10.0, 12.0]), 600.0)
         assert np.flatnonzero(mask).tolist() == [1, 2, 3, 10, 11, 12]
 
     def test_an_event_at_the_very_end_is_in_the_last_column(self) -> None:
-        mask = drawing.occupied(np.array([600.0]), np.array([600.0]), 600.0)
+        mask = svg.occupied(np.array([600.0]), np.array([600.0]), 600.0)
         assert np.flatnonzero(mask).tolist() == [599]
 
     def test_bars_cover_the_occupied_columns(self) -> None:
         mask = np.zeros(600, dtype=bool)
         mask[[1, 2, 5]] = True
-        assert drawing.bars(mask) == "M1 0h2v1H1zM5 0h1v1H5z"
+        assert svg.bars(mask) == "M1 0h2v1H1zM5 0h1v1H5z"
 
     def test_an_envelope_holds_least_mean_and_greatest_of_each_column(self) -> None:
         time_s = np.array([0.1, 0.2, 0.3, 5.5, 7.0])
-        low, mean, high = drawing.envelope(time_s, np.array([60, 70, 110, 80, np.nan]), 600.0)
+        low, mean, high = svg.envelope(time_s, np.array([60, 70, 110, 80, np.nan]), 600.0)
         assert (low[0], mean[0], high[0]) == (60, 80, 110)
         assert (low[5], mean[5], high[5]) == (80, 80, 80)
         assert np.flatnonzero(np.isfinite(mean)).tolist() == [0, 5]
 
     def test_an_envelope_of_nothing_is_empty(self) -> None:
-        assert np.isnan(drawing.envelope(np.empty(0), np.empty(0), 600.0)).all()
+        assert np.isnan(svg.envelope(np.empty(0), np.empty(0), 600.0)).all()
 
     def test_lines_are_interrupted_where_there_is_no_value(self) -> None:
-        assert drawing.line_path(np.array([1, 2, np.nan, 3])) == "M0.5 1.0L1.5 2.0H2M3.5 3.0H4"
+        assert svg.line_path(np.array([1, 2, np.nan, 3])) == "M0.5 1.0L1.5 2.0H2M3.5 3.0H4"
 
     def test_a_line_goes_through_the_values_of_each_beat_where_they_are_few(self) -> None:
-        path = drawing.through(np.array([0.0, 1.0, 2.0, 3.0]), np.array([5.0, 6.0, np.nan, 7.0]), 6.0)
+        path = svg.through(np.array([0.0, 1.0, 2.0, 3.0]), np.array([5.0, 6.0, np.nan, 7.0]), 6.0)
         assert path == "M0.0 5.0L100.0 6.0M300.0 7.0"
 
     def test_bands_go_there_and_back(self) -> None:
-        path = drawing.band_path(np.array([9.0, 8.0]), np.array([1.0, 2.0]))
+        path = svg.band_path(np.array([9.0, 8.0]), np.array([1.0, 2.0]))
         assert path == "M0 1.0h1L1 2.0h1L2 8.0h-1L1 9.0h-1z"
 
     def test_the_highest_bar_of_a_histogram_fills_it(self) -> None:
         # Ten bars of 60 s: three beats in the first, one in the last.
-        path, most = drawing.histogram(np.array([1.0, 2.0, 3.0, 599.0]), 600.0, 10)
+        path, most = svg.histogram(np.array([1.0, 2.0, 3.0, 599.0]), 600.0, 10)
         assert (path, most) == ("M0 1V0.00h60V1zM540 1V0.67h60V1z", 3)
 
     @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from ectopy import cli, report, score
+from ectopy import cli, report
+from ectopy.batch import runner
+from ectopy.batch.runner import How
 from ectopy.report import pdf
 from ectopy.report.fhir import MissingLibraryError
-from ectopy.score import How
 from tests.handmade import analysis_of, beats_of, provenance_of, recording_for
 from tests.small import write_model, write_record
 
@@ -121,7 +122,7 @@ class TestOption:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "weasyprint", None)
-        monkeypatch.setattr(score, "run", lambda *_, **__: pytest.fail("it began"))
+        monkeypatch.setattr(runner, "run", lambda *_, **__: pytest.fail("it began"))
         record, model = write_record(tmp_path), write_model(tmp_path / "model")
         status, _, said = self.run(
             capsys, "score", record, "--out", tmp_path / "out", "--model", model, "--pdf"

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from ectopy.ecg import Analysis, BeatClass, recording_of
-from ectopy.report import disclosure, drawing, mean_beats, poincare
-from ectopy.report.walk import walk
+from ectopy.report import average_beats, full_disclosure, poincare, svg
+from ectopy.report.signal_overview import walk
 from tests.handmade import FS, analysis_of, beats_of, recording_for
 from tests.paths import points
 
 
-def overview_of(analysis: Analysis, signal: np.ndarray) -> disclosure.Disclosure:
+def overview_of(analysis: Analysis, signal: np.ndarray) -> full_disclosure.Disclosure:
     recording = recording_of(signal, FS)
-    drawn = disclosure.disclosure(analysis, walk(analysis, recording))
+    drawn = full_disclosure.disclosure(analysis, walk(analysis, recording))
     assert drawn is not None
     return drawn
 
@@ -31,23 +31,23 @@ class TestMeanBeats:
         cuts = np.zeros((2, 80, 1), dtype=np.float32)
         cuts[0], cuts[1] = 5, -5
         cuts[:, 30, 0] += (1, 3)
-        mean = mean_beats.mean(mean_beats.level(cuts))
+        mean = average_beats.mean(average_beats.level(cuts))
         assert np.flatnonzero(mean[:, 0]).tolist() == [30]
         assert mean[30, 0] == pytest.approx(2.0)
 
     def test_where_a_beat_is_missing_the_others_make_the_mean(self) -> None:
         cuts = np.array([[[1.0], [np.nan]], [[3.0], [np.nan]]], dtype=np.float32)
         cuts = np.concatenate((cuts, [[[np.nan], [np.nan]]]))
-        assert mean_beats.mean(cuts)[0, 0] == 2
-        assert np.isnan(mean_beats.mean(cuts)[1, 0])
-        assert np.isfinite(mean_beats.level(cuts)[0, 0, 0])
+        assert average_beats.mean(cuts)[0, 0] == 2
+        assert np.isnan(average_beats.mean(cuts)[1, 0])
+        assert np.isfinite(average_beats.level(cuts)[0, 0, 0])
 
     def test_each_class_in_each_lead_with_its_extent_and_doubt(self) -> None:
         beats = beats_of("NVNVN" * 4)
         beats.confident[[1, 2]] = False
         recording = recording_for(beats, 2000)
         analysis = analysis_of(recording, beats)
-        normal, ventricular = mean_beats.mean_beats(analysis, walk(analysis, recording).cuts)
+        normal, ventricular = average_beats.mean_beats(analysis, walk(analysis, recording).cuts)
         assert (normal.label, normal.n_beats, normal.n_unsure, normal.n_drawn) == ("N", 12, 1, 12)
         assert (ventricular.label, ventricular.n_beats, ventricular.n_unsure) == ("V", 8, 1)
         assert [lead.name for lead in normal.leads] == ["II", "V1"]
@@ -57,14 +57,14 @@ class TestMeanBeats:
     def test_the_band_holds_the_middle_80_percent(self) -> None:
         # Eleven beats of 0, 0.1 .. 1 mV: the second to the tenth.
         values = np.arange(11, dtype=np.float32)[:, None, None] / 10
-        low, high = (drawing.quantile(values, share, axis=0)[0, 0, 0] for share in (0.1, 0.9))
+        low, high = (svg.quantile(values, share, axis=0)[0, 0, 0] for share in (0.1, 0.9))
         assert (low, high) == pytest.approx((0.1, 0.9))
 
     def test_of_few_beats_there_is_no_band(self) -> None:
         beats = beats_of("NVNNNNN")
         recording = recording_for(beats, 2000)
         analysis = analysis_of(recording, beats)
-        normal, ventricular = mean_beats.mean_beats(analysis, walk(analysis, recording).cuts)
+        normal, ventricular = average_beats.mean_beats(analysis, walk(analysis, recording).cuts)
         assert all(normal.bands)
         assert ventricular.bands == ["", ""]
 
@@ -73,15 +73,15 @@ class TestMeanBeats:
         signal[:, 0] = 1
         recording = recording_of(signal, FS, leads=("II", "V1"))
         analysis = analysis_of(recording, beats_of("NNN"))
-        (normal,) = mean_beats.mean_beats(analysis, walk(analysis, recording).cuts)
+        (normal,) = average_beats.mean_beats(analysis, walk(analysis, recording).cuts)
         assert normal.extents[1] == "V1 missing"
         assert normal.leads[1].trace.path == ""
 
     @pytest.mark.parametrize("fs", [100.0, 1000.0])
     def test_a_band_goes_there_and_back(self, fs: float) -> None:
         low, high = np.zeros(5), np.full(5, 0.5)
-        path = drawing.band(low, high, fs)
-        unit_mm, step = drawing.units(fs)
+        path = svg.band(low, high, fs)
+        unit_mm, step = svg.units(fs)
         top = round(-5 / unit_mm)
         assert path.startswith(f"M0 {top}l{step} 0")
         assert f"L{4 * step} 0l-{step} 0" in path
@@ -91,10 +91,10 @@ class TestMeanBeats:
 class TestQuantile:
     def test_missing_values_are_left_out(self) -> None:
         values = np.array([3.0, np.nan, 1.0, 2.0])
-        assert drawing.quantile(values, 0.5, axis=0)[0] == 2
+        assert svg.quantile(values, 0.5, axis=0)[0] == 2
 
     def test_of_nothing_there_is_none(self) -> None:
-        assert np.isnan(drawing.quantile(np.array([np.nan, np.nan]), 0.5, axis=0)[0])
+        assert np.isnan(svg.quantile(np.array([np.nan, np.nan]), 0.5, axis=0)[0])
 
 
 class TestPoincare:
@@ -170,7 +170,7 @@ class TestDisclosure:
 
     def test_a_flat_lead_is_a_line_in_the_middle(self) -> None:
         drawn = overview_of(flat(""), np.zeros(12_000))
-        assert drawn.height_mv == disclosure.LEAST_REACH_MV
+        assert drawn.height_mv == full_disclosure.LEAST_REACH_MV
         assert drawn.lines[0].paths[0][1].startswith(f"M0 {drawn.height // 2}l1 0")
 
     def test_each_line_has_its_own_baseline(self) -> None:
@@ -210,19 +210,19 @@ class TestDisclosure:
     def test_without_a_sample_there_is_no_overview(self) -> None:
         recording = recording_of(np.full(6000, np.nan), FS)
         analysis = analysis_of(recording, beats_of(""))
-        assert disclosure.disclosure(analysis, walk(analysis, recording)) is None
+        assert full_disclosure.disclosure(analysis, walk(analysis, recording)) is None
 
     def test_in_long_lines_a_beat_colours_its_bin_alone(self) -> None:
         # Three hours: five minutes a line, 0.375 s a bin; V at 2 s is in bin 5.
         analysis = flat("NVN", n_samples=1_080_000)
         walked = walk(analysis, recording_of(np.zeros(1_080_000), FS))
-        assert np.flatnonzero(disclosure.classes(analysis, walked)).tolist() == [5]
+        assert np.flatnonzero(full_disclosure.classes(analysis, walked)).tolist() == [5]
 
     def test_stretches_cover_the_bins_that_they_reach_into(self) -> None:
         edges = np.array([0, 10, 20, 30])
-        mask = disclosure.covered(np.array([5, 29]), np.array([11, 40]), edges)
+        mask = full_disclosure.covered(np.array([5, 29]), np.array([11, 40]), edges)
         assert mask.tolist() == [True, True, True]
-        assert disclosure.covered(np.array([10]), np.array([20]), edges).tolist() == [False, True, False]
+        assert full_disclosure.covered(np.array([10]), np.array([20]), edges).tolist() == [False, True, False]
 
     def test_every_class_has_a_name(self) -> None:
-        assert set(disclosure.COLOURED) | {BeatClass.NORMAL} == set(BeatClass)
+        assert set(full_disclosure.COLOURED) | {BeatClass.NORMAL} == set(BeatClass)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ectopy.ecg import Analysis, BeatClass, Recording, recording_of
-from ectopy.report import walk as walking
-from ectopy.report.walk import LINE_BINS, bin_edges, columns_of, lines_of, walk
+from ectopy.report import signal_overview as walking
+from ectopy.report.signal_overview import LINE_BINS, bin_edges, columns_of, lines_of, walk
 from tests.handmade import FS, analysis_of, beats_of, recording_for
 
 

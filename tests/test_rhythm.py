@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from ectopy import annotations, rhythm
+from ectopy import annotations
 from ectopy.ecg import Beats, Event, no_beats, stretches
+from ectopy.rhythm import events as rhythm_events
+from ectopy.rhythm.events import find_events
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of, fibrillating_rr_s
 
 
 def found(
     beats: Beats, *, duration_s: float = 3600.0, unreadable: ArrayLike = NOTHING_UNREADABLE
 ) -> tuple[Event, ...]:
-    return rhythm.find_events(beats, duration_s=duration_s, unreadable=np.asarray(unreadable))
+    return find_events(beats, duration_s=duration_s, unreadable=np.asarray(unreadable))
 
 
 def of_kind(kind: str, beats: Beats) -> list[tuple[float, float, int, float]]:
@@ -212,34 +214,38 @@ class TestBradycardiaAndTachycardia:
 class TestHeartRate:
     def test_it_is_the_mean_over_8_intervals_that_end_at_a_beat(self) -> None:
         beats = beats_of("N" * 10, [1] * 9 + [2])
-        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
-        rate = rhythm.rate_bpm(beats, rr_s)
+        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
+        rate = rhythm_events.rate_bpm(beats, rr_s)
         assert np.isnan(rate[:8]).all()
         # Eight of 1 s; seven of 1 s and one of 2 s.
         assert rate[8:].tolist() == [60.0, pytest.approx(60 * 8 / 9)]
 
     def test_least_and_greatest_come_with_their_times(self) -> None:
         beats = beats_of("N" * 30, [1.0] * 10 + [0.5] * 10 + [2.0] * 10)
-        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
-        rate = rhythm.heart_rate(beats.time_s, rr_s, rhythm.rate_bpm(beats, rr_s))
+        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
+        rate = rhythm_events.heart_rate(beats.time_s, rr_s, rhythm_events.rate_bpm(beats, rr_s))
         # 9 + 10 * 0.5 + 10 * 2 s for 29 intervals; beats 18 and 28 end the first windows of one rate alone.
         assert rate == pytest.approx((60 * 29 / 34, 30.0, 120.0, 31.0, 14.0))
 
     def test_no_beat_for_10_s_is_no_heart_rate(self) -> None:
         beats = beats_of("NNNN", [1, 1, 10, 1])
-        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
-        assert rhythm.heart_rate(beats.time_s, rr_s, rhythm.rate_bpm(beats, rr_s)).mean_bpm == 60.0
+        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
+        assert (
+            rhythm_events.heart_rate(beats.time_s, rr_s, rhythm_events.rate_bpm(beats, rr_s)).mean_bpm == 60.0
+        )
 
     @pytest.mark.parametrize("letters", ["", "N"])
     def test_without_an_interval_there_is_none(self, letters: str) -> None:
         beats = beats_of(letters)
-        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
-        assert np.isnan(rhythm.heart_rate(beats.time_s, rr_s, rhythm.rate_bpm(beats, rr_s))).all()
+        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
+        assert np.isnan(
+            rhythm_events.heart_rate(beats.time_s, rr_s, rhythm_events.rate_bpm(beats, rr_s))
+        ).all()
 
     def test_a_few_intervals_have_a_mean_and_no_extremes(self) -> None:
         beats = beats_of("NNN", 1.0)
-        rr_s = rhythm.readable_rr_s(beats, NOTHING_UNREADABLE)
-        rate = rhythm.heart_rate(beats.time_s, rr_s, rhythm.rate_bpm(beats, rr_s))
+        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
+        rate = rhythm_events.heart_rate(beats.time_s, rr_s, rhythm_events.rate_bpm(beats, rr_s))
         assert rate.mean_bpm == 60.0
         assert np.isnan([rate.min_bpm, rate.max_bpm]).all()
 
@@ -249,11 +255,11 @@ class TestRuns:
     def test_without_gaps_they_are_the_stretches_of_true(self, bits: str) -> None:
         mask = np.array([bit == "1" for bit in bits], dtype=bool)
         together = np.full(len(mask), 0.5)
-        assert rhythm.runs(mask, together).tolist() == stretches(mask).tolist()
+        assert rhythm_events.runs(mask, together).tolist() == stretches(mask).tolist()
 
     def test_a_missing_interval_cuts_a_run_before_its_beat(self) -> None:
         mask = np.ones(4, dtype=bool)
-        assert rhythm.runs(mask, np.array([np.nan, 1, np.nan, 1])).tolist() == [[0, 2], [2, 4]]
+        assert rhythm_events.runs(mask, np.array([np.nan, 1, np.nan, 1])).tolist() == [[0, 2], [2, 4]]
 
 
 class TestAllRules:
@@ -261,7 +267,7 @@ class TestAllRules:
     @pytest.mark.parametrize("letter", "NSVFQ")
     def test_recordings_of_few_beats_pass(self, n: int, letter: str) -> None:
         events = found(beats_of(letter * n, 0.7))
-        assert {event.kind for event in events} <= set(rhythm.KINDS)
+        assert {event.kind for event in events} <= set(rhythm_events.KINDS)
 
     def test_no_beat_no_event(self) -> None:
         assert found(no_beats(FS)) == ()
@@ -298,14 +304,14 @@ class TestBeatsInNoise:
         # The third V is doubtful: what is left of five is a couplet on either side.
         beats = beats_of("N" * 20 + "VVVVV" + "N" * 20, 0.5)
         doubtful = np.arange(45) == 22
-        told = rhythm.find_events(beats, duration_s=30, unreadable=NOTHING_UNREADABLE, doubtful=doubtful)
+        told = find_events(beats, duration_s=30, unreadable=NOTHING_UNREADABLE, doubtful=doubtful)
         assert [event.n_beats for event in told if event.kind == "veb_couplet"] == [2, 2]
         assert "vt" not in {event.kind for event in told}
 
     def test_a_pause_beside_one_may_be_a_beat_that_was_not_seen(self) -> None:
         beats = beats_of("N" * 20, np.where(np.arange(20) == 10, 3.0, 0.8))
         for at, kinds in ((9, set()), (10, set()), (11, {"pause"})):
-            told = rhythm.find_events(
+            told = find_events(
                 beats, duration_s=30, unreadable=NOTHING_UNREADABLE, doubtful=np.arange(20) == at
             )
             assert {event.kind for event in told} == kinds
@@ -315,7 +321,7 @@ class TestBeatsInNoise:
         for at in (9, 10):
             beats = beats_of("N" * 20, np.where(np.arange(20) == 10, 10.0, 0.8))
             doubtful = np.arange(20) == at
-            told = rhythm.find_events(beats, duration_s=60, unreadable=NOTHING_UNREADABLE, doubtful=doubtful)
+            told = find_events(beats, duration_s=60, unreadable=NOTHING_UNREADABLE, doubtful=doubtful)
             assert [event.offset_s - event.onset_s for event in told] == pytest.approx([10.0])
 
 
@@ -357,7 +363,7 @@ class TestAtrialFibrillation:
 
     def test_doubt_from_the_shapes_of_beats_speaks_against_it(self) -> None:
         beats = beats_of("N" * 100, self.rr_s)
-        events = rhythm.find_events(
+        events = find_events(
             beats, duration_s=70, unreadable=NOTHING_UNREADABLE, doubt_of_af=np.full(100, 3, np.float32)
         )
         assert "af" not in {event.kind for event in events}
@@ -367,7 +373,7 @@ class TestAtrialFibrillation:
         beats = beats_of(letters, np.concatenate([np.full(68, 0.5), self.rr_s]))
         events = found(beats)
         (episode,) = (event for event in events if event.kind == "af")
-        settled = rhythm.none_early_in_fibrillation(beats, events)
+        settled = rhythm_events.suppress_sveb_in_af(beats, events)
         within = (beats.time_s >= episode.onset_s) & (beats.time_s <= episode.offset_s)
         np.testing.assert_array_equal(settled.label[~within], beats.label[~within])
         assert list(settled.label[3:6]) == ["S", "S", "S"]
@@ -380,14 +386,14 @@ class TestAtrialFibrillation:
         beats = beats_of("NNSNV" * 20, self.rr_s)
         thought = np.tile(np.float32([0.1, 0.6, 0.3, 0.0]), (100, 1))
         beats = replace(beats, label=np.full(100, "S"), probability=thought)
-        settled = rhythm.none_early_in_fibrillation(beats, [Event("af", 0.0, 1e4, 100, 90.0)])
+        settled = rhythm_events.suppress_sveb_in_af(beats, [Event("af", 0.0, 1e4, 100, 90.0)])
         np.testing.assert_allclose(settled.probability, [[0.25, 0, 0.75, 0]] * 100, atol=1e-5)
         assert set(settled.label) == {"V"}
 
     def test_a_beat_that_is_surely_early_is_normal(self) -> None:
         beats = beats_of("S" * 100, self.rr_s)
         surely = np.tile(np.float32([0, 1, 0, 0]), (100, 1))
-        settled = rhythm.none_early_in_fibrillation(
+        settled = rhythm_events.suppress_sveb_in_af(
             replace(beats, probability=surely), [Event("af", 0.0, 1e4, 100, 90.0)]
         )
         assert set(settled.label) == {"N"}
@@ -412,7 +418,7 @@ KNOWN_KINDS = {
 
 def test_kinds_are_a_contract_with_the_rhythm_strings_of_mit_bih() -> None:
     # Programs read these from events.csv: a change here is a change of interface.
-    assert {kind: known.rhythm for kind, known in rhythm.KINDS.items()} == KNOWN_KINDS
+    assert {kind: known.rhythm for kind, known in rhythm_events.KINDS.items()} == KNOWN_KINDS
 
 
 @pytest.mark.real

@@ -8,7 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ectopy import running
+from ectopy.signal import rolling
 
 MODES = {"reflect": "symmetric", "nearest": "edge", "constant": "constant"}
 EXTREMES = ("maximum_filter1d", "minimum_filter1d")
@@ -33,16 +33,16 @@ class TestWindowByWindow:
 
     def test_mean(self, n: int, size: int, mode: str) -> None:
         expected = windows(drawn(n, 2, kind=float), size, mode).mean(axis=-1)
-        found = running.uniform_filter1d(drawn(n, 2, kind=float), size, mode=mode)
+        found = rolling.uniform_filter1d(drawn(n, 2, kind=float), size, mode=mode)
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
     def test_median(self, n: int, size: int, mode: str) -> None:
         expected = np.median(windows(drawn(n), size, mode), axis=-1)
-        np.testing.assert_array_equal(running.median_filter(drawn(n), size, mode=mode), expected)
+        np.testing.assert_array_equal(rolling.median_filter(drawn(n), size, mode=mode), expected)
 
     def test_extremes(self, n: int, size: int, mode: str) -> None:
         seen = windows(drawn(n, 2), size, mode)
-        found = [getattr(running, name)(drawn(n, 2), size, mode=mode) for name in EXTREMES]
+        found = [getattr(rolling, name)(drawn(n, 2), size, mode=mode) for name in EXTREMES]
         np.testing.assert_array_equal(found, [seen.max(axis=-1), seen.min(axis=-1)])
 
 
@@ -50,38 +50,38 @@ class TestWindowByWindow:
 @pytest.mark.parametrize("mode", MODES)
 def test_what_is_chosen_among_elements_is_what_scipy_chooses(name: str, mode: str) -> None:
     expected = getattr(ndimage, name)(drawn(2000), 21, mode=mode)
-    np.testing.assert_array_equal(getattr(running, name)(drawn(2000), 21, mode=mode), expected)
+    np.testing.assert_array_equal(getattr(rolling, name)(drawn(2000), 21, mode=mode), expected)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_mean_is_that_of_scipy_but_for_rounding(mode: str) -> None:
     expected = ndimage.uniform_filter1d(drawn(120_000, 2), 1201, axis=0, mode=mode)
-    found = running.uniform_filter1d(drawn(120_000, 2), 1201, mode=mode)
+    found = rolling.uniform_filter1d(drawn(120_000, 2), 1201, mode=mode)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-8)
 
 
 def test_the_mean_of_booleans_is_a_share() -> None:
-    share = running.uniform_filter1d(np.array([True, True, False, False]), 3, mode="constant")
+    share = rolling.uniform_filter1d(np.array([True, True, False, False]), 3, mode="constant")
     assert share.dtype == np.float32
     np.testing.assert_allclose(share, [2 / 3, 2 / 3, 1 / 3, 0], rtol=1e-6)
 
 
 def test_the_extremes_of_booleans_are_booleans() -> None:
     edge = np.arange(10) < 5
-    assert running.minimum_filter1d(edge, 3).tolist() == [True] * 4 + [False] * 6
-    assert running.maximum_filter1d(edge, 3).tolist() == [True] * 6 + [False] * 4
+    assert rolling.minimum_filter1d(edge, 3).tolist() == [True] * 4 + [False] * 6
+    assert rolling.maximum_filter1d(edge, 3).tolist() == [True] * 6 + [False] * 4
 
 
 @pytest.mark.parametrize("name", [*EXTREMES, "median_filter", "uniform_filter1d"])
 def test_of_nothing_there_is_nothing(name: str) -> None:
-    assert getattr(running, name)(np.empty(0), 5).shape == (0,)
+    assert getattr(rolling, name)(np.empty(0), 5).shape == (0,)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [129, 131, 301])
 def test_a_window_that_is_kept_in_order_has_the_same_median(size: int, mode: str) -> None:
     values = np.round(drawn(3000), 1)  # many are equal
-    found = running.median_filter(values, size, mode=mode)
+    found = rolling.median_filter(values, size, mode=mode)
     assert found.dtype == values.dtype
     np.testing.assert_array_equal(found, ndimage.median_filter(values, size, mode=mode))

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ectopy import score
+from ectopy.batch import runner
+from ectopy.batch.runner import BusyError, How, Job, Row
 from ectopy.ecg import UnreadableError
 from ectopy.report import SUMMARY_COLUMNS
-from ectopy.score import BusyError, How, Job, Row
 from tests.small import FS, signal_of, write_model, write_record
 
 OUTPUTS = {"beats.parquet", "events.csv", "report.html", "summary.json"}
@@ -41,9 +41,9 @@ def out(tmp_path: Path) -> Path:
 
 def run(recordings: Iterable[Path], out: Path, how: How, *, workers: int = 1) -> list[Row]:
     """Score as the command does; give this run's rows in order of name."""
-    with score.claim(out):
-        rows = list(score.run(score.plan(recordings, out, how), workers=workers))
-        score.write_summary(out, rows)
+    with runner.claim(out):
+        rows = list(runner.run(runner.plan(recordings, out, how), workers=workers))
+        runner.write_summary(out, rows)
     return sorted(rows, key=lambda row: str(row["recording"]))
 
 
@@ -74,8 +74,8 @@ class TestOutputs:
         written = json.loads((out / "r" / "summary.json").read_text())
         assert written["row"] == row
         origin = written["provenance"]
-        assert origin["input_sha256"] == score.input_sha256(tmp_path / "r.hea")
-        assert origin["model_id"] == score.load_model(how.model).version_id
+        assert origin["input_sha256"] == runner.input_sha256(tmp_path / "r.hea")
+        assert origin["model_id"] == runner.load_model(how.model).version_id
         assert (origin["model_run"], origin["model_from"]) == ("", "given")
         assert origin["settings"] == {"leads": ["V1"], "fs_hz": None}
         assert {"python", "ectopy", "numpy"} <= origin["versions"].keys()
@@ -167,19 +167,19 @@ class TestNames:
     )
     def test_names_follow_the_rule_of_wfdb(self, out: Path, how: How, stem: str, name: str) -> None:
         out.mkdir()
-        (job,) = score.plan([Path("/somewhere") / f"{stem.replace('/', '.')}.hea"], out, how)
+        (job,) = runner.plan([Path("/somewhere") / f"{stem.replace('/', '.')}.hea"], out, how)
         assert job.name == name
 
     def test_names_that_differ_in_case_alone_get_folders_that_differ_everywhere(
         self, out: Path, how: How
     ) -> None:
         out.mkdir()
-        jobs = score.plan([Path("/a/ecg.hea"), Path("/b/ECG.hea")], out, how)
+        jobs = runner.plan([Path("/a/ecg.hea"), Path("/b/ECG.hea")], out, how)
         assert [job.name for job in jobs] == ["ecg", "ECG-2"]
 
     def test_a_number_that_is_itself_a_name_is_not_given_twice(self, out: Path, how: How) -> None:
         out.mkdir()
-        jobs = score.plan([Path("/a/100-2.hea"), Path("/a/100.hea"), Path("/b/100.hea")], out, how)
+        jobs = runner.plan([Path("/a/100-2.hea"), Path("/a/100.hea"), Path("/b/100.hea")], out, how)
         assert [job.name for job in jobs] == ["100-2", "100", "100-3"]
 
     def test_a_path_that_is_no_unicode_can_be_written_down(self, tmp_path: Path, out: Path, how: How) -> None:
@@ -334,21 +334,21 @@ class TestFailures:
 
     def test_a_reason_is_one_line(self, out: Path, how: How) -> None:
         job = Job(Path("r.hea"), "r", out, how)
-        row = score.failed(job, UnreadableError("r.hea: this\n  and\n that"))
+        row = runner.failed(job, UnreadableError("r.hea: this\n  and\n that"))
         assert row["reason"] == "r.hea: this and that"
 
     def test_an_unforeseen_error_is_named_by_its_kind(self, out: Path, how: How) -> None:
         def surprise(_: Job) -> Row:
             raise IndexError("out of range")
 
-        row = score.attempt(surprise, Job(Path("r.hea"), "r", out, how))
+        row = runner.attempt(surprise, Job(Path("r.hea"), "r", out, how))
         assert (row["status"], row["reason"]) == ("failed", "IndexError('out of range')")
 
     def test_a_model_with_training_patients_leaves_each_recording_s_profile(
         self, tmp_path: Path, out: Path, how: How
     ) -> None:
-        from ectopy.drift import WATCHED, learn, write_reference
-        from ectopy.features import FEATURE_NAMES
+        from ectopy.features.extraction import FEATURE_NAMES
+        from ectopy.monitoring.drift import WATCHED, learn, write_reference
 
         model = write_model(tmp_path / "with patients")
         drawn = np.random.default_rng(0).normal(0, 1, (3, 300, len(FEATURE_NAMES))).astype(np.float32)
@@ -388,13 +388,13 @@ class TestClaim:
     def test_it_leaves_other_hidden_files_alone(self, out: Path) -> None:
         out.mkdir()
         (out / ".gitignore").write_text("*")
-        with score.claim(out):
+        with runner.claim(out):
             assert (out / ".gitignore").is_file()
 
     def test_two_runs_do_not_write_to_one_place(self, out: Path) -> None:
-        with score.claim(out), pytest.raises(BusyError, match="another run is writing"), score.claim(out):
+        with runner.claim(out), pytest.raises(BusyError, match="another run is writing"), runner.claim(out):
             pass
-        with score.claim(out):
+        with runner.claim(out):
             pass  # free again
 
 
@@ -404,30 +404,30 @@ class TestInputHash:
 
         header = write_record(tmp_path)
         content = header.read_bytes() + header.with_suffix(".dat").read_bytes()
-        assert score.input_sha256(header) == hashlib.sha256(content).hexdigest()
+        assert runner.input_sha256(header) == hashlib.sha256(content).hexdigest()
 
     def test_annotations_are_no_part_of_it(self, tmp_path: Path) -> None:
         header = write_record(tmp_path)
-        before = score.input_sha256(header)
+        before = runner.input_sha256(header)
         (tmp_path / "r.atr").write_bytes(b"\x00\x00")
-        assert score.input_sha256(header) == before
+        assert runner.input_sha256(header) == before
 
 
 class TestModels:
     def test_the_champion_comes_before_what_is_shipped(self, tmp_path: Path, model: Path) -> None:
-        from ectopy.classifier import SHIPPED_MODEL
+        from ectopy.model.classifier import SHIPPED_MODEL
 
-        assert score.find_model(None, tmp_path) == SHIPPED_MODEL
+        assert runner.find_model(None, tmp_path) == SHIPPED_MODEL
         champion = tmp_path / "models" / "champion"
         shutil.copytree(model, champion)
-        assert score.find_model(None, tmp_path) == champion
+        assert runner.find_model(None, tmp_path) == champion
 
     def test_a_directory_is_taken_as_it_is(self, tmp_path: Path, model: Path) -> None:
-        assert score.find_model(str(model), tmp_path) == model
+        assert runner.find_model(str(model), tmp_path) == model
 
     def test_a_model_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="nowhere: a model directory expected"):
-            score.find_model("nowhere", tmp_path)
+            runner.find_model("nowhere", tmp_path)
 
 
 class TestNotAnalysable:

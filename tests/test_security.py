@@ -11,12 +11,13 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from ectopy import score, tracking
-from ectopy.classifier import SHIPPED_MODEL, load_classifier
-from ectopy.pseudonyms import Pseudonyms
+from ectopy.batch import runner
+from ectopy.batch.pseudonyms import Pseudonyms
+from ectopy.flows.local_stack import Ports, deploy, servers, signposts, up, worker
+from ectopy.flows.score import score_inbox
+from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
+from ectopy.registry import tracking
 from ectopy.settings import Settings
-from flows.score import score_inbox
-from flows.up import Ports, deploy, servers, signposts, up, worker
 from tests.small import write_model, write_record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,14 +79,14 @@ class TestModels:
         code = f"import pathlib; pathlib.Path({str(sprung)!r}).touch()\n"
         store = Path(tracking_uri.removeprefix("sqlite:///")).parent / "artifacts"
         (serving,) = [
-            path for path in store.rglob("serving.py") if "trap" in str(list(path.parent.rglob("*")))
+            path for path in store.rglob("pyfunc.py") if "trap" in str(list(path.parent.rglob("*")))
         ]
         serving.write_text(code)
         (serving.parent / "python_model.pkl").write_bytes(
             b"cposix\nsystem\n(S'touch " + str(sprung).encode() + b"'\ntR."
         )
         fetched = tracking.download_model("models:/trap@challenger", tracking_uri)
-        classify = score.load_model(fetched)
+        classify = runner.load_model(fetched)
         assert classify(np.zeros((3, len(classify.specification.features)), np.float32))[0].shape == (3, 4)
         assert classify.version_id == load_classifier(trap).version_id
         assert not sprung.exists()

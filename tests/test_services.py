@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ectopy import services
-from ectopy.services import HOST, Child, Service, ServiceError, answers, is_free, running, start
+from ectopy.flows import supervisor
+from ectopy.flows.supervisor import HOST, Child, Service, ServiceError, answers, is_free, running, start
 
 WEB = "import sys, http.server as h; h.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), h.SimpleHTTPRequestHandler).serve_forever()"
 DEAF = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WEB
@@ -42,7 +42,7 @@ def wait_for(truth: Callable[[], bool], *, timeout_s: float = 30) -> None:
 @pytest.fixture
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.chdir(tmp_path)  # what the servers show
-    monkeypatch.setattr(services, "LAST_WORDS_S", 0.5)
+    monkeypatch.setattr(supervisor, "LAST_WORDS_S", 0.5)
     return free_port()
 
 
@@ -229,5 +229,5 @@ def test_the_health_check_of_deploy_is_an_exit_status(
     port: int, children: list[Child], path: str, status: int
 ) -> None:
     start(children, [program(WEB, port)], os.environ)
-    command = [sys.executable, "-m", "ectopy.services", str(port), path]
+    command = [sys.executable, "-m", "ectopy.flows.supervisor", str(port), path]
     assert subprocess.run(command, check=False).returncode == status

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import wfdb
 
-from ectopy import simulate
 from ectopy.annotations import Annotations, read_annotations
+from ectopy.datasets import simulate
 from ectopy.ecg import Labels, Mask, Samples, Signal
 
 FS = simulate.DEFAULT_FS

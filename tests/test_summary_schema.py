@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from ectopy import report, score
+from ectopy import report
+from ectopy.batch import runner
+from ectopy.batch.runner import How
 from ectopy.ecg import recording_of
-from ectopy.report import files, summary
-from ectopy.score import How
+from ectopy.report import data_files, summary
 from tests.handmade import (
     NOTHING_UNREADABLE,
     analysis_of,
@@ -23,7 +24,7 @@ from tests.handmade import (
 )
 from tests.small import write_model, write_record
 
-SCHEMA: Any = files.summary_schema()
+SCHEMA: Any = data_files.summary_schema()
 UNITS = {
     "_s": ("s", "seconds"),
     "_pct": ("%", "percent"),
@@ -70,8 +71,8 @@ class TestSchema:
         Draft202012Validator.check_schema(SCHEMA)
 
     def test_it_bears_the_version_that_documents_bear(self) -> None:
-        assert SCHEMA["properties"]["schema_version"]["const"] == files.SCHEMA_VERSION
-        assert SCHEMA["$id"] == f"urn:ectopy:summary:{files.SCHEMA_VERSION}"
+        assert SCHEMA["properties"]["schema_version"]["const"] == data_files.SCHEMA_VERSION
+        assert SCHEMA["$id"] == f"urn:ectopy:summary:{data_files.SCHEMA_VERSION}"
 
     def test_every_field_is_described_or_refers_to_one_that_is(self) -> None:
         assert len(FIELDS) > 100
@@ -104,7 +105,7 @@ class TestSchema:
         assert tuple(SCHEMA["properties"]["row"]["required"]) == summary.SUMMARY_COLUMNS
 
     def test_it_comes_with_the_package(self) -> None:
-        assert Path(files.__file__).with_name("summary.schema.json").is_file()
+        assert Path(data_files.__file__).with_name("summary.schema.json").is_file()
 
 
 class TestDocuments:
@@ -135,8 +136,8 @@ class TestDocuments:
 
     def test_what_a_run_of_the_batch_writes_obeys_it_with_all_of_its_provenance(self, tmp_path: Path) -> None:
         how = How(write_model(tmp_path / "model"), leads=("V1",))
-        with score.claim(tmp_path / "out"):
-            (row,) = score.run(score.plan([write_record(tmp_path)], tmp_path / "out", how), workers=1)
+        with runner.claim(tmp_path / "out"):
+            (row,) = runner.run(runner.plan([write_record(tmp_path)], tmp_path / "out", how), workers=1)
         document = json.loads((tmp_path / "out" / "r" / "summary.json").read_text())
         check(document)
         assert (document["row"], document["provenance"]["model_from"]) == (row, "given")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ectopy import tracking
-from ectopy.classifier import ModelError, load_classifier
-from ectopy.network import TrainConfig
+from ectopy.model.classifier import ModelError, load_classifier
+from ectopy.model.network import TrainConfig
+from ectopy.registry import tracking
 from tests.small import write_model
 
 

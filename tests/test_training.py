@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 
-from ectopy import databases, training
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.augment import ENOUGH_VENTRICULAR
-from ectopy.classifier import softmax
-from ectopy.features import FEATURE_NAMES
-from ectopy.simulate import simulate_database
-from ectopy.training import Example, HeldOut, Lesson
-from ectopy.truth import Truth
+from ectopy.datasets import physionet
+from ectopy.datasets.simulate import simulate_database
+from ectopy.ec57.reference import Truth
+from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model import training_set
+from ectopy.model.augmentation import ENOUGH_VENTRICULAR
+from ectopy.model.classifier import softmax
+from ectopy.model.training_set import Example, HeldOut, Lesson
 
 
 def annotations_of(symbols, *, every=200, aux=None):
@@ -31,16 +32,16 @@ def lesson_of(record, patient, letters="NNNSVN"):
 
 class TestLabels:
     def test_escape_beats_are_normal_and_f_and_q_teach_nothing(self):
-        sample, label = training.labelled_beats(annotations_of("NLRejnAaJSVEF/Qf"))
+        sample, label = training_set.labelled_beats(annotations_of("NLRejnAaJSVEF/Qf"))
         assert "|".join(label) == "N|N|N|N|N|N|S|S|S|S|V|V||||"
         assert len(sample) == 16
 
     def test_what_is_no_beat_is_left_out(self):
-        sample, _ = training.labelled_beats(annotations_of('+N~|V"'))
+        sample, _ = training_set.labelled_beats(annotations_of('+N~|V"'))
         assert sample.tolist() == [400, 1000]
 
     def test_a_detection_near_a_beat_takes_its_label_and_another_has_none(self):
-        label = training.labels_near(
+        label = training_set.labels_near(
             np.array([190, 300, 410]), np.array([200, 400]), np.array(["N", "V"]), tolerance=30
         )
         assert label.tolist() == ["N", "", "V"]
@@ -49,79 +50,81 @@ class TestLabels:
 class TestFolds:
     def test_no_patient_is_learned_from_and_judged(self):
         lessons = [lesson_of(str(n), f"patient {n // 2}") for n in range(12)]
-        for fold in training.folds(lessons, 3, seed=0):
-            train = {lesson.truth.patient for lesson in training.of_records(lessons, fold.train)}
-            test = {lesson.truth.patient for lesson in training.of_records(lessons, fold.test)}
+        for fold in training_set.folds(lessons, 3, seed=0):
+            train = {lesson.truth.patient for lesson in training_set.of_records(lessons, fold.train)}
+            test = {lesson.truth.patient for lesson in training_set.of_records(lessons, fold.test)}
             assert not train & test
 
     def test_every_record_is_held_out_once(self):
         lessons = [lesson_of(str(n), str(n)) for n in range(10)]
-        held = [record for fold in training.folds(lessons, 5, seed=0) for record in fold.test]
+        held = [record for fold in training_set.folds(lessons, 5, seed=0) for record in fold.test]
         assert sorted(held, key=int) == [str(n) for n in range(10)]
 
     def test_fewer_patients_than_folds_are_refused_with_both_numbers(self):
         lessons = [lesson_of(str(n), f"patient {n // 2}") for n in range(6)]
-        with pytest.raises(training.TooFewPatientsError, match="5 patients to learn from expected, 3 are"):
-            training.folds(lessons, 5, seed=0)
+        with pytest.raises(
+            training_set.TooFewPatientsError, match="5 patients to learn from expected, 3 are"
+        ):
+            training_set.folds(lessons, 5, seed=0)
 
     def test_201_and_202_are_one_patient(self):
-        mitdb = databases.known("mitdb")
-        assert databases.patient_of(mitdb, "201") == databases.patient_of(mitdb, "202")
+        mitdb = physionet.known("mitdb")
+        assert physionet.patient_of(mitdb, "201") == physionet.patient_of(mitdb, "202")
 
     def test_the_noise_stress_records_are_training_patients(self):
-        nstdb = databases.known("nstdb")
-        assert databases.patient_of(nstdb, "118e06") == databases.patient_of(databases.known("mitdb"), "118")
+        nstdb = physionet.known("nstdb")
+        assert physionet.patient_of(nstdb, "118e06") == physionet.patient_of(physionet.known("mitdb"), "118")
 
 
 class TestSplit:
     def test_ds1_and_ds2_are_de_chazal_s_without_the_paced(self):
-        every = [*databases.DS1, *databases.DS2, *databases.PACED]
-        train, examined = databases.split(databases.known("mitdb"), every)
+        every = [*physionet.DS1, *physionet.DS2, *physionet.PACED]
+        train, examined = physionet.split(physionet.known("mitdb"), every)
         assert (len(train), len(examined)) == (22, 22)
         assert not set(train) & set(examined)
         assert not (set(train) | set(examined)) & {"102", "104", "107", "217"}
 
     def test_any_other_database_examines_on_every_third_record(self):
-        train, examined = databases.split(databases.known("simdb"), ["a", "b", "c", "d", "e", "f"])
+        train, examined = physionet.split(physionet.known("simdb"), ["a", "b", "c", "d", "e", "f"])
         assert (train, examined) == (("a", "b", "d", "e"), ("c", "f"))
 
     def test_all_of_the_noise_stress_test_is_examined_but_the_noise_alone(self):
         names = ["118e24", "119e_6", "bw", "em"]
-        assert databases.split(databases.known("nstdb"), names) == ((), ("118e24", "119e_6"))
+        assert physionet.split(physionet.known("nstdb"), names) == ((), ("118e24", "119e_6"))
 
     @pytest.mark.parametrize(("record", "db"), [("118e24", 24), ("119e06", 6), ("118e_6", -6), ("em", None)])
     def test_a_name_tells_the_noise(self, record, db):
-        assert databases.noise_db(record) == db
+        assert physionet.noise_db(record) == db
 
 
 class TestCalibration:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 4000)
     logits = np.where(np.arange(3) == truth[:, None], 1.0, 0.0) + rng.normal(0, 1, (4000, 3))
-    label = np.array(training.TRAINED_LABELS)[truth]
+    label = np.array(training_set.TRAINED_LABELS)[truth]
 
     def test_overconfident_logits_are_tempered_by_as_much(self):
-        once = training.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
-        hot = training.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
+        once = training_set.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
+        hot = training_set.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
         assert hot.temperature == pytest.approx(3 * once.temperature, rel=0.02)
 
     def test_tempering_makes_probabilities_mean_what_they_say(self):
-        hot = training.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
+        hot = training_set.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
         assert hot.expected_error < 0.03
 
     def test_the_abstention_rule_covers_what_it_was_asked_to(self):
-        calibration = training.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
+        calibration = training_set.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
         certainty = softmax(self.logits / calibration.temperature).max(axis=1)
         assert np.mean(certainty >= calibration.confident_from) == pytest.approx(0.9, abs=0.01)
 
     def test_beats_without_a_label_have_no_say(self):
         blank = np.where(np.arange(4000) % 2, self.label, "")
-        some = training.calibrate(self.logits.astype(np.float32), blank, coverage=0.9)
-        same = training.calibrate(self.logits[1::2].astype(np.float32), self.label[1::2], coverage=0.9)
+        some = training_set.calibrate(self.logits.astype(np.float32), blank, coverage=0.9)
+        same = training_set.calibrate(self.logits[1::2].astype(np.float32), self.label[1::2], coverage=0.9)
         assert some == same
 
     def test_perfect_certainty_that_is_right_half_the_time_errs_by_half(self):
-        error = training.calibration_error(np.ones(10), np.arange(10) % 2 == 0)
+        error = training_set.calibration_error(np.ones(10), np.arange(10) % 2 == 0)
         assert error == pytest.approx(0.5)
 
 
@@ -143,7 +146,7 @@ def simulated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lesson(simulated, lender):
-    return training.read_lesson(simulated, "patient", jitter_s=0.02, donors=[(lender, "lender")])
+    return training_set.read_lesson(simulated, "patient", jitter_s=0.02, donors=[(lender, "lender")])
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +155,7 @@ def lender(tmp_path_factory):
     for seed in range(20):
         source = simulate_database(tmp_path_factory.mktemp("lender"), recordings=1, minutes=3, seed=seed)
         record = next(source.rglob("*.hea")).with_suffix("")
-        _, label = training.labelled_beats(read_annotations(record, "atr"))
+        _, label = training_set.labelled_beats(read_annotations(record, "atr"))
         if (label == "V").sum() >= ENOUGH_VENTRICULAR:
             return record
     raise AssertionError("no simulated patient with ventricular beats")
@@ -170,8 +173,8 @@ class TestLesson:
         assert all(view.startswith("made: ") for view in made)
 
     def test_a_lesson_survives_being_written(self, lesson, simulated, tmp_path):
-        training.save_lesson(lesson, tmp_path / "lesson.npz")
-        again = training.load_lesson(tmp_path / "lesson.npz", simulated, "patient")
+        training_set.save_lesson(lesson, tmp_path / "lesson.npz")
+        again = training_set.load_lesson(tmp_path / "lesson.npz", simulated, "patient")
         assert [e.view for e in again.examples] == [e.view for e in lesson.examples]
         for one, other in zip(again.examples, lesson.examples, strict=True):
             np.testing.assert_array_equal(one.features, other.features)
@@ -186,11 +189,11 @@ class TestLesson:
     def test_a_patient_made_of_two_is_known_as_both(self, lesson):
         owners = {example.view: example.patients for example in lesson.examples}
         lent = {view for view, patients in owners.items() if patients == {"patient", "lender"}}
-        assert {view.partition(",")[0] for view in lent} == set(training.LENT)
+        assert {view.partition(",")[0] for view in lent} == set(training_set.LENT)
         assert all(owners[view] == {"patient"} for view in owners.keys() - lent)
 
     def test_nobody_lends_who_has_nothing_to_lend(self, simulated):
-        alone = training.read_lesson(simulated, "patient")
+        alone = training_set.read_lesson(simulated, "patient")
         assert all(example.patients == {"patient"} for example in alone.examples)
 
     def test_strips_are_described_without_what_lies_around_them(self, lesson):
@@ -201,7 +204,7 @@ class TestLesson:
 
     @pytest.mark.parametrize("n_beats", [0, 1, 11, 12, 13, 1000])
     def test_strips_are_the_whole_record_in_order(self, n_beats):
-        cut = training._strips(n_beats, np.random.default_rng(0))
+        cut = training_set._strips(n_beats, np.random.default_rng(0))
         beats = np.concatenate([np.arange(n_beats)[strip] for strip in cut])
         np.testing.assert_array_equal(beats, np.arange(n_beats))
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ectopy.workers import Bounds, DiedError, OutOfBoundsError, Workers
+from ectopy.parallel.worker_pool import Bounds, DiedError, OutOfBoundsError, Workers
 
 
 def double(number: int) -> int:

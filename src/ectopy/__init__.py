@@ -24,13 +24,16 @@ __all__ = [
 ]
 
 _HOMES = {"analyse": "ectopy.api", "open_recording": "ectopy.readers"}
+_MODULES = {"ec57": "ectopy.ec57", "simulate": "ectopy.datasets.simulate"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES.get(name, "ectopy.ecg")), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_MODULES]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ectopy import pipeline
-from ectopy.classifier import SHIPPED_MODEL, classifier_in
-from ectopy.cores import one_core
 from ectopy.ecg import Analysis, Recording
+from ectopy.model.classifier import SHIPPED_MODEL, classifier_in
+from ectopy.parallel.blas_threads import one_core
 from ectopy.readers import open_recording
 
 

@@ -1,7 +1,7 @@
 """The road from a recording to its analysis: the table of contents.
 
 Two passes. The first goes through the signal and keeps a small summary of each beat, see
-:mod:`ectopy.first_pass`; the second looks at all summaries together: what each beat is like among the
+:mod:`ectopy.beats.detection`; the second looks at all summaries together: what each beat is like among the
 patient's own, its class, the events. Memory grows with the beats and not with the signal.
 """
 
@@ -12,15 +12,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy import features
+from ectopy.beats.detection import BLOCK_S, edges_to_recording, find_beats, to_recording
+from ectopy.beats.lead_selection import choose_leads, silent_leads
+from ectopy.beats.windows import BeatShapes
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples
-from ectopy.fibrillation import doubt_from_shapes
-from ectopy.first_pass import BLOCK_S, edges_to_recording, find_beats, to_recording
-from ectopy.leads import choose_leads, silent_leads
-from ectopy.rhythm import find_events, none_early_in_fibrillation, ventricular
-from ectopy.shapes import BeatShapes
+from ectopy.features import extraction
+from ectopy.rhythm.atrial_fibrillation import doubt_from_shapes
+from ectopy.rhythm.events import find_events, suppress_sveb_in_af, ventricular
 
-Classify: TypeAlias = Callable[[Iterable[features.Floats]], tuple[NDArray[np.float32], Mask]]
+Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.float32], Mask]]
 """Features in parts [n_i, k] -> probability [n, 4], as CLASSES has it, and whether to be confident [n]."""
 
 
@@ -40,9 +40,9 @@ class Described:
     unreadable: Samples
 
     @property
-    def features(self) -> Iterator[features.Floats]:
+    def features(self) -> Iterator[extraction.Floats]:
         """What the network reads, [n_i, k], half an hour at a time: of two weeks it would fill 300 MB."""
-        return features.by_segment(self.shapes)
+        return extraction.by_segment(self.shapes)
 
 
 def analyse(
@@ -77,7 +77,7 @@ def describe(
 
 
 def conclude(
-    described: Described, classify: Classify, *, read: Iterable[features.Floats] | None = None
+    described: Described, classify: Classify, *, read: Iterable[extraction.Floats] | None = None
 ) -> Analysis:
     """Classify the beats of a recording, and name its events; ``read`` are features made before."""
     recording, unreadable, doubtful = described.recording, described.unreadable, described.doubtful
@@ -101,7 +101,7 @@ def conclude(
         start=recording.start,
         recorded_leads=recording.leads,
         leads=leads,
-        beats=none_early_in_fibrillation(beats, events),
+        beats=suppress_sveb_in_af(beats, events),
         events=events,
         unreadable=unreadable,
     )

@@ -16,7 +16,7 @@ from ectopy.ec57.classes import LEARNING_S, BeatMap
 from ectopy.ec57.episodes import EpisodeComparison, EpisodeKind, compare_episodes
 from ectopy.ec57.runs import RunComparison, RunKind, compare_runs
 from ectopy.ecg import UnreadableError
-from ectopy.readers.wfdb_header import read_header
+from ectopy.readers.wfdb.header import read_header
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.facts import check_rate, distinct, millivolts
-from ectopy.readers.held import Piece, held_recording
+from ectopy.readers.in_memory import Piece, held_recording
 from ectopy.readers.lead_names import lead_of, lead_of_mdc
-from ectopy.readers.trees import children, finite, first, local, read_tree, root_name
+from ectopy.readers.safe_xml import children, finite, first, local, read_tree, root_name
+from ectopy.readers.validation import check_rate, distinct, millivolts
 
 logger = logging.getLogger(__name__)
 

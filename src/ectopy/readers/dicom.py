@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.facts import distinct, millivolts, read_whole
-from ectopy.readers.held import Piece, held_recording
+from ectopy.readers.in_memory import Piece, held_recording
 from ectopy.readers.lead_names import is_other, lead_of, lead_of_mdc, lead_of_number
+from ectopy.readers.validation import distinct, millivolts, read_whole
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations
 from ectopy.ecg import Recording, Signal, UnreadableError
-from ectopy.readers.facts import check_length, check_rate, check_scale, distinct, read_stored, read_whole
+from ectopy.readers.validation import check_length, check_rate, check_scale, distinct, read_stored, read_whole
 
 SUFFIXES: tuple[str, ...] = (".ecg",)
 _MAGIC, _MAGIC_ANNOTATIONS = b"ISHNE1.0", b"ANN  1.0"

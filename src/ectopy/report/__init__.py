@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ectopy.drift import Counts
 from ectopy.ecg import Analysis, Recording
+from ectopy.monitoring.drift import Counts
+from ectopy.report.data_files import write_annotation_file, write_beats, write_events, write_summary
 from ectopy.report.fhir import write_fhir
-from ectopy.report.files import write_annotation_file, write_beats, write_events, write_summary
 from ectopy.report.index import write_index
 from ectopy.report.page import write_page
 from ectopy.report.summary import SUMMARY_COLUMNS, summarise
@@ -26,7 +26,7 @@ def write_outputs(
 
     ``provenance`` holds ``recording`` (the name that the files and the page bear), ``path``,
     ``input_sha256``, ``model``, ``model_id``, ``versions`` and ``settings``; ``profile`` is what drift is
-    found by (see :mod:`ectopy.drift`). Columns of what is not analysed are "".
+    found by (see :mod:`ectopy.monitoring.drift`). Columns of what is not analysed are "".
     """
     summary = summarise(analysis, recording, provenance)
     write_annotation_file(folder / str(provenance["recording"]), analysis, summary.why_not)

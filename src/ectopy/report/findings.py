@@ -8,7 +8,7 @@ import numpy as np
 
 from ectopy.ecg import Analysis, BeatClass, Event, Mask
 from ectopy.report.times import duration, elapsed
-from ectopy.rhythm import (
+from ectopy.rhythm.events import (
     BRADYCARDIA_BPM,
     FAST_BPM,
     KINDS,

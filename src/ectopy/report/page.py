@@ -5,19 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ectopy.ecg import Analysis, BeatClass, Event, Recording
-from ectopy.hrv import Variability
-from ectopy.report.disclosure import disclosure
-from ectopy.report.figures import Figures
+from ectopy.report.average_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, mean_beats
 from ectopy.report.findings import Finding, of_kind
-from ectopy.report.mean_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, mean_beats
+from ectopy.report.full_disclosure import disclosure
 from ectopy.report.poincare import CELLS, poincare
+from ectopy.report.signal_overview import CUT_BEFORE_S, walk
+from ectopy.report.statistics import Figures
 from ectopy.report.strips import Strip, strip
 from ectopy.report.summary import HOUR_S, Summary, by_period, rates
 from ectopy.report.templates import render
 from ectopy.report.times import Clock
 from ectopy.report.trend import trend
-from ectopy.report.walk import CUT_BEFORE_S, walk
-from ectopy.rhythm import KINDS, heart_rate
+from ectopy.rhythm.events import KINDS, heart_rate
+from ectopy.rhythm.hrv import Variability
 
 NOT_CLAIMED = (
     "Atrial flutter: regular with a constant block, called fibrillation with a changing one",
@@ -36,7 +36,7 @@ VARIABILITY = (
     ("hf_ms2", "HF", 0, " ms\N{SUPERSCRIPT TWO}", "power at 0.15 to 0.4 Hz"),
     ("lf_hf", "LF/HF", 2, "", "ratio of the two"),
 )
-"""Figures of :class:`ectopy.hrv.Variability` as they are shown: name, digits, unit, what it is."""
+"""Figures of :class:`ectopy.rhythm.hrv.Variability` as they are shown: name, digits, unit, what it is."""
 LISTED = 12
 """So many unreadable stretches are listed one by one."""
 

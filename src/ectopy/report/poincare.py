@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import Analysis, Mask, stretches
 from ectopy.report.trend import Tick
-from ectopy.rhythm import Seconds, readable_rr_s, supraventricular, ventricular
+from ectopy.rhythm.events import Seconds, readable_rr_s, supraventricular, ventricular
 
 LEAST_S, MOST_S = 0.2, 2.2
 """Extent of both axes: 300 down to 27 bpm."""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ectopy.ecg import Analysis, BeatClass, Event, Recording, Signal
-from ectopy.report.drawing import MM_PER_S, Trace, trace
-from ectopy.report.walk import CUT_AFTER_S, CUT_BEFORE_S, read
-from ectopy.rhythm import KINDS, readable_rr_s
+from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S, read
+from ectopy.report.svg import MM_PER_S, Trace, trace
+from ectopy.rhythm.events import KINDS, readable_rr_s
 
 STRIP_S = 7.2
 """18 cm of paper: the width of an A4 page."""

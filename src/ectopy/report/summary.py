@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from ectopy.beats.lead_selection import looks
 from ectopy.ecg import Analysis, Recording
-from ectopy.hrv import Variability, variability
-from ectopy.leads import looks
-from ectopy.report.figures import Figures, Rates, Whole, figures, rates, whole
 from ectopy.report.findings import Finding, find_findings
+from ectopy.report.statistics import Figures, Rates, Whole, figures, rates, whole
+from ectopy.rhythm.hrv import Variability, variability
 
 __all__ = [
     "HOUR_S",

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ectopy.ecg import Analysis, BeatClass, Event
-from ectopy.report import drawing
+from ectopy.report import svg
 from ectopy.report.findings import of_kind
 from ectopy.report.summary import rates
 from ectopy.report.times import Clock
-from ectopy.rhythm import KINDS
+from ectopy.rhythm.events import KINDS
 
 TICKS = 5
 """At most so many times along the axis, for a phone to show them."""
@@ -50,18 +50,18 @@ class Trend(NamedTuple):
 def trend(analysis: Analysis) -> Trend | None:
     """Draw the heart rate and every kind of event over time; None without a heart rate."""
     of = rates(analysis)
-    reduced = drawing.envelope(of.time_s, of.rate_bpm, analysis.duration_s)
+    reduced = svg.envelope(of.time_s, of.rate_bpm, analysis.duration_s)
     if np.isnan(reduced.mean).all():
         return None
     low, high = (20 * float(step) for step in _bounds(reduced))
     y = [100 * (high - values) / (high - low) for values in (*reduced, of.rate_bpm)]
-    few = len(of.time_s) < drawing.COLUMNS
+    few = len(of.time_s) < svg.COLUMNS
     marks = np.arange(low, high + 1, 20 if high - low <= 120 else 40).tolist()
     edges = analysis.unreadable / analysis.fs
     return Trend(
-        band="" if few else drawing.band_path(y[0], y[2]),
-        line=drawing.through(of.time_s, y[3], analysis.duration_s) if few else drawing.line_path(y[1]),
-        unreadable=drawing.bars(drawing.occupied(edges[:, 0], edges[:, 1], analysis.duration_s)),
+        band="" if few else svg.band_path(y[0], y[2]),
+        line=svg.through(of.time_s, y[3], analysis.duration_s) if few else svg.line_path(y[1]),
+        unreadable=svg.bars(svg.occupied(edges[:, 0], edges[:, 1], analysis.duration_s)),
         rates=[Tick(100 * (high - mark) / (high - low), f"{mark:.0f}") for mark in marks],
         times=time_ticks(analysis.duration_s, Clock(analysis.start)),
         lanes=list(_lanes(analysis)),
@@ -84,7 +84,7 @@ def time_ticks(duration_s: float, clock: Clock) -> list[Tick]:
     ]
 
 
-def _bounds(reduced: drawing.Envelope) -> tuple[float, float]:
+def _bounds(reduced: svg.Envelope) -> tuple[float, float]:
     low, high = np.floor(np.nanmin(reduced.low) / 20), np.ceil(np.nanmax(reduced.high) / 20)
     return float(low), float(max(high, low + 2))
 
@@ -103,7 +103,7 @@ def _lanes(analysis: Analysis) -> Iterator[Lane]:
     for kind, (title, mask) in counted.items():
         time_s = beats.time_s[mask]
         if len(time_s):
-            path, _ = drawing.histogram(time_s, duration_s)
+            path, _ = svg.histogram(time_s, duration_s)
             yield Lane(title, f"{len(time_s):,}", path, kind)
     for kind, known in KINDS.items():
         events = of_kind(analysis.events, kind)
@@ -113,4 +113,4 @@ def _lanes(analysis: Analysis) -> Iterator[Lane]:
 
 def _marks(events: list[Event], duration_s: float) -> str:
     edges = np.array([(event.onset_s, event.offset_s) for event in events])
-    return drawing.bars(drawing.occupied(edges[:, 0], edges[:, 1], duration_s))
+    return svg.bars(svg.occupied(edges[:, 0], edges[:, 1], duration_s))

@@ -5,7 +5,7 @@ from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ectopy.report.drawing import COLUMNS, STEP_MM
+from ectopy.report.svg import COLUMNS, STEP_MM
 from ectopy.report.times import duration, elapsed
 
 NOTHING = "\N{EN DASH}"

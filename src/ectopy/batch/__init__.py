@@ -1,0 +1,1 @@
+"""Score many recordings: jobs, results on disk, the inbox, storage and pseudonyms."""

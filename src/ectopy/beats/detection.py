@@ -1,0 +1,238 @@
+"""The first pass: through the signal once, to the beats and a small summary of each.
+
+By block, with overlap: resample, band-pass, mark what cannot be read, find candidates for beats and cut a
+window around each. Every step of it has finite support, so blocks of any size give the same candidates.
+By chapter of some hours: choose the beats among the candidates and let go of the rest. So memory grows with
+neither the signal nor what is found in it that is no beat.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from ectopy.beats import qrs_detection
+from ectopy.beats.windows import WINDOW, BeatShapes, cut_windows, join
+from ectopy.ecg import Mask, Recording, Samples, Signal, joined, stretches
+from ectopy.signal import quality
+from ectopy.signal.filters import (
+    MARGIN_S,
+    WORKING_FS,
+    bandpass,
+    fill_gaps,
+    rate_ratio,
+    resample,
+    working_length,
+)
+
+BLOCK_S = 600.0
+"""Signal that is in memory at once."""
+CHAPTER_S = 6 * 3600.0
+"""Time whose candidates are in memory at once, about: a recording has chapters of equal length."""
+AROUND_S = 600.0
+"""Time on either side of a chapter that is known when its beats are chosen: five times what any choice on the
+records of mitdb and nstdb rests on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A stretch of clean signal on the grid of WORKING_FS with the overlap that its edges need.
+
+    ``clean`` and ``usable``, [n, n_leads], begin at ``first``; the block answers for [start, stop).
+    """
+
+    first: int
+    start: int
+    stop: int
+    clean: Signal
+    usable: Mask
+
+    @property
+    def answers_for(self) -> slice:
+        """Where in ``clean`` the stretch lies that the block answers for."""
+        return slice(self.start - self.first, self.stop - self.first)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Beats on the grid of WORKING_FS, and which of them lie in noise, [n].
+
+    ``unreadable`` is where no lead can be read, [start, stop) int64 [k, 2], on that grid too.
+    """
+
+    shapes: BeatShapes
+    doubtful: Mask
+    unreadable: Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What was seen: candidates, the shape of each, and where no lead can be used, [k, 2]."""
+
+    candidates: qrs_detection.Candidates
+    shapes: BeatShapes
+    unusable: Samples
+
+    def between(self, start: int, stop: int) -> "Seen":
+        """Keep the candidates of a stretch; a copy, for a view would keep all of them."""
+        part = np.arange(*np.searchsorted(self.candidates.sample, (start, stop)))
+        return replace(self, candidates=self.candidates[part], shapes=self.shapes.take(part))
+
+
+def find_beats(
+    recording: Recording,
+    columns: Sequence[int],
+    *,
+    r_peaks: Samples | None = None,
+    block_s: float = BLOCK_S,
+) -> Found:
+    """Walk through the signal once and keep the small summary of each beat; given ones are taken on trust."""
+    _keep_memory()
+    walk = blocks(recording, columns, block_s=block_s)
+    if r_peaks is None:
+        return _in_one(_chosen(walk, working_length(recording.n_samples, recording.fs)), len(columns))
+    return _in_one(_given(walk, to_working(r_peaks, recording)), len(columns))
+
+
+def _keep_memory() -> None:
+    """Have the memory of one block kept for the next, and not given back to be cleared each time.
+
+    The C library of Linux keeps twice as much as was ever freed in one piece, up to 64 MB: M_MMAP_THRESHOLD
+    of mallopt(3). A piece that nobody writes to takes no memory and no time.
+    """
+    np.empty(31 * 2**20, dtype=np.uint8)
+
+
+def _given(walk: Iterable[Block], r_peaks: Samples) -> Iterator[Found]:
+    for block in walk:
+        first, last = np.searchsorted(r_peaks, (block.start, block.stop))
+        shapes = _cut(block, r_peaks[first:last])
+        yield Found(shapes, np.zeros(len(shapes), dtype=bool), _unusable(block))
+
+
+def _chosen(walk: Iterable[Block], n_working: int) -> Iterator[Found]:
+    """Choose the beats chapter by chapter, as soon as what lies around one has been seen, too."""
+    around = round(AROUND_S * WORKING_FS)
+    chapters = pairwise(_chapter_edges(n_working))
+    start, stop = next(chapters)
+    held: list[Seen] = []
+    for block in walk:
+        held.append(_look(block))
+        while block.stop >= min(stop + around, n_working):
+            held = [_joined(held)]
+            yield choose(held[0].between(start - around, stop + around), start, stop)
+            if stop == n_working:
+                return
+            start, stop = next(chapters)
+            held = [replace(held[0].between(start - around, block.stop), unusable=held[0].unusable[:0])]
+
+
+def _chapter_edges(n_working: int) -> list[int]:
+    n_chapters = max(round(n_working / (CHAPTER_S * WORKING_FS)), 1)
+    return [round(n_working * chapter / n_chapters) for chapter in range(n_chapters + 1)]
+
+
+def _look(block: Block) -> Seen:
+    found = qrs_detection.find_candidates(block.clean, block.usable).shifted(block.first)
+    found = found.between(block.start, block.stop)
+    return Seen(found, _cut(block, found.sample), _unusable(block))
+
+
+def _cut(block: Block, at: Samples) -> BeatShapes:
+    return replace(cut_windows(block.clean, block.usable, at - block.first), sample=at)
+
+
+def _unusable(block: Block) -> Samples:
+    if block.usable.all():
+        return np.empty((0, 2), dtype=np.int64)
+    off: Mask = np.asarray(~block.usable[block.answers_for].any(axis=1))
+    return stretches(off) + block.start
+
+
+def _joined(parts: Sequence[Seen]) -> Seen:
+    candidates = qrs_detection.join([part.candidates for part in parts])
+    unusable = np.concatenate([part.unusable for part in parts])
+    return Seen(candidates, join([part.shapes for part in parts]), unusable)
+
+
+def _in_one(parts: Iterable[Found], n_leads: int) -> Found:
+    """Put the beats of successive parts in one row.
+
+    Windows are most of what is kept: each part's are put there at once, without a copy in the end.
+    """
+    windows, kept = bytearray(), []
+    for part in parts:
+        windows += part.shapes.windows.tobytes()
+        without = np.empty((len(part.shapes), 0, 0), dtype=np.float16)
+        kept.append(replace(part, shapes=replace(part.shapes, windows=without)))
+    in_row = np.frombuffer(windows, dtype=np.float16).reshape(-1, n_leads, WINDOW)
+    return Found(
+        replace(join([part.shapes for part in kept]), windows=in_row),
+        np.concatenate([part.doubtful for part in kept]),
+        joined(np.concatenate([part.unreadable for part in kept])),
+    )
+
+
+def choose(seen: Seen, start: int, stop: int) -> Found:
+    """Choose the beats of [start, stop), all that was seen considered.
+
+    A lead is dropped where it is noise and another clearer, and all are where none is of use.
+    """
+    candidates, shapes = seen.candidates, seen.shapes
+    beat = np.zeros(len(candidates), dtype=bool)
+    beat[qrs_detection.select_beats(candidates)] = True
+    told = candidates.strength, candidates.background, shapes.windows, shapes.scale
+    clear = quality.clarity(*told, beat=beat)
+    lost = quality.useless(clear, shapes.windows)
+    readable = shapes.readable.copy()
+    readable[:, : clear.shape[1]] &= ~quality.worse(clear)
+    between = (candidates.sample[1:] + candidates.sample[:-1]) // 2
+    noise = np.concatenate(([start], between, [stop]))[stretches(lost)]
+    inside = (candidates.sample >= start) & (candidates.sample < stop)
+    kept = np.flatnonzero(beat & ~lost & inside)
+    return Found(
+        replace(shapes, readable=readable).take(kept),
+        quality.doubtful(clear)[kept],
+        np.concatenate((seen.unusable, np.clip(noise, start, stop))),
+    )
+
+
+def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLOCK_S) -> Iterator[Block]:
+    """Read and clean a recording block by block; at least one block, were it empty."""
+    ratio = rate_ratio(recording.fs)
+    # A block begins where a sample of one grid falls on a sample of the other: every `denominator` samples.
+    margin = (
+        -(-round((MARGIN_S + qrs_detection.REACH_S) * recording.fs) // ratio.denominator) * ratio.denominator
+    )
+    step = max(round(block_s * recording.fs) // ratio.denominator, 1) * ratio.denominator
+    n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
+    for start in range(0, max(n_samples, 1), step):
+        first, last = max(start - margin, 0), min(start + step + margin, n_samples)
+        raw = recording.read_leads(columns, first, last)
+        if not n_samples:  # filters need a sample to hold; the block answers for none
+            raw = np.full((1, len(columns)), np.nan, dtype=np.float32)
+        yield Block(
+            first=first * ratio.numerator // ratio.denominator,
+            start=start * ratio.numerator // ratio.denominator,
+            stop=min((start + step) * ratio.numerator // ratio.denominator, n_working),
+            clean=bandpass(resample(fill_gaps(raw), recording.fs)),
+            usable=quality.usable(raw, recording.fs),
+        )
+
+
+def to_recording(sample: Samples, recording: Recording) -> Samples:
+    """Move indices from the grid of WORKING_FS to the recording's, by the ratio that it was resampled by."""
+    return np.minimum(edges_to_recording(sample, recording), max(recording.n_samples - 1, 0))
+
+
+def edges_to_recording(edge: Samples, recording: Recording) -> Samples:
+    """Move edges of stretches, where the last may be the recording's end, as :func:`to_recording` does."""
+    moved = np.round(edge / float(rate_ratio(recording.fs))).astype(np.int64)
+    return np.minimum(moved, recording.n_samples)
+
+
+def to_working(sample: Samples, recording: Recording) -> Samples:
+    """Move indices from the recording's grid to that of WORKING_FS."""
+    moved = np.round(sample * float(rate_ratio(recording.fs))).astype(np.int64)
+    return np.minimum(moved, max(working_length(recording.n_samples, recording.fs) - 1, 0))

@@ -1,0 +1,1 @@
+"""PhysioNet databases with checksums, and simulated recordings with known beats."""

@@ -1,0 +1,1 @@
+"""Compute the features that the network reads: timing, morphology, similarity to the patient's own beats."""

@@ -1,0 +1,1 @@
+"""The beat classifier: training sets, augmentation, the Keras GRU, its ONNX export and inference."""

@@ -1,0 +1,404 @@
+"""What is learned from, and how it is judged without looking at a patient twice.
+
+An :class:`Example` is one pass over one record: its features and the labels of its beats. The same record
+gives several: with given and with detected beats, under noise, cut into strips, with its leads swapped or
+lost, and as other patients that are made of it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeAlias
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy.annotations import Annotations, read_annotations
+from ectopy.beats.detection import find_beats, to_recording
+from ectopy.beats.lead_selection import choose_leads
+from ectopy.beats.windows import all_slots
+from ectopy.ec57 import BeatComparison, classes_of, match_beats
+from ectopy.ec57.reference import DETECTED, GIVEN, Truth
+from ectopy.ecg import Labels, Recording, Samples
+from ectopy.features import extraction
+from ectopy.model import augmentation
+from ectopy.model.classifier import by_class, softmax
+from ectopy.monitoring import drift
+from ectopy.monitoring.drift import Reference
+from ectopy.readers import open_recording
+from ectopy.signal.noise import add_noise
+
+TRAINED_LABELS = ("N", "S", "V")
+"""Classes that are modelled. F is one patient in either half of the database: nothing to learn from."""
+MATCH_S = 0.150
+"""A detected beat takes the label of the annotated beat this near, as in EC57."""
+MADE = "made: "
+"""Begins the views of a patient made of a record; its own are DETECTED, by our detector, and GIVEN."""
+STRIPS = "strips"
+"""View of a record's own beats as if it were many short recordings."""
+STRIP_BEATS = (12, 30, 60, 100, 200)
+LENT = tuple(MADE + kind for kind in augmentation.SHARES if kind.startswith("ventricular beats of another"))
+"""Views of a patient made of two."""
+FIBRILLATION = ("(AFIB", "(AFL")
+
+Look: TypeAlias = tuple[extraction.BeatShapes, Labels]
+"""Beats and their labels."""
+Owned: TypeAlias = tuple[Path, str]
+"""A record and whose it is."""
+
+
+class TooFewPatientsError(ValueError):
+    """Data from which nothing can be learned or judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """Features [n, k] and labels [n] of one record's beats, '' where a beat has none to learn from.
+
+    ``sample`` is on the record's grid, that of a made patient on WORKING_FS; ``view`` says how the record
+    was looked at; ``donor`` is the other patient whose beats a made one has, if any.
+    """
+
+    record: str
+    patient: str
+    view: str
+    sample: Samples
+    features: extraction.Floats
+    label: Labels
+    donor: str = ""
+
+    @property
+    def patients(self) -> set[str]:
+        """Whose beats these are: a made patient may have some of a second one, the donor."""
+        return {self.patient, self.donor} - {""}
+
+    @property
+    def made(self) -> bool:
+        """Whether this is a patient made of a true one."""
+        return self.view.startswith(MADE)
+
+    @property
+    def share(self) -> float:
+        """How often this kind of patient is drawn, relative to other kinds."""
+        return augmentation.SHARES.get(self.view.removeprefix(MADE).partition(",")[0], 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One record's examples and its truth."""
+
+    examples: tuple[Example, ...]
+    truth: Truth
+
+    def view(self, name: str) -> Example:
+        """Give the example that looks at the record in one way."""
+        return next(example for example in self.examples if example.view == name)
+
+
+def read_lesson(
+    record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0, donors: Sequence[Owned] = ()
+) -> Lesson:
+    """Read a record and look at it in every way that training uses; one of ``donors`` lends it beats."""
+    recording, rng = open_recording(record), np.random.default_rng([seed, crc32(record.name.encode())])
+    annotations = read_annotations(record, "atr")
+    columns = choose_leads(recording.leads)
+    sample, label = labelled_beats(annotations)
+    found = _shapes(recording, columns)
+    given = _shapes(recording, columns, r_peaks=sample)
+    tolerance = round(MATCH_S * recording.fs)
+
+    def labelled(shapes: extraction.BeatShapes) -> Look:
+        at = to_recording(shapes.sample, recording)
+        return shapes, labels_near(at, sample, label, tolerance=tolerance)
+
+    noisy = add_noise(recording, rng)
+    looks = {
+        DETECTED: labelled(found),
+        GIVEN: (given, label),
+        STRIPS: labelled(found),
+        "noisy": labelled(_shapes(noisy, columns)),
+    }
+    if jitter_s:
+        jittered = _jittered(sample, recording, jitter_s, rng)
+        looks["jittered"] = labelled(_shapes(recording, columns, r_peaks=jittered))
+    donor, lent = _lender(donors, rng)
+    fibrillates = any(note.startswith(FIBRILLATION) for note in annotations.aux)
+    made = augmentation.made(given, label, rng, fibrillates=fibrillates, donor=lent)
+    looks |= {MADE + name: look for name, look in made.items()}
+    examples = tuple(
+        example
+        for view, look in looks.items()
+        for example in _examples(recording, patient, view, look, rng, donor=donor if view in LENT else "")
+    )
+    truth = Truth(record.name, patient, annotations, recording.fs, recording.n_samples)
+    return Lesson(examples, truth)
+
+
+def _shapes(
+    recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None
+) -> extraction.BeatShapes:
+    """Find the beats, with a slot for each lead that is read: leads are going to be exchanged."""
+    found = find_beats(recording, columns, r_peaks=r_peaks).shapes
+    return replace(found, windows=all_slots(found.windows))
+
+
+def _examples(  # noqa: PLR0913 - the fields of an example
+    recording: Recording, patient: str, view: str, look: Look, rng: np.random.Generator, *, donor: str
+) -> Iterator[Example]:
+    """Give a look at a record with its leads as they are, swapped, and with either one alone."""
+    shapes, label = look
+    made = view.startswith(MADE)  # whose beats are at times of their own, and may outlast the recording
+    sample = shapes.sample if made else to_recording(shapes.sample, recording)
+    strips = _strips(len(label), rng) if view == STRIPS else [slice(None)]
+    for leads, seen in _lead_views(shapes).items():
+        name = view if leads == "both" else f"{view}, {leads}"
+        described = np.concatenate([extraction.features(seen.take(strip)) for strip in strips])
+        yield Example(recording.name, patient, name, sample, described, label, donor)
+
+
+def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
+    """Cut a record into recordings of a few seconds or minutes, whose typical beat is hard to tell."""
+    n_most = n_beats // min(STRIP_BEATS) + 1
+    edges = np.append(0, rng.choice(STRIP_BEATS, n_most).cumsum())
+    edges = np.append(edges[edges < n_beats], n_beats)
+    return [slice(*edge) for edge in pairwise(edges.tolist())] or [slice(None)]
+
+
+def _lender(donors: Sequence[Owned], rng: np.random.Generator) -> tuple[str, Look | None]:
+    """Choose a patient with ventricular beats to lend at random: who it is, and the beats."""
+    for index in rng.permutation(len(donors)):
+        record, patient = donors[index]
+        sample, label = labelled_beats(read_annotations(record, "atr"))
+        if np.count_nonzero(label == "V") >= augmentation.ENOUGH_VENTRICULAR:
+            recording = open_recording(record)
+            columns = choose_leads(recording.leads)
+            return patient, (_shapes(recording, columns, r_peaks=sample), label)
+    return "", None
+
+
+_KEPT = ("sample", "features", "label", "donor")
+
+
+def save_lesson(lesson: Lesson, path: Path) -> None:
+    """Write a lesson's examples to an .npz file; its truth stays with the record."""
+    arrays = {}
+    for example in lesson.examples:
+        for name in _KEPT:
+            arrays[f"{example.view}/{name}"] = np.asarray(getattr(example, name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def load_lesson(path: Path, record: Path, patient: str) -> Lesson:
+    """Read what :func:`save_lesson` wrote."""
+    recording = open_recording(record)
+    truth = Truth(record.name, patient, read_annotations(record, "atr"), recording.fs, recording.n_samples)
+    with np.load(path, allow_pickle=False) as arrays:
+        views = dict.fromkeys(name.partition("/")[0] for name in arrays)
+        kept = {view: {name: arrays[f"{view}/{name}"] for name in _KEPT} for view in views}
+    examples = (
+        Example(record.name, patient, view, **told | {"donor": str(told["donor"])})
+        for view, told in kept.items()
+    )
+    return Lesson(tuple(examples), truth)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A record to be read for training, and where its lesson goes."""
+
+    record: Path
+    patient: str
+    lesson: Path
+    jitter_s: float
+    seed: int
+    donors: tuple[Owned, ...] = ()
+
+    def load(self) -> Lesson:
+        """Load the lesson that was read."""
+        return load_lesson(self.lesson, self.record, self.patient)
+
+
+def read(reading: Reading) -> Reading:
+    """Read a record for training, in whatever process this is called."""
+    lesson = read_lesson(
+        reading.record,
+        reading.patient,
+        jitter_s=reading.jitter_s,
+        seed=reading.seed,
+        donors=reading.donors,
+    )
+    save_lesson(lesson, reading.lesson)
+    return reading
+
+
+def labelled_beats(annotations: Annotations) -> tuple[Samples, Labels]:
+    """Give the annotated beats and their classes, escape beats as N (de Chazal 2004), F and Q as ''."""
+    label = classes_of(annotations.symbol, "dechazal")
+    beat = label != ""
+    sample, label = annotations.sample[beat], label[beat]
+    return sample, np.where(np.isin(label, TRAINED_LABELS), label, "")
+
+
+def labels_near(sample: Samples, reference: Samples, label: Labels, *, tolerance: int) -> Labels:
+    """Give each beat the label of the reference beat it matches, '' without one."""
+    near = np.full(len(sample), "", dtype="U1")
+    matches = match_beats(reference, sample, tolerance=tolerance)
+    near[matches.test] = label[matches.reference]
+    return near
+
+
+def _jittered(sample: Samples, recording: Recording, sd_s: float, rng: np.random.Generator) -> Samples:
+    moved = sample + np.round(rng.normal(0, sd_s * recording.fs, len(sample))).astype(np.int64)
+    return np.unique(np.clip(moved, 0, recording.n_samples - 1))
+
+
+def _lead_views(shapes: extraction.BeatShapes) -> dict[str, extraction.BeatShapes]:
+    """Look at the same beats with their leads as they are, swapped, and with either one alone."""
+    swapped = replace(
+        shapes,
+        windows=shapes.windows[:, ::-1],
+        scale=shapes.scale[:, ::-1],
+        readable=shapes.readable[:, ::-1],
+    )
+    first = np.arange(extraction.N_SLOTS) == 0
+    return {
+        "both": shapes,
+        "swapped": swapped,
+        "first lead": replace(shapes, readable=shapes.readable & first),
+        "second lead": replace(swapped, readable=swapped.readable & first),
+    }
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Records to learn from and to judge by; no patient is in both."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def folds(lessons: Sequence[Lesson], n_folds: int, *, seed: int) -> tuple[Fold, ...]:
+    """Split records by patient, with the classes spread as evenly as patients allow."""
+    from sklearn.model_selection import StratifiedGroupKFold  # training only
+
+    patients = {lesson.truth.patient for lesson in lessons}
+    if len(patients) < n_folds:
+        raise TooFewPatientsError(f"{n_folds} patients to learn from expected, {len(patients)} are there")
+    given = [lesson.view(GIVEN) for lesson in lessons]
+    label = np.concatenate([example.label for example in given])
+    index = np.repeat(np.arange(len(given)), [len(example.label) for example in given])
+    patient = np.array([example.patient for example in given])[index]
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    names = np.array([example.record for example in given])
+    return tuple(
+        Fold(tuple(names[np.unique(index[train])]), tuple(names[np.unique(index[test])]))
+        for train, test in splitter.split(label, label, patient)
+    )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature of the logits, and the probability below which the classifier abstains."""
+
+    temperature: float
+    confident_from: float
+    expected_error: float = field(default=float("nan"))
+
+
+UNCALIBRATED = Calibration(temperature=1.0, confident_from=0.0)
+
+
+def calibrate(logits: extraction.Floats, label: Labels, *, coverage: float) -> Calibration:
+    """Fit the temperature (Guo 2017) on beats of held-out patients; abstain on the least certain of them."""
+    from scipy.optimize import minimize_scalar
+
+    known = label != ""
+    logits, target = logits[known], np.array([TRAINED_LABELS.index(name) for name in label[known]])
+    rows = np.arange(len(target))
+
+    def loss(log_temperature: float) -> float:
+        probability = softmax(logits / np.float32(np.exp(log_temperature)))[rows, target]
+        return -float(np.log(probability + 1e-12).mean())
+
+    temperature = float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
+    probability = softmax(logits / np.float32(temperature))
+    certainty = probability.max(axis=1)
+    error = calibration_error(certainty, probability.argmax(axis=1) == target)
+    return Calibration(temperature, float(np.quantile(certainty, 1 - coverage)), error)
+
+
+def calibration_error(
+    certainty: NDArray[np.floating], right: NDArray[np.bool_], *, n_bins: int = 15
+) -> float:
+    """Give the expected calibration error over bins of equal width (Naeini 2015)."""
+    index = np.minimum((certainty * n_bins).astype(int), n_bins - 1)
+    gap = np.bincount(index, certainty - right, minlength=n_bins)
+    return float(np.abs(gap).sum() / max(len(certainty), 1))
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a network that never saw the patient says of one example: logits [n, n_labels]."""
+
+    example: Example
+    truth: Truth
+    logits: extraction.Floats
+
+    def compare(self) -> BeatComparison:
+        """Judge the likeliest labels by EC57."""
+        label = np.array(TRAINED_LABELS)[self.logits.argmax(axis=1)]
+        none = np.zeros(len(label), dtype=np.int64)
+        return self.truth.compare(Annotations(self.example.sample, label, none, ("",) * len(label)))
+
+
+def comparisons(held_out: Iterable[HeldOut]) -> dict[str, BeatComparison]:
+    """Judge what was said of each record."""
+    return {held.truth.record: held.compare() for held in held_out}
+
+
+def calibrate_on(held_out: Sequence[HeldOut], *, coverage: float) -> Calibration:
+    """Calibrate on what was said of held-out patients."""
+    return calibrate(
+        np.concatenate([held.logits for held in held_out]),
+        np.concatenate([held.example.label for held in held_out]),
+        coverage=coverage,
+    )
+
+
+def reference_of(held_out: Sequence[HeldOut], calibration: Calibration) -> Reference:
+    """Sum up the training patients, each as a network that never saw them reads the detected beats."""
+    patients: dict[str, list[HeldOut]] = {held.example.patient: [] for held in held_out}
+    for held in held_out:
+        patients[held.example.patient].append(held)
+    rows, probability = [], []
+    for of_one in patients.values():
+        logits: extraction.Floats = np.concatenate([held.logits for held in of_one])
+        calibrated = softmax(logits / np.float32(calibration.temperature))
+        rows.append(stacked([held.example for held in of_one]))
+        probability.append(by_class(calibrated, TRAINED_LABELS))
+    return drift.learn(rows, probability)
+
+
+def stacked(examples: Sequence[Example]) -> extraction.Floats:
+    """Put the features of examples under one another."""
+    return np.concatenate([example.features for example in examples])
+
+
+def of_records(lessons: Iterable[Lesson], records: Sequence[str]) -> list[Lesson]:
+    """Keep the lessons of some records."""
+    return [lesson for lesson in lessons if lesson.truth.record in records]
+
+
+def learned_from(lessons: Iterable[Lesson], fold: Fold) -> list[Example]:
+    """Give what a fold's network may learn from: nothing in which a beat of its held-out patients is lent."""
+    lessons = list(lessons)
+    unseen = {lesson.truth.patient for lesson in of_records(lessons, fold.test)}
+    return [
+        example
+        for lesson in of_records(lessons, fold.train)
+        for example in lesson.examples
+        if not example.patients & unseen
+    ]

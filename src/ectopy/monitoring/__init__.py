@@ -1,0 +1,1 @@
+"""Monitor scored batches: summary metrics, plots, and drift against the training patients."""

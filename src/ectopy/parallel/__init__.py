@@ -1,0 +1,1 @@
+"""Processes with resource limits, and one BLAS thread per process."""

@@ -1,0 +1,244 @@
+"""The signals of one WFDB header, read by block.
+
+All formats of signal(5) are read straight from their file, one seek a block: no second is spent on importing
+wfdb (and pandas), and blocks of differences and skewed signals are those of the whole.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy.ecg import Signal, UnreadableError
+from ectopy.readers.validation import check_scale, millivolts
+from ectopy.readers.wfdb.header import Header, SignalFile, SignalLine, signal_files
+
+# Bits a sample takes, see signal(5).
+BITS = {
+    number: width
+    for width, numbers in (
+        (Fraction(8), (8, 80)),
+        (Fraction(32, 3), (310, 311)),
+        (Fraction(12), (212,)),
+        (Fraction(16), (16, 61, 160)),
+        (Fraction(24), (24,)),
+        (Fraction(32), (32,)),
+    )
+    for number in numbers
+}
+FLAC_BITS = {508: 8, 516: 16, 524: 24}
+"""Formats of no fixed width: FLAC, with the bits a sample takes once unpacked."""
+DIFFERENCES = 8
+"""Format in which the difference to the sample before is stored."""
+# The value that stands for a missing sample: the lowest of its width. Differences have none.
+_WIDTHS = {16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 10, 311: 10, **FLAC_BITS}
+MISSING = {number: -(2 ** (width - 1)) for number, width in _WIDTHS.items()}
+_WHOLE_BYTES = {8: "i1", 16: "<i2", 32: "<i4", 61: ">i2", 80: "u1", 160: "<u2"}
+_OFFSET_BINARY = {80: 2**7, 160: 2**15}
+_FRAMES_A_SUM = 2**16
+
+Stored: TypeAlias = NDArray[np.signedinteger[Any]]
+"""Numbers as they are stored, in as few bytes as hold them."""
+Lead: TypeAlias = NDArray[np.float32]
+"""Samples of one lead in mV."""
+
+
+def check_signals(header: Header) -> Header:
+    """Hold the files against their header; give it with its number of frames."""
+    held = signal_files(header)
+    for file in held:
+        if not file.path.is_file():
+            raise UnreadableError(f"{header.path}: {file.path.name} expected beside it, none there")
+        if file.format not in BITS and file.format not in FLAC_BITS:
+            raise UnreadableError(f"{header.path}: a storage format of WFDB expected, {file.format} came")
+    for line in header.signals:
+        check_scale(header.path, 1 / line.gain, line.lead)
+    n_frames = header.n_frames or min((_room(file) for file in held), default=0)
+    for file in held:
+        promised = file.offset + math.ceil(n_frames * file.width * BITS.get(file.format, Fraction(0)) / 8)
+        if (size := file.path.stat().st_size) < promised:
+            raise UnreadableError(f"{file.path}: {promised} bytes promised by its header, {size} came")
+    return replace(header, n_frames=n_frames)
+
+
+def _room(file: SignalFile) -> int:
+    """Tell how many frames a file has room for, where the header does not say."""
+    if file.format in FLAC_BITS:
+        with _flac(file) as sound:
+            return int(sound.frames) // _per_frame(file)
+    return math.floor(max(0, file.path.stat().st_size - file.offset) * 8 / (file.width * BITS[file.format]))
+
+
+def read_signals(header: Header, numbers: Sequence[int], start: int, stop: int) -> Signal:
+    """Read [start, stop) of signals of one rate in mV, a column each; NaN where a sample is missing."""
+    lines = [header.signals[number] for number in numbers]
+    per_frame = lines[0].per_frame
+    first, last = start // per_frame, -(-stop // per_frame)
+    columns = _signals_in_mv(header, numbers, first, last)
+    return np.stack(columns)[:, start - first * per_frame :][:, : stop - start].T
+
+
+def _signals_in_mv(header: Header, numbers: Sequence[int], first: int, last: int) -> list[Lead]:
+    signals: dict[int, Lead] = {}
+    for file in signal_files(header):
+        wanted = sorted(file.columns.keys() & set(numbers))
+        for skew in {header.signals[number].skew for number in wanted}:
+            # A skewed signal was sampled later than the others, and ends as much earlier.
+            there = max(min(last + skew, header.n_frames), first + skew)
+            frames = _stored(file, header, first + skew, there)
+            for number in wanted:
+                line = header.signals[number]
+                if line.skew == skew:
+                    lead = _in_mv(line, frames[:, file.columns[number]].reshape(-1))
+                    missing = (last + skew - there) * line.per_frame
+                    signals[number] = np.pad(lead, (0, missing), constant_values=np.nan) if missing else lead
+    return [signals[number] for number in numbers]
+
+
+def _in_mv(line: SignalLine, stored: Stored) -> Lead:
+    """Convert stored numbers once, in float32 where no bit comes out otherwise than in float64.
+
+    Such is the quotient of two numbers that float32 holds, see Figueroa (1995) on double rounding.
+    """
+    scale = millivolts(line.unit) or np.nan
+    held = stored.itemsize <= 2 and abs(line.baseline) < 2**16 and line.gain == np.float32(line.gain)
+    kind = np.float32 if held and scale == 1 else np.float64
+    lead = (stored - kind(line.baseline)) / kind(line.gain)
+    if line.format in MISSING:
+        lead[stored == MISSING[line.format]] = np.nan
+    return np.asarray(lead * kind(scale) if scale != 1 else lead, dtype=np.float32)
+
+
+def _stored(file: SignalFile, header: Header, first: int, last: int) -> Stored:
+    """Read the stored numbers of frames [first, last) of a file, [n_frames, width]."""
+    if file.format in FLAC_BITS:
+        return _unpacked(file, first, last)
+    start, stop = first * file.width, last * file.width
+    decode = {24: _three_bytes, 212: _twelve_bits, 310: _ten_bits, 311: _ten_bits}.get(
+        file.format, _whole_bytes
+    )
+    stored = decode(file, start, stop)
+    if len(stored) < stop - start:
+        raise UnreadableError(f"{file.path}: {stop - start} samples expected, {len(stored)} came")
+    frames = stored.reshape(-1, file.width)
+    return _summed(file, header, first, frames) if file.format == DIFFERENCES else frames
+
+
+def _whole_bytes(file: SignalFile, start: int, stop: int) -> Stored:
+    dtype = np.dtype(_WHOLE_BYTES[file.format])
+    stored = np.fromfile(file.path, dtype, stop - start, offset=file.offset + start * dtype.itemsize)
+    if file.format in _OFFSET_BINARY:
+        return stored.astype(np.int32) - np.int32(_OFFSET_BINARY[file.format])
+    return np.asarray(stored, dtype=dtype.newbyteorder("="))
+
+
+def _three_bytes(file: SignalFile, start: int, stop: int) -> Stored:
+    stored = np.fromfile(file.path, np.uint8, 3 * (stop - start), offset=file.offset + 3 * start)
+    low, middle, high = stored[: len(stored) // 3 * 3].reshape(-1, 3).T.astype(np.int64)
+    return _signed(low | middle << 8 | high << 16, 24)
+
+
+def _twelve_bits(file: SignalFile, start: int, stop: int) -> Stored:
+    """Two samples in three bytes: the low bytes at the ends, both high halves in the middle.
+
+    A sample is put into the upper 12 of 16 bits and moved down, which brings its sign along.
+    """
+    pair, skipped = divmod(start, 2)
+    n_bytes = math.ceil((stop - 2 * pair) * 3 / 2)
+    stored = np.fromfile(file.path, np.uint8, n_bytes, offset=file.offset + 3 * pair)
+    n_stored = len(stored) * 2 // 3
+    low, halves, high = np.pad(stored, (0, -len(stored) % 3)).reshape(-1, 3).T.astype(np.uint16)
+    pairs = np.empty((len(low), 2), dtype=np.uint16)
+    pairs[:, 0] = (low | halves << 8) << 4
+    pairs[:, 1] = (high << 4) | (halves & 0xF0) << 8
+    return (pairs.view(np.int16) >> 4).reshape(-1)[skipped:n_stored][: stop - start]
+
+
+def _ten_bits(file: SignalFile, start: int, stop: int) -> Stored:
+    """Three samples in four bytes: 311 one after the other, 310 the third in what two words leave."""
+    triple, skipped = divmod(start, 3)
+    n_bytes = math.ceil((stop - 3 * triple) * 4 / 3)
+    stored = np.fromfile(file.path, np.uint8, n_bytes, offset=file.offset + 4 * triple)
+    n_stored = len(stored) * 3 // 4
+    words = np.pad(stored, (0, -len(stored) % 4)).view("<u4").astype(np.int64)
+    if file.format == 311:
+        parts = (words, words >> 10, words >> 20)
+    else:
+        parts = (words >> 1, words >> 17, words >> 11 & 0x1F | words >> 22 & 0x3E0)
+    triples = np.column_stack([part & 0x3FF for part in parts]).reshape(-1)
+    return _signed(triples[skipped:n_stored][: stop - start], 10)
+
+
+def _signed(stored: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Read numbers of so many bits as two's complement."""
+    sign = 1 << (bits - 1)
+    return (stored ^ sign) - sign
+
+
+def _summed(file: SignalFile, header: Header, first: int, steps: Stored) -> Stored:
+    """Add up differences from the initial value of the header on, whatever lies before ``first``."""
+    whole, skipped = divmod(first, _FRAMES_A_SUM)
+    rest = _whole_bytes(file, (first - skipped) * file.width, first * file.width).reshape(-1, file.width)
+    sums = _sums(file.path, file.offset, file.width, file.path.stat().st_size)
+    before = sums[whole] + rest.sum(axis=0)
+    summed = np.empty(steps.shape, dtype=np.int64)
+    for number, column in file.columns.items():
+        initial = header.signals[number].initial + before[column].sum()
+        summed[:, column] = (steps[:, column].reshape(-1).cumsum() + initial).reshape(len(steps), -1)
+    return summed
+
+
+@lru_cache(maxsize=8)
+def _sums(path: Path, offset: int, width: int, size: int) -> NDArray[np.int64]:
+    """Add up the differences before every so many frames, [n, width]; once a file."""
+    n_frames = max(size - offset, 0) // width
+    sums = np.zeros((n_frames // _FRAMES_A_SUM + 1, width), dtype=np.int64)
+    for at in range(1, len(sums)):
+        begin = offset + (at - 1) * _FRAMES_A_SUM * width
+        steps = np.fromfile(path, np.int8, _FRAMES_A_SUM * width, offset=begin).astype(np.int64)
+        sums[at] = sums[at - 1] + steps.reshape(-1, width).sum(axis=0)
+    return sums
+
+
+def _flac(file: SignalFile) -> Any:
+    """Open a FLAC file; soundfile is imported when one is."""
+    import soundfile
+
+    try:
+        sound = soundfile.SoundFile(file.path)
+    except (RuntimeError, OSError) as error:
+        raise UnreadableError(f"{file.path}: samples in FLAC expected, something else came") from error
+    if sound.channels != len(file.columns) or file.offset:
+        sound.close()
+        raise UnreadableError(f"{file.path}: {len(file.columns)} signals expected, {sound.channels} came")
+    return sound
+
+
+def _per_frame(file: SignalFile) -> int:
+    """Give the samples a frame, which all signals of a FLAC file share."""
+    per_frame, rest = divmod(file.width, len(file.columns))
+    if rest or any(column.stop - column.start != per_frame for column in file.columns.values()):
+        raise UnreadableError(f"{file.path}: signals of one rate expected in FLAC, several came")
+    return per_frame
+
+
+def _unpacked(file: SignalFile, first: int, last: int) -> Stored:
+    per_frame, n_signals = _per_frame(file), len(file.columns)
+    with _flac(file) as sound:
+        try:
+            sound.seek(first * per_frame)
+            stored = sound.read((last - first) * per_frame, dtype="int32", always_2d=True)
+        except (RuntimeError, OSError, ValueError) as error:
+            raise UnreadableError(f"{file.path}: samples in FLAC expected, something else came") from error
+    if len(stored) < (last - first) * per_frame:
+        raise UnreadableError(
+            f"{file.path}: {(last - first) * per_frame} samples expected, {len(stored)} came"
+        )
+    whole: NDArray[np.int64] = stored.astype(np.int64) >> (32 - FLAC_BITS[file.format])
+    return whole.reshape(-1, per_frame, n_signals).transpose(0, 2, 1).reshape(-1, file.width)

@@ -1,0 +1,1 @@
+"""MLflow: runs, model versions, promotion and the pyfunc model. The only package that imports MLflow."""

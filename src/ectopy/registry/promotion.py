@@ -1,0 +1,121 @@
+"""Which version of the model is in use: promoted, laid where scoring finds it, rolled back.
+
+The registry's alias says it to MLflow, the folder ``<data-dir>/models/champion`` to scoring, and the tags of
+the versions say what happened: when, why, in place of which. Who did it is not kept.
+"""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import NamedTuple
+
+from ectopy.model.classifier import CARD_FILE, ModelError, load_classifier
+from ectopy.registry import tracking
+from ectopy.registry.tracking import CHAMPION, Version
+
+BEFORE = "champion before"
+"""Tag: number of the version whose place this one took, "" where there was none; rollback goes by it."""
+HISTORY = "history"
+"""Tag: a line for everything that became of a version, the oldest first."""
+ROLLED_BACK = "rolled back"
+"""Tag: why a version was taken out of use; the gate leaves it alone from then on."""
+_LAID = ".champion-"
+
+
+class PromotionError(ValueError):
+    """A promotion or a rollback that cannot be."""
+
+
+class Change(NamedTuple):
+    """The version in use from now on, and the one before."""
+
+    now: Version
+    before: Version | None
+
+
+def listed(model: str) -> dict[str, list[object]]:
+    """Give a table by column of a model's versions, the newest first; F1 is out of fold, in percent."""
+    rows = [_row(version) for version in tracking.versions(model)]
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def _row(version: Version) -> dict[str, object]:
+    tags, figures = tracking.tags_of(version), tracking.metrics_of(version, prefix="out_of_fold/detected/")
+    veb, sveb = (figures.get(f"gross/{beat}_f1") for beat in ("veb", "sveb"))
+    judged = f"not promoted: {tags['reason']}" if tags.get("promoted") == "False" else "not judged yet"
+    return {
+        "version": version.number,
+        "alias": ", ".join(tracking.aliases_of(version)),
+        "made, UTC": f"{tracking.made_at(version):%Y-%m-%d %H:%M}",
+        "learned from": tags.get("database"),
+        "VEB F1": None if veb is None else round(100 * veb, 1),
+        "SVEB F1": None if sveb is None else round(100 * sveb, 1),
+        "run": version.run_id[:8],
+        "what became of it": tags.get(HISTORY, judged).splitlines()[-1],
+    }
+
+
+def promote(version: Version, *, data_dir: Path, by: str, why: str) -> Change:
+    """Let a version be the champion; ``by`` is the gate or a hand. The champion itself is only laid anew."""
+    before = tracking.aliased(version.model, CHAMPION)
+    _put_in_use(version, data_dir)
+    if before == version:
+        return Change(version, before)
+    place = f"in place of {before.number}" if before else "the first"
+    _write_down(version, f"champion by {by}, {place}: {why}", {BEFORE: before.number if before else ""})
+    tracking.untag_version(version, ROLLED_BACK)
+    if before:
+        _write_down(before, f"replaced by {version.number}")
+    return Change(version, before)
+
+
+def rollback(model: str, *, data_dir: Path, why: str) -> Change:
+    """Let the version before the champion be champion again; called once more, the one before that."""
+    champion = tracking.aliased(model, CHAMPION)
+    if champion is None:
+        raise PromotionError(f"{model}: a champion to roll back expected, none there")
+    number = tracking.tags_of(champion).get(BEFORE, "")
+    if not number:
+        raise PromotionError(f"{champion.uri}: no champion before it; `ectopy models promote` chooses one")
+    before = tracking.version_of(model, number)
+    _put_in_use(before, data_dir)
+    _write_down(before, f"champion again, in place of {champion.number}: {why}")
+    _write_down(champion, f"rolled back to {before.number}: {why}", {ROLLED_BACK: why})
+    return Change(before, champion)
+
+
+def lay(downloaded: Path, card: str, champion: Path) -> None:
+    """Make ``champion`` the address of a model directory, from one moment to the next.
+
+    It is a link: whoever reads sees the old files or the new ones, never none and never some of each. The
+    directory before stays, for those who have begun to read it.
+    """
+    champion.parent.mkdir(parents=True, exist_ok=True)
+    fresh = champion.with_name(f"{_LAID}{token_hex(4)}")
+    shutil.copytree(downloaded, fresh, ignore=shutil.ignore_patterns("*.keras"))  # scoring never reads it
+    (fresh / CARD_FILE).write_text(card, encoding="utf-8")
+    earlier = champion.resolve()
+    if earlier == champion.absolute() and champion.is_dir():  # laid before this was a link
+        earlier = champion.rename(champion.with_name(f"{_LAID}before"))
+    link = fresh.with_suffix(".link")
+    link.symlink_to(fresh.name)
+    link.replace(champion)
+    for leftover in set(champion.parent.glob(f"{_LAID}*")) - {fresh, earlier}:
+        leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _put_in_use(version: Version, data_dir: Path) -> None:
+    downloaded = tracking.fetch_model(version.uri)
+    try:
+        load_classifier(downloaded)
+    except ModelError as error:
+        raise PromotionError(f"{version.uri} cannot be used by this version of ectopy: {error}") from error
+    lay(downloaded, tracking.card_of(version), data_dir / "models" / "champion")
+    tracking.set_alias(version, CHAMPION)
+
+
+def _write_down(version: Version, what: str, tags: dict[str, str] | None = None) -> None:
+    earlier = tracking.tags_of(version).get(HISTORY, "")
+    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {what}"
+    tracking.tag_version(version, {HISTORY: f"{earlier}\n{line}".strip(), **(tags or {})})

@@ -1,0 +1,193 @@
+"""The outputs for programs: WFDB annotations, Parquet, CSV, JSON."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ectopy.annotations import Annotations, write_annotations
+from ectopy.ecg import CLASSES, Analysis, Event, Labels, Mask, Samples
+from ectopy.monitoring.drift import WATCHED, Counts
+from ectopy.report.summary import Summary
+from ectopy.rhythm.events import KINDS, readable_rr_s
+
+SCHEMA_VERSION = 2
+"""Of ``summary.schema.json``, which lies beside this module."""
+NO_RHYTHM = "(N"
+"""Rhythm of beats in no event; "(N" stands for all the rest, as in the MIT-BIH AF database."""
+NOTE_AT = np.array([1])
+"""A note at sample 0 would be taken for the file's own header by readers."""
+UNREADABLE_BEGINS, UNREADABLE_ENDS = -1, 0
+"""Subtypes of noise marks as bxb reads them: a shutdown and its end."""
+
+
+def write_annotation_file(record: Path, analysis: Analysis, why_not: str) -> None:
+    """Write ``<record>.ectopy``; a recording without a beat gets a note (``"``) that says why."""
+    write_annotations(record, "ectopy", annotations_of(analysis, why_not), fs=analysis.fs)
+
+
+def annotations_of(analysis: Analysis, why_not: str = "") -> Annotations:
+    """List the marks of an analysis in order of time."""
+    changes, rhythms = rhythm_changes(analysis)
+    edges = analysis.unreadable.ravel()
+    shutdowns = np.tile((UNREADABLE_BEGINS, UNREADABLE_ENDS), len(analysis.unreadable))
+    groups = [
+        _marks(edges, "~", subtype=shutdowns),
+        _marks(changes, "+", aux=rhythms),
+        _marks(analysis.beats.sample, analysis.beats.label),
+    ]
+    if why_not:
+        groups.append(_marks(NOTE_AT, '"', aux=[f"not analysable: {why_not}"]))
+    return _in_order(groups)
+
+
+def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
+    """Where the rhythm changes, and the MIT strings; where events overlap, the most urgent names it."""
+    beats = analysis.beats
+    rhythm = np.full(len(beats), NO_RHYTHM, dtype="U6")
+    for kind in reversed([kind for kind, known in KINDS.items() if known.rhythm]):
+        for event in (event for event in analysis.events if event.kind == kind):
+            first = int(np.searchsorted(beats.sample, round(event.onset_s * beats.fs)))
+            rhythm[first : first + event.n_beats] = KINDS[kind].rhythm
+    changed = np.flatnonzero(rhythm != np.concatenate(([""], rhythm[:-1]))[: len(rhythm)])
+    # One sample before its beat: two marks of one time would have to be on different leads.
+    return np.maximum(beats.sample[changed] - 1, 0), rhythm[changed].tolist()
+
+
+def _marks(
+    sample: Samples, symbol: str | Labels, *, subtype: ArrayLike = 0, aux: Sequence[str] = ()
+) -> Annotations:
+    n = len(sample)
+    return Annotations(
+        sample, np.broadcast_to(symbol, n), np.broadcast_to(subtype, n), tuple(aux or [""] * n)
+    )
+
+
+def _in_order(groups: Sequence[Annotations]) -> Annotations:
+    sample = np.concatenate([group.sample for group in groups])
+    order = np.argsort(sample, kind="stable")
+    aux = [text for group in groups for text in group.aux]
+    return Annotations(
+        sample[order],
+        np.concatenate([group.symbol for group in groups])[order],
+        np.concatenate([group.subtype for group in groups])[order],
+        tuple(aux[mark] for mark in order.tolist()),
+    )
+
+
+def write_beats(path: Path, analysis: Analysis) -> None:
+    """Write one row a beat; ``rr_s`` is null for the first and across an unreadable stretch."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    beats = analysis.beats
+    columns = {
+        "sample": _column(beats.sample),
+        "time_s": _column(beats.time_s),
+        "rr_s": _column(readable_rr_s(beats, analysis.unreadable)),
+        "label": _letters(beats.label),
+        **{f"p_{letter.lower()}": _column(beats.probability[:, at]) for at, letter in enumerate(CLASSES)},
+        "confident": _column(beats.confident),
+    }
+    table = pa.Table.from_arrays([*columns.values()], [*columns], metadata={"fs": str(beats.fs)})
+    parquet.write_table(table, path)
+
+
+def _column(values: NDArray[Any]) -> Any:
+    """Make a column, null where NaN, of plain buffers: pyarrow.array would import pandas, for a second."""
+    import pyarrow as pa
+
+    known = pa.py_buffer(_bits(~np.isnan(values))) if np.isnan(values).any() else None
+    held = _bits(values) if values.dtype == bool else np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [known, pa.py_buffer(held)])
+
+
+def _letters(labels: Labels) -> Any:
+    """Make a column of strings of one letter each."""
+    import pyarrow as pa
+
+    ends = np.arange(len(labels) + 1, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(labels), pa.py_buffer(ends), pa.py_buffer(labels.astype("S1")))
+
+
+def _bits(mask: Mask) -> NDArray[np.uint8]:
+    return np.packbits(mask, bitorder="little")
+
+
+def write_events(path: Path, events: Sequence[Event]) -> None:
+    """Write one row an event; the rate is empty where it says nothing."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("kind", "onset_s", "offset_s", "n_beats", "rate_bpm"))
+        for event in events:
+            rate = f"{event.rate_bpm:.1f}" if np.isfinite(event.rate_bpm) else ""
+            writer.writerow(
+                (event.kind, f"{event.onset_s:.3f}", f"{event.offset_s:.3f}", event.n_beats, rate)
+            )
+
+
+def write_summary(
+    path: Path,
+    analysis: Analysis,
+    summary: Summary,
+    provenance: Mapping[str, object],
+    profile: Counts | None = None,
+) -> None:
+    """Write the document that ``summary.schema.json`` describes."""
+    told = None if profile is None else dict(zip(WATCHED, profile.tolist(), strict=True))
+    document = summary_document(analysis, summary, provenance) | {"profile": told}
+    # A section a line: with an indent Python's own encoder is used, which takes ten times as long.
+    sections = (
+        f"{json.dumps(name)}: {json.dumps(section, allow_nan=False, default=str, ensure_ascii=False)}"
+        for name, section in document.items()
+    )
+    path.write_text("{\n" + ",\n".join(sections) + "\n}\n", encoding="utf-8")
+
+
+def summary_schema() -> dict[str, object]:
+    """Load the JSON schema of ``summary.json``: every field with its meaning and unit."""
+    text = resources.files("ectopy.report").joinpath("summary.schema.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def summary_document(
+    analysis: Analysis, summary: Summary, provenance: Mapping[str, object]
+) -> dict[str, object]:
+    """Put together the row, all figures, the findings and where all of it comes from."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "row": summary.row,
+        "figures": summary.figures,
+        "hrv": asdict(summary.hrv),
+        "findings": [
+            {
+                "urgency": finding.urgency.name.lower(),
+                "text": finding.text,
+                "example": None if finding.event is None else _plain(asdict(finding.event)),
+            }
+            for finding in summary.findings
+        ],
+        "hourly": summary.hourly,
+        "recording": {
+            "fs_hz": analysis.fs,
+            "n_samples": analysis.n_samples,
+            "start": None if analysis.start is None else analysis.start.isoformat(),
+            "recorded_leads": analysis.recorded_leads,
+            "leads": analysis.leads,
+            "unreadable_samples": analysis.unreadable.tolist(),
+        },
+        "provenance": dict(provenance),
+    }
+
+
+def _plain(values: dict[str, object]) -> dict[str, object]:
+    return {
+        name: None if isinstance(value, float) and np.isnan(value) else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,1 @@
+"""Turn labelled beats into events and rates: runs, pauses, atrial fibrillation, heart rate variability."""

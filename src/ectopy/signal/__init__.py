@@ -1,0 +1,1 @@
+"""Signal in, signal out: filters, rolling statistics, quality and realistic noise."""

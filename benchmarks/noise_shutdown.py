@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from ectopy import ec57, pipeline
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.datasets.physionet import noise_db
+from ectopy.beats import signal_to_noise
+from ectopy.datasets.catalogue import noise_db
 from ectopy.ecg import Recording, recording_of
 from ectopy.model.classifier import SHIPPED_MODEL, Classifier, load_classifier
 from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
-from ectopy.signal import noise, quality
+from ectopy.signal import noise
 
 OTHERS = ("101", "109", "116", "124", "201", "203", "208", "223")
 LEVELS_DB = (12, 6, 0, -6)
@@ -111,11 +112,11 @@ def main(nstdb: Path, mitdb: Path) -> None:
     print("| | without: QRS Se / +P | VEB Se / +P | false V an hour | shut down", end=" ")
     print("| with: QRS Se / +P | VEB Se / +P | false V an hour | shut down |")
     print("|---" * 9 + "|")
-    usual = quality.USELESS
+    usual = signal_to_noise.USELESS
     for name, cases in rows.items():
-        quality.USELESS = NEVER  # type: ignore[misc]
+        signal_to_noise.USELESS = NEVER  # type: ignore[misc]
         without = figures(cases, classify)
-        quality.USELESS = usual  # type: ignore[misc]
+        signal_to_noise.USELESS = usual  # type: ignore[misc]
         print(f"| {name} | {without} | {figures(cases, classify)} |", flush=True)
 
 

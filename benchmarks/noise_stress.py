@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ectopy import ec57
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.beats.qrs_detection import detect_qrs
-from ectopy.datasets.physionet import noise_db
+from ectopy.beats.detection import detect_qrs
+from ectopy.datasets.catalogue import noise_db
 from ectopy.ecg import Samples
 from ectopy.readers import open_recording
 

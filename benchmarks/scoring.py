@@ -27,8 +27,8 @@ from threadpoolctl import threadpool_limits
 import ectopy.report as ectopy_report
 from ectopy import ec57, pipeline
 from ectopy.api import analyse
-from ectopy.batch import runner
-from ectopy.beats import detection, qrs_detection
+from ectopy.batch import planning, runner
+from ectopy.beats import detection, qrs_candidates
 from ectopy.features import extraction
 from ectopy.model.classifier import SHIPPED_MODEL, Classifier
 from ectopy.readers import open_recording
@@ -53,7 +53,7 @@ PEERS = {
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "quality": [(quality, "usable"), (detection, "choose")],
     "filter": [(detection, "fill_gaps"), (detection, "resample"), (detection, "bandpass")],
-    "detect": [(qrs_detection, "find_candidates"), (qrs_detection, "select_beats")],
+    "detect": [(qrs_candidates, "find_candidates"), (qrs_candidates, "select_beats")],
     "features": [(detection, "cut_windows"), (extraction, "_segment_features")],
     "classify": [(Classifier, "__call__")],
     "rhythm": [(pipeline, "find_events"), (pipeline, "doubt_from_shapes")],
@@ -79,10 +79,10 @@ def by_stage(records: Sequence[Path], out: Path) -> dict[str, float]:
     return stages.seconds
 
 
-def jobs_of(records: Sequence[Path], out: Path) -> list[runner.Job]:
+def jobs_of(records: Sequence[Path], out: Path) -> list[planning.Job]:
     """Plan to score into a fresh folder."""
     folder = Path(tempfile.mkdtemp(dir=out))
-    return runner.plan(records, folder, runner.How(SHIPPED_MODEL))
+    return planning.plan(records, folder, planning.How(SHIPPED_MODEL))
 
 
 def warm(records: Sequence[Path]) -> float:
@@ -133,7 +133,7 @@ def peers(
     lead, fs = recording.read(0, recording.n_samples)[:, 0].astype(np.float64), recording.fs
     np.save(out / "lead.npy", lead)
     runs: dict[str, Callable[[], float]] = {
-        "ectopy, detection": lambda: timed(lambda: qrs_detection.detect_qrs(lead, fs)),
+        "ectopy, detection": lambda: timed(lambda: detection.detect_qrs(lead, fs)),
         "ectopy, the whole analysis": lambda: timed(
             lambda: analyse(open_recording(record), leads=recording.leads[:1])
         ),

@@ -1,6 +1,7 @@
 """Compare network architectures.
 
-The flow is in ``ectopy.flows.compare``."""
+The flow is in ``ectopy.flows.compare``.
+"""
 
 from ectopy.flows.compare import compare
 

@@ -1,6 +1,7 @@
 """Run the whole pipeline on simulated patients.
 
-The flow is in ``ectopy.flows.demo``."""
+The flow is in ``ectopy.flows.demo``.
+"""
 
 from ectopy.flows.demo import demo
 

@@ -1,6 +1,7 @@
 """Download a PhysioNet database to the data directory and verify every file.
 
-The flow is in ``ectopy.flows.ingest``."""
+The flow is in ``ectopy.flows.ingest``.
+"""
 
 from ectopy.flows.ingest import ingest
 

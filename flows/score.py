@@ -1,6 +1,7 @@
 """Score recordings, or what has arrived in the inbox.
 
-The flow is in ``ectopy.flows.score``."""
+The flow is in ``ectopy.flows.score``.
+"""
 
 from ectopy.flows.score import score, score_inbox
 

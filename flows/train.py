@@ -1,6 +1,7 @@
 """Train a challenger and register it.
 
-The flow is in ``ectopy.flows.train``."""
+The flow is in ``ectopy.flows.train``.
+"""
 
 from ectopy.flows.train import train
 

@@ -86,13 +86,13 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables, made once: that takes seconds."""
     import mlflow
 
-    from ectopy.registry import tracking
+    from ectopy.registry import model_versions
 
     database = tmp_path_factory.mktemp("store") / "mlflow.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; it is taken back at the end
         mlflow.set_tracking_uri(f"sqlite:///{database}")
-        tracking.aliased("nothing", "champion")
+        model_versions.aliased("nothing", "champion")
     return database
 
 

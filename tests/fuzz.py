@@ -21,7 +21,8 @@ import soundfile
 with atheris.instrument_imports(include=["ectopy"]):
     from ectopy import readers
     from ectopy.annotations import read_annotations
-    from ectopy.datasets.physionet import FetchError, read_records
+    from ectopy.datasets.catalogue import FetchError
+    from ectopy.datasets.download import read_records
     from ectopy.ecg import UnreadableError
     from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
     from ectopy.readers import ishne

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from ectopy.batch.inbox import Rules, open_inbox, score_new
-from ectopy.batch.runner import How, Job, Row
+from ectopy.batch.planning import How, Job
+from ectopy.batch.results import Row
 from ectopy.parallel.worker_pool import Workers
 
 AT_ONCE = Rules(quiet_s=0, patience_s=0)

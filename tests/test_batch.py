@@ -13,7 +13,7 @@ from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.monitoring import batch_summary, drift, plots
 from ectopy.monitoring.batch_summary import RECENT, Batch, kind, profiles, sum_up
 from ectopy.monitoring.drift import WATCHED, Reference
-from ectopy.registry import tracking
+from ectopy.registry import runs
 
 MODEL = {"model": "small 1", "model_id": "id", "model_run": "a run", "model_from": "champion"}
 K = len(FEATURE_NAMES)
@@ -184,8 +184,8 @@ class TestRun:
 
         rows = [scored(tmp_path, f"Miller{k}", moved=5.0) for k in range(8)]
         rows.append(failed("Miller8", "in/Miller8.dat: 10 came"))
-        tracking.connect(tracking_uri, "ectopy-score")
-        run_id = tracking.log_batch(summed(rows, tmp_path, known()), index=Path("out/index.html"))
+        runs.connect(tracking_uri, "ectopy-score")
+        run_id = runs.log_batch(summed(rows, tmp_path, known()), index=Path("out/index.html"))
         return mlflow.get_run(run_id)
 
     def test_a_batch_is_a_run_with_all_that_people_look_for_and_no_name(self, run) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ectopy import cli
-from ectopy.batch import runner
+from ectopy.batch import results
 from tests.small import FS, signal_of, write_model, write_record
 
 HEAVY = ("numpy", "scipy", "pandas", "wfdb", "pyarrow", "onnxruntime", "matplotlib", "pydantic")
@@ -167,7 +167,7 @@ class TestErrors:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(SystemExit, match="1"):
-            self.ended(runner.BusyError("out: another run\nis there"), monkeypatch)
+            self.ended(results.BusyError("out: another run\nis there"), monkeypatch)
         assert capsys.readouterr().err == "ectopy: out: another run is there\n"
 
     def test_a_library_that_the_base_does_not_bring_is_named_with_its_cure(

@@ -15,8 +15,9 @@ from ectopy.ablation.trials import Attempt, Contender, Trial
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57.reference import DETECTED
 from ectopy.model import training_set
+from ectopy.model.folds import Fold
 from ectopy.model.network import TrainConfig
-from ectopy.model.training_set import Fold, Reading
+from ectopy.model.training_set import Reading
 
 CONFIG = TrainConfig(
     *(0, 2, 2),

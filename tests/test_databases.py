@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ectopy.datasets import physionet, simulate
-from ectopy.datasets.physionet import DATABASES, DS1, DS2, PACED, FetchError, UnreachableError
+from ectopy.datasets import catalogue, download, simulate
+from ectopy.datasets.catalogue import DATABASES, DS1, DS2, PACED, FetchError
+from ectopy.datasets.download import UnreachableError
 from tests.faulty_server import FaultyServer, contents, garbled, half, serving
 
 MITDB = DATABASES["mitdb"]
@@ -28,10 +29,8 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 def fetch(name: str, source: object, data_dir: Path, records: tuple[str, ...] | None = None) -> list[Path]:
-    asked = physionet.fetch_index(name, source=str(source), data_dir=data_dir, records=records)
-    fetched = [
-        physionet.fetch_record(name, record, source=str(source), data_dir=data_dir) for record in asked
-    ]
+    asked = download.fetch_index(name, source=str(source), data_dir=data_dir, records=records)
+    fetched = [download.fetch_record(name, record, source=str(source), data_dir=data_dir) for record in asked]
     return [path for paths in fetched for path in paths]
 
 
@@ -254,7 +253,7 @@ def test_a_record_of_another_database_is_refused(simdb_source: Path, data_dir: P
 
 def test_a_record_needs_the_index_first(simdb_source: Path, data_dir: Path) -> None:
     with pytest.raises(FetchError, match=r"SHA256SUMS\.txt: checksums expected, none there"):
-        physionet.fetch_record("simdb", "s0-001", source=str(simdb_source), data_dir=data_dir)
+        download.fetch_record("simdb", "s0-001", source=str(simdb_source), data_dir=data_dir)
 
 
 def test_a_file_without_a_published_sum_is_refused(source: Path, data_dir: Path) -> None:
@@ -322,13 +321,13 @@ def test_the_split_of_de_chazal_has_22_records_each_and_no_paced_one() -> None:
 
 
 def test_201_and_202_are_one_man_and_the_only_ones_to_share_a_record() -> None:
-    patients = Counter(physionet.patient_of(MITDB, record) for record in (*DS1, *DS2, *PACED))
-    assert physionet.patient_of(MITDB, "202") == physionet.patient_of(MITDB, "201")
+    patients = Counter(catalogue.patient_of(MITDB, record) for record in (*DS1, *DS2, *PACED))
+    assert catalogue.patient_of(MITDB, "202") == catalogue.patient_of(MITDB, "201")
     assert (len(patients), max(patients.values())) == (47, 2)
 
 
 def test_no_other_patient_is_in_both_sets_of_de_chazal() -> None:
-    ds1, ds2 = ({physionet.patient_of(MITDB, record) for record in records} for records in (DS1, DS2))
+    ds1, ds2 = ({catalogue.patient_of(MITDB, record) for record in records} for records in (DS1, DS2))
     assert ds1 & ds2 == {"mitdb/201"}
 
 
@@ -352,12 +351,12 @@ def test_no_other_patient_is_in_both_sets_of_de_chazal() -> None:
     ],
 )
 def test_a_patient_has_one_name_in_every_database(database: str, record: str, patient: str) -> None:
-    assert physionet.patient_of(DATABASES[database], record) == patient
+    assert catalogue.patient_of(DATABASES[database], record) == patient
 
 
 def test_the_75_records_of_incartdb_are_32_patients() -> None:
     patients = Counter(
-        physionet.patient_of(DATABASES["incartdb"], f"I{number:02d}") for number in range(1, 76)
+        catalogue.patient_of(DATABASES["incartdb"], f"I{number:02d}") for number in range(1, 76)
     )
     assert len(patients) == 32
     assert patients["incartdb/patient 14"] == 4
@@ -377,7 +376,7 @@ def test_a_database_is_found_under_its_own_name() -> None:
 
 @pytest.mark.real
 def test_the_records_of_mitdb_are_those_of_both_sets_and_the_paced_ones(mitdb: Path) -> None:
-    assert set(physionet.read_records(mitdb)) == {*DS1, *DS2, *PACED}
+    assert set(download.read_records(mitdb)) == {*DS1, *DS2, *PACED}
 
 
 @pytest.mark.real
@@ -404,4 +403,4 @@ def test_records_of_mitdb_come_from_a_server(mitdb: Path, data_dir: Path) -> Non
 def test_nstdb_comes_as_far_as_the_source_has_it(nstdb: Path, data_dir: Path) -> None:
     """The noise-only records have no annotations, and a mirror may leave them out of RECORDS."""
     paths = fetch("nstdb", nstdb.parent.parent, data_dir)
-    assert {path.stem for path in paths} == set(physionet.read_records(nstdb))
+    assert {path.stem for path in paths} == set(download.read_records(nstdb))

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ectopy import open_recording
-from ectopy.datasets import physionet, simulate
+from ectopy.datasets import catalogue, download, simulate
 from ectopy.ecg import Recording, recording_of
 from ectopy.features.extraction import FEATURE_NAMES, Floats
 from ectopy.model.classifier import ModelError, load_classifier
@@ -315,7 +315,7 @@ class TestReal:
     """DS1 in two halves, ten minutes each: the second's patients are new to what was learned of the first."""
 
     def halves(self, mitdb: Path) -> tuple[list[Recording], list[Recording]]:
-        records, _ = physionet.split(physionet.known("mitdb"), physionet.present(mitdb))
+        records, _ = catalogue.split(catalogue.known("mitdb"), download.present(mitdb))
         whole = (open_recording(mitdb / record) for record in records)
         recordings = [replace(each, n_samples=round(600 * each.fs)) for each in whole]
         return recordings[:11], recordings[11:]

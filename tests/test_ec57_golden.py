@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from ectopy import ec57
-from ectopy.ec57 import lines, sumstats
+from ectopy.ec57 import lines
+from tests import sumstats
 
 pytestmark = pytest.mark.real
 

@@ -6,7 +6,7 @@ import pytest
 from ectopy.ec57 import LEARNING_S
 from ectopy.evaluation import calibration
 from ectopy.evaluation.calibration import judged_beats
-from ectopy.model.training_set import calibration_error
+from ectopy.model.calibration import calibration_error
 from tests.examined import FS, beats_of, examined_of, marks, truth_of
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ectopy import cli, report
 from ectopy.batch import runner
-from ectopy.batch.runner import How
+from ectopy.batch.planning import How
 from ectopy.report import fhir
 from ectopy.report.summary import summarise
 from tests.handmade import analysis_of, beats_of, provenance_of, recording_for

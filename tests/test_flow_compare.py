@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ectopy.datasets import physionet
+from ectopy.datasets import catalogue, download
 from ectopy.datasets.simulate import simulate_database
 from ectopy.flows.compare import compare
 from tests.test_comparison_trials import CONFIG
@@ -85,7 +85,7 @@ class TestCompare:
 
     def test_no_held_out_patient_is_read(self, compared: Compared) -> None:
         assert compared.run.data.params["records"] == ",".join(LEARNED)
-        folder = physionet.folder_of(physionet.known("simdb"), compared.data)
-        assert EXAMINED in physionet.present(folder)
+        folder = download.folder_of(catalogue.known("simdb"), compared.data)
+        assert EXAMINED in download.present(folder)
         stored = {path.stem for path in (compared.data / "training" / "simdb").glob("*.npz")}
         assert stored == set(LEARNED)

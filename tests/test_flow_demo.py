@@ -13,7 +13,7 @@ from ectopy.annotations import read_annotations
 from ectopy.datasets.simulate import DEFAULT_FS
 from ectopy.flows.demo import demo
 from ectopy.model.network import TrainConfig
-from ectopy.registry import tracking
+from ectopy.registry import model_versions, runs
 from ectopy.registry.promotion_gate import Floors
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
@@ -76,7 +76,7 @@ def test_the_command_it_gives_for_mlflow_can_be_run(shown: Shown) -> None:
 def test_experiment_and_model_bear_the_demo_s_own_name(shown: Shown) -> None:
     import mlflow
 
-    assert tracking.connect(shown.uri, "ectopy-demo") in shown.text
+    assert runs.connect(shown.uri, "ectopy-demo") in shown.text
     names = {experiment.name for experiment in mlflow.search_experiments()}
     assert names == {"Default", "ectopy-demo"}
     assert [model.name for model in mlflow.search_registered_models()] == ["ectopy-demo"]
@@ -98,10 +98,10 @@ def test_the_beats_found_are_compared_with_those_simulated(shown: Shown) -> None
 
 
 def test_a_second_demo_in_the_same_folder_adds_a_version(shown: Shown) -> None:
-    tracking.connect(shown.uri, "ectopy-demo")
-    before = tracking.newest("ectopy-demo")
+    runs.connect(shown.uri, "ectopy-demo")
+    before = model_versions.newest("ectopy-demo")
     demo(shown.out, patients=3, minutes=6.0, config=CONFIG, floors=NO_FLOORS)
-    assert int(tracking.newest("ectopy-demo").number) == int(before.number) + 1
+    assert int(model_versions.newest("ectopy-demo").number) == int(before.number) + 1
     # Training on other threads differs in the last digit, which is enough to be worse than the champion.
-    promoted = tracking.aliased("ectopy-demo", "champion") == tracking.newest("ectopy-demo")
+    promoted = model_versions.aliased("ectopy-demo", "champion") == model_versions.newest("ectopy-demo")
     assert [row["status"] for row in shown.rows()] == ["scored" if promoted else "skipped"]

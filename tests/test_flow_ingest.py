@@ -9,7 +9,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from ectopy import cli
-from ectopy.datasets import physionet
+from ectopy.datasets import catalogue, download
 from ectopy.flows.ingest import IngestError, fetch_index, fetch_record, ingest
 from tests.faulty_server import FaultyServer, contents, garbled, half
 
@@ -29,8 +29,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_task_is_the_core_function_and_nothing_more() -> None:
-    assert fetch_index.fn is physionet.fetch_index
-    assert fetch_record.fn is physionet.fetch_record
+    assert fetch_index.fn is download.fetch_index
+    assert fetch_record.fn is download.fetch_record
 
 
 def test_the_flow_brings_the_database_and_tells_where(simdb_source: Path, data_dir: Path) -> None:
@@ -99,7 +99,7 @@ def test_what_another_try_cannot_mend_is_asked_for_once(
 
 
 def test_an_unknown_record_fails_before_any_is_fetched(server: FaultyServer, data_dir: Path) -> None:
-    with pytest.raises(physionet.FetchError, match="simdb: no record 100 in"):
+    with pytest.raises(catalogue.FetchError, match="simdb: no record 100 in"):
         ingest("simdb", server.address, data_dir, ("s0-001", "100"))
     assert not list(data_dir.rglob("*.hea"))
 

@@ -14,7 +14,8 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, FlowRunFilterId
 
-from ectopy.batch.runner import NothingToScoreError, claim
+from ectopy.batch.planning import NothingToScoreError
+from ectopy.batch.results import claim
 from ectopy.flows import log_batch
 from ectopy.flows.score import score, score_inbox
 from ectopy.model.classifier import ModelError

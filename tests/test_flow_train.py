@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ectopy.batch import runner
-from ectopy.datasets import physionet
+from ectopy.batch import planning
+from ectopy.datasets import catalogue
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ecg import CLASSES
 from ectopy.features.extraction import FEATURE_NAMES
@@ -20,7 +20,7 @@ from ectopy.flows.train import train
 from ectopy.model import network, training_set
 from ectopy.model.classifier import load_classifier
 from ectopy.monitoring import drift
-from ectopy.registry import promotion, tracking
+from ectopy.registry import model_versions, promotion, runs
 from ectopy.registry.promotion_gate import GATE, Floors, Verdict
 from tests.small import write_model
 
@@ -45,7 +45,7 @@ class Trained(NamedTuple):
 
     data: Path
     uri: str
-    version: tracking.Version
+    version: model_versions.Version
     run: Any
 
     def children(self, name: str) -> Any:
@@ -87,14 +87,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Trai
 
 class TestTrain:
     def test_the_version_is_the_challenger_and_not_yet_champion(self, trained: Trained) -> None:
-        assert tracking.newest("ectopy") == trained.version
-        assert tracking.aliased("ectopy", "champion") is None
+        assert model_versions.newest("ectopy") == trained.version
+        assert model_versions.aliased("ectopy", "champion") is None
 
     def test_what_mlflow_serves_is_what_the_classifier_says(self, trained: Trained) -> None:
         import mlflow
 
         features = trained.lesson(LEARNED[0]).view("detected").features
-        probability, confident = load_classifier(tracking.fetch_model(trained.version.uri))(features)
+        probability, confident = load_classifier(model_versions.fetch_model(trained.version.uri))(features)
         served = mlflow.pyfunc.load_model(trained.version.uri).predict(
             pd.DataFrame(features, columns=list(FEATURE_NAMES))
         )
@@ -147,13 +147,13 @@ class TestTrain:
         import mlflow
 
         card = mlflow.MlflowClient().get_model_version("ectopy", trained.version.number).description
-        assert card == (tracking.fetch_model(trained.version.uri) / "card.md").read_text()
+        assert card == (model_versions.fetch_model(trained.version.uri) / "card.md").read_text()
         assert "Simulated patients (simdb 1.0.0): s0-001, s0-002." in card
 
     def test_the_version_brings_its_training_patients_along_each_as_one_that_was_not_learned_from(
         self, trained: Trained
     ) -> None:
-        reference = drift.read_reference(tracking.fetch_model(trained.version.uri))
+        reference = drift.read_reference(model_versions.fetch_model(trained.version.uri))
         assert reference is not None
         n_beats = [len(trained.lesson(record).view("detected").label) for record in LEARNED]
         assert sorted(reference.counts[:, 0].sum(axis=1)) == sorted(n_beats)
@@ -172,34 +172,34 @@ class TestTrain:
             assert {"model/model.onnx", "model/model.json"} <= files
 
     def test_the_members_are_found_in_their_order_and_average_to_the_ensemble(self, trained: Trained) -> None:
-        runs = tracking.members_of(trained.version)
+        runs = model_versions.members_of(trained.version)
         assert runs == [run.info.run_id for run in trained.children("member")]
         features = trained.lesson(LEARNED[0]).view("detected").features
-        members = [load_classifier(tracking.download_folder(run, "model")) for run in runs]
-        ensemble = load_classifier(tracking.fetch_model(trained.version.uri))
+        members = [load_classifier(model_versions.download_folder(run, "model")) for run in runs]
+        ensemble = load_classifier(model_versions.fetch_model(trained.version.uri))
         mean = np.mean([member.logits(features) for member in members], axis=0)
         np.testing.assert_allclose(ensemble.logits(features), mean, atol=1e-4)
 
     def test_the_card_names_the_split(self, trained: Trained) -> None:
-        text = (tracking.fetch_model(trained.version.uri) / "card.md").read_text()
+        text = (model_versions.fetch_model(trained.version.uri) / "card.md").read_text()
         assert f"examined on: {EXAMINED}.\nIn neither: none." in text
 
 
-def register(name: str, folder: Path, **figures: float) -> tracking.Version:
+def register(name: str, folder: Path, **figures: float) -> model_versions.Version:
     """Register a model directory as a challenger whose cross-validation gave these figures."""
-    with tracking.run(name):
+    with runs.run(name):
         told = dict.fromkeys(GATE, 0.5) | {figure.replace("_", "/", 1): x for figure, x in figures.items()}
-        tracking.log_metrics(told, prefix="out_of_fold/detected/")
-        return tracking.register(folder, model=name, tags={})
+        runs.log_metrics(told, prefix="out_of_fold/detected/")
+        return model_versions.register(folder, model=name, tags={})
 
 
-def tags_of(version: tracking.Version) -> dict[str, str]:
+def tags_of(version: model_versions.Version) -> dict[str, str]:
     import mlflow
 
     return dict(mlflow.MlflowClient().get_model_version(version.model, version.number).tags)
 
 
-def description_of(version: tracking.Version) -> str:
+def description_of(version: model_versions.Version) -> str:
     import mlflow
 
     return str(mlflow.MlflowClient().get_model_version(version.model, version.number).description)
@@ -236,7 +236,7 @@ def promoted(trained: Trained, pages: Path) -> Verdict:
     return examine(trained, "ectopy", card_to=pages)
 
 
-def run_of(version: tracking.Version) -> Any:
+def run_of(version: model_versions.Version) -> Any:
     """The run that examined a version."""
     import mlflow
 
@@ -259,7 +259,7 @@ class TestPromotion:
         self, trained: Trained, promoted: Verdict
     ) -> None:
         assert promoted.promoted
-        assert tracking.aliased("ectopy", "champion") == trained.version
+        assert model_versions.aliased("ectopy", "champion") == trained.version
         tags = tags_of(trained.version)
         assert re.search(
             rf"Z champion by the gate, the first: {re.escape(promoted.reason)}$", tags.pop("history")
@@ -273,12 +273,12 @@ class TestPromotion:
 
     @pytest.mark.usefixtures("promoted")
     def test_the_champion_lies_where_scoring_finds_it_without_mlflow(self, trained: Trained) -> None:
-        champion = runner.find_model(None, trained.data)
+        champion = planning.find_model(None, trained.data)
         assert champion == trained.data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {
             *("model.onnx", "model.json", "card.md", "reference.json")
         }
-        registered = load_classifier(tracking.fetch_model("models:/ectopy@champion"))
+        registered = load_classifier(model_versions.fetch_model("models:/ectopy@champion"))
         assert load_classifier(champion).version_id == registered.version_id
         assert (champion / "card.md").read_text() == description_of(trained.version)
 
@@ -322,9 +322,9 @@ class TestExamination:
         import mlflow
 
         held = {run.data.params["held out"]: run for run in trained.children("fold")}
-        ensemble = tracking.fetch_model(trained.version.uri)
+        ensemble = model_versions.fetch_model(trained.version.uri)
         records = [trained.data / "simdb" / "1.0.0" / record for record in (*LEARNED, EXAMINED)]
-        candidates = candidates_of(trained.version, ensemble, physionet.known("simdb"), records)
+        candidates = candidates_of(trained.version, ensemble, catalogue.known("simdb"), records)
         for candidate in candidates:
             if candidate.held_out:
                 assert (candidate.record.name, candidate.model) == (EXAMINED, ensemble)
@@ -399,45 +399,45 @@ class TestVerdict:
         assert not verdict.promoted
         assert verdict.reason == "gross/veb_f1 70.0 % is under the floor of 90.0 %"
         assert tags_of(version) == {"promoted": "False", "reason": verdict.reason}
-        assert tracking.aliased("floored", "champion") is None
+        assert model_versions.aliased("floored", "champion") is None
 
     def test_worse_out_of_fold_than_the_champion_is_not_promoted_however_good_on_held_out_patients(
         self, trained: Trained, constant: Path
     ) -> None:
         champion = register("rivals", constant, gross_veb_f1=0.8)
-        tracking.set_alias(champion, "champion")
-        register("rivals", tracking.fetch_model(trained.version.uri), gross_veb_f1=0.79)
+        model_versions.set_alias(champion, "champion")
+        register("rivals", model_versions.fetch_model(trained.version.uri), gross_veb_f1=0.79)
         verdict = examine(trained, "rivals")
         assert not verdict.promoted
         assert verdict.reason == "gross/veb_f1 79.0 % < the champion's 80.0 %"
-        assert tracking.aliased("rivals", "champion") == champion
+        assert model_versions.aliased("rivals", "champion") == champion
 
     def test_a_model_of_other_patients_never_takes_the_champion_s_place(
         self, trained: Trained, constant: Path
     ) -> None:
         champion = register("others", constant, gross_veb_f1=0.8)
-        tracking.tag_version(champion, {"database": "mitdb"})
-        tracking.set_alias(champion, "champion")
-        tracking.tag_version(register("others", constant, gross_veb_f1=0.99), {"database": "simdb"})
+        model_versions.tag_version(champion, {"database": "mitdb"})
+        model_versions.set_alias(champion, "champion")
+        model_versions.tag_version(register("others", constant, gross_veb_f1=0.99), {"database": "simdb"})
         verdict = examine(trained, "others")
         assert not verdict.promoted
         assert verdict.reason.startswith("trained on simdb, the champion on mitdb")
-        assert tracking.aliased("others", "champion") == champion
+        assert model_versions.aliased("others", "champion") == champion
 
     def test_better_out_of_fold_is_promoted_however_bad_on_held_out_patients(
         self, trained: Trained, constant: Path
     ) -> None:
-        tracking.set_alias(register("betters", constant, gross_veb_f1=0.8), "champion")
+        model_versions.set_alias(register("betters", constant, gross_veb_f1=0.8), "champion")
         better = register("betters", constant, gross_veb_f1=0.81)
         assert examine(trained, "betters").promoted
-        assert tracking.aliased("betters", "champion") == better
+        assert model_versions.aliased("betters", "champion") == better
 
     def test_a_version_that_was_rolled_back_is_not_promoted_again_however_good(
         self, trained: Trained, constant: Path
     ) -> None:
         champion, better = (register("returned", constant, gross_veb_f1=f1) for f1 in (0.8, 0.9))
-        tracking.set_alias(champion, "champion")
-        tracking.tag_version(better, {promotion.ROLLED_BACK: "false alarms"})
+        model_versions.set_alias(champion, "champion")
+        model_versions.tag_version(better, {promotion.ROLLED_BACK: "false alarms"})
         verdict = examine(trained, "returned")
         assert not verdict.promoted
         assert verdict.reason.startswith("it was rolled back: false alarms")

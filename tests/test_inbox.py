@@ -16,7 +16,8 @@ import pytest
 from ectopy.batch import runner
 from ectopy.batch.inbox import Rules, TroubleError, open_inbox
 from ectopy.batch.ledger import Status, open_ledger
-from ectopy.batch.runner import BusyError, How, Job, Row
+from ectopy.batch.planning import How, Job
+from ectopy.batch.results import BusyError, Row
 from ectopy.batch.storage import Folder
 from ectopy.parallel.worker_pool import DiedError, OutOfBoundsError
 from tests.inbox_runs import AT_ONCE, outcome, run, start

@@ -6,10 +6,11 @@ import pytest
 
 from ectopy.ec57.reference import Truth
 from ectopy.features.extraction import FEATURE_NAMES
-from ectopy.model import network, training_set
+from ectopy.model import folds, network, training_set
+from ectopy.model.calibration import UNCALIBRATED, Calibration
 from ectopy.model.classifier import CHUNK, load_classifier, softmax
 from ectopy.model.network import TrainConfig
-from ectopy.model.training_set import TRAINED_LABELS, UNCALIBRATED, Calibration, Example
+from ectopy.model.training_set import TRAINED_LABELS, Example
 
 TINY = TrainConfig(
     epochs=6,
@@ -118,7 +119,7 @@ class TestHoldOut:
             for n, name in enumerate("abc")
             for truth in [Truth(name, name, None, 200.0, 50_000)]
         ]
-        _, held = network.hold_out(lessons, training_set.Fold(("a", "b"), ("c",)), TINY)
+        _, held = network.hold_out(lessons, folds.Fold(("a", "b"), ("c",)), TINY)
         assert {example.record for example in learned} == {"a", "b"}
         assert [(each.example.record, each.example.view) for each in held] == [("c", "detected")]
 
@@ -130,7 +131,7 @@ class TestHoldOut:
                 (example_of("b", seed=1, view="detected"),), Truth("b", "b", None, 200.0, 50_000)
             ),
         ]
-        network.hold_out(lessons, training_set.Fold(("a",), ("b",)), TINY)
+        network.hold_out(lessons, folds.Fold(("a",), ("b",)), TINY)
         assert learned == [own]
 
 

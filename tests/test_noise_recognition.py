@@ -11,13 +11,13 @@ from wfdb import rdrecord
 
 from ectopy import pipeline
 from ectopy.annotations import read_annotations
-from ectopy.beats import detection
+from ectopy.beats import detection, signal_to_noise
 from ectopy.datasets import simulate
 from ectopy.ec57 import classes_of
 from ectopy.ecg import CLASSES, Analysis, Mask, Recording, Samples, recording_of
 from ectopy.features.extraction import Floats
 from ectopy.rhythm.events import readable_rr_s
-from ectopy.signal import noise, quality
+from ectopy.signal import noise
 from tests.test_qrs import drawn, steady
 
 FS = 250.0
@@ -225,7 +225,9 @@ def test_clarity_is_high_in_a_clean_lead_low_in_noise_and_unknown_without_a_lead
     strength = np.full((n, 2), 1.0)
     background = np.tile([0.02, 0.5], (n, 1))
     strength[:5, 1] = np.nan
-    clear = quality.clarity(strength, background, windows, np.ones((n, 2)), beat=np.ones(n, dtype=bool))
+    clear = signal_to_noise.clarity(
+        strength, background, windows, np.ones((n, 2)), beat=np.ones(n, dtype=bool)
+    )
     # log 50 and the highest likeness that counts, arctanh 0.999; log 2 and what chance correlates.
     np.testing.assert_allclose(clear[:, 0], np.log(50) + np.arctanh(0.999), rtol=1e-3)
     assert (clear[5:, 1] < np.log(2) + 0.6).all()
@@ -236,7 +238,7 @@ def useless(clearest: list[float]) -> str:
     """Give one letter a candidate, x where it is useless; the other of two leads is noise throughout."""
     clear = np.stack([clearest, np.full(len(clearest), 1.0)], axis=1)
     windows = np.random.default_rng(0).normal(size=(len(clearest), 2, 76))
-    return "".join(np.where(quality.useless(clear, windows), "x", "."))
+    return "".join(np.where(signal_to_noise.useless(clear, windows), "x", "."))
 
 
 def test_a_stretch_is_useless_where_the_clearest_lead_is_noise_and_as_far_as_it_is_doubtful() -> None:
@@ -250,36 +252,36 @@ def test_a_moment_of_noise_is_not_worth_a_shutdown() -> None:
 
 def test_what_is_off_is_not_noise() -> None:
     windows = np.zeros((4, 2, 76))
-    assert not quality.useless(np.full((4, 2), np.nan), windows).any()
+    assert not signal_to_noise.useless(np.full((4, 2), np.nan), windows).any()
 
 
 def test_waves_that_repeat_themselves_are_no_noise() -> None:
     time_s = np.arange(76) / 100
     waves = np.sin(2 * np.pi * (5 * time_s + np.random.default_rng(0).random((40, 1, 1))))
-    assert not quality.useless(np.full((40, 1), 1.0), waves).any()
+    assert not signal_to_noise.useless(np.full((40, 1), 1.0), waves).any()
 
 
 @pytest.mark.parametrize("n_beats", [0, 1, 2, 7, 8, 30])
 def test_any_number_of_beats_has_a_clarity(n_beats: int) -> None:
     windows = np.random.default_rng(0).normal(size=(n_beats, 1, 76))
     ones = np.ones((n_beats, 1))
-    clear = quality.clarity(ones, ones / 30, windows, ones, beat=np.ones(n_beats, dtype=bool))
+    clear = signal_to_noise.clarity(ones, ones / 30, windows, ones, beat=np.ones(n_beats, dtype=bool))
     assert np.isfinite(clear).all()
 
 
 def test_each_candidate_in_noise_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # The work grows with the candidates, and those with time: a day of noise costs a day's worth.
-    looked_at, once = [], quality._autocorrelation
+    looked_at, once = [], signal_to_noise._autocorrelation
 
     def counted(windows: Floats) -> Floats:
         looked_at.append(len(windows))
         return np.asarray(once(windows), dtype=np.float32)
 
-    monkeypatch.setattr(quality, "_autocorrelation", counted)
-    monkeypatch.setattr(quality, "_CHUNK", 100)
+    monkeypatch.setattr(signal_to_noise, "_autocorrelation", counted)
+    monkeypatch.setattr(signal_to_noise, "_CHUNK", 100)
     clear, windows = np.full((950, 2), 1.0), np.random.default_rng(0).normal(size=(950, 2, 76))
     clear[300:400] = 9.0
-    assert quality.useless(clear, windows).sum() == 850
+    assert signal_to_noise.useless(clear, windows).sum() == 850
     assert (sum(looked_at), max(looked_at)) == (850, 100)
 
 

@@ -3,10 +3,10 @@ import pytest
 
 from ectopy import pipeline
 from ectopy.annotations import read_annotations
+from ectopy.beats import signal_to_noise
 from ectopy.ecg import CLASSES, recording_of
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.readers import open_recording
-from ectopy.signal import quality
 from tests.small import simulated
 
 
@@ -56,7 +56,7 @@ def test_blocks_of_any_size_lead_to_the_same_labels_and_events(patient, shipped,
 
 def test_looking_at_a_few_beats_at_a_time_changes_nothing(patient, shipped, monkeypatch):
     at_once = pipeline.analyse(patient.recording, shipped)
-    monkeypatch.setattr(quality, "_CHUNK", 10)
+    monkeypatch.setattr(signal_to_noise, "_CHUNK", 10)
     assert same(pipeline.analyse(patient.recording, shipped), at_once)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ectopy.batch.inbox import TroubleError
-from ectopy.batch.runner import How
+from ectopy.batch.planning import How
 from ectopy.batch.storage import AddressError, Bucket, Folder, UnreachableError, fetched, place_of
 from ectopy.readers.discovery import find_recordings
 from tests.inbox_runs import run

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from ectopy import pipeline
-from ectopy.beats import detection, qrs_detection
+from ectopy.beats import detection, qrs_candidates
 from ectopy.datasets.simulate import draw_patient, simulate
 from ectopy.ecg import Analysis, Recording, Signal, recording_of
 from ectopy.features import extraction
@@ -89,9 +89,9 @@ def plain(classify: Classifier) -> Callable[[Recording], Analysis]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(detection, "resample", resample)
             patch.setattr(detection, "bandpass", bandpass)
-            patch.setattr(qrs_detection, "_qrs_energy", qrs_energy)
-            patch.setattr(qrs_detection, "_without_baseline", without_baseline)
-            for module in (qrs_detection, quality, extraction, atrial_fibrillation):
+            patch.setattr(qrs_candidates, "_qrs_energy", qrs_energy)
+            patch.setattr(qrs_candidates, "_without_baseline", without_baseline)
+            for module in (qrs_candidates, quality, extraction, atrial_fibrillation):
                 for name in RUNNING:
                     if hasattr(module, name):
                         patch.setattr(module, name, like_ndimage(name))

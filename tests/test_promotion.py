@@ -9,11 +9,11 @@ from threading import Event
 import pytest
 
 from ectopy import cli
-from ectopy.batch import runner
+from ectopy.batch import planning
 from ectopy.model.classifier import SPECIFICATION_FILE, ModelError, load_classifier
-from ectopy.registry import promotion, tracking
+from ectopy.registry import model_versions, promotion, runs
+from ectopy.registry.model_versions import Version
 from ectopy.registry.promotion import BEFORE, HISTORY, ROLLED_BACK, PromotionError, promote, rollback
-from ectopy.registry.tracking import Version
 from tests.small import write_model
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
@@ -23,7 +23,7 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
 def connected(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECTOPY_TRACKING_URI", tracking_uri)
     monkeypatch.setenv("ECTOPY_DATA_DIR", str(tmp_path / "data"))
-    tracking.connect(tracking_uri, "promotions")
+    runs.connect(tracking_uri, "promotions")
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def register(name: str, folder: Path, **figures: float) -> Version:
     """Register a model that bears the name of its version."""
-    number = len(tracking.versions(name)) + 1
+    number = len(model_versions.versions(name)) + 1
     model = write_model(folder / f"{number}", name=f"{name} {number}")
     (model / "card.md").write_text(f"# {number}\n")
     (model / "model.keras").write_text("not for scoring")
-    with tracking.run(name):
+    with runs.run(name):
         told = {f"gross/{figure}": value for figure, value in figures.items()}
-        tracking.log_metrics(told, prefix="out_of_fold/detected/")
-        return tracking.register(model, model=name, tags={"database": "simdb"})
+        runs.log_metrics(told, prefix="out_of_fold/detected/")
+        return model_versions.register(model, model=name, tags={"database": "simdb"})
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def three(name: str, tmp_path: Path) -> list[Version]:
 
 
 def in_use(data: Path) -> str:
-    return runner.load_model(runner.find_model(None, data)).name
+    return planning.load_model(planning.find_model(None, data)).name
 
 
 def history(version: Version) -> list[str]:
-    told = tracking.tags_of(version).get(HISTORY, "").splitlines()
+    told = model_versions.tags_of(version).get(HISTORY, "").splitlines()
     assert all(re.match(STAMP, line) for line in told)
     return [re.sub(STAMP, "", line) for line in told]
 
@@ -70,18 +70,18 @@ class TestPromote:
         promote(first, data_dir=data, by="the gate", why="good")
         change = promote(second, data_dir=data, by="hand", why="better on our patients")
         assert change == (second, first)
-        assert tracking.aliased(second.model, "champion") == second
+        assert model_versions.aliased(second.model, "champion") == second
         assert in_use(data) == f"{second.model} 2"
         assert history(first) == ["champion by the gate, the first: good", "replaced by 2"]
         assert history(second) == ["champion by hand, in place of 1: better on our patients"]
-        assert [tracking.tags_of(version)[BEFORE] for version in (first, second)] == ["", "1"]
+        assert [model_versions.tags_of(version)[BEFORE] for version in (first, second)] == ["", "1"]
 
     def test_scoring_is_given_everything_but_the_keras_model(self, three: list[Version], data: Path) -> None:
         promote(three[0], data_dir=data, by="hand", why="a test")
         champion = data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
         assert (champion / "card.md").read_text() == "# 1\n"
-        assert runner.origin(champion) == "champion"
+        assert planning.origin(champion) == "champion"
 
     def test_the_champion_promoted_once_more_is_laid_anew_and_nothing_else(
         self, three: list[Version], data: Path
@@ -100,11 +100,11 @@ class TestPromote:
         (model / "card.md").write_text("# Old\n")
         specified = (model / SPECIFICATION_FILE).read_text()
         (model / SPECIFICATION_FILE).write_text(specified.replace("local irregularity", "a feature of old"))
-        with tracking.run(name):
+        with runs.run(name):
             old = register_broken(model, name)
         with pytest.raises(PromotionError, match=rf"{old.uri} cannot be used by this version of ectopy"):
             promote(old, data_dir=data, by="hand", why="a test")
-        assert tracking.aliased(name, "champion") == three[0]
+        assert model_versions.aliased(name, "champion") == three[0]
         assert in_use(data) == f"{name} 1"
 
     def test_a_folder_as_it_was_laid_before_is_replaced_by_the_link(
@@ -136,7 +136,7 @@ class TestPromote:
 
         def read() -> None:
             while not done.is_set():
-                seen.append(load_classifier(runner.find_model(None, data)).version_id)
+                seen.append(load_classifier(planning.find_model(None, data)).version_id)
 
         with ThreadPoolExecutor(1) as threads:
             reader = threads.submit(read)
@@ -154,7 +154,7 @@ def register_broken(model: Path, name: str) -> Version:
     """Log a directory as MLflow would hold it, without loading it as a registration does."""
     import mlflow
 
-    tracking.log_folder(model, "model/artifacts/old")
+    runs.log_folder(model, "model/artifacts/old")
     run = mlflow.active_run()
     assert run is not None
     made = mlflow.MlflowClient().create_model_version(
@@ -171,7 +171,7 @@ class TestRollback:
             promote(version, data_dir=data, by="the gate", why="better")
         change = rollback(three[0].model, data_dir=data, why="too many false VEB at night")
         assert change == (three[1], three[2])
-        assert tracking.aliased(three[0].model, "champion") == three[1]
+        assert model_versions.aliased(three[0].model, "champion") == three[1]
         assert in_use(data) == f"{three[0].model} 2"
         assert history(three[1])[-1] == "champion again, in place of 3: too many false VEB at night"
         assert history(three[2])[-1] == "rolled back to 2: too many false VEB at night"
@@ -199,9 +199,9 @@ class TestRollback:
         for version in three[:2]:
             promote(version, data_dir=data, by="the gate", why="better")
         rollback(three[0].model, data_dir=data, why="worse")
-        assert tracking.tags_of(three[1])[ROLLED_BACK] == "worse"
+        assert model_versions.tags_of(three[1])[ROLLED_BACK] == "worse"
         promote(three[1], data_dir=data, by="hand", why="it was the electrodes")
-        assert ROLLED_BACK not in tracking.tags_of(three[1])
+        assert ROLLED_BACK not in model_versions.tags_of(three[1])
 
     def test_without_a_champion_there_is_nothing_to_roll_back(self, three: list[Version], data: Path) -> None:
         with pytest.raises(PromotionError, match="a champion to roll back expected, none there"):
@@ -220,7 +220,7 @@ class TestCommand:
         champion = register(name, tmp_path / "models", veb_f1=0.931, sveb_f1=0.847)
         promote(champion, data_dir=data, by="the gate", why="good")
         judged, _ = (register(name, tmp_path / "models") for _ in range(2))
-        tracking.tag_version(judged, {"promoted": "False", "reason": "below the floor"})
+        model_versions.tag_version(judged, {"promoted": "False", "reason": "below the floor"})
         assert self.run("list", "--model", name) == 0
         told = capsys.readouterr().out.splitlines()
         cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in told[2:5]]
@@ -278,4 +278,4 @@ class TestCommand:
 
 def test_an_unknown_version_is_an_error_of_ours(three: list[Version]) -> None:
     with pytest.raises(ModelError, match="version 7 expected"):
-        tracking.version_of(three[0].model, "7")
+        model_versions.version_of(three[0].model, "7")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
 from ectopy.annotations import read_annotations
-from ectopy.beats import qrs_detection
+from ectopy.beats import beat_selection, detection, qrs_candidates
 from ectopy.ecg import Mask, Samples, Signal
 from ectopy.signal import quality
 from ectopy.signal.filters import MARGIN_S, WORKING_FS, bandpass, fill_gaps, resample
@@ -50,7 +50,7 @@ def steady(seconds: float) -> list[float]:
 
 
 def detected(signal: Signal, fs: float = FS) -> Samples:
-    return qrs_detection.detect_qrs(signal, fs)
+    return detection.detect_qrs(signal, fs)
 
 
 def assert_beats(found: Samples, r_peak_s: list[float], *, fs: float = FS, within_s: float = 0.02) -> None:
@@ -205,18 +205,18 @@ def cleaned(signal: Signal, fs: float) -> tuple[Signal, Mask]:
     return bandpass(resample(fill_gaps(signal), fs)), quality.usable(signal, fs)
 
 
-def by_blocks(signal: Signal, fs: float, seconds: float) -> qrs_detection.Candidates:
+def by_blocks(signal: Signal, fs: float, seconds: float) -> qrs_candidates.Candidates:
     """Find candidates as the pipeline does: blocks with an overlap of what filters and features reach."""
-    step, margin = round(seconds * WORKING_FS), round((MARGIN_S + qrs_detection.REACH_S) * WORKING_FS)
+    step, margin = round(seconds * WORKING_FS), round((MARGIN_S + qrs_candidates.REACH_S) * WORKING_FS)
     ratio = Fraction(fs) / Fraction(WORKING_FS)
     parts = []
     for start in range(0, round(len(signal) / ratio), step):
         first = max(start - margin, 0)
         block = signal[round(first * ratio) : round((start + step + margin) * ratio)]
         parts.append(
-            qrs_detection.find_candidates(*cleaned(block, fs)).shifted(first).between(start, start + step)
+            qrs_candidates.find_candidates(*cleaned(block, fs)).shifted(first).between(start, start + step)
         )
-    return qrs_detection.join(parts)
+    return qrs_candidates.join(parts)
 
 
 @pytest.mark.parametrize("seconds", [9, 27.9, 60])
@@ -224,32 +224,32 @@ def test_blocks_of_any_size_give_the_same_candidates(seconds: float) -> None:
     signal = np.hstack([drawn(steady(90), 90), 0.5 * drawn(steady(90), 90)])
     signal[round(20 * FS) : round(41 * FS), 0] = np.nan  # a gap longer than some blocks
     signal[round(60 * FS) : round(60.05 * FS)] = np.nan
-    whole, blocks = qrs_detection.find_candidates(*cleaned(signal, FS)), by_blocks(signal, FS, seconds)
+    whole, blocks = qrs_candidates.find_candidates(*cleaned(signal, FS)), by_blocks(signal, FS, seconds)
     np.testing.assert_array_equal(blocks.sample, whole.sample)
     np.testing.assert_allclose(blocks.strength, whole.strength, rtol=1e-3, atol=1e-6)
     known = ~np.isnan(whole.strength)
     np.testing.assert_allclose(blocks.background[known], whole.background[known], rtol=1e-3)
-    np.testing.assert_array_equal(qrs_detection.select_beats(blocks), qrs_detection.select_beats(whole))
+    np.testing.assert_array_equal(beat_selection.select_beats(blocks), beat_selection.select_beats(whole))
 
 
 def test_a_lead_has_no_strength_where_it_cannot_be_used(lead: Signal) -> None:
     clean, usable = cleaned(np.hstack([lead, lead]), FS)
     usable[:2000, 1] = False
-    found = qrs_detection.find_candidates(clean, usable)
+    found = qrs_candidates.find_candidates(clean, usable)
     np.testing.assert_array_equal(np.isnan(found.strength[:, 1]), found.sample < 2000)
     assert not np.isnan(found.strength[:, 0]).any()
 
 
 def test_there_are_few_candidates_to_a_beat(lead: Signal, beats_s: list[float]) -> None:
     # R, T and at times P: each candidate's window is kept until its fate is known.
-    assert len(beats_s) <= len(qrs_detection.find_candidates(*cleaned(lead, FS))) <= 3 * len(beats_s)
+    assert len(beats_s) <= len(qrs_candidates.find_candidates(*cleaned(lead, FS))) <= 3 * len(beats_s)
 
 
 def test_the_background_is_what_lies_between_beats(lead: Signal) -> None:
     # P and T waves at first; then twice the noise is nearly twice the background, for those are in it too.
     noise = np.random.default_rng(0).normal(scale=0.05, size=lead.shape).astype(np.float32)
     quiet, loud, louder = (
-        qrs_detection.find_candidates(*cleaned(lead + gain * noise, FS))
+        qrs_candidates.find_candidates(*cleaned(lead + gain * noise, FS))
         for gain in np.array([0, 1, 2], np.float32)
     )
     assert np.median(quiet.background) < 0.04 * quiet.strength.max()
@@ -259,9 +259,9 @@ def test_the_background_is_what_lies_between_beats(lead: Signal) -> None:
 
 def test_the_background_leaves_out_what_cannot_be_used(lead: Signal) -> None:
     torn = lead + np.random.default_rng(0).normal(scale=0.05, size=lead.shape).astype(np.float32)
-    whole = qrs_detection.find_candidates(*cleaned(torn, FS))
+    whole = qrs_candidates.find_candidates(*cleaned(torn, FS))
     torn[round(10 * FS) : round(12.5 * FS)] = np.nan
-    found = qrs_detection.find_candidates(*cleaned(torn, FS))
+    found = qrs_candidates.find_candidates(*cleaned(torn, FS))
     assert np.median(found.background) == pytest.approx(float(np.median(whole.background)), rel=0.1)
     assert found.background.min() > 0.5 * whole.background.min()
 
@@ -269,29 +269,29 @@ def test_the_background_leaves_out_what_cannot_be_used(lead: Signal) -> None:
 def test_a_lead_as_good_as_silent_between_beats_has_a_background() -> None:
     clean = np.zeros((4000, 1), dtype=np.float32)
     clean[::160] = 1.0
-    found = qrs_detection.find_candidates(clean, np.ones_like(clean, dtype=bool))
+    found = qrs_candidates.find_candidates(clean, np.ones_like(clean, dtype=bool))
     assert (found.background > 0).all()
 
 
 def test_noise_gives_no_more_candidates_than_fit_apart() -> None:
     clean, usable = cleaned(np.random.default_rng(3).normal(size=(36000, 1)).astype(np.float32), FS)
-    assert len(qrs_detection.find_candidates(clean, usable)) <= 100 / 0.12 + 1
+    assert len(qrs_candidates.find_candidates(clean, usable)) <= 100 / 0.12 + 1
 
 
 def test_candidates_are_sliced_shifted_and_joined() -> None:
     sample = np.array([3, 8, 20], dtype=np.int64)
     strength = np.array([[1.0], [2.0], [3.0]], dtype=np.float32)
-    found = qrs_detection.Candidates(sample, strength, strength / 10)
+    found = qrs_candidates.Candidates(sample, strength, strength / 10)
     assert found.between(8, 20).sample.tolist() == [8]
-    both = qrs_detection.join([found, found.shifted(100)])
+    both = qrs_candidates.join([found, found.shifted(100)])
     assert both.sample.tolist() == [3, 8, 20, 103, 108, 120]
     assert both[np.array([4])].strength.tolist() == [[2.0]]
 
 
 def test_nothing_to_choose_from_gives_nothing() -> None:
     nothing = np.empty((0, 2), dtype=np.float32)
-    none = qrs_detection.Candidates(np.empty(0, dtype=np.int64), nothing, nothing)
-    assert len(qrs_detection.select_beats(none)) == 0
+    none = qrs_candidates.Candidates(np.empty(0, dtype=np.int64), nothing, nothing)
+    assert len(beat_selection.select_beats(none)) == 0
 
 
 def test_the_work_of_choosing_grows_with_the_candidates_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_the_work_of_choosing_grows_with_the_candidates_only(monkeypatch: pytest
     monkeypatch.setattr(math, "log", counted)
     sample = 24 * np.arange(3000, dtype=np.int64)
     alike = np.ones((3000, 1), dtype=np.float32)
-    qrs_detection.select_beats(qrs_detection.Candidates(sample, alike, alike))
+    beat_selection.select_beats(qrs_candidates.Candidates(sample, alike, alike))
     assert 0 < calls <= 4 * 14 * 3000  # one first guess and three rounds, fourteen candidates back
 
 
@@ -374,14 +374,16 @@ def test_what_is_in_every_best_sequence_need_not_be_searched_for(clear, monkeypa
         time_s = np.cumsum(rng.choice([0.05, 0.13, 0.3, 0.8, 2.5], n))
         evidence = np.where(rng.random(n) < clear, rng.uniform(9, 18, n), rng.uniform(-9, 9, n))
         usual_s = rng.uniform(0.5, 1.2, n)
-        found = qrs_detection._likeliest_sequence(time_s, evidence, usual_s)
+        found = beat_selection._likeliest_sequence(time_s, evidence, usual_s)
         with monkeypatch.context() as patch:
             patch.setattr(
-                qrs_detection, "_in_every_best_sequence", lambda time_s, _: np.zeros(len(time_s), bool)
+                beat_selection, "_in_every_best_sequence", lambda time_s, _: np.zeros(len(time_s), bool)
             )
-            np.testing.assert_array_equal(found, qrs_detection._likeliest_sequence(time_s, evidence, usual_s))
+            np.testing.assert_array_equal(
+                found, beat_selection._likeliest_sequence(time_s, evidence, usual_s)
+            )
 
 
 def test_a_beat_that_stands_alone_and_clear_is_in_every_best_sequence():
     time_s, evidence = np.array([1.0, 1.1, 2.0, 3.0]), np.array([18.0, 2.0, 8.1, 7.9])
-    assert qrs_detection._in_every_best_sequence(time_s, evidence).tolist() == [True, False, True, False]
+    assert beat_selection._in_every_best_sequence(time_s, evidence).tolist() == [True, False, True, False]

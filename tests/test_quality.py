@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import wfdb
 
+from ectopy.beats import signal_to_noise
 from ectopy.ecg import Mask, Signal
 from ectopy.signal import quality
 from ectopy.signal.filters import WORKING_FS
@@ -141,10 +142,10 @@ def test_likeness_is_the_same_in_chunks_of_any_size(n_beats: int, monkeypatch: p
         rng.uniform(0.5, 2, 120).astype(np.float32),
     )
     beats = np.sort(rng.choice(120, n_beats, replace=False))
-    whole = quality._likeness(windows, scale, beats)
-    monkeypatch.setattr(quality, "_CHUNK", 16)
+    whole = signal_to_noise._likeness(windows, scale, beats)
+    monkeypatch.setattr(signal_to_noise, "_CHUNK", 16)
     assert len(whole) == n_beats
-    np.testing.assert_array_equal(quality._likeness(windows, scale, beats), whole)
+    np.testing.assert_array_equal(signal_to_noise._likeness(windows, scale, beats), whole)
 
 
 @pytest.mark.parametrize("n_samples", [1, 5, 8, 20, 72, 300])

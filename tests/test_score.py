@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ectopy.batch import runner
-from ectopy.batch.runner import BusyError, How, Job, Row
+from ectopy.batch import planning, provenance, results, runner
+from ectopy.batch.planning import How, Job
+from ectopy.batch.results import BusyError, Row
 from ectopy.ecg import UnreadableError
 from ectopy.report import SUMMARY_COLUMNS
 from tests.small import FS, signal_of, write_model, write_record
@@ -41,9 +42,9 @@ def out(tmp_path: Path) -> Path:
 
 def run(recordings: Iterable[Path], out: Path, how: How, *, workers: int = 1) -> list[Row]:
     """Score as the command does; give this run's rows in order of name."""
-    with runner.claim(out):
-        rows = list(runner.run(runner.plan(recordings, out, how), workers=workers))
-        runner.write_summary(out, rows)
+    with results.claim(out):
+        rows = list(runner.run(planning.plan(recordings, out, how), workers=workers))
+        results.write_summary(out, rows)
     return sorted(rows, key=lambda row: str(row["recording"]))
 
 
@@ -74,8 +75,8 @@ class TestOutputs:
         written = json.loads((out / "r" / "summary.json").read_text())
         assert written["row"] == row
         origin = written["provenance"]
-        assert origin["input_sha256"] == runner.input_sha256(tmp_path / "r.hea")
-        assert origin["model_id"] == runner.load_model(how.model).version_id
+        assert origin["input_sha256"] == provenance.input_sha256(tmp_path / "r.hea")
+        assert origin["model_id"] == planning.load_model(how.model).version_id
         assert (origin["model_run"], origin["model_from"]) == ("", "given")
         assert origin["settings"] == {"leads": ["V1"], "fs_hz": None}
         assert {"python", "ectopy", "numpy"} <= origin["versions"].keys()
@@ -167,19 +168,19 @@ class TestNames:
     )
     def test_names_follow_the_rule_of_wfdb(self, out: Path, how: How, stem: str, name: str) -> None:
         out.mkdir()
-        (job,) = runner.plan([Path("/somewhere") / f"{stem.replace('/', '.')}.hea"], out, how)
+        (job,) = planning.plan([Path("/somewhere") / f"{stem.replace('/', '.')}.hea"], out, how)
         assert job.name == name
 
     def test_names_that_differ_in_case_alone_get_folders_that_differ_everywhere(
         self, out: Path, how: How
     ) -> None:
         out.mkdir()
-        jobs = runner.plan([Path("/a/ecg.hea"), Path("/b/ECG.hea")], out, how)
+        jobs = planning.plan([Path("/a/ecg.hea"), Path("/b/ECG.hea")], out, how)
         assert [job.name for job in jobs] == ["ecg", "ECG-2"]
 
     def test_a_number_that_is_itself_a_name_is_not_given_twice(self, out: Path, how: How) -> None:
         out.mkdir()
-        jobs = runner.plan([Path("/a/100-2.hea"), Path("/a/100.hea"), Path("/b/100.hea")], out, how)
+        jobs = planning.plan([Path("/a/100-2.hea"), Path("/a/100.hea"), Path("/b/100.hea")], out, how)
         assert [job.name for job in jobs] == ["100-2", "100", "100-3"]
 
     def test_a_path_that_is_no_unicode_can_be_written_down(self, tmp_path: Path, out: Path, how: How) -> None:
@@ -388,13 +389,13 @@ class TestClaim:
     def test_it_leaves_other_hidden_files_alone(self, out: Path) -> None:
         out.mkdir()
         (out / ".gitignore").write_text("*")
-        with runner.claim(out):
+        with results.claim(out):
             assert (out / ".gitignore").is_file()
 
     def test_two_runs_do_not_write_to_one_place(self, out: Path) -> None:
-        with runner.claim(out), pytest.raises(BusyError, match="another run is writing"), runner.claim(out):
+        with results.claim(out), pytest.raises(BusyError, match="another run is writing"), results.claim(out):
             pass
-        with runner.claim(out):
+        with results.claim(out):
             pass  # free again
 
 
@@ -404,30 +405,30 @@ class TestInputHash:
 
         header = write_record(tmp_path)
         content = header.read_bytes() + header.with_suffix(".dat").read_bytes()
-        assert runner.input_sha256(header) == hashlib.sha256(content).hexdigest()
+        assert provenance.input_sha256(header) == hashlib.sha256(content).hexdigest()
 
     def test_annotations_are_no_part_of_it(self, tmp_path: Path) -> None:
         header = write_record(tmp_path)
-        before = runner.input_sha256(header)
+        before = provenance.input_sha256(header)
         (tmp_path / "r.atr").write_bytes(b"\x00\x00")
-        assert runner.input_sha256(header) == before
+        assert provenance.input_sha256(header) == before
 
 
 class TestModels:
     def test_the_champion_comes_before_what_is_shipped(self, tmp_path: Path, model: Path) -> None:
         from ectopy.model.classifier import SHIPPED_MODEL
 
-        assert runner.find_model(None, tmp_path) == SHIPPED_MODEL
+        assert planning.find_model(None, tmp_path) == SHIPPED_MODEL
         champion = tmp_path / "models" / "champion"
         shutil.copytree(model, champion)
-        assert runner.find_model(None, tmp_path) == champion
+        assert planning.find_model(None, tmp_path) == champion
 
     def test_a_directory_is_taken_as_it_is(self, tmp_path: Path, model: Path) -> None:
-        assert runner.find_model(str(model), tmp_path) == model
+        assert planning.find_model(str(model), tmp_path) == model
 
     def test_a_model_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="nowhere: a model directory expected"):
-            runner.find_model("nowhere", tmp_path)
+            planning.find_model("nowhere", tmp_path)
 
 
 class TestNotAnalysable:

@@ -11,12 +11,12 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from ectopy.batch import runner
+from ectopy.batch import planning
 from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.flows.local_stack import Ports, deploy, servers, signposts, up, worker
 from ectopy.flows.score import score_inbox
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
-from ectopy.registry import tracking
+from ectopy.registry import model_versions, runs
 from ectopy.settings import Settings
 from tests.small import write_model, write_record
 
@@ -73,9 +73,9 @@ class TestModels:
         # Whoever can write to the registry can put code there, which MLflow's own loading would run.
         trap, sprung = tmp_path / "trap", tmp_path / "sprung"
         (write_model(trap) / "card.md").write_text("# Trap\n")
-        tracking.connect(tracking_uri, "traps")
-        with tracking.run("trap"):
-            tracking.register(trap, model="trap", tags={})
+        runs.connect(tracking_uri, "traps")
+        with runs.run("trap"):
+            model_versions.register(trap, model="trap", tags={})
         code = f"import pathlib; pathlib.Path({str(sprung)!r}).touch()\n"
         store = Path(tracking_uri.removeprefix("sqlite:///")).parent / "artifacts"
         (serving,) = [
@@ -85,8 +85,8 @@ class TestModels:
         (serving.parent / "python_model.pkl").write_bytes(
             b"cposix\nsystem\n(S'touch " + str(sprung).encode() + b"'\ntR."
         )
-        fetched = tracking.download_model("models:/trap@challenger", tracking_uri)
-        classify = runner.load_model(fetched)
+        fetched = model_versions.download_model("models:/trap@challenger", tracking_uri)
+        classify = planning.load_model(fetched)
         assert classify(np.zeros((3, len(classify.specification.features)), np.float32))[0].shape == (3, 4)
         assert classify.version_id == load_classifier(trap).version_id
         assert not sprung.exists()

@@ -10,8 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from ectopy import report
-from ectopy.batch import runner
-from ectopy.batch.runner import How
+from ectopy.batch import planning, results, runner
+from ectopy.batch.planning import How
 from ectopy.ecg import recording_of
 from ectopy.report import data_files, summary
 from tests.handmade import (
@@ -136,8 +136,8 @@ class TestDocuments:
 
     def test_what_a_run_of_the_batch_writes_obeys_it_with_all_of_its_provenance(self, tmp_path: Path) -> None:
         how = How(write_model(tmp_path / "model"), leads=("V1",))
-        with runner.claim(tmp_path / "out"):
-            (row,) = runner.run(runner.plan([write_record(tmp_path)], tmp_path / "out", how), workers=1)
+        with results.claim(tmp_path / "out"):
+            (row,) = runner.run(planning.plan([write_record(tmp_path)], tmp_path / "out", how), workers=1)
         document = json.loads((tmp_path / "out" / "r" / "summary.json").read_text())
         check(document)
         assert (document["row"], document["provenance"]["model_from"]) == (row, "given")

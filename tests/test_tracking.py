@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 
 from ectopy.model.classifier import ModelError, load_classifier
 from ectopy.model.network import TrainConfig
-from ectopy.registry import tracking
+from ectopy.registry import model_versions, runs
 from tests.small import write_model
 
 
 @pytest.fixture(autouse=True)
 def connected(tracking_uri: str) -> str:
     """The id of an experiment to work on."""
-    return tracking.connect(tracking_uri, "experiment")
+    return runs.connect(tracking_uri, "experiment")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ class TestDescription:
         told: dict[str, str] = {}
         monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: address)
         monkeypatch.setattr(mlflow.MlflowClient, "update_model_version", lambda *_, **more: told.update(more))
-        tracking.describe(tracking.Version("ectopy", "1", "run"), text)
+        model_versions.describe(model_versions.Version("ectopy", "1", "run"), text)
         return told["description"]
 
     def test_on_a_server_it_is_cut_after_a_whole_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,14 +69,14 @@ class TestDescription:
 
 class TestConnect:
     def test_artifacts_lie_beside_the_database(self, tracking_uri: str) -> None:
-        with tracking.run("any") as run_id:
+        with runs.run("any") as run_id:
             where = read(run_id).info.artifact_uri
         beside = Path(tracking_uri.removeprefix("sqlite:///")).parent / "artifacts"
         assert where.startswith(beside.as_uri())
 
     def test_an_experiment_keeps_its_id(self, tracking_uri: str, connected: str) -> None:
-        other = tracking.connect(tracking_uri, "another experiment")
-        assert tracking.connect(tracking_uri, "experiment") == connected != other
+        other = runs.connect(tracking_uri, "another experiment")
+        assert runs.connect(tracking_uri, "experiment") == connected != other
 
     def test_a_relative_address_is_meant_from_here(
         self, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,63 +86,63 @@ class TestConnect:
         (tmp_path / "mlruns").mkdir()
         (tmp_path / "mlruns" / "mlflow.db").write_bytes(empty_store.read_bytes())
         monkeypatch.chdir(tmp_path)
-        tracking.connect("sqlite:///mlruns/mlflow.db", "here")
+        runs.connect("sqlite:///mlruns/mlflow.db", "here")
         assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
 
 
 class TestRun:
     def test_a_configuration_is_logged_whole(self) -> None:
-        with tracking.run("whole") as run_id:
-            tracking.log_config(TrainConfig(epochs=3), database="simdb")
+        with runs.run("whole") as run_id:
+            runs.log_config(TrainConfig(epochs=3), database="simdb")
         told = read(run_id).data.params
         assert set(told) == set(TrainConfig.__dataclass_fields__) | {"database"}
         assert (told["epochs"], told["database"]) == ("3", "simdb")
 
     def test_what_is_undefined_is_no_metric(self) -> None:
-        with tracking.run("figures") as run_id:
-            tracking.log_metrics({"se": 0.5, "ppv": float("nan"), "ratio": float("inf")}, prefix="veb/")
+        with runs.run("figures") as run_id:
+            runs.log_metrics({"se": 0.5, "ppv": float("nan"), "ratio": float("inf")}, prefix="veb/")
         assert read(run_id).data.metrics == {"veb/se": 0.5}
 
     def test_a_figure_of_each_epoch_is_a_curve(self) -> None:
         import mlflow
 
-        with tracking.run("curve") as run_id:
+        with runs.run("curve") as run_id:
             for epoch, loss in enumerate((0.9, 0.5, 0.4)):
-                tracking.log_metrics({"loss": loss}, step=epoch)
+                runs.log_metrics({"loss": loss}, step=epoch)
         points = mlflow.MlflowClient().get_metric_history(run_id, "loss")
         assert [(point.step, point.value) for point in points] == [(0, 0.9), (1, 0.5), (2, 0.4)]
 
     def test_a_nested_run_knows_its_parent(self) -> None:
-        with tracking.run("parent") as parent, tracking.run("child", nested=True) as child:
+        with runs.run("parent") as parent, runs.run("child", nested=True) as child:
             pass
         assert read(child).data.tags["mlflow.parentRunId"] == parent
 
     def test_the_version_of_ectopy_is_on_every_run(self) -> None:
-        with tracking.run("tagged", tags={"why": "a test"}) as run_id:
-            tracking.tag(verdict="none")
+        with runs.run("tagged", tags={"why": "a test"}) as run_id:
+            runs.tag(verdict="none")
         told = read(run_id).data.tags
         assert (told["ectopy_version"], told["why"], told["verdict"]) == ("0.1.0", "a test", "none")
 
     def test_a_run_that_fails_is_marked_as_failed(self) -> None:
-        with pytest.raises(ZeroDivisionError), tracking.run("failing") as run_id:
+        with pytest.raises(ZeroDivisionError), runs.run("failing") as run_id:
             raise ZeroDivisionError
         assert read(run_id).info.status == "FAILED"
 
 
 class TestArtifacts:
     def test_a_table_comes_back_by_column_with_its_gaps(self) -> None:
-        with tracking.run("table") as run_id:
-            tracking.log_table({"record": ["100", "101"], "veb_f1": [None, 97.5]}, "by-record.json")
+        with runs.run("table") as run_id:
+            runs.log_table({"record": ["100", "101"], "veb_f1": [None, 97.5]}, "by-record.json")
         told = artifact(run_id, "by-record.json")
         assert (told["columns"], told["data"]) == (["record", "veb_f1"], [["100", None], ["101", 97.5]])
 
     def test_drawings_texts_and_folders_are_files_of_the_run(self, model: Path) -> None:
         import mlflow
 
-        with tracking.run("files") as run_id:
-            tracking.log_figure(Figure(), "drawing.png")
-            tracking.log_text("# Card", "card.md")
-            tracking.log_folder(model, "fold")
+        with runs.run("files") as run_id:
+            runs.log_figure(Figure(), "drawing.png")
+            runs.log_text("# Card", "card.md")
+            runs.log_folder(model, "fold")
         client = mlflow.MlflowClient()
         files = [file.path for folder in ("", "fold") for file in client.list_artifacts(run_id, folder)]
         assert files == [
@@ -153,11 +153,9 @@ class TestArtifacts:
     def test_other_data_have_another_digest(self) -> None:
         digests = []
         for value in (0.0, 0.0, 1.0):
-            with tracking.run("data") as run_id:
+            with runs.run("data") as run_id:
                 rows = np.full((4, 2), value, dtype=np.float32)
-                tracking.log_data(
-                    "simdb", "https://example.org/simdb", rows, list("NNSV"), context="training"
-                )
+                runs.log_data("simdb", "https://example.org/simdb", rows, list("NNSV"), context="training")
             (used,) = read(run_id).inputs.dataset_inputs
             digests.append(used.dataset.digest)
         assert digests[0] == digests[1] != digests[2]
@@ -169,78 +167,78 @@ class TestRegistry:
         """A registered model of each test's own."""
         return re.sub(r"\W", "-", request.node.name)
 
-    def register(self, name: str, model: Path) -> tracking.Version:
-        with tracking.run(name):
-            return tracking.register(model, model=name, tags={"database": "simdb"})
+    def register(self, name: str, model: Path) -> model_versions.Version:
+        with runs.run(name):
+            return model_versions.register(model, model=name, tags={"database": "simdb"})
 
     def test_the_newest_version_is_the_challenger(self, name: str, model: Path) -> None:
         first, second = self.register(name, model), self.register(name, model)
         assert (first.number, second.number) == ("1", "2")
-        assert tracking.newest(name) == second
+        assert model_versions.newest(name) == second
 
     def test_one_version_at_a_time_is_champion(self, name: str, model: Path) -> None:
         first, second = self.register(name, model), self.register(name, model)
-        tracking.set_alias(first, tracking.CHAMPION)
-        tracking.set_alias(second, tracking.CHAMPION)
-        assert tracking.aliased(name, tracking.CHAMPION) == second
+        model_versions.set_alias(first, model_versions.CHAMPION)
+        model_versions.set_alias(second, model_versions.CHAMPION)
+        assert model_versions.aliased(name, model_versions.CHAMPION) == second
 
     def test_nobody_is_champion_of_a_model_that_is_not_there(self) -> None:
-        assert tracking.aliased("unheard of", tracking.CHAMPION) is None
+        assert model_versions.aliased("unheard of", model_versions.CHAMPION) is None
 
     def test_a_version_bears_card_and_tags(self, name: str, model: Path) -> None:
         import mlflow
 
         version = self.register(name, model)
-        tracking.tag_version(version, {"promoted": "False"})
+        model_versions.tag_version(version, {"promoted": "False"})
         told = mlflow.MlflowClient().get_model_version(name, version.number)
         assert (told.description, told.tags) == ("# Small\n", {"database": "simdb", "promoted": "False"})
 
     def test_figures_of_the_run_that_made_a_version_are_read_by_prefix(self, name: str, model: Path) -> None:
-        with tracking.run(name):
-            tracking.log_metrics({"out_of_fold/veb_f1": 0.9, "loss": 0.1})
-            version = tracking.register(model, model=name, tags={})
-        assert tracking.metrics_of(version, prefix="out_of_fold/") == {"veb_f1": 0.9}
+        with runs.run(name):
+            runs.log_metrics({"out_of_fold/veb_f1": 0.9, "loss": 0.1})
+            version = model_versions.register(model, model=name, tags={})
+        assert model_versions.metrics_of(version, prefix="out_of_fold/") == {"veb_f1": 0.9}
 
     def test_members_of_an_ensemble_are_found_in_their_order_and_folds_are_none_of_them(
         self, name: str, model: Path
     ) -> None:
         members = {}
-        with tracking.run(name):
-            version = tracking.register(model, model=name, tags={})
+        with runs.run(name):
+            version = model_versions.register(model, model=name, tags={})
             for number in ("10", "2"):
-                with tracking.run("member", nested=True, tags={tracking.MEMBER: number}) as members[number]:
-                    tracking.log_folder(model, "model")
-            with tracking.run("fold 0", nested=True) as fold:
-                tracking.log_parameters({tracking.HELD_OUT: "101,106"})
-        assert tracking.members_of(version) == [members["2"], members["10"]]
-        assert tracking.unseen_by(version) == {"101": fold, "106": fold}
+                with runs.run("member", nested=True, tags={model_versions.MEMBER: number}) as members[number]:
+                    runs.log_folder(model, "model")
+            with runs.run("fold 0", nested=True) as fold:
+                runs.log_parameters({model_versions.HELD_OUT: "101,106"})
+        assert model_versions.members_of(version) == [members["2"], members["10"]]
+        assert model_versions.unseen_by(version) == {"101": fold, "106": fold}
 
     def test_a_version_of_one_network_has_no_members(self, name: str, model: Path) -> None:
-        assert tracking.members_of(self.register(name, model)) == []
+        assert model_versions.members_of(self.register(name, model)) == []
 
     @pytest.mark.parametrize("address", ["models:/{}/1", "models:/{}@challenger"])
     def test_a_registered_model_comes_back_as_it_was(self, name: str, model: Path, address: str) -> None:
         version = self.register(name, model)
-        fetched = tracking.fetch_model(address.format(version.model))
+        fetched = model_versions.fetch_model(address.format(version.model))
         assert {path.name for path in fetched.iterdir()} == {path.name for path in model.iterdir()}
         assert load_classifier(fetched).version_id == load_classifier(model).version_id
 
     def test_an_alias_that_nobody_bears_is_an_error_that_names_it(self, name: str, model: Path) -> None:
         self.register(name, model)
         with pytest.raises(ModelError, match=rf"models:/{name}@champion: a registered model expected"):
-            tracking.fetch_model(f"models:/{name}@champion")
+            model_versions.fetch_model(f"models:/{name}@champion")
 
     def test_another_s_model_is_refused(self, name: str) -> None:
         import mlflow
 
-        with tracking.run(name):
-            tracking.log_text("not a model", "model/readme.txt")
+        with runs.run(name):
+            runs.log_text("not a model", "model/readme.txt")
             run_id = mlflow.active_run().info.run_id  # type: ignore[union-attr]
         with pytest.raises(ModelError, match=r"a model of ectopy expected, no model\.json in it"):
-            tracking.fetch_model(f"runs:/{run_id}/model")
+            model_versions.fetch_model(f"runs:/{run_id}/model")
 
     def test_a_store_that_is_not_there_is_named_and_not_made(self, tmp_path: Path) -> None:
         store = tmp_path / "mlruns" / "mlflow.db"
         with pytest.raises(ModelError, match=f"a tracking store expected at {store}, none there"):
-            tracking.download_model("models:/ectopy@champion", f"sqlite:///{store}")
+            model_versions.download_model("models:/ectopy@champion", f"sqlite:///{store}")
         assert not store.parent.exists()

@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.datasets import physionet
+from ectopy.datasets import catalogue
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57.reference import Truth
 from ectopy.features.extraction import FEATURE_NAMES
-from ectopy.model import training_set
+from ectopy.model import calibration, folds, training_set
 from ectopy.model.augmentation import ENOUGH_VENTRICULAR
+from ectopy.model.calibration import HeldOut
 from ectopy.model.classifier import softmax
-from ectopy.model.training_set import Example, HeldOut, Lesson
+from ectopy.model.training_set import Example, Lesson
 
 
 def annotations_of(symbols, *, every=200, aux=None):
@@ -50,51 +51,49 @@ class TestLabels:
 class TestFolds:
     def test_no_patient_is_learned_from_and_judged(self):
         lessons = [lesson_of(str(n), f"patient {n // 2}") for n in range(12)]
-        for fold in training_set.folds(lessons, 3, seed=0):
-            train = {lesson.truth.patient for lesson in training_set.of_records(lessons, fold.train)}
-            test = {lesson.truth.patient for lesson in training_set.of_records(lessons, fold.test)}
+        for fold in folds.folds(lessons, 3, seed=0):
+            train = {lesson.truth.patient for lesson in folds.of_records(lessons, fold.train)}
+            test = {lesson.truth.patient for lesson in folds.of_records(lessons, fold.test)}
             assert not train & test
 
     def test_every_record_is_held_out_once(self):
         lessons = [lesson_of(str(n), str(n)) for n in range(10)]
-        held = [record for fold in training_set.folds(lessons, 5, seed=0) for record in fold.test]
+        held = [record for fold in folds.folds(lessons, 5, seed=0) for record in fold.test]
         assert sorted(held, key=int) == [str(n) for n in range(10)]
 
     def test_fewer_patients_than_folds_are_refused_with_both_numbers(self):
         lessons = [lesson_of(str(n), f"patient {n // 2}") for n in range(6)]
-        with pytest.raises(
-            training_set.TooFewPatientsError, match="5 patients to learn from expected, 3 are"
-        ):
-            training_set.folds(lessons, 5, seed=0)
+        with pytest.raises(folds.TooFewPatientsError, match="5 patients to learn from expected, 3 are"):
+            folds.folds(lessons, 5, seed=0)
 
     def test_201_and_202_are_one_patient(self):
-        mitdb = physionet.known("mitdb")
-        assert physionet.patient_of(mitdb, "201") == physionet.patient_of(mitdb, "202")
+        mitdb = catalogue.known("mitdb")
+        assert catalogue.patient_of(mitdb, "201") == catalogue.patient_of(mitdb, "202")
 
     def test_the_noise_stress_records_are_training_patients(self):
-        nstdb = physionet.known("nstdb")
-        assert physionet.patient_of(nstdb, "118e06") == physionet.patient_of(physionet.known("mitdb"), "118")
+        nstdb = catalogue.known("nstdb")
+        assert catalogue.patient_of(nstdb, "118e06") == catalogue.patient_of(catalogue.known("mitdb"), "118")
 
 
 class TestSplit:
     def test_ds1_and_ds2_are_de_chazal_s_without_the_paced(self):
-        every = [*physionet.DS1, *physionet.DS2, *physionet.PACED]
-        train, examined = physionet.split(physionet.known("mitdb"), every)
+        every = [*catalogue.DS1, *catalogue.DS2, *catalogue.PACED]
+        train, examined = catalogue.split(catalogue.known("mitdb"), every)
         assert (len(train), len(examined)) == (22, 22)
         assert not set(train) & set(examined)
         assert not (set(train) | set(examined)) & {"102", "104", "107", "217"}
 
     def test_any_other_database_examines_on_every_third_record(self):
-        train, examined = physionet.split(physionet.known("simdb"), ["a", "b", "c", "d", "e", "f"])
+        train, examined = catalogue.split(catalogue.known("simdb"), ["a", "b", "c", "d", "e", "f"])
         assert (train, examined) == (("a", "b", "d", "e"), ("c", "f"))
 
     def test_all_of_the_noise_stress_test_is_examined_but_the_noise_alone(self):
         names = ["118e24", "119e_6", "bw", "em"]
-        assert physionet.split(physionet.known("nstdb"), names) == ((), ("118e24", "119e_6"))
+        assert catalogue.split(catalogue.known("nstdb"), names) == ((), ("118e24", "119e_6"))
 
     @pytest.mark.parametrize(("record", "db"), [("118e24", 24), ("119e06", 6), ("118e_6", -6), ("em", None)])
     def test_a_name_tells_the_noise(self, record, db):
-        assert physionet.noise_db(record) == db
+        assert catalogue.noise_db(record) == db
 
 
 class TestCalibration:
@@ -104,27 +103,27 @@ class TestCalibration:
     label = np.array(training_set.TRAINED_LABELS)[truth]
 
     def test_overconfident_logits_are_tempered_by_as_much(self):
-        once = training_set.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
-        hot = training_set.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
+        once = calibration.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
+        hot = calibration.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
         assert hot.temperature == pytest.approx(3 * once.temperature, rel=0.02)
 
     def test_tempering_makes_probabilities_mean_what_they_say(self):
-        hot = training_set.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
+        hot = calibration.calibrate((3 * self.logits).astype(np.float32), self.label, coverage=0.9)
         assert hot.expected_error < 0.03
 
     def test_the_abstention_rule_covers_what_it_was_asked_to(self):
-        calibration = training_set.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
-        certainty = softmax(self.logits / calibration.temperature).max(axis=1)
-        assert np.mean(certainty >= calibration.confident_from) == pytest.approx(0.9, abs=0.01)
+        fitted = calibration.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
+        certainty = softmax(self.logits / fitted.temperature).max(axis=1)
+        assert np.mean(certainty >= fitted.confident_from) == pytest.approx(0.9, abs=0.01)
 
     def test_beats_without_a_label_have_no_say(self):
         blank = np.where(np.arange(4000) % 2, self.label, "")
-        some = training_set.calibrate(self.logits.astype(np.float32), blank, coverage=0.9)
-        same = training_set.calibrate(self.logits[1::2].astype(np.float32), self.label[1::2], coverage=0.9)
+        some = calibration.calibrate(self.logits.astype(np.float32), blank, coverage=0.9)
+        same = calibration.calibrate(self.logits[1::2].astype(np.float32), self.label[1::2], coverage=0.9)
         assert some == same
 
     def test_perfect_certainty_that_is_right_half_the_time_errs_by_half(self):
-        error = training_set.calibration_error(np.ones(10), np.arange(10) % 2 == 0)
+        error = calibration.calibration_error(np.ones(10), np.arange(10) % 2 == 0)
         assert error == pytest.approx(0.5)
 
 

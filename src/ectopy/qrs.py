@@ -1,5 +1,5 @@
 """Old address of :func:`ectopy.detect_qrs`, kept for one release."""
 
-from ectopy.beats.qrs_detection import detect_qrs
+from ectopy.beats.detection import detect_qrs
 
 __all__ = ["detect_qrs"]

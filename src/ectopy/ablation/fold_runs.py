@@ -14,9 +14,11 @@ from ectopy.ablation import architectures
 from ectopy.ec57.reference import DETECTED
 from ectopy.evaluation import headline_metrics
 from ectopy.features.extraction import Floats
-from ectopy.model import network, training_set
+from ectopy.model import calibration, folds, network
+from ectopy.model.calibration import HeldOut
+from ectopy.model.folds import Fold
 from ectopy.model.network import Build, Network, TrainConfig
-from ectopy.model.training_set import TRAINED_LABELS, Example, Fold, HeldOut, Lesson
+from ectopy.model.training_set import TRAINED_LABELS, Example, Lesson
 
 DISTANCES = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 """How many beats away another beat is, where its influence is measured."""
@@ -50,8 +52,8 @@ class Round:
 
 def train_without(lessons: Sequence[Lesson], fold: Fold, config: TrainConfig, architecture: str) -> Round:
     """Train without the patients of a fold, and take the loss on them after every epoch."""
-    learned = training_set.learned_from(lessons, fold)
-    judged = [(lesson, lesson.view(DETECTED)) for lesson in training_set.of_records(lessons, fold.test)]
+    learned = folds.learned_from(lessons, fold)
+    judged = [(lesson, lesson.view(DETECTED)) for lesson in folds.of_records(lessons, fold.test)]
     watch = _Watch([example for _, example in judged])
     build = watch.following(architectures.builder(architecture))
     fitted = network.fit(learned, config, seed=config.seed, build=build, judge=watch)
@@ -133,4 +135,4 @@ def reach(fitted: Network, examples: Sequence[Example]) -> tuple[float, ...]:
 
 def figures_of(held_out: Sequence[HeldOut]) -> dict[str, float]:
     """Give the headline figures of detected beats."""
-    return headline_metrics.summarise(training_set.comparisons(held_out))
+    return headline_metrics.summarise(calibration.comparisons(held_out))

@@ -14,9 +14,10 @@ import numpy as np
 from ectopy.ablation import architectures, compressed_variants
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.fold_runs import figures_of, reach, seconds_of, train_without
-from ectopy.model import training_set
+from ectopy.model import folds
+from ectopy.model.calibration import HeldOut
 from ectopy.model.network import TrainConfig, compiled_in
-from ectopy.model.training_set import HeldOut, Lesson, Reading
+from ectopy.model.training_set import Lesson, Reading
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ def try_out(attempt: Attempt) -> Trial:
 def _tried(attempt: Attempt) -> Trial:
     lessons = _load(attempt.readings)
     config = replace(attempt.contender.config(attempt.config), seed=attempt.seed)
-    folds = training_set.folds(lessons, config.n_folds, seed=attempt.config.seed)  # the same for every seed
-    rounds = [train_without(lessons, fold, config, attempt.contender.architecture) for fold in folds]
+    parts = folds.folds(lessons, config.n_folds, seed=attempt.config.seed)  # the same for every seed
+    rounds = [train_without(lessons, fold, config, attempt.contender.architecture) for fold in parts]
     held_out = [
         HeldOut(example, lesson.truth, each.network.logits(example.features))
         for each in rounds

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from ectopy.batch import runner
+from ectopy.batch import planning, results, runner
 from ectopy.batch.ledger import TABLE_FILE, Entry, Ledger, Status, open_ledger
+from ectopy.batch.planning import How, Job
 from ectopy.batch.pseudonyms import hiding
-from ectopy.batch.runner import How, Job, Row
+from ectopy.batch.results import Row
 from ectopy.batch.storage import Listed, Place, UnreachableError, fetched, files_or_itself, place_of
 from ectopy.parallel.worker_pool import DiedError, OutOfBoundsError
 from ectopy.readers.discovery import find_recordings
@@ -52,7 +53,7 @@ class Rules:
 def open_inbox(address: str | Path, out: Path, rules: Rules) -> Iterator["Inbox"]:
     """Hold ``out`` and its table for one run; raises BusyError where another run does."""
     place = place_of(address)
-    with runner.claim(out) as interrupted, open_ledger(out) as ledger:
+    with results.claim(out) as interrupted, open_ledger(out) as ledger:
         inbox = Inbox(place, out, rules, ledger)
         for name in interrupted:
             inbox.suspect(name)
@@ -87,7 +88,7 @@ class Inbox:
         """Give each recording that is to be scored its job; those that processes died on come last."""
         self._how = how
         self._look_around()
-        jobs = runner.plan(self._ready, self._out, how)
+        jobs = planning.plan(self._ready, self._out, how)
         self._ledger.name((job.path, job.name) for job in jobs)
         return jobs
 
@@ -120,13 +121,13 @@ class Inbox:
         failed = self._ledger.entries(Status.BAD, Status.QUARANTINED)
         rows = {entry.path: self._failed_row(entry) for entry in failed}
         if self._is_news():
-            runner.write_summary(self._out, [*rows.values(), *self._rows])
+            results.write_summary(self._out, [*rows.values(), *self._rows])
         if self._trouble:
             raise TroubleError(f"{len(self._trouble)} recordings wait: {self._trouble[0]}")
         return [*self._rows, *(rows[path] for path in sorted(self._given_up))]
 
     def _failed_row(self, entry: Entry) -> Row:
-        path = runner.called(entry.path, self._how) if self._how else entry.path
+        path = planning.called(entry.path, self._how) if self._how else entry.path
         return runner.failed_row(entry.name, path, entry.reason)
 
     def take_away(self) -> None:
@@ -168,7 +169,7 @@ class Inbox:
         ]
 
     def _entry(self, names: tuple[str, ...], listing: Mapping[str, Listed], now: float) -> Entry:
-        path = runner.printable(self._place.named(names[0]))
+        path = planning.printable(self._place.named(names[0]))
         return Entry(path, names, _stamp(names, listing), now)
 
     def _settled(self, listing: Mapping[str, Listed]) -> set[str]:

@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ectopy.beats import qrs_detection
+from ectopy.beats import beat_selection, qrs_candidates, signal_to_noise
+from ectopy.beats.beat_selection import select_beats
+from ectopy.beats.qrs_candidates import find_candidates
 from ectopy.beats.windows import WINDOW, BeatShapes, cut_windows, join
 from ectopy.ecg import Mask, Recording, Samples, Signal, joined, stretches
 from ectopy.signal import quality
@@ -70,7 +73,7 @@ class Found:
 class Seen:
     """What was seen: candidates, the shape of each, and where no lead can be used, [k, 2]."""
 
-    candidates: qrs_detection.Candidates
+    candidates: qrs_candidates.Candidates
     shapes: BeatShapes
     unusable: Samples
 
@@ -134,7 +137,7 @@ def _chapter_edges(n_working: int) -> list[int]:
 
 
 def _look(block: Block) -> Seen:
-    found = qrs_detection.find_candidates(block.clean, block.usable).shifted(block.first)
+    found = qrs_candidates.find_candidates(block.clean, block.usable).shifted(block.first)
     found = found.between(block.start, block.stop)
     return Seen(found, _cut(block, found.sample), _unusable(block))
 
@@ -151,7 +154,7 @@ def _unusable(block: Block) -> Samples:
 
 
 def _joined(parts: Sequence[Seen]) -> Seen:
-    candidates = qrs_detection.join([part.candidates for part in parts])
+    candidates = qrs_candidates.join([part.candidates for part in parts])
     unusable = np.concatenate([part.unusable for part in parts])
     return Seen(candidates, join([part.shapes for part in parts]), unusable)
 
@@ -181,19 +184,19 @@ def choose(seen: Seen, start: int, stop: int) -> Found:
     """
     candidates, shapes = seen.candidates, seen.shapes
     beat = np.zeros(len(candidates), dtype=bool)
-    beat[qrs_detection.select_beats(candidates)] = True
+    beat[beat_selection.select_beats(candidates)] = True
     told = candidates.strength, candidates.background, shapes.windows, shapes.scale
-    clear = quality.clarity(*told, beat=beat)
-    lost = quality.useless(clear, shapes.windows)
+    clear = signal_to_noise.clarity(*told, beat=beat)
+    lost = signal_to_noise.useless(clear, shapes.windows)
     readable = shapes.readable.copy()
-    readable[:, : clear.shape[1]] &= ~quality.worse(clear)
+    readable[:, : clear.shape[1]] &= ~signal_to_noise.worse(clear)
     between = (candidates.sample[1:] + candidates.sample[:-1]) // 2
     noise = np.concatenate(([start], between, [stop]))[stretches(lost)]
     inside = (candidates.sample >= start) & (candidates.sample < stop)
     kept = np.flatnonzero(beat & ~lost & inside)
     return Found(
         replace(shapes, readable=readable).take(kept),
-        quality.doubtful(clear)[kept],
+        signal_to_noise.doubtful(clear)[kept],
         np.concatenate((seen.unusable, np.clip(noise, start, stop))),
     )
 
@@ -203,7 +206,7 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     ratio = rate_ratio(recording.fs)
     # A block begins where a sample of one grid falls on a sample of the other: every `denominator` samples.
     margin = (
-        -(-round((MARGIN_S + qrs_detection.REACH_S) * recording.fs) // ratio.denominator) * ratio.denominator
+        -(-round((MARGIN_S + qrs_candidates.REACH_S) * recording.fs) // ratio.denominator) * ratio.denominator
     )
     step = max(round(block_s * recording.fs) // ratio.denominator, 1) * ratio.denominator
     n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
@@ -236,3 +239,13 @@ def to_working(sample: Samples, recording: Recording) -> Samples:
     """Move indices from the recording's grid to that of WORKING_FS."""
     moved = np.round(sample * float(rate_ratio(recording.fs))).astype(np.int64)
     return np.minimum(moved, max(working_length(recording.n_samples, recording.fs) - 1, 0))
+
+
+def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
+    """Find R peaks in mV, [n] or [n, n_leads], as samples on the grid of ``fs``; NaN where missing."""
+    leads = np.asarray(signal, dtype=np.float32)
+    leads = leads[:, None] if leads.ndim == 1 else leads
+    clean = bandpass(resample(fill_gaps(leads), fs)) if len(leads) else leads
+    candidates = find_candidates(clean, quality.usable(leads, fs))
+    beats = candidates.sample[select_beats(candidates)]
+    return np.minimum(np.round(beats / float(rate_ratio(fs))), len(leads) - 1).astype(np.int64)

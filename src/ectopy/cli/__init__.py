@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from ectopy.batch.runner import How, Row
+    from ectopy.batch.planning import How
+    from ectopy.batch.results import Row
     from ectopy.registry.promotion import Change
     from ectopy.settings import Settings
 
@@ -94,7 +95,7 @@ def ingest(
     records: Annotated[str | None, typer.Option(help="Only these, such as 100,101.")] = None,
 ) -> None:
     """Bring a PhysioNet database here, every file checked."""
-    from ectopy.datasets.physionet import known
+    from ectopy.datasets.catalogue import known
 
     known(database)  # a misspelt name is said before Prefect is up
     settings = _settings(data_dir)
@@ -173,14 +174,14 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     from ectopy.parallel.blas_threads import keep_to_one_core
 
     keep_to_one_core()
-    from ectopy.batch import runner as batch
+    from ectopy.batch import planning
     from ectopy.batch.pseudonyms import by_salt
 
     settings = _settings(data_dir)
-    found = batch.search(paths, out, fs)
+    found = planning.search(paths, out, fs)
     _require_libraries(fhir=fhir, pdf=pdf)
-    how = batch.How(
-        batch.find_model(model, settings.data_dir),
+    how = planning.How(
+        planning.find_model(model, settings.data_dir),
         _names(leads) or (),
         fs,
         force=force,
@@ -188,7 +189,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
         pdf=pdf,
         pseudonyms=by_salt(settings.pseudonym_salt),
     )
-    _say(f"model: {batch.load_model(how.model).name}, {batch.origin(how.model)}")
+    _say(f"model: {planning.load_model(how.model).name}, {planning.origin(how.model)}")
     if runner:
         rows = _score_on(runner, paths, out, how, workers)
     else:
@@ -210,15 +211,16 @@ def _require_libraries(*, fhir: bool, pdf: bool) -> None:
 
 
 def _score_here(recordings: Sequence[Path], out: Path, how: "How", workers: int) -> "list[Row]":
+    from ectopy.batch import planning, results
     from ectopy.batch import runner as batch
 
     rows: list[Row] = []
-    with batch.claim(out):
-        jobs = batch.plan(recordings, out, how)
+    with results.claim(out):
+        jobs = planning.plan(recordings, out, how)
         try:
             rows.extend(_with_progress(batch.run(jobs, workers=workers), len(jobs)))
         finally:  # what is done is done, also when the run is broken off
-            batch.write_summary(out, rows)
+            results.write_summary(out, rows)
     return rows
 
 
@@ -329,15 +331,15 @@ def compare(  # noqa: PLR0913, PLR0917
 @models.command("list")
 def models_list(model: ModelName = "ectopy", data_dir: DataDir = None) -> None:
     """List the versions, the newest first: out-of-fold figures, and what became of each."""
-    from ectopy.batch import runner
+    from ectopy.batch import planning
     from ectopy.evaluation.model_card import markdown
     from ectopy.registry import promotion
 
     settings = _registry(data_dir)
     table = promotion.listed(model)
     print(markdown(table) if table else f"{model}: no version yet; `ectopy train` makes one")
-    used = runner.find_model(None, settings.data_dir)
-    print(f"in use here: {runner.load_model(used).name}, {runner.origin(used)}")
+    used = planning.find_model(None, settings.data_dir)
+    print(f"in use here: {planning.load_model(used).name}, {planning.origin(used)}")
 
 
 @models.command("promote")
@@ -348,10 +350,10 @@ def models_promote(
     data_dir: DataDir = None,
 ) -> None:
     """Let a version be the champion, whatever the gate says."""
-    from ectopy.registry import promotion, tracking
+    from ectopy.registry import model_versions, promotion
 
     settings = _registry(data_dir)
-    chosen = tracking.version_of(model, version)
+    chosen = model_versions.version_of(model, version)
     _print_change(promotion.promote(chosen, data_dir=settings.data_dir, by="hand", why=why))
 
 
@@ -384,10 +386,10 @@ def demo(
 
 
 def _registry(data_dir: Path | None) -> "Settings":
-    from ectopy.registry import tracking
+    from ectopy.registry import model_versions
 
     settings = _settings(data_dir)
-    tracking.connect_registry(settings.tracking_uri)
+    model_versions.connect_registry(settings.tracking_uri)
     return settings
 
 

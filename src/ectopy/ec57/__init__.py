@@ -7,14 +7,8 @@ undefined. Rules, sources and tests: ``docs/ec57.md``.
 from ectopy.ec57.beats import BeatComparison, Matches, compare_beats, match_beats
 from ectopy.ec57.classes import BEAT_CLASS, LEARNING_S, MATCH_WINDOW_S, BeatMap, classes_of
 from ectopy.ec57.episodes import EpisodeComparison, EpisodeKind, compare_episodes
-from ectopy.ec57.records import (
-    EPISODE_KINDS,
-    RUN_KINDS,
-    NothingToCompareError,
-    RecordComparison,
-    compare_directories,
-    compare_record,
-)
+from ectopy.ec57.files import NothingToCompareError, compare_directories
+from ectopy.ec57.records import EPISODE_KINDS, RUN_KINDS, RecordComparison, compare_record
 from ectopy.ec57.report import as_json, table, text
 from ectopy.ec57.runs import RunComparison, RunKind, compare_runs
 from ectopy.ec57.summary import Comparison, average, bootstrap, figures, gross, intervals

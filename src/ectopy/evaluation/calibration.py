@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ectopy.ec57 import LEARNING_S, MATCH_WINDOW_S
 from ectopy.ec57.reference import Truth
 from ectopy.ecg import CLASSES, Beats, Labels, Mask
-from ectopy.model.training_set import TRAINED_LABELS, calibration_error, labelled_beats, labels_near
+from ectopy.model.calibration import calibration_error
+from ectopy.model.training_set import TRAINED_LABELS, labelled_beats, labels_near
 
 Numbers = NDArray[np.floating]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ectopy.datasets.physionet import noise_db
+from ectopy.datasets.catalogue import noise_db
 from ectopy.ec57 import gross
 from ectopy.ec57.reference import DETECTED, EC57_MAP, WAYS
 from ectopy.evaluation import (
@@ -20,7 +20,7 @@ from ectopy.evaluation import (
 )
 from ectopy.evaluation.evaluate_record import Examined
 from ectopy.evaluation.failures import KINDS, Failure, cut, worst
-from ectopy.registry import tracking
+from ectopy.registry import runs
 
 CARD, CARD_PICTURES = "model-card.md", "model-card"
 """The card as a page of the documentation, and the folder of its strips beside it."""
@@ -64,7 +64,7 @@ def tell(held_out: Sequence[Examined], everyone: Sequence[Examined], database: s
     failures = tuple(failure for kind in KINDS for failure in worst(held_out, kind))
     strips = {failure.file: plots.strip(cut(failure), failure.text) for failure in failures}
     for file, strip in strips.items():
-        tracking.log_figure(strip, f"{model_card.PICTURES}/{file}")
+        runs.log_figure(strip, f"{model_card.PICTURES}/{file}")
     return Told(glance, detail, failures, strips)
 
 
@@ -83,10 +83,10 @@ def log_overview(
 ) -> str:
     """Log every figure of every group of records; give the table at a glance as a section."""
     for name, group in sums.items():
-        tracking.log_metrics(aggregate.metrics(group), prefix=f"{name}/")
+        runs.log_metrics(aggregate.metrics(group), prefix=f"{name}/")
     seeds = aggregate.spread(aggregate.members_of(held_out))
     table = tables.at_a_glance(sums[HELD_OUT], seeds, sums.get(NOT_PACED), sums.get(EVERYONE))
-    tracking.log_table(table, "at-a-glance.json")
+    runs.log_table(table, "at-a-glance.json")
     paced = " ".join(each.record for each in everyone if each.outcome.paced)
     shared = {"201", "202"} <= {each.record for each in everyone}
     notes = [
@@ -123,14 +123,14 @@ def log_runs(sums: Mapping[str, aggregate.Group], held_out: Sequence[Examined]) 
     """Log the runs of each group of records, of held-out ones by EC57's map too; give them as a section."""
     other = aggregate.group_of("escape beats as S", held_out, way=EC57_MAP)
     table = tables.run_table([*sums.values(), other])
-    tracking.log_table(table, "runs.json")
+    runs.log_table(table, "runs.json")
     return model_card.section("Runs", model_card.RUNS, model_card.markdown(table))
 
 
 def log_af(examined: Sequence[Examined]) -> str:
     """Log AF and flutter by record; give them as a section."""
     table = tables.af_table(examined)
-    tracking.log_table(table, "af-by-record.json")
+    runs.log_table(table, "af-by-record.json")
     if not table["record"]:
         return model_card.section(
             "Atrial fibrillation", "No record has AF or flutter, and none was called so."
@@ -149,11 +149,11 @@ def log_confidence(examined: Sequence[Examined]) -> str:
     }
     judged = calibration.join(records.values())
     reliability, risk = calibration.calibration_table(subsets), calibration.risk_table(judged)
-    tracking.log_table(reliability, "confidence/calibration.json")
-    tracking.log_table(risk, "confidence/risk-coverage.json")
+    runs.log_table(reliability, "confidence/calibration.json")
+    runs.log_table(risk, "confidence/risk-coverage.json")
     if len(judged.reference):
-        tracking.log_figure(plots.reliability(judged, "Reliability"), "confidence/reliability.png")
-        tracking.log_figure(plots.risk_coverage(judged, "Risk and coverage"), "confidence/risk-coverage.png")
+        runs.log_figure(plots.reliability(judged, "Reliability"), "confidence/reliability.png")
+        runs.log_figure(plots.risk_coverage(judged, "Risk and coverage"), "confidence/risk-coverage.png")
     texts = [
         model_card.CONFIDENCE,
         model_card.markdown(reliability),
@@ -166,7 +166,7 @@ def log_confidence(examined: Sequence[Examined]) -> str:
 def log_shutdown(held_out: Sequence[Examined], everyone: Sequence[Examined]) -> str:
     """Log the time that could not be read, by record; give it as a section."""
     table = tables.shutdown_table(everyone or held_out)
-    tracking.log_table(table, "unreadable.json")
+    runs.log_table(table, "unreadable.json")
     told = [
         f"{title}: {100 * share['shutdown/share']:.2f} % of the time, {share['shutdown/seconds']:.1f} s, "
         f"and {share['shutdown/beats_lost']:.0f} beats."
@@ -185,11 +185,11 @@ def log_seeds(examined: Sequence[Examined]) -> str:
         alone = aggregate.members_of(kept)
         if not alone:
             return ""
-        tracking.log_metrics(aggregate.seed_metrics(aggregate.spread(alone)), prefix=f"seeds/{name}/")
+        runs.log_metrics(aggregate.seed_metrics(aggregate.spread(alone)), prefix=f"seeds/{name}/")
         rows = tables.BEAT_ROWS if without else tables.ROWS
         ensemble = aggregate.figures_of([each.outcome for each in kept])
         table = tables.seed_table(ensemble, alone, rows=rows)
-        tracking.log_table(table, f"seeds/{name}.json")
+        runs.log_table(table, f"seeds/{name}.json")
         text += [f"{headline_metrics.SUBSET_TITLES[name].capitalize()}:", model_card.markdown(table)]
     return model_card.section("Seeds", model_card.SEEDS, *text)
 
@@ -200,10 +200,10 @@ def log_noise(examined: Sequence[Examined]) -> str:
     noise = {record: noise_db(record) or 0 for record in by_name}
     found = headline_metrics.by_noise(beats_in_way(by_name, DETECTED), noise)
     for level, figures in found.items():
-        tracking.log_metrics(figures, prefix="by_noise/", step=level)
-    tracking.log_figure(plots.noise_curve(found, "Noise stress test, detected beats"), "by-noise.png")
+        runs.log_metrics(figures, prefix="by_noise/", step=level)
+    runs.log_figure(plots.noise_curve(found, "Noise stress test, detected beats"), "by-noise.png")
     table = model_card.noise_table(found)
-    tracking.log_text(table, "by-noise.md")
+    runs.log_text(table, "by-noise.md")
     return model_card.section("By signal-to-noise ratio, detected beats", table)
 
 
@@ -218,13 +218,13 @@ def log_beats(examined: Sequence[Examined], database: str) -> str:
         figures = headline_metrics.by_subset(records)
         intervals = headline_metrics.interval_table(records, patients)
         by_record = headline_metrics.per_record(records)
-        tracking.log_metrics(figures, prefix=f"{way}/")
-        tracking.log_metrics(headline_metrics.bounds(intervals), prefix=f"{way}/")
-        tracking.log_table(by_record, f"{way}/by-record.json")
-        tracking.log_table(intervals, f"{way}/intervals.json")
-        tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"{way}/confusion.png")
+        runs.log_metrics(figures, prefix=f"{way}/")
+        runs.log_metrics(headline_metrics.bounds(intervals), prefix=f"{way}/")
+        runs.log_table(by_record, f"{way}/by-record.json")
+        runs.log_table(intervals, f"{way}/intervals.json")
+        runs.log_figure(plots.confusion_matrix(gross(records.values()), title), f"{way}/confusion.png")
         spread = headline_metrics.uncertainty(records, patients)
-        tracking.log_figure(plots.forest(records, title, spread), f"{way}/by-record.png")
+        runs.log_figure(plots.forest(records, title, spread), f"{way}/by-record.png")
         text += model_card.held_out_section(title, headline_metrics.grouped(figures), intervals)
         if way == DETECTED:
             text += model_card.record_table(by_record)

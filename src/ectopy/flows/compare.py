@@ -11,11 +11,11 @@ from prefect.futures import as_completed
 
 from ectopy import ablation
 from ectopy.ablation import ACROSS, results_page
-from ectopy.datasets import physionet
+from ectopy.datasets import catalogue, download
 from ectopy.flows.train import log_data, read_records, readings_of
 from ectopy.model import network
 from ectopy.parallel.worker_pool import Workers
-from ectopy.registry import tracking
+from ectopy.registry import runs
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -44,15 +44,15 @@ def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     settings, config = load_settings(), config or network.TrainConfig()
     contenders = ablation.contenders(architectures, lengths, config)
     data_dir = data_dir or settings.data_dir
-    known = physionet.known(database)
-    folder = physionet.folder_of(known, data_dir)
-    records, _ = physionet.split(known, physionet.present(folder))
-    tracking.connect(tracking_uri or settings.tracking_uri, experiment)
-    with tracking.run(f"compare on {database}"), tempfile.TemporaryDirectory() as compiled:
+    known = catalogue.known(database)
+    folder = download.folder_of(known, data_dir)
+    records, _ = catalogue.split(known, download.present(folder))
+    runs.connect(tracking_uri or settings.tracking_uri, experiment)
+    with runs.run(f"compare on {database}"), tempfile.TemporaryDirectory() as compiled:
         planned = readings_of(known, folder, records, config, data_dir / "training" / database)
         readings = tuple(read_records(planned, settings.workers))
         log_data([reading.load() for reading in readings], known)
-        tracking.log_config(config, database=database, records=",".join(records), seeds=seeds)
+        runs.log_config(config, database=database, records=",".join(records), seeds=seeds)
         attempts = [
             ablation.Attempt(contender, seed, config, readings, Path(compiled))
             for seed in range(config.seed, config.seed + seeds)
@@ -82,14 +82,14 @@ def try_all(attempts: Sequence[ablation.Attempt], workers: int) -> Iterator[abla
 
 def log_trial(trial: ablation.Trial, config: network.TrainConfig) -> None:
     """Log one contender and seed as a run of its own."""
-    with tracking.run(f"{trial.contender.name}, seed {trial.seed}", nested=True):
-        tracking.log_parameters(ablation.parameters_of(trial, config))
+    with runs.run(f"{trial.contender.name}, seed {trial.seed}", nested=True):
+        runs.log_parameters(ablation.parameters_of(trial, config))
         for epoch, loss in enumerate(trial.losses):
-            tracking.log_metrics({"out_of_fold/loss": loss}, step=epoch)
-        tracking.log_metrics(trial.figures, prefix="out_of_fold/detected/")
-        tracking.log_metrics(ablation.costs_of(trial))
+            runs.log_metrics({"out_of_fold/loss": loss}, step=epoch)
+        runs.log_metrics(trial.figures, prefix="out_of_fold/detected/")
+        runs.log_metrics(ablation.costs_of(trial))
         if trial.smaller:
-            tracking.log_table(results_page.variant_columns(trial), "smaller.json")
+            runs.log_table(results_page.variant_columns(trial), "smaller.json")
 
 
 def log_comparison(
@@ -98,9 +98,9 @@ def log_comparison(
     """Log page and figure of all trials, and write them to ``out`` if it is given."""
     text = results_page.page(trials, config, database=database)
     drawn = results_page.figure(trials, config)
-    tracking.log_text(text, "comparison.md")
-    tracking.log_figure(drawn, "comparison.png")
-    tracking.log_table(results_page.columns(trials), "trials.json")
+    runs.log_text(text, "comparison.md")
+    runs.log_figure(drawn, "comparison.png")
+    runs.log_table(results_page.columns(trials), "trials.json")
     if out:
         out.mkdir(parents=True, exist_ok=True)
         (out / "comparison.md").write_text(text, encoding="utf-8")

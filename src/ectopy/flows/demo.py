@@ -10,14 +10,14 @@ from typing import Any
 from prefect import flow
 
 from ectopy import ec57
-from ectopy.batch.runner import find_model
+from ectopy.batch.planning import find_model
 from ectopy.datasets.simulate import DATABASE, simulate_database
 from ectopy.flows.evaluate import evaluate
 from ectopy.flows.ingest import ingest
 from ectopy.flows.score import score
 from ectopy.flows.train import train
 from ectopy.model import network
-from ectopy.registry import tracking
+from ectopy.registry import runs
 from ectopy.registry.promotion_gate import Floors, Verdict
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def learn(places: Places, config: network.TrainConfig, floors: Floors) -> Verdic
 
 def signposts(places: Places) -> list[str]:
     """Tell where everything lies; commands can be pasted from any directory."""
-    experiment = tracking.connect(places.tracking_uri, NAME)
+    experiment = runs.connect(places.tracking_uri, NAME)
     mlflow = shlex.join(
         [str(Path(sys.executable).with_name("mlflow")), "ui", "--backend-store-uri", places.tracking_uri]
     )

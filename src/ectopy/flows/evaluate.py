@@ -8,10 +8,10 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from ectopy.datasets import physionet
+from ectopy.datasets import catalogue, download
 from ectopy.evaluation import Candidate, Examined, NothingToExamineError, examine, log_evaluation, model_card
 from ectopy.parallel.worker_pool import Workers
-from ectopy.registry import promotion, tracking
+from ectopy.registry import model_versions, promotion, runs
 from ectopy.registry.promotion_gate import Floors, Verdict, judge
 from ectopy.settings import load_settings
 
@@ -34,19 +34,19 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     """
     settings = load_settings()
     data_dir = data_dir or settings.data_dir
-    known = physionet.known(database)
-    folder = physionet.folder_of(known, data_dir)
-    present = physionet.present(folder)
-    if not physionet.split(known, present)[1]:
+    known = catalogue.known(database)
+    folder = download.folder_of(known, data_dir)
+    present = download.present(folder)
+    if not catalogue.split(known, present)[1]:
         raise NothingToExamineError(f"{folder}: a record of a held-out patient expected, none there")
     if card_to:  # now: an opening is not to be lost to a folder that cannot be made
         card_to.mkdir(parents=True, exist_ok=True)
-    tracking.connect(tracking_uri or settings.tracking_uri, experiment)
-    challenger = tracking.newest(model)
-    with tracking.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
+    runs.connect(tracking_uri or settings.tracking_uri, experiment)
+    challenger = model_versions.newest(model)
+    with runs.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
         of_model = {"model": challenger.uri, "model run": challenger.run_id, "why": why}
-        tracking.log_parameters({**of_model, "database": database, "database version": known.version})
-        downloaded = tracking.fetch_model(challenger.uri)
+        runs.log_parameters({**of_model, "database": database, "database version": known.version})
+        downloaded = model_versions.fetch_model(challenger.uri)
         candidates = candidates_of(challenger, downloaded, known, [folder / record for record in present])
         examined = examine_records(candidates, settings.workers)
         held_out = [each for each in examined if each.held_out]
@@ -59,7 +59,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
             verdict = decide(challenger, floors or Floors())
             text = (downloaded / "card.md").read_text()
             record_verdict(challenger, verdict, text + told.card())
-            tracking.log_text(text + told.card(pictures=model_card.PICTURES), "card.md")
+            runs.log_text(text + told.card(pictures=model_card.PICTURES), "card.md")
             if card_to:
                 log_evaluation.lay_card(text, told, card_to)
             if verdict.promoted:
@@ -69,15 +69,17 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
 
 
 def candidates_of(
-    challenger: tracking.Version, ensemble: Path, database: physionet.Database, records: Sequence[Path]
+    challenger: model_versions.Version, ensemble: Path, database: catalogue.Database, records: Sequence[Path]
 ) -> list[Candidate]:
     """Pair each record with the model it is examined with: the ensemble, unless that has seen the patient.
 
     Of the challenger's own database every record is examined, if the networks of its folds were kept.
     """
-    learned, held_out = physionet.split(database, [record.name for record in records])
-    patients = {record: physionet.patient_of(database, record.name) for record in records}
-    members = tuple(tracking.download_folder(run, "model") for run in tracking.members_of(challenger))
+    learned, held_out = catalogue.split(database, [record.name for record in records])
+    patients = {record: catalogue.patient_of(database, record.name) for record in records}
+    members = tuple(
+        model_versions.download_folder(run, "model") for run in model_versions.members_of(challenger)
+    )
     if trained_on(challenger, database) == database:
         unseen = {name: model for name, model in unseen_models(challenger).items() if name in learned}
         whole = set(unseen) == set(learned)
@@ -99,45 +101,45 @@ def candidates_of(
     ]
 
 
-def trained_on(challenger: tracking.Version, database: physionet.Database) -> physionet.Database:
+def trained_on(challenger: model_versions.Version, database: catalogue.Database) -> catalogue.Database:
     """Tell which database a version was trained on; that of the examination where it does not say."""
-    return physionet.known(tracking.tags_of(challenger).get("database", database.name))
+    return catalogue.known(model_versions.tags_of(challenger).get("database", database.name))
 
 
-def unseen_models(challenger: tracking.Version) -> dict[str, Path]:
+def unseen_models(challenger: model_versions.Version) -> dict[str, Path]:
     """Fetch, for each record learned from, a network of the folds that has not seen its patient."""
-    runs = tracking.unseen_by(challenger)
-    models = {run: tracking.download_folder(run, "model") for run in set(runs.values())}
+    runs = model_versions.unseen_by(challenger)
+    models = {run: model_versions.download_folder(run, "model") for run in set(runs.values())}
     return {record: models[run] for record, run in runs.items()}
 
 
-def unseen_patients(challenger: tracking.Version, database: physionet.Database) -> dict[str, Path]:
+def unseen_patients(challenger: model_versions.Version, database: catalogue.Database) -> dict[str, Path]:
     """Fetch the same for each patient learned from: one may be in another database too."""
     learned = trained_on(challenger, database)
     return {
-        physionet.patient_of(learned, record): model for record, model in unseen_models(challenger).items()
+        catalogue.patient_of(learned, record): model for record, model in unseen_models(challenger).items()
     }
 
 
-def decide(challenger: tracking.Version, floors: Floors) -> Verdict:
+def decide(challenger: model_versions.Version, floors: Floors) -> Verdict:
     """Compare the challenger with the champion by their cross-validation, which must be on the same data."""
-    if why := tracking.tags_of(challenger).get(promotion.ROLLED_BACK):
+    if why := model_versions.tags_of(challenger).get(promotion.ROLLED_BACK):
         return Verdict(False, f"it was rolled back: {why}; `ectopy models promote` would take that back")
-    champion = tracking.aliased(challenger.model, tracking.CHAMPION)
+    champion = model_versions.aliased(challenger.model, model_versions.CHAMPION)
     if champion is None:
         return judge(out_of_fold(challenger), None, floors)
-    data, rival_data = (tracking.tags_of(version).get("database") for version in (challenger, champion))
+    data, rival_data = (model_versions.tags_of(version).get("database") for version in (challenger, champion))
     if data != rival_data:
         reason = f"trained on {data}, the champion on {rival_data}: their figures cannot be compared"
         return Verdict(False, reason)
     return judge(out_of_fold(challenger), out_of_fold(champion), floors)
 
 
-def record_verdict(challenger: tracking.Version, verdict: Verdict, text: str) -> None:
+def record_verdict(challenger: model_versions.Version, verdict: Verdict, text: str) -> None:
     """Write verdict and card where people look for them: on the run and on the version."""
-    tracking.tag(verdict="promoted" if verdict.promoted else "not promoted", reason=verdict.reason)
-    tracking.describe(challenger, text)
-    tracking.tag_version(challenger, {"promoted": str(verdict.promoted), "reason": verdict.reason})
+    runs.tag(verdict="promoted" if verdict.promoted else "not promoted", reason=verdict.reason)
+    model_versions.describe(challenger, text)
+    model_versions.tag_version(challenger, {"promoted": str(verdict.promoted), "reason": verdict.reason})
 
 
 def examine_records(candidates: Sequence[Candidate], workers: int) -> list[Examined]:
@@ -151,9 +153,9 @@ def examine_records(candidates: Sequence[Candidate], workers: int) -> list[Exami
         return examine_record.map(candidates).result()
 
 
-def out_of_fold(version: tracking.Version) -> Mapping[str, float]:
+def out_of_fold(version: model_versions.Version) -> Mapping[str, float]:
     """Give the cross-validation figures of a version, with detected beats."""
-    return tracking.metrics_of(version, prefix="out_of_fold/detected/")
+    return model_versions.metrics_of(version, prefix="out_of_fold/detected/")
 
 
 if __name__ == "__main__":

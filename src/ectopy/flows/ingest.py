@@ -8,7 +8,7 @@ from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from ectopy.datasets import physionet
+from ectopy.datasets import catalogue, download
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class IngestError(ValueError):
 
 
 def _worth_another_try(_task: object, _run: object, state: State[Any]) -> bool:
-    unreachable = isinstance(state.data, physionet.UnreachableError)
+    unreachable = isinstance(state.data, download.UnreachableError)
     if unreachable:
         logger.warning("%s; trying again", state.data)
     return unreachable
@@ -36,8 +36,8 @@ _RETRY: dict[str, Any] = {
 }
 _CONNECTIONS: Any = ThreadPoolTaskRunner(max_workers=4)  # a public server is shared
 
-fetch_index = task(**_RETRY)(physionet.fetch_index)
-fetch_record = task(**_RETRY, task_run_name="{name} {record}")(physionet.fetch_record)
+fetch_index = task(**_RETRY)(download.fetch_index)
+fetch_record = task(**_RETRY, task_run_name="{name} {record}")(download.fetch_record)
 
 
 @flow(task_runner=_CONNECTIONS)
@@ -59,7 +59,7 @@ def ingest(
     failures = tuple(str(outcome) for outcome in outcomes if isinstance(outcome, Exception))
     if failures:
         raise IngestError(database, failures, len(names))
-    return physionet.folder_of(physionet.known(database), place["data_dir"])
+    return download.folder_of(catalogue.known(database), place["data_dir"])
 
 
 if __name__ == "__main__":

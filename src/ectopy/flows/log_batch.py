@@ -9,9 +9,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from ectopy.batch import runner
+from ectopy.batch import planning, provenance, results
 from ectopy.monitoring import batch_summary
-from ectopy.registry import tracking
+from ectopy.registry import runs
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -31,20 +31,20 @@ class Memory:
 USUAL = Memory()
 
 
-def remember(rows: Sequence[runner.Row], out: Path, model: Path, memory: Memory, *, time_s: float) -> None:
+def remember(rows: Sequence[results.Row], out: Path, model: Path, memory: Memory, *, time_s: float) -> None:
     """Keep what a batch came to, if anything in it was new; a store that does not answer costs no results."""
     if any(row["status"] != "skipped" for row in rows):
         log_batch(rows, out, model, memory, time_s, return_state=True)
 
 
 @task(task_run_name="log batch", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=10)
-def log_batch(rows: Sequence[runner.Row], out: Path, model: Path, memory: Memory, time_s: float) -> None:
+def log_batch(rows: Sequence[results.Row], out: Path, model: Path, memory: Memory, time_s: float) -> None:
     """Log a batch as a run, and say so where it has drifted."""
-    settings, classify = load_settings(), runner.load_model(model)
-    told = runner.told_of_model(model)
+    settings, classify = load_settings(), planning.load_model(model)
+    told = provenance.told_of_model(model)
     summed = batch_summary.sum_up(rows, out, model=told, reference=classify.reference, time_s=time_s)
-    tracking.connect(memory.tracking_uri or settings.tracking_uri, memory.experiment)
-    run_id = tracking.log_batch(summed, index=out / "index.html")
+    runs.connect(memory.tracking_uri or settings.tracking_uri, memory.experiment)
+    run_id = runs.log_batch(summed, index=out / "index.html")
     if summed.drifted:
         logger.warning("%s: %s", classify.name, summed.verdict)
         emit_event(

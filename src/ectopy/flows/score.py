@@ -10,6 +10,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
+from ectopy.batch import planning, results
 from ectopy.batch import runner as batch
 from ectopy.batch.inbox import Rules, open_inbox, score_new
 from ectopy.batch.pseudonyms import by_salt
@@ -36,23 +37,23 @@ def score(  # noqa: PLR0913 - parameters of a flow are its form
     tracking_uri: str | None = None,
     runner: str = LOCAL,
     workers: int | None = None,
-) -> list[batch.Row]:
+) -> list[results.Row]:
     """Score recordings, directories and globs into ``out``; one that fails stops no other."""
     settings = load_settings()
     if workers:
         settings = settings.model_copy(update={"workers": workers})
-    found = batch.search(paths, out, fs)
+    found = planning.search(paths, out, fs)
     nameless = by_salt(settings.pseudonym_salt)
-    how = batch.How(batch.find_model(model, settings.data_dir), leads, fs, force, pseudonyms=nameless)
+    how = planning.How(planning.find_model(model, settings.data_dir), leads, fs, force, pseudonyms=nameless)
     started = time.monotonic()
-    batch.load_model(how.model)  # one that cannot be used fails the run, not each recording
-    with batch.claim(out):
-        jobs = batch.plan(found.recordings, out, how)
+    planning.load_model(how.model)  # one that cannot be used fails the run, not each recording
+    with results.claim(out):
+        jobs = planning.plan(found.recordings, out, how)
         rows = [row for job in jobs if (row := batch.done_before(job))]
         done = {row["recording"] for row in rows}
         new = [job for job in jobs if job.name not in done]
         rows += [_row(job, outcome) for job, outcome in _scored(new, batch.score_one, settings, runner)]
-        batch.write_summary(out, rows)
+        results.write_summary(out, rows)
     _show(rows, out)
     memory = Memory(experiment, tracking_uri)
     remember(rows, out, how.model, memory, time_s=time.monotonic() - started)
@@ -62,20 +63,22 @@ def score(  # noqa: PLR0913 - parameters of a flow are its form
 @flow
 def score_inbox(
     inbox: str | None = None, out: Path | None = None, model: str | None = None, runner: str = LOCAL
-) -> list[batch.Row]:
+) -> list[results.Row]:
     """Score what has arrived in the inbox, by default ``data/inbox`` into ``data/scored``; once."""
     settings = load_settings()
     out = out or settings.data_dir / "scored"
-    how = batch.How(batch.find_model(model, settings.data_dir), pseudonyms=by_salt(settings.pseudonym_salt))
+    how = planning.How(
+        planning.find_model(model, settings.data_dir), pseudonyms=by_salt(settings.pseudonym_salt)
+    )
     started = time.monotonic()
-    batch.load_model(how.model)
+    planning.load_model(how.model)
     rules = Rules(settings.inbox_quiet_s, settings.inbox_patience_s, settings.inbox_tries)
     try:
         with open_inbox(inbox or settings.data_dir / "inbox", out, rules) as arrived:
             for job, outcome in _scored(arrived.plan(how), score_new, settings, runner):
                 arrived.note(job, outcome)
             rows = arrived.finish()
-    except batch.BusyError as busy:
+    except results.BusyError as busy:
         logger.info("%s: nothing to do", busy)
         return []
     if rows:
@@ -85,14 +88,19 @@ def score_inbox(
 
 
 @task(task_run_name="{job.name}", cache_policy=NO_CACHE)
-def score_recording(job: batch.Job, score_job: Callable[[batch.Job], batch.Row], bounds: Bounds) -> batch.Row:
+def score_recording(
+    job: planning.Job, score_job: Callable[[planning.Job], results.Row], bounds: Bounds
+) -> results.Row:
     """Score one recording in a process of its own, within bounds."""
     return workers_here(bounds).call(score_job, job)
 
 
 def _scored(
-    jobs: Sequence[batch.Job], score_job: Callable[[batch.Job], batch.Row], settings: Settings, runner: str
-) -> Iterator[tuple[batch.Job, batch.Row | Exception]]:
+    jobs: Sequence[planning.Job],
+    score_job: Callable[[planning.Job], results.Row],
+    settings: Settings,
+    runner: str,
+) -> Iterator[tuple[planning.Job, results.Row | Exception]]:
     """Score, a task a recording; give what became of each."""
     bounds = Bounds(settings.recording_time_s, settings.recording_memory_mb)
     with task_runner(runner, min(settings.workers, len(jobs))) as tasks:
@@ -101,18 +109,18 @@ def _scored(
         yield from ((job, _outcome(future)) for job, future in zip(jobs, futures, strict=True))
 
 
-def _outcome(future: PrefectFuture[batch.Row]) -> batch.Row | Exception:
+def _outcome(future: PrefectFuture[results.Row]) -> results.Row | Exception:
     try:
         return future.result(raise_on_failure=False)
     except Exception as error:  # noqa: BLE001 - the runner's own: the task had no say
         return DiedError(f"the worker that was to score it did not: {error}")
 
 
-def _row(job: batch.Job, outcome: batch.Row | Exception) -> batch.Row:
+def _row(job: planning.Job, outcome: results.Row | Exception) -> results.Row:
     return batch.failed(job, outcome) if isinstance(outcome, Exception) else outcome
 
 
-def _show(rows: Sequence[batch.Row], out: Path) -> None:
+def _show(rows: Sequence[results.Row], out: Path) -> None:
     n_new = sum(row["status"] == "scored" for row in rows)
     create_table_artifact(
         [{column: row[column] for column in _SHOWN} for row in rows],

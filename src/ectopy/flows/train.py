@@ -10,15 +10,15 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from ectopy.datasets import physionet
+from ectopy.datasets import catalogue, download
 from ectopy.ec57 import gross
 from ectopy.ec57.reference import DETECTED, GIVEN
 from ectopy.evaluation import Candidate, Examined, beats_in_way, headline_metrics, model_card, plots
 from ectopy.flows.evaluate import examine_records
-from ectopy.model import augmentation, network, training_set
+from ectopy.model import augmentation, calibration, folds, network, training_set
 from ectopy.monitoring.drift import write_reference
 from ectopy.parallel.worker_pool import Workers
-from ectopy.registry import tracking
+from ectopy.registry import model_versions, runs
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -32,36 +32,36 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     experiment: str = "ectopy-train",
     model: str = "ectopy",
     tracking_uri: str | None = None,
-) -> tracking.Version:
+) -> model_versions.Version:
     """Cross-validate by patient, train on all training records, and register the model as challenger."""
     settings, config = load_settings(), config or network.TrainConfig()
     data_dir = data_dir or settings.data_dir
-    known = physionet.known(database)
-    folder = physionet.folder_of(known, data_dir)
-    present = physionet.present(folder)
-    records, examined = physionet.split(known, present)
+    known = catalogue.known(database)
+    folder = download.folder_of(known, data_dir)
+    present = download.present(folder)
+    records, examined = catalogue.split(known, present)
     work = data_dir / "training" / database
-    tracking.connect(tracking_uri or settings.tracking_uri, experiment)
+    runs.connect(tracking_uri or settings.tracking_uri, experiment)
     with (
-        tracking.run(f"train on {database}") as run_id,
+        runs.run(f"train on {database}") as run_id,
         TemporaryDirectory() as compiled,
         network.compiled_in(Path(compiled)),
     ):
         readings = readings_of(known, folder, records, config, work)
         lessons = [reading.load() for reading in read_records(readings, settings.workers)]
         made = {f"made/{kind}": share for kind, share in augmentation.SHARES.items()}
-        tracking.log_config(config, database=database, records=",".join(records), **made)
+        runs.log_config(config, database=database, records=",".join(records), **made)
         log_data(lessons, known)
-        folds = training_set.folds(lessons, config.n_folds, seed=config.seed)
+        parts = folds.folds(lessons, config.n_folds, seed=config.seed)
         held_out = [
             held
-            for number, fold in enumerate(folds)
+            for number, fold in enumerate(parts)
             for held in cross_validate(number, fold, lessons, config, work)
         ]
-        calibration = training_set.calibrate_on(held_out, coverage=config.coverage)
-        tracking.log_metrics(asdict(calibration), prefix="calibration/")
-        figures = log_out_of_fold(examine_records(unseen(readings, folds, work), settings.workers))
-        members = [fit_member(number, lessons, config, calibration, work) for number in range(config.members)]
+        calibrated = calibration.calibrate_on(held_out, coverage=config.coverage)
+        runs.log_metrics(asdict(calibrated), prefix="calibration/")
+        figures = log_out_of_fold(examine_records(unseen(readings, parts, work), settings.workers))
+        members = [fit_member(number, lessons, config, calibrated, work) for number in range(config.members)]
         text = model_card.model_card(
             model=f"{model}, run {run_id[:8]}",
             data=f"{known.title} ({database} {known.version})",
@@ -70,26 +70,26 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
             left_out=[record for record in present if record not in {*records, *examined}],
             config=asdict(config) | made,
             out_of_fold=figures,
-            calibration_error=calibration.expected_error,
+            calibration_error=calibrated.expected_error,
         )
         network.save(
-            network.ensemble(members), work / "model", calibration, name=f"{model} {run_id[:8]}", run=run_id
+            network.ensemble(members), work / "model", calibrated, name=f"{model} {run_id[:8]}", run=run_id
         )
         (work / "model" / "card.md").write_text(text)
-        write_reference(training_set.reference_of(held_out, calibration), work / "model")
-        tracking.log_text(text, "card.md")
-        return tracking.register(work / "model", model=model, tags={"database": database})
+        write_reference(calibration.reference_of(held_out, calibrated), work / "model")
+        runs.log_text(text, "card.md")
+        return model_versions.register(work / "model", model=model, tags={"database": database})
 
 
 def readings_of(
-    database: physionet.Database,
+    database: catalogue.Database,
     folder: Path,
     records: Sequence[str],
     config: network.TrainConfig,
     work: Path,
 ) -> list[training_set.Reading]:
     """Say which records are to be read, whose they are, who lends them beats, and where their lessons go."""
-    patients = {record: physionet.patient_of(database, record) for record in records}
+    patients = {record: catalogue.patient_of(database, record) for record in records}
     return [
         training_set.Reading(
             record=folder / record,
@@ -116,17 +116,17 @@ def read_records(readings: Sequence[training_set.Reading], workers: int) -> list
 
 @task(task_run_name="fold {number}", cache_policy=NO_CACHE)
 def cross_validate(
-    number: int, fold: training_set.Fold, lessons: Any, config: network.TrainConfig, work: Path
-) -> list[training_set.HeldOut]:
+    number: int, fold: folds.Fold, lessons: Any, config: network.TrainConfig, work: Path
+) -> list[calibration.HeldOut]:
     """Train without the patients of one fold and see what the network makes of them."""
-    with tracking.run(f"fold {number}", nested=True):
-        tracking.log_parameters({tracking.HELD_OUT: ",".join(fold.test)})
+    with runs.run(f"fold {number}", nested=True):
+        runs.log_parameters({model_versions.HELD_OUT: ",".join(fold.test)})
         logger.info("fold %d: training without %s", number, " ".join(fold.test))
         fitted, held_out = network.hold_out(lessons, fold, config, on_epoch=_log_epoch)
         folder = fold_folder(work, number)
-        network.save(fitted, folder, training_set.UNCALIBRATED, name=f"fold {number}", run="out of fold")
-        tracking.log_folder(folder, "model")
-        tracking.log_metrics(headline_metrics.summarise(training_set.comparisons(held_out)))
+        network.save(fitted, folder, calibration.UNCALIBRATED, name=f"fold {number}", run="out of fold")
+        runs.log_folder(folder, "model")
+        runs.log_metrics(headline_metrics.summarise(calibration.comparisons(held_out)))
         return held_out
 
 
@@ -135,24 +135,24 @@ def fit_member(
     number: int,
     lessons: Any,
     config: network.TrainConfig,
-    calibration: training_set.Calibration,
+    calibration: calibration.Calibration,
     work: Path,
 ) -> network.Network:
     """Train one network of the ensemble on all training records, and keep it to be examined alone."""
-    with tracking.run(f"member {number}", nested=True, tags={tracking.MEMBER: str(number)}):
+    with runs.run(f"member {number}", nested=True, tags={model_versions.MEMBER: str(number)}):
         member = replace(config, seed=config.seed + number)
-        tracking.log_config(member)
+        runs.log_config(member)
         logger.info("member %d: training on all %d records", number, len(lessons))
         examples = [example for lesson in lessons for example in lesson.examples]
         fitted = network.fit(examples, member, seed=member.seed, on_epoch=_log_epoch)
         folder = work / f"member-{number}"
         network.save(fitted, folder, calibration, name=f"member {number}", run="one of the ensemble")
-        tracking.log_folder(folder, "model")
+        runs.log_folder(folder, "model")
         return fitted
 
 
 def unseen(
-    readings: Sequence[training_set.Reading], folds: Sequence[training_set.Fold], work: Path
+    readings: Sequence[training_set.Reading], folds: Sequence[folds.Fold], work: Path
 ) -> list[Candidate]:
     """Pair each record with the network of the fold that it was left out of."""
     networks = {record: fold_folder(work, k) for k, fold in enumerate(folds) for record in fold.test}
@@ -171,19 +171,19 @@ def log_out_of_fold(examined: Sequence[Examined]) -> dict[str, float]:
     for way in (DETECTED, GIVEN):
         records = beats_in_way({each.record: each for each in examined}, way)
         figures[way] = headline_metrics.summarise(records)
-        tracking.log_metrics(figures[way], prefix=f"out_of_fold/{way}/")
-        tracking.log_table(headline_metrics.per_record(records), f"out_of_fold/{way}.json")
+        runs.log_metrics(figures[way], prefix=f"out_of_fold/{way}/")
+        runs.log_table(headline_metrics.per_record(records), f"out_of_fold/{way}.json")
         title = f"out of fold, {way} beats"
-        tracking.log_figure(plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{way}.png")
+        runs.log_figure(plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{way}.png")
         spread = headline_metrics.uncertainty(records, patients)
-        tracking.log_figure(plots.forest(records, title, spread), f"out_of_fold/{way}-by-record.png")
+        runs.log_figure(plots.forest(records, title, spread), f"out_of_fold/{way}-by-record.png")
     return figures[DETECTED]
 
 
-def log_data(lessons: Sequence[training_set.Lesson], database: physionet.Database) -> None:
+def log_data(lessons: Sequence[training_set.Lesson], database: catalogue.Database) -> None:
     """Log the data set with its digest."""
     given = [lesson.view(GIVEN) for lesson in lessons]
-    tracking.log_data(
+    runs.log_data(
         f"{database.name} {database.version}, training records",
         f"https://physionet.org/content/{database.name}/{database.version}/",
         training_set.stacked(given),
@@ -193,7 +193,7 @@ def log_data(lessons: Sequence[training_set.Lesson], database: physionet.Databas
 
 
 def _log_epoch(epoch: int, losses: dict[str, float]) -> None:
-    tracking.log_metrics(losses, step=epoch)
+    runs.log_metrics(losses, step=epoch)
 
 
 if __name__ == "__main__":

@@ -23,18 +23,11 @@ from numpy.typing import NDArray
 
 from ectopy.ec57.reference import DETECTED
 from ectopy.features.extraction import FEATURE_NAMES, Floats
+from ectopy.model.calibration import Calibration, HeldOut
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
+from ectopy.model.folds import Fold, learned_from, of_records
 from ectopy.model.onnx_export import write_native
-from ectopy.model.training_set import (
-    TRAINED_LABELS,
-    Calibration,
-    Example,
-    Fold,
-    HeldOut,
-    Lesson,
-    learned_from,
-    of_records,
-)
+from ectopy.model.training_set import TRAINED_LABELS, Example, Lesson
 
 logger = logging.getLogger(__name__)
 KERAS_FILE = "model.keras"

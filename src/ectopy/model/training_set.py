@@ -5,28 +5,24 @@ gives several: with given and with detected beats, under noise, cut into strips,
 lost, and as other patients that are made of it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations, read_annotations
 from ectopy.beats.detection import find_beats, to_recording
 from ectopy.beats.lead_selection import choose_leads
 from ectopy.beats.windows import all_slots
-from ectopy.ec57 import BeatComparison, classes_of, match_beats
+from ectopy.ec57 import classes_of, match_beats
 from ectopy.ec57.reference import DETECTED, GIVEN, Truth
 from ectopy.ecg import Labels, Recording, Samples
 from ectopy.features import extraction
 from ectopy.model import augmentation
-from ectopy.model.classifier import by_class, softmax
-from ectopy.monitoring import drift
-from ectopy.monitoring.drift import Reference
 from ectopy.readers import open_recording
 from ectopy.signal.noise import add_noise
 
@@ -47,10 +43,6 @@ Look: TypeAlias = tuple[extraction.BeatShapes, Labels]
 """Beats and their labels."""
 Owned: TypeAlias = tuple[Path, str]
 """A record and whose it is."""
-
-
-class TooFewPatientsError(ValueError):
-    """Data from which nothing can be learned or judged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,133 +264,6 @@ def _lead_views(shapes: extraction.BeatShapes) -> dict[str, extraction.BeatShape
     }
 
 
-@dataclass(frozen=True)
-class Fold:
-    """Records to learn from and to judge by; no patient is in both."""
-
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-def folds(lessons: Sequence[Lesson], n_folds: int, *, seed: int) -> tuple[Fold, ...]:
-    """Split records by patient, with the classes spread as evenly as patients allow."""
-    from sklearn.model_selection import StratifiedGroupKFold  # training only
-
-    patients = {lesson.truth.patient for lesson in lessons}
-    if len(patients) < n_folds:
-        raise TooFewPatientsError(f"{n_folds} patients to learn from expected, {len(patients)} are there")
-    given = [lesson.view(GIVEN) for lesson in lessons]
-    label = np.concatenate([example.label for example in given])
-    index = np.repeat(np.arange(len(given)), [len(example.label) for example in given])
-    patient = np.array([example.patient for example in given])[index]
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    names = np.array([example.record for example in given])
-    return tuple(
-        Fold(tuple(names[np.unique(index[train])]), tuple(names[np.unique(index[test])]))
-        for train, test in splitter.split(label, label, patient)
-    )
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Temperature of the logits, and the probability below which the classifier abstains."""
-
-    temperature: float
-    confident_from: float
-    expected_error: float = field(default=float("nan"))
-
-
-UNCALIBRATED = Calibration(temperature=1.0, confident_from=0.0)
-
-
-def calibrate(logits: extraction.Floats, label: Labels, *, coverage: float) -> Calibration:
-    """Fit the temperature (Guo 2017) on beats of held-out patients; abstain on the least certain of them."""
-    from scipy.optimize import minimize_scalar
-
-    known = label != ""
-    logits, target = logits[known], np.array([TRAINED_LABELS.index(name) for name in label[known]])
-    rows = np.arange(len(target))
-
-    def loss(log_temperature: float) -> float:
-        probability = softmax(logits / np.float32(np.exp(log_temperature)))[rows, target]
-        return -float(np.log(probability + 1e-12).mean())
-
-    temperature = float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
-    probability = softmax(logits / np.float32(temperature))
-    certainty = probability.max(axis=1)
-    error = calibration_error(certainty, probability.argmax(axis=1) == target)
-    return Calibration(temperature, float(np.quantile(certainty, 1 - coverage)), error)
-
-
-def calibration_error(
-    certainty: NDArray[np.floating], right: NDArray[np.bool_], *, n_bins: int = 15
-) -> float:
-    """Give the expected calibration error over bins of equal width (Naeini 2015)."""
-    index = np.minimum((certainty * n_bins).astype(int), n_bins - 1)
-    gap = np.bincount(index, certainty - right, minlength=n_bins)
-    return float(np.abs(gap).sum() / max(len(certainty), 1))
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """What a network that never saw the patient says of one example: logits [n, n_labels]."""
-
-    example: Example
-    truth: Truth
-    logits: extraction.Floats
-
-    def compare(self) -> BeatComparison:
-        """Judge the likeliest labels by EC57."""
-        label = np.array(TRAINED_LABELS)[self.logits.argmax(axis=1)]
-        none = np.zeros(len(label), dtype=np.int64)
-        return self.truth.compare(Annotations(self.example.sample, label, none, ("",) * len(label)))
-
-
-def comparisons(held_out: Iterable[HeldOut]) -> dict[str, BeatComparison]:
-    """Judge what was said of each record."""
-    return {held.truth.record: held.compare() for held in held_out}
-
-
-def calibrate_on(held_out: Sequence[HeldOut], *, coverage: float) -> Calibration:
-    """Calibrate on what was said of held-out patients."""
-    return calibrate(
-        np.concatenate([held.logits for held in held_out]),
-        np.concatenate([held.example.label for held in held_out]),
-        coverage=coverage,
-    )
-
-
-def reference_of(held_out: Sequence[HeldOut], calibration: Calibration) -> Reference:
-    """Sum up the training patients, each as a network that never saw them reads the detected beats."""
-    patients: dict[str, list[HeldOut]] = {held.example.patient: [] for held in held_out}
-    for held in held_out:
-        patients[held.example.patient].append(held)
-    rows, probability = [], []
-    for of_one in patients.values():
-        logits: extraction.Floats = np.concatenate([held.logits for held in of_one])
-        calibrated = softmax(logits / np.float32(calibration.temperature))
-        rows.append(stacked([held.example for held in of_one]))
-        probability.append(by_class(calibrated, TRAINED_LABELS))
-    return drift.learn(rows, probability)
-
-
 def stacked(examples: Sequence[Example]) -> extraction.Floats:
     """Put the features of examples under one another."""
     return np.concatenate([example.features for example in examples])
-
-
-def of_records(lessons: Iterable[Lesson], records: Sequence[str]) -> list[Lesson]:
-    """Keep the lessons of some records."""
-    return [lesson for lesson in lessons if lesson.truth.record in records]
-
-
-def learned_from(lessons: Iterable[Lesson], fold: Fold) -> list[Example]:
-    """Give what a fold's network may learn from: nothing in which a beat of its held-out patients is lent."""
-    lessons = list(lessons)
-    unseen = {lesson.truth.patient for lesson in of_records(lessons, fold.test)}
-    return [
-        example
-        for lesson in of_records(lessons, fold.train)
-        for example in lesson.examples
-        if not example.patients & unseen
-    ]

@@ -11,8 +11,8 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from ectopy.model.classifier import CARD_FILE, ModelError, load_classifier
-from ectopy.registry import tracking
-from ectopy.registry.tracking import CHAMPION, Version
+from ectopy.registry import model_versions
+from ectopy.registry.model_versions import CHAMPION, Version
 
 BEFORE = "champion before"
 """Tag: number of the version whose place this one took, "" where there was none; rollback goes by it."""
@@ -36,18 +36,21 @@ class Change(NamedTuple):
 
 def listed(model: str) -> dict[str, list[object]]:
     """Give a table by column of a model's versions, the newest first; F1 is out of fold, in percent."""
-    rows = [_row(version) for version in tracking.versions(model)]
+    rows = [_row(version) for version in model_versions.versions(model)]
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
 def _row(version: Version) -> dict[str, object]:
-    tags, figures = tracking.tags_of(version), tracking.metrics_of(version, prefix="out_of_fold/detected/")
+    tags, figures = (
+        model_versions.tags_of(version),
+        model_versions.metrics_of(version, prefix="out_of_fold/detected/"),
+    )
     veb, sveb = (figures.get(f"gross/{beat}_f1") for beat in ("veb", "sveb"))
     judged = f"not promoted: {tags['reason']}" if tags.get("promoted") == "False" else "not judged yet"
     return {
         "version": version.number,
-        "alias": ", ".join(tracking.aliases_of(version)),
-        "made, UTC": f"{tracking.made_at(version):%Y-%m-%d %H:%M}",
+        "alias": ", ".join(model_versions.aliases_of(version)),
+        "made, UTC": f"{model_versions.made_at(version):%Y-%m-%d %H:%M}",
         "learned from": tags.get("database"),
         "VEB F1": None if veb is None else round(100 * veb, 1),
         "SVEB F1": None if sveb is None else round(100 * sveb, 1),
@@ -58,13 +61,13 @@ def _row(version: Version) -> dict[str, object]:
 
 def promote(version: Version, *, data_dir: Path, by: str, why: str) -> Change:
     """Let a version be the champion; ``by`` is the gate or a hand. The champion itself is only laid anew."""
-    before = tracking.aliased(version.model, CHAMPION)
+    before = model_versions.aliased(version.model, CHAMPION)
     _put_in_use(version, data_dir)
     if before == version:
         return Change(version, before)
     place = f"in place of {before.number}" if before else "the first"
     _write_down(version, f"champion by {by}, {place}: {why}", {BEFORE: before.number if before else ""})
-    tracking.untag_version(version, ROLLED_BACK)
+    model_versions.untag_version(version, ROLLED_BACK)
     if before:
         _write_down(before, f"replaced by {version.number}")
     return Change(version, before)
@@ -72,13 +75,13 @@ def promote(version: Version, *, data_dir: Path, by: str, why: str) -> Change:
 
 def rollback(model: str, *, data_dir: Path, why: str) -> Change:
     """Let the version before the champion be champion again; called once more, the one before that."""
-    champion = tracking.aliased(model, CHAMPION)
+    champion = model_versions.aliased(model, CHAMPION)
     if champion is None:
         raise PromotionError(f"{model}: a champion to roll back expected, none there")
-    number = tracking.tags_of(champion).get(BEFORE, "")
+    number = model_versions.tags_of(champion).get(BEFORE, "")
     if not number:
         raise PromotionError(f"{champion.uri}: no champion before it; `ectopy models promote` chooses one")
-    before = tracking.version_of(model, number)
+    before = model_versions.version_of(model, number)
     _put_in_use(before, data_dir)
     _write_down(before, f"champion again, in place of {champion.number}: {why}")
     _write_down(champion, f"rolled back to {before.number}: {why}", {ROLLED_BACK: why})
@@ -106,16 +109,16 @@ def lay(downloaded: Path, card: str, champion: Path) -> None:
 
 
 def _put_in_use(version: Version, data_dir: Path) -> None:
-    downloaded = tracking.fetch_model(version.uri)
+    downloaded = model_versions.fetch_model(version.uri)
     try:
         load_classifier(downloaded)
     except ModelError as error:
         raise PromotionError(f"{version.uri} cannot be used by this version of ectopy: {error}") from error
-    lay(downloaded, tracking.card_of(version), data_dir / "models" / "champion")
-    tracking.set_alias(version, CHAMPION)
+    lay(downloaded, model_versions.card_of(version), data_dir / "models" / "champion")
+    model_versions.set_alias(version, CHAMPION)
 
 
 def _write_down(version: Version, what: str, tags: dict[str, str] | None = None) -> None:
-    earlier = tracking.tags_of(version).get(HISTORY, "")
+    earlier = model_versions.tags_of(version).get(HISTORY, "")
     line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {what}"
-    tracking.tag_version(version, {HISTORY: f"{earlier}\n{line}".strip(), **(tags or {})})
+    model_versions.tag_version(version, {HISTORY: f"{earlier}\n{line}".strip(), **(tags or {})})

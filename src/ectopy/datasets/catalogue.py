@@ -1,0 +1,148 @@
+"""Catalogue."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from types import MappingProxyType
+
+# de Chazal et al. (2004), IEEE Trans Biomed Eng 51(7); the paced records are in neither. 201 and 202 are
+# one man, on both sides here: figures on DS2 are therefore reported without 202 too.
+DS1 = (
+    *("101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122"),
+    *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
+)
+DS2 = (
+    *("100", "103", "105", "111", "113", "117", "121", "123", "200", "202", "210"),
+    *("212", "213", "214", "219", "221", "222", "228", "231", "232", "233", "234"),
+)
+PACED = ("102", "104", "107", "217")
+
+
+class FetchError(ValueError):
+    """Something that cannot be had as the database publishes it; the message names it."""
+
+
+class UnknownDatabaseError(FetchError):
+    """A name that is not that of a database."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database on PhysioNet; its records are those in the RECORDS file of the source.
+
+    ``patients`` names the patient of records that share one, as (pattern, patient); see :func:`patient_of`.
+    """
+
+    name: str
+    title: str
+    version: str = "1.0.0"
+    annotators: tuple[str, ...] = ("atr",)
+    patients: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+
+# Records of each of incartdb's 32 patients, in order from I01, after its files-patients-diagnoses.txt.
+_INCART_RECORDS = (
+    *(2, 3, 2, 1, 3, 3, 1, 2, 2, 3, 2, 2, 2, 4, 2, 3),
+    *(2, 2, 2, 3, 2, 2, 3, 3, 2, 3, 3, 3, 2, 2, 2, 2),
+)
+
+
+def _incart_patients() -> Iterable[tuple[str, str]]:
+    for patient, (last, count) in enumerate(
+        zip(accumulate(_INCART_RECORDS), _INCART_RECORDS, strict=True), 1
+    ):
+        numbers = "|".join(f"{number:02d}" for number in range(last - count + 1, last + 1))
+        yield f"I({numbers})", f"incartdb/patient {patient}"
+
+
+DATABASES: Mapping[str, Database] = MappingProxyType(
+    {
+        database.name: database
+        for database in (
+            Database(
+                "mitdb",
+                "MIT-BIH Arrhythmia Database",
+                patients=(("201|202", "mitdb/201"),),
+                note="114 has its leads swapped (V5 first); 102 and 104 have no MLII; four are paced",
+            ),
+            Database(
+                "nstdb",
+                "MIT-BIH Noise Stress Test Database",
+                patients=((r"(118|119)e.*", r"mitdb/\1"),),
+                note="118 and 119 of mitdb with noise; bw, em and ma are noise alone and have no beats",
+            ),
+            Database(
+                "afdb",
+                "MIT-BIH Atrial Fibrillation Database",
+                annotators=("atr", "qrs"),
+                note="atr holds rhythms, qrs unaudited beats; 00735 and 03665 have no signals",
+            ),
+            Database("svdb", "MIT-BIH Supraventricular Arrhythmia Database"),
+            Database(
+                "incartdb",
+                "St Petersburg INCART 12-lead Arrhythmia Database",
+                patients=tuple(_incart_patients()),
+                note="beats are marked amid the QRS of all leads, where an algorithm put them",
+            ),
+            Database("ltdb", "MIT-BIH Long-Term ECG Database"),
+            Database("nsrdb", "MIT-BIH Normal Sinus Rhythm Database"),
+            Database(
+                "edb",
+                "European ST-T Database",
+                patients=((".*", "edb"),),
+                note="90 records of 79 patients, and not said whose: one group, so that no split parts them",
+            ),
+            Database(
+                "qtdb",
+                "QT Database",
+                patients=(
+                    (r"sel([12]\d\d)", r"mitdb/\1"),
+                    (r"sel(8\d\d)", r"svdb/\1"),
+                    (r"sel(1[45]\d{3})", r"ltdb/\1"),
+                    (r"sel(16\d{3}|17453)", r"nsrdb/\1"),
+                    (r"sele.*", "edb"),
+                ),
+                note="excerpts of other databases' patients",
+            ),
+            Database("simdb", "Simulated patients", note="written by `ectopy simulate`"),
+        )
+    }
+)
+
+
+def known(name: str) -> Database:
+    """Look a database up by its PhysioNet name."""
+    if name not in DATABASES:
+        raise UnknownDatabaseError(f"{name}: not a known database; known are {', '.join(DATABASES)}")
+    return DATABASES[name]
+
+
+def patient_of(database: Database, record: str) -> str:
+    """Name the patient of a record, the same wherever else the patient appears: ``mitdb/118`` for 118e24."""
+    for pattern, patient in database.patients:
+        if match := re.fullmatch(pattern, record):
+            return match.expand(patient)
+    return f"{database.name}/{record}"
+
+
+def split(database: Database, records: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Divide records into those to learn from and those to be examined on.
+
+    DS1 and DS2 where the database has them, without the paced; the noise stress test is for examination as a
+    whole; elsewhere every third record is.
+    """
+    names = tuple(records)
+    if database.name == "mitdb":
+        return tuple(n for n in names if n in DS1), tuple(n for n in names if n in DS2)
+    if database.name == "nstdb":
+        return (), tuple(name for name in names if noise_db(name) is not None)
+    examined = names[2::3]
+    return tuple(name for name in names if name not in examined), examined
+
+
+def noise_db(record: str) -> int | None:
+    """Give the signal-to-noise ratio of a record of nstdb, such as -6 dB of 118e_6; None of pure noise."""
+    match = re.fullmatch(r"\d+e(_?)(\d+)", record)
+    return None if match is None else int(match[2]) * (-1 if match[1] else 1)

@@ -112,11 +112,11 @@ def main(nstdb: Path, mitdb: Path) -> None:
     print("| | without: QRS Se / +P | VEB Se / +P | false V an hour | shut down", end=" ")
     print("| with: QRS Se / +P | VEB Se / +P | false V an hour | shut down |")
     print("|---" * 9 + "|")
-    usual = signal_to_noise.USELESS
+    usual = signal_to_noise.SQI_UNREADABLE
     for name, cases in rows.items():
-        signal_to_noise.USELESS = NEVER  # type: ignore[misc]
+        signal_to_noise.SQI_UNREADABLE = NEVER  # type: ignore[misc]
         without = figures(cases, classify)
-        signal_to_noise.USELESS = usual  # type: ignore[misc]
+        signal_to_noise.SQI_UNREADABLE = usual  # type: ignore[misc]
         print(f"| {name} | {without} | {figures(cases, classify)} |", flush=True)
 
 

@@ -82,7 +82,7 @@ def by_stage(records: Sequence[Path], out: Path) -> dict[str, float]:
 def jobs_of(records: Sequence[Path], out: Path) -> list[planning.Job]:
     """Plan to score into a fresh folder."""
     folder = Path(tempfile.mkdtemp(dir=out))
-    return planning.plan(records, folder, planning.How(SHIPPED_MODEL))
+    return planning.plan(records, folder, planning.ScoreOptions(SHIPPED_MODEL))
 
 
 def warm(records: Sequence[Path]) -> float:

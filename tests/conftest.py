@@ -92,7 +92,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; it is taken back at the end
         mlflow.set_tracking_uri(f"sqlite:///{database}")
-        model_versions.aliased("nothing", "champion")
+        model_versions.version_by_alias("nothing", "champion")
     return database
 
 

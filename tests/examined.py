@@ -7,10 +7,10 @@ import numpy as np
 
 from ectopy.annotations import Annotations
 from ectopy.ec57 import LEARNING_S, BeatComparison
-from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN, Truth
+from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN, Reference
 from ectopy.ecg import CLASSES, Beats
-from ectopy.evaluation.calibration import judged_beats
-from ectopy.evaluation.evaluate_record import Examined, Outcome
+from ectopy.evaluation.calibration import collect_calibration
+from ectopy.evaluation.evaluate_record import Outcome, RecordEvaluation
 
 FS = 100.0
 RR_S = 0.8
@@ -58,10 +58,10 @@ def with_shutdown(test: Annotations, first: int, last: int) -> Annotations:
     )
 
 
-def truth_of(record: str, reference: str | Annotations, patient: str = "") -> Truth:
+def truth_of(record: str, reference: str | Annotations, patient: str = "") -> Reference:
     """What is known of a record, which ends an interval after its last mark."""
     known = marks(reference) if isinstance(reference, str) else reference
-    return Truth(record, patient or record, known, FS, int(known.sample[-1] + RR_S * FS))
+    return Reference(record, patient or record, known, FS, int(known.sample[-1] + RR_S * FS))
 
 
 def beats_of(test: Annotations, certainty: Sequence[float] | float = 0.9, threshold: float = 0.5) -> Beats:
@@ -85,18 +85,18 @@ def examined_of(
     patient: str = "",
     path: Path | None = None,
     certainty: Sequence[float] | float = 0.9,
-) -> Examined:
+) -> RecordEvaluation:
     """A record as the reference has it and as it was called, in every way alike."""
     truth = truth_of(record, reference, patient)
     called = marks(test) if isinstance(test, str) else test
     ways = {DETECTED: "dechazal", GIVEN: "dechazal", EC57_MAP: "ec57"}
-    return Examined(
+    return RecordEvaluation(
         path=path or Path(record),
-        truth=truth,
+        reference=truth,
         held_out=held_out,
         leads=("MLII",),
         test=called,
-        by_way={way: Outcome.of(truth, called, beat_map=beat_map) for way, beat_map in ways.items()},
+        by_condition={way: Outcome.of(truth, called, beat_map=beat_map) for way, beat_map in ways.items()},
         members=tuple(Outcome.of(truth, marks(member)) for member in members),
-        judged=judged_beats(truth, beats_of(called, certainty)),
+        calibration=collect_calibration(truth, beats_of(called, certainty)),
     )

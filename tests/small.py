@@ -46,8 +46,8 @@ def write_model(folder: Path, *, name: str = "small 1 (test)", always: str = "N"
         mean=(0.0,) * n,
         scale=(1.0,) * n,
         temperature=1.0,
-        confident_from=0.5,
-        enough_beats=1,
+        confidence_threshold=0.5,
+        min_beats=1,
     )
     (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification)))
     return folder

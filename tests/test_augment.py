@@ -10,13 +10,13 @@ from ectopy.features import extraction as f
 from ectopy.model import augmentation
 from ectopy.signal.filters import WORKING_FS
 
-Make = Callable[[f.BeatShapes, Labels, np.random.Generator], tuple[f.BeatShapes, Labels]]
+Make = Callable[[f.BeatWindows, Labels, np.random.Generator], tuple[f.BeatWindows, Labels]]
 KINDS = (
     augmentation.fibrillate,
     augmentation.fibrillate_at_times,
-    augmentation.bring_forward,
-    augmentation.bring_forward_in_pattern,
-    augmentation.breathe,
+    augmentation.add_premature_beats,
+    augmentation.add_bigeminy,
+    augmentation.add_respiratory_arrhythmia,
     augmentation.run_between_pauses,
     augmentation.pause,
 )
@@ -28,20 +28,20 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def patient(n_beats: int = 600) -> tuple[f.BeatShapes, Labels]:
+def patient(n_beats: int = 600) -> tuple[f.BeatWindows, Labels]:
     """Regular beats of one shape with an SVEB, a VEB and an unlabelled beat in every sixty."""
     label = np.full(n_beats, "N", dtype="U1")
     label[20::60], label[40::60], label[50::60] = "S", "V", ""
     time = np.arange(f.WINDOW) / f.WINDOW_FS - f.BEFORE_S
     beat = np.exp(-0.5 * (time / 0.015) ** 2) + 0.1 * np.exp(-0.5 * ((time + 0.16) / 0.02) ** 2)
-    windows = np.tile(beat.astype(np.float16), (n_beats, f.N_SLOTS, 1))
+    windows = np.tile(beat.astype(np.float16), (n_beats, f.N_LEADS, 1))
     sample = RR * np.arange(n_beats)
     sample[(label == "S") | (label == "V")] -= RR // 4
-    ones = np.ones((n_beats, f.N_SLOTS))
-    return f.BeatShapes(sample, windows, ones.astype(np.float32), ones.astype(bool)), label
+    ones = np.ones((n_beats, f.N_LEADS))
+    return f.BeatWindows(sample, windows, ones.astype(np.float32), ones.astype(bool)), label
 
 
-def rr_s(shapes: f.BeatShapes) -> f.Floats:
+def rr_s(shapes: f.BeatWindows) -> f.Floats:
     return np.asarray(np.diff(shapes.sample) / WORKING_FS, dtype=np.float32)
 
 
@@ -53,7 +53,7 @@ def test_beats_stay_in_order_and_none_is_lost(make: Make, n_beats: int) -> None:
     assert len(made) == len(made_label) == n_beats
     assert made.sample[0] == shapes.sample[0]
     assert (rr_s(made) >= 0.25).all()
-    assert np.isfinite(f.features(made)).all()
+    assert np.isfinite(f.extract_features(made)).all()
 
 
 @ANY
@@ -97,7 +97,7 @@ def test_fibrillation_is_irregular() -> None:
     assert np.median(step) > 0.1  # two RR intervals of spread 0.12 or more
 
 
-@pytest.mark.parametrize("make", [augmentation.fibrillate, augmentation.breathe])
+@pytest.mark.parametrize("make", [augmentation.fibrillate, augmentation.add_respiratory_arrhythmia])
 def test_ventricular_beats_stay_early_in_another_rhythm(make: Make) -> None:
     shapes, label = patient()
     made, _ = make(shapes, label, rng())
@@ -107,7 +107,7 @@ def test_ventricular_beats_stay_early_in_another_rhythm(make: Make) -> None:
 
 def test_beats_brought_forward_are_early_and_named_so() -> None:
     shapes, label = patient()
-    made, made_label = augmentation.bring_forward(shapes, label, rng())
+    made, made_label = augmentation.add_premature_beats(shapes, label, rng())
     new = ((made_label == "S") & (label == "N"))[1:]
     assert new.sum() > 0
     other = (made_label == "N")[1:]
@@ -117,7 +117,7 @@ def test_beats_brought_forward_are_early_and_named_so() -> None:
 
 def test_the_beat_after_those_brought_forward_comes_in_time_or_late() -> None:
     shapes, label = patient()
-    made, made_label = augmentation.bring_forward(shapes, label, rng())
+    made, made_label = augmentation.add_premature_beats(shapes, label, rng())
     new = (made_label == "S") & (label == "N")
     after = np.flatnonzero(new[:-1] & (made_label[1:] == "N"))
     assert after.size
@@ -126,7 +126,7 @@ def test_the_beat_after_those_brought_forward_comes_in_time_or_late() -> None:
 
 def test_breathing_changes_times_and_nothing_else() -> None:
     shapes, label = patient()
-    made, made_label = augmentation.breathe(shapes, label, rng())
+    made, made_label = augmentation.add_respiratory_arrhythmia(shapes, label, rng())
     np.testing.assert_array_equal(made_label, label)
     np.testing.assert_array_equal(made.windows, shapes.windows)
     assert np.ptp(rr_s(made)[:18]) > 0.02
@@ -135,10 +135,10 @@ def test_breathing_changes_times_and_nothing_else() -> None:
 def test_breathing_comes_and_goes_at_the_rate_of_breaths() -> None:
     shapes, label = patient()
     label[:] = "N"
-    steady = f.BeatShapes(RR * np.arange(600), shapes.windows, shapes.scale, shapes.readable)
+    steady = f.BeatWindows(RR * np.arange(600), shapes.windows, shapes.scale, shapes.readable)
     peaks = []
     for seed in range(12):
-        interval = np.log(rr_s(augmentation.breathe(steady, label, rng(seed))[0]))
+        interval = np.log(rr_s(augmentation.add_respiratory_arrhythmia(steady, label, rng(seed))[0]))
         power = np.abs(np.fft.rfft(interval - interval.mean())) ** 2
         turns = np.fft.rfftfreq(len(interval), float(np.exp(interval).mean()))
         fast = turns > 0.1
@@ -163,7 +163,7 @@ def test_fibrillation_at_times_leaves_sinus_rhythm_between() -> None:
 def test_a_pattern_brings_every_so_many_beats_forward() -> None:
     shapes, label = patient(3000)
     label[:] = "N"
-    _, made_label = augmentation.bring_forward_in_pattern(shapes, label, rng())
+    _, made_label = augmentation.add_bigeminy(shapes, label, rng())
     apart = np.diff(np.flatnonzero(made_label == "S"))
     commonest = np.bincount(apart).argmax()
     assert commonest in {2, 3, 4}
@@ -190,7 +190,7 @@ def test_pauses_lengthen_intervals_and_change_no_label() -> None:
         assert in_time.max() > 1.15 * np.median(in_time)
 
 
-def lender() -> tuple[f.BeatShapes, Labels]:
+def lender() -> tuple[f.BeatWindows, Labels]:
     """A patient whose ventricular beats are upside down and twice as high as the others."""
     shapes, label = patient()
     shapes.windows[label == "V"] *= -1
@@ -201,8 +201,8 @@ def lender() -> tuple[f.BeatShapes, Labels]:
 def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
     shapes, label = patient()
     label[:] = "N"
-    even = f.BeatShapes(RR * np.arange(600), shapes.windows, shapes.scale / 4, shapes.readable)
-    made, made_label = augmentation.lend_ventricular(even, label, rng(), donor=lender())
+    even = f.BeatWindows(RR * np.arange(600), shapes.windows, shapes.scale / 4, shapes.readable)
+    made, made_label = augmentation.borrow_ventricular_beats(even, label, rng(), donor=lender())
     lent = new_among(label, made_label, "V")
     assert lent.any()
     r_peak = round(f.BEFORE_S * f.WINDOW_FS)
@@ -215,7 +215,7 @@ def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
 
 def test_what_is_lent_takes_the_place_of_normal_beats_only() -> None:
     shapes, label = patient()
-    _, made_label = augmentation.lend_ventricular(shapes, label, rng(), donor=lender())
+    _, made_label = augmentation.borrow_ventricular_beats(shapes, label, rng(), donor=lender())
     changed = made_label != label
     assert set(label[changed]) == {"N"}
     assert set(made_label[changed]) == {"V"}
@@ -223,20 +223,20 @@ def test_what_is_lent_takes_the_place_of_normal_beats_only() -> None:
 
 def test_who_has_few_ventricular_beats_lends_none() -> None:
     shapes, label = patient(augmentation.ENOUGH_VENTRICULAR * 60 - 60)  # one in sixty
-    made = augmentation.made(*patient(), rng(), fibrillates=False, donor=(shapes, label))
+    made = augmentation.augmented(*patient(), rng(), fibrillates=False, donor=(shapes, label))
     assert not any("ventricular" in kind for kind in made)
 
 
 @pytest.mark.parametrize("fibrillates", [False, True])
 def test_each_kind_of_patient_that_is_made_has_a_share(*, fibrillates: bool) -> None:
-    made = augmentation.made(*patient(), rng(), fibrillates=fibrillates, donor=lender())
+    made = augmentation.augmented(*patient(), rng(), fibrillates=fibrillates, donor=lender())
     assert set(made) <= set(augmentation.SHARES)
     assert all(len(shapes) == len(label) == 600 for shapes, label in made.values())
 
 
 def test_who_fibrillates_is_not_made_to_have_supraventricular_beats() -> None:
     # No P wave, no usual RR: which beat is early is not known, and N is what all beats are called.
-    made = augmentation.made(*patient(), rng(), fibrillates=True)
+    made = augmentation.augmented(*patient(), rng(), fibrillates=True)
     assert not any((label == "S").any() for _, label in made.values())
 
 
@@ -253,6 +253,7 @@ def test_the_p_wave_goes_where_the_rhythm_has_none() -> None:
 def test_patients_differ_in_how_many_beats_come_early() -> None:
     shapes, label = patient()
     early = [
-        int((augmentation.bring_forward(shapes, label, rng(seed))[1] == "S").sum()) for seed in range(12)
+        int((augmentation.add_premature_beats(shapes, label, rng(seed))[1] == "S").sum())
+        for seed in range(12)
     ]
     assert max(early) > 3 * min(early)

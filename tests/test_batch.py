@@ -12,7 +12,7 @@ from pyarrow import parquet
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.monitoring import batch_summary, drift, plots
 from ectopy.monitoring.batch_summary import RECENT, Batch, kind, profiles, sum_up
-from ectopy.monitoring.drift import WATCHED, Reference
+from ectopy.monitoring.drift import MONITORED, ReferenceProfile
 from ectopy.registry import runs
 
 MODEL = {"model": "small 1", "model_id": "id", "model_run": "a run", "model_from": "champion"}
@@ -28,7 +28,7 @@ def scored(
     rng = np.random.default_rng(list(name.encode()))
     features = rng.normal(rng.normal(0, 1, K) + moved, 1, (300, K)).astype(np.float32)
     profile = known().profile(features, np.tile(np.float32([1, 0, 0, 0]), (300, 1)))
-    told = dict(zip(WATCHED, profile.tolist(), strict=True))
+    told = dict(zip(MONITORED, profile.tolist(), strict=True))
     (folder / "summary.json").write_text(json.dumps({"provenance": {"model_id": model_id}, "profile": told}))
     confident = np.arange(300) >= 30
     parquet.write_table(pa.table({"confident": confident}), folder / "beats.parquet")
@@ -38,17 +38,17 @@ def scored(
     return {**row, **told_row, **burdens, **figures}
 
 
-def known() -> Reference:
+def known() -> ReferenceProfile:
     rng = np.random.default_rng(100)
     drawn = [rng.normal(rng.normal(0, 1, K), 1, (300, K)).astype(np.float32) for _ in range(20)]
-    return drift.learn(drawn, [np.tile(np.float32([1, 0, 0, 0]), (300, 1))] * 20)
+    return drift.fit_reference(drawn, [np.tile(np.float32([1, 0, 0, 0]), (300, 1))] * 20)
 
 
 def failed(name: str, reason: str) -> dict[str, object]:
     return {"recording": name, "path": f"in/{name}.hea", "status": "failed", "reason": reason}
 
 
-def summed(rows: list[dict[str, object]], out: Path, reference: Reference | None = None) -> Batch:
+def summed(rows: list[dict[str, object]], out: Path, reference: ReferenceProfile | None = None) -> Batch:
     return sum_up(rows, out, model=MODEL, reference=reference, time_s=60.0)
 
 
@@ -150,8 +150,8 @@ class TestDrift:
     def test_one_that_is_not_is_not_thinned_out_by_those_before(self, tmp_path: Path) -> None:
         for k in range(RECENT):
             scored(tmp_path, f"old{k}")
-        rows = [scored(tmp_path, f"r{k}") for k in range(drift.FEWEST)]
-        assert len(profiles(rows, tmp_path, "id")) == drift.FEWEST
+        rows = [scored(tmp_path, f"r{k}") for k in range(drift.MIN_RECORDINGS)]
+        assert len(profiles(rows, tmp_path, "id")) == drift.MIN_RECORDINGS
 
     def test_recordings_of_another_model_or_without_a_profile_take_no_part(self, tmp_path: Path) -> None:
         scored(tmp_path, "another", model_id="another")
@@ -171,7 +171,7 @@ class TestDrawings:
         assert found.drift is not None
         bars, *shares = plots.drift(found.drift).axes
         names = [label.get_text() for label in bars.get_yticklabels()]
-        assert names == [WATCHED[k] for k in found.drift.order[: plots.MOST_BARS]]
+        assert names == [MONITORED[k] for k in found.drift.order[: plots.MOST_BARS]]
         assert [axes.get_title() for axes in shares] == names[: plots.MOST_SHARES]
 
 
@@ -195,7 +195,7 @@ class TestRun:
         assert run.info.run_name == "8 scored, 1 failed"
         assert run.data.params == MODEL
         assert run.data.metrics["recordings/failed"] == 1
-        assert run.data.metrics[f"psi/{WATCHED[0]}"] > 1
+        assert run.data.metrics[f"psi/{MONITORED[0]}"] > 1
         assert run.data.tags["index"] == "out/index.html"
         assert run.data.tags["drift"].startswith("8 recordings unlike those learned from")
         assert [file.path for file in client.list_artifacts(run.info.run_id)] == [

@@ -49,7 +49,7 @@ def test_a_class_that_is_not_modelled_has_probability_zero(folder, tmp_path):
 
 def test_abstaining_changes_confidence_and_no_label(folder, tmp_path):
     sure = load_classifier(folder)(features(40))
-    unsure = load_classifier(respecified(folder, tmp_path, confident_from=0.99))(features(40))
+    unsure = load_classifier(respecified(folder, tmp_path, confidence_threshold=0.99))(features(40))
     assert sure[1].all()
     assert not unsure[1].any()
     np.testing.assert_array_equal(sure[0], unsure[0])
@@ -71,7 +71,7 @@ def test_however_many_chunks_are_read_at_once_the_answer_is_one(at_once):
 
 
 def test_few_beats_are_never_called_with_confidence(folder, tmp_path):
-    classifier = load_classifier(respecified(folder, tmp_path, enough_beats=30))
+    classifier = load_classifier(respecified(folder, tmp_path, min_beats=30))
     assert [bool(classifier(features(n))[1].any()) for n in (29, 30)] == [False, True]
 
 
@@ -123,8 +123,8 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         ({"surprise": 1}, "unexpected keyword"),
         ({"temperature": 0.0}, "a temperature above 0 expected"),
         ({"temperature": "hot"}, r"model\.json: could not convert"),
-        ({"enough_beats": float("inf")}, "finite numbers expected"),
-        ({"confident_from": 10**400}, r"model\.json: int too large"),
+        ({"min_beats": float("inf")}, "finite numbers expected"),
+        ({"confidence_threshold": 10**400}, r"model\.json: int too large"),
         ({"scale": [0.0] * len(FEATURE_NAMES)}, "scales and a temperature above 0 expected"),
         ({"mean": [[0.0]] * len(FEATURE_NAMES)}, r"model\.json: "),
     ],

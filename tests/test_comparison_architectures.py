@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ectopy.ablation import architectures
-from ectopy.ablation.architectures import ACROSS, CHOSEN
+from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN
 from ectopy.ablation.compression import runner
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
@@ -15,7 +15,7 @@ import keras  # isort: skip - after network, which chooses its backend
 
 K = len(FEATURE_NAMES)
 TINY = TrainConfig(dense_units=8, gru_units=4)
-KINDS = tuple(ACROSS)
+KINDS = tuple(ARCHITECTURES)
 AT = 20
 """A beat in the middle."""
 
@@ -93,7 +93,7 @@ class TestAlike:
 class TestKept:
     @pytest.mark.parametrize("kind", ["gru-attention", "transformer"])
     def test_attention_exports_with_free_batch_and_time(self, kind, models, tmp_path):
-        network.export_onnx(models[kind], tmp_path / "model.onnx")
+        network.export_onnx_with_keras(models[kind], tmp_path / "model.onnx")
         run = runner(tmp_path / "model.onnx")
         for n in (3, 41):
             x = beats(n=n)

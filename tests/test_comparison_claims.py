@@ -19,7 +19,7 @@ def group(kind="gru", veb=(0.90, 0.92, 0.94), sveb=0.7, **changes):
 
 def verdicts(**groups):
     kinds = {name.replace("_", "-"): trials for name, trials in groups.items()}
-    return {claim.saying: claim.verdict for claim in hypotheses.claims(kinds, {})}
+    return {claim.hypothesis: claim.verdict for claim in hypotheses.hypotheses(kinds, {})}
 
 
 class TestDifference:
@@ -77,7 +77,9 @@ class TestReach:
     def test_under_a_hundredth_is_forgotten(self):
         reach = tuple(0.5**distance for distance in DISTANCES)
         (claim,) = (
-            each for each in hypotheses.claims({"gru": group(reach=reach)}, {}) if each.saying == self.saying
+            each
+            for each in hypotheses.hypotheses({"gru": group(reach=reach)}, {})
+            if each.hypothesis == self.saying
         )
         assert claim.verdict == HOLDS
         assert "from 8 beats away" in claim.measured  # a halving a beat: 1/16 at 4, 1/256 at 8
@@ -106,8 +108,8 @@ class TestRivals:
             replace(each, contender=replace(each.contender, window_beats=128))
             for each in group(veb=(0.8, 0.8, 0.8))
         ]
-        judged = hypotheses.claims({"gru": group()}, {128: longer})
-        (claim,) = (each for each in judged if each.saying.startswith("sequences of 128 beats"))
+        judged = hypotheses.hypotheses({"gru": group()}, {128: longer})
+        (claim,) = (each for each in judged if each.hypothesis.startswith("sequences of 128 beats"))
         assert claim.verdict == HOLDS
         assert claim.measured.startswith("VEB F1 -12.0 ± 2.0")
 
@@ -117,7 +119,9 @@ class TestSmaller:
     def test_a_point_of_f1_may_be_lost(self, veb, verdict):
         form = Variant("weights in int8", Size(15_000, 14_000), 0.2, 0.0005, 0.0, figures(veb, 0.7))
         gru = [trial(seed=seed, veb=0.9, sveb=0.7, smaller=(form,)) for seed in (0, 1)]
-        (claim,) = (each for each in hypotheses.claims({"gru": gru}, {}) if "quantise well" in each.saying)
+        (claim,) = (
+            each for each in hypotheses.hypotheses({"gru": gru}, {}) if "quantise well" in each.hypothesis
+        )
         assert claim.verdict == verdict
         assert claim.measured.endswith("15,000 bytes of 47,000, with gzip 14,000 of 43,000")
 
@@ -127,4 +131,4 @@ def test_one_seed_decides_nothing():
 
 
 def test_without_a_gru_nothing_is_said_of_it():
-    assert hypotheses.claims({"lstm": group("lstm")}, {}) == []
+    assert hypotheses.hypotheses({"lstm": group("lstm")}, {}) == []

@@ -7,7 +7,7 @@ from ectopy.ablation import architectures, compression
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
 from ectopy.model.classifier import CHUNK, in_chunks
-from ectopy.model.onnx_export import write_native
+from ectopy.model.onnx_export import export_onnx
 from tests.test_native import CONFIG, operators, shaken
 
 K = len(FEATURE_NAMES)
@@ -40,7 +40,7 @@ class TestEightBits:
         [("gru", {"MatMulInteger", "GRU"}), ("lstm", {"MatMulInteger", "DynamicQuantizeLSTM"})],
     )
     def test_computing_in_eight_bits_reaches_an_lstm_but_no_gru(self, kind, expected, models, x, path):
-        write_native(models[kind], path)
+        export_onnx(models[kind], path)
         compression.quantise(path)
         assert expected <= set(operators(path))
         told = in_chunks(models[kind].predict_on_batch, x)
@@ -66,10 +66,10 @@ class TestPruning:
 
     def test_zeros_are_found_in_the_file_and_gzip_gains_by_them(self, path):
         model = shaken(network.build(CONFIG))
-        write_native(model, path)
+        export_onnx(model, path)
         whole = compression.size_of(path)
         model.set_weights(compression.pruned(model.get_weights(), 0.8))
-        write_native(model, path)
+        export_onnx(model, path)
         assert compression.sparsity_of_file(path) == pytest.approx(0.8, abs=0.001)
         pruned = compression.size_of(path)
         assert pruned.plain == whole.plain

@@ -8,7 +8,7 @@ from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.compression import Size
 from ectopy.ablation.fold_runs import DISTANCES
 from ectopy.ablation.results_page import F1
-from ectopy.ablation.trials import Contender, Trial
+from ectopy.ablation.trials import Architecture, Trial
 from ectopy.model.network import TrainConfig
 
 
@@ -18,7 +18,7 @@ def figures(veb, sveb):
 
 def trial(architecture="gru", beats=64, *, seed=0, veb=0.9, sveb=0.7, day_s=0.2, smaller=()):
     return Trial(
-        Contender(architecture, beats),
+        Architecture(architecture, beats),
         seed,
         11_571,
         losses=(0.3, 0.1, 0.2),
@@ -120,6 +120,6 @@ class TestWhole:
         assert np.asarray(reach.lines[0].get_ydata())[0] == pytest.approx(50)
 
     def test_every_kind_has_a_title(self):
-        from ectopy.ablation.architectures import ACROSS
+        from ectopy.ablation.architectures import ARCHITECTURES
 
-        assert set(results_page.TITLES) == set(ACROSS)
+        assert set(results_page.TITLES) == set(ARCHITECTURES)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ectopy.ablation.fold_runs import loss_on, reach
+from ectopy.ablation.fold_runs import loss_on, receptive_field
 from ectopy.model import training_set
 from ectopy.model.network import Network
 from tests.test_network import example_of
@@ -36,4 +36,4 @@ class TestLoss:
 class TestReach:
     def test_in_records_shorter_than_the_reach_it_is_not_known(self):
         fitted = Network(None, np.float32(0), np.float32(1))
-        assert np.isnan(reach(fitted, [example_of("a", n=200)])).all()
+        assert np.isnan(receptive_field(fitted, [example_of("a", n=200)])).all()

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from ectopy.ablation import compressed_variants, contenders, parameters_of, try_out
-from ectopy.ablation.architectures import ACROSS, CHOSEN, UnknownArchitectureError
+from ectopy.ablation import compressed_variants, parameters_of, select_architectures, try_out
+from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN, UnknownArchitectureError
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.compression import Size
 from ectopy.ablation.fold_runs import DISTANCES, train_without
-from ectopy.ablation.trials import Attempt, Contender, Trial
+from ectopy.ablation.trials import Architecture, Attempt, Trial
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57.reference import DETECTED
 from ectopy.model import training_set
 from ectopy.model.folds import Fold
 from ectopy.model.network import TrainConfig
-from ectopy.model.training_set import Reading
+from ectopy.model.training_set import RecordJob
 
 CONFIG = TrainConfig(
     *(0, 2, 2),
@@ -36,7 +36,7 @@ def readings(tmp_path_factory):
     data = tmp_path_factory.mktemp("comparison")
     simulate_database(data, recordings=2, minutes=6.0, seed=0)  # EC57 does not score the first five
     found = [
-        Reading(data / "simdb" / "1.0.0" / name, name, data / f"{name}.npz", 0.0, 0)
+        RecordJob(data / "simdb" / "1.0.0" / name, name, data / f"{name}.npz", 0.0, 0)
         for name in ("s0-001", "s0-002")
     ]
     return tuple(training_set.read(reading) for reading in found)
@@ -44,7 +44,7 @@ def readings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def attempt(readings, tmp_path_factory):
-    return Attempt(Contender(CHOSEN, 16), 5, CONFIG, readings, tmp_path_factory.mktemp("compiled"))
+    return Attempt(Architecture(CHOSEN, 16), 5, CONFIG, readings, tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +54,14 @@ def trial(attempt):
 
 @pytest.fixture(scope="module")
 def longer(attempt):
-    return try_out(replace(attempt, contender=Contender("no-recurrence", 32)))
+    return try_out(replace(attempt, contender=Architecture("no-recurrence", 32)))
 
 
 class TestContenders:
     @pytest.mark.parametrize("beats", [16, 32, 128, 256])
     def test_any_length_has_as_many_beats_a_step_and_steps_an_epoch(self, beats):
         usual = TrainConfig()
-        changed = Contender("gru", beats).config(usual)
+        changed = Architecture("gru", beats).config(usual)
         assert changed.window_beats == beats
         assert changed.window_beats * changed.batch_windows == usual.window_beats * usual.batch_windows
         assert (
@@ -72,15 +72,15 @@ class TestContenders:
         usual = TrainConfig()
         same = {"window_beats": 64, "windows_per_epoch": 1600, "batch_windows": 64}
         usual = replace(usual, **same)
-        assert replace(Contender("gru", 16).config(usual), **same) == usual
+        assert replace(Architecture("gru", 16).config(usual), **same) == usual
 
     def test_the_usual_length_of_the_chosen_kind_is_tried_once(self):
-        listed = contenders(("gru", "lstm"), (16, 64), TrainConfig(window_beats=64))
+        listed = select_architectures(("gru", "lstm"), (16, 64), TrainConfig(window_beats=64))
         assert [each.name for each in listed] == ["gru, 64 beats", "lstm, 64 beats", "gru, 16 beats"]
 
     def test_an_unknown_kind_is_refused_before_anything_is_read(self):
         with pytest.raises(UnknownArchitectureError, match="gru2"):
-            contenders(("gru", "gru2"), (), TrainConfig())
+            select_architectures(("gru", "gru2"), (), TrainConfig())
 
 
 class TestTrial:
@@ -152,7 +152,7 @@ class TestForms:
 class TestTimes:
     def trial(self, losses, epoch_s):
         exported = Variant("native", Size(2, 1), 0.1, 0.01)
-        return Trial(Contender("gru", 64), 0, 10, losses, epoch_s, 1.0, (), {}, exported)
+        return Trial(Architecture("gru", 64), 0, 10, losses, epoch_s, 1.0, (), {}, exported)
 
     def test_the_best_epoch_is_that_of_least_loss_counted_from_one(self):
         trial = self.trial((0.5, 0.2, 0.3), (1.0, 2.0, 4.0))
@@ -165,11 +165,11 @@ class TestHeldOut:
         fold = Fold(("s0-001",), ("s0-002",))
         tried = train_without(lessons, fold, replace(CONFIG, epochs=1), "no-recurrence")
         assert {example.patient for example in tried.learned} == {"s0-001"}
-        assert {(each.patient, each.view) for _, each in tried.judged} == {("s0-002", DETECTED)}
+        assert {(each.patient, each.variant) for _, each in tried.judged} == {("s0-002", DETECTED)}
 
 
 def test_every_kind_can_be_tried():
-    assert len(contenders(tuple(ACROSS), (), CONFIG)) == 6
+    assert len(select_architectures(tuple(ARCHITECTURES), (), CONFIG)) == 6
 
 
 def test_readings_are_named_by_paths_that_a_process_can_open(readings):
@@ -182,4 +182,4 @@ def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(readi
     lent = replace(own, view="made: with a beat of another", donor=other.truth.patient)
     fold = Fold((one.truth.record,), (other.truth.record,))
     fitted = train_without((replace(one, examples=(own, lent)), other), fold, CONFIG, CHOSEN)
-    assert [example.view for example in fitted.learned] == [DETECTED]
+    assert [example.variant for example in fitted.learned] == [DETECTED]

@@ -29,14 +29,14 @@ def two() -> Iterator[None]:
 
 
 def test_linear_algebra_has_one_thread_meanwhile() -> None:
-    with blas_threads.one_core():
+    with blas_threads.one_blas_thread():
         assert threads() == {1}
     assert threads() == {2}
 
 
 def test_an_error_takes_the_limit_back() -> None:
     def fail() -> None:
-        with blas_threads.one_core():
+        with blas_threads.one_blas_thread():
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
@@ -49,7 +49,7 @@ def test_threads_of_others_are_left_alone() -> None:
     seen: list[set[int]] = []
 
     def beside() -> None:
-        with blas_threads.one_core():
+        with blas_threads.one_blas_thread():
             seen.append(threads())
 
     thread = Thread(target=beside)

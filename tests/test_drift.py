@@ -15,8 +15,15 @@ from ectopy.ecg import Recording, recording_of
 from ectopy.features.extraction import FEATURE_NAMES, Floats
 from ectopy.model.classifier import ModelError, load_classifier
 from ectopy.monitoring import drift
-from ectopy.monitoring.drift import WATCHED, Drift, Reference, compare, learn, stability_index
-from ectopy.pipeline import describe
+from ectopy.monitoring.drift import (
+    MONITORED,
+    Drift,
+    ReferenceProfile,
+    compare,
+    fit_reference,
+    stability_index,
+)
+from ectopy.pipeline import prepare
 from ectopy.signal.noise import add_noise
 from tests.small import write_model
 
@@ -38,49 +45,49 @@ def patients(seed: int, n: int, *, n_beats: int = N_BEATS, moved: float = 0.0) -
     return drawn
 
 
-def reference_of(drawn: Sequence[np.ndarray]) -> Reference:
-    return learn(drawn, [normal(len(features)) for features in drawn])
+def reference_of(drawn: Sequence[np.ndarray]) -> ReferenceProfile:
+    return fit_reference(drawn, [normal(len(features)) for features in drawn])
 
 
-def compared(reference: Reference, drawn: Sequence[np.ndarray]) -> Drift:
+def compared(reference: ReferenceProfile, drawn: Sequence[np.ndarray]) -> Drift:
     found = compare(reference, [reference.profile(each, normal(len(each))) for each in drawn])
     assert found is not None
     return found
 
 
 def crossed(found: Drift) -> list[str]:
-    return [WATCHED[index] for index in found.order if found.crossed[index]]
+    return [MONITORED[index] for index in found.order if found.exceeds_bound[index]]
 
 
 @pytest.fixture(scope="module")
-def known() -> Reference:
+def known() -> ReferenceProfile:
     return reference_of(patients(100, 20))
 
 
 class TestProfile:
-    def test_every_beat_is_counted_once_for_each_figure(self, known: Reference) -> None:
+    def test_every_beat_is_counted_once_for_each_figure(self, known: ReferenceProfile) -> None:
         profile = known.profile(patients(1, 1)[0], normal(N_BEATS))
-        assert profile.shape == (len(WATCHED), drift.N_BINS)
+        assert profile.shape == (len(MONITORED), drift.N_BINS)
         assert set(profile.sum(axis=1)) == {N_BEATS}
 
-    def test_a_tenth_of_the_training_patients_beats_is_in_each_bin(self, known: Reference) -> None:
+    def test_a_tenth_of_the_training_patients_beats_is_in_each_bin(self, known: ReferenceProfile) -> None:
         shares = known.counts[:, :K].sum(axis=0) / known.counts[:, :K].sum(axis=(0, 2))[0]
         np.testing.assert_allclose(shares, 0.1, atol=0.002)
 
-    def test_beats_beyond_all_learned_from_are_in_the_outer_bins(self, known: Reference) -> None:
+    def test_beats_beyond_all_learned_from_are_in_the_outer_bins(self, known: ReferenceProfile) -> None:
         profile = known.profile(np.repeat(np.float32([[-99], [99]]), K, axis=1), normal(2))
         assert profile[0].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
 
     def test_what_is_called_s_or_v_and_how_surely_is_counted_too(self) -> None:
         probability = np.float32([[0.9, 0.1, 0, 0], [0.2, 0.7, 0.1, 0], [0, 0.1, 0.9, 0]])
-        columns = dict(zip(WATCHED[-drift.N_ANSWERED :], drift.answered(probability), strict=True))
+        columns = dict(zip(MONITORED[-drift.N_ANSWERED :], drift.predicted(probability), strict=True))
         assert columns["called S"].tolist() == [0, 1, 0]
         assert columns["called V"].tolist() == [0, 0, 1]
         np.testing.assert_allclose(columns["confidence"], [0.9, 0.7, 0.9])
 
     @pytest.mark.parametrize("cuts", [[], [1], [100, 101, 250]])
     def test_a_classifier_that_is_watched_counts_what_it_reads_in_parts(
-        self, known: Reference, cuts: list[int]
+        self, known: ReferenceProfile, cuts: list[int]
     ) -> None:
         features, answers = patients(1, 3)[0], np.roll(normal(N_BEATS), 1, axis=1)
 
@@ -88,18 +95,18 @@ class TestProfile:
             np.testing.assert_array_equal(np.concatenate([*parts]), features)
             return answers, np.ones(len(answers), dtype=bool)
 
-        watched = drift.Watched(classify, known)
+        watched = drift.ProfilingClassifier(classify, known)
         probability, confident = watched(iter(np.split(features, cuts)))
         assert probability is answers
         assert confident.all()
         np.testing.assert_array_equal(watched.profile, known.profile(features, answers))
 
-    def test_of_a_recording_without_beats_it_counts_nothing(self, known: Reference) -> None:
-        watched = drift.Watched(lambda parts: (normal(len([*parts])), np.ones(0, bool)), known)
+    def test_of_a_recording_without_beats_it_counts_nothing(self, known: ReferenceProfile) -> None:
+        watched = drift.ProfilingClassifier(lambda parts: (normal(len([*parts])), np.ones(0, bool)), known)
         watched(iter(()))
         assert not watched.profile.any()
 
-    def test_a_recording_without_beats_has_an_empty_profile(self, known: Reference) -> None:
+    def test_a_recording_without_beats_has_an_empty_profile(self, known: ReferenceProfile) -> None:
         assert not known.profile(np.empty((0, K), np.float32), normal(0)).any()
 
     def test_a_patient_with_many_beats_has_no_more_say_in_the_bins(self) -> None:
@@ -136,78 +143,82 @@ class TestCompare:
         rng = np.random.default_rng(0)
         alarms = 0
         for _ in range(200):
-            shares = rng.dirichlet(np.full(drift.N_BINS, 0.3), (28, len(WATCHED)))
+            shares = rng.dirichlet(np.full(drift.N_BINS, 0.3), (28, len(MONITORED)))
             psi, bound, _ = drift.by_permutation(shares[:20], shares[20:])
             alarms += bool((psi > bound).any())
         assert 0 < alarms <= 7
 
-    def test_a_figure_that_moves_is_found_and_it_alone(self, known: Reference) -> None:
-        assert crossed(compared(known, patients(1, 20, moved=2.0))) == [WATCHED[0]]
+    def test_a_figure_that_moves_is_found_and_it_alone(self, known: ReferenceProfile) -> None:
+        assert crossed(compared(known, patients(1, 20, moved=2.0))) == [MONITORED[0]]
 
-    def test_the_more_recordings_the_smaller_a_change_is_told_from_chance(self, known: Reference) -> None:
+    def test_the_more_recordings_the_smaller_a_change_is_told_from_chance(
+        self, known: ReferenceProfile
+    ) -> None:
         few, many = (compared(known, patients(1, n)).bound for n in (6, 60))
         assert (many <= few).mean() > 0.9
         assert np.median(many) < 0.6 * np.median(
             few
         )  # a spread of 1/20 + 1/60 beside one of 1/20 + 1/6: 0.55
 
-    def test_one_odd_patient_among_twenty_is_no_drift(self, known: Reference) -> None:
+    def test_one_odd_patient_among_twenty_is_no_drift(self, known: ReferenceProfile) -> None:
         batch = [*patients(1, 19), *patients(2, 1, moved=50.0)]
         assert crossed(compared(known, batch)) == []
 
-    def test_a_recording_counts_the_same_however_long_it_is(self, known: Reference) -> None:
+    def test_a_recording_counts_the_same_however_long_it_is(self, known: ReferenceProfile) -> None:
         batch = patients(1, 8)
         longer = [np.repeat(batch[0], 20, axis=0), *batch[1:]]
         np.testing.assert_allclose(compared(known, longer).psi, compared(known, batch).psi)
 
-    def test_fewer_than_five_recordings_are_described_and_not_judged(self, known: Reference) -> None:
+    def test_fewer_than_five_recordings_are_described_and_not_judged(self, known: ReferenceProfile) -> None:
         found = compared(known, patients(1, 4, moved=50.0))
         assert found.psi[0] > found.bound[0]
         assert crossed(found) == []
         assert found.verdict == "4 recordings with enough beats, too few to compare"
 
-    def test_a_recording_of_few_beats_takes_no_part(self, known: Reference) -> None:
+    def test_a_recording_of_few_beats_takes_no_part(self, known: ReferenceProfile) -> None:
         batch = patients(1, 5)
         strips = patients(2, 20, n_beats=249, moved=50.0)
         found = compared(known, [*batch, *strips])
         assert found.n_recordings == 5
         np.testing.assert_array_equal(found.psi, compared(known, batch).psi)
 
-    def test_without_a_recording_of_enough_beats_there_is_nothing_to_compare(self, known: Reference) -> None:
+    def test_without_a_recording_of_enough_beats_there_is_nothing_to_compare(
+        self, known: ReferenceProfile
+    ) -> None:
         assert compare(known, []) is None
         assert compare(known, [known.profile(np.zeros((9, K), np.float32), normal(9))]) is None
 
-    def test_a_figure_that_is_the_same_for_everybody_never_crosses(self, known: Reference) -> None:
+    def test_a_figure_that_is_the_same_for_everybody_never_crosses(self, known: ReferenceProfile) -> None:
         found = compared(known, patients(1, 20))
-        same = WATCHED.index("confidence")
+        same = MONITORED.index("confidence")
         assert (found.psi[same], found.p[same]) == (0, 1)
         assert np.isfinite(found.bound).all()
 
-    def test_the_same_batch_gives_the_same_figures(self, known: Reference) -> None:
+    def test_the_same_batch_gives_the_same_figures(self, known: ReferenceProfile) -> None:
         first, second = (compared(known, patients(1, 8)) for _ in range(2))
         np.testing.assert_array_equal(first.bound, second.bound)
 
-    def test_the_verdict_names_the_farthest_figures_first(self, known: Reference) -> None:
+    def test_the_verdict_names_the_farthest_figures_first(self, known: ReferenceProfile) -> None:
         batch = patients(1, 20)
         for features in batch:
             features[:, 1] += np.float32(2)
             features[:, 5] += np.float32(20)
         told = compared(known, batch).verdict
-        assert told == f"20 recordings unlike those learned from: {WATCHED[5]}; {WATCHED[1]}"
+        assert told == f"20 recordings unlike those learned from: {MONITORED[5]}; {MONITORED[1]}"
 
     def test_figures_bear_names_that_mlflow_takes_and_the_table_has_a_row_each(
-        self, known: Reference
+        self, known: ReferenceProfile
     ) -> None:
         found = compared(known, patients(1, 20, moved=2.0))
         assert (found.figures["drift/recordings"], found.figures["drift/crossed"]) == (20, 1)
         assert not any("," in name for name in found.figures)
         table = found.table
-        assert {len(column) for column in table.values()} == {len(WATCHED)}
-        assert (table["figure"][0], table["crossed"][0]) == (WATCHED[0], True)
+        assert {len(column) for column in table.values()} == {len(MONITORED)}
+        assert (table["figure"][0], table["crossed"][0]) == (MONITORED[0], True)
 
 
 class TestFile:
-    def test_a_reference_comes_back_from_its_file(self, known: Reference, tmp_path: Path) -> None:
+    def test_a_reference_comes_back_from_its_file(self, known: ReferenceProfile, tmp_path: Path) -> None:
         drift.write_reference(known, tmp_path)
         read = drift.read_reference(tmp_path)
         assert read is not None
@@ -218,7 +229,7 @@ class TestFile:
         assert load_classifier(write_model(tmp_path / "model")).reference is None
 
     def test_a_classifier_brings_its_own_along_and_keeps_its_id(
-        self, known: Reference, tmp_path: Path
+        self, known: ReferenceProfile, tmp_path: Path
     ) -> None:
         model = write_model(tmp_path / "model")
         before = load_classifier(model)
@@ -237,7 +248,7 @@ class TestFile:
         ],
     )
     def test_a_file_that_is_none_is_refused_by_name(
-        self, known: Reference, tmp_path: Path, change: dict[str, object], why: str
+        self, known: ReferenceProfile, tmp_path: Path, change: dict[str, object], why: str
     ) -> None:
         model = write_model(tmp_path / "model")
         drift.write_reference(known, model)
@@ -271,7 +282,7 @@ Change = Callable[[Recording], Recording]
 
 
 def described(recordings: Sequence[Recording]) -> list[np.ndarray]:
-    return [np.concatenate([*describe(recording).features]) for recording in recordings]
+    return [np.concatenate([*prepare(recording).features]) for recording in recordings]
 
 
 def simulated(seed: int) -> list[Recording]:
@@ -281,7 +292,7 @@ def simulated(seed: int) -> list[Recording]:
 
 
 @pytest.fixture(scope="module")
-def learned() -> Reference:
+def learned() -> ReferenceProfile:
     return reference_of(described(simulated(1)))
 
 
@@ -293,7 +304,7 @@ def new() -> list[Recording]:
 class TestSimulated:
     """Twelve patients to learn from, twelve others whose recordings change."""
 
-    def test_others_of_the_same_kind_are_quiet(self, learned: Reference, new: list[Recording]) -> None:
+    def test_others_of_the_same_kind_are_quiet(self, learned: ReferenceProfile, new: list[Recording]) -> None:
         assert crossed(compared(learned, described(new))) == []
 
     @pytest.mark.parametrize(
@@ -305,7 +316,7 @@ class TestSimulated:
         ],
     )
     def test_another_lead_rate_or_noise_is_loud_and_named(
-        self, learned: Reference, new: list[Recording], change: Change, figure: str
+        self, learned: ReferenceProfile, new: list[Recording], change: Change, figure: str
     ) -> None:
         assert figure in crossed(compared(learned, described([change(recording) for recording in new])))
 
@@ -315,7 +326,7 @@ class TestReal:
     """DS1 in two halves, ten minutes each: the second's patients are new to what was learned of the first."""
 
     def halves(self, mitdb: Path) -> tuple[list[Recording], list[Recording]]:
-        records, _ = catalogue.split(catalogue.known("mitdb"), download.present(mitdb))
+        records, _ = catalogue.split(catalogue.find_database("mitdb"), download.present(mitdb))
         whole = (open_recording(mitdb / record) for record in records)
         recordings = [replace(each, n_samples=round(600 * each.fs)) for each in whole]
         return recordings[:11], recordings[11:]

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from ectopy.ecg import Analysis, Beats, Recording, UnreadableError, joined, no_beats, recording_of, stretches
+from ectopy.ecg import (
+    Analysis,
+    Beats,
+    Recording,
+    UnreadableError,
+    merge_intervals,
+    no_beats,
+    recording_of,
+    true_intervals,
+)
 
 
 def beats(sample, label="N"):
@@ -67,7 +76,7 @@ def test_unreadable_stretches_are_taken_from_the_analysable_time():
 
 class TestJoined:
     def of(self, *spans: tuple[int, int]) -> list[list[int]]:
-        return [[int(a), int(b)] for a, b in joined(np.array(spans, dtype=np.int64).reshape(-1, 2))]
+        return [[int(a), int(b)] for a, b in merge_intervals(np.array(spans, dtype=np.int64).reshape(-1, 2))]
 
     def test_spans_that_overlap_touch_or_lie_within_each_other_are_one(self) -> None:
         assert self.of((5, 9), (0, 3), (3, 4), (8, 12), (6, 7)) == [[0, 4], [5, 12]]
@@ -82,4 +91,4 @@ class TestJoined:
         mask = np.zeros(200, dtype=bool)
         for start, stop in spans.tolist():
             mask[start:stop] = True
-        np.testing.assert_array_equal(joined(spans), stretches(mask))
+        np.testing.assert_array_equal(merge_intervals(spans), true_intervals(mask))

@@ -5,13 +5,13 @@ import pytest
 
 from ectopy.ec57 import LEARNING_S
 from ectopy.evaluation import calibration
-from ectopy.evaluation.calibration import judged_beats
+from ectopy.evaluation.calibration import collect_calibration
 from ectopy.model.calibration import calibration_error
 from tests.examined import FS, beats_of, examined_of, marks, truth_of
 
 
 def judged(reference, test, certainty=0.9, threshold=0.5):
-    return judged_beats(truth_of("r", reference), beats_of(marks(test), certainty, threshold))
+    return collect_calibration(truth_of("r", reference), beats_of(marks(test), certainty, threshold))
 
 
 class TestWhichBeatsCount:
@@ -26,7 +26,7 @@ class TestWhichBeatsCount:
     def test_beats_of_the_learning_period_do_not(self):
         truth, test = truth_of("r", "NNN"), marks("NNN")
         test.sample[0] = truth.annotations.sample[0] = round(LEARNING_S * FS) - 1
-        assert len(judged_beats(truth, beats_of(test)).reference) == 2
+        assert len(collect_calibration(truth, beats_of(test)).reference) == 2
 
     def test_all_records_are_put_together_or_without_some(self):
         records = {"100": judged("NN", "NN"), "232": judged("AAA", "SSS")}
@@ -114,6 +114,6 @@ class TestAbstaining:
 
 
 def test_without_a_beat_to_judge_all_is_undefined():
-    none = examined_of("r", "QQ", "NN").judged
+    none = examined_of("r", "QQ", "NN").calibration
     assert all(np.isnan(value) for value in calibration.metrics(none).values())
     assert calibration.risk_table(none)["beats"] == [0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ectopy.ec57 import compare_episodes
-from ectopy.ecg import stretches
+from ectopy.ecg import true_intervals
 from ectopy.evaluation.flutter import flutter_of, silence
 from tests.examined import FS, RR_S, at_s, examined_of, marks
 
@@ -95,7 +95,7 @@ class TestSilence:
         assert told.reference_s == seconds(af.sum())
         assert told.test_s == seconds((called & ~flutter).sum())
         assert told.test_overlap_s == seconds((called & af).sum())
-        assert told.confirmed + told.false == len(stretches(called & ~flutter))
+        assert told.confirmed + told.false == len(true_intervals(called & ~flutter))
 
 
 def test_silence_of_nothing_changes_nothing():

@@ -25,7 +25,7 @@ def outcomes(*examined):
 
 class TestFigures:
     def test_they_pool_beats_runs_and_episodes(self):
-        told = aggregate.figures_of(outcomes(COUPLETS, SHORT))
+        told = aggregate.metrics_of(outcomes(COUPLETS, SHORT))
         assert told["beats/veb_sensitivity"] == 7 / 8
         assert told["ventricular/couplet_sensitivity"] == 1 / 2
         assert told["ventricular/short_run_sensitivity"] == 1
@@ -33,18 +33,18 @@ class TestFigures:
         assert math.isnan(told["supraventricular/couplet_sensitivity"])
 
     def test_long_runs_are_counts(self):
-        told = aggregate.figures_of(outcomes(examined_of("r", "NVVVVVVVNN", "NVVVVVVVNN"), SHORT))
+        told = aggregate.metrics_of(outcomes(examined_of("r", "NVVVVVVVNN", "NVVVVVVVNN"), SHORT))
         assert (told["ventricular/long_run_reference"], told["ventricular/long_run_found"]) == (1, 1)
 
     def test_af_is_judged_on_records_that_have_it_and_its_false_calls_on_all(self):
-        told = aggregate.figures_of(outcomes(FIBRILLATING, CALLED_FALSELY, COUPLETS))
+        told = aggregate.metrics_of(outcomes(FIBRILLATING, CALLED_FALSELY, COUPLETS))
         assert told["af/duration_sensitivity"] == pytest.approx(40 / 50)
         assert told["af/duration_positive_predictivity"] == 1
         assert told["af_anywhere/duration_positive_predictivity"] == pytest.approx(0.5, abs=1e-3)
         assert (told["af/reference"], told["af/found"], told["af_anywhere/test"]) == (1, 1, 2)
 
     def test_where_no_record_has_af_there_is_no_figure_of_it_but_the_count_of_calls(self):
-        told = aggregate.figures_of(outcomes(COUPLETS))
+        told = aggregate.metrics_of(outcomes(COUPLETS))
         assert "af/duration_sensitivity" not in told
         assert told["af_anywhere/test"] == 0
         assert "flutter/duration_sensitivity" not in told

@@ -34,7 +34,7 @@ class TestConfidence:
     @pytest.fixture
     def judged(self):
         # Ten beats, each surer than the one before; the two least sure are wrong.
-        return examined_of("r", "N" * 10, "VV" + "N" * 8, certainty=np.linspace(0.5, 0.95, 10)).judged
+        return examined_of("r", "N" * 10, "VV" + "N" * 8, certainty=np.linspace(0.5, 0.95, 10)).calibration
 
     def test_the_risk_falls_where_what_is_wrong_is_unsure(self, judged):
         (axes,) = plots.risk_coverage(judged, "title").axes

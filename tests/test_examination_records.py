@@ -9,7 +9,7 @@ from ectopy.annotations import read_annotations
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57 import compare_record, figures
 from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN
-from ectopy.evaluation import Candidate, beats_in_way, examine
+from ectopy.evaluation import Candidate, beats_by_condition, evaluate_record
 from ectopy.model.classifier import load_classifier
 from ectopy.pipeline import analyse
 from ectopy.readers import open_recording
@@ -32,7 +32,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def examined(record, models):
-    return examine(Candidate(record, "simdb/s3-001", models["N"], (models["N"], models["V"])))
+    return evaluate_record(Candidate(record, "simdb/s3-001", models["N"], (models["N"], models["V"])))
 
 
 class TestExamine:
@@ -64,8 +64,8 @@ class TestExamine:
         assert ventricular.beats.count("NSV", "V") == normal.beats.count("NSV", "N") > 0
 
     def test_a_record_that_is_not_held_out_is_not_looked_at_with_given_r_peaks(self, record, models):
-        seen = examine(Candidate(record, "simdb/s3-001", models["N"], held_out=False))
-        assert set(seen.by_way) == {DETECTED, EC57_MAP}
+        seen = evaluate_record(Candidate(record, "simdb/s3-001", models["N"], held_out=False))
+        assert set(seen.by_condition) == {DETECTED, EC57_MAP}
         assert (seen.held_out, seen.members) == (False, ())
 
     def test_it_goes_from_one_process_to_another(self, examined):
@@ -93,8 +93,8 @@ class TestOutcome:
 
     def test_a_supraventricular_couplet_of_escape_beats_is_one_by_the_map_of_ec57_alone(self):
         examined = examined_of("r", "NjjNAAN", "NNNNSSN")
-        assert examined.by_way[DETECTED].supraventricular.tally("couplet")[:2] == (1, 0)
-        assert examined.by_way[EC57_MAP].supraventricular.tally("couplet")[:2] == (1, 1)
+        assert examined.by_condition[DETECTED].supraventricular.tally("couplet")[:2] == (1, 0)
+        assert examined.by_condition[EC57_MAP].supraventricular.tally("couplet")[:2] == (1, 1)
 
     def test_paced_beats_make_a_paced_record(self):
         assert examined_of("r", "N/N", "NNN").outcome.paced
@@ -109,8 +109,8 @@ class TestOutcome:
 
 def test_beats_are_given_by_record_in_the_way_asked_for():
     by_name = {"r": examined_of("r", "NjN", "NNN")}
-    assert beats_in_way(by_name, DETECTED)["r"].count("S", "N") == 0
-    assert beats_in_way(by_name, EC57_MAP)["r"].count("S", "N") == 1
+    assert beats_by_condition(by_name, DETECTED)["r"].count("S", "N") == 0
+    assert beats_by_condition(by_name, EC57_MAP)["r"].count("S", "N") == 1
 
 
 @pytest.mark.real
@@ -118,6 +118,6 @@ def test_flutter_of_record_203_is_apart_and_beats_are_those_of_a_training_record
     mitdb: Path, models: dict[str, Path]
 ):
     # 203 is of DS1: a detector that never calls AF finds none of its episodes.
-    told = examine(Candidate(mitdb / "203", "mitdb/203", models["N"], held_out=False)).outcome
+    told = evaluate_record(Candidate(mitdb / "203", "mitdb/203", models["N"], held_out=False)).outcome
     assert told.af.reference_s == told.af_epicmp.reference_s > 900
     assert told.flutter.reference_s > 0

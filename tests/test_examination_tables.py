@@ -64,7 +64,7 @@ class TestGlance:
 class TestSeeds:
     def test_the_table_has_a_column_a_member(self):
         examined = [COUPLETS, SHORT]
-        ensemble = aggregate.figures_of([each.outcome for each in examined])
+        ensemble = aggregate.metrics_of([each.outcome for each in examined])
         table = seed_table(ensemble, aggregate.members_of(examined), rows=BEAT_ROWS)
         assert list(table) == ["%", "ensemble", "member 0", "member 1", "mean ± sd (range)"]
         at = table["%"].index("VEB Se")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ectopy import cli, report
 from ectopy.batch import runner
-from ectopy.batch.planning import How
+from ectopy.batch.planning import ScoreOptions
 from ectopy.report import fhir
 from ectopy.report.summary import summarise
 from tests.handmade import analysis_of, beats_of, provenance_of, recording_for
@@ -156,7 +156,7 @@ class TestCommand:
         assert "1 skipped" in self.run(capsys, *told, "--fhir")[1]
 
     def test_it_is_no_setting_that_decides_results(self, model: Path) -> None:
-        assert How(model, fhir=True).settings == How(model).settings
+        assert ScoreOptions(model, fhir=True).settings == ScoreOptions(model).settings
 
     def test_without_the_library_it_says_what_to_install_before_it_begins(
         self, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 import ectopy
 from ectopy.annotations import read_annotations
-from ectopy.beats.detection import find_beats
+from ectopy.beats.detection import detect_beats
 from ectopy.beats.windows import WINDOW as SHAPE
-from ectopy.beats.windows import BeatShapes
+from ectopy.beats.windows import BeatWindows
 from ectopy.datasets import simulate
 from ectopy.ec57.episodes import EpisodeComparison, compare_episodes
 from ectopy.model import augmentation
 from ectopy.report.data_files import annotations_of
 from ectopy.rhythm import atrial_fibrillation
-from ectopy.rhythm.atrial_fibrillation import BRIDGE_S, WINDOW, find_fibrillation, with_runs
+from ectopy.rhythm.atrial_fibrillation import BRIDGE_S, WINDOW, find_atrial_fibrillation, with_runs
 
 N_BEATS = 600
 SEEDS = range(6)
@@ -30,12 +30,12 @@ def spans(
 ) -> list[list[int]]:
     """Episodes in a rhythm whose first beat comes after the first interval."""
     label = np.broadcast_to(np.asarray(labels), len(rr_s))
-    found = find_fibrillation(
+    found = find_atrial_fibrillation(
         np.cumsum(rr_s),
         np.where(np.arange(len(rr_s)) > 0, rr_s, np.nan),
         label == "V",
         label == "S",
-        doubt=np.full(len(rr_s), doubt, dtype=np.float32),
+        af_penalty=np.full(len(rr_s), doubt, dtype=np.float32),
         shortest_s=shortest_s,
     )
     return [[int(start), int(stop)] for start, stop in found]
@@ -267,7 +267,7 @@ class TestEntropy:
         assert there == pytest.approx(back, abs=0.02)
 
 
-def shapes_of(p_waves: NDArray[np.floating], qrs: NDArray[np.floating]) -> BeatShapes:
+def shapes_of(p_waves: NDArray[np.floating], qrs: NDArray[np.floating]) -> BeatWindows:
     """Beats [n] of a P wave (amplitude each) and a QRS (noise added to each), and a second lead unread."""
     n, at = len(p_waves), np.arange(SHAPE)
     windows = np.zeros((n, 2, SHAPE), dtype=np.float16)
@@ -275,7 +275,7 @@ def shapes_of(p_waves: NDArray[np.floating], qrs: NDArray[np.floating]) -> BeatS
     windows[:, 0] += np.exp(-0.5 * ((at - 30) / 1.5) ** 2)
     windows[:, 0, 22:40] += qrs[:, :18]
     readable = np.tile([True, False], (n, 1))
-    return BeatShapes(np.arange(n) * 160, windows, np.ones((n, 2), dtype=np.float32), readable)
+    return BeatWindows(np.arange(n) * 160, windows, np.ones((n, 2), dtype=np.float32), readable)
 
 
 class TestDoubtFromShapes:
@@ -284,7 +284,9 @@ class TestDoubtFromShapes:
     none = np.zeros(200, dtype=bool)
 
     def test_p_waves_that_come_back_rule_fibrillation_out(self) -> None:
-        doubt = atrial_fibrillation.doubt_from_shapes(shapes_of(np.full(200, 0.1), self.nothing), self.none)
+        doubt = atrial_fibrillation.af_penalty_from_morphology(
+            shapes_of(np.full(200, 0.1), self.nothing), self.none
+        )
         # Alike by 1.
         assert doubt == pytest.approx(np.full(200, (1 - 0.35) * 3), abs=0.02)
 
@@ -292,41 +294,46 @@ class TestDoubtFromShapes:
         # 100 samples at 200 Hz are 0.5 s.
         shapes = shapes_of(np.full(200, 0.1), self.nothing)
         fast, slow = (replace(shapes, sample=np.arange(200) * step) for step in (100, 101))
-        assert not atrial_fibrillation.doubt_from_shapes(fast, self.none)[1:].any()
-        assert atrial_fibrillation.doubt_from_shapes(slow, self.none).min() > 1.9
+        assert not atrial_fibrillation.af_penalty_from_morphology(fast, self.none)[1:].any()
+        assert atrial_fibrillation.af_penalty_from_morphology(slow, self.none).min() > 1.9
 
     def test_waves_of_any_sign_do_not(self) -> None:
         fibrillatory = self.rng.standard_normal(200) * 0.1
-        assert not atrial_fibrillation.doubt_from_shapes(
+        assert not atrial_fibrillation.af_penalty_from_morphology(
             shapes_of(fibrillatory, self.nothing), self.none
         ).any()
 
     def test_beats_that_are_not_alike_are_likely_noise(self) -> None:
         noise = 2 * self.rng.standard_normal((200, 18))
-        assert atrial_fibrillation.doubt_from_shapes(shapes_of(np.zeros(200), noise), self.none).min() > 1
+        assert (
+            atrial_fibrillation.af_penalty_from_morphology(shapes_of(np.zeros(200), noise), self.none).min()
+            > 1
+        )
 
     def test_ventricular_beats_are_left_out(self) -> None:
         # Two of three have something where a P wave would be.
         ventricular = np.arange(200) % 3 > 0
         shapes = shapes_of(0.3 * ventricular, self.nothing)
-        assert atrial_fibrillation.doubt_from_shapes(shapes, self.none)[100] == pytest.approx(
+        assert atrial_fibrillation.af_penalty_from_morphology(shapes, self.none)[100] == pytest.approx(
             (2 / 3 - 0.35) * 3, abs=0.02
         )
-        assert not atrial_fibrillation.doubt_from_shapes(shapes, ventricular).any()
+        assert not atrial_fibrillation.af_penalty_from_morphology(shapes, ventricular).any()
 
     def test_what_cannot_be_read_or_is_ventricular_alone_tells_nothing(self) -> None:
         shapes = shapes_of(np.zeros(200), self.nothing)
-        assert atrial_fibrillation.doubt_from_shapes(shapes, ~self.none).min() == 3.0  # 4 times 0.75
+        assert atrial_fibrillation.af_penalty_from_morphology(shapes, ~self.none).min() == 3.0  # 4 times 0.75
 
     def test_parts_of_any_length_give_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
         shapes = shapes_of(self.rng.uniform(0, 0.1, 200), self.rng.standard_normal((200, 18)))
-        at_once = atrial_fibrillation.doubt_from_shapes(shapes, self.none)
+        at_once = atrial_fibrillation.af_penalty_from_morphology(shapes, self.none)
         monkeypatch.setattr(atrial_fibrillation, "_CHUNK", 37)
-        assert atrial_fibrillation.doubt_from_shapes(shapes, self.none) == pytest.approx(at_once, abs=1e-5)
+        assert atrial_fibrillation.af_penalty_from_morphology(shapes, self.none) == pytest.approx(
+            at_once, abs=1e-5
+        )
 
     def test_no_beats_no_doubt(self) -> None:
         shapes = shapes_of(np.zeros(0), np.zeros((0, 18)))
-        assert atrial_fibrillation.doubt_from_shapes(shapes, np.zeros(0, dtype=bool)).shape == (0,)
+        assert atrial_fibrillation.af_penalty_from_morphology(shapes, np.zeros(0, dtype=bool)).shape == (0,)
 
 
 def test_patients_made_of_a_simulated_one_fibrillate_or_breathe_as_they_are_made() -> None:
@@ -334,14 +341,17 @@ def test_patients_made_of_a_simulated_one_fibrillate_or_breathe_as_they_are_made
     rng = np.random.default_rng(3)
     patient = replace(simulate.draw_patient(rng), habits={}, af_share=0.0, noise=simulate.SILENCE)
     recording = simulate.simulate(patient, minutes=6, rng=rng).recording
-    shapes = find_beats(recording, (0, 1)).shapes
+    shapes = detect_beats(recording, (0, 1)).shapes
     label = np.full(len(shapes), "N")
     made = {
         "fibrillates": augmentation.fibrillate(shapes, label, rng)[0],
-        "breathes": augmentation.breathe(shapes, label, rng)[0],
+        "breathes": augmentation.add_respiratory_arrhythmia(shapes, label, rng)[0],
     }
     none = np.zeros(len(shapes), dtype=bool)
-    doubt = {name: np.median(atrial_fibrillation.doubt_from_shapes(one, none)) for name, one in made.items()}
+    doubt = {
+        name: np.median(atrial_fibrillation.af_penalty_from_morphology(one, none))
+        for name, one in made.items()
+    }
     assert doubt["fibrillates"] == 0
     assert doubt["breathes"] > 0.5
 

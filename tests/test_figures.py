@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from ectopy.ecg import Event
 from ectopy.report import findings
-from ectopy.report.statistics import Figures, figures, whole
-from ectopy.rhythm.events import groups, runs
+from ectopy.report.statistics import Figures, recording_stats, stats
+from ectopy.rhythm.events import count_groups, runs
 from tests.handmade import FS, NOTHING_UNREADABLE, analysis_of, beats_of, recording_for
 
 
@@ -26,7 +26,7 @@ def of(
     beats = beats_of(letters, rr_s)
     recording = recording_for(beats, round(600 * FS))
     analysis = analysis_of(recording, beats, unreadable=np.asarray(unreadable, dtype=np.int64))
-    return figures(whole(analysis), start_s, stop_s)
+    return stats(recording_stats(analysis), start_s, stop_s)
 
 
 def told(letters: str, rr_s: ArrayLike) -> list[tuple[int, str]]:
@@ -100,7 +100,7 @@ class TestGroups:
         assert of("VVVN", start_s=1.0)["veb_run_beats"] == 0
 
     def test_none_are_none(self) -> None:
-        assert groups(runs(np.zeros(0, dtype=bool), np.zeros(0))) == (0, 0, 0, 0, 0)
+        assert count_groups(runs(np.zeros(0, dtype=bool), np.zeros(0))) == (0, 0, 0, 0, 0)
 
 
 class TestVentricularTachycardia:
@@ -183,7 +183,7 @@ class TestFibrillation:
         beats = beats_of("N" * 500)
         analysis = analysis_of(recording_for(beats, 60_000), beats)
         analysis = replace(analysis, events=(Event("af", 90.0, 150.0, 76, 75.0),))
-        first, second = (figures(whole(analysis), start, start + 100) for start in (0, 100))
+        first, second = (stats(recording_stats(analysis), start, start + 100) for start in (0, 100))
         names = ("n_af", "longest_af_s", "af_burden_pct")
         assert [first[name] for name in names] == [1, 60.0, 10.0]
         assert [second[name] for name in names] == [0, None, 50.0]
@@ -191,9 +191,9 @@ class TestFibrillation:
     def test_its_intervals_are_not_normal(self) -> None:
         beats = beats_of("N" * 500)
         analysis = analysis_of(recording_for(beats, 60_000), beats)
-        every = figures(whole(analysis), 0, 400)["nn_share_pct"]
+        every = stats(recording_stats(analysis), 0, 400)["nn_share_pct"]
         analysis = replace(analysis, events=(Event("af", 0.0, 200.0, 250, 75.0),))
-        half = figures(whole(analysis), 0, 400)
+        half = stats(recording_stats(analysis), 0, 400)
         assert every == pytest.approx(100, abs=0.5)
         assert (half["nn_share_pct"], half["sdnn_ms"]) == (pytest.approx(50, abs=0.5), None)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ectopy.beats import detection
-from ectopy.beats.windows import WINDOW, all_slots
+from ectopy.beats.windows import WINDOW, pad_leads
 from ectopy.ecg import Recording, recording_of
 from ectopy.features import extraction
 from ectopy.readers import open_recording
@@ -19,8 +19,8 @@ def patient():
 
 @pytest.mark.parametrize("block_s", [7.0, 33.3, 60.0, 1000.0])
 def test_blocks_of_any_size_give_the_same_beats_and_shapes(patient, block_s):
-    whole = detection.find_beats(patient.recording, (0, 1), block_s=3600).shapes
-    cut = detection.find_beats(patient.recording, (0, 1), block_s=block_s).shapes
+    whole = detection.detect_beats(patient.recording, (0, 1), block_s=3600).shapes
+    cut = detection.detect_beats(patient.recording, (0, 1), block_s=block_s).shapes
     np.testing.assert_array_equal(cut.sample, whole.sample)
     np.testing.assert_array_equal(cut.readable, whole.readable)
     # half precision keeps three digits: one unit in the last place is 0.0005 of the largest deflection
@@ -32,8 +32,8 @@ def test_blocks_of_any_size_find_the_same_gaps(block_s):
     signal = simulated().recording.read(0, 60 * 360).copy()
     signal[20 * 360 : 35 * 360] = np.nan
     recording = recording_of(signal, 360)
-    whole = detection.find_beats(recording, (0, 1), block_s=3600).unreadable
-    cut = detection.find_beats(recording, (0, 1), block_s=block_s).unreadable
+    whole = detection.detect_beats(recording, (0, 1), block_s=3600).unreadable
+    cut = detection.detect_beats(recording, (0, 1), block_s=block_s).unreadable
     np.testing.assert_array_equal(cut, whole)
     np.testing.assert_allclose(detection.edges_to_recording(whole, recording) / 360, [[20, 35]], atol=0.2)
 
@@ -74,12 +74,12 @@ def test_times_do_not_drift_at_an_odd_rate(fs):
 
 
 def test_features_see_a_lost_lead_as_unreadable(patient):
-    shapes = detection.find_beats(patient.recording, (0,)).shapes
+    shapes = detection.detect_beats(patient.recording, (0,)).shapes
     assert shapes.readable[:, 0].all()
     assert not shapes.readable[:, 1].any()
     assert shapes.windows.shape[1] == 1
-    assert not all_slots(shapes.windows)[:, 1].any()
-    assert extraction.features(shapes).shape == (len(shapes), len(extraction.FEATURE_NAMES))
+    assert not pad_leads(shapes.windows)[:, 1].any()
+    assert extraction.extract_features(shapes).shape == (len(shapes), len(extraction.FEATURE_NAMES))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def long():
 
 @pytest.fixture(scope="module")
 def in_one(long):
-    return detection.find_beats(long, (0, 1))
+    return detection.detect_beats(long, (0, 1))
 
 
 class TestChapters:
@@ -108,7 +108,7 @@ class TestChapters:
     def test_chapters_of_any_length_have_the_same_beats(self, long, in_one, chapter_s, block_s, monkeypatch):
         monkeypatch.setattr(detection, "CHAPTER_S", chapter_s)
         monkeypatch.setattr(detection, "AROUND_S", 200.0)
-        found = detection.find_beats(long, (0, 1), block_s=block_s)
+        found = detection.detect_beats(long, (0, 1), block_s=block_s)
         assert len(in_one.unreadable) >= 2
         np.testing.assert_array_equal(found.shapes.sample, in_one.shapes.sample)
         np.testing.assert_array_equal(found.shapes.readable, in_one.shapes.readable)
@@ -118,12 +118,12 @@ class TestChapters:
     def test_a_chapter_that_knows_nothing_around_it_would_have_others(self, long, in_one, monkeypatch):
         monkeypatch.setattr(detection, "CHAPTER_S", 60)
         monkeypatch.setattr(detection, "AROUND_S", 0.0)
-        found = detection.find_beats(long, (0, 1))
+        found = detection.detect_beats(long, (0, 1))
         assert not np.array_equal(found.shapes.sample, in_one.shapes.sample)
 
     @pytest.mark.parametrize("r_peaks", [None, np.arange(500, 359_000, 170)])
     def test_what_is_kept_is_of_the_beats_alone(self, long, r_peaks):
-        found = detection.find_beats(long, (0,), r_peaks=r_peaks)
+        found = detection.detect_beats(long, (0,), r_peaks=r_peaks)
         assert len(found.shapes) == len(found.doubtful) == len(found.shapes.windows)
         if r_peaks is not None:
             np.testing.assert_array_equal(found.shapes.sample, r_peaks)
@@ -132,10 +132,10 @@ class TestChapters:
     @pytest.mark.parametrize("record", ["203", "207", "222"])
     def test_so_have_chapters_of_true_records(self, mitdb, record, monkeypatch):
         recording = open_recording(mitdb / record)
-        whole = detection.find_beats(recording, (0, 1))
+        whole = detection.detect_beats(recording, (0, 1))
         monkeypatch.setattr(detection, "CHAPTER_S", 400)
         monkeypatch.setattr(detection, "AROUND_S", 200.0)
-        found = detection.find_beats(recording, (0, 1))
+        found = detection.detect_beats(recording, (0, 1))
         np.testing.assert_array_equal(found.shapes.sample, whole.shapes.sample)
         np.testing.assert_array_equal(found.unreadable, whole.unreadable)
 
@@ -143,7 +143,7 @@ class TestChapters:
     def test_a_chapter_may_end_where_a_block_does(self, long, in_one, chapter_s, monkeypatch):
         monkeypatch.setattr(detection, "CHAPTER_S", chapter_s)
         monkeypatch.setattr(detection, "AROUND_S", 200.0)
-        found = detection.find_beats(long, (0, 1), block_s=100.0)
+        found = detection.detect_beats(long, (0, 1), block_s=100.0)
         np.testing.assert_array_equal(found.shapes.sample, in_one.shapes.sample)
 
     def test_noise_that_outlasts_what_is_known_around_a_chapter_is_found_all_the_same(
@@ -154,9 +154,9 @@ class TestChapters:
         mv, fs = long.read(0, 120_000), 200
         noise = rng.normal(0, 3, (3600 * fs, 2)).astype(np.float32)
         recording = recording_of(np.concatenate([mv, noise, mv]), fs, leads=long.leads)
-        whole = detection.find_beats(recording, (0, 1))
+        whole = detection.detect_beats(recording, (0, 1))
         monkeypatch.setattr(detection, "CHAPTER_S", 1200)
-        found = detection.find_beats(recording, (0, 1))
+        found = detection.detect_beats(recording, (0, 1))
         differ = np.setxor1d(found.shapes.sample, whole.shapes.sample)
         assert np.abs(differ[:, None] - (600 * fs, 4200 * fs)).min(axis=1).max(initial=0) < 5 * fs
         np.testing.assert_allclose(found.unreadable, whole.unreadable, atol=5 * fs)
@@ -165,6 +165,6 @@ class TestChapters:
     @pytest.mark.parametrize("n_samples", [0, 1, 700])
     @pytest.mark.parametrize("r_peaks", [None, np.empty(0, dtype=np.int64)])
     def test_nothing_has_no_beats(self, n_samples, r_peaks):
-        found = detection.find_beats(recording_of(np.zeros((n_samples, 1)), 250.0), (0,), r_peaks=r_peaks)
+        found = detection.detect_beats(recording_of(np.zeros((n_samples, 1)), 250.0), (0,), r_peaks=r_peaks)
         assert (len(found.shapes), len(found.doubtful)) == (0, 0)
         assert found.shapes.windows.shape[1:] == (1, WINDOW)

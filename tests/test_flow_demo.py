@@ -14,14 +14,14 @@ from ectopy.datasets.simulate import DEFAULT_FS
 from ectopy.flows.demo import demo
 from ectopy.model.network import TrainConfig
 from ectopy.registry import model_versions, runs
-from ectopy.registry.promotion_gate import Floors
+from ectopy.registry.promotion_gate import MinimumScores
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
 
 CONFIG = TrainConfig(
     n_folds=2, members=1, epochs=1, windows_per_epoch=32, batch_windows=16, dense_units=8, gru_units=4
 )
-NO_FLOORS = Floors(veb_f1=-1.0, sveb_f1=-1.0)
+NO_FLOORS = MinimumScores(veb_f1=-1.0, sveb_f1=-1.0)
 
 
 class Shown(NamedTuple):
@@ -99,9 +99,11 @@ def test_the_beats_found_are_compared_with_those_simulated(shown: Shown) -> None
 
 def test_a_second_demo_in_the_same_folder_adds_a_version(shown: Shown) -> None:
     runs.connect(shown.uri, "ectopy-demo")
-    before = model_versions.newest("ectopy-demo")
+    before = model_versions.challenger("ectopy-demo")
     demo(shown.out, patients=3, minutes=6.0, config=CONFIG, floors=NO_FLOORS)
-    assert int(model_versions.newest("ectopy-demo").number) == int(before.number) + 1
+    assert int(model_versions.challenger("ectopy-demo").number) == int(before.number) + 1
     # Training on other threads differs in the last digit, which is enough to be worse than the champion.
-    promoted = model_versions.aliased("ectopy-demo", "champion") == model_versions.newest("ectopy-demo")
+    promoted = model_versions.version_by_alias("ectopy-demo", "champion") == model_versions.challenger(
+        "ectopy-demo"
+    )
     assert [row["status"] for row in shown.rows()] == ["scored" if promoted else "skipped"]

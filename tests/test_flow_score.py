@@ -15,7 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, FlowRunFilterId
 
 from ectopy.batch.planning import NothingToScoreError
-from ectopy.batch.results import claim
+from ectopy.batch.results import lock_output
 from ectopy.flows import log_batch
 from ectopy.flows.score import score, score_inbox
 from ectopy.model.classifier import ModelError
@@ -239,7 +239,7 @@ class TestInbox:
 
     def test_while_another_run_is_at_it_there_is_nothing_to_do(self, data: Path, model: str) -> None:
         write_record(data / "inbox")
-        with claim(data / "scored"):
+        with lock_output(data / "scored"):
             assert score_inbox(model=model) == []
         assert [row["status"] for row in score_inbox(model=model)] == ["scored"]
 

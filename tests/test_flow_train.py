@@ -21,7 +21,7 @@ from ectopy.model import network, training_set
 from ectopy.model.classifier import load_classifier
 from ectopy.monitoring import drift
 from ectopy.registry import model_versions, promotion, runs
-from ectopy.registry.promotion_gate import GATE, Floors, Verdict
+from ectopy.registry.promotion_gate import GATE, MinimumScores, PromotionDecision
 from tests.small import write_model
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
@@ -37,7 +37,7 @@ CONFIG = network.TrainConfig(
     jitter_s=0.0,
 )
 LEARNED, EXAMINED = ("s0-001", "s0-002"), "s0-003"
-NO_FLOORS = Floors(veb_f1=-1.0, sveb_f1=-1.0)
+NO_FLOORS = MinimumScores(veb_f1=-1.0, sveb_f1=-1.0)
 
 
 class Trained(NamedTuple):
@@ -63,9 +63,9 @@ class Trained(NamedTuple):
 
         return Path(mlflow.artifacts.download_artifacts(run_id=self.version.run_id, artifact_path=file))
 
-    def lesson(self, record: str) -> training_set.Lesson:
+    def lesson(self, record: str) -> training_set.TrainingRecord:
         stored = self.data / "training" / "simdb" / f"{record}.npz"
-        return training_set.load_lesson(stored, self.data / "simdb" / "1.0.0" / record, record)
+        return training_set.load_training_record(stored, self.data / "simdb" / "1.0.0" / record, record)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -87,13 +87,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Trai
 
 class TestTrain:
     def test_the_version_is_the_challenger_and_not_yet_champion(self, trained: Trained) -> None:
-        assert model_versions.newest("ectopy") == trained.version
-        assert model_versions.aliased("ectopy", "champion") is None
+        assert model_versions.challenger("ectopy") == trained.version
+        assert model_versions.version_by_alias("ectopy", "champion") is None
 
     def test_what_mlflow_serves_is_what_the_classifier_says(self, trained: Trained) -> None:
         import mlflow
 
-        features = trained.lesson(LEARNED[0]).view("detected").features
+        features = trained.lesson(LEARNED[0]).variant("detected").features
         probability, confident = load_classifier(model_versions.fetch_model(trained.version.uri))(features)
         served = mlflow.pyfunc.load_model(trained.version.uri).predict(
             pd.DataFrame(features, columns=list(FEATURE_NAMES))
@@ -155,7 +155,7 @@ class TestTrain:
     ) -> None:
         reference = drift.read_reference(model_versions.fetch_model(trained.version.uri))
         assert reference is not None
-        n_beats = [len(trained.lesson(record).view("detected").label) for record in LEARNED]
+        n_beats = [len(trained.lesson(record).variant("detected").label) for record in LEARNED]
         assert sorted(reference.counts[:, 0].sum(axis=1)) == sorted(n_beats)
 
     def test_the_code_of_a_run_is_told_by_version_and_commit(self, trained: Trained) -> None:
@@ -174,7 +174,7 @@ class TestTrain:
     def test_the_members_are_found_in_their_order_and_average_to_the_ensemble(self, trained: Trained) -> None:
         runs = model_versions.members_of(trained.version)
         assert runs == [run.info.run_id for run in trained.children("member")]
-        features = trained.lesson(LEARNED[0]).view("detected").features
+        features = trained.lesson(LEARNED[0]).variant("detected").features
         members = [load_classifier(model_versions.download_folder(run, "model")) for run in runs]
         ensemble = load_classifier(model_versions.fetch_model(trained.version.uri))
         mean = np.mean([member.logits(features) for member in members], axis=0)
@@ -213,7 +213,9 @@ def constant(tmp_path: Path) -> Path:
     return folder
 
 
-def examine(trained: Trained, model: str, floors: Floors = NO_FLOORS, card_to: Path | None = None) -> Verdict:
+def examine(
+    trained: Trained, model: str, floors: MinimumScores = NO_FLOORS, card_to: Path | None = None
+) -> PromotionDecision:
     return evaluate(
         "simdb",
         trained.data,
@@ -232,7 +234,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def promoted(trained: Trained, pages: Path) -> Verdict:
+def promoted(trained: Trained, pages: Path) -> PromotionDecision:
     return examine(trained, "ectopy", card_to=pages)
 
 
@@ -256,10 +258,10 @@ def artifacts(run: Any, folder: str = "") -> list[str]:
 
 class TestPromotion:
     def test_above_the_floors_the_first_challenger_is_champion(
-        self, trained: Trained, promoted: Verdict
+        self, trained: Trained, promoted: PromotionDecision
     ) -> None:
         assert promoted.promoted
-        assert model_versions.aliased("ectopy", "champion") == trained.version
+        assert model_versions.version_by_alias("ectopy", "champion") == trained.version
         tags = tags_of(trained.version)
         assert re.search(
             rf"Z champion by the gate, the first: {re.escape(promoted.reason)}$", tags.pop("history")
@@ -324,7 +326,7 @@ class TestExamination:
         held = {run.data.params["held out"]: run for run in trained.children("fold")}
         ensemble = model_versions.fetch_model(trained.version.uri)
         records = [trained.data / "simdb" / "1.0.0" / record for record in (*LEARNED, EXAMINED)]
-        candidates = candidates_of(trained.version, ensemble, catalogue.known("simdb"), records)
+        candidates = candidates_of(trained.version, ensemble, catalogue.find_database("simdb"), records)
         for candidate in candidates:
             if candidate.held_out:
                 assert (candidate.record.name, candidate.model) == (EXAMINED, ensemble)
@@ -376,7 +378,7 @@ class TestExamination:
         assert "![" not in text
         assert "artifacts of the run that examined the model: `where-it-fails/`" in text
 
-    def test_the_table_at_a_glance_comes_last_in_the_terminal(self, promoted: Verdict) -> None:
+    def test_the_table_at_a_glance_comes_last_in_the_terminal(self, promoted: PromotionDecision) -> None:
         titles = re.findall("^## (.*)$", promoted.report, re.MULTILINE)
         assert titles[-1] == "At a glance"
         assert "| VEB F1 " in promoted.report.split("## At a glance")[1]
@@ -395,11 +397,11 @@ class TestVerdict:
         self, trained: Trained, constant: Path
     ) -> None:
         version = register("floored", constant, gross_veb_f1=0.7)
-        verdict = examine(trained, "floored", Floors(veb_f1=0.9, sveb_f1=0.1))
+        verdict = examine(trained, "floored", MinimumScores(veb_f1=0.9, sveb_f1=0.1))
         assert not verdict.promoted
         assert verdict.reason == "gross/veb_f1 70.0 % is under the floor of 90.0 %"
         assert tags_of(version) == {"promoted": "False", "reason": verdict.reason}
-        assert model_versions.aliased("floored", "champion") is None
+        assert model_versions.version_by_alias("floored", "champion") is None
 
     def test_worse_out_of_fold_than_the_champion_is_not_promoted_however_good_on_held_out_patients(
         self, trained: Trained, constant: Path
@@ -410,7 +412,7 @@ class TestVerdict:
         verdict = examine(trained, "rivals")
         assert not verdict.promoted
         assert verdict.reason == "gross/veb_f1 79.0 % < the champion's 80.0 %"
-        assert model_versions.aliased("rivals", "champion") == champion
+        assert model_versions.version_by_alias("rivals", "champion") == champion
 
     def test_a_model_of_other_patients_never_takes_the_champion_s_place(
         self, trained: Trained, constant: Path
@@ -422,7 +424,7 @@ class TestVerdict:
         verdict = examine(trained, "others")
         assert not verdict.promoted
         assert verdict.reason.startswith("trained on simdb, the champion on mitdb")
-        assert model_versions.aliased("others", "champion") == champion
+        assert model_versions.version_by_alias("others", "champion") == champion
 
     def test_better_out_of_fold_is_promoted_however_bad_on_held_out_patients(
         self, trained: Trained, constant: Path
@@ -430,7 +432,7 @@ class TestVerdict:
         model_versions.set_alias(register("betters", constant, gross_veb_f1=0.8), "champion")
         better = register("betters", constant, gross_veb_f1=0.81)
         assert examine(trained, "betters").promoted
-        assert model_versions.aliased("betters", "champion") == better
+        assert model_versions.version_by_alias("betters", "champion") == better
 
     def test_a_version_that_was_rolled_back_is_not_promoted_again_however_good(
         self, trained: Trained, constant: Path

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from ectopy import annotations
 from ectopy.ecg import Beats, Event
 from ectopy.rhythm import hrv
-from ectopy.rhythm.events import in_fibrillation, readable_rr_s
+from ectopy.rhythm.events import in_atrial_fibrillation, readable_rr_s
 from ectopy.rhythm.hrv import NormalIntervals, Variability
 from tests.handmade import NOTHING_UNREADABLE, beats_of
 
@@ -21,7 +21,7 @@ def intervals_of(
 ) -> NormalIntervals:
     beats = beats_of(letters, rr_s)
     seen_s = readable_rr_s(beats, np.asarray(unreadable, dtype=np.int64))
-    return hrv.normal_intervals(beats, seen_s, in_fibrillation(beats, events))
+    return hrv.normal_intervals(beats, seen_s, in_atrial_fibrillation(beats, events))
 
 
 def normal(nn_ms: ArrayLike) -> NormalIntervals:

@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from ectopy.batch import runner
-from ectopy.batch.inbox import Rules, TroubleError, open_inbox
+from ectopy.batch.inbox import DeferredError, InboxPolicy, open_inbox
 from ectopy.batch.ledger import Status, open_ledger
-from ectopy.batch.planning import How, Job
-from ectopy.batch.results import BusyError, Row
+from ectopy.batch.planning import Job, ScoreOptions
+from ectopy.batch.results import BusyError, SummaryRow
 from ectopy.batch.storage import Folder
-from ectopy.parallel.worker_pool import DiedError, OutOfBoundsError
+from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
 from tests.inbox_runs import AT_ONCE, outcome, run, start
 from tests.small import signal_of, write_model, write_record
 
 FILES = {"beats.parquet", "events.csv", "report.html", "summary.json"}
-PATIENT = Rules(quiet_s=0, patience_s=3600)
+PATIENT = InboxPolicy(settle_s=0, incomplete_timeout_s=3600)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def how(model: Path) -> How:
-    return How(model)
+def how(model: Path) -> ScoreOptions:
+    return ScoreOptions(model)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "scored"
 
 
-def statuses(rows: list[Row]) -> dict[str, str]:
+def statuses(rows: list[SummaryRow]) -> dict[str, str]:
     return {str(row["recording"]): str(row["status"]) for row in rows}
 
 
@@ -68,7 +68,7 @@ def quarantined(inbox: Path) -> dict[str, set[str]]:
 
 
 class TestOnce:
-    def test_what_is_scored_is_not_looked_at_again(self, inbox: Path, out: Path, how: How) -> None:
+    def test_what_is_scored_is_not_looked_at_again(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "a")
         assert statuses(run(inbox, out, how)) == {"a": "scored"}
         before = written(out), (out / "summary.csv").stat().st_mtime_ns
@@ -76,36 +76,36 @@ class TestOnce:
         assert (written(out), (out / "summary.csv").stat().st_mtime_ns) == before
 
     def test_nor_with_another_model_or_after_its_results_were_taken_away(
-        self, tmp_path: Path, inbox: Path, out: Path, how: How
+        self, tmp_path: Path, inbox: Path, out: Path, how: ScoreOptions
     ) -> None:
         # A promotion on Sunday night must not score a year of recordings again, nor an archive that is moved.
         write_record(inbox, "a")
         run(inbox, out, how)
         shutil.rmtree(out / "a")
         other = write_model(tmp_path / "other", name="small 2 (test)", always="V")
-        assert run(inbox, out, How(other)) == []
+        assert run(inbox, out, ScoreOptions(other)) == []
 
-    def test_one_that_changes_is_scored_anew(self, inbox: Path, out: Path, how: How) -> None:
+    def test_one_that_changes_is_scored_anew(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "a")
         run(inbox, out, how)
         write_record(inbox, "a", signal_of(minutes=0.5))
         assert [row["duration_s"] for row in run(inbox, out, how)] == [30.0]
 
     def test_the_summary_of_a_run_that_was_killed_is_written_by_the_next(
-        self, inbox: Path, out: Path, how: How
+        self, inbox: Path, out: Path, how: ScoreOptions
     ) -> None:
         write_record(inbox, "a")
         (inbox / "bad.edf").write_text("junk")
         with open_inbox(inbox, out, AT_ONCE) as arrived:
             for job in arrived.plan(how):
-                arrived.note(job, outcome(job))
+                arrived.record_outcome(job, outcome(job))
         assert not (out / "summary.csv").exists()  # it was killed before it finished
         assert run(inbox, out, how) == []
         rows = (out / "summary.csv").read_text().splitlines()[1:]
         assert [row.split(",")[2] for row in rows] == ["scored", "failed"]
 
     def test_results_that_a_killed_run_did_not_note_are_found_by_their_hash(
-        self, inbox: Path, out: Path, how: How
+        self, inbox: Path, out: Path, how: ScoreOptions
     ) -> None:
         write_record(inbox, "a")
         with open_inbox(inbox, out, AT_ONCE) as arrived:
@@ -115,7 +115,7 @@ class TestOnce:
         assert statuses(run(inbox, out, how)) == {"a": "skipped"}
         assert written(out) == before
 
-    def test_what_is_no_recording_is_left_alone(self, inbox: Path, out: Path, how: How) -> None:
+    def test_what_is_no_recording_is_left_alone(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "a")
         (inbox / "a.atr").write_bytes(b"\0\0")
         (inbox / "notes.md").write_text("Monday's")
@@ -127,14 +127,14 @@ class TestOnce:
 class TestWhole:
     """A recording that is being copied is left until it is whole."""
 
-    def test_one_that_has_just_changed_is_left(self, inbox: Path, out: Path, how: How) -> None:
+    def test_one_that_has_just_changed_is_left(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         header = write_record(inbox)
         os.utime(header, (0, 0))  # as `cp -p` leaves it: only the system knows when it was put there
         os.utime(header.with_suffix(".dat"), (0, 0))
-        assert run(inbox, out, how, Rules(quiet_s=30, patience_s=0)) == []
+        assert run(inbox, out, how, InboxPolicy(settle_s=30, incomplete_timeout_s=0)) == []
         assert known(out) == {"r.hea": Status.WAITING}
 
-    def test_one_that_grows_is_scored_once_and_whole(self, inbox: Path, out: Path, how: How) -> None:
+    def test_one_that_grows_is_scored_once_and_whole(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         # Without a length in its header nothing but its growth tells that a file is not whole.
         signal = signal_of()
         header = write_record(inbox, signal=signal)
@@ -151,15 +151,15 @@ class TestWhole:
 
         copying = threading.Thread(target=copy)
         copying.start()
-        rows: list[Row] = []
+        rows: list[SummaryRow] = []
         while copying.is_alive() or not rows:
-            rows += run(inbox, out, how, Rules(quiet_s=2, patience_s=0))
+            rows += run(inbox, out, how, InboxPolicy(settle_s=2, incomplete_timeout_s=0))
             time.sleep(0.05)
         assert [(row["status"], row["duration_s"]) for row in rows] == [("scored", 60.0)]
 
     @pytest.mark.parametrize("n_bytes", [None, 0, 1000])
     def test_one_whose_signals_are_missing_or_short_waits_for_them(
-        self, inbox: Path, out: Path, how: How, n_bytes: int | None
+        self, inbox: Path, out: Path, how: ScoreOptions, n_bytes: int | None
     ) -> None:
         signals = write_record(inbox).with_suffix(".dat")
         whole = signals.read_bytes()
@@ -172,7 +172,9 @@ class TestWhole:
         signals.write_bytes(whole)
         assert statuses(run(inbox, out, how, PATIENT)) == {"r": "scored"}
 
-    def test_signals_before_their_header_are_no_recording_yet(self, inbox: Path, out: Path, how: How) -> None:
+    def test_signals_before_their_header_are_no_recording_yet(
+        self, inbox: Path, out: Path, how: ScoreOptions
+    ) -> None:
         header = write_record(inbox)
         kept = header.read_bytes()
         header.unlink()
@@ -183,7 +185,7 @@ class TestWhole:
 
 class TestQuarantine:
     def test_a_bad_recording_goes_there_with_its_reason_and_does_not_come_back(
-        self, inbox: Path, out: Path, how: How
+        self, inbox: Path, out: Path, how: ScoreOptions
     ) -> None:
         write_record(inbox / "monday", "good")
         signals = write_record(inbox / "monday", "bad").with_suffix(".dat")
@@ -196,7 +198,9 @@ class TestQuarantine:
         assert {path.name for path in (inbox / "monday").iterdir()} == {"good.hea", "good.dat"}
         assert run(inbox, out, how) == []
 
-    def test_one_that_is_mended_and_put_back_is_scored(self, inbox: Path, out: Path, how: How) -> None:
+    def test_one_that_is_mended_and_put_back_is_scored(
+        self, inbox: Path, out: Path, how: ScoreOptions
+    ) -> None:
         os.truncate(write_record(inbox).with_suffix(".dat"), 10)
         run(inbox, out, how)
         write_record(inbox)
@@ -204,7 +208,7 @@ class TestQuarantine:
         assert "failed" not in (out / "summary.csv").read_text()
 
     def test_one_that_comes_back_unmended_gets_a_folder_of_its_own(
-        self, inbox: Path, out: Path, how: How
+        self, inbox: Path, out: Path, how: ScoreOptions
     ) -> None:
         for _ in range(2):
             inbox.mkdir(exist_ok=True)
@@ -213,7 +217,7 @@ class TestQuarantine:
             time.sleep(1.1)  # folders are told apart by the second
         assert len(list((inbox.parent / "quarantine").iterdir())) == 2
 
-    def test_a_file_of_another_recording_stays(self, inbox: Path, out: Path, how: How) -> None:
+    def test_a_file_of_another_recording_stays(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         good = write_record(inbox, "good")
         (inbox / "bad.hea").write_text("bad 1 250 999999\ngood.dat 16 1000/mV 16 0 0 0 0 MLII\n")
         assert statuses(run(inbox, out, how)) == {"good": "scored", "bad": "failed"}
@@ -221,7 +225,7 @@ class TestQuarantine:
         assert quarantined(inbox) == {"bad": {"bad.hea", "reason.txt"}}
 
     def test_a_move_that_was_broken_off_is_continued(
-        self, inbox: Path, out: Path, how: How, monkeypatch: pytest.MonkeyPatch
+        self, inbox: Path, out: Path, how: ScoreOptions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         os.truncate(write_record(inbox, "bad").with_suffix(".dat"), 10)
         move = Folder.move
@@ -240,7 +244,7 @@ class TestQuarantine:
         assert list(inbox.iterdir()) == []
 
     def test_where_nothing_may_be_moved_it_does_not_come_back_either(
-        self, inbox: Path, out: Path, how: How, monkeypatch: pytest.MonkeyPatch
+        self, inbox: Path, out: Path, how: ScoreOptions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         inbox.mkdir()
         (inbox / "x.edf").write_text("junk")
@@ -253,11 +257,11 @@ class TestQuarantine:
         assert run(inbox, out, how) == []
         assert (inbox / "x.edf").is_file()
 
-    def test_what_is_out_of_bounds_goes_at_once(self, inbox: Path, out: Path, how: How) -> None:
+    def test_what_is_out_of_bounds_goes_at_once(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "slow")
         with open_inbox(inbox, out, PATIENT) as arrived:
             (job,) = arrived.plan(how)
-            arrived.note(job, OutOfBoundsError("at most 60 s expected: stopped"))
+            arrived.record_outcome(job, LimitExceededError("at most 60 s expected: stopped"))
             (row,) = arrived.finish()
         assert (row["status"], row["reason"]) == ("failed", "at most 60 s expected: stopped")
         assert quarantined(inbox) == {"slow": {"slow.hea", "slow.dat", "reason.txt"}}
@@ -267,22 +271,24 @@ class TestDeaths:
     """A process that dies may be nobody's fault, or that of the recording: so it is tried again, not for ever."""
 
     def test_a_recording_is_given_up_after_three_and_comes_last_until_then(
-        self, inbox: Path, out: Path, how: How
+        self, inbox: Path, out: Path, how: ScoreOptions
     ) -> None:
         write_record(inbox, "a")
-        rows: list[Row] = []
+        rows: list[SummaryRow] = []
         for n_deaths in range(1, 4):
             write_record(inbox, f"b{n_deaths}")
             with open_inbox(inbox, out, AT_ONCE) as arrived:
                 jobs = arrived.plan(how)
                 assert [job.name for job in jobs] == ([f"b{n_deaths}", "a"] if n_deaths > 1 else ["a", "b1"])
                 for job in jobs:
-                    arrived.note(job, DiedError("out of memory?") if job.name == "a" else outcome(job))
+                    arrived.record_outcome(
+                        job, WorkerDiedError("out of memory?") if job.name == "a" else outcome(job)
+                    )
                 rows += arrived.finish()
         assert statuses(rows) == {"b1": "scored", "b2": "scored", "b3": "scored", "a": "failed"}
         assert rows[-1]["reason"] == "the process that worked on it died 3 times"
 
-    def test_what_a_killed_run_left_behind_counts(self, inbox: Path, out: Path, how: How) -> None:
+    def test_what_a_killed_run_left_behind_counts(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "a")
         for _ in range(3):
             with open_inbox(inbox, out, AT_ONCE) as arrived:
@@ -297,23 +303,23 @@ class TestNoRoom:
     """A disk that is full is no fault of a recording: nothing is given up, the run fails and the next goes on."""
 
     def test_nothing_is_lost_and_the_run_says_why(
-        self, inbox: Path, out: Path, how: How, monkeypatch: pytest.MonkeyPatch
+        self, inbox: Path, out: Path, how: ScoreOptions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def full(folder: Path, *_: object, **__: object) -> Row:
+        def full(folder: Path, *_: object, **__: object) -> SummaryRow:
             (folder / "beats.parquet").write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
         write_record(inbox, "a")
         with monkeypatch.context() as patch:
             patch.setattr("ectopy.report.write_outputs", full)
-            with pytest.raises(TroubleError, match=r"1 recordings wait: .*No space left"):
+            with pytest.raises(DeferredError, match=r"1 recordings wait: .*No space left"):
                 run(inbox, out, how)
         assert {path.name for path in out.iterdir()} == {".inbox.db", "summary.csv", "index.html"}
         assert known(out) == {"a.hea": Status.WAITING}
         assert statuses(run(inbox, out, how)) == {"a": "scored"}
 
     @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may mount a small disk")
-    def test_a_disk_that_is_truly_full(self, tmp_path: Path, inbox: Path, how: How) -> None:
+    def test_a_disk_that_is_truly_full(self, tmp_path: Path, inbox: Path, how: ScoreOptions) -> None:
         disk = tmp_path / "disk"
         disk.mkdir()
         for number in range(6):
@@ -322,7 +328,7 @@ class TestNoRoom:
             pytest.skip("no small disk can be mounted here")
         try:
             with pytest.raises(
-                (TroubleError, OSError, sqlite3.OperationalError), match=r"No space left|full"
+                (DeferredError, OSError, sqlite3.OperationalError), match=r"No space left|full"
             ):
                 run(inbox, disk / "scored", how)
             n_done = len(written(disk / "scored"))
@@ -339,13 +345,13 @@ class TestNoRoom:
 
 
 class TestTwoRuns:
-    def test_the_second_is_refused_and_does_nothing(self, inbox: Path, out: Path, how: How) -> None:
+    def test_the_second_is_refused_and_does_nothing(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "a")
         with open_inbox(inbox, out, AT_ONCE) as first:
             jobs = first.plan(how)
             with pytest.raises(BusyError, match="another run"):
                 run(inbox, out, how)
-            first.note(jobs[0], outcome(jobs[0]))
+            first.record_outcome(jobs[0], outcome(jobs[0]))
             assert statuses(first.finish()) == {"a": "scored"}
         assert run(inbox, out, how) == []
 
@@ -358,7 +364,9 @@ class TestTwoRuns:
         assert sum(n_scored) == len(written(out)) == 4
         assert all("another run" in said for told, said in answers if not told.strip())
 
-    def test_a_killed_one_keeps_nobody_out(self, inbox: Path, out: Path, model: Path, how: How) -> None:
+    def test_a_killed_one_keeps_nobody_out(
+        self, inbox: Path, out: Path, model: Path, how: ScoreOptions
+    ) -> None:
         for number in range(3):
             write_record(inbox, f"r{number}", signal_of(seed=number))
         killed = start(inbox, out, model)
@@ -399,7 +407,9 @@ def test_killed_again_and_again_it_loses_nothing_and_scores_nothing_twice(
     assert len((out / "summary.csv").read_text().splitlines()) == 1 + n
     rows = [json.loads(path.read_text())["row"] for path in out.glob("r*/summary.json")]
     alone = [
-        runner.score_one(Job(inbox / f"{row['recording']}.hea", str(row["recording"]), inbox, How(model)))
+        runner.score_one(
+            Job(inbox / f"{row['recording']}.hea", str(row["recording"]), inbox, ScoreOptions(model))
+        )
         for row in rows
     ]
     assert rows == alone  # as if nothing had happened

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from ectopy.beats.lead_selection import LOOK_S, N_LOOKS, choose_leads, looks, silent_leads
+from ectopy.beats.lead_selection import (
+    N_SEGMENTS,
+    SEGMENT_S,
+    choose_leads,
+    disconnected_leads,
+    sample_segments,
+)
 from ectopy.ecg import NotAnalysableError, Recording, recording_of
 
 TWELVE = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -62,7 +68,7 @@ def test_a_lead_that_is_not_there_is_named_with_those_that_are():
 
 @pytest.mark.parametrize("value", [0.0, -1000.0, np.nan])
 def test_leads_that_are_off_are_told_whatever_stands_for_nothing(value):
-    assert silent_leads(recorded(off=CHEST, value=value)) == CHEST
+    assert disconnected_leads(recorded(off=CHEST, value=value)) == CHEST
 
 
 @pytest.mark.parametrize(
@@ -75,7 +81,7 @@ def test_leads_that_are_off_are_told_whatever_stands_for_nothing(value):
     ],
 )
 def test_an_electrode_that_is_off_leaves_its_place_to_another_lead(off, chosen):
-    silent = silent_leads(recorded(off=off))
+    silent = disconnected_leads(recorded(off=off))
     assert tuple(TWELVE[column] for column in choose_leads(TWELVE, silent=silent)) == chosen
 
 
@@ -85,26 +91,26 @@ def test_a_lead_that_is_wanted_is_analysed_though_it_is_off():
 
 def test_where_every_lead_is_off_the_usual_ones_are_chosen():
     everything = recorded(off=frozenset(range(12)))
-    assert choose_leads(TWELVE, silent=silent_leads(everything)) == choose_leads(TWELVE) == (1, 6)
+    assert choose_leads(TWELVE, silent=disconnected_leads(everything)) == choose_leads(TWELVE) == (1, 6)
 
 
 def test_a_lead_that_is_off_for_less_than_half_of_the_time_is_not_silent():
     signal = recorded().read(0, 30_000).copy()
     signal[20_000:, 1] = 0  # the last third
-    assert not silent_leads(recording_of(signal, 250, leads=TWELVE))
+    assert not disconnected_leads(recording_of(signal, 250, leads=TWELVE))
     signal[10_000:, 1] = 0  # two thirds
-    assert silent_leads(recording_of(signal, 250, leads=TWELVE)) == {1}
+    assert disconnected_leads(recording_of(signal, 250, leads=TWELVE)) == {1}
 
 
 def test_two_leads_leave_no_choice_and_are_not_looked_at():
     def unread(start, stop):
         raise AssertionError
 
-    assert not silent_leads(Recording("two", 250.0, ("II", "V1"), 10**6, unread))
+    assert not disconnected_leads(Recording("two", 250.0, ("II", "V1"), 10**6, unread))
 
 
 def test_an_empty_recording_of_twelve_leads_has_no_silent_ones():
-    assert not silent_leads(recorded(minutes=0))
+    assert not disconnected_leads(recorded(minutes=0))
 
 
 def test_a_few_looks_are_enough_for_two_weeks():
@@ -115,6 +121,9 @@ def test_a_few_looks_are_enough_for_two_weeks():
         return np.zeros((stop - start, 3), dtype=np.float32)
 
     n_samples = 14 * 86_400 * 250
-    assert len(list(looks(Recording("fortnight", 250.0, ("I", "II", "III"), n_samples, read)))) == N_LOOKS
+    assert (
+        len(list(sample_segments(Recording("fortnight", 250.0, ("I", "II", "III"), n_samples, read))))
+        == N_SEGMENTS
+    )
     assert (seen[0][0], seen[-1][1]) == (0, n_samples)
-    assert {stop - start for start, stop in seen} == {round(LOOK_S * 250)}
+    assert {stop - start for start, stop in seen} == {round(SEGMENT_S * 250)}

@@ -10,7 +10,7 @@ from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
 from ectopy.model.classifier import CHUNK, in_chunks
 from ectopy.model.network import Network, TrainConfig
-from ectopy.model.onnx_export import NotNativeError, write_native
+from ectopy.model.onnx_export import UnsupportedLayerError, export_onnx
 
 K = len(FEATURE_NAMES)
 CONFIG = TrainConfig(dense_units=16, gru_units=12)
@@ -51,40 +51,42 @@ def operators(path):
 class TestNative:
     @pytest.mark.parametrize("kind", NATIVE)
     def test_it_answers_as_keras_does(self, kind, models, x, path):
-        write_native(models[kind], path)
+        export_onnx(models[kind], path)
         told = in_chunks(models[kind].predict_on_batch, x)
         np.testing.assert_allclose(runner(path)(x), told, atol=1e-5)
 
     @pytest.mark.parametrize(("kind", "node"), [("simple-rnn", "RNN"), ("gru", "GRU"), ("lstm", "LSTM")])
     def test_recurrence_is_one_node_and_no_loop(self, kind, node, models, path):
-        write_native(models[kind], path)
+        export_onnx(models[kind], path)
         assert operators(path).count(node) == 1
         assert not {"Loop", "Scan"} & set(operators(path))
 
     def test_an_ensemble_is_the_mean_of_its_members(self, x, path):
         members = [Network(shaken(network.build(CONFIG), seed=seed), 0, 1) for seed in (1, 2)]
         whole = network.ensemble(members).model
-        write_native(whole, path)
+        export_onnx(whole, path)
         told = in_chunks(whole.predict_on_batch, x)
         np.testing.assert_allclose(runner(path)(x), told, atol=1e-5)
 
     def test_batch_and_time_are_free(self, gru, path):
-        write_native(gru, path)
+        export_onnx(gru, path)
         run = runner(path)
         assert [run(np.zeros((n, K), np.float32)).shape for n in (1, 700)] == [(1, 3), (700, 3)]
 
     def test_the_file_is_a_valid_model(self, gru, path):
-        write_native(gru, path)
+        export_onnx(gru, path)
         onnx.checker.check_model(onnx.load(path), full_check=True)
 
     def test_what_has_no_node_is_refused_by_name(self, path):
-        with pytest.raises(NotNativeError, match="dense or recurrent layers expected, LayerNormalization"):
-            write_native(architectures.builder("gru-attention")(CONFIG), path)
+        with pytest.raises(
+            UnsupportedLayerError, match="dense or recurrent layers expected, LayerNormalization"
+        ):
+            export_onnx(architectures.builder("gru-attention")(CONFIG), path)
 
 
 class TestEightBits:
     def test_each_weight_is_right_to_half_a_step_of_its_unit(self, gru, path):
-        write_native(gru, path, eight_bits=True)
+        export_onnx(gru, path, eight_bits=True)
         kernel = gru.layers[1].get_weights()[0]
         kept = {each.name: onnx.numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer}
         stored, scale = kept["weights_0"], kept["weights_1"]
@@ -93,7 +95,7 @@ class TestEightBits:
 
     def test_answers_stay_near_those_of_floats(self, gru, x, path):
         """Steps of 1/127 of the largest weight are errors of about 1 %, and independent: the class stays."""
-        write_native(gru, path, eight_bits=True)
+        export_onnx(gru, path, eight_bits=True)
         told = in_chunks(gru.predict_on_batch, x)
         small = runner(path)(x)
         assert np.abs(small - told).mean() < 0.03 * np.abs(told).mean()
@@ -102,12 +104,12 @@ class TestEightBits:
     def test_a_unit_without_weights_stays_without(self, path):
         model = network.build(CONFIG)
         model.set_weights([np.zeros_like(w) for w in model.get_weights()])
-        write_native(model, path, eight_bits=True)
+        export_onnx(model, path, eight_bits=True)
         assert not runner(path)(np.ones((5, K), np.float32)).any()
 
     def test_a_network_of_usual_size_takes_a_third_of_the_bytes(self, path):
         model = shaken(network.build(TrainConfig()))
-        write_native(model, path)
+        export_onnx(model, path)
         floats = size_of(path).plain
-        write_native(model, path, eight_bits=True)
+        export_onnx(model, path, eight_bits=True)
         assert size_of(path).plain < 0.35 * floats  # a quarter, and names, biases and scales

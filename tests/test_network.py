@@ -4,13 +4,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ectopy.ec57.reference import Truth
+from ectopy.ec57.reference import Reference
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import folds, network, training_set
 from ectopy.model.calibration import UNCALIBRATED, Calibration
 from ectopy.model.classifier import CHUNK, load_classifier, softmax
 from ectopy.model.network import TrainConfig
-from ectopy.model.training_set import TRAINED_LABELS, Example
+from ectopy.model.training_set import TRAINED_LABELS, TrainingSequence
 
 TINY = TrainConfig(
     epochs=6,
@@ -40,7 +40,7 @@ def example_of(record, *, n=200, seed=0, view="given", shuffled=False):
     x[:, 0] += 3 * (label == "S") - 3 * (label == "V")
     if shuffled:
         label = rng.permutation(label)
-    return Example(record, record, view, np.arange(n) * 200, x, label)
+    return TrainingSequence(record, record, view, np.arange(n) * 200, x, label)
 
 
 def accuracy(fitted, example):
@@ -115,29 +115,31 @@ def learned(monkeypatch):
 class TestHoldOut:
     def test_a_fold_s_patients_are_judged_on_detected_beats_and_not_learned_from(self, learned):
         lessons = [
-            training_set.Lesson((example_of(name, seed=n), example_of(name, seed=n, view="detected")), truth)
+            training_set.TrainingRecord(
+                (example_of(name, seed=n), example_of(name, seed=n, view="detected")), truth
+            )
             for n, name in enumerate("abc")
-            for truth in [Truth(name, name, None, 200.0, 50_000)]
+            for truth in [Reference(name, name, None, 200.0, 50_000)]
         ]
-        _, held = network.hold_out(lessons, folds.Fold(("a", "b"), ("c",)), TINY)
+        _, held = network.fit_fold(lessons, folds.Fold(("a", "b"), ("c",)), TINY)
         assert {example.record for example in learned} == {"a", "b"}
-        assert [(each.example.record, each.example.view) for each in held] == [("c", "detected")]
+        assert [(each.sequence.record, each.sequence.variant) for each in held] == [("c", "detected")]
 
     def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(self, learned):
         own, lent = example_of("a"), replace(example_of("a", view="made: x"), donor="b")
         lessons = [
-            training_set.Lesson((own, lent), Truth("a", "a", None, 200.0, 50_000)),
-            training_set.Lesson(
-                (example_of("b", seed=1, view="detected"),), Truth("b", "b", None, 200.0, 50_000)
+            training_set.TrainingRecord((own, lent), Reference("a", "a", None, 200.0, 50_000)),
+            training_set.TrainingRecord(
+                (example_of("b", seed=1, view="detected"),), Reference("b", "b", None, 200.0, 50_000)
             ),
         ]
-        network.hold_out(lessons, folds.Fold(("a",), ("b",)), TINY)
+        network.fit_fold(lessons, folds.Fold(("a",), ("b",)), TINY)
         assert learned == [own]
 
 
 class TestWindows:
     def windows(self, examples, **changes):
-        config = replace(TINY, windows_per_epoch=400, offset_sd=0.0, feature_loss=0.0, **changes)
+        config = replace(TINY, windows_per_epoch=400, feature_offset_sd=0.0, feature_dropout=0.0, **changes)
         return network._Windows(examples, config, np.zeros(K), np.ones(K))
 
     def test_a_window_is_beats_in_order_of_time(self):
@@ -171,7 +173,12 @@ class TestExport:
     def test_the_specification_carries_all_that_scoring_needs(self, fitted, tmp_path):
         network.save(fitted, tmp_path, Calibration(1.5, 0.7), name="ectopy 3", run="abc")
         told = load_classifier(tmp_path).specification
-        assert (told.name, told.run, told.temperature, told.confident_from) == ("ectopy 3", "abc", 1.5, 0.7)
+        assert (told.name, told.run, told.temperature, told.confidence_threshold) == (
+            "ectopy 3",
+            "abc",
+            1.5,
+            0.7,
+        )
         assert told.features == FEATURE_NAMES
         assert told.labels == TRAINED_LABELS
 

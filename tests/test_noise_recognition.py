@@ -114,7 +114,7 @@ def test_little_noise_costs_nothing(clean: NDArray[np.float64]) -> None:
 def test_noise_on_one_lead_leaves_the_other_to_read(clean: NDArray[np.float64], lead: int) -> None:
     signal = disturbed(clean, snr_db=-6, leads=(lead,))
     assert shut_share(analysed(signal)) < 0.05
-    shapes = detection.find_beats(recording_of(signal, FS), (0, 1)).shapes
+    shapes = detection.detect_beats(recording_of(signal, FS), (0, 1)).shapes
     there = (shapes.sample > 64 * 200) & (shapes.sample < 96 * 200)
     assert shapes.readable[there, lead].mean() < 0.5
     assert shapes.readable[there, 1 - lead].all()
@@ -225,7 +225,7 @@ def test_clarity_is_high_in_a_clean_lead_low_in_noise_and_unknown_without_a_lead
     strength = np.full((n, 2), 1.0)
     background = np.tile([0.02, 0.5], (n, 1))
     strength[:5, 1] = np.nan
-    clear = signal_to_noise.clarity(
+    clear = signal_to_noise.signal_quality_index(
         strength, background, windows, np.ones((n, 2)), beat=np.ones(n, dtype=bool)
     )
     # log 50 and the highest likeness that counts, arctanh 0.999; log 2 and what chance correlates.
@@ -238,7 +238,7 @@ def useless(clearest: list[float]) -> str:
     """Give one letter a candidate, x where it is useless; the other of two leads is noise throughout."""
     clear = np.stack([clearest, np.full(len(clearest), 1.0)], axis=1)
     windows = np.random.default_rng(0).normal(size=(len(clearest), 2, 76))
-    return "".join(np.where(signal_to_noise.useless(clear, windows), "x", "."))
+    return "".join(np.where(signal_to_noise.unreadable(clear, windows), "x", "."))
 
 
 def test_a_stretch_is_useless_where_the_clearest_lead_is_noise_and_as_far_as_it_is_doubtful() -> None:
@@ -252,20 +252,22 @@ def test_a_moment_of_noise_is_not_worth_a_shutdown() -> None:
 
 def test_what_is_off_is_not_noise() -> None:
     windows = np.zeros((4, 2, 76))
-    assert not signal_to_noise.useless(np.full((4, 2), np.nan), windows).any()
+    assert not signal_to_noise.unreadable(np.full((4, 2), np.nan), windows).any()
 
 
 def test_waves_that_repeat_themselves_are_no_noise() -> None:
     time_s = np.arange(76) / 100
     waves = np.sin(2 * np.pi * (5 * time_s + np.random.default_rng(0).random((40, 1, 1))))
-    assert not signal_to_noise.useless(np.full((40, 1), 1.0), waves).any()
+    assert not signal_to_noise.unreadable(np.full((40, 1), 1.0), waves).any()
 
 
 @pytest.mark.parametrize("n_beats", [0, 1, 2, 7, 8, 30])
 def test_any_number_of_beats_has_a_clarity(n_beats: int) -> None:
     windows = np.random.default_rng(0).normal(size=(n_beats, 1, 76))
     ones = np.ones((n_beats, 1))
-    clear = signal_to_noise.clarity(ones, ones / 30, windows, ones, beat=np.ones(n_beats, dtype=bool))
+    clear = signal_to_noise.signal_quality_index(
+        ones, ones / 30, windows, ones, beat=np.ones(n_beats, dtype=bool)
+    )
     assert np.isfinite(clear).all()
 
 
@@ -281,7 +283,7 @@ def test_each_candidate_in_noise_is_looked_at_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(signal_to_noise, "_CHUNK", 100)
     clear, windows = np.full((950, 2), 1.0), np.random.default_rng(0).normal(size=(950, 2, 76))
     clear[300:400] = 9.0
-    assert signal_to_noise.useless(clear, windows).sum() == 850
+    assert signal_to_noise.unreadable(clear, windows).sum() == 850
     assert (sum(looked_at), max(looked_at)) == (850, 100)
 
 

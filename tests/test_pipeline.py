@@ -106,8 +106,8 @@ def test_the_likeliest_class_is_the_label(patient):
 
 
 def test_one_description_serves_several_classifiers(patient):
-    described = pipeline.describe(patient.recording)
-    one, other = (pipeline.conclude(described, classify) for classify in (all_normal, all_ventricular))
+    described = pipeline.prepare(patient.recording)
+    one, other = (pipeline.classify_beats(described, classify) for classify in (all_normal, all_ventricular))
     np.testing.assert_array_equal(
         one.beats.sample, pipeline.analyse(patient.recording, all_normal).beats.sample
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ectopy.batch.inbox import TroubleError
-from ectopy.batch.planning import How
-from ectopy.batch.storage import AddressError, Bucket, Folder, UnreachableError, fetched, place_of
+from ectopy.batch.inbox import DeferredError
+from ectopy.batch.planning import ScoreOptions
+from ectopy.batch.storage import AddressError, Bucket, Folder, UnreachableError, download, storage_at
 from ectopy.readers.discovery import find_recordings
 from tests.inbox_runs import run
 from tests.small import write_model, write_record
@@ -17,7 +17,7 @@ from tests.small import write_model, write_record
 
 class TestFolder:
     def test_it_is_made_and_lists_all_but_what_is_hidden(self, tmp_path: Path) -> None:
-        place = place_of(tmp_path / "inbox")
+        place = storage_at(tmp_path / "inbox")
         assert place.listing() == {}
         write_record(tmp_path / "inbox" / "monday", "a")
         write_record(tmp_path / "inbox" / ".trash", "b")
@@ -84,7 +84,7 @@ def keys(bucket: Any) -> set[str]:
 
 class TestBucket:
     def test_it_lists_what_others_put_there_later(self, bucket: Any, tmp_path: Path) -> None:
-        place = place_of(ADDRESS)
+        place = storage_at(ADDRESS)
         assert place.listing() == {}
         put(bucket, tmp_path)
         listing = place.listing()
@@ -114,7 +114,7 @@ class TestBucket:
         bucket.pipe_file("ecg/inbox/e.edf", b"0       " + bytes(300))
         bucket.pipe_file("ecg/inbox/notes.md", b"notes")
         place = Bucket(ADDRESS)
-        with place.view(place.listing()) as folder:
+        with place.preview(place.listing()) as folder:
             found = [path.name for path in find_recordings([folder]).recordings]
             n_bytes = (folder / "t.parquet").stat()
         assert found == ["a.hea", "e.edf", "t.parquet"]
@@ -124,7 +124,7 @@ class TestBucket:
         self, bucket: Any, tmp_path: Path
     ) -> None:
         signals = put(bucket, tmp_path)
-        with fetched(f"{ADDRESS}/a.hea") as here:
+        with download(f"{ADDRESS}/a.hea") as here:
             assert here.name == "a.hea"
             assert here.with_suffix(".dat").read_bytes() == signals
         assert not here.parent.exists()
@@ -139,13 +139,13 @@ class TestBucket:
 
 
 @pytest.fixture(scope="module")
-def how(tmp_path_factory: pytest.TempPathFactory) -> How:
-    return How(write_model(tmp_path_factory.mktemp("models") / "normal"))
+def how(tmp_path_factory: pytest.TempPathFactory) -> ScoreOptions:
+    return ScoreOptions(write_model(tmp_path_factory.mktemp("models") / "normal"))
 
 
 class TestInboxInABucket:
     def test_what_arrives_is_scored_once_and_called_by_its_address(
-        self, bucket: Any, tmp_path: Path, how: How
+        self, bucket: Any, tmp_path: Path, how: ScoreOptions
     ) -> None:
         put(bucket, tmp_path)
         (row,) = run(ADDRESS, tmp_path / "out", how)
@@ -154,7 +154,7 @@ class TestInboxInABucket:
         put(bucket, tmp_path, "b")
         assert [row["recording"] for row in run(ADDRESS, tmp_path / "out", how)] == ["b"]
 
-    def test_it_gives_the_results_of_a_folder(self, bucket: Any, tmp_path: Path, how: How) -> None:
+    def test_it_gives_the_results_of_a_folder(self, bucket: Any, tmp_path: Path, how: ScoreOptions) -> None:
         put(bucket, tmp_path)
         (there,) = run(ADDRESS, tmp_path / "out", how)
         (here,) = run(tmp_path / "local", tmp_path / "out2", how)
@@ -165,7 +165,7 @@ class TestInboxInABucket:
             ).read_bytes()
 
     def test_a_bad_one_goes_to_the_quarantine_of_the_bucket(
-        self, bucket: Any, tmp_path: Path, how: How
+        self, bucket: Any, tmp_path: Path, how: ScoreOptions
     ) -> None:
         put(bucket, tmp_path)
         bucket.pipe_file("ecg/inbox/a.dat", b"short")
@@ -178,14 +178,16 @@ class TestInboxInABucket:
         assert keys(bucket) == {told, f"{folder}/a.hea", f"{folder}/a.dat"}
         assert run(ADDRESS, tmp_path / "out", how) == []
 
-    def test_one_that_changes_there_is_scored_anew(self, bucket: Any, tmp_path: Path, how: How) -> None:
+    def test_one_that_changes_there_is_scored_anew(
+        self, bucket: Any, tmp_path: Path, how: ScoreOptions
+    ) -> None:
         signals = put(bucket, tmp_path)
         run(ADDRESS, tmp_path / "out", how)
         bucket.pipe_file("ecg/inbox/a.dat", signals[::-1])  # its header stays as it was
         assert [row["status"] for row in run(ADDRESS, tmp_path / "out", how)] == ["scored"]
 
     def test_a_bucket_that_does_not_answer_is_no_fault_of_a_recording(
-        self, bucket: Any, tmp_path: Path, how: How, monkeypatch: pytest.MonkeyPatch
+        self, bucket: Any, tmp_path: Path, how: ScoreOptions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         put(bucket, tmp_path)
 
@@ -196,13 +198,13 @@ class TestInboxInABucket:
             patch.setattr(type(bucket), "_get_file", silent)
             type(bucket).clear_instance_cache()
             with pytest.raises(
-                TroubleError, match=r"1 recordings wait: s3://ecg/inbox/a\.hea: \w*TimeoutError:"
+                DeferredError, match=r"1 recordings wait: s3://ecg/inbox/a\.hea: \w*TimeoutError:"
             ):
                 run(ADDRESS, tmp_path / "out", how)
         type(bucket).clear_instance_cache()
         assert len(run(ADDRESS, tmp_path / "out", how)) == 1
 
     @pytest.mark.usefixtures("bucket")
-    def test_a_bucket_that_cannot_be_reached_fails_the_run(self, tmp_path: Path, how: How) -> None:
+    def test_a_bucket_that_cannot_be_reached_fails_the_run(self, tmp_path: Path, how: ScoreOptions) -> None:
         with pytest.raises(UnreachableError, match="s3://nosuchbucket/inbox"):
             run("s3://nosuchbucket/inbox", tmp_path / "out", how)

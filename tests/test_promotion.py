@@ -70,7 +70,7 @@ class TestPromote:
         promote(first, data_dir=data, by="the gate", why="good")
         change = promote(second, data_dir=data, by="hand", why="better on our patients")
         assert change == (second, first)
-        assert model_versions.aliased(second.model, "champion") == second
+        assert model_versions.version_by_alias(second.model, "champion") == second
         assert in_use(data) == f"{second.model} 2"
         assert history(first) == ["champion by the gate, the first: good", "replaced by 2"]
         assert history(second) == ["champion by hand, in place of 1: better on our patients"]
@@ -81,7 +81,7 @@ class TestPromote:
         champion = data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
         assert (champion / "card.md").read_text() == "# 1\n"
-        assert planning.origin(champion) == "champion"
+        assert planning.model_source(champion) == "champion"
 
     def test_the_champion_promoted_once_more_is_laid_anew_and_nothing_else(
         self, three: list[Version], data: Path
@@ -104,7 +104,7 @@ class TestPromote:
             old = register_broken(model, name)
         with pytest.raises(PromotionError, match=rf"{old.uri} cannot be used by this version of ectopy"):
             promote(old, data_dir=data, by="hand", why="a test")
-        assert model_versions.aliased(name, "champion") == three[0]
+        assert model_versions.version_by_alias(name, "champion") == three[0]
         assert in_use(data) == f"{name} 1"
 
     def test_a_folder_as_it_was_laid_before_is_replaced_by_the_link(
@@ -130,7 +130,7 @@ class TestPromote:
         models = [write_model(tmp_path / letter, name=letter, always=letter) for letter in "NV"]
         ids = {load_classifier(model).version_id for model in models}
         champion = data / "models" / "champion"
-        promotion.lay(models[0], "", champion)
+        promotion.install_champion(models[0], "", champion)
         seen: list[str] = []
         done = Event()
 
@@ -141,7 +141,7 @@ class TestPromote:
         with ThreadPoolExecutor(1) as threads:
             reader = threads.submit(read)
             for turn in range(50):
-                promotion.lay(models[turn % 2], "", champion)
+                promotion.install_champion(models[turn % 2], "", champion)
                 n_read = len(seen)
                 while len(seen) == n_read and not reader.done():  # nobody reads through two promotions
                     time.sleep(0)
@@ -171,7 +171,7 @@ class TestRollback:
             promote(version, data_dir=data, by="the gate", why="better")
         change = rollback(three[0].model, data_dir=data, why="too many false VEB at night")
         assert change == (three[1], three[2])
-        assert model_versions.aliased(three[0].model, "champion") == three[1]
+        assert model_versions.version_by_alias(three[0].model, "champion") == three[1]
         assert in_use(data) == f"{three[0].model} 2"
         assert history(three[1])[-1] == "champion again, in place of 3: too many false VEB at night"
         assert history(three[2])[-1] == "rolled back to 2: too many false VEB at night"

@@ -53,7 +53,7 @@ class TestNames:
         assert pseudonyms.of("M\udcfcller") != pseudonyms.of("Mller")
 
     def test_the_salt_is_in_no_representation(self, pseudonyms: Pseudonyms) -> None:
-        assert SALT not in repr(planning.How(Path("m"), pseudonyms=pseudonyms))
+        assert SALT not in repr(planning.ScoreOptions(Path("m"), pseudonyms=pseudonyms))
         assert pickle.loads(pickle.dumps(pseudonyms)) == pseudonyms  # it goes to other processes all the same
 
 

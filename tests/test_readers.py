@@ -148,7 +148,7 @@ class TestFacts:
         )
 
     def test_a_third_lead_of_a_name_avoids_names_that_are_taken(self) -> None:
-        assert validation.distinct(["ECG", "ECG 2", "ECG", "ECG"]) == ("ECG", "ECG 2", "ECG 3", "ECG 4")
+        assert validation.unique_names(["ECG", "ECG 2", "ECG", "ECG"]) == ("ECG", "ECG 2", "ECG 3", "ECG 4")
 
     def test_a_lead_may_have_a_name_of_several_words(self, tmp_path: Path) -> None:
         header = two_leads().replace(" II\n", " chan 1, V1\n")

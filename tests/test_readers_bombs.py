@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from ectopy import readers
 from ectopy.ecg import UnreadableError
-from ectopy.readers.validation import distinct
+from ectopy.readers.validation import unique_names
 from tests.format_files import scp_file, scp_leads, scp_signals
 
 SOON_S = 5.0
@@ -62,12 +62,12 @@ class TestText:
 
 class TestHeaders:
     def test_a_name_that_is_given_again_and_again(self) -> None:
-        names = distinct(["II"] * 50_000)
-        assert seconds(lambda: distinct(["II"] * 50_000)) < SOON_S
+        names = unique_names(["II"] * 50_000)
+        assert seconds(lambda: unique_names(["II"] * 50_000)) < SOON_S
         assert (names[0], names[1], names[-1], len(set(names))) == ("II", "II 2", "II 50000", 50_000)
 
     def test_a_name_that_is_like_a_numbered_one(self) -> None:
-        assert distinct(["II", "II 2", "II", "II"]) == ("II", "II 2", "II 3", "II 4")
+        assert unique_names(["II", "II 2", "II", "II"]) == ("II", "II 2", "II 3", "II 4")
 
     @pytest.mark.parametrize(("n_signals", "match"), [(2048, "a.dat expected beside it"), (2049, "at most")])
     def test_a_wfdb_header_of_more_signals_than_any_recorder(

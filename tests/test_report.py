@@ -320,11 +320,11 @@ class TestWhyNotAnalysable:
         ],
     )
     def test_it_names_the_cause(self, signal: np.ndarray, why: str) -> None:
-        assert summary.why_not_analysable(recording_of(signal, FS)) == why
+        assert summary.not_analysable_reason(recording_of(signal, FS)) == why
 
     def test_one_flat_lead_of_two_is_not_the_cause(self) -> None:
         signal = np.column_stack((np.zeros(6000), np.sin(np.arange(6000))))
-        assert summary.why_not_analysable(recording_of(signal, FS)) == "no beat was found"
+        assert summary.not_analysable_reason(recording_of(signal, FS)) == "no beat was found"
 
     def test_it_looks_at_a_few_seconds_of_a_long_recording(self) -> None:
         asked: list[int] = []
@@ -334,7 +334,7 @@ class TestWhyNotAnalysable:
             return np.zeros((stop - start, 1), dtype=np.float32)
 
         fourteen_days = Recording("long", FS, ("II",), 14 * 86_400 * 100, read)
-        assert summary.why_not_analysable(fourteen_days) == "the signal is flat"
+        assert summary.not_analysable_reason(fourteen_days) == "the signal is flat"
         assert sum(asked) == 80 * 100
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ectopy import cli, report
 from ectopy.batch import runner
-from ectopy.batch.planning import How
+from ectopy.batch.planning import ScoreOptions
 from ectopy.report import pdf
 from ectopy.report.fhir import MissingLibraryError
 from tests.handmade import analysis_of, beats_of, provenance_of, recording_for
@@ -116,7 +116,7 @@ class TestOption:
         assert "1 skipped" in self.run(capsys, *told, "--pdf")[1]
 
     def test_it_is_no_setting_that_decides_results(self, tmp_path: Path) -> None:
-        assert How(tmp_path, pdf=True).settings == How(tmp_path).settings
+        assert ScoreOptions(tmp_path, pdf=True).settings == ScoreOptions(tmp_path).settings
 
     def test_without_weasyprint_it_says_what_to_install_before_it_begins(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from ectopy import annotations
-from ectopy.ecg import Beats, Event, no_beats, stretches
+from ectopy.ecg import Beats, Event, no_beats, true_intervals
 from ectopy.rhythm import events as rhythm_events
 from ectopy.rhythm.events import find_events
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of, fibrillating_rr_s
@@ -255,7 +255,7 @@ class TestRuns:
     def test_without_gaps_they_are_the_stretches_of_true(self, bits: str) -> None:
         mask = np.array([bit == "1" for bit in bits], dtype=bool)
         together = np.full(len(mask), 0.5)
-        assert rhythm_events.runs(mask, together).tolist() == stretches(mask).tolist()
+        assert rhythm_events.runs(mask, together).tolist() == true_intervals(mask).tolist()
 
     def test_a_missing_interval_cuts_a_run_before_its_beat(self) -> None:
         mask = np.ones(4, dtype=bool)
@@ -304,7 +304,7 @@ class TestBeatsInNoise:
         # The third V is doubtful: what is left of five is a couplet on either side.
         beats = beats_of("N" * 20 + "VVVVV" + "N" * 20, 0.5)
         doubtful = np.arange(45) == 22
-        told = find_events(beats, duration_s=30, unreadable=NOTHING_UNREADABLE, doubtful=doubtful)
+        told = find_events(beats, duration_s=30, unreadable=NOTHING_UNREADABLE, low_quality=doubtful)
         assert [event.n_beats for event in told if event.kind == "veb_couplet"] == [2, 2]
         assert "vt" not in {event.kind for event in told}
 
@@ -312,7 +312,7 @@ class TestBeatsInNoise:
         beats = beats_of("N" * 20, np.where(np.arange(20) == 10, 3.0, 0.8))
         for at, kinds in ((9, set()), (10, set()), (11, {"pause"})):
             told = find_events(
-                beats, duration_s=30, unreadable=NOTHING_UNREADABLE, doubtful=np.arange(20) == at
+                beats, duration_s=30, unreadable=NOTHING_UNREADABLE, low_quality=np.arange(20) == at
             )
             assert {event.kind for event in told} == kinds
 
@@ -321,7 +321,7 @@ class TestBeatsInNoise:
         for at in (9, 10):
             beats = beats_of("N" * 20, np.where(np.arange(20) == 10, 10.0, 0.8))
             doubtful = np.arange(20) == at
-            told = find_events(beats, duration_s=60, unreadable=NOTHING_UNREADABLE, doubtful=doubtful)
+            told = find_events(beats, duration_s=60, unreadable=NOTHING_UNREADABLE, low_quality=doubtful)
             assert [event.offset_s - event.onset_s for event in told] == pytest.approx([10.0])
 
 
@@ -364,7 +364,7 @@ class TestAtrialFibrillation:
     def test_doubt_from_the_shapes_of_beats_speaks_against_it(self) -> None:
         beats = beats_of("N" * 100, self.rr_s)
         events = find_events(
-            beats, duration_s=70, unreadable=NOTHING_UNREADABLE, doubt_of_af=np.full(100, 3, np.float32)
+            beats, duration_s=70, unreadable=NOTHING_UNREADABLE, af_penalty=np.full(100, 3, np.float32)
         )
         assert "af" not in {event.kind for event in events}
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ectopy.batch import planning, provenance, results, runner
-from ectopy.batch.planning import How, Job
-from ectopy.batch.results import BusyError, Row
+from ectopy.batch.planning import Job, ScoreOptions
+from ectopy.batch.results import BusyError, SummaryRow
 from ectopy.ecg import UnreadableError
 from ectopy.report import SUMMARY_COLUMNS
 from tests.small import FS, signal_of, write_model, write_record
@@ -31,8 +31,8 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def how(model: Path) -> How:
-    return How(model)
+def how(model: Path) -> ScoreOptions:
+    return ScoreOptions(model)
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def run(recordings: Iterable[Path], out: Path, how: How, *, workers: int = 1) -> list[Row]:
+def run(recordings: Iterable[Path], out: Path, how: ScoreOptions, *, workers: int = 1) -> list[SummaryRow]:
     """Score as the command does; give this run's rows in order of name."""
-    with results.claim(out):
+    with results.lock_output(out):
         rows = list(runner.run(planning.plan(recordings, out, how), workers=workers))
         results.write_summary(out, rows)
     return sorted(rows, key=lambda row: str(row["recording"]))
@@ -62,7 +62,9 @@ def modified(folder: Path) -> dict[str, int]:
 
 
 class TestOutputs:
-    def test_a_recording_gets_its_five_files_and_a_row(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_a_recording_gets_its_five_files_and_a_row(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
         (row,) = run([write_record(tmp_path)], out, how)
         assert {path.name for path in (out / "r").iterdir()} == {*OUTPUTS, "r.ectopy"}
         assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
@@ -70,8 +72,10 @@ class TestOutputs:
         assert (row["recording"], row["status"], row["path"]) == ("r", "scored", str(tmp_path / "r.hea"))
         assert (row["duration_s"], row["model"]) == (60.0, "small 1 (test)")
 
-    def test_the_summary_says_where_the_results_come_from(self, tmp_path: Path, out: Path, how: How) -> None:
-        (row,) = run([write_record(tmp_path)], out, How(how.model, leads=("V1",)))
+    def test_the_summary_says_where_the_results_come_from(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        (row,) = run([write_record(tmp_path)], out, ScoreOptions(how.model, leads=("V1",)))
         written = json.loads((out / "r" / "summary.json").read_text())
         assert written["row"] == row
         origin = written["provenance"]
@@ -82,7 +86,7 @@ class TestOutputs:
         assert {"python", "ectopy", "numpy"} <= origin["versions"].keys()
 
     def test_the_columns_are_those_of_the_contract_in_their_order(
-        self, tmp_path: Path, out: Path, how: How
+        self, tmp_path: Path, out: Path, how: ScoreOptions
     ) -> None:
         run([write_record(tmp_path)], out, how)
         header = (out / "summary.csv").read_text().splitlines()[0]
@@ -93,33 +97,37 @@ class TestOutputs:
         )
 
     def test_results_of_one_process_and_of_several_are_the_same(
-        self, tmp_path: Path, out: Path, how: How
+        self, tmp_path: Path, out: Path, how: ScoreOptions
     ) -> None:
         records = [write_record(tmp_path, f"r{seed}", signal_of(seed=seed)) for seed in range(3)]
         alone, together = run(records, out, how), run(records, tmp_path / "out2", how, workers=2)
         assert alone == together
         assert len({row["input_sha256"] for row in alone}) == 3
 
-    def test_results_can_be_read_by_others(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_results_can_be_read_by_others(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         # Not 0700, as temporary directories are made.
         run([write_record(tmp_path)], out, how)
         usual = tmp_path / "usual"
         usual.mkdir()
         assert (out / "r").stat().st_mode == usual.stat().st_mode
 
-    def test_the_chosen_leads_are_the_ones_analysed(self, tmp_path: Path, out: Path, how: How) -> None:
-        run([write_record(tmp_path)], out, How(how.model, leads=("V1",)))
+    def test_the_chosen_leads_are_the_ones_analysed(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        run([write_record(tmp_path)], out, ScoreOptions(how.model, leads=("V1",)))
         assert json.loads((out / "r" / "summary.json").read_text())["recording"]["leads"] == ["V1"]
 
-    def test_a_lead_that_is_not_there_is_a_reason_to_fail(self, tmp_path: Path, out: Path, how: How) -> None:
-        (row,) = run([write_record(tmp_path)], out, How(how.model, leads=("aVF",)))
+    def test_a_lead_that_is_not_there_is_a_reason_to_fail(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        (row,) = run([write_record(tmp_path)], out, ScoreOptions(how.model, leads=("aVF",)))
         assert row["status"] == "failed"
         assert "aVF" in str(row["reason"])
 
 
 class TestNames:
     def test_two_recordings_of_one_name_get_folders_of_their_own(
-        self, tmp_path: Path, out: Path, how: How
+        self, tmp_path: Path, out: Path, how: ScoreOptions
     ) -> None:
         records = [write_record(tmp_path / place, "100") for place in "abc"]
         rows = run(records, out, how)
@@ -127,7 +135,7 @@ class TestNames:
         assert (out / "100-3" / "100-3.ectopy").is_file()
 
     def test_a_name_stays_whatever_the_order_or_company_of_later_runs(
-        self, tmp_path: Path, out: Path, how: How
+        self, tmp_path: Path, out: Path, how: ScoreOptions
     ) -> None:
         first, second = (write_record(tmp_path / place, "100") for place in "ab")
         run([first], out, how)
@@ -138,7 +146,9 @@ class TestNames:
             "100-2": str(second),
         }
 
-    def test_a_recording_that_failed_keeps_its_name_too(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_a_recording_that_failed_keeps_its_name_too(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
         broken, whole = write_record(tmp_path / "a", "100"), write_record(tmp_path / "b", "100")
         data = broken.with_suffix(".dat").read_bytes()
         broken.with_suffix(".dat").write_bytes(data[:100])
@@ -148,7 +158,9 @@ class TestNames:
         assert summary(out)["100"]["path"] == str(broken)
         assert statuses(out) == {"100": "scored", "100-2": "skipped"}
 
-    def test_a_folder_of_somebody_else_is_left_alone(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_a_folder_of_somebody_else_is_left_alone(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
         (out / "100").mkdir(parents=True)
         (out / "100" / "mine.txt").write_text("notes")
         (row,) = run([write_record(tmp_path, "100")], out, how)
@@ -166,24 +178,26 @@ class TestNames:
             ("../up", "___up"),
         ],
     )
-    def test_names_follow_the_rule_of_wfdb(self, out: Path, how: How, stem: str, name: str) -> None:
+    def test_names_follow_the_rule_of_wfdb(self, out: Path, how: ScoreOptions, stem: str, name: str) -> None:
         out.mkdir()
         (job,) = planning.plan([Path("/somewhere") / f"{stem.replace('/', '.')}.hea"], out, how)
         assert job.name == name
 
     def test_names_that_differ_in_case_alone_get_folders_that_differ_everywhere(
-        self, out: Path, how: How
+        self, out: Path, how: ScoreOptions
     ) -> None:
         out.mkdir()
         jobs = planning.plan([Path("/a/ecg.hea"), Path("/b/ECG.hea")], out, how)
         assert [job.name for job in jobs] == ["ecg", "ECG-2"]
 
-    def test_a_number_that_is_itself_a_name_is_not_given_twice(self, out: Path, how: How) -> None:
+    def test_a_number_that_is_itself_a_name_is_not_given_twice(self, out: Path, how: ScoreOptions) -> None:
         out.mkdir()
         jobs = planning.plan([Path("/a/100-2.hea"), Path("/a/100.hea"), Path("/b/100.hea")], out, how)
         assert [job.name for job in jobs] == ["100-2", "100", "100-3"]
 
-    def test_a_path_that_is_no_unicode_can_be_written_down(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_a_path_that_is_no_unicode_can_be_written_down(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
         header = write_record(tmp_path)
         odd = tmp_path / os.fsdecode(b"m\xfcller.hea")
         header.rename(odd)
@@ -194,7 +208,9 @@ class TestNames:
 
 
 class TestRepeated:
-    def test_what_is_done_is_skipped_and_keeps_its_figures(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_what_is_done_is_skipped_and_keeps_its_figures(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
         record = write_record(tmp_path)
         (first,) = run([record], out, how)
         before = modified(out / "r")
@@ -203,54 +219,58 @@ class TestRepeated:
         assert modified(out / "r") == before
         assert float(summary(out)["r"]["duration_s"]) == 60.0
 
-    def test_a_third_run_skips_as_the_second(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_a_third_run_skips_as_the_second(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         record = write_record(tmp_path)
         assert [run([record], out, how)[0]["status"] for _ in range(3)] == ["scored", "skipped", "skipped"]
 
-    def test_changed_samples_are_scored_anew(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_changed_samples_are_scored_anew(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         (first,) = run([write_record(tmp_path)], out, how)
         (second,) = run([write_record(tmp_path, signal=signal_of(minutes=0.5))], out, how)
         assert (second["status"], second["duration_s"]) == ("scored", 30.0)
         assert second["input_sha256"] != first["input_sha256"]
         assert json.loads((out / "r" / "summary.json").read_text())["row"] == second
 
-    def test_a_changed_header_is_scored_anew(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_a_changed_header_is_scored_anew(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         record = write_record(tmp_path)
         run([record], out, how)
         record.write_text(record.read_text().replace("1000/mV", "500/mV"))
         assert run([record], out, how)[0]["status"] == "scored"
 
-    def test_another_model_scores_anew(self, tmp_path: Path, out: Path, how: How, other_model: Path) -> None:
+    def test_another_model_scores_anew(
+        self, tmp_path: Path, out: Path, how: ScoreOptions, other_model: Path
+    ) -> None:
         record = write_record(tmp_path)
         (normal,) = run([record], out, how)
-        (ventricular,) = run([record], out, How(other_model))
+        (ventricular,) = run([record], out, ScoreOptions(other_model))
         assert (normal["n_veb"], ventricular["n_veb"]) == (0, normal["n_beats"])
         assert summary(out)["r"]["model"] == "small 2 (test)"
 
     def test_a_model_replaced_in_its_place_scores_anew(
-        self, tmp_path: Path, out: Path, how: How, other_model: Path
+        self, tmp_path: Path, out: Path, how: ScoreOptions, other_model: Path
     ) -> None:
         champion = tmp_path / "champion"
         shutil.copytree(how.model, champion)
         record = write_record(tmp_path)
-        run([record], out, How(champion))
+        run([record], out, ScoreOptions(champion))
         shutil.rmtree(champion)
         shutil.copytree(other_model, champion)
-        assert run([record], out, How(champion))[0]["status"] == "scored"
+        assert run([record], out, ScoreOptions(champion))[0]["status"] == "scored"
 
-    def test_other_leads_score_anew(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_other_leads_score_anew(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         record = write_record(tmp_path)
         run([record], out, how)
-        assert run([record], out, How(how.model, leads=("V1",)))[0]["status"] == "scored"
+        assert run([record], out, ScoreOptions(how.model, leads=("V1",)))[0]["status"] == "scored"
 
-    def test_force_scores_anew(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_force_scores_anew(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         record = write_record(tmp_path)
         run([record], out, how)
         before = modified(out / "r")
-        assert run([record], out, How(how.model, force=True))[0]["status"] == "scored"
+        assert run([record], out, ScoreOptions(how.model, force=True))[0]["status"] == "scored"
         assert all(modified(out / "r")[name] > time for name, time in before.items())
 
-    def test_results_that_were_removed_are_made_again(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_results_that_were_removed_are_made_again(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
         record = write_record(tmp_path)
         run([record], out, how)
         shutil.rmtree(out / "r")
@@ -258,7 +278,7 @@ class TestRepeated:
 
     @pytest.mark.parametrize("content", ["", "{", "[]", '{"row": {"recording": "r"}}'])
     def test_a_summary_that_is_broken_is_no_result(
-        self, tmp_path: Path, out: Path, how: How, content: str
+        self, tmp_path: Path, out: Path, how: ScoreOptions, content: str
     ) -> None:
         record = write_record(tmp_path)
         run([record], out, how)
@@ -266,7 +286,7 @@ class TestRepeated:
         assert [row["status"] for row in run([record], out, how)] == ["scored"]
 
     def test_a_recording_that_breaks_later_is_failed_and_its_old_results_stay(
-        self, tmp_path: Path, out: Path, how: How
+        self, tmp_path: Path, out: Path, how: ScoreOptions
     ) -> None:
         record = write_record(tmp_path)
         run([record], out, how)
@@ -279,7 +299,7 @@ class TestRepeated:
 
 
 class TestSummaryOfAll:
-    def test_it_covers_earlier_runs(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_it_covers_earlier_runs(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         run([write_record(tmp_path, "a")], out, how)
         run([write_record(tmp_path, "b")], out, how)
         assert statuses(out) == {"a": "scored", "b": "scored"}
@@ -287,7 +307,9 @@ class TestSummaryOfAll:
         assert "a/report.html" in index
         assert "b/report.html" in index
 
-    def test_it_keeps_what_failed_until_it_is_scored(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_it_keeps_what_failed_until_it_is_scored(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
         run([tmp_path / "gone.hea"], out, how)
         run([write_record(tmp_path, "b")], out, how)
         assert statuses(out) == {"b": "scored", "gone": "failed"}
@@ -296,20 +318,20 @@ class TestSummaryOfAll:
         assert statuses(out) == {"b": "scored", "gone": "scored"}
 
     def test_it_finds_results_of_a_run_that_was_killed_before_it_was_written(
-        self, tmp_path: Path, out: Path, how: How
+        self, tmp_path: Path, out: Path, how: ScoreOptions
     ) -> None:
         run([write_record(tmp_path, "a")], out, how)
         (out / "summary.csv").unlink()
         run([write_record(tmp_path, "b")], out, how)
         assert statuses(out) == {"a": "scored", "b": "scored"}
 
-    def test_it_forgets_results_that_were_removed(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_it_forgets_results_that_were_removed(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         run([write_record(tmp_path, "a"), write_record(tmp_path, "b")], out, how)
         shutil.rmtree(out / "a")
         run([tmp_path / "b.hea"], out, how)
         assert statuses(out) == {"b": "skipped"}
 
-    def test_a_csv_that_is_not_ours_hides_nothing(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_a_csv_that_is_not_ours_hides_nothing(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         run([write_record(tmp_path, "a")], out, how)
         (out / "summary.csv").write_text("name,age\nx,1\n")
         run([write_record(tmp_path, "b")], out, how)
@@ -317,69 +339,71 @@ class TestSummaryOfAll:
 
 
 class TestFailures:
-    def test_one_failure_stops_nobody(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_one_failure_stops_nobody(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         records = [write_record(tmp_path, name) for name in ("a", "b", "c")]
         os.truncate(tmp_path / "b.dat", 10)
         for workers in (1, 2):
-            rows = run(records, out, How(how.model, force=True), workers=workers)
+            rows = run(records, out, ScoreOptions(how.model, force=True), workers=workers)
             assert [row["status"] for row in rows] == ["scored", "failed", "scored"]
         assert summary(out)["b"]["reason"] == (
             f"{tmp_path / 'b.dat'}: 60000 bytes promised by its header, 10 came"
         )
 
-    def test_a_failed_recording_leaves_no_folder(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_a_failed_recording_leaves_no_folder(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         write_record(tmp_path)
         os.truncate(tmp_path / "r.dat", 10)
         run([tmp_path / "r.hea"], out, how)
         assert {path.name for path in out.iterdir()} == {"summary.csv", "index.html"}
 
-    def test_a_reason_is_one_line(self, out: Path, how: How) -> None:
+    def test_a_reason_is_one_line(self, out: Path, how: ScoreOptions) -> None:
         job = Job(Path("r.hea"), "r", out, how)
         row = runner.failed(job, UnreadableError("r.hea: this\n  and\n that"))
         assert row["reason"] == "r.hea: this and that"
 
-    def test_an_unforeseen_error_is_named_by_its_kind(self, out: Path, how: How) -> None:
-        def surprise(_: Job) -> Row:
+    def test_an_unforeseen_error_is_named_by_its_kind(self, out: Path, how: ScoreOptions) -> None:
+        def surprise(_: Job) -> SummaryRow:
             raise IndexError("out of range")
 
-        row = runner.attempt(surprise, Job(Path("r.hea"), "r", out, how))
+        row = runner.score_or_fail(surprise, Job(Path("r.hea"), "r", out, how))
         assert (row["status"], row["reason"]) == ("failed", "IndexError('out of range')")
 
     def test_a_model_with_training_patients_leaves_each_recording_s_profile(
-        self, tmp_path: Path, out: Path, how: How
+        self, tmp_path: Path, out: Path, how: ScoreOptions
     ) -> None:
         from ectopy.features.extraction import FEATURE_NAMES
-        from ectopy.monitoring.drift import WATCHED, learn, write_reference
+        from ectopy.monitoring.drift import MONITORED, fit_reference, write_reference
 
         model = write_model(tmp_path / "with patients")
         drawn = np.random.default_rng(0).normal(0, 1, (3, 300, len(FEATURE_NAMES))).astype(np.float32)
-        write_reference(learn(list(drawn), [np.eye(4, dtype=np.float32)[np.zeros(300, int)]] * 3), model)
+        write_reference(
+            fit_reference(list(drawn), [np.eye(4, dtype=np.float32)[np.zeros(300, int)]] * 3), model
+        )
         record = write_record(tmp_path / "in")
-        (row,) = run([record], out, How(model))
+        (row,) = run([record], out, ScoreOptions(model))
         profile = json.loads((out / "r" / "summary.json").read_text())["profile"]
-        assert set(profile) == set(WATCHED)
+        assert set(profile) == set(MONITORED)
         assert {sum(counts) for counts in profile.values()} == {row["n_beats"]}
-        run([record], out, How(how.model, force=True))  # the other model has nobody to compare with
+        run([record], out, ScoreOptions(how.model, force=True))  # the other model has nobody to compare with
         assert json.loads((out / "r" / "summary.json").read_text())["profile"] is None
 
     def test_what_a_failing_run_wrote_goes_with_it(
-        self, tmp_path: Path, out: Path, how: How, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, out: Path, how: ScoreOptions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def half(folder: Path, *_: object, **__: object) -> Row:
+        def half(folder: Path, *_: object, **__: object) -> SummaryRow:
             (folder / "beats.parquet").write_bytes(b"half")
             raise OSError("No space left on device")
 
         record = write_record(tmp_path)
         (first,) = run([record], out, how)
         monkeypatch.setattr("ectopy.report.write_outputs", half)
-        (row,) = run([record], out, How(how.model, force=True))
+        (row,) = run([record], out, ScoreOptions(how.model, force=True))
         assert (row["status"], row["reason"]) == ("failed", "No space left on device")
         assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
         assert json.loads((out / "r" / "summary.json").read_text())["row"] == first
 
 
 class TestClaim:
-    def test_it_removes_what_a_killed_run_left(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_it_removes_what_a_killed_run_left(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         (out / ".r.tmp-0a1b2c3d").mkdir(parents=True)
         (out / ".r.tmp-0a1b2c3d" / "beats.parquet").write_bytes(b"half")
         (out / ".summary.csv.tmp-0a1b2c3d").write_text("half")
@@ -389,13 +413,17 @@ class TestClaim:
     def test_it_leaves_other_hidden_files_alone(self, out: Path) -> None:
         out.mkdir()
         (out / ".gitignore").write_text("*")
-        with results.claim(out):
+        with results.lock_output(out):
             assert (out / ".gitignore").is_file()
 
     def test_two_runs_do_not_write_to_one_place(self, out: Path) -> None:
-        with results.claim(out), pytest.raises(BusyError, match="another run is writing"), results.claim(out):
+        with (
+            results.lock_output(out),
+            pytest.raises(BusyError, match="another run is writing"),
+            results.lock_output(out),
+        ):
             pass
-        with results.claim(out):
+        with results.lock_output(out):
             pass  # free again
 
 
@@ -434,7 +462,9 @@ class TestModels:
 class TestNotAnalysable:
     """What can be read and holds no heartbeat is a result."""
 
-    def scored(self, tmp_path: Path, out: Path, how: How, signal: np.ndarray, *, fs: float = FS) -> Row:
+    def scored(
+        self, tmp_path: Path, out: Path, how: ScoreOptions, signal: np.ndarray, *, fs: float = FS
+    ) -> SummaryRow:
         (row,) = run([write_record(tmp_path, signal=signal, fs=fs)], out, how)
         assert row["status"] == "scored", row["reason"]
         assert (out / "r" / "r.ectopy").is_file()
@@ -450,24 +480,24 @@ class TestNotAnalysable:
         ],
     )
     def test_without_a_heartbeat(
-        self, tmp_path: Path, out: Path, how: How, signal: np.ndarray, why: str
+        self, tmp_path: Path, out: Path, how: ScoreOptions, signal: np.ndarray, why: str
     ) -> None:
         row = self.scored(tmp_path, out, how, signal)
         assert row["n_beats"] == 0
         assert f"not analysable: {why}" in str(row["findings"])
 
-    def test_two_seconds(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_two_seconds(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         row = self.scored(tmp_path, out, how, signal_of()[: round(2 * FS)])
         assert row["duration_s"] == 2.0
 
-    def test_one_lead_is_enough(self, tmp_path: Path, out: Path, how: How) -> None:
+    def test_one_lead_is_enough(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
         both = self.scored(tmp_path, out, how, signal_of())
         one = self.scored(tmp_path, tmp_path / "out1", how, signal_of()[:, :1])
         assert one["n_beats"] == both["n_beats"]
 
     @pytest.mark.parametrize("fs", [100.0, 1000.0])
     def test_slow_and_fast_recorders_see_the_same_beats(
-        self, tmp_path: Path, out: Path, how: How, fs: float
+        self, tmp_path: Path, out: Path, how: ScoreOptions, fs: float
     ) -> None:
         from scipy.signal import resample_poly
 

@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from ectopy.batch import planning
 from ectopy.batch.pseudonyms import Pseudonyms
-from ectopy.flows.local_stack import Ports, deploy, servers, signposts, up, worker
+from ectopy.flows.local_stack import Ports, deploy, run_local_stack, servers, signposts, worker
 from ectopy.flows.score import score_inbox
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.registry import model_versions, runs
@@ -115,7 +115,7 @@ class TestServers:
 
     def test_outside_of_a_clone_it_says_so(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"the flows expected, prefect\.yaml is not there"):
-            up(Settings(), Ports(), tmp_path)
+            run_local_stack(Settings(), Ports(), tmp_path)
 
     def test_flows_that_cannot_be_deployed_are_told_with_the_reason(self, tmp_path: Path) -> None:
         (tmp_path / "prefect.yaml").write_text("deployments: [{name: x, entrypoint: nowhere.py:flow}]\n")

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from ectopy import report
 from ectopy.batch import planning, results, runner
-from ectopy.batch.planning import How
+from ectopy.batch.planning import ScoreOptions
 from ectopy.ecg import recording_of
 from ectopy.report import data_files, summary
 from tests.handmade import (
@@ -135,8 +135,8 @@ class TestDocuments:
         check(document)
 
     def test_what_a_run_of_the_batch_writes_obeys_it_with_all_of_its_provenance(self, tmp_path: Path) -> None:
-        how = How(write_model(tmp_path / "model"), leads=("V1",))
-        with results.claim(tmp_path / "out"):
+        how = ScoreOptions(write_model(tmp_path / "model"), leads=("V1",))
+        with results.lock_output(tmp_path / "out"):
             (row,) = runner.run(planning.plan([write_record(tmp_path)], tmp_path / "out", how), workers=1)
         document = json.loads((tmp_path / "out" / "r" / "summary.json").read_text())
         check(document)

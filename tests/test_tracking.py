@@ -50,7 +50,7 @@ class TestDescription:
         told: dict[str, str] = {}
         monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: address)
         monkeypatch.setattr(mlflow.MlflowClient, "update_model_version", lambda *_, **more: told.update(more))
-        model_versions.describe(model_versions.Version("ectopy", "1", "run"), text)
+        model_versions.set_description(model_versions.Version("ectopy", "1", "run"), text)
         return told["description"]
 
     def test_on_a_server_it_is_cut_after_a_whole_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,16 +174,16 @@ class TestRegistry:
     def test_the_newest_version_is_the_challenger(self, name: str, model: Path) -> None:
         first, second = self.register(name, model), self.register(name, model)
         assert (first.number, second.number) == ("1", "2")
-        assert model_versions.newest(name) == second
+        assert model_versions.challenger(name) == second
 
     def test_one_version_at_a_time_is_champion(self, name: str, model: Path) -> None:
         first, second = self.register(name, model), self.register(name, model)
         model_versions.set_alias(first, model_versions.CHAMPION)
         model_versions.set_alias(second, model_versions.CHAMPION)
-        assert model_versions.aliased(name, model_versions.CHAMPION) == second
+        assert model_versions.version_by_alias(name, model_versions.CHAMPION) == second
 
     def test_nobody_is_champion_of_a_model_that_is_not_there(self) -> None:
-        assert model_versions.aliased("unheard of", model_versions.CHAMPION) is None
+        assert model_versions.version_by_alias("unheard of", model_versions.CHAMPION) is None
 
     def test_a_version_bears_card_and_tags(self, name: str, model: Path) -> None:
         import mlflow
@@ -211,7 +211,7 @@ class TestRegistry:
             with runs.run("fold 0", nested=True) as fold:
                 runs.log_parameters({model_versions.HELD_OUT: "101,106"})
         assert model_versions.members_of(version) == [members["2"], members["10"]]
-        assert model_versions.unseen_by(version) == {"101": fold, "106": fold}
+        assert model_versions.out_of_fold_runs(version) == {"101": fold, "106": fold}
 
     def test_a_version_of_one_network_has_no_members(self, name: str, model: Path) -> None:
         assert model_versions.members_of(self.register(name, model)) == []

@@ -4,13 +4,13 @@ import pytest
 from ectopy.annotations import Annotations, read_annotations
 from ectopy.datasets import catalogue
 from ectopy.datasets.simulate import simulate_database
-from ectopy.ec57.reference import Truth
+from ectopy.ec57.reference import Reference
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import calibration, folds, training_set
 from ectopy.model.augmentation import ENOUGH_VENTRICULAR
 from ectopy.model.calibration import HeldOut
 from ectopy.model.classifier import softmax
-from ectopy.model.training_set import Example, Lesson
+from ectopy.model.training_set import TrainingRecord, TrainingSequence
 
 
 def annotations_of(symbols, *, every=200, aux=None):
@@ -26,9 +26,9 @@ def lesson_of(record, patient, letters="NNNSVN"):
     x = np.random.default_rng(0).normal(size=(len(label), len(FEATURE_NAMES))).astype(np.float32)
     sample = np.arange(1, len(label) + 1) * 200
     annotations = annotations_of(letters)
-    truth = Truth(record, patient, annotations, 200.0, 200 * len(label) + 200)
-    views = [Example(record, patient, view, sample, x, label) for view in ("detected", "given")]
-    return Lesson(tuple(views), truth)
+    truth = Reference(record, patient, annotations, 200.0, 200 * len(label) + 200)
+    views = [TrainingSequence(record, patient, view, sample, x, label) for view in ("detected", "given")]
+    return TrainingRecord(tuple(views), truth)
 
 
 class TestLabels:
@@ -52,8 +52,8 @@ class TestFolds:
     def test_no_patient_is_learned_from_and_judged(self):
         lessons = [lesson_of(str(n), f"patient {n // 2}") for n in range(12)]
         for fold in folds.folds(lessons, 3, seed=0):
-            train = {lesson.truth.patient for lesson in folds.of_records(lessons, fold.train)}
-            test = {lesson.truth.patient for lesson in folds.of_records(lessons, fold.test)}
+            train = {lesson.reference.patient for lesson in folds.of_records(lessons, fold.train)}
+            test = {lesson.reference.patient for lesson in folds.of_records(lessons, fold.test)}
             assert not train & test
 
     def test_every_record_is_held_out_once(self):
@@ -67,29 +67,31 @@ class TestFolds:
             folds.folds(lessons, 5, seed=0)
 
     def test_201_and_202_are_one_patient(self):
-        mitdb = catalogue.known("mitdb")
+        mitdb = catalogue.find_database("mitdb")
         assert catalogue.patient_of(mitdb, "201") == catalogue.patient_of(mitdb, "202")
 
     def test_the_noise_stress_records_are_training_patients(self):
-        nstdb = catalogue.known("nstdb")
-        assert catalogue.patient_of(nstdb, "118e06") == catalogue.patient_of(catalogue.known("mitdb"), "118")
+        nstdb = catalogue.find_database("nstdb")
+        assert catalogue.patient_of(nstdb, "118e06") == catalogue.patient_of(
+            catalogue.find_database("mitdb"), "118"
+        )
 
 
 class TestSplit:
     def test_ds1_and_ds2_are_de_chazal_s_without_the_paced(self):
         every = [*catalogue.DS1, *catalogue.DS2, *catalogue.PACED]
-        train, examined = catalogue.split(catalogue.known("mitdb"), every)
+        train, examined = catalogue.split(catalogue.find_database("mitdb"), every)
         assert (len(train), len(examined)) == (22, 22)
         assert not set(train) & set(examined)
         assert not (set(train) | set(examined)) & {"102", "104", "107", "217"}
 
     def test_any_other_database_examines_on_every_third_record(self):
-        train, examined = catalogue.split(catalogue.known("simdb"), ["a", "b", "c", "d", "e", "f"])
+        train, examined = catalogue.split(catalogue.find_database("simdb"), ["a", "b", "c", "d", "e", "f"])
         assert (train, examined) == (("a", "b", "d", "e"), ("c", "f"))
 
     def test_all_of_the_noise_stress_test_is_examined_but_the_noise_alone(self):
         names = ["118e24", "119e_6", "bw", "em"]
-        assert catalogue.split(catalogue.known("nstdb"), names) == ((), ("118e24", "119e_6"))
+        assert catalogue.split(catalogue.find_database("nstdb"), names) == ((), ("118e24", "119e_6"))
 
     @pytest.mark.parametrize(("record", "db"), [("118e24", 24), ("119e06", 6), ("118e_6", -6), ("em", None)])
     def test_a_name_tells_the_noise(self, record, db):
@@ -114,7 +116,7 @@ class TestCalibration:
     def test_the_abstention_rule_covers_what_it_was_asked_to(self):
         fitted = calibration.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
         certainty = softmax(self.logits / fitted.temperature).max(axis=1)
-        assert np.mean(certainty >= fitted.confident_from) == pytest.approx(0.9, abs=0.01)
+        assert np.mean(certainty >= fitted.confidence_threshold) == pytest.approx(0.9, abs=0.01)
 
     def test_beats_without_a_label_have_no_say(self):
         blank = np.where(np.arange(4000) % 2, self.label, "")
@@ -129,10 +131,10 @@ class TestCalibration:
 
 def test_held_out_logits_are_judged_by_their_likeliest_label():
     lesson = lesson_of("r", "p", "N" * 400 + "V")  # the first five minutes are not scored
-    example = lesson.view("given")
+    example = lesson.variant("given")
     logits = np.zeros((401, 3), np.float32)
     logits[:, 0], logits[400, 2] = 1, 2
-    comparison = HeldOut(example, lesson.truth, logits).compare()
+    comparison = HeldOut(example, lesson.reference, logits).compare()
     assert (comparison.count("V", "V"), comparison.count("N", "V")) == (1, 0)
 
 
@@ -145,7 +147,7 @@ def simulated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lesson(simulated, lender):
-    return training_set.read_lesson(simulated, "patient", jitter_s=0.02, donors=[(lender, "lender")])
+    return training_set.read_training_record(simulated, "patient", jitter_s=0.02, donors=[(lender, "lender")])
 
 
 @pytest.fixture(scope="module")
@@ -172,10 +174,10 @@ class TestLesson:
         assert all(view.startswith("made: ") for view in made)
 
     def test_a_lesson_survives_being_written(self, lesson, simulated, tmp_path):
-        training_set.save_lesson(lesson, tmp_path / "lesson.npz")
-        again = training_set.load_lesson(tmp_path / "lesson.npz", simulated, "patient")
-        assert [e.view for e in again.examples] == [e.view for e in lesson.examples]
-        for one, other in zip(again.examples, lesson.examples, strict=True):
+        training_set.save_training_record(lesson, tmp_path / "lesson.npz")
+        again = training_set.load_training_record(tmp_path / "lesson.npz", simulated, "patient")
+        assert [e.variant for e in again.sequences] == [e.view for e in lesson.examples]
+        for one, other in zip(again.sequences, lesson.examples, strict=True):
             np.testing.assert_array_equal(one.features, other.features)
             np.testing.assert_array_equal(one.label, other.label)
             assert one.patients == other.patients
@@ -188,12 +190,12 @@ class TestLesson:
     def test_a_patient_made_of_two_is_known_as_both(self, lesson):
         owners = {example.view: example.patients for example in lesson.examples}
         lent = {view for view, patients in owners.items() if patients == {"patient", "lender"}}
-        assert {view.partition(",")[0] for view in lent} == set(training_set.LENT)
+        assert {view.partition(",")[0] for view in lent} == set(training_set.BORROWED)
         assert all(owners[view] == {"patient"} for view in owners.keys() - lent)
 
     def test_nobody_lends_who_has_nothing_to_lend(self, simulated):
-        alone = training_set.read_lesson(simulated, "patient")
-        assert all(example.patients == {"patient"} for example in alone.examples)
+        alone = training_set.read_training_record(simulated, "patient")
+        assert all(example.patients == {"patient"} for example in alone.sequences)
 
     def test_strips_are_described_without_what_lies_around_them(self, lesson):
         whole, strips = lesson.view("detected"), lesson.view("strips")

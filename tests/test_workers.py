@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ectopy.parallel.worker_pool import Bounds, DiedError, OutOfBoundsError, Workers
+from ectopy.parallel.worker_pool import LimitExceededError, ResourceLimits, WorkerDiedError, WorkerPool
 
 
 def double(number: int) -> int:
@@ -28,13 +28,13 @@ def die(how: int) -> None:
 
 
 def test_work_is_done_in_another_process() -> None:
-    with Workers(1) as workers:
+    with WorkerPool(1) as workers:
         first, second = workers.call(pid, None), workers.call(pid, None)
     assert first == second != os.getpid()
 
 
 def test_an_error_of_the_work_comes_back_as_it_is() -> None:
-    with Workers(1) as workers:
+    with WorkerPool(1) as workers:
         with pytest.raises(ValueError, match="-1 is negative"):
             workers.call(double, -1)
         assert workers.call(double, 4) == 8
@@ -42,9 +42,9 @@ def test_an_error_of_the_work_comes_back_as_it_is() -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_process_that_dies_is_replaced(how: int) -> None:
-    with Workers(1) as workers:
+    with WorkerPool(1) as workers:
         before = workers.call(pid, None)
-        with pytest.raises(DiedError, match="died"):
+        with pytest.raises(WorkerDiedError, match="died"):
             workers.call(die, how)
         assert workers.call(pid, None) != before
 
@@ -53,21 +53,21 @@ def test_threads_share_the_processes_and_a_death_is_nobody_elses() -> None:
     def work(number: int) -> int | None:
         try:
             return workers.call(double, number) if number != 3 else workers.call(die, signal.SIGKILL)
-        except DiedError:
+        except WorkerDiedError:
             return -1
 
-    with Workers(2) as workers, ThreadPoolExecutor(4) as threads:
+    with WorkerPool(2) as workers, ThreadPoolExecutor(4) as threads:
         assert list(threads.map(work, range(6))) == [0, 2, 4, -1, 8, 10]
 
 
 def test_more_threads_than_processes_wait_for_their_turn() -> None:
-    with Workers(1) as workers, ThreadPoolExecutor(4) as threads:
+    with WorkerPool(1) as workers, ThreadPoolExecutor(4) as threads:
         assert len(set(threads.map(workers.call, [pid] * 4, range(4)))) == 1
 
 
 def test_no_process_is_left_behind() -> None:
     threads_before = threading.active_count()
-    with Workers(1) as workers:
+    with WorkerPool(1) as workers:
         worker = workers.call(pid, None)
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
@@ -78,40 +78,43 @@ class TestBounds:
     """What takes too long or too much is stopped, alone; the kernel does it, whatever the work is doing."""
 
     def test_work_that_takes_too_long_is_stopped_and_the_next_is_done(self) -> None:
-        with Workers(1, Bounds(time_s=2)) as workers:
+        with WorkerPool(1, ResourceLimits(time_s=2)) as workers:
             assert workers.call(double, 1) == 2
             begun = time.monotonic()
-            with pytest.raises(OutOfBoundsError, match="at most 2 s expected: stopped"):
+            with pytest.raises(LimitExceededError, match="at most 2 s expected: stopped"):
                 workers.call(time.sleep, 600)
             assert 2 <= time.monotonic() - begun < 60
             assert workers.call(double, 4) == 8
 
     def test_so_is_work_that_lets_no_signal_handler_run(self) -> None:
         # A regular expression that backtracks for years holds the interpreter, and no Python code gets its turn.
-        with Workers(1, Bounds(time_s=2)) as workers, pytest.raises(OutOfBoundsError):
+        with WorkerPool(1, ResourceLimits(time_s=2)) as workers, pytest.raises(LimitExceededError):
             workers.call(backtrack, 100)
 
     def test_the_alarm_is_off_between_two_pieces_of_work(self) -> None:
-        with Workers(1, Bounds(time_s=1)) as workers:
+        with WorkerPool(1, ResourceLimits(time_s=1)) as workers:
             before = workers.call(pid, None)
             time.sleep(1.5)
             assert workers.call(pid, None) == before
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts all memory that is written to")
     def test_work_that_takes_too_much_memory_is_stopped_and_the_next_is_done(self) -> None:
-        with Workers(1, Bounds(memory_mb=512)) as workers:
+        with WorkerPool(1, ResourceLimits(memory_mb=512)) as workers:
             before = workers.call(pid, None)
-            with pytest.raises(OutOfBoundsError, match="at most 512 MB of memory expected: stopped"):
+            with pytest.raises(LimitExceededError, match="at most 512 MB of memory expected: stopped"):
                 workers.call(fill, 2**30)
             assert workers.call(fill, 2**27) == 2**27
             assert workers.call(pid, None) == before  # nobody had to die
 
     def test_a_death_within_bounds_is_a_death(self) -> None:
-        with Workers(1, Bounds(time_s=600, memory_mb=1024)) as workers, pytest.raises(DiedError):
+        with (
+            WorkerPool(1, ResourceLimits(time_s=600, memory_mb=1024)) as workers,
+            pytest.raises(WorkerDiedError),
+        ):
             workers.call(die, signal.SIGKILL)
 
     def test_processes_are_begun_when_they_are_needed(self) -> None:
-        workers = Workers(1000)
+        workers = WorkerPool(1000)
         assert len({workers.call(pid, None) for _ in range(3)}) == 1
         with workers:
             pass

@@ -6,7 +6,7 @@ from pathlib import Path
 from ectopy import pipeline
 from ectopy.ecg import Analysis, Recording
 from ectopy.model.classifier import SHIPPED_MODEL, classifier_in
-from ectopy.parallel.blas_threads import one_core
+from ectopy.parallel.blas_threads import one_blas_thread
 from ectopy.readers import open_recording
 
 
@@ -24,5 +24,5 @@ def analyse(
     for a file that is no recording, ``NotAnalysableError`` for a lead it does not have.
     """
     opened = recording if isinstance(recording, Recording) else open_recording(recording, fs=fs)
-    with one_core():
+    with one_blas_thread():
         return pipeline.analyse(opened, classifier_in(Path(model)), leads=leads)

@@ -19,7 +19,7 @@ Labels: TypeAlias = NDArray[np.str_]
 """One letter a beat, see :class:`BeatClass`."""
 
 
-def stretches(mask: Mask) -> NDArray[np.intp]:
+def true_intervals(mask: Mask) -> NDArray[np.intp]:
     """Half-open [start, stop) pairs of the True stretches of a mask, [k, 2]."""
     if not mask.any():  # most masks of what is rare
         return np.empty((0, 2), dtype=np.intp)
@@ -27,7 +27,7 @@ def stretches(mask: Mask) -> NDArray[np.intp]:
     return np.flatnonzero(edges).reshape(-1, 2)
 
 
-def joined(spans: Samples) -> Samples:
+def merge_intervals(spans: Samples) -> Samples:
     """Join half-open [start, stop) pairs in any order, [k, 2], that overlap or follow each other at once."""
     spans = spans[(spans[:, 0] < spans[:, 1])]
     spans = spans[np.argsort(spans[:, 0], kind="stable")]

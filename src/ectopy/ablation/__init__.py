@@ -11,18 +11,26 @@ page          tables, figure and page, over all trials
 ============= =======================================================================================
 """
 
-from ectopy.ablation.architectures import ACROSS, CHOSEN, UnknownArchitectureError
-from ectopy.ablation.trials import Attempt, Contender, Trial, contenders, costs_of, parameters_of, try_out
+from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN, UnknownArchitectureError
+from ectopy.ablation.trials import (
+    Architecture,
+    Attempt,
+    Trial,
+    costs_of,
+    parameters_of,
+    select_architectures,
+    try_out,
+)
 
 __all__ = [
-    "ACROSS",
+    "ARCHITECTURES",
     "CHOSEN",
+    "Architecture",
     "Attempt",
-    "Contender",
     "Trial",
     "UnknownArchitectureError",
-    "contenders",
     "costs_of",
     "parameters_of",
+    "select_architectures",
     "try_out",
 ]

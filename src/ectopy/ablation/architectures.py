@@ -60,7 +60,7 @@ def no_recurrence(x: Any, config: TrainConfig) -> Any:
 
 CHOSEN = "gru"
 """The kind that ships."""
-ACROSS: Mapping[str, Across] = MappingProxyType(
+ARCHITECTURES: Mapping[str, Across] = MappingProxyType(
     {
         "simple-rnn": simple_rnn,
         CHOSEN: network.gru,
@@ -79,9 +79,9 @@ class UnknownArchitectureError(ValueError):
 
 def builder(architecture: str) -> Build:
     """Say how a kind of network is built."""
-    if architecture not in ACROSS:
-        raise UnknownArchitectureError(f"{architecture}: one of {', '.join(ACROSS)} expected")
-    return partial(network.build, across=ACROSS[architecture])
+    if architecture not in ARCHITECTURES:
+        raise UnknownArchitectureError(f"{architecture}: one of {', '.join(ARCHITECTURES)} expected")
+    return partial(network.build, across=ARCHITECTURES[architecture])
 
 
 def _both_ways(layer: Any, x: Any) -> Any:

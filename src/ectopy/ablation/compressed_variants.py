@@ -10,7 +10,7 @@ import numpy as np
 
 from ectopy.ablation import compression
 from ectopy.ablation.compression import Size
-from ectopy.ablation.fold_runs import Round, figures_of
+from ectopy.ablation.fold_runs import FoldRun, figures_of
 from ectopy.ecg import Mask
 from ectopy.model import network, onnx_export
 from ectopy.model.classifier import CHUNK
@@ -23,7 +23,7 @@ REFINED = (0.8, 0.9)
 REFINING_SHARE = 0.5
 """Of the epochs of a training, and of its learning rate."""
 
-Shrink = Callable[[Round, Path], None]
+Shrink = Callable[[FoldRun, Path], None]
 """Writes a round's network to a file, in some form."""
 
 
@@ -43,9 +43,9 @@ def exported_of(fitted: Network, folder: Path) -> Variant:
     """Measure a network as ONNX, with recurrent nodes where ONNX has them, else as the exporter traces it."""
     path = folder / "exported.onnx"
     try:
-        onnx_export.write_native(fitted.model, path)
-    except onnx_export.NotNativeError:
-        network.export_onnx(fitted.model, path)
+        onnx_export.export_onnx(fitted.model, path)
+    except onnx_export.UnsupportedLayerError:
+        network.export_onnx_with_keras(fitted.model, path)
         return _measured("traced", path, fitted)
     return _measured("native", path, fitted)
 
@@ -63,7 +63,7 @@ def _measured(form: str, path: Path, fitted: Network) -> Variant:
 def every() -> dict[str, Shrink]:
     """List every form; in the last ones the network is pruned for good, and must come in this order."""
     listed: dict[str, Shrink] = {
-        "traced": lambda each, path: network.export_onnx(each.network.model, path),
+        "traced": lambda each, path: network.export_onnx_with_keras(each.network.model, path),
         "native": _write,
         INT8: write_int8,
         "weights in int8": partial(_write, eight_bits=True),
@@ -76,12 +76,12 @@ def every() -> dict[str, Shrink]:
     return listed
 
 
-def judged(rounds: Sequence[Round], shrinks: Mapping[str, Shrink], folder: Path) -> tuple[Variant, ...]:
+def judged(rounds: Sequence[FoldRun], shrinks: Mapping[str, Shrink], folder: Path) -> tuple[Variant, ...]:
     """Judge the networks in each of some forms."""
     return tuple(_judged_in(form, shrink, rounds, folder) for form, shrink in shrinks.items())
 
 
-def _judged_in(form: str, shrink: Shrink, rounds: Sequence[Round], folder: Path) -> Variant:
+def _judged_in(form: str, shrink: Shrink, rounds: Sequence[FoldRun], folder: Path) -> Variant:
     held_out, sparsity = [], []
     for number, each in enumerate(rounds):
         path = folder / f"{number}.onnx"
@@ -92,17 +92,17 @@ def _judged_in(form: str, shrink: Shrink, rounds: Sequence[Round], folder: Path)
     return replace(variant, sparsity=float(np.mean(sparsity)), figures=figures_of(held_out))
 
 
-def _write(each: Round, path: Path, *, eight_bits: bool = False) -> None:
-    onnx_export.write_native(each.network.model, path, eight_bits=eight_bits)
+def _write(each: FoldRun, path: Path, *, eight_bits: bool = False) -> None:
+    onnx_export.export_onnx(each.network.model, path, eight_bits=eight_bits)
 
 
-def write_int8(each: Round, path: Path) -> None:
+def write_int8(each: FoldRun, path: Path) -> None:
     """Write a network to be computed in eight bits."""
     _write(each, path)
     compression.quantise(path)
 
 
-def _write_pruned(each: Round, path: Path, *, sparsity: float) -> None:
+def _write_pruned(each: FoldRun, path: Path, *, sparsity: float) -> None:
     model = each.network.model
     whole = model.get_weights()
     model.set_weights(compression.pruned(whole, sparsity))
@@ -110,7 +110,7 @@ def _write_pruned(each: Round, path: Path, *, sparsity: float) -> None:
     model.set_weights(whole)
 
 
-def _write_refined(each: Round, path: Path, *, sparsity: float) -> None:
+def _write_refined(each: FoldRun, path: Path, *, sparsity: float) -> None:
     """Prune the network as it stands for good, and train what is left a little further."""
     model, config = each.network.model, each.config
     model.set_weights(compression.pruned(model.get_weights(), sparsity))

@@ -18,7 +18,7 @@ from ectopy.model import calibration, folds, network
 from ectopy.model.calibration import HeldOut
 from ectopy.model.folds import Fold
 from ectopy.model.network import Build, Network, TrainConfig
-from ectopy.model.training_set import TRAINED_LABELS, Example, Lesson
+from ectopy.model.training_set import TRAINED_LABELS, TrainingRecord, TrainingSequence
 
 DISTANCES = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 """How many beats away another beat is, where its influence is measured."""
@@ -26,13 +26,13 @@ REACH_WINDOWS = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Round:
+class FoldRun:
     """One fold's network and what it was trained on and is judged by."""
 
     network: Network
     config: TrainConfig
-    learned: Sequence[Example]
-    judged: Sequence[tuple[Lesson, Example]]
+    learned: Sequence[TrainingSequence]
+    judged: Sequence[tuple[TrainingRecord, TrainingSequence]]
     losses: Sequence[float]
     epoch_s: Sequence[float]
 
@@ -45,19 +45,21 @@ class Round:
         """Say what the network makes of the fold's patients when standardised features go through ``run``."""
         mean, scale = self.network.mean, self.network.scale
         return [
-            HeldOut(example, lesson.truth, run(((example.features - mean) / scale).astype(np.float32)))
+            HeldOut(example, lesson.reference, run(((example.features - mean) / scale).astype(np.float32)))
             for lesson, example in self.judged
         ]
 
 
-def train_without(lessons: Sequence[Lesson], fold: Fold, config: TrainConfig, architecture: str) -> Round:
+def train_without(
+    lessons: Sequence[TrainingRecord], fold: Fold, config: TrainConfig, architecture: str
+) -> FoldRun:
     """Train without the patients of a fold, and take the loss on them after every epoch."""
-    learned = folds.learned_from(lessons, fold)
-    judged = [(lesson, lesson.view(DETECTED)) for lesson in folds.of_records(lessons, fold.test)]
+    learned = folds.training_sequences(lessons, fold)
+    judged = [(lesson, lesson.variant(DETECTED)) for lesson in folds.of_records(lessons, fold.test)]
     watch = _Watch([example for _, example in judged])
     build = watch.following(architectures.builder(architecture))
     fitted = network.fit(learned, config, seed=config.seed, build=build, judge=watch)
-    return Round(fitted, config, learned, judged, tuple(watch.losses), tuple(watch.seconds))
+    return FoldRun(fitted, config, learned, judged, tuple(watch.losses), tuple(watch.seconds))
 
 
 class _Watch:
@@ -66,7 +68,7 @@ class _Watch:
     Drawing the windows is off the clock: it takes as long as the training itself, and as long for every kind.
     """
 
-    def __init__(self, held_out: Sequence[Example]) -> None:
+    def __init__(self, held_out: Sequence[TrainingSequence]) -> None:
         self.seconds: list[float] = []
         self.losses: list[float] = []
         self._held_out = held_out
@@ -94,7 +96,7 @@ class _Watch:
         return followed
 
 
-def loss_on(fitted: Network, examples: Sequence[Example]) -> float:
+def loss_on(fitted: Network, examples: Sequence[TrainingSequence]) -> float:
     """Give the loss that a network was trained by on beats of other patients."""
     logits = np.concatenate([fitted.logits(example.features) for example in examples])
     label = np.concatenate([example.label for example in examples])
@@ -103,14 +105,14 @@ def loss_on(fitted: Network, examples: Sequence[Example]) -> float:
     return float(fitted.model.loss(one_hot[known], logits[known]))
 
 
-def seconds_of(rounds: Sequence[Round]) -> list[float]:
+def seconds_of(rounds: Sequence[FoldRun]) -> list[float]:
     """Give CPU seconds of a fold: of set-up, then of each epoch; the first epoch is as long as the others."""
     first, *others = np.mean([each.epoch_s for each in rounds], axis=0).tolist()
     usual = float(np.median(others)) if others else first
     return [first - usual, usual, *others]
 
 
-def reach(fitted: Network, examples: Sequence[Example]) -> tuple[float, ...]:
+def receptive_field(fitted: Network, examples: Sequence[TrainingSequence]) -> tuple[float, ...]:
     """Give how much a beat's logits change when a beat so many before it is another's, relative to its own.
 
     From windows of held-out patients around beats drawn at random; NaN where their records are too short.

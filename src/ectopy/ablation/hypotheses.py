@@ -26,10 +26,10 @@ Group = Sequence[Trial]
 
 
 @dataclass(frozen=True)
-class Claim:
+class Hypothesis:
     """A saying, what was measured, and a verdict."""
 
-    saying: str
+    hypothesis: str
     measured: str
     verdict: str
 
@@ -62,9 +62,9 @@ def difference(one: Group, other: Group, measure: Callable[[Trial], float]) -> D
     return Difference(fmean(pairs), stdev(pairs) if len(pairs) > 1 else 0.0)
 
 
-def claims(kinds: Mapping[str, Group], lengths: Mapping[int, Group]) -> list[Claim]:
+def hypotheses(kinds: Mapping[str, Group], lengths: Mapping[int, Group]) -> list[Hypothesis]:
     """Judge every saying for which there are trials: of kinds by name, and of the GRU by length."""
-    judged: list[Claim] = []
+    judged: list[Hypothesis] = []
     gru = kinds.get("gru")
     if gru is None:
         return judged
@@ -84,27 +84,27 @@ def claims(kinds: Mapping[str, Group], lengths: Mapping[int, Group]) -> list[Cla
     return judged if len(gru) > 1 else [replace(claim, verdict=UNDECIDED) for claim in judged]
 
 
-def against_lstm(gru: Group, lstm: Group) -> Iterator[Claim]:
+def against_lstm(gru: Group, lstm: Group) -> Iterator[Hypothesis]:
     """Judge what is said of GRU and LSTM."""
     parameters = gru[0].n_parameters / lstm[0].n_parameters
-    yield Claim(
+    yield Hypothesis(
         "about three quarters of an LSTM's parameters",
         f"{parameters:.0%} of the whole network, of which the dense layers are the same",
         HOLDS if parameters < 0.875 else FAILS,
     )
     faster = difference(gru, lstm, lambda trial: trial.training_s)
     usual = fmean(trial.training_s for trial in lstm)
-    yield Claim(
+    yield Hypothesis(
         "it trains faster than an LSTM", f"{faster} CPU s of {usual:.1f}", HOLDS if faster.less else FAILS
     )
     sooner = difference(gru, lstm, converged)
-    yield Claim(
+    yield Hypothesis(
         "it converges sooner than an LSTM",
         f"{sooner} epochs until the loss out of fold is within a tenth of its least",
         HOLDS if sooner.less else FAILS,
     )
     better = _by_beat(gru, lstm)
-    yield Claim("it is as good as an LSTM", _told(better), _at_least(better))
+    yield Hypothesis("it is as good as an LSTM", _told(better), _at_least(better))
 
 
 def converged(trial: Trial) -> int:
@@ -113,44 +113,44 @@ def converged(trial: Trial) -> int:
     return next(epoch for epoch, loss in enumerate(trial.losses, start=1) if loss <= enough)
 
 
-def _forgets(gru: Group) -> Claim:
+def _forgets(gru: Group) -> Hypothesis:
     reach = [fmean(each) for each in zip(*(trial.reach for trial in gru), strict=True)]
     beyond = next((d for d, share in zip(DISTANCES, reach, strict=True) if share < FORGOTTEN), None)
     told = (
         f"under 1 % of a beat's own influence from {beyond} beats away" if beyond else "no end within reach"
     )
     far = f"{100 * reach[DISTANCES.index(64)]:.2g} % at 64"
-    return Claim("it forgets over long sequences", f"{told}, {far}", HOLDS if beyond else FAILS)
+    return Hypothesis("it forgets over long sequences", f"{told}, {far}", HOLDS if beyond else FAILS)
 
 
-def _long(gru: Group, lengths: Mapping[int, Group]) -> Iterator[Claim]:
+def _long(gru: Group, lengths: Mapping[int, Group]) -> Iterator[Hypothesis]:
     usual = gru[0].contender.window_beats
     if LONG * usual in lengths:
         better = _by_beat(lengths[LONG * usual], gru)
         lost = any(each.less for each in better.values())
         saying = f"sequences of {LONG * usual} beats teach it less than those of {usual}"
-        yield Claim(saying, _told(better), HOLDS if lost else FAILS)
+        yield Hypothesis(saying, _told(better), HOLDS if lost else FAILS)
 
 
-def _rival(saying: str, gru: Group, rival: Group, name: str) -> Claim:
+def _rival(saying: str, gru: Group, rival: Group, name: str) -> Hypothesis:
     if name == "gru-attention":
         better = _by_beat(rival, gru)
-        return Claim(saying, _told(better), _above(better))
+        return Hypothesis(saying, _told(better), _above(better))
     better = _by_beat(gru, rival)
-    return Claim(saying, _told(better), _at_least(better) if name == "transformer" else _above(better))
+    return Hypothesis(saying, _told(better), _at_least(better) if name == "transformer" else _above(better))
 
 
-def _latency(gru: Group) -> Claim:
+def _latency(gru: Group) -> Hypothesis:
     exported = gru[0].exported
     chunk_ms = 1000 * min(trial.exported.chunk_s for trial in gru)
     day_s = min(trial.exported.day_s for trial in gru)
     speed = f"{chunk_ms:.1f} ms for 512 beats, {day_s:.2f} s for 100,000, on one thread"
     size = f"{exported.size.plain:,} bytes"
     measured = f"{speed}; {size}; but it reads both ways, so a beat waits for those after it"
-    return Claim("low latency, on devices, streaming", measured, PARTLY)
+    return Hypothesis("low latency, on devices, streaming", measured, PARTLY)
 
 
-def _smaller(gru: Group) -> Iterator[Claim]:
+def _smaller(gru: Group) -> Iterator[Hypothesis]:
     for form, saying in (
         ("weights in int8", "its weights quantise well"),
         (
@@ -170,7 +170,7 @@ def _smaller(gru: Group) -> Iterator[Claim]:
             measured += (
                 f"; {size.plain:,} bytes of {whole.plain:,}, with gzip {size.zipped:,} of {whole.zipped:,}"
             )
-            yield Claim(saying, measured, HOLDS if max(lost.values()) < LITTLE else FAILS)
+            yield Hypothesis(saying, measured, HOLDS if max(lost.values()) < LITTLE else FAILS)
 
 
 def _by_beat(one: Group, other: Group) -> dict[str, Difference]:

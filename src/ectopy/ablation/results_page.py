@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from ectopy.ablation.architectures import BLOCKS, CHOSEN, HEADS
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.fold_runs import DISTANCES
-from ectopy.ablation.hypotheses import Claim, claims
-from ectopy.ablation.trials import Contender, Trial
+from ectopy.ablation.hypotheses import Hypothesis, hypotheses
+from ectopy.ablation.trials import Architecture, Trial
 from ectopy.model.network import TrainConfig
 
 TITLES: Mapping[str, str] = MappingProxyType(
@@ -71,9 +71,9 @@ Group = Sequence[Trial]
 """Trials of one contender, a seed each."""
 
 
-def grouped(trials: Iterable[Trial]) -> dict[Contender, list[Trial]]:
+def grouped(trials: Iterable[Trial]) -> dict[Architecture, list[Trial]]:
     """Put the trials of a contender together, in the order they were tried."""
-    groups: dict[Contender, list[Trial]] = {}
+    groups: dict[Architecture, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.contender, []).append(trial)
     return groups
@@ -97,7 +97,7 @@ def page(trials: Sequence[Trial], config: TrainConfig, *, database: str) -> str:
     by_kind, by_length = kinds(trials, config.window_beats), lengths(trials, CHOSEN)
     seeds = len({trial.seed for trial in trials})
     intro = INTRO.format(database=database, seeds=seeds, blocks=BLOCKS, heads=HEADS, **asdict(config))
-    parts = [intro, claim_table(claims(by_kind, by_length))]
+    parts = [intro, claim_table(hypotheses(by_kind, by_length))]
     parts += [f"## Kinds, {config.window_beats} beats a sequence", kind_table(by_kind)]
     if by_length:
         parts += [f"## Lengths of sequence, {TITLES[CHOSEN]}", length_table(by_length)]
@@ -107,10 +107,10 @@ def page(trials: Sequence[Trial], config: TrainConfig, *, database: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def claim_table(judged: Sequence[Claim]) -> str:
+def claim_table(judged: Sequence[Hypothesis]) -> str:
     """Write a row a saying about GRUs."""
     return _table(
-        ("said of GRUs", "measured", "here it"), [[c.saying, c.measured, c.verdict] for c in judged]
+        ("said of GRUs", "measured", "here it"), [[c.hypothesis, c.measured, c.verdict] for c in judged]
     )
 
 

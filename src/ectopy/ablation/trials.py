@@ -13,15 +13,15 @@ import numpy as np
 
 from ectopy.ablation import architectures, compressed_variants
 from ectopy.ablation.compressed_variants import Variant
-from ectopy.ablation.fold_runs import figures_of, reach, seconds_of, train_without
+from ectopy.ablation.fold_runs import figures_of, receptive_field, seconds_of, train_without
 from ectopy.model import folds
 from ectopy.model.calibration import HeldOut
 from ectopy.model.network import TrainConfig, compiled_in
-from ectopy.model.training_set import Lesson, Reading
+from ectopy.model.training_set import RecordJob, TrainingRecord
 
 
 @dataclass(frozen=True)
-class Contender:
+class Architecture:
     """A kind of network, and how many beats long the sequences are that it learns from."""
 
     architecture: str
@@ -47,10 +47,10 @@ class Contender:
 class Attempt:
     """One contender and one seed, on lessons that lie on disk; ``compiled`` is shared by all attempts."""
 
-    contender: Contender
+    contender: Architecture
     seed: int
     config: TrainConfig
-    readings: tuple[Reading, ...]
+    readings: tuple[RecordJob, ...]
     compiled: Path
 
 
@@ -62,7 +62,7 @@ class Trial:
     one fold; ``reach`` is the influence of beats at each of DISTANCES, relative to a beat's own.
     """
 
-    contender: Contender
+    contender: Architecture
     seed: int
     n_parameters: int
     losses: tuple[float, ...]
@@ -89,12 +89,14 @@ class Trial:
         return sum(self.epoch_s[: self.best_epoch])
 
 
-def contenders(names: Sequence[str], lengths: Sequence[int], config: TrainConfig) -> tuple[Contender, ...]:
+def select_architectures(
+    names: Sequence[str], lengths: Sequence[int], config: TrainConfig
+) -> tuple[Architecture, ...]:
     """List every kind at the configured length, and the one that ships at each of the lengths."""
     for name in names:
         architectures.builder(name)  # an unknown one is refused before anything is read
-    kinds = [Contender(name, config.window_beats) for name in names]
-    longer = [Contender(architectures.CHOSEN, length) for length in lengths]
+    kinds = [Architecture(name, config.window_beats) for name in names]
+    longer = [Architecture(architectures.CHOSEN, length) for length in lengths]
     return tuple(dict.fromkeys([*kinds, *longer]))
 
 
@@ -110,7 +112,7 @@ def _tried(attempt: Attempt) -> Trial:
     parts = folds.folds(lessons, config.n_folds, seed=attempt.config.seed)  # the same for every seed
     rounds = [train_without(lessons, fold, config, attempt.contender.architecture) for fold in parts]
     held_out = [
-        HeldOut(example, lesson.truth, each.network.logits(example.features))
+        HeldOut(example, lesson.reference, each.network.logits(example.features))
         for each in rounds
         for lesson, example in each.judged
     ]
@@ -126,7 +128,7 @@ def _tried(attempt: Attempt) -> Trial:
             ),
             epoch_s=tuple(epoch_s),
             set_up_s=set_up_s,
-            reach=reach(first.network, [example for _, example in first.judged]),
+            reach=receptive_field(first.network, [example for _, example in first.judged]),
             figures=figures_of(held_out),
             exported=compressed_variants.exported_of(first.network, Path(scratch)),
             smaller=compressed_variants.judged(rounds, _forms_for(attempt), Path(scratch)),
@@ -134,7 +136,7 @@ def _tried(attempt: Attempt) -> Trial:
 
 
 @cache
-def _load(readings: tuple[Reading, ...]) -> tuple[Lesson, ...]:
+def _load(readings: tuple[RecordJob, ...]) -> tuple[TrainingRecord, ...]:
     return tuple(reading.load() for reading in readings)
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from ectopy.batch import planning, results, runner
 from ectopy.batch.ledger import TABLE_FILE, Entry, Ledger, Status, open_ledger
-from ectopy.batch.planning import How, Job
-from ectopy.batch.pseudonyms import hiding
-from ectopy.batch.results import Row
-from ectopy.batch.storage import Listed, Place, UnreachableError, fetched, files_or_itself, place_of
-from ectopy.parallel.worker_pool import DiedError, OutOfBoundsError
+from ectopy.batch.planning import Job, ScoreOptions
+from ectopy.batch.pseudonyms import redact_names
+from ectopy.batch.results import SummaryRow
+from ectopy.batch.storage import FileInfo, Storage, UnreachableError, download, files_or_itself, storage_at
+from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
 from ectopy.readers.discovery import find_recordings
 
 logger = logging.getLogger(__name__)
@@ -31,12 +31,12 @@ REASON_FILE = "reason.txt"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 
 
-class TroubleError(ValueError):
+class DeferredError(ValueError):
     """Recordings that could not be scored now for no fault of theirs; they wait for the next run."""
 
 
 @dataclass(frozen=True)
-class Rules:
+class InboxPolicy:
     """When a recording is taken, and when it is given up.
 
     ``quiet_s``: so long must no file of it have changed. ``patience_s``: so long after it was first seen as
@@ -44,93 +44,93 @@ class Rules:
     die on it.
     """
 
-    quiet_s: float = 60.0
-    patience_s: float = 3600.0
-    tries: int = 3
+    settle_s: float = 60.0
+    incomplete_timeout_s: float = 3600.0
+    max_attempts: int = 3
 
 
 @contextmanager
-def open_inbox(address: str | Path, out: Path, rules: Rules) -> Iterator["Inbox"]:
+def open_inbox(address: str | Path, out: Path, rules: InboxPolicy) -> Iterator["Inbox"]:
     """Hold ``out`` and its table for one run; raises BusyError where another run does."""
-    place = place_of(address)
-    with results.claim(out) as interrupted, open_ledger(out) as ledger:
+    place = storage_at(address)
+    with results.lock_output(out) as interrupted, open_ledger(out) as ledger:
         inbox = Inbox(place, out, rules, ledger)
         for name in interrupted:
-            inbox.suspect(name)
-        inbox.take_away()
+            inbox.record_crash(name)
+        inbox.quarantine()
         yield inbox
 
 
-def score_new(job: Job) -> Row:
+def score_new(job: Job) -> SummaryRow:
     """Score a recording unless a run that was killed has done it; fetch it first where it is not here."""
     with (
-        hiding(job.how.pseudonyms, Path(job.address or job.source)),
-        fetched(job.address) if job.address else nullcontext(job.source) as source,
+        redact_names(job.how.pseudonyms, Path(job.address or job.source)),
+        download(job.address) if job.address else nullcontext(job.source) as source,
     ):
         here = replace(job, source=source)
-        return runner.done_before(here) or runner.score_one(here)
+        return runner.cached_result(here) or runner.score_one(here)
 
 
 class Inbox:
     """A place where recordings arrive, for one run."""
 
-    def __init__(self, place: Place, out: Path, rules: Rules, ledger: Ledger) -> None:
+    def __init__(self, place: Storage, out: Path, rules: InboxPolicy, ledger: Ledger) -> None:
         self._place = place
         self._out = out
         self._rules = rules
         self._ledger = ledger
-        self._how: How | None = None
-        self._rows: list[Row] = []
+        self._how: ScoreOptions | None = None
+        self._rows: list[SummaryRow] = []
         self._given_up: set[str] = set()
         self._trouble: list[str] = []
 
-    def plan(self, how: How) -> list[Job]:
+    def plan(self, how: ScoreOptions) -> list[Job]:
         """Give each recording that is to be scored its job; those that processes died on come last."""
         self._how = how
-        self._look_around()
+        self._scan()
         jobs = planning.plan(self._ready, self._out, how)
         self._ledger.name((job.path, job.name) for job in jobs)
         return jobs
 
-    def note(self, job: Job, outcome: Row | Exception) -> None:
+    def record_outcome(self, job: Job, outcome: SummaryRow | Exception) -> None:
         """Note what became of a recording, which is on the disk by now."""
         if not isinstance(outcome, Exception):
             self._ledger.settle(job.path, Status.SCORED)
             self._rows.append(outcome)
-        elif isinstance(outcome, DiedError):
+        elif isinstance(outcome, WorkerDiedError):
             self._remove_leftovers(job.name)
-            self.suspect(job.name)
+            self.record_crash(job.name)
         elif isinstance(outcome, UnreachableError) or getattr(outcome, "errno", None) in _NO_ROOM:
             self._trouble.append(runner.reason_of(outcome))
-        elif isinstance(outcome, OutOfBoundsError) or not self._may_be_incomplete(job.path):
+        elif isinstance(outcome, LimitExceededError) or not self._may_be_incomplete(job.path):
             self._give_up(job.path, runner.reason_of(outcome))
 
-    def suspect(self, name: str) -> None:
+    def record_crash(self, name: str) -> None:
         """Count the death of a process against what it was working on; give that up after some."""
-        self._ledger.count_death(name)
+        self._ledger.count_crash(name)
         for entry in self._ledger.entries(Status.WAITING):
-            if entry.deaths >= self._rules.tries:
-                self._give_up(entry.path, f"the process that worked on it died {entry.deaths} times")
+            if entry.crashes >= self._rules.max_attempts:
+                self._give_up(entry.path, f"the process that worked on it died {entry.crashes} times")
 
-    def finish(self) -> list[Row]:
+    def finish(self) -> list[SummaryRow]:
         """Take bad recordings away and write the summary; give the rows of this run.
 
         Raises TroubleError where recordings wait because of the machine.
         """
-        self.take_away()
+        self.quarantine()
         failed = self._ledger.entries(Status.BAD, Status.QUARANTINED)
         rows = {entry.path: self._failed_row(entry) for entry in failed}
         if self._is_news():
             results.write_summary(self._out, [*rows.values(), *self._rows])
         if self._trouble:
-            raise TroubleError(f"{len(self._trouble)} recordings wait: {self._trouble[0]}")
+            raise DeferredError(f"{len(self._trouble)} recordings wait: {self._trouble[0]}")
         return [*self._rows, *(rows[path] for path in sorted(self._given_up))]
 
-    def _failed_row(self, entry: Entry) -> Row:
-        path = planning.called(entry.path, self._how) if self._how else entry.path
+    def _failed_row(self, entry: Entry) -> SummaryRow:
+        path = planning.display_name(entry.path, self._how) if self._how else entry.path
         return runner.failed_row(entry.name, path, entry.reason)
 
-    def take_away(self) -> None:
+    def quarantine(self) -> None:
         """Move bad recordings to the quarantine, each with its reason; what was broken off is continued.
 
         A file that belongs to another recording too stays.
@@ -139,13 +139,13 @@ class Inbox:
         kept = set(chain.from_iterable(entry.files for entry in others))
         for entry in self._ledger.entries(Status.BAD):
             try:
-                self._move_away(entry, kept)
+                self._quarantine_one(entry, kept)
             except OSError as error:  # it does not come back all the same
                 logger.warning("%s: not taken to quarantine: %s", entry.name, error.strerror)
             else:
                 self._ledger.settle(entry.path, Status.QUARANTINED, entry.reason)
 
-    def _move_away(self, entry: Entry, kept: set[str]) -> None:
+    def _quarantine_one(self, entry: Entry, kept: set[str]) -> None:
         seen = time.strftime("%Y%m%dT%H%M%S", time.gmtime(entry.seen_s))
         folder = f"{self._place.quarantine}/{entry.name}.{seen}"
         self._place.write(f"{folder}/{REASON_FILE}", f"{entry.path}\n{entry.reason}\n")
@@ -153,33 +153,33 @@ class Inbox:
             with suppress(FileNotFoundError):
                 self._place.move(file, f"{folder}/{file}")
 
-    def _look_around(self) -> None:
+    def _scan(self) -> None:
         """Note all that is there; find out which recordings have been quiet long enough."""
         listing, now = self._place.listing(), time.time()
         settled = self._settled(listing)
-        with self._place.view(listing.keys() - settled) as folder:
+        with self._place.preview(listing.keys() - settled) as folder:
             arrived = _recordings_in(folder, self._out)
         others = listing.keys() - settled - set(chain.from_iterable(arrived))
         self._ledger.see(self._entry(names, listing, now) for names in arrived)
         self._ledger.see(self._entry((name,), listing, now)._replace(status=Status.OTHER) for name in others)
         self._ready = [
-            self._place.named(entry.files[0])
+            self._place.uri(entry.files[0])
             for entry in self._ledger.entries(Status.WAITING)
-            if entry.files[0] in listing and _quiet_s(entry, listing) >= self._rules.quiet_s
+            if entry.files[0] in listing and _quiet_s(entry, listing) >= self._rules.settle_s
         ]
 
-    def _entry(self, names: tuple[str, ...], listing: Mapping[str, Listed], now: float) -> Entry:
-        path = planning.printable(self._place.named(names[0]))
+    def _entry(self, names: tuple[str, ...], listing: Mapping[str, FileInfo], now: float) -> Entry:
+        path = planning.printable(self._place.uri(names[0]))
         return Entry(path, names, _stamp(names, listing), now)
 
-    def _settled(self, listing: Mapping[str, Listed]) -> set[str]:
+    def _settled(self, listing: Mapping[str, FileInfo]) -> set[str]:
         """Give the files that nothing is to be done about as long as they stay as they are."""
         known = self._ledger.entries(*(status for status in Status if status != Status.WAITING))
         same = [entry.files for entry in known if entry.stamp == _stamp(entry.files, listing)]
         return set(chain.from_iterable(same))
 
     def _may_be_incomplete(self, path: str) -> bool:
-        return time.time() - self._ledger.entry(path).seen_s < self._rules.patience_s
+        return time.time() - self._ledger.entry(path).seen_s < self._rules.incomplete_timeout_s
 
     def _give_up(self, path: str, reason: str) -> None:
         self._given_up.add(path)
@@ -201,11 +201,11 @@ def _recordings_in(folder: Path, out: Path) -> list[tuple[str, ...]]:
     return [tuple(file.relative_to(folder).as_posix() for file in files_or_itself(path)) for path in found]
 
 
-def _stamp(names: Sequence[str], listing: Mapping[str, Listed]) -> str:
+def _stamp(names: Sequence[str], listing: Mapping[str, FileInfo]) -> str:
     return ", ".join(listing[name].stamp if name in listing else "missing" for name in names)
 
 
-def _quiet_s(entry: Entry, listing: Mapping[str, Listed]) -> float:
+def _quiet_s(entry: Entry, listing: Mapping[str, FileInfo]) -> float:
     """Say for how long no file has changed: as its place tells it, else since it was seen first."""
     now = time.time()
     changed = [listing[name].changed_s for name in entry.files if name in listing]

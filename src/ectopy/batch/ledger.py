@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     seen_s: float
     status: Status = Status.WAITING
     reason: str = ""
-    deaths: int = 0
+    crashes: int = 0
     name: str = ""
 
 
@@ -96,7 +96,7 @@ class Ledger:
             values = (status, reason, path)
             table.execute("UPDATE recordings SET status = ?, reason = ? WHERE path = ?", values)
 
-    def count_death(self, name: str) -> None:
+    def count_crash(self, name: str) -> None:
         """Count the death of a process against the waiting recording that it was working on."""
         with self._table as table:
             counted = "UPDATE recordings SET deaths = deaths + 1 WHERE name = ? AND status = 'waiting'"

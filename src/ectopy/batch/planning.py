@@ -22,7 +22,7 @@ class NothingToScoreError(ValueError):
 
 
 @dataclass(frozen=True)
-class How:
+class ScoreOptions:
     """With which model; which leads (none: the analysis chooses); which rate in Hz where a file has none.
 
     ``force`` does again what is done; ``fhir`` writes ``fhir.json`` too, ``pdf`` the report as PDF. With
@@ -53,7 +53,7 @@ class Job:
     source: Path
     name: str
     out: Path
-    how: How
+    how: ScoreOptions
     address: str = ""
 
     @property
@@ -64,7 +64,7 @@ class Job:
     @property
     def shown(self) -> str:
         """What outputs say of where the source lies."""
-        return called(self.path, self.how)
+        return display_name(self.path, self.how)
 
 
 def search(paths: Sequence[str], out: Path, fs: float | None = None) -> Found:
@@ -92,7 +92,7 @@ def find_model(model: str | None, data_dir: Path) -> Path:
     return Path(model)
 
 
-def origin(model: Path) -> str:
+def model_source(model: Path) -> str:
     """Say where a model comes from: shipped with the package, promoted here, or given."""
     from ectopy.model.classifier import SHIPPED_MODEL
 
@@ -108,7 +108,7 @@ def load_model(model: Path) -> "Classifier":
     return classifier_in(model)
 
 
-def plan(recordings: Iterable[Path | str], out: Path, how: How) -> list[Job]:
+def plan(recordings: Iterable[Path | str], out: Path, how: ScoreOptions) -> list[Job]:
     """Give each recording its name in ``out``: the one it had before, or one that nobody has.
 
     What is no path is an address.
@@ -121,8 +121,8 @@ def plan(recordings: Iterable[Path | str], out: Path, how: How) -> list[Job]:
     jobs = []
     for source in recordings:
         address = source if isinstance(source, str) else ""
-        stem = called(Path(source).stem, how)
-        name = known.get(called(printable(source), how)) or _free_name(stem, taken)
+        stem = display_name(Path(source).stem, how)
+        name = known.get(display_name(printable(source), how)) or _free_name(stem, taken)
         taken.add(name.casefold())
         jobs.append(Job(Path(source), name, out, how, address))
     return jobs
@@ -137,7 +137,7 @@ def _free_name(stem: str, taken: set[str]) -> str:
     return free
 
 
-def called(name: str, how: How) -> str:
+def display_name(name: str, how: ScoreOptions) -> str:
     """Give what outputs call a recording, or say of where it lies."""
     return how.pseudonyms.of(name) if how.pseudonyms else name
 

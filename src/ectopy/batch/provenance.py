@@ -6,31 +6,31 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from ectopy.batch.planning import Job, load_model, origin
-from ectopy.batch.results import Row
+from ectopy.batch.planning import Job, load_model, model_source
+from ectopy.batch.results import SummaryRow
 from ectopy.readers import files
 
 _TRACED = ("ectopy", "numpy", "scipy", "onnxruntime")
 
 
-def told_of_model(model: Path) -> dict[str, str]:
+def model_provenance(model: Path) -> dict[str, str]:
     """Say which model results come from: its name, hash and run, and where it was found."""
     known = load_model(model)
     return {
         "model": known.name,
         "model_id": known.version_id,
         "model_run": known.specification.run,
-        "model_from": origin(model),
+        "model_from": model_source(model),
     }
 
 
-def provenance(job: Job) -> Row:
+def provenance(job: Job) -> SummaryRow:
     """Say what results come from: input by path and hash, model, versions, settings."""
     return {
         "recording": job.name,
         "path": job.shown,
         "input_sha256": input_sha256(job.source),
-        **told_of_model(job.how.model),
+        **model_provenance(job.how.model),
         "versions": _versions(),
         "settings": job.how.settings,
     }

@@ -84,11 +84,11 @@ class Pseudonyms:
         return hidden
 
 
-def by_salt(salt: "SecretStr | None") -> Pseudonyms | None:
+def from_salt(salt: "SecretStr | None") -> Pseudonyms | None:
     """Give the pseudonyms that the settings ask for."""
     return Pseudonyms(salt.get_secret_value()) if salt else None
 
 
-def hiding(pseudonyms: Pseudonyms | None, source: Path) -> Context[None]:
+def redact_names(pseudonyms: Pseudonyms | None, source: Path) -> Context[None]:
     """Hide the names of a recording where pseudonyms are asked for."""
     return pseudonyms.hiding(source) if pseudonyms else nullcontext()

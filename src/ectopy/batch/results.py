@@ -13,13 +13,13 @@ from typing import NamedTuple, TypeAlias
 
 logger = logging.getLogger(__name__)
 
-Row: TypeAlias = dict[str, object]
+SummaryRow: TypeAlias = dict[str, object]
 """One recording in ``summary.csv``, by column."""
 
 
 class _Earlier(NamedTuple):
-    row: Row
-    provenance: Row
+    row: SummaryRow
+    provenance: SummaryRow
 
 
 class BusyError(ValueError):
@@ -27,7 +27,7 @@ class BusyError(ValueError):
 
 
 @contextmanager
-def claim(out: Path) -> Iterator[list[str]]:
+def lock_output(out: Path) -> Iterator[list[str]]:
     """Hold ``out`` for one run, free of what a killed one left; tell what that was scoring, by name."""
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out):
@@ -45,33 +45,33 @@ def claim(out: Path) -> Iterator[list[str]]:
         yield interrupted
 
 
-def earlier_rows(out: Path) -> list[Row]:
+def earlier_rows(out: Path) -> list[SummaryRow]:
     """Give a row for all that lies in ``out``, from the results themselves, and for what failed."""
     listed = {str(row["recording"]): row for row in _listed(out / "summary.csv")}
     rows = {name: row for name, row in listed.items() if row["status"] == "failed"}
     for folder in sorted(path.parent for path in out.glob("[!.]*/summary.json")):
-        if folder.name not in rows and (earlier := _earlier(folder)):
+        if folder.name not in rows and (earlier := earlier_result(folder)):
             status = listed.get(folder.name, earlier.row)["status"]
             rows[folder.name] = earlier.row | {"status": status}
     return list(rows.values())
 
 
-def write_summary(out: Path, rows: Iterable[Row]) -> list[Row]:
+def write_summary(out: Path, rows: Iterable[SummaryRow]) -> list[SummaryRow]:
     """Write summary.csv and index.html over all of ``out``: these rows, and those of earlier runs."""
     from ectopy.report import SUMMARY_COLUMNS, write_index
 
     every = {str(row["recording"]): row for row in [*earlier_rows(out), *rows]}
     ordered = [every[name] for name in sorted(every)]
-    with _whole_file(out / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(out / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, SUMMARY_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(ordered)
-    with _whole_file(out / "index.html") as path:
+    with atomic_file(out / "index.html") as path:
         write_index(path, ordered)
     return ordered
 
 
-def _earlier(folder: Path) -> _Earlier | None:
+def earlier_result(folder: Path) -> _Earlier | None:
     """Read what a summary.json says of its folder; None where there is none, or one that is not ours."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def _earlier(folder: Path) -> _Earlier | None:
     return None
 
 
-def _listed(path: Path) -> list[Row]:
+def _listed(path: Path) -> list[SummaryRow]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -106,24 +106,24 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
+def atomic_directory(folder: Path) -> Iterator[Path]:
     """Give a folder to write to, which becomes ``folder`` once all is written."""
     temporary = folder.with_name(f".{folder.name}.tmp-{token_hex(4)}")
     temporary.mkdir()
     try:
         yield temporary
         for file in [*temporary.iterdir(), temporary]:
-            _to_disk(file)
+            fsync_path(file)
         if folder.exists():
             folder.rename(folder.with_name(f"{temporary.name}-old"))
         temporary.rename(folder)
-        _to_disk(folder.parent)
+        fsync_path(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(folder.with_name(f"{temporary.name}-old"), ignore_errors=True)
 
 
-def _to_disk(path: Path) -> None:
+def fsync_path(path: Path) -> None:
     """Wait until a file or a folder is on the disk: a name may be there before what it names."""
     if os.name != "posix":  # Windows opens no folder
         return
@@ -135,7 +135,7 @@ def _to_disk(path: Path) -> None:
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Give a file to write to, which becomes ``path`` once all is written."""
     temporary = path.with_name(f".{path.name}.tmp-{token_hex(4)}")
     try:

@@ -10,11 +10,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ectopy.batch.planning import How, Job, load_model, printable
+from ectopy.batch.planning import Job, ScoreOptions, load_model, printable
 from ectopy.batch.provenance import provenance
-from ectopy.batch.pseudonyms import hiding
-from ectopy.batch.results import Row, _earlier, _whole_folder
-from ectopy.parallel.worker_pool import DiedError, OutOfBoundsError, Workers
+from ectopy.batch.pseudonyms import redact_names
+from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result
+from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError, WorkerPool
 from ectopy.readers import open_recording
 
 if TYPE_CHECKING:
@@ -26,24 +26,24 @@ logger = logging.getLogger(__name__)
 _DECISIVE = ("input_sha256", "model_id", "settings")
 
 
-def run(jobs: Sequence[Job], *, workers: int) -> Iterator[Row]:
+def run(jobs: Sequence[Job], *, workers: int) -> Iterator[SummaryRow]:
     """Give a row for each recording as it comes: first those done before, then those scored now."""
     new = []
     for job in jobs:
-        if row := done_before(job):
+        if row := cached_result(job):
             yield row
         else:
             new.append(job)
     if min(workers, len(new)) <= 1:  # no process is worth starting for one
-        yield from map(partial(attempt, score_one), new)
+        yield from map(partial(score_or_fail, score_one), new)
     else:
-        yield from _apart(new, min(workers, len(new)))
+        yield from _run_parallel(new, min(workers, len(new)))
 
 
-def _apart(jobs: Sequence[Job], workers: int) -> Iterator[Row]:
+def _run_parallel(jobs: Sequence[Job], workers: int) -> Iterator[SummaryRow]:
     """Score side by side, a thread waiting for each process."""
-    with Workers(workers) as processes, ThreadPoolExecutor(workers) as threads:
-        score = partial(attempt, partial(processes.call, score_one))
+    with WorkerPool(workers) as processes, ThreadPoolExecutor(workers) as threads:
+        score = partial(score_or_fail, partial(processes.call, score_one))
         try:
             for future in as_completed([threads.submit(score, job) for job in jobs]):
                 yield future.result()
@@ -51,7 +51,7 @@ def _apart(jobs: Sequence[Job], workers: int) -> Iterator[Row]:
             threads.shutdown(cancel_futures=True)
 
 
-def attempt(score: Callable[[Job], Row], job: Job) -> Row:
+def score_or_fail(score: Callable[[Job], SummaryRow], job: Job) -> SummaryRow:
     """Score one recording; whatever goes wrong with it is its row and nobody else's."""
     try:
         return score(job)
@@ -60,36 +60,36 @@ def attempt(score: Callable[[Job], Row], job: Job) -> Row:
         return failed(job, error)
 
 
-def failed(job: Job, error: Exception) -> Row:
+def failed(job: Job, error: Exception) -> SummaryRow:
     """Give the row of a recording that could not be scored."""
     return failed_row(job.name, job.shown, reason_of(error))
 
 
 def reason_of(error: Exception) -> str:
     """Say in one line what an error says; an unforeseen one is named by its kind."""
-    stated = isinstance(error, ValueError | OSError | DiedError | OutOfBoundsError) and str(error)
+    stated = isinstance(error, ValueError | OSError | WorkerDiedError | LimitExceededError) and str(error)
     return printable(" ".join((stated or repr(error)).split()))
 
 
-def failed_row(name: str, path: str, reason: str) -> Row:
+def failed_row(name: str, path: str, reason: str) -> SummaryRow:
     """Give a row without figures."""
     from ectopy.report import SUMMARY_COLUMNS
 
-    empty: Row = dict.fromkeys(SUMMARY_COLUMNS, "")
+    empty: SummaryRow = dict.fromkeys(SUMMARY_COLUMNS, "")
     return empty | {"recording": name, "path": path, "status": "failed", "reason": reason}
 
 
-def score_one(job: Job) -> Row:
+def score_one(job: Job) -> SummaryRow:
     """Score one recording; its results appear whole or not at all."""
-    with hiding(job.how.pseudonyms, job.source):
+    with redact_names(job.how.pseudonyms, job.source):
         return _score_one(job)
 
 
-def _score_one(job: Job) -> Row:
+def _score_one(job: Job) -> SummaryRow:
     from ectopy.report import write_fhir, write_outputs
     from ectopy.report.pdf import write_pdf
 
-    with _whole_folder(job.out / job.name) as folder:  # from the start: what is left of it tells who died
+    with atomic_directory(job.out / job.name) as folder:  # from the start: what is left of it tells who died
         recording = open_recording(job.source, fs=job.how.fs)
         origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
         analysis, profile = _analysed(recording, job.how)
@@ -101,22 +101,22 @@ def _score_one(job: Job) -> Row:
         return row
 
 
-def _analysed(recording: "Recording", how: How) -> "tuple[Analysis, Counts | None]":
+def _analysed(recording: "Recording", how: ScoreOptions) -> "tuple[Analysis, Counts | None]":
     """Analyse a recording, and sum its beats up for drift where the model has something to compare with."""
-    from ectopy.monitoring.drift import Watched
+    from ectopy.monitoring.drift import ProfilingClassifier
     from ectopy.pipeline import analyse
 
     classify, leads = load_model(how.model), how.leads or None
     if classify.reference is None:
         return analyse(recording, classify, leads=leads), None
-    watched = Watched(classify, classify.reference)
+    watched = ProfilingClassifier(classify, classify.reference)
     return analyse(recording, watched, leads=leads), watched.profile
 
 
-def done_before(job: Job) -> Row | None:
+def cached_result(job: Job) -> SummaryRow | None:
     """Give the row, as skipped, of results that the same input, model and settings have already led to."""
     folder = job.out / job.name
-    earlier = _earlier(folder)
+    earlier = earlier_result(folder)
     asked_for = {"fhir.json": job.how.fhir, "report.pdf": job.how.pdf}
     wanting = any(asked and not (folder / name).is_file() for name, asked in asked_for.items())
     if job.how.force or wanting or earlier is None:

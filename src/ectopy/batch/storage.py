@@ -25,27 +25,27 @@ class AddressError(ValueError):
     """An address that is none of an inbox."""
 
 
-class Listed(NamedTuple):
+class FileInfo(NamedTuple):
     """A file of a place: when it changed, in s since 1970 (None: not told), and what changes with it."""
 
     changed_s: float | None
     stamp: str
 
 
-class Place(Protocol):
+class Storage(Protocol):
     """What an inbox asks of where it lies; names are relative, with ``/``."""
 
     address: str
     quarantine: str
     """Address of a folder of the same kind, beside it."""
 
-    def listing(self) -> dict[str, Listed]:
+    def listing(self) -> dict[str, FileInfo]:
         """List all files, in folders too; what begins with a dot is not meant for us."""
 
-    def view(self, names: Iterable[str]) -> Any:
+    def preview(self, names: Iterable[str]) -> Any:
         """Give a context with a folder, absolute, in which these files can at least be recognised."""
 
-    def named(self, name: str) -> Path | str:
+    def uri(self, name: str) -> Path | str:
         """Give what a file is scored by."""
 
     def move(self, name: str, target: str) -> None:
@@ -55,7 +55,7 @@ class Place(Protocol):
         """Write a file at an address of the same kind."""
 
 
-def place_of(address: str | Path) -> Place:
+def storage_at(address: str | Path) -> Storage:
     """Tell an address from a path."""
     return Bucket(str(address)) if "://" in str(address) else Folder(Path(address))
 
@@ -69,7 +69,7 @@ class Folder:
         self.quarantine = str(self.path.parent / QUARANTINE)
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def listing(self) -> dict[str, Listed]:
+    def listing(self) -> dict[str, FileInfo]:
         """List all files; one that vanishes meanwhile is not there."""
         listed = {}
         for parent, folders, names in os.walk(self.path):
@@ -79,15 +79,15 @@ class Folder:
                     stat = path.stat()
                     changed_s = max(stat.st_mtime, stat.st_ctime)  # a copy may keep the time of its original
                     stamp = f"{stat.st_size} {stat.st_mtime_ns}"
-                    listed[path.relative_to(self.path).as_posix()] = Listed(changed_s, stamp)
+                    listed[path.relative_to(self.path).as_posix()] = FileInfo(changed_s, stamp)
         return listed
 
     @contextmanager
-    def view(self, names: Iterable[str]) -> Iterator[Path]:  # noqa: ARG002 - all can be seen
+    def preview(self, names: Iterable[str]) -> Iterator[Path]:  # noqa: ARG002 - all can be seen
         """Give the folder itself."""
         yield self.path
 
-    def named(self, name: str) -> Path:
+    def uri(self, name: str) -> Path:
         """Give the path of a file."""
         return self.path / name
 
@@ -114,7 +114,7 @@ class Bucket:
             raise AddressError(f"{address}: a folder of a bucket expected, a bucket came")
         self.quarantine = f"{parent}/{QUARANTINE}"
 
-    def listing(self) -> dict[str, Listed]:
+    def listing(self) -> dict[str, FileInfo]:
         """List all files; a key that would lead out of a folder, such as ``../x``, is not meant for us."""
         self._system.invalidate_cache()
         with _reached(self.address):
@@ -130,7 +130,7 @@ class Bucket:
         }
 
     @contextmanager
-    def view(self, names: Iterable[str]) -> Iterator[Path]:
+    def preview(self, names: Iterable[str]) -> Iterator[Path]:
         """Give a folder with the beginnings of files, holes in between, and the ends of those of Parquet."""
         with TemporaryDirectory(prefix="ectopy-") as folder:
             for name in names:
@@ -151,7 +151,7 @@ class Bucket:
                 file.seek(at)
                 file.write(self._system.cat_file(remote, start=at, end=size))
 
-    def named(self, name: str) -> str:
+    def uri(self, name: str) -> str:
         """Give the address of a file."""
         return f"{self.address}/{name}"
 
@@ -167,7 +167,7 @@ class Bucket:
 
 
 @contextmanager
-def fetched(address: str) -> Iterator[Path]:
+def download(address: str) -> Iterator[Path]:
     """Bring a recording here, with all files that it names, for as long as it is read."""
     system, path = _open(address)
     place, _, name = path.rpartition("/")
@@ -204,12 +204,12 @@ def _open(address: str) -> tuple[Any, str]:
     return system, str(path)
 
 
-def _listed(info: dict[str, Any]) -> Listed:
+def _listed(info: dict[str, Any]) -> FileInfo:
     told = next(
         (info[key] for key in ("LastModified", "mtime", "last_modified", "created") if key in info), None
     )
     changed_s = told.timestamp() if isinstance(told, datetime) else told
-    return Listed(changed_s, f"{info.get('size')} {info.get('ETag', '')} {changed_s}")
+    return FileInfo(changed_s, f"{info.get('size')} {info.get('ETag', '')} {changed_s}")
 
 
 @contextmanager

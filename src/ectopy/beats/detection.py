@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ectopy.beats import beat_selection, qrs_candidates, signal_to_noise
 from ectopy.beats.beat_selection import select_beats
 from ectopy.beats.qrs_candidates import find_candidates
-from ectopy.beats.windows import WINDOW, BeatShapes, cut_windows, join
-from ectopy.ecg import Mask, Recording, Samples, Signal, joined, stretches
+from ectopy.beats.windows import WINDOW, BeatWindows, cut_windows, join
+from ectopy.ecg import Mask, Recording, Samples, Signal, merge_intervals, true_intervals
 from ectopy.signal import quality
 from ectopy.signal.filters import (
     MARGIN_S,
@@ -31,9 +31,9 @@ from ectopy.signal.filters import (
 
 BLOCK_S = 600.0
 """Signal that is in memory at once."""
-CHAPTER_S = 6 * 3600.0
+CHUNK_S = 6 * 3600.0
 """Time whose candidates are in memory at once, about: a recording has chapters of equal length."""
-AROUND_S = 600.0
+CONTEXT_S = 600.0
 """Time on either side of a chapter that is known when its beats are chosen: five times what any choice on the
 records of mitdb and nstdb rests on."""
 
@@ -58,44 +58,44 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class DetectedBeats:
     """Beats on the grid of WORKING_FS, and which of them lie in noise, [n].
 
     ``unreadable`` is where no lead can be read, [start, stop) int64 [k, 2], on that grid too.
     """
 
-    shapes: BeatShapes
+    shapes: BeatWindows
     doubtful: Mask
     unreadable: Samples
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class CandidateBeats:
     """What was seen: candidates, the shape of each, and where no lead can be used, [k, 2]."""
 
     candidates: qrs_candidates.Candidates
-    shapes: BeatShapes
+    shapes: BeatWindows
     unusable: Samples
 
-    def between(self, start: int, stop: int) -> "Seen":
+    def between(self, start: int, stop: int) -> "CandidateBeats":
         """Keep the candidates of a stretch; a copy, for a view would keep all of them."""
         part = np.arange(*np.searchsorted(self.candidates.sample, (start, stop)))
         return replace(self, candidates=self.candidates[part], shapes=self.shapes.take(part))
 
 
-def find_beats(
+def detect_beats(
     recording: Recording,
     columns: Sequence[int],
     *,
     r_peaks: Samples | None = None,
     block_s: float = BLOCK_S,
-) -> Found:
+) -> DetectedBeats:
     """Walk through the signal once and keep the small summary of each beat; given ones are taken on trust."""
     _keep_memory()
     walk = blocks(recording, columns, block_s=block_s)
     if r_peaks is None:
-        return _in_one(_chosen(walk, working_length(recording.n_samples, recording.fs)), len(columns))
-    return _in_one(_given(walk, to_working(r_peaks, recording)), len(columns))
+        return _merge(_detected(walk, working_length(recording.n_samples, recording.fs)), len(columns))
+    return _merge(_beats_from_annotations(walk, to_working(r_peaks, recording)), len(columns))
 
 
 def _keep_memory() -> None:
@@ -107,59 +107,59 @@ def _keep_memory() -> None:
     np.empty(31 * 2**20, dtype=np.uint8)
 
 
-def _given(walk: Iterable[Block], r_peaks: Samples) -> Iterator[Found]:
+def _beats_from_annotations(walk: Iterable[Block], r_peaks: Samples) -> Iterator[DetectedBeats]:
     for block in walk:
         first, last = np.searchsorted(r_peaks, (block.start, block.stop))
-        shapes = _cut(block, r_peaks[first:last])
-        yield Found(shapes, np.zeros(len(shapes), dtype=bool), _unusable(block))
+        shapes = _cut_windows(block, r_peaks[first:last])
+        yield DetectedBeats(shapes, np.zeros(len(shapes), dtype=bool), _unusable_intervals(block))
 
 
-def _chosen(walk: Iterable[Block], n_working: int) -> Iterator[Found]:
+def _detected(walk: Iterable[Block], n_working: int) -> Iterator[DetectedBeats]:
     """Choose the beats chapter by chapter, as soon as what lies around one has been seen, too."""
-    around = round(AROUND_S * WORKING_FS)
-    chapters = pairwise(_chapter_edges(n_working))
+    around = round(CONTEXT_S * WORKING_FS)
+    chapters = pairwise(_chunk_edges(n_working))
     start, stop = next(chapters)
-    held: list[Seen] = []
+    held: list[CandidateBeats] = []
     for block in walk:
-        held.append(_look(block))
+        held.append(_find_candidates(block))
         while block.stop >= min(stop + around, n_working):
-            held = [_joined(held)]
-            yield choose(held[0].between(start - around, stop + around), start, stop)
+            held = [_concatenate(held)]
+            yield select(held[0].between(start - around, stop + around), start, stop)
             if stop == n_working:
                 return
             start, stop = next(chapters)
             held = [replace(held[0].between(start - around, block.stop), unusable=held[0].unusable[:0])]
 
 
-def _chapter_edges(n_working: int) -> list[int]:
-    n_chapters = max(round(n_working / (CHAPTER_S * WORKING_FS)), 1)
+def _chunk_edges(n_working: int) -> list[int]:
+    n_chapters = max(round(n_working / (CHUNK_S * WORKING_FS)), 1)
     return [round(n_working * chapter / n_chapters) for chapter in range(n_chapters + 1)]
 
 
-def _look(block: Block) -> Seen:
+def _find_candidates(block: Block) -> CandidateBeats:
     found = qrs_candidates.find_candidates(block.clean, block.usable).shifted(block.first)
     found = found.between(block.start, block.stop)
-    return Seen(found, _cut(block, found.sample), _unusable(block))
+    return CandidateBeats(found, _cut_windows(block, found.sample), _unusable_intervals(block))
 
 
-def _cut(block: Block, at: Samples) -> BeatShapes:
+def _cut_windows(block: Block, at: Samples) -> BeatWindows:
     return replace(cut_windows(block.clean, block.usable, at - block.first), sample=at)
 
 
-def _unusable(block: Block) -> Samples:
+def _unusable_intervals(block: Block) -> Samples:
     if block.usable.all():
         return np.empty((0, 2), dtype=np.int64)
     off: Mask = np.asarray(~block.usable[block.answers_for].any(axis=1))
-    return stretches(off) + block.start
+    return true_intervals(off) + block.start
 
 
-def _joined(parts: Sequence[Seen]) -> Seen:
+def _concatenate(parts: Sequence[CandidateBeats]) -> CandidateBeats:
     candidates = qrs_candidates.join([part.candidates for part in parts])
     unusable = np.concatenate([part.unusable for part in parts])
-    return Seen(candidates, join([part.shapes for part in parts]), unusable)
+    return CandidateBeats(candidates, join([part.shapes for part in parts]), unusable)
 
 
-def _in_one(parts: Iterable[Found], n_leads: int) -> Found:
+def _merge(parts: Iterable[DetectedBeats], n_leads: int) -> DetectedBeats:
     """Put the beats of successive parts in one row.
 
     Windows are most of what is kept: each part's are put there at once, without a copy in the end.
@@ -170,14 +170,14 @@ def _in_one(parts: Iterable[Found], n_leads: int) -> Found:
         without = np.empty((len(part.shapes), 0, 0), dtype=np.float16)
         kept.append(replace(part, shapes=replace(part.shapes, windows=without)))
     in_row = np.frombuffer(windows, dtype=np.float16).reshape(-1, n_leads, WINDOW)
-    return Found(
+    return DetectedBeats(
         replace(join([part.shapes for part in kept]), windows=in_row),
         np.concatenate([part.doubtful for part in kept]),
-        joined(np.concatenate([part.unreadable for part in kept])),
+        merge_intervals(np.concatenate([part.unreadable for part in kept])),
     )
 
 
-def choose(seen: Seen, start: int, stop: int) -> Found:
+def select(seen: CandidateBeats, start: int, stop: int) -> DetectedBeats:
     """Choose the beats of [start, stop), all that was seen considered.
 
     A lead is dropped where it is noise and another clearer, and all are where none is of use.
@@ -186,17 +186,17 @@ def choose(seen: Seen, start: int, stop: int) -> Found:
     beat = np.zeros(len(candidates), dtype=bool)
     beat[beat_selection.select_beats(candidates)] = True
     told = candidates.strength, candidates.background, shapes.windows, shapes.scale
-    clear = signal_to_noise.clarity(*told, beat=beat)
-    lost = signal_to_noise.useless(clear, shapes.windows)
+    clear = signal_to_noise.signal_quality_index(*told, beat=beat)
+    lost = signal_to_noise.unreadable(clear, shapes.windows)
     readable = shapes.readable.copy()
-    readable[:, : clear.shape[1]] &= ~signal_to_noise.worse(clear)
+    readable[:, : clear.shape[1]] &= ~signal_to_noise.noisy_leads(clear)
     between = (candidates.sample[1:] + candidates.sample[:-1]) // 2
-    noise = np.concatenate(([start], between, [stop]))[stretches(lost)]
+    noise = np.concatenate(([start], between, [stop]))[true_intervals(lost)]
     inside = (candidates.sample >= start) & (candidates.sample < stop)
     kept = np.flatnonzero(beat & ~lost & inside)
-    return Found(
+    return DetectedBeats(
         replace(shapes, readable=readable).take(kept),
-        signal_to_noise.doubtful(clear)[kept],
+        signal_to_noise.low_quality(clear)[kept],
         np.concatenate((seen.unusable, np.clip(noise, start, stop))),
     )
 

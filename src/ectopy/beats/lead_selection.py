@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from ectopy.ecg import NotAnalysableError, Recording, Signal
-from ectopy.features.extraction import N_SLOTS
+from ectopy.features.extraction import N_LEADS
 from ectopy.signal.quality import usable
 
-LOOK_S, N_LOOKS = 10.0, 8
+SEGMENT_S, N_SEGMENTS = 10.0, 8
 
 # The first slot holds the lead with the tallest QRS, the second one that shows the P wave and tells bundle
 # branches apart. These are the usual Holter leads and those of the training recordings.
@@ -31,9 +31,9 @@ def choose_leads(
     """
     if wanted:
         columns = tuple(_column(name, recorded) for name in wanted)
-        if len(set(columns)) < len(columns) or len(columns) > N_SLOTS:
+        if len(set(columns)) < len(columns) or len(columns) > N_LEADS:
             raise NotAnalysableError(
-                f"at most {N_SLOTS} different leads expected, {', '.join(wanted)} wanted"
+                f"at most {N_LEADS} different leads expected, {', '.join(wanted)} wanted"
             )
         return columns
     plain = [_plain(lead) for lead in recorded]
@@ -45,21 +45,21 @@ def choose_leads(
     return tuple(chosen)
 
 
-def silent_leads(recording: Recording) -> frozenset[int]:
+def disconnected_leads(recording: Recording) -> frozenset[int]:
     """Give the columns that can be read less than half as often as the best one, where leads can be chosen.
 
     An electrode that is off must not cost a recording of twelve leads one of the two that are analysed.
     """
-    if len(recording.leads) <= N_SLOTS or not recording.n_samples:
+    if len(recording.leads) <= N_LEADS or not recording.n_samples:
         return frozenset()
-    share = np.mean([usable(look, recording.fs).mean(axis=0) for look in looks(recording)], axis=0)
+    share = np.mean([usable(look, recording.fs).mean(axis=0) for look in sample_segments(recording)], axis=0)
     return frozenset(np.flatnonzero(share < share.max() / 2).tolist())
 
 
-def looks(recording: Recording) -> Iterator[Signal]:
+def sample_segments(recording: Recording) -> Iterator[Signal]:
     """Read a few pieces of LOOK_S that are spread over a recording, [n, n_leads] each."""
-    length = min(recording.n_samples, round(LOOK_S * recording.fs))
-    for start in np.linspace(0, recording.n_samples - length, N_LOOKS).round().astype(int).tolist():
+    length = min(recording.n_samples, round(SEGMENT_S * recording.fs))
+    for start in np.linspace(0, recording.n_samples - length, N_SEGMENTS).round().astype(int).tolist():
         yield recording.read(start, start + length)
 
 

@@ -4,19 +4,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.beats.windows import BEFORE, WINDOW_FS
-from ectopy.ecg import Mask, stretches
+from ectopy.ecg import Mask, true_intervals
 from ectopy.signal.quality import Floats, _lasting
 from ectopy.signal.rolling import median_filter
 
-NOISE = 2.8
+SQI_NOISY_LEAD = 2.8
 """A lead whose clarity is below that is not read where another one is clearer."""
 
-USELESS, AROUND = 2.2, 2.6
+SQI_UNREADABLE, SQI_UNREADABLE_MARGIN = 2.2, 2.6
 """Where every lead is below the first, nothing is reported: there, and as far around as every lead is below
 the second. Noise without a beat lies there; see docs/noise-stress.md for what other lines cost.
 """
 
-DOUBT = 3.2
+SQI_LOW_CONFIDENCE = 3.2
 """Below it on every lead, beats are reported and nobody is sure of them, nor of the rhythm they make."""
 
 _NEIGHBOURS = 11  # beats that make a running level
@@ -46,7 +46,7 @@ _PERIODIC_NEIGHBOURS = 31  # candidates, some ten seconds
 _CHUNK = 4096  # candidates whose windows are in memory at once as float32
 
 
-def clarity(
+def signal_quality_index(
     strength: Floats, background: Floats, windows: Floats, scale: Floats, *, beat: Mask
 ) -> NDArray[np.float64]:
     """Say how clear each lead is around each candidate for a beat, [n, n_leads]: 2 in noise, else about 6.
@@ -64,22 +64,22 @@ def clarity(
     return clear
 
 
-def worse(clear: NDArray[np.float64]) -> Mask:
+def noisy_leads(clear: NDArray[np.float64]) -> Mask:
     """Tell for each candidate which leads are noise beside a clearer one, [n, n_leads]."""
     best = np.nan_to_num(clear, nan=-np.inf).max(axis=1, keepdims=True)
-    return np.asarray((clear < NOISE) & (clear < best))
+    return np.asarray((clear < SQI_NOISY_LEAD) & (clear < best))
 
 
-def doubtful(clear: NDArray[np.float64], *, below: float = DOUBT) -> Mask:
+def low_quality(clear: NDArray[np.float64], *, below: float = SQI_LOW_CONFIDENCE) -> Mask:
     """Tell which candidates are noisy on every lead that is on, [n]; what is off is not noise."""
     clearest = np.nan_to_num(clear, nan=-np.inf).max(axis=1)
     return np.asarray(~np.isnan(clear).all(axis=1) & (clearest < below))
 
 
-def useless(clear: NDArray[np.float64], windows: Floats) -> Mask:
+def unreadable(clear: NDArray[np.float64], windows: Floats) -> Mask:
     """Tell which candidates are lost in noise on every lead: ``clear`` [n, n_leads], ``windows`` as above."""
-    lost = _around(doubtful(clear, below=USELESS), doubtful(clear, below=AROUND))
-    for start, stop in stretches(lost).tolist():
+    lost = _around(low_quality(clear, below=SQI_UNREADABLE), low_quality(clear, below=SQI_UNREADABLE_MARGIN))
+    for start, stop in true_intervals(lost).tolist():
         lost[start:stop] = ~_oscillates(windows[start:stop, : clear.shape[1]])
     return _lasting(lost[:, None], _FEWEST)[:, 0]
 
@@ -133,7 +133,7 @@ def _normalised(x: Floats) -> tuple[Floats, Floats]:
 def _around(sure: Mask, doubtful: Mask) -> Mask:
     """Keep the doubtful stretches that hold something sure."""
     kept = np.zeros_like(doubtful)
-    for start, stop in stretches(doubtful).tolist():
+    for start, stop in true_intervals(doubtful).tolist():
         kept[start:stop] = sure[start:stop].any()
     return kept
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from ectopy.batch.planning import How
-    from ectopy.batch.results import Row
+    from ectopy.batch.planning import ScoreOptions
+    from ectopy.batch.results import SummaryRow
     from ectopy.registry.promotion import Change
     from ectopy.settings import Settings
 
@@ -95,9 +95,9 @@ def ingest(
     records: Annotated[str | None, typer.Option(help="Only these, such as 100,101.")] = None,
 ) -> None:
     """Bring a PhysioNet database here, every file checked."""
-    from ectopy.datasets.catalogue import known
+    from ectopy.datasets.catalogue import find_database
 
-    known(database)  # a misspelt name is said before Prefect is up
+    find_database(database)  # a misspelt name is said before Prefect is up
     settings = _settings(data_dir)
     _quiet_prefect()
     from ectopy.flows.ingest import IngestError
@@ -171,25 +171,25 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter an option
     data_dir: DataDir = None,
 ) -> None:
     """Score recordings: beats, events and a report for each."""
-    from ectopy.parallel.blas_threads import keep_to_one_core
+    from ectopy.parallel.blas_threads import limit_blas_threads
 
-    keep_to_one_core()
+    limit_blas_threads()
     from ectopy.batch import planning
-    from ectopy.batch.pseudonyms import by_salt
+    from ectopy.batch.pseudonyms import from_salt
 
     settings = _settings(data_dir)
     found = planning.search(paths, out, fs)
     _require_libraries(fhir=fhir, pdf=pdf)
-    how = planning.How(
+    how = planning.ScoreOptions(
         planning.find_model(model, settings.data_dir),
         _names(leads) or (),
         fs,
         force=force,
         fhir=fhir,
         pdf=pdf,
-        pseudonyms=by_salt(settings.pseudonym_salt),
+        pseudonyms=from_salt(settings.pseudonym_salt),
     )
-    _say(f"model: {planning.load_model(how.model).name}, {planning.origin(how.model)}")
+    _say(f"model: {planning.load_model(how.model).name}, {planning.model_source(how.model)}")
     if runner:
         rows = _score_on(runner, paths, out, how, workers)
     else:
@@ -210,12 +210,14 @@ def _require_libraries(*, fhir: bool, pdf: bool) -> None:
         require_weasyprint()
 
 
-def _score_here(recordings: Sequence[Path], out: Path, how: "How", workers: int) -> "list[Row]":
+def _score_here(
+    recordings: Sequence[Path], out: Path, how: "ScoreOptions", workers: int
+) -> "list[SummaryRow]":
     from ectopy.batch import planning, results
     from ectopy.batch import runner as batch
 
-    rows: list[Row] = []
-    with results.claim(out):
+    rows: list[SummaryRow] = []
+    with results.lock_output(out):
         jobs = planning.plan(recordings, out, how)
         try:
             rows.extend(_with_progress(batch.run(jobs, workers=workers), len(jobs)))
@@ -224,7 +226,9 @@ def _score_here(recordings: Sequence[Path], out: Path, how: "How", workers: int)
     return rows
 
 
-def _score_on(runner: str, paths: list[str], out: Path, how: "How", workers: int | None) -> "list[Row]":
+def _score_on(
+    runner: str, paths: list[str], out: Path, how: "ScoreOptions", workers: int | None
+) -> "list[SummaryRow]":
     if how.fhir or how.pdf:
         _fail("--runner writes neither FHIR nor PDF", 2)
     _quiet_prefect()
@@ -319,11 +323,11 @@ def compare(  # noqa: PLR0913, PLR0917
     """
     beats = _counts("--lengths", lengths)
     _quiet_prefect()
-    from ectopy.ablation import ACROSS
+    from ectopy.ablation import ARCHITECTURES
     from ectopy.flows.compare import QUICK
     from ectopy.flows.compare import compare as flow
 
-    kinds = _names(architectures) or tuple(ACROSS)
+    kinds = _names(architectures) or tuple(ARCHITECTURES)
     config = QUICK if quick else None
     print(flow(database, _settings(data_dir).data_dir, seeds, kinds, beats, config, out))
 
@@ -336,10 +340,10 @@ def models_list(model: ModelName = "ectopy", data_dir: DataDir = None) -> None:
     from ectopy.registry import promotion
 
     settings = _registry(data_dir)
-    table = promotion.listed(model)
+    table = promotion.version_table(model)
     print(markdown(table) if table else f"{model}: no version yet; `ectopy train` makes one")
     used = planning.find_model(None, settings.data_dir)
-    print(f"in use here: {planning.load_model(used).name}, {planning.origin(used)}")
+    print(f"in use here: {planning.load_model(used).name}, {planning.model_source(used)}")
 
 
 @models.command("promote")
@@ -403,9 +407,9 @@ def pseudonym(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Recordings, without suffix.")],
 ) -> None:
     """Tell what recordings are called where the setting ECTOPY_PSEUDONYM_SALT makes them nameless."""
-    from ectopy.batch.pseudonyms import by_salt
+    from ectopy.batch.pseudonyms import from_salt
 
-    if not (pseudonyms := by_salt(_settings(None).pseudonym_salt)):
+    if not (pseudonyms := from_salt(_settings(None).pseudonym_salt)):
         _fail("a salt expected in ECTOPY_PSEUDONYM_SALT, none there", 2)
     print("\n".join(f"{pseudonyms.of(name)}\t{name}" for name in names))
 
@@ -421,15 +425,15 @@ def up(
     In a clone of ectopy. Everything listens on 127.0.0.1 alone. Ctrl-C ends all of it.
     """
     from ectopy.flows.local_stack import Ports
-    from ectopy.flows.local_stack import up as run_all
+    from ectopy.flows.local_stack import run_local_stack as run_all
 
     run_all(_settings(data_dir), Ports(prefect_port, mlflow_port), Path.cwd())
 
 
 def _quiet_prefect() -> None:
-    from ectopy.flows.quiet_logging import quiet
+    from ectopy.flows.quiet_logging import quiet_logging
 
-    quiet()
+    quiet_logging()
 
 
 def _settings(data_dir: Path | None) -> "Settings":
@@ -439,7 +443,7 @@ def _settings(data_dir: Path | None) -> "Settings":
     return settings.model_copy(update={"data_dir": data_dir}) if data_dir else settings
 
 
-def _with_progress(rows: Iterable["Row"], total: int) -> Iterator["Row"]:
+def _with_progress(rows: Iterable["SummaryRow"], total: int) -> Iterator["SummaryRow"]:
     """Show a bar on a terminal, else a line a recording; failures are said in both."""
     if not sys.stderr.isatty():
         for row in rows:
@@ -458,11 +462,11 @@ def _with_progress(rows: Iterable["Row"], total: int) -> Iterator["Row"]:
             yield row
 
 
-def _line(row: "Row") -> str:
+def _line(row: "SummaryRow") -> str:
     return ": ".join(str(row[column]) for column in ("recording", "status", "reason") if row[column])
 
 
-def _print_batch(out: Path, rows: Sequence["Row"], n_other: int) -> None:
+def _print_batch(out: Path, rows: Sequence["SummaryRow"], n_other: int) -> None:
     if n_other:
         _say("1 other file is no recording" if n_other == 1 else f"{n_other} other files are no recordings")
     counts = sorted(Counter(str(row["status"]) for row in rows).items())

@@ -112,7 +112,7 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
 )
 
 
-def known(name: str) -> Database:
+def find_database(name: str) -> Database:
     """Look a database up by its PhysioNet name."""
     if name not in DATABASES:
         raise UnknownDatabaseError(f"{name}: not a known database; known are {', '.join(DATABASES)}")

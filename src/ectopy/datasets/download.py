@@ -14,7 +14,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from ectopy.datasets.catalogue import Database, FetchError, known
+from ectopy.datasets.catalogue import Database, FetchError, find_database
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def fetch_index(
 
     A published version never changes, so its index is fetched once; that of a directory is taken anew.
     """
-    database = known(name)
+    database = find_database(name)
     _check_source(source, database)
     folder = folder_of(database, data_dir)
     for file in ("RECORDS", "SHA256SUMS.txt"):
@@ -75,7 +75,7 @@ def fetch_index(
 
 def fetch_record(name: str, record: str, *, source: str, data_dir: Path) -> tuple[Path, ...]:
     """Fetch header, signals and annotations of one record, after :func:`fetch_index`; what is whole stays."""
-    database = known(name)
+    database = find_database(name)
     folder = folder_of(database, data_dir)
     sums = _read_sums(folder)
     header = _fetch_checked(f"{record}.hea", database, source, folder, sums)

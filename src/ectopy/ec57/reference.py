@@ -8,7 +8,7 @@ from ectopy.annotations import Annotations
 from ectopy.ec57 import BeatComparison, BeatMap, compare_beats
 
 DETECTED, GIVEN, EC57_MAP = "detected", "given", "detected-ec57-map"
-WAYS: Mapping[str, str] = MappingProxyType(
+CONDITIONS: Mapping[str, str] = MappingProxyType(
     {
         DETECTED: "detected beats, escape beats as N (de Chazal's map)",
         GIVEN: "given R peaks, escape beats as N (de Chazal's map)",
@@ -18,7 +18,7 @@ WAYS: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class Reference:
     """The annotations of a record, and whose it is."""
 
     record: str

@@ -19,20 +19,20 @@ report     all of it to the tracking store and the card
 
 from ectopy.evaluation.evaluate_record import (
     Candidate,
-    Examined,
-    NothingToExamineError,
-    beats_in_way,
-    examine,
+    NothingToEvaluateError,
+    RecordEvaluation,
+    beats_by_condition,
+    evaluate_record,
 )
-from ectopy.registry.promotion_gate import Floors, Verdict, judge
+from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide_promotion
 
 __all__ = [
     "Candidate",
-    "Examined",
-    "Floors",
-    "NothingToExamineError",
-    "Verdict",
-    "beats_in_way",
-    "examine",
-    "judge",
+    "MinimumScores",
+    "NothingToEvaluateError",
+    "PromotionDecision",
+    "RecordEvaluation",
+    "beats_by_condition",
+    "decide_promotion",
+    "evaluate_record",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 from ectopy.ec57 import Comparison, EpisodeComparison, RunComparison, figures, gross, intervals
 from ectopy.ec57.reference import DETECTED
 from ectopy.ec57.runs import RUN_LENGTHS
-from ectopy.evaluation.evaluate_record import Examined, Outcome
+from ectopy.evaluation.evaluate_record import Outcome, RecordEvaluation
 
 RUN_PARTS = ("ventricular", "supraventricular")
 Figures = Mapping[str, float]
@@ -39,7 +39,7 @@ def parts(outcomes: Iterable[Outcome]) -> dict[str, list[Comparison]]:
     return {part: comparisons for part, comparisons in made.items() if comparisons}
 
 
-def figures_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
+def metrics_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Give every gross figure, and the counts it is made of where they are few."""
     told: dict[str, float] = {}
     for part, comparisons in parts(outcomes).items():
@@ -111,18 +111,18 @@ class Group:
 
 def group_of(
     title: str,
-    examined: Sequence[Examined],
+    examined: Sequence[RecordEvaluation],
     *,
     way: str = DETECTED,
     more: Figures = MappingProxyType({}),
 ) -> Group:
     """Sum up some records as judged in one way; ``more`` figures are put beside."""
-    pairs = [(each.truth.patient, each.by_way[way]) for each in examined]
-    told = {**figures_of([outcome for _, outcome in pairs]), **more, **shutdown(examined)}
+    pairs = [(each.reference.patient, each.by_condition[way]) for each in examined]
+    told = {**metrics_of([outcome for _, outcome in pairs]), **more, **shutdown(examined)}
     return Group(title, told, intervals_of(pairs))
 
 
-def with_paced(title: str, examined: Sequence[Examined]) -> Group:
+def with_paced(title: str, examined: Sequence[RecordEvaluation]) -> Group:
     """Sum up all records, the paced ones too, without the classes of their beats: EC57 leaves these out."""
     group = group_of(title, examined)
     classes = ("beats/veb", "beats/sveb")
@@ -130,13 +130,13 @@ def with_paced(title: str, examined: Sequence[Examined]) -> Group:
     return Group(title, kept, {})
 
 
-def members_of(examined: Sequence[Examined]) -> list[dict[str, float]]:
+def members_of(examined: Sequence[RecordEvaluation]) -> list[dict[str, float]]:
     """Give the figures of each member of the ensemble alone, over the records they examined."""
     alone = [each.members for each in examined if each.members]
-    return [figures_of(outcomes) for outcomes in zip(*alone, strict=True)]
+    return [metrics_of(outcomes) for outcomes in zip(*alone, strict=True)]
 
 
-def shutdown(examined: Sequence[Examined]) -> dict[str, float]:
+def shutdown(examined: Sequence[RecordEvaluation]) -> dict[str, float]:
     """Give the share of time that could not be read, and the beats after the learning period lost in it."""
     unread_s = sum(each.outcome.beats.shutdown_s for each in examined)
     lost = sum(each.outcome.beats.count("NSVFQ", "X") for each in examined)

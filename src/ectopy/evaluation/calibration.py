@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ec57 import LEARNING_S, MATCH_WINDOW_S
-from ectopy.ec57.reference import Truth
+from ectopy.ec57.reference import Reference
 from ectopy.ecg import CLASSES, Beats, Labels, Mask
 from ectopy.model.calibration import calibration_error
 from ectopy.model.training_set import TRAINED_LABELS, labelled_beats, labels_near
@@ -24,7 +24,7 @@ N_BINS = 15
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class CalibrationData:
     """What a model says of beats whose class is known.
 
     ``probability`` is [n, len(TRAINED_LABELS)], ``reference`` the known classes, ``confident`` as in Beats.
@@ -45,26 +45,26 @@ class Judged:
         return np.asarray(np.array(TRAINED_LABELS)[self.probability.argmax(axis=1)] == self.reference)
 
 
-def judged_beats(truth: Truth, beats: Beats) -> Judged:
+def collect_calibration(truth: Reference, beats: Beats) -> CalibrationData:
     """Keep the beats of an analysis whose class is known."""
     reference, label = labelled_beats(truth.annotations)
     known = labels_near(beats.sample, reference, label, tolerance=round(MATCH_WINDOW_S * truth.fs))
     kept = (known != "") & (beats.sample >= LEARNING_S * truth.fs)
     modelled = [CLASSES.index(name) for name in TRAINED_LABELS]
-    return Judged(beats.probability[kept][:, modelled], known[kept], beats.confident[kept])
+    return CalibrationData(beats.probability[kept][:, modelled], known[kept], beats.confident[kept])
 
 
-def join(records: Iterable[Judged]) -> Judged:
+def join(records: Iterable[CalibrationData]) -> CalibrationData:
     """Put the beats of all records together."""
     each = list(records)
-    return Judged(
+    return CalibrationData(
         np.concatenate([judged.probability for judged in each]),
         np.concatenate([judged.reference for judged in each]),
         np.concatenate([judged.confident for judged in each]),
     )
 
 
-def views(judged: Judged) -> dict[str, tuple[Numbers, Mask]]:
+def views(judged: CalibrationData) -> dict[str, tuple[Numbers, Mask]]:
     """Give what was claimed and what came true, of the likeliest class and of each against the rest."""
     told = {"likeliest class": (judged.certainty, judged.right)}
     return told | {
@@ -73,7 +73,7 @@ def views(judged: Judged) -> dict[str, tuple[Numbers, Mask]]:
     }
 
 
-def calibration(judged: Judged) -> dict[str, float]:
+def calibration(judged: CalibrationData) -> dict[str, float]:
     """Give the expected calibration error of each view."""
     return {
         name: calibration_error(claimed, true, n_bins=N_BINS) if len(true) else float("nan")
@@ -91,19 +91,19 @@ def reliability(claimed: Numbers, true: Mask) -> tuple[Numbers, Numbers, NDArray
     return mean, share, n[there]
 
 
-def risk(judged: Judged) -> Numbers:
+def risk(judged: CalibrationData) -> Numbers:
     """Give the share of wrong labels among the k most confident beats, for k from 1 to all."""
     order = np.argsort(-judged.certainty, kind="stable")
     wrong = ~judged.right[order]
     return np.asarray(np.cumsum(wrong) / np.arange(1, len(wrong) + 1))
 
 
-def area(judged: Judged) -> float:
+def area(judged: CalibrationData) -> float:
     """Give the area under the risk-coverage curve: the error averaged over all coverages."""
     return float(risk(judged).mean()) if len(judged.reference) else float("nan")
 
 
-def risk_table(judged: Judged) -> dict[str, list[object]]:
+def risk_table(judged: CalibrationData) -> dict[str, list[object]]:
     """Give a table by column: error at each of COVERAGES, and at the model's own threshold last."""
     n, curve = len(judged.reference), risk(judged)
     rows: list[tuple[object, ...]] = []
@@ -117,7 +117,7 @@ def risk_table(judged: Judged) -> dict[str, list[object]]:
     return {column: [row[k] for row in rows] for k, column in enumerate(columns)}
 
 
-def abstention(judged: Judged) -> dict[str, float]:
+def abstention(judged: CalibrationData) -> dict[str, float]:
     """Give the share of beats abstained from, in all and of each class, and the errors with and without."""
     told = {
         "share": _mean(~judged.confident),
@@ -130,7 +130,7 @@ def abstention(judged: Judged) -> dict[str, float]:
     }
 
 
-def in_words(judged: Judged) -> str:
+def in_words(judged: CalibrationData) -> str:
     """Tell from how many beats the model abstained, and how many of these it would have called wrong."""
     told = {
         name: f"{100 * share:.2f} %" if np.isfinite(share) else "-"
@@ -144,7 +144,7 @@ def in_words(judged: Judged) -> str:
     )
 
 
-def calibration_table(subsets: Mapping[str, Judged]) -> dict[str, list[object]]:
+def calibration_table(subsets: Mapping[str, CalibrationData]) -> dict[str, list[object]]:
     """Give a table by column: expected calibration error of each view, a row a subset of the records."""
     table: dict[str, list[object]] = {"records": list(subsets)}
     table["beats"] = [len(judged.reference) for judged in subsets.values()]
@@ -154,7 +154,7 @@ def calibration_table(subsets: Mapping[str, Judged]) -> dict[str, list[object]]:
     return table
 
 
-def metrics(judged: Judged) -> dict[str, float]:
+def metrics(judged: CalibrationData) -> dict[str, float]:
     """Give everything above as figures by name, for tracking."""
     n, curve = len(judged.reference), risk(judged)
     errors = {
@@ -173,7 +173,7 @@ def metrics(judged: Judged) -> dict[str, float]:
     }
 
 
-def without(judged: Mapping[str, Judged], left_out: Sequence[str]) -> Judged:
+def without(judged: Mapping[str, CalibrationData], left_out: Sequence[str]) -> CalibrationData:
     """Join all records but some."""
     return join(each for record, each in judged.items() if record not in left_out)
 

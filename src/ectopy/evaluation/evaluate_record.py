@@ -16,15 +16,15 @@ from ectopy.ec57 import (
     compare_episodes,
     compare_record,
 )
-from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN, Truth
-from ectopy.evaluation.calibration import Judged, judged_beats
+from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN, Reference
+from ectopy.evaluation.calibration import CalibrationData, collect_calibration
 from ectopy.evaluation.flutter import flutter_as_fibrillation, flutter_of, silence
 from ectopy.model.classifier import load_classifier
 from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
 
 
-class NothingToExamineError(ValueError):
+class NothingToEvaluateError(ValueError):
     """A database without a record of a held-out patient."""
 
 
@@ -60,7 +60,7 @@ class Outcome:
     paced: bool
 
     @classmethod
-    def of(cls, truth: Truth, test: Annotations, *, beat_map: BeatMap = "dechazal") -> Self:
+    def of(cls, truth: Reference, test: Annotations, *, beat_map: BeatMap = "dechazal") -> Self:
         """Compare an annotator of a record with what is known of it."""
         reference, fs, n_samples = truth.annotations, truth.fs, truth.n_samples
         whole = compare_record(reference, test, fs, beat_map=beat_map, n_samples=n_samples)
@@ -78,45 +78,47 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Examined:
+class RecordEvaluation:
     """How a model did on one record: in each of WAYS, and each member of the ensemble on detected beats.
 
     ``test`` are the marks on detected beats, of ``leads``; ``path`` is the record's, without suffix.
     """
 
     path: Path
-    truth: Truth
+    reference: Reference
     held_out: bool
     leads: tuple[str, ...]
     test: Annotations
-    by_way: Mapping[str, Outcome]
+    by_condition: Mapping[str, Outcome]
     members: tuple[Outcome, ...]
-    judged: Judged
+    calibration: CalibrationData
 
     @property
     def record(self) -> str:
         """Name of the record."""
-        return self.truth.record
+        return self.reference.record
 
     @property
     def outcome(self) -> Outcome:
         """What the headline figures are made of: detected beats, escape beats as N."""
-        return self.by_way[DETECTED]
+        return self.by_condition[DETECTED]
 
     @property
     def duration_s(self) -> float:
         """Length of the record."""
-        return self.truth.n_samples / self.truth.fs
+        return self.reference.n_samples / self.reference.fs
 
 
-def examine(candidate: Candidate) -> Examined:
+def evaluate_record(candidate: Candidate) -> RecordEvaluation:
     """Analyse a record with detected beats and, where it is held out, given R peaks; compare each."""
     recording, classify = open_recording(candidate.record), load_classifier(candidate.model)
     annotations = read_annotations(candidate.record, "atr")
-    truth = Truth(candidate.record.name, candidate.patient, annotations, recording.fs, recording.n_samples)
-    described = pipeline.describe(recording)
+    truth = Reference(
+        candidate.record.name, candidate.patient, annotations, recording.fs, recording.n_samples
+    )
+    described = pipeline.prepare(recording)
     read = [*described.features]  # made once for all networks
-    analysis = pipeline.conclude(described, classify, read=read)
+    analysis = pipeline.classify_beats(described, classify, features=read)
     found = annotations_of(analysis)
     by_way = {DETECTED: Outcome.of(truth, found), EC57_MAP: Outcome.of(truth, found, beat_map="ec57")}
     if candidate.held_out:
@@ -125,20 +127,21 @@ def examine(candidate: Candidate) -> Examined:
         # Told where the beats are, it is not shut down: marks of that would part at the beats inside.
         by_way[GIVEN] = Outcome.of(truth, annotations_of(replace(told, unreadable=told.unreadable[:0])))
     members = [
-        pipeline.conclude(described, load_classifier(member), read=read) for member in candidate.members
+        pipeline.classify_beats(described, load_classifier(member), features=read)
+        for member in candidate.members
     ]
-    return Examined(
+    return RecordEvaluation(
         path=candidate.record,
-        truth=truth,
+        reference=truth,
         held_out=candidate.held_out,
         leads=analysis.leads,
         test=found,
-        by_way=by_way,
+        by_condition=by_way,
         members=tuple(Outcome.of(truth, annotations_of(each)) for each in members),
-        judged=judged_beats(truth, analysis.beats),
+        calibration=collect_calibration(truth, analysis.beats),
     )
 
 
-def beats_in_way(examined: Mapping[str, Examined], way: str) -> dict[str, BeatComparison]:
+def beats_by_condition(examined: Mapping[str, RecordEvaluation], way: str) -> dict[str, BeatComparison]:
     """Give the beat comparisons by record as judged in one way."""
-    return {record: each.by_way[way].beats for record, each in examined.items()}
+    return {record: each.by_condition[way].beats for record, each in examined.items()}

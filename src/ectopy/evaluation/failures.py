@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ectopy.ec57 import LEARNING_S, MATCH_WINDOW_S, BeatComparison, classes_of, match_beats
 from ectopy.ecg import Labels, Samples, Signal
-from ectopy.evaluation.evaluate_record import Examined
+from ectopy.evaluation.evaluate_record import RecordEvaluation
 from ectopy.readers import open_recording
 from ectopy.report.signal_overview import columns_of
 from ectopy.report.strips import STRIP_S
@@ -38,7 +38,7 @@ class Errors(NamedTuple):
 class Failure:
     """A record among the worst of its kind; ``sample`` is the typical error that a strip shows."""
 
-    examined: Examined
+    examined: RecordEvaluation
     kind: Kind
     missed: int
     false: int
@@ -56,7 +56,7 @@ class Failure:
         """What went wrong, in one sentence."""
         return (
             f"{self.examined.record}, {self.kind.upper()}: {self.missed} missed, {self.false} false; "
-            f"shown at {self.sample / self.examined.truth.fs:.0f} s, "
+            f"shown at {self.sample / self.examined.reference.fs:.0f} s, "
             f"{self.typical} ({100 * self.share:.0f} % of these errors)"
         )
 
@@ -67,14 +67,14 @@ def n_errors(beats: BeatComparison, kind: Kind) -> tuple[int, int]:
     return missed, false
 
 
-def worst(examined: Iterable[Examined], kind: Kind, *, n: int = N_WORST) -> list[Failure]:
+def worst(examined: Iterable[RecordEvaluation], kind: Kind, *, n: int = N_WORST) -> list[Failure]:
     """Give the records with most errors of a kind, none without any."""
     ranked = sorted(examined, key=lambda each: -sum(n_errors(each.outcome.beats, kind)))
     failures = (_failure(each, kind) for each in ranked[:n])
     return [failure for failure in failures if failure is not None]
 
 
-def _failure(examined: Examined, kind: Kind) -> Failure | None:
+def _failure(examined: RecordEvaluation, kind: Kind) -> Failure | None:
     errors = errors_of(examined, kind)
     if not len(errors.sample):
         return None
@@ -87,12 +87,12 @@ def _failure(examined: Examined, kind: Kind) -> Failure | None:
     )
 
 
-def errors_of(examined: Examined, kind: Kind) -> Errors:
+def errors_of(examined: RecordEvaluation, kind: Kind) -> Errors:
     """Find the beats after the learning period that were called wrong, in order of time.
 
     Each beat is paired with the nearest; EC57's counts, by which records are ranked, may differ by a beat.
     """
-    truth = examined.truth
+    truth = examined.reference
     (reference, expected), (test, called) = (
         _beats(each.sample, each.symbol) for each in (truth.annotations, examined.test)
     )
@@ -145,14 +145,14 @@ class Cut(NamedTuple):
 
 def cut(failure: Failure, *, length_s: float = STRIP_S) -> Cut:
     """Read the signal around a typical error, which stands in the middle where the record allows."""
-    examined, fs = failure.examined, failure.examined.truth.fs
+    examined, fs = failure.examined, failure.examined.reference.fs
     recording = open_recording(examined.path)
     length = min(round(length_s * fs), recording.n_samples)
     start = min(max(failure.sample - length // 2, 0), recording.n_samples - length)
     signal = recording.read(start, start + length)[:, columns_of(examined.leads, recording.leads)]
     marks = [
         _marks(each.sample, each.symbol, start, start + length, fs)
-        for each in (examined.truth.annotations, examined.test)
+        for each in (examined.reference.annotations, examined.test)
     ]
     return Cut(signal, fs, examined.leads, start / fs, *marks)
 

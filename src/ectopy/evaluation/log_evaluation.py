@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 
 from ectopy.datasets.catalogue import noise_db
 from ectopy.ec57 import gross
-from ectopy.ec57.reference import DETECTED, EC57_MAP, WAYS
+from ectopy.ec57.reference import CONDITIONS, DETECTED, EC57_MAP
 from ectopy.evaluation import (
     aggregate,
-    beats_in_way,
+    beats_by_condition,
     calibration,
     headline_metrics,
     model_card,
     plots,
     tables,
 )
-from ectopy.evaluation.evaluate_record import Examined
+from ectopy.evaluation.evaluate_record import RecordEvaluation
 from ectopy.evaluation.failures import KINDS, Failure, cut, worst
 from ectopy.registry import runs
 
@@ -51,9 +51,9 @@ class Told:
         return "" if self.failures is None else model_card.where_it_fails(self.failures, pictures)
 
 
-def tell(held_out: Sequence[Examined], everyone: Sequence[Examined], database: str) -> Told:
+def tell(held_out: Sequence[RecordEvaluation], everyone: Sequence[RecordEvaluation], database: str) -> Told:
     """Log all about held-out records, and about every record by networks that have not seen it, if any."""
-    judged = calibration.join(each.judged for each in held_out)
+    judged = calibration.join(each.calibration for each in held_out)
     held = aggregate.group_of(_title(database), held_out, more=calibration.metrics(judged))
     sums = {HELD_OUT: held, **_groups(everyone)}
     glance = log_overview(sums, held_out, everyone)
@@ -68,7 +68,7 @@ def tell(held_out: Sequence[Examined], everyone: Sequence[Examined], database: s
     return Told(glance, detail, failures, strips)
 
 
-def tell_noise(examined: Sequence[Examined], database: str) -> Told:
+def tell_noise(examined: Sequence[RecordEvaluation], database: str) -> Told:
     """Log the figures of the noise stress test, in all and by signal-to-noise ratio."""
     group = aggregate.group_of("all", examined)
     glance = model_card.section(
@@ -79,7 +79,9 @@ def tell_noise(examined: Sequence[Examined], database: str) -> Told:
 
 
 def log_overview(
-    sums: Mapping[str, aggregate.Group], held_out: Sequence[Examined], everyone: Sequence[Examined]
+    sums: Mapping[str, aggregate.Group],
+    held_out: Sequence[RecordEvaluation],
+    everyone: Sequence[RecordEvaluation],
 ) -> str:
     """Log every figure of every group of records; give the table at a glance as a section."""
     for name, group in sums.items():
@@ -106,7 +108,7 @@ def _title(database: str) -> str:
     return "DS2" if database == "mitdb" else "held out"
 
 
-def _groups(everyone: Sequence[Examined]) -> dict[str, aggregate.Group]:
+def _groups(everyone: Sequence[RecordEvaluation]) -> dict[str, aggregate.Group]:
     """Sum up every record, and those that are not paced, the same where none is."""
     if not everyone:
         return {}
@@ -119,7 +121,7 @@ def _groups(everyone: Sequence[Examined]) -> dict[str, aggregate.Group]:
     }
 
 
-def log_runs(sums: Mapping[str, aggregate.Group], held_out: Sequence[Examined]) -> str:
+def log_runs(sums: Mapping[str, aggregate.Group], held_out: Sequence[RecordEvaluation]) -> str:
     """Log the runs of each group of records, of held-out ones by EC57's map too; give them as a section."""
     other = aggregate.group_of("escape beats as S", held_out, way=EC57_MAP)
     table = tables.run_table([*sums.values(), other])
@@ -127,7 +129,7 @@ def log_runs(sums: Mapping[str, aggregate.Group], held_out: Sequence[Examined]) 
     return model_card.section("Runs", model_card.RUNS, model_card.markdown(table))
 
 
-def log_af(examined: Sequence[Examined]) -> str:
+def log_af(examined: Sequence[RecordEvaluation]) -> str:
     """Log AF and flutter by record; give them as a section."""
     table = tables.af_table(examined)
     runs.log_table(table, "af-by-record.json")
@@ -140,9 +142,9 @@ def log_af(examined: Sequence[Examined]) -> str:
     return model_card.section("Atrial fibrillation", model_card.AF, told, model_card.markdown(table))
 
 
-def log_confidence(examined: Sequence[Examined]) -> str:
+def log_confidence(examined: Sequence[RecordEvaluation]) -> str:
     """Log calibration, and the error that abstaining leaves; give them as a section."""
-    records = {each.record: each.judged for each in examined}
+    records = {each.record: each.calibration for each in examined}
     subsets = {
         headline_metrics.SUBSET_TITLES[name]: calibration.without(records, without)
         for name, without in headline_metrics.subsets_of(records).items()
@@ -163,7 +165,7 @@ def log_confidence(examined: Sequence[Examined]) -> str:
     return model_card.section("Confidence", *texts, calibration.in_words(judged))
 
 
-def log_shutdown(held_out: Sequence[Examined], everyone: Sequence[Examined]) -> str:
+def log_shutdown(held_out: Sequence[RecordEvaluation], everyone: Sequence[RecordEvaluation]) -> str:
     """Log the time that could not be read, by record; give it as a section."""
     table = tables.shutdown_table(everyone or held_out)
     runs.log_table(table, "unreadable.json")
@@ -177,7 +179,7 @@ def log_shutdown(held_out: Sequence[Examined], everyone: Sequence[Examined]) -> 
     return model_card.section("Unreadable", model_card.SHUTDOWN, " ".join(told), model_card.markdown(table))
 
 
-def log_seeds(examined: Sequence[Examined]) -> str:
+def log_seeds(examined: Sequence[RecordEvaluation]) -> str:
     """Log how the members of the ensemble do alone; give it as a section, '' where there is none."""
     text = []
     for name, without in headline_metrics.subsets_of([each.record for each in examined]).items():
@@ -187,18 +189,18 @@ def log_seeds(examined: Sequence[Examined]) -> str:
             return ""
         runs.log_metrics(aggregate.seed_metrics(aggregate.spread(alone)), prefix=f"seeds/{name}/")
         rows = tables.BEAT_ROWS if without else tables.ROWS
-        ensemble = aggregate.figures_of([each.outcome for each in kept])
+        ensemble = aggregate.metrics_of([each.outcome for each in kept])
         table = tables.seed_table(ensemble, alone, rows=rows)
         runs.log_table(table, f"seeds/{name}.json")
         text += [f"{headline_metrics.SUBSET_TITLES[name].capitalize()}:", model_card.markdown(table)]
     return model_card.section("Seeds", model_card.SEEDS, *text)
 
 
-def log_noise(examined: Sequence[Examined]) -> str:
+def log_noise(examined: Sequence[RecordEvaluation]) -> str:
     """Log figures by signal-to-noise ratio with detected beats; give them as a section."""
     by_name = {each.record: each for each in examined}
     noise = {record: noise_db(record) or 0 for record in by_name}
-    found = headline_metrics.by_noise(beats_in_way(by_name, DETECTED), noise)
+    found = headline_metrics.by_noise(beats_by_condition(by_name, DETECTED), noise)
     for level, figures in found.items():
         runs.log_metrics(figures, prefix="by_noise/", step=level)
     runs.log_figure(plots.noise_curve(found, "Noise stress test, detected beats"), "by-noise.png")
@@ -207,13 +209,13 @@ def log_noise(examined: Sequence[Examined]) -> str:
     return model_card.section("By signal-to-noise ratio, detected beats", table)
 
 
-def log_beats(examined: Sequence[Examined], database: str) -> str:
+def log_beats(examined: Sequence[RecordEvaluation], database: str) -> str:
     """Log figures beat by beat in every way, with tables and drawings; give the card's sections on them."""
     text = ""
     by_name = {each.record: each for each in examined}
-    patients = {each.record: each.truth.patient for each in examined}
-    for way, how in WAYS.items():
-        records = beats_in_way(by_name, way)
+    patients = {each.record: each.reference.patient for each in examined}
+    for way, how in CONDITIONS.items():
+        records = beats_by_condition(by_name, way)
         title = f"Held-out patients of {database}: {how}"
         figures = headline_metrics.by_subset(records)
         intervals = headline_metrics.interval_table(records, patients)

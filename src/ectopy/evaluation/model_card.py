@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from ectopy.evaluation.failures import Failure
 from ectopy.evaluation.headline_metrics import SUBSET_TITLES
-from ectopy.features.extraction import ALL_LEADS, FEATURE_NAMES, KIN, LIKENESS, TIMING
+from ectopy.features.extraction import ALL_LEADS, CLUSTER, FEATURE_NAMES, MORPHOLOGY, TIMING
 
 SHARED_PATIENT = (
     "202 is 201 of the training records in de Chazal's split; the rows without 202 are free of him."
@@ -102,9 +102,9 @@ MEANINGS: Mapping[str, tuple[Sequence[str], str]] = MappingProxyType(
             ALL_LEADS,
             "likeness to the typical beat over all leads, in spreads of the patient's own beats",
         ),
-        "kin": (KIN, "how many beats have this shape, and whether these come early and pause after"),
+        "kin": (CLUSTER, "how many beats have this shape, and whether these come early and pause after"),
         "each lead": (
-            LIKENESS,
+            MORPHOLOGY,
             "shape, width, amplitude, P and T against the typical beat and the neighbours",
         ),
     }

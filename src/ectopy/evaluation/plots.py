@@ -74,7 +74,7 @@ def noise_curve(by_noise: Mapping[int, Mapping[str, float]], title: str) -> Figu
     return figure
 
 
-def reliability(judged: calibration.Judged, title: str) -> Figure:
+def reliability(judged: calibration.CalibrationData, title: str) -> Figure:
     """Draw how often what was claimed came true, of the likeliest class and of each class; beats below."""
     figure = Figure(figsize=(5.5, 6), layout="constrained")
     curves, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -91,7 +91,7 @@ def reliability(judged: calibration.Judged, title: str) -> Figure:
     return figure
 
 
-def risk_coverage(judged: calibration.Judged, title: str) -> Figure:
+def risk_coverage(judged: calibration.CalibrationData, title: str) -> Figure:
     """Draw the error among the most confident beats against their share, and the model's own threshold."""
     error = 100 * calibration.risk(judged)
     own = calibration.abstention(judged)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ectopy.ec57.runs import RUN_LENGTHS
 from ectopy.evaluation.aggregate import RUN_PARTS, Bounds, Figures, Group, Spread, spread
-from ectopy.evaluation.evaluate_record import Examined
+from ectopy.evaluation.evaluate_record import RecordEvaluation
 
 
 class Row(NamedTuple):
@@ -128,7 +128,7 @@ def seed_table(
     return table
 
 
-def af_table(examined: Sequence[Examined]) -> dict[str, list[object]]:
+def af_table(examined: Sequence[RecordEvaluation]) -> dict[str, list[object]]:
     """Give a table by column, a row a record with AF or flutter, or called so; seconds after learning."""
     rows: list[tuple[object, ...]] = []
     for each in examined:
@@ -168,7 +168,7 @@ def run_table(groups: Sequence[Group]) -> dict[str, list[object]]:
     return {column: [row[k] for row in rows] for k, column in enumerate(columns)}
 
 
-def shutdown_table(examined: Sequence[Examined]) -> dict[str, list[object]]:
+def shutdown_table(examined: Sequence[RecordEvaluation]) -> dict[str, list[object]]:
     """Give a table by column: time that could not be read and the beats lost in it, a row a record."""
     beats = [each.outcome.beats for each in examined]
     lost: dict[str, list[object]] = {

@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 from ectopy.beats.windows import (
     AFTER_S,
     BEFORE_S,
-    N_SLOTS,
+    N_LEADS,
     WINDOW,
     WINDOW_FS,
-    BeatShapes,
+    BeatWindows,
     Floats,
-    all_slots,
     cut_windows,
     join,
+    pad_leads,
 )
 from ectopy.ecg import Samples
 from ectopy.features.morphology import (
     ALL_LEADS,
-    KIN,
-    LIKENESS,
-    compare_all_leads,
-    compare_lead,
-    describe_kin,
+    CLUSTER,
+    MORPHOLOGY,
+    all_lead_features,
+    cluster_features,
     log_ratio,
+    morphology_features,
 )
 from ectopy.signal.filters import WORKING_FS
 from ectopy.signal.rolling import median_filter, minimum_filter1d, uniform_filter1d
@@ -40,25 +40,25 @@ __all__ = (
     "AFTER_S",
     "ALL_LEADS",
     "BEFORE_S",
+    "CLUSTER",
     "FEATURE_NAMES",
-    "KIN",
-    "LIKENESS",
-    "N_SLOTS",
+    "MORPHOLOGY",
+    "N_LEADS",
     "TIMING",
     "WINDOW",
     "WINDOW_FS",
-    "BeatShapes",
+    "BeatWindows",
     "Floats",
-    "by_segment",
     "cut_windows",
-    "features",
+    "extract_features",
     "in_parts",
+    "iter_features",
     "join",
     "segments",
 )
 
 SEGMENT_S = 1800.0
-LATE_SHARE = 0.15
+TEMPLATE_SHARE = 0.15
 _ENTROPY_LAGS = 24
 """Intervals before each that are looked through for its like; twice as many are averaged."""
 
@@ -84,17 +84,17 @@ _EARLY = [TIMING.index("rr over local median"), TIMING.index("next rr over rr")]
 FEATURE_NAMES = (
     *TIMING,
     *ALL_LEADS,
-    *KIN,
-    *(f"lead {slot + 1}: {name}" for slot in range(N_SLOTS) for name in LIKENESS),
+    *CLUSTER,
+    *(f"lead {slot + 1}: {name}" for slot in range(N_LEADS) for name in MORPHOLOGY),
 )
 
 
-def features(shapes: BeatShapes) -> Floats:
+def extract_features(shapes: BeatWindows) -> Floats:
     """Describe each beat by float32 [n, len(FEATURE_NAMES)]; 0 where a lead cannot be read."""
-    return np.concatenate([np.empty((0, len(FEATURE_NAMES)), dtype=np.float32), *by_segment(shapes)])
+    return np.concatenate([np.empty((0, len(FEATURE_NAMES)), dtype=np.float32), *iter_features(shapes)])
 
 
-def by_segment(shapes: BeatShapes) -> Iterator[Floats]:
+def iter_features(shapes: BeatWindows) -> Iterator[Floats]:
     """Describe the beats of one segment after the other, as they are asked for."""
     if not len(shapes):
         return
@@ -124,22 +124,22 @@ def _rr(sample: Samples) -> Floats:
     return np.asarray(np.clip(rr_s, 0.1, 5.0), dtype=np.float32)
 
 
-def _segment_features(shapes: BeatShapes, rr_s: Floats) -> Floats:
+def _segment_features(shapes: BeatWindows, rr_s: Floats) -> Floats:
     local_s = median_filter(rr_s, size=21, mode="nearest")
-    late = _latest(_lateness(rr_s))
+    late = _template_beats(_rr_ratio(rr_s))
     timing = _timing(rr_s, local_s, late_s=np.median(rr_s[late]))
-    windows = all_slots(shapes.windows).astype(np.float32)
+    windows = pad_leads(shapes.windows).astype(np.float32)
     leads = [
-        compare_lead(windows[:, slot], shapes.scale[:, slot], shapes.readable[:, slot], late)
-        for slot in range(N_SLOTS)
+        morphology_features(windows[:, slot], shapes.scale[:, slot], shapes.readable[:, slot], late)
+        for slot in range(N_LEADS)
     ]
     qrs = np.concatenate([lead.qrs for lead in leads], axis=1)
-    typical = np.concatenate([lead.typical for lead in leads], axis=1)
-    columns = [timing, compare_all_leads(qrs, typical, late), describe_kin(qrs, late, timing[:, _EARLY])]
-    return np.concatenate([*columns, *(lead.likeness for lead in leads)], axis=1, dtype=np.float32)
+    typical = np.concatenate([lead.template for lead in leads], axis=1)
+    columns = [timing, all_lead_features(qrs, typical, late), cluster_features(qrs, late, timing[:, _EARLY])]
+    return np.concatenate([*columns, *(lead.features for lead in leads)], axis=1, dtype=np.float32)
 
 
-def _lateness(rr_s: Floats) -> Floats:
+def _rr_ratio(rr_s: Floats) -> Floats:
     """Say how late each beat comes for the local pace; a pause that makes up for an early beat is not late.
 
     In a patient with many ventricular beats such pauses would set the pace, and all others seem early.
@@ -149,8 +149,8 @@ def _lateness(rr_s: Floats) -> Floats:
     return np.asarray(np.minimum(rr_s, (2 * before_s + rr_s) / 3) / pace_s)
 
 
-def _latest(lateness: Floats) -> NDArray[np.intp]:
-    n_late = max(min(5, len(lateness)), round(LATE_SHARE * len(lateness)))
+def _template_beats(lateness: Floats) -> NDArray[np.intp]:
+    n_late = max(min(5, len(lateness)), round(TEMPLATE_SHARE * len(lateness)))
     return np.sort(np.argsort(lateness, kind="stable")[-n_late:])
 
 

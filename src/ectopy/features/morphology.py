@@ -14,8 +14,8 @@ from ectopy.beats.windows import BEFORE, WINDOW, WINDOW_FS, Floats
 from ectopy.ecg import Mask
 
 ALL_LEADS = ("correlation in own spread", "residual in own spread")
-KIN = ("share of kin", "prematurity of kin", "pause after kin", "share of kin in time")
-LIKENESS = (
+CLUSTER = ("share of kin", "prematurity of kin", "pause after kin", "share of kin in time")
+MORPHOLOGY = (
     "correlation",
     "residual",
     "amplitude",
@@ -59,22 +59,24 @@ def _unit(x: Floats) -> Floats:
     return np.asarray(centred / (np.linalg.norm(centred, axis=-1, keepdims=True) + _EPS))
 
 
-class Lead(NamedTuple):
+class LeadMorphology(NamedTuple):
     """One lead's ``likeness`` [n, len(LIKENESS)]; each beat's ``qrs`` and the ``typical`` one, [n, QRS].
 
     The QRS complexes are aligned, in units of the typical one and 0 where the lead cannot be read.
     """
 
-    likeness: Floats
+    features: Floats
     qrs: Floats
-    typical: Floats
+    template: Floats
 
 
-def compare_lead(windows: Floats, scale: Floats, readable: Mask, late: NDArray[np.intp]) -> Lead:
+def morphology_features(
+    windows: Floats, scale: Floats, readable: Mask, late: NDArray[np.intp]
+) -> LeadMorphology:
     """Compare one lead's beats [n, WINDOW] with their typical beat."""
     if not readable.any():
         none = np.zeros_like(windows[:, _QRS])
-        return Lead(np.zeros((len(windows), len(LIKENESS)), dtype=np.float32), none, none)
+        return LeadMorphology(np.zeros((len(windows), len(MORPHOLOGY)), dtype=np.float32), none, none)
     chosen = late[readable[late]] if readable[late].any() else np.flatnonzero(readable)
     relative = scale / np.median(scale[chosen])
     beats = windows * relative[:, None]
@@ -92,7 +94,7 @@ def compare_lead(windows: Floats, scale: Floats, readable: Mask, late: NDArray[n
     seen = readable[:, None].astype(np.float32)
     unit = np.linalg.norm(_centre(typical_qrs)) + _EPS
     likeness = np.stack(columns, axis=1, dtype=np.float32) * seen
-    return Lead(likeness, _centre(qrs) / unit * seen, _centre(typical_qrs) / unit * seen)
+    return LeadMorphology(likeness, _centre(qrs) / unit * seen, _centre(typical_qrs) / unit * seen)
 
 
 def _compare_qrs(qrs: Floats, typical: Floats) -> list[Floats]:
@@ -164,7 +166,7 @@ def _width_s(deviation: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(weight @ at**2 - centre**2, 0) * 12))
 
 
-def compare_all_leads(qrs: Floats, typical: Floats, late: NDArray[np.intp]) -> Floats:
+def all_lead_features(qrs: Floats, typical: Floats, late: NDArray[np.intp]) -> Floats:
     """Compare the QRS of all leads at once, [n, N_SLOTS * QRS], with the typical one.
 
     The yardstick is how much the patient's late beats differ among themselves: noise, breathing.
@@ -182,7 +184,7 @@ def _in_spread(x: Floats, late: NDArray[np.intp]) -> Floats:
     return np.asarray(np.clip((x - middle) / (2 * spread + 0.05), -6, 6), dtype=np.float32)
 
 
-def describe_kin(qrs: Floats, late: NDArray[np.intp], early: Floats) -> Floats:
+def cluster_features(qrs: Floats, late: NDArray[np.intp], early: Floats) -> Floats:
     """Say how many of the segment's beats look like this one, and how early those came.
 
     ``early`` [n, 2] holds the logarithms of RR over the local median and of the next RR over RR.

@@ -10,11 +10,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
 from ectopy import ablation
-from ectopy.ablation import ACROSS, results_page
+from ectopy.ablation import ARCHITECTURES, results_page
 from ectopy.datasets import catalogue, download
 from ectopy.flows.train import log_data, read_records, readings_of
 from ectopy.model import network
-from ectopy.parallel.worker_pool import Workers
+from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
 from ectopy.settings import load_settings
 
@@ -30,7 +30,7 @@ def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     database: str = "mitdb",
     data_dir: Path | None = None,
     seeds: int = 3,
-    architectures: Sequence[str] = tuple(ACROSS),
+    architectures: Sequence[str] = tuple(ARCHITECTURES),
     lengths: Sequence[int] = LENGTHS,
     config: network.TrainConfig | None = None,
     out: Path | None = None,
@@ -42,9 +42,9 @@ def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     It and its figure also go to the directory ``out``.
     """
     settings, config = load_settings(), config or network.TrainConfig()
-    contenders = ablation.contenders(architectures, lengths, config)
+    contenders = ablation.select_architectures(architectures, lengths, config)
     data_dir = data_dir or settings.data_dir
-    known = catalogue.known(database)
+    known = catalogue.find_database(database)
     folder = download.folder_of(known, data_dir)
     records, _ = catalogue.split(known, download.present(folder))
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
@@ -68,7 +68,7 @@ def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
 
 def try_all(attempts: Sequence[ablation.Attempt], workers: int) -> Iterator[ablation.Trial]:
     """Try contenders side by side, a task each; they come as they are done."""
-    with Workers(workers) as processes:
+    with WorkerPool(workers) as processes:
 
         @task(task_run_name="{attempt.contender.name}, seed {attempt.seed}", cache_policy=NO_CACHE)
         def try_out(attempt: ablation.Attempt) -> ablation.Trial:

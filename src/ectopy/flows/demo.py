@@ -18,14 +18,14 @@ from ectopy.flows.score import score
 from ectopy.flows.train import train
 from ectopy.model import network
 from ectopy.registry import runs
-from ectopy.registry.promotion_gate import Floors, Verdict
+from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision
 
 logger = logging.getLogger(__name__)
 
 NAME = "ectopy-demo"
 """Of the experiment and of the registered model: nothing here mixes with what was learned from patients."""
 CONFIG = network.TrainConfig(n_folds=2, members=1, epochs=6, windows_per_epoch=640)
-FLOORS = Floors(veb_f1=0.6, sveb_f1=0.3)
+FLOORS = MinimumScores(veb_f1=0.6, sveb_f1=0.3)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def demo(
     patients: int = 12,
     minutes: float = 9.0,
     config: network.TrainConfig = CONFIG,
-    floors: Floors = FLOORS,
+    floors: MinimumScores = FLOORS,
 ) -> str:
     """Walk the whole road with everything under ``out``; tell what was found and where it lies.
 
@@ -92,7 +92,7 @@ def demo(
     return "\n".join(["", ec57.table(compared, beat_map="ec57"), *signposts(places), "", verdict.reason])
 
 
-def learn(places: Places, config: network.TrainConfig, floors: Floors) -> Verdict:
+def learn(places: Places, config: network.TrainConfig, floors: MinimumScores) -> PromotionDecision:
     """Train a challenger and examine it; the first there is becomes champion."""
     logger.info("2/5  a challenger is trained, %d epochs", config.epochs)
     where: dict[str, Any] = {
@@ -103,7 +103,7 @@ def learn(places: Places, config: network.TrainConfig, floors: Floors) -> Verdic
     }
     version = train(DATABASE, config=config, **where)
     logger.info("3/5  version %s of %s is examined on patients it has not seen", version.number, NAME)
-    verdict: Verdict = evaluate(DATABASE, floors=floors, why="the demo", **where)
+    verdict: PromotionDecision = evaluate(DATABASE, floors=floors, why="the demo", **where)
     logger.info("     %s: %s", "promoted" if verdict.promoted else "not promoted", verdict.reason)
     return verdict
 

@@ -9,10 +9,17 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from ectopy.datasets import catalogue, download
-from ectopy.evaluation import Candidate, Examined, NothingToExamineError, examine, log_evaluation, model_card
-from ectopy.parallel.worker_pool import Workers
+from ectopy.evaluation import (
+    Candidate,
+    NothingToEvaluateError,
+    RecordEvaluation,
+    evaluate_record,
+    log_evaluation,
+    model_card,
+)
+from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import model_versions, promotion, runs
-from ectopy.registry.promotion_gate import Floors, Verdict, judge
+from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide_promotion
 from ectopy.settings import load_settings
 
 
@@ -20,13 +27,13 @@ from ectopy.settings import load_settings
 def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     database: str = "mitdb",
     data_dir: Path | None = None,
-    floors: Floors | None = None,
+    floors: MinimumScores | None = None,
     experiment: str = "ectopy-evaluate",
     model: str = "ectopy",
     tracking_uri: str | None = None,
     why: str = "a challenger was trained",
     card_to: Path | None = None,
-) -> Verdict:
+) -> PromotionDecision:
     """Examine the challenger on held-out patients, and promote it if cross-validation says so.
 
     Computing figures on held-out patients opens the examination: ``why`` is kept with them. ``card_to`` is
@@ -34,15 +41,15 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     """
     settings = load_settings()
     data_dir = data_dir or settings.data_dir
-    known = catalogue.known(database)
+    known = catalogue.find_database(database)
     folder = download.folder_of(known, data_dir)
     present = download.present(folder)
     if not catalogue.split(known, present)[1]:
-        raise NothingToExamineError(f"{folder}: a record of a held-out patient expected, none there")
+        raise NothingToEvaluateError(f"{folder}: a record of a held-out patient expected, none there")
     if card_to:  # now: an opening is not to be lost to a folder that cannot be made
         card_to.mkdir(parents=True, exist_ok=True)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
-    challenger = model_versions.newest(model)
+    challenger = model_versions.challenger(model)
     with runs.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
         of_model = {"model": challenger.uri, "model run": challenger.run_id, "why": why}
         runs.log_parameters({**of_model, "database": database, "database version": known.version})
@@ -53,10 +60,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         everyone = examined if len(examined) > len(held_out) else []
         if database == "nstdb":
             told = log_evaluation.tell_noise(held_out, database)
-            verdict = Verdict(False, "the noise stress test decides nothing; see its figures")
+            verdict = PromotionDecision(False, "the noise stress test decides nothing; see its figures")
         else:
             told = log_evaluation.tell(held_out, everyone, database)
-            verdict = decide(challenger, floors or Floors())
+            verdict = decide(challenger, floors or MinimumScores())
             text = (downloaded / "card.md").read_text()
             record_verdict(challenger, verdict, text + told.card())
             runs.log_text(text + told.card(pictures=model_card.PICTURES), "card.md")
@@ -103,12 +110,12 @@ def candidates_of(
 
 def trained_on(challenger: model_versions.Version, database: catalogue.Database) -> catalogue.Database:
     """Tell which database a version was trained on; that of the examination where it does not say."""
-    return catalogue.known(model_versions.tags_of(challenger).get("database", database.name))
+    return catalogue.find_database(model_versions.tags_of(challenger).get("database", database.name))
 
 
 def unseen_models(challenger: model_versions.Version) -> dict[str, Path]:
     """Fetch, for each record learned from, a network of the folds that has not seen its patient."""
-    runs = model_versions.unseen_by(challenger)
+    runs = model_versions.out_of_fold_runs(challenger)
     models = {run: model_versions.download_folder(run, "model") for run in set(runs.values())}
     return {record: models[run] for record, run in runs.items()}
 
@@ -121,34 +128,36 @@ def unseen_patients(challenger: model_versions.Version, database: catalogue.Data
     }
 
 
-def decide(challenger: model_versions.Version, floors: Floors) -> Verdict:
+def decide(challenger: model_versions.Version, floors: MinimumScores) -> PromotionDecision:
     """Compare the challenger with the champion by their cross-validation, which must be on the same data."""
     if why := model_versions.tags_of(challenger).get(promotion.ROLLED_BACK):
-        return Verdict(False, f"it was rolled back: {why}; `ectopy models promote` would take that back")
-    champion = model_versions.aliased(challenger.model, model_versions.CHAMPION)
+        return PromotionDecision(
+            False, f"it was rolled back: {why}; `ectopy models promote` would take that back"
+        )
+    champion = model_versions.version_by_alias(challenger.model, model_versions.CHAMPION)
     if champion is None:
-        return judge(out_of_fold(challenger), None, floors)
+        return decide_promotion(out_of_fold(challenger), None, floors)
     data, rival_data = (model_versions.tags_of(version).get("database") for version in (challenger, champion))
     if data != rival_data:
         reason = f"trained on {data}, the champion on {rival_data}: their figures cannot be compared"
-        return Verdict(False, reason)
-    return judge(out_of_fold(challenger), out_of_fold(champion), floors)
+        return PromotionDecision(False, reason)
+    return decide_promotion(out_of_fold(challenger), out_of_fold(champion), floors)
 
 
-def record_verdict(challenger: model_versions.Version, verdict: Verdict, text: str) -> None:
+def record_verdict(challenger: model_versions.Version, verdict: PromotionDecision, text: str) -> None:
     """Write verdict and card where people look for them: on the run and on the version."""
     runs.tag(verdict="promoted" if verdict.promoted else "not promoted", reason=verdict.reason)
-    model_versions.describe(challenger, text)
+    model_versions.set_description(challenger, text)
     model_versions.tag_version(challenger, {"promoted": str(verdict.promoted), "reason": verdict.reason})
 
 
-def examine_records(candidates: Sequence[Candidate], workers: int) -> list[Examined]:
+def examine_records(candidates: Sequence[Candidate], workers: int) -> list[RecordEvaluation]:
     """Examine the records side by side, a task each."""
-    with Workers(workers) as processes:
+    with WorkerPool(workers) as processes:
 
         @task(task_run_name="examine {candidate.record.name}", cache_policy=NO_CACHE)
-        def examine_record(candidate: Candidate) -> Examined:
-            return processes.call(examine, candidate)
+        def examine_record(candidate: Candidate) -> RecordEvaluation:
+            return processes.call(evaluate_record, candidate)
 
         return examine_record.map(candidates).result()
 

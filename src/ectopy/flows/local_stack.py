@@ -31,7 +31,7 @@ class Ports(NamedTuple):
     mlflow: int = 5000
 
 
-def up(settings: Settings, ports: Ports, folder: Path) -> None:
+def run_local_stack(settings: Settings, ports: Ports, folder: Path) -> None:
     """Run the servers, deploy ``folder``'s ``prefect.yaml``, and look after all until told to end."""
     if not (folder / "prefect.yaml").is_file():
         raise ServiceError(

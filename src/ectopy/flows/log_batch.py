@@ -31,17 +31,21 @@ class Memory:
 USUAL = Memory()
 
 
-def remember(rows: Sequence[results.Row], out: Path, model: Path, memory: Memory, *, time_s: float) -> None:
+def log_new_batch(
+    rows: Sequence[results.SummaryRow], out: Path, model: Path, memory: Memory, *, time_s: float
+) -> None:
     """Keep what a batch came to, if anything in it was new; a store that does not answer costs no results."""
     if any(row["status"] != "skipped" for row in rows):
         log_batch(rows, out, model, memory, time_s, return_state=True)
 
 
 @task(task_run_name="log batch", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=10)
-def log_batch(rows: Sequence[results.Row], out: Path, model: Path, memory: Memory, time_s: float) -> None:
+def log_batch(
+    rows: Sequence[results.SummaryRow], out: Path, model: Path, memory: Memory, time_s: float
+) -> None:
     """Log a batch as a run, and say so where it has drifted."""
     settings, classify = load_settings(), planning.load_model(model)
-    told = provenance.told_of_model(model)
+    told = provenance.model_provenance(model)
     summed = batch_summary.sum_up(rows, out, model=told, reference=classify.reference, time_s=time_s)
     runs.connect(memory.tracking_uri or settings.tracking_uri, memory.experiment)
     run_id = runs.log_batch(summed, index=out / "index.html")

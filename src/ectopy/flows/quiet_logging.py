@@ -19,7 +19,7 @@ _QUIET = {
 }
 
 
-def quiet() -> None:
+def quiet_logging() -> None:
     """Keep Prefect and MLflow from talking over the command that runs a flow."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

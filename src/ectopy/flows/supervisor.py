@@ -24,9 +24,9 @@ HOST = "127.0.0.1"
 """Nothing listens to another machine: whoever comes from one brings a tunnel, or sees deploy/."""
 READY_S = 180.0
 """A first start makes a database, and a busy machine takes its time."""
-GRACE_S, IDLE_S, LAST_WORDS_S = 30.0, 3.0, 10.0
+GRACE_S, IDLE_S, TERMINATE_TIMEOUT_S = 30.0, 3.0, 10.0
 """What is being worked on may end; what does not is told to, and may say so; then all are killed."""
-STEADY_S = 60.0
+STABLE_AFTER_S = 60.0
 """Who ran so long before it died is not counted as dying again and again."""
 MOST_DEATHS = 5
 _POLL_S = 0.2
@@ -91,7 +91,7 @@ class Child:
     def _buried(self, status: int, now_s: float) -> None:
         name = self.service.name
         self._kill_group()  # its own processes would hold the port; flow runs have sessions of their own
-        self.deaths = 1 if now_s - self._started_s > STEADY_S else self.deaths + 1
+        self.deaths = 1 if now_s - self._started_s > STABLE_AFTER_S else self.deaths + 1
         if self.deaths >= MOST_DEATHS:
             raise ServiceError(f"{name}: died {self.deaths} times in a row, at last with status {status}")
         delay_s = 2.0 ** (self.deaths - 1)
@@ -109,7 +109,7 @@ class Child:
                 with suppress(psutil.NoSuchProcess):
                     process.terminate()
             self._process.terminate()
-            self._ended_within(LAST_WORDS_S)
+            self._ended_within(TERMINATE_TIMEOUT_S)
         for process in psutil.wait_procs(family, timeout=_POLL_S)[1]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -13,11 +13,18 @@ from prefect.cache_policies import NO_CACHE
 from ectopy.datasets import catalogue, download
 from ectopy.ec57 import gross
 from ectopy.ec57.reference import DETECTED, GIVEN
-from ectopy.evaluation import Candidate, Examined, beats_in_way, headline_metrics, model_card, plots
+from ectopy.evaluation import (
+    Candidate,
+    RecordEvaluation,
+    beats_by_condition,
+    headline_metrics,
+    model_card,
+    plots,
+)
 from ectopy.flows.evaluate import examine_records
 from ectopy.model import augmentation, calibration, folds, network, training_set
 from ectopy.monitoring.drift import write_reference
-from ectopy.parallel.worker_pool import Workers
+from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import model_versions, runs
 from ectopy.settings import load_settings
 
@@ -36,7 +43,7 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     """Cross-validate by patient, train on all training records, and register the model as challenger."""
     settings, config = load_settings(), config or network.TrainConfig()
     data_dir = data_dir or settings.data_dir
-    known = catalogue.known(database)
+    known = catalogue.find_database(database)
     folder = download.folder_of(known, data_dir)
     present = download.present(folder)
     records, examined = catalogue.split(known, present)
@@ -87,14 +94,14 @@ def readings_of(
     records: Sequence[str],
     config: network.TrainConfig,
     work: Path,
-) -> list[training_set.Reading]:
+) -> list[training_set.RecordJob]:
     """Say which records are to be read, whose they are, who lends them beats, and where their lessons go."""
     patients = {record: catalogue.patient_of(database, record) for record in records}
     return [
-        training_set.Reading(
+        training_set.RecordJob(
             record=folder / record,
             patient=patient,
-            lesson=work / f"{record}.npz",
+            training_record=work / f"{record}.npz",
             jitter_s=config.jitter_s,
             seed=config.seed,
             donors=tuple((folder / other, whose) for other, whose in patients.items() if whose != patient),
@@ -103,12 +110,12 @@ def readings_of(
     ]
 
 
-def read_records(readings: Sequence[training_set.Reading], workers: int) -> list[training_set.Reading]:
+def read_records(readings: Sequence[training_set.RecordJob], workers: int) -> list[training_set.RecordJob]:
     """Read the records side by side, a task each."""
-    with Workers(workers) as processes:
+    with WorkerPool(workers) as processes:
 
         @task(task_run_name="read {reading.record.name}", cache_policy=NO_CACHE)
-        def read_record(reading: training_set.Reading) -> training_set.Reading:
+        def read_record(reading: training_set.RecordJob) -> training_set.RecordJob:
             return processes.call(training_set.read, reading)
 
         return read_record.map(readings).result()
@@ -122,7 +129,7 @@ def cross_validate(
     with runs.run(f"fold {number}", nested=True):
         runs.log_parameters({model_versions.HELD_OUT: ",".join(fold.test)})
         logger.info("fold %d: training without %s", number, " ".join(fold.test))
-        fitted, held_out = network.hold_out(lessons, fold, config, on_epoch=_log_epoch)
+        fitted, held_out = network.fit_fold(lessons, fold, config, on_epoch=_log_epoch)
         folder = fold_folder(work, number)
         network.save(fitted, folder, calibration.UNCALIBRATED, name=f"fold {number}", run="out of fold")
         runs.log_folder(folder, "model")
@@ -152,7 +159,7 @@ def fit_member(
 
 
 def unseen(
-    readings: Sequence[training_set.Reading], folds: Sequence[folds.Fold], work: Path
+    readings: Sequence[training_set.RecordJob], folds: Sequence[folds.Fold], work: Path
 ) -> list[Candidate]:
     """Pair each record with the network of the fold that it was left out of."""
     networks = {record: fold_folder(work, k) for k, fold in enumerate(folds) for record in fold.test}
@@ -164,12 +171,12 @@ def fold_folder(work: Path, number: int) -> Path:
     return work / f"fold-{number}"
 
 
-def log_out_of_fold(examined: Sequence[Examined]) -> dict[str, float]:
+def log_out_of_fold(examined: Sequence[RecordEvaluation]) -> dict[str, float]:
     """Log how analyses with the folds' networks did on patients they never saw; give the headline figures."""
     figures = {}
-    patients = {each.record: each.truth.patient for each in examined}
+    patients = {each.record: each.reference.patient for each in examined}
     for way in (DETECTED, GIVEN):
-        records = beats_in_way({each.record: each for each in examined}, way)
+        records = beats_by_condition({each.record: each for each in examined}, way)
         figures[way] = headline_metrics.summarise(records)
         runs.log_metrics(figures[way], prefix=f"out_of_fold/{way}/")
         runs.log_table(headline_metrics.per_record(records), f"out_of_fold/{way}.json")
@@ -180,9 +187,9 @@ def log_out_of_fold(examined: Sequence[Examined]) -> dict[str, float]:
     return figures[DETECTED]
 
 
-def log_data(lessons: Sequence[training_set.Lesson], database: catalogue.Database) -> None:
+def log_data(lessons: Sequence[training_set.TrainingRecord], database: catalogue.Database) -> None:
     """Log the data set with its digest."""
-    given = [lesson.view(GIVEN) for lesson in lessons]
+    given = [lesson.variant(GIVEN) for lesson in lessons]
     runs.log_data(
         f"{database.name} {database.version}, training records",
         f"https://physionet.org/content/{database.name}/{database.version}/",

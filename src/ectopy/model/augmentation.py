@@ -12,21 +12,21 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import median_filter
 
-from ectopy.beats.windows import N_SLOTS, WINDOW_FS, BeatShapes
+from ectopy.beats.windows import N_LEADS, WINDOW_FS, BeatWindows
 from ectopy.ecg import Labels
 from ectopy.model.rr_augmentation import (
     P_STOP,
     Floats,
     Patient,
-    at_times,
-    hasten,
+    duplicate,
+    following_beats,
     in_pattern,
-    movable,
+    make_premature,
+    movable_beats,
+    random_episodes,
     retimed,
-    right_after,
     rr_of,
     singles_and_runs,
-    twice,
     usual_of,
     wander,
 )
@@ -50,8 +50,8 @@ ENOUGH_VENTRICULAR = 10
 TACHYCARDIC = (0.38, 0.66)  # an atrial run's RR over the sinus node's
 
 
-def made(
-    given: BeatShapes,
+def augmented(
+    given: BeatWindows,
     label: Labels,
     rng: np.random.Generator,
     *,
@@ -66,26 +66,26 @@ def made(
     patients = {"fibrillating": fibrillate(*patient, rng)}
     lends = donor is not None and np.count_nonzero(donor[1] == "V") >= ENOUGH_VENTRICULAR
     if donor is not None and lends:
-        patients["ventricular beats of another"] = lend_ventricular(*patient, rng, donor=donor)
+        patients["ventricular beats of another"] = borrow_ventricular_beats(*patient, rng, donor=donor)
     if fibrillates:
         return patients
-    early = bring_forward(*patient, rng)
+    early = add_premature_beats(*patient, rng)
     patients |= {
         "early beats": early,
-        "early beats in a pattern": bring_forward_in_pattern(*patient, rng),
-        "breathing": breathe(*patient, rng),
-        "breathing with early beats": breathe(*bring_forward(*patient, rng), rng),
+        "early beats in a pattern": add_bigeminy(*patient, rng),
+        "breathing": add_respiratory_arrhythmia(*patient, rng),
+        "breathing with early beats": add_respiratory_arrhythmia(*add_premature_beats(*patient, rng), rng),
         "atrial runs between pauses": run_between_pauses(*patient, rng),
         "sinus pauses": pause(*patient, rng),
         "fibrillating at times": fibrillate_at_times(*patient, rng),
     }
     if donor is not None and lends:
-        both = lend_ventricular(*early, rng, donor=donor)
+        both = borrow_ventricular_beats(*early, rng, donor=donor)
         patients["ventricular beats of another with early beats"] = both
     return patients
 
 
-def fibrillate(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
+def fibrillate(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
     """Give the same beats in atrial fibrillation: RR at random, fibrillatory waves for P waves, no SVEB.
 
     Ventricular beats stay as early as they were, on a base that varies.
@@ -95,46 +95,46 @@ def fibrillate(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> P
     drawn_s = usual_s * np.exp(rng.uniform(0.08, 0.3) * rng.standard_normal(n_beats))
     shortest_s = rng.uniform(0.3, 0.4) + 0.05 * rng.random(n_beats)
     hz = rng.uniform(4.5, 8, n_beats)
-    waves = _f_waves(hz, rng.uniform(0, 1, n_beats), rng.uniform(0.02, 0.1, N_SLOTS))
+    waves = _f_waves(hz, rng.uniform(0, 1, n_beats), rng.uniform(0.02, 0.1, N_LEADS))
     return _without_p(shapes, label, drawn_s, waves, shortest_s, rng)
 
 
-def fibrillate_at_times(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
+def fibrillate_at_times(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
     """Give the same patient with SVEB in sinus rhythm, and with episodes of atrial fibrillation."""
-    sinus, fibrillating = bring_forward(shapes, label, rng), fibrillate(shapes, label, rng)
+    sinus, fibrillating = add_premature_beats(shapes, label, rng), fibrillate(shapes, label, rng)
     lasts, apart = (lambda: rng.choice((20, 60, 200, 600))), (lambda: rng.choice((60, 200, 500)))
-    now = at_times(len(label), int(rng.integers(5, 80)), apart, lasts)
+    now = random_episodes(len(label), int(rng.integers(5, 80)), apart, lasts)
     rr_s = np.where(now, rr_of(fibrillating[0].sample), rr_of(sinus[0].sample))
     windows = np.where(now[:, None, None], fibrillating[0].windows, sinus[0].windows)
     both = replace(shapes, sample=retimed(shapes.sample, rr_s), windows=windows)
     return both, np.where(now, fibrillating[1], sinus[1])
 
 
-def bring_forward(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
+def add_premature_beats(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
     """Give the same patient with SVEB: normal beats come early, alone, in pairs and in runs.
 
     The T wave of the beat before then lies where the P wave was.
     """
-    return hasten(shapes, label, singles_and_runs(len(label), rng), rng, pause=(0.98, 1.35))
+    return make_premature(shapes, label, singles_and_runs(len(label), rng), rng, pause=(0.98, 1.35))
 
 
-def bring_forward_in_pattern(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
+def add_bigeminy(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
     """Give the same patient with every second, third or fourth beat early, for stretches."""
-    return hasten(shapes, label, in_pattern(len(label), rng), rng, pause=(0.95, 1.3))
+    return make_premature(shapes, label, in_pattern(len(label), rng), rng, pause=(0.95, 1.3))
 
 
-def run_between_pauses(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
+def run_between_pauses(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
     """Give the same patient with a sick sinus: atrial runs, up to most of all beats, and late sinus beats."""
     usual_run, usual_sinus = rng.choice((2, 5, 15, 40)), rng.choice((1, 3, 8, 20))
     lasts, apart = (lambda: 1 + rng.geometric(1 / usual_run)), (lambda: rng.geometric(1 / usual_sinus))
-    runs = at_times(len(label), 3, apart, lasts)
+    runs = random_episodes(len(label), 3, apart, lasts)
     pace = rng.uniform(0.75, 1.3) * np.exp(0.08 * wander(len(label), 60, rng))
     slowed = replace(shapes, sample=retimed(shapes.sample, pace * rr_of(shapes.sample)))
     late = rng.uniform(1.0, 1.6)
-    return hasten(slowed, label, runs, rng, prematurity=TACHYCARDIC, pause=(0.9 * late, 1.1 * late))
+    return make_premature(slowed, label, runs, rng, prematurity=TACHYCARDIC, pause=(0.9 * late, 1.1 * late))
 
 
-def pause(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
+def pause(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
     """Give the same patient with late beats that no early beat explains: sinus pauses and blocked beats.
 
     Either one late beat now and then, by any amount or by a whole cycle, or the grouped beats of Wenckebach.
@@ -145,14 +145,14 @@ def pause(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patien
     phase = np.arange(n_beats) % period
     grouped = np.where(phase == 0, rng.uniform(1.4, 1.9), 1.0 + 0.1 * (phase == 1) - 0.02 * phase)
     kinds = (grouped, np.where(late, rng.uniform(1.8, 2.1), 1.0), np.where(late, rng.uniform(1.2, 1.6), 1.0))
-    lengthened = np.where(twice(label, "N"), kinds[rng.choice(3)], 1.0)
+    lengthened = np.where(duplicate(label, "N"), kinds[rng.choice(3)], 1.0)
     rr_s = rr_of(shapes.sample) * lengthened * rng.uniform(0.8, 1.2)
     rr_s *= np.exp(0.01 * rng.standard_normal(n_beats))
     return replace(shapes, sample=retimed(shapes.sample, rr_s)), label.copy()
 
 
-def lend_ventricular(
-    shapes: BeatShapes, label: Labels, rng: np.random.Generator, *, donor: Patient
+def borrow_ventricular_beats(
+    shapes: BeatWindows, label: Labels, rng: np.random.Generator, *, donor: Patient
 ) -> Patient:
     """Give the same patient with ventricular beats of another, as early there as here.
 
@@ -160,7 +160,7 @@ def lend_ventricular(
     """
     lent, lent_label = donor
     told = (singles_and_runs, singles_and_runs, in_pattern)[rng.integers(3)](len(label), rng)
-    beats = np.flatnonzero(movable(told, label))
+    beats = np.flatnonzero(movable_beats(told, label))
     ventricular = np.flatnonzero(lent_label == "V")
     chosen = rng.choice(ventricular[ventricular > 0], min(len(ventricular), 40))
     source = chosen[rng.integers(len(chosen), size=len(beats))]
@@ -168,18 +168,18 @@ def lend_ventricular(
     rr_s, usual_s = rr_of(shapes.sample), usual_of(rr_of(shapes.sample))
     lateness = np.clip(rr_of(lent.sample) / usual_of(rr_of(lent.sample)), 0.4, 1.3)
     rr_s[beats] = np.maximum(usual_s[beats] * lateness[source], 0.3)
-    after = right_after(new) & (label == "N")
+    after = following_beats(new) & (label == "N")
     rr_s[after] = (usual_s * rng.uniform(1.0, 1.5, len(label)))[after]
     windows, scale, readable = shapes.windows.copy(), shapes.scale.copy(), shapes.readable.copy()
-    sense = rng.choice((1, 1, 1, -1), (1, N_SLOTS, 1)).astype(np.float16)
+    sense = rng.choice((1, 1, 1, -1), (1, N_LEADS, 1)).astype(np.float16)
     gain = np.median(shapes.scale, axis=0) / np.median(lent.scale[lent_label == "N"], axis=0)
     windows[beats], scale[beats] = lent.windows[source] * sense, lent.scale[source] * gain
     readable[beats] &= lent.readable[source]
     at = retimed(shapes.sample, rr_s)
-    return BeatShapes(at, windows, scale, readable), np.where(new, "V", label)
+    return BeatWindows(at, windows, scale, readable), np.where(new, "V", label)
 
 
-def breathe(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Patient:
+def add_respiratory_arrhythmia(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
     """Give the same patient with sinus arrhythmia, at another rate that changes, and with sinus pauses.
 
     Respiration modulates RR at 0.12 to 0.35 Hz (Task Force 1996), by up to a third between breaths.
@@ -189,7 +189,7 @@ def breathe(shapes: BeatShapes, label: Labels, rng: np.random.Generator) -> Pati
     depth = rng.uniform(0.02, 0.17) * np.exp(0.4 * wander(n_beats, 15, rng))
     slow = rng.uniform(0, 0.15) * wander(n_beats, rng.choice((10, 30, 100)), rng)
     rr_s *= np.exp(depth * np.sin(2 * np.pi * (breath * rr_s).cumsum()) + slow)
-    late = (rng.random(n_beats) < rng.choice((0, 0, 0.003, 0.02))) & twice(label, "N")
+    late = (rng.random(n_beats) < rng.choice((0, 0, 0.003, 0.02))) & duplicate(label, "N")
     rr_s[late] *= rng.uniform(1.3, 2.2, int(late.sum()))
     return replace(shapes, sample=retimed(shapes.sample, rr_s)), label.copy()
 
@@ -202,7 +202,7 @@ def _f_waves(hz: Floats, phase: Floats, size: Floats) -> Floats:
 
 
 def _without_p(  # noqa: PLR0913, PLR0917 - a rhythm is its times and its waves
-    shapes: BeatShapes,
+    shapes: BeatWindows,
     label: Labels,
     drawn_s: Floats,
     waves: Floats,

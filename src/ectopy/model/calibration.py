@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations
 from ectopy.ec57 import BeatComparison
-from ectopy.ec57.reference import Truth
+from ectopy.ec57.reference import Reference
 from ectopy.ecg import Labels
 from ectopy.features import extraction
 from ectopy.model.classifier import by_class, softmax
-from ectopy.model.training_set import TRAINED_LABELS, Example, stacked
+from ectopy.model.training_set import TRAINED_LABELS, TrainingSequence, stacked
 from ectopy.monitoring import drift
-from ectopy.monitoring.drift import Reference
+from ectopy.monitoring.drift import ReferenceProfile
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Calibration:
     """Temperature of the logits, and the probability below which the classifier abstains."""
 
     temperature: float
-    confident_from: float
+    confidence_threshold: float
     expected_error: float = field(default=float("nan"))
 
 
-UNCALIBRATED = Calibration(temperature=1.0, confident_from=0.0)
+UNCALIBRATED = Calibration(temperature=1.0, confidence_threshold=0.0)
 
 
 def calibrate(logits: extraction.Floats, label: Labels, *, coverage: float) -> Calibration:
@@ -61,40 +61,40 @@ def calibration_error(
 class HeldOut:
     """What a network that never saw the patient says of one example: logits [n, n_labels]."""
 
-    example: Example
-    truth: Truth
+    sequence: TrainingSequence
+    reference: Reference
     logits: extraction.Floats
 
     def compare(self) -> BeatComparison:
         """Judge the likeliest labels by EC57."""
         label = np.array(TRAINED_LABELS)[self.logits.argmax(axis=1)]
         none = np.zeros(len(label), dtype=np.int64)
-        return self.truth.compare(Annotations(self.example.sample, label, none, ("",) * len(label)))
+        return self.reference.compare(Annotations(self.sequence.sample, label, none, ("",) * len(label)))
 
 
 def comparisons(held_out: Iterable[HeldOut]) -> dict[str, BeatComparison]:
     """Judge what was said of each record."""
-    return {held.truth.record: held.compare() for held in held_out}
+    return {held.reference.record: held.compare() for held in held_out}
 
 
 def calibrate_on(held_out: Sequence[HeldOut], *, coverage: float) -> Calibration:
     """Calibrate on what was said of held-out patients."""
     return calibrate(
         np.concatenate([held.logits for held in held_out]),
-        np.concatenate([held.example.label for held in held_out]),
+        np.concatenate([held.sequence.label for held in held_out]),
         coverage=coverage,
     )
 
 
-def reference_of(held_out: Sequence[HeldOut], calibration: Calibration) -> Reference:
+def reference_of(held_out: Sequence[HeldOut], calibration: Calibration) -> ReferenceProfile:
     """Sum up the training patients, each as a network that never saw them reads the detected beats."""
-    patients: dict[str, list[HeldOut]] = {held.example.patient: [] for held in held_out}
+    patients: dict[str, list[HeldOut]] = {held.sequence.patient: [] for held in held_out}
     for held in held_out:
-        patients[held.example.patient].append(held)
+        patients[held.sequence.patient].append(held)
     rows, probability = [], []
     for of_one in patients.values():
         logits: extraction.Floats = np.concatenate([held.logits for held in of_one])
         calibrated = softmax(logits / np.float32(calibration.temperature))
-        rows.append(stacked([held.example for held in of_one]))
+        rows.append(stacked([held.sequence for held in of_one]))
         probability.append(by_class(calibrated, TRAINED_LABELS))
-    return drift.learn(rows, probability)
+    return drift.fit_reference(rows, probability)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, Mask
 from ectopy.features.extraction import FEATURE_NAMES, Floats, in_parts
-from ectopy.monitoring.drift import REFERENCE_FILE, Reference, read_reference
+from ectopy.monitoring.drift import REFERENCE_FILE, ReferenceProfile, read_reference
 
 SHIPPED_MODEL = Path(__file__).with_name("shipped")
 MODEL_FILE, SPECIFICATION_FILE, CARD_FILE = "model.onnx", "model.json", "card.md"
 
+_RENAMED = {"confident_from": "confidence_threshold", "enough_beats": "min_beats"}  # fields of version 0.1
 _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 CHUNK = 512
@@ -38,7 +39,7 @@ class Specification:
     """All that turns features into probabilities, apart from the network itself.
 
     ``mean`` and ``scale`` standardise ``features``; logits of ``labels`` are divided by ``temperature``;
-    below ``confident_from``, or with fewer than ``enough_beats`` beats, the classifier abstains.
+    below ``confidence_threshold``, or with fewer than ``min_beats`` beats, the classifier abstains.
     """
 
     name: str
@@ -48,8 +49,8 @@ class Specification:
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     temperature: float
-    confident_from: float
-    enough_beats: int
+    confidence_threshold: float
+    min_beats: int
 
     def __post_init__(self) -> None:
         if not len(self.features) == len(self.mean) == len(self.scale):
@@ -60,7 +61,7 @@ class Specification:
             raise ModelError(
                 f"labels out of {', '.join(CLASSES)} expected, {', '.join(sorted(unknown))} came"
             )
-        numbers = [*self.mean, *self.scale, self.temperature, self.confident_from, self.enough_beats]
+        numbers = [*self.mean, *self.scale, self.temperature, self.confidence_threshold, self.min_beats]
         if not np.isfinite(np.array(numbers, dtype=np.float64)).all():
             raise ModelError("finite numbers expected, others came")
         if not min(*self.scale, self.temperature) > 0:
@@ -79,7 +80,7 @@ class Classifier:
     specification: Specification
     network: bytes
     version_id: str
-    reference: Reference | None = None
+    reference: ReferenceProfile | None = None
 
     @property
     def name(self) -> str:
@@ -106,8 +107,8 @@ class Classifier:
         specification = self.specification
         logits = self.logits(features) / np.float32(specification.temperature)
         probability = by_class(softmax(logits), specification.labels)
-        confident = probability.max(axis=1) >= specification.confident_from
-        return probability, confident & (len(logits) >= specification.enough_beats)
+        confident = probability.max(axis=1) >= specification.confidence_threshold
+        return probability, confident & (len(logits) >= specification.min_beats)
 
     def logits(self, features: Floats | Iterable[Floats]) -> Floats:
         """Give the network's answer before calibration, [n, n_labels]."""
@@ -189,9 +190,11 @@ def load_classifier(folder: Path) -> Classifier:
             raise ModelError(f"{folder}: a model directory with {file} expected, none there")
     network, specified = ((folder / file).read_bytes() for file in (MODEL_FILE, SPECIFICATION_FILE))
     try:
-        told = dict(json.loads(specified))
-        told = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
-        specification = Specification(**told)
+        fields: dict[str, Any] = {
+            _RENAMED.get(key, key): value for key, value in dict(json.loads(specified)).items()
+        }
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        specification = Specification(**fields)
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}") from error
     if specification.features != FEATURE_NAMES:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ectopy.ec57.reference import GIVEN
-from ectopy.model.training_set import Example, Lesson
+from ectopy.model.training_set import TrainingRecord, TrainingSequence
 
 
 class TooFewPatientsError(ValueError):
@@ -21,14 +21,14 @@ class Fold:
     test: tuple[str, ...]
 
 
-def folds(lessons: Sequence[Lesson], n_folds: int, *, seed: int) -> tuple[Fold, ...]:
+def folds(lessons: Sequence[TrainingRecord], n_folds: int, *, seed: int) -> tuple[Fold, ...]:
     """Split records by patient, with the classes spread as evenly as patients allow."""
     from sklearn.model_selection import StratifiedGroupKFold  # training only
 
-    patients = {lesson.truth.patient for lesson in lessons}
+    patients = {lesson.reference.patient for lesson in lessons}
     if len(patients) < n_folds:
         raise TooFewPatientsError(f"{n_folds} patients to learn from expected, {len(patients)} are there")
-    given = [lesson.view(GIVEN) for lesson in lessons]
+    given = [lesson.variant(GIVEN) for lesson in lessons]
     label = np.concatenate([example.label for example in given])
     index = np.repeat(np.arange(len(given)), [len(example.label) for example in given])
     patient = np.array([example.patient for example in given])[index]
@@ -40,18 +40,18 @@ def folds(lessons: Sequence[Lesson], n_folds: int, *, seed: int) -> tuple[Fold, 
     )
 
 
-def of_records(lessons: Iterable[Lesson], records: Sequence[str]) -> list[Lesson]:
+def of_records(lessons: Iterable[TrainingRecord], records: Sequence[str]) -> list[TrainingRecord]:
     """Keep the lessons of some records."""
-    return [lesson for lesson in lessons if lesson.truth.record in records]
+    return [lesson for lesson in lessons if lesson.reference.record in records]
 
 
-def learned_from(lessons: Iterable[Lesson], fold: Fold) -> list[Example]:
+def training_sequences(lessons: Iterable[TrainingRecord], fold: Fold) -> list[TrainingSequence]:
     """Give what a fold's network may learn from: nothing in which a beat of its held-out patients is lent."""
     lessons = list(lessons)
-    unseen = {lesson.truth.patient for lesson in of_records(lessons, fold.test)}
+    unseen = {lesson.reference.patient for lesson in of_records(lessons, fold.test)}
     return [
         example
         for lesson in of_records(lessons, fold.train)
-        for example in lesson.examples
+        for example in lesson.sequences
         if not example.patients & unseen
     ]

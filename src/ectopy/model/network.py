@@ -25,9 +25,9 @@ from ectopy.ec57.reference import DETECTED
 from ectopy.features.extraction import FEATURE_NAMES, Floats
 from ectopy.model.calibration import Calibration, HeldOut
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
-from ectopy.model.folds import Fold, learned_from, of_records
-from ectopy.model.onnx_export import write_native
-from ectopy.model.training_set import TRAINED_LABELS, Example, Lesson
+from ectopy.model.folds import Fold, of_records, training_sequences
+from ectopy.model.onnx_export import export_onnx
+from ectopy.model.training_set import TRAINED_LABELS, TrainingRecord, TrainingSequence
 
 logger = logging.getLogger(__name__)
 KERAS_FILE = "model.keras"
@@ -52,10 +52,10 @@ class TrainConfig:
     weight_decay: float = 1e-2
     focal_gamma: float = 2.0
     class_weights: tuple[float, float, float] = (1.0, 2.5, 2.5)
-    offset_sd: float = 0.5
+    feature_offset_sd: float = 0.5
     noise_sd: float = 0.2
-    feature_loss: float = 0.2
-    made_share: float = 0.5
+    feature_dropout: float = 0.2
+    augmented_fraction: float = 0.5
     jitter_s: float = 0.02
     coverage: float = 0.97
 
@@ -130,7 +130,7 @@ def build(config: TrainConfig, *, across: Across = gru, n_features: int = len(FE
 
 
 def fit(  # noqa: PLR0913 - all but two are choices
-    examples: Sequence[Example],
+    examples: Sequence[TrainingSequence],
     config: TrainConfig,
     *,
     seed: int,
@@ -169,17 +169,17 @@ def fit(  # noqa: PLR0913 - all but two are choices
     return Network(model, mean, scale)
 
 
-def hold_out(
-    lessons: Sequence[Lesson], fold: Fold, config: TrainConfig, *, on_epoch: OnEpoch | None = None
+def fit_fold(
+    lessons: Sequence[TrainingRecord], fold: Fold, config: TrainConfig, *, on_epoch: OnEpoch | None = None
 ) -> tuple[Network, list[HeldOut]]:
     """Train without the patients of a fold, and say what the network makes of their detected beats."""
-    learned = learned_from(lessons, fold)
+    learned = training_sequences(lessons, fold)
     network = fit(learned, config, seed=config.seed, on_epoch=on_epoch)
-    seen = [(lesson.view(DETECTED), lesson.truth) for lesson in of_records(lessons, fold.test)]
+    seen = [(lesson.variant(DETECTED), lesson.reference) for lesson in of_records(lessons, fold.test)]
     return network, [HeldOut(example, truth, network.logits(example.features)) for example, truth in seen]
 
 
-def _standardisation(examples: Sequence[Example]) -> tuple[Floats, Floats]:
+def _standardisation(examples: Sequence[TrainingSequence]) -> tuple[Floats, Floats]:
     rows = np.concatenate([example.features for example in examples])
     return rows.mean(axis=0), rows.std(axis=0) + np.float32(1e-3)
 
@@ -187,10 +187,12 @@ def _standardisation(examples: Sequence[Example]) -> tuple[Floats, Floats]:
 class _Windows:
     """Random windows of training sequences, disturbed lest a patient's own level be learned by heart."""
 
-    def __init__(self, examples: Sequence[Example], config: TrainConfig, mean: Floats, scale: Floats) -> None:
+    def __init__(
+        self, examples: Sequence[TrainingSequence], config: TrainConfig, mean: Floats, scale: Floats
+    ) -> None:
         self._config = config
         self._sequences = [_sequence(example, config.window_beats, mean, scale) for example in examples]
-        self._chance = _chance(examples, config.made_share)
+        self._chance = _chance(examples, config.augmented_fraction)
 
     def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
         """Draw an epoch of windows from anywhere: x, one-hot y, and the weight of each beat."""
@@ -205,25 +207,25 @@ class _Windows:
 
     def _disturb(self, x: Floats, rng: np.random.Generator) -> Floats:
         config, per_sequence = self._config, (len(x), 1, x.shape[2])
-        x = x + config.offset_sd * rng.standard_normal(per_sequence, dtype=np.float32)
+        x = x + config.feature_offset_sd * rng.standard_normal(per_sequence, dtype=np.float32)
         x = x + config.noise_sd * rng.standard_normal(x.shape, dtype=np.float32)
-        kept = rng.random(per_sequence) >= config.feature_loss
-        return np.asarray(x * (kept / (1 - config.feature_loss)), dtype=np.float32)
+        kept = rng.random(per_sequence) >= config.feature_dropout
+        return np.asarray(x * (kept / (1 - config.feature_dropout)), dtype=np.float32)
 
 
-def _sequence(example: Example, at_least: int, mean: Floats, scale: Floats) -> tuple[Floats, Floats]:
+def _sequence(example: TrainingSequence, at_least: int, mean: Floats, scale: Floats) -> tuple[Floats, Floats]:
     """Standardise an example and lengthen it to a whole window, with beats that carry no weight."""
     lacking = ((0, max(at_least - len(example.label), 0)), (0, 0))
     x = np.pad((example.features - mean) / scale, lacking)
     return x.astype(np.float32), np.pad(_one_hot(example.label), lacking)
 
 
-def _chance(examples: Sequence[Example], made_share: float) -> NDArray[np.float64]:
+def _chance(examples: Sequence[TrainingSequence], made_share: float) -> NDArray[np.float64]:
     """Give each example its chance to be drawn.
 
     It goes by the root of its length and the share of its kind; true to made are as configured.
     """
-    made = np.array([example.made for example in examples])
+    made = np.array([example.augmented for example in examples])
     chance = np.sqrt([max(len(example.label), 1) for example in examples])
     chance *= [example.share for example in examples]
     for kind, share in ((made, made_share), (~made, 1 - made_share)):
@@ -248,7 +250,7 @@ def save(network: Network, folder: Path, calibration: Calibration, *, name: str,
     """Write a model directory: Keras model, ONNX export and the specification of its input."""
     folder.mkdir(parents=True, exist_ok=True)
     network.model.save(folder / KERAS_FILE)
-    write_native(network.model, folder / MODEL_FILE)
+    export_onnx(network.model, folder / MODEL_FILE)
     specification = Specification(
         name=name,
         run=run,
@@ -257,8 +259,8 @@ def save(network: Network, folder: Path, calibration: Calibration, *, name: str,
         mean=tuple(network.mean.astype(float).tolist()),
         scale=tuple(network.scale.astype(float).tolist()),
         temperature=calibration.temperature,
-        confident_from=calibration.confident_from,
-        enough_beats=ENOUGH_BEATS,
+        confidence_threshold=calibration.confidence_threshold,
+        min_beats=MIN_BEATS,
     )
     (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification), indent=1) + "\n")
 
@@ -268,11 +270,11 @@ def load_keras(folder: Path) -> Any:
     return keras.saving.load_model(folder / KERAS_FILE)
 
 
-ENOUGH_BEATS = 30
+MIN_BEATS = 30
 """A patient's typical beat and rate, to which everything is relative, are not known from fewer."""
 
 
-def export_onnx(model: Any, path: Path) -> None:
+def export_onnx_with_keras(model: Any, path: Path) -> None:
     """Export a Keras model of logits with a free batch and time axis."""
     n_features = model.input_shape[-1]
     model(np.zeros((1, 2, n_features), dtype=np.float32))  # the exporter wants a model that was called

@@ -19,7 +19,7 @@ UNIT_AXIS = 1
 """Of all weights in a graph, dense and recurrent."""
 
 
-class NotNativeError(ValueError):
+class UnsupportedLayerError(ValueError):
     """A layer that has no ONNX node of its own here."""
 
 
@@ -66,7 +66,7 @@ _GATES = {"GRU": (0, 1, 2), "LSTM": (0, 3, 1, 2), "RNN": (0,)}
 _OPERATORS = {"GRU": "GRU", "LSTM": "LSTM", "SimpleRNN": "RNN"}
 
 
-def write_native(model: Any, path: Path, *, eight_bits: bool = False) -> None:
+def export_onnx(model: Any, path: Path, *, eight_bits: bool = False) -> None:
     """Write a Keras model of dense and recurrent layers, or a mean of such, with ONNX's own recurrent nodes.
 
     Batch and time stay free. With ``eight_bits`` the weights are stored so and computed with as floats.
@@ -102,7 +102,7 @@ def _network(graph: _Graph, layers: Sequence[Any], x: str) -> str:
         elif kind == "Bidirectional" and type(layer.forward_layer).__name__ in _OPERATORS:
             x = _both_ways(graph, layer, x)
         elif kind not in {"InputLayer", "Dropout"}:
-            raise NotNativeError(f"{layer.name}: dense or recurrent layers expected, {kind} came")
+            raise UnsupportedLayerError(f"{layer.name}: dense or recurrent layers expected, {kind} came")
     return x
 
 
@@ -111,7 +111,7 @@ def _dense(graph: _Graph, layer: Any, x: str) -> str:
     x = graph.add("Add", graph.add("MatMul", x, graph.weights(kernel)), graph.constant(bias))
     activation = layer.activation.__name__
     if activation not in {"linear", "relu"}:
-        raise NotNativeError(f"{layer.name}: linear or relu expected, {activation} came")
+        raise UnsupportedLayerError(f"{layer.name}: linear or relu expected, {activation} came")
     return graph.add("Relu", x) if activation == "relu" else x
 
 

@@ -15,11 +15,11 @@ from zlib import crc32
 import numpy as np
 
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.beats.detection import find_beats, to_recording
+from ectopy.beats.detection import detect_beats, to_recording
 from ectopy.beats.lead_selection import choose_leads
-from ectopy.beats.windows import all_slots
+from ectopy.beats.windows import pad_leads
 from ectopy.ec57 import classes_of, match_beats
-from ectopy.ec57.reference import DETECTED, GIVEN, Truth
+from ectopy.ec57.reference import DETECTED, GIVEN, Reference
 from ectopy.ecg import Labels, Recording, Samples
 from ectopy.features import extraction
 from ectopy.model import augmentation
@@ -30,23 +30,25 @@ TRAINED_LABELS = ("N", "S", "V")
 """Classes that are modelled. F is one patient in either half of the database: nothing to learn from."""
 MATCH_S = 0.150
 """A detected beat takes the label of the annotated beat this near, as in EC57."""
-MADE = "made: "
+AUGMENTED = "made: "
 """Begins the views of a patient made of a record; its own are DETECTED, by our detector, and GIVEN."""
 STRIPS = "strips"
 """View of a record's own beats as if it were many short recordings."""
 STRIP_BEATS = (12, 30, 60, 100, 200)
-LENT = tuple(MADE + kind for kind in augmentation.SHARES if kind.startswith("ventricular beats of another"))
+BORROWED = tuple(
+    AUGMENTED + kind for kind in augmentation.SHARES if kind.startswith("ventricular beats of another")
+)
 """Views of a patient made of two."""
 FIBRILLATION = ("(AFIB", "(AFL")
 
-Look: TypeAlias = tuple[extraction.BeatShapes, Labels]
+LabelledBeats: TypeAlias = tuple[extraction.BeatWindows, Labels]
 """Beats and their labels."""
-Owned: TypeAlias = tuple[Path, str]
+RecordRef: TypeAlias = tuple[Path, str]
 """A record and whose it is."""
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
+class TrainingSequence:
     """Features [n, k] and labels [n] of one record's beats, '' where a beat has none to learn from.
 
     ``sample`` is on the record's grid, that of a made patient on WORKING_FS; ``view`` says how the record
@@ -55,7 +57,7 @@ class Example:
 
     record: str
     patient: str
-    view: str
+    variant: str
     sample: Samples
     features: extraction.Floats
     label: Labels
@@ -67,31 +69,31 @@ class Example:
         return {self.patient, self.donor} - {""}
 
     @property
-    def made(self) -> bool:
+    def augmented(self) -> bool:
         """Whether this is a patient made of a true one."""
-        return self.view.startswith(MADE)
+        return self.variant.startswith(AUGMENTED)
 
     @property
     def share(self) -> float:
         """How often this kind of patient is drawn, relative to other kinds."""
-        return augmentation.SHARES.get(self.view.removeprefix(MADE).partition(",")[0], 1.0)
+        return augmentation.SHARES.get(self.variant.removeprefix(AUGMENTED).partition(",")[0], 1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingRecord:
     """One record's examples and its truth."""
 
-    examples: tuple[Example, ...]
-    truth: Truth
+    sequences: tuple[TrainingSequence, ...]
+    reference: Reference
 
-    def view(self, name: str) -> Example:
+    def variant(self, name: str) -> TrainingSequence:
         """Give the example that looks at the record in one way."""
-        return next(example for example in self.examples if example.view == name)
+        return next(example for example in self.sequences if example.variant == name)
 
 
-def read_lesson(
-    record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0, donors: Sequence[Owned] = ()
-) -> Lesson:
+def read_training_record(
+    record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0, donors: Sequence[RecordRef] = ()
+) -> TrainingRecord:
     """Read a record and look at it in every way that training uses; one of ``donors`` lends it beats."""
     recording, rng = open_recording(record), np.random.default_rng([seed, crc32(record.name.encode())])
     annotations = read_annotations(record, "atr")
@@ -101,7 +103,7 @@ def read_lesson(
     given = _shapes(recording, columns, r_peaks=sample)
     tolerance = round(MATCH_S * recording.fs)
 
-    def labelled(shapes: extraction.BeatShapes) -> Look:
+    def labelled(shapes: extraction.BeatWindows) -> LabelledBeats:
         at = to_recording(shapes.sample, recording)
         return shapes, labels_near(at, sample, label, tolerance=tolerance)
 
@@ -115,39 +117,45 @@ def read_lesson(
     if jitter_s:
         jittered = _jittered(sample, recording, jitter_s, rng)
         looks["jittered"] = labelled(_shapes(recording, columns, r_peaks=jittered))
-    donor, lent = _lender(donors, rng)
+    donor, lent = _draw_donor(donors, rng)
     fibrillates = any(note.startswith(FIBRILLATION) for note in annotations.aux)
-    made = augmentation.made(given, label, rng, fibrillates=fibrillates, donor=lent)
-    looks |= {MADE + name: look for name, look in made.items()}
+    made = augmentation.augmented(given, label, rng, fibrillates=fibrillates, donor=lent)
+    looks |= {AUGMENTED + name: look for name, look in made.items()}
     examples = tuple(
         example
         for view, look in looks.items()
-        for example in _examples(recording, patient, view, look, rng, donor=donor if view in LENT else "")
+        for example in _examples(recording, patient, view, look, rng, donor=donor if view in BORROWED else "")
     )
-    truth = Truth(record.name, patient, annotations, recording.fs, recording.n_samples)
-    return Lesson(examples, truth)
+    truth = Reference(record.name, patient, annotations, recording.fs, recording.n_samples)
+    return TrainingRecord(examples, truth)
 
 
 def _shapes(
     recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None
-) -> extraction.BeatShapes:
+) -> extraction.BeatWindows:
     """Find the beats, with a slot for each lead that is read: leads are going to be exchanged."""
-    found = find_beats(recording, columns, r_peaks=r_peaks).shapes
-    return replace(found, windows=all_slots(found.windows))
+    found = detect_beats(recording, columns, r_peaks=r_peaks).shapes
+    return replace(found, windows=pad_leads(found.windows))
 
 
 def _examples(  # noqa: PLR0913 - the fields of an example
-    recording: Recording, patient: str, view: str, look: Look, rng: np.random.Generator, *, donor: str
-) -> Iterator[Example]:
+    recording: Recording,
+    patient: str,
+    view: str,
+    look: LabelledBeats,
+    rng: np.random.Generator,
+    *,
+    donor: str,
+) -> Iterator[TrainingSequence]:
     """Give a look at a record with its leads as they are, swapped, and with either one alone."""
     shapes, label = look
-    made = view.startswith(MADE)  # whose beats are at times of their own, and may outlast the recording
+    made = view.startswith(AUGMENTED)  # whose beats are at times of their own, and may outlast the recording
     sample = shapes.sample if made else to_recording(shapes.sample, recording)
     strips = _strips(len(label), rng) if view == STRIPS else [slice(None)]
     for leads, seen in _lead_views(shapes).items():
         name = view if leads == "both" else f"{view}, {leads}"
-        described = np.concatenate([extraction.features(seen.take(strip)) for strip in strips])
-        yield Example(recording.name, patient, name, sample, described, label, donor)
+        described = np.concatenate([extraction.extract_features(seen.take(strip)) for strip in strips])
+        yield TrainingSequence(recording.name, patient, name, sample, described, label, donor)
 
 
 def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
@@ -158,7 +166,7 @@ def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
     return [slice(*edge) for edge in pairwise(edges.tolist())] or [slice(None)]
 
 
-def _lender(donors: Sequence[Owned], rng: np.random.Generator) -> tuple[str, Look | None]:
+def _draw_donor(donors: Sequence[RecordRef], rng: np.random.Generator) -> tuple[str, LabelledBeats | None]:
     """Choose a patient with ventricular beats to lend at random: who it is, and the beats."""
     for index in rng.permutation(len(donors)):
         record, patient = donors[index]
@@ -173,56 +181,58 @@ def _lender(donors: Sequence[Owned], rng: np.random.Generator) -> tuple[str, Loo
 _KEPT = ("sample", "features", "label", "donor")
 
 
-def save_lesson(lesson: Lesson, path: Path) -> None:
+def save_training_record(lesson: TrainingRecord, path: Path) -> None:
     """Write a lesson's examples to an .npz file; its truth stays with the record."""
     arrays = {}
-    for example in lesson.examples:
+    for example in lesson.sequences:
         for name in _KEPT:
-            arrays[f"{example.view}/{name}"] = np.asarray(getattr(example, name))
+            arrays[f"{example.variant}/{name}"] = np.asarray(getattr(example, name))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, allow_pickle=False, **arrays)
 
 
-def load_lesson(path: Path, record: Path, patient: str) -> Lesson:
+def load_training_record(path: Path, record: Path, patient: str) -> TrainingRecord:
     """Read what :func:`save_lesson` wrote."""
     recording = open_recording(record)
-    truth = Truth(record.name, patient, read_annotations(record, "atr"), recording.fs, recording.n_samples)
+    truth = Reference(
+        record.name, patient, read_annotations(record, "atr"), recording.fs, recording.n_samples
+    )
     with np.load(path, allow_pickle=False) as arrays:
         views = dict.fromkeys(name.partition("/")[0] for name in arrays)
         kept = {view: {name: arrays[f"{view}/{name}"] for name in _KEPT} for view in views}
     examples = (
-        Example(record.name, patient, view, **told | {"donor": str(told["donor"])})
+        TrainingSequence(record.name, patient, view, **told | {"donor": str(told["donor"])})
         for view, told in kept.items()
     )
-    return Lesson(tuple(examples), truth)
+    return TrainingRecord(tuple(examples), truth)
 
 
 @dataclass(frozen=True)
-class Reading:
+class RecordJob:
     """A record to be read for training, and where its lesson goes."""
 
     record: Path
     patient: str
-    lesson: Path
+    training_record: Path
     jitter_s: float
     seed: int
-    donors: tuple[Owned, ...] = ()
+    donors: tuple[RecordRef, ...] = ()
 
-    def load(self) -> Lesson:
+    def load(self) -> TrainingRecord:
         """Load the lesson that was read."""
-        return load_lesson(self.lesson, self.record, self.patient)
+        return load_training_record(self.training_record, self.record, self.patient)
 
 
-def read(reading: Reading) -> Reading:
+def read(reading: RecordJob) -> RecordJob:
     """Read a record for training, in whatever process this is called."""
-    lesson = read_lesson(
+    lesson = read_training_record(
         reading.record,
         reading.patient,
         jitter_s=reading.jitter_s,
         seed=reading.seed,
         donors=reading.donors,
     )
-    save_lesson(lesson, reading.lesson)
+    save_training_record(lesson, reading.training_record)
     return reading
 
 
@@ -247,7 +257,7 @@ def _jittered(sample: Samples, recording: Recording, sd_s: float, rng: np.random
     return np.unique(np.clip(moved, 0, recording.n_samples - 1))
 
 
-def _lead_views(shapes: extraction.BeatShapes) -> dict[str, extraction.BeatShapes]:
+def _lead_views(shapes: extraction.BeatWindows) -> dict[str, extraction.BeatWindows]:
     """Look at the same beats with their leads as they are, swapped, and with either one alone."""
     swapped = replace(
         shapes,
@@ -255,7 +265,7 @@ def _lead_views(shapes: extraction.BeatShapes) -> dict[str, extraction.BeatShape
         scale=shapes.scale[:, ::-1],
         readable=shapes.readable[:, ::-1],
     )
-    first = np.arange(extraction.N_SLOTS) == 0
+    first = np.arange(extraction.N_LEADS) == 0
     return {
         "both": shapes,
         "swapped": swapped,
@@ -264,6 +274,6 @@ def _lead_views(shapes: extraction.BeatShapes) -> dict[str, extraction.BeatShape
     }
 
 
-def stacked(examples: Sequence[Example]) -> extraction.Floats:
+def stacked(examples: Sequence[TrainingSequence]) -> extraction.Floats:
     """Put the features of examples under one another."""
     return np.concatenate([example.features for example in examples])

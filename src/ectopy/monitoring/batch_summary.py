@@ -14,7 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ectopy.monitoring.drift import FEWEST, WATCHED, Counts, Drift, Numbers, Reference, compare
+from ectopy.monitoring.drift import (
+    MIN_RECORDINGS,
+    MONITORED,
+    Counts,
+    Drift,
+    Numbers,
+    ReferenceProfile,
+    compare,
+)
 
 BURDENS = {
     "veb_burden_pct": "VEB, % of beats",
@@ -61,7 +69,7 @@ class Batch:
     @property
     def drifted(self) -> bool:
         """Whether the recordings are unlike those learned from."""
-        return bool(self.drift and self.drift.crossed.any())
+        return bool(self.drift and self.drift.exceeds_bound.any())
 
     @property
     def verdict(self) -> str:
@@ -74,7 +82,7 @@ def sum_up(
     out: Path,
     *,
     model: Mapping[str, str],
-    reference: Reference | None,
+    reference: ReferenceProfile | None,
     time_s: float,
 ) -> Batch:
     """Sum up the rows of a batch whose results lie in ``out``; those skipped were in an earlier batch.
@@ -114,7 +122,7 @@ def sum_up(
 def profiles(scored: Sequence[Mapping[str, object]], out: Path, model_id: str) -> list[Counts]:
     """Read the profiles of a batch and, where it is too small, of those that the model scored last before."""
     paths = [out / str(row["recording"]) / "summary.json" for row in scored]
-    if len(paths) < FEWEST:
+    if len(paths) < MIN_RECORDINGS:
         others = set(out.glob("[!.]*/summary.json")) - set(paths)
         paths += nlargest(RECENT - len(paths), others, key=lambda path: path.stat().st_mtime_ns)
     read = (_profile(path, model_id) for path in paths)
@@ -125,7 +133,7 @@ def _profile(path: Path, model_id: str) -> Counts | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         told = json.loads(path.read_text(encoding="utf-8"))
         if told["provenance"]["model_id"] == model_id and told["profile"]:
-            return np.array([told["profile"][name] for name in WATCHED], dtype=np.int64)
+            return np.array([told["profile"][name] for name in MONITORED], dtype=np.int64)
     return None
 
 

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 REFERENCE_FILE = "reference.json"
 """Lies in a model directory; a model without it has no figures of drift."""
-WATCHED = (*FEATURE_NAMES, "confidence", "called S", "called V")
+MONITORED = (*FEATURE_NAMES, "confidence", "called S", "called V")
 """What is compared, a number a beat each: features, the largest probability, whether it is called S or V."""
-N_ANSWERED = len(WATCHED) - len(FEATURE_NAMES)
+N_ANSWERED = len(MONITORED) - len(FEATURE_NAMES)
 N_BINS = 10
-ENOUGH_BEATS = 250
+MIN_BEATS = 250
 """A recording with fewer beats, about four minutes, tells too little of its patient and takes no part."""
-FEWEST = 5
+MIN_RECORDINGS = 5
 """Recordings from which on a batch can be told from a few unusual patients; fewer are described only."""
 FALSE_ALARMS = 0.01
 """Share of batches that cross a bound, of any figure, though their patients are like those learned from."""
@@ -38,7 +38,7 @@ SHIFT = 0.25
 N_PERMUTATIONS = 1000
 _LEAST_SHARE = 1e-3
 """Added to every bin: one that is empty on one side makes a large index, no infinite one."""
-_PICKED = 1000
+_SAMPLED_BEATS = 1000
 _TOLD = 3
 
 Counts: TypeAlias = NDArray[np.int64]
@@ -47,14 +47,14 @@ Numbers: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class ReferenceProfile:
     """The training patients: edges of bins [len(WATCHED), N_BINS - 1], and a profile of each patient."""
 
     edges: Numbers
     counts: Counts
 
     def __post_init__(self) -> None:
-        watched = len(WATCHED)
+        watched = len(MONITORED)
         if self.edges.shape != (watched, N_BINS - 1) or self.counts.shape[1:] != (watched, N_BINS):
             raise ValueError(
                 f"edges of shape {(watched, N_BINS - 1)} and counts of [n, {watched}, {N_BINS}] expected, "
@@ -71,7 +71,7 @@ class Reference:
 
     def of_answers(self, probability: Floats) -> Counts:
         """Count by bin what it answers, [n, 4]: the last N_ANSWERED figures of a profile."""
-        return _by_bin(self.edges[-N_ANSWERED:], answered(probability))
+        return _by_bin(self.edges[-N_ANSWERED:], predicted(probability))
 
 
 def _by_bin(edges: Numbers, columns: Iterable[Floats]) -> Counts:
@@ -79,14 +79,14 @@ def _by_bin(edges: Numbers, columns: Iterable[Floats]) -> Counts:
     return np.stack([np.bincount(bins, minlength=N_BINS) for bins in index])
 
 
-class Watched:
-    """A classifier that sums up what it reads and answers: ``profile`` as of :meth:`Reference.profile`.
+class ProfilingClassifier:
+    """A classifier that sums up what it reads and answers: ``profile`` as of :meth:`ReferenceProfile.profile`.
 
     That of all the recordings it is called with, in parts too.
     """
 
-    def __init__(self, classify: "Classify", reference: Reference) -> None:
-        self.profile: Counts = np.zeros((len(WATCHED), N_BINS), dtype=np.int64)
+    def __init__(self, classify: "Classify", reference: ReferenceProfile) -> None:
+        self.profile: Counts = np.zeros((len(MONITORED), N_BINS), dtype=np.int64)
         self._classify, self._reference = classify, reference
 
     def __call__(self, features: Floats | Iterable[Floats]) -> tuple[Floats, Mask]:
@@ -117,9 +117,9 @@ class Drift:
     p: Numbers
 
     @property
-    def crossed(self) -> Mask:
+    def exceeds_bound(self) -> Mask:
         """Which figures differ by more than chance; none where the recordings are too few to say so."""
-        return np.asarray((self.psi > self.bound) & (self.n_recordings >= FEWEST))
+        return np.asarray((self.psi > self.bound) & (self.n_recordings >= MIN_RECORDINGS))
 
     @property
     def order(self) -> list[int]:
@@ -129,9 +129,9 @@ class Drift:
     @property
     def verdict(self) -> str:
         """Say in one line whether the recordings are like those learned from."""
-        if self.n_recordings < FEWEST:
+        if self.n_recordings < MIN_RECORDINGS:
             return f"{self.n_recordings} recordings with enough beats, too few to compare"
-        names = [WATCHED[index] for index in self.order if self.crossed[index]]
+        names = [MONITORED[index] for index in self.order if self.exceeds_bound[index]]
         if not names:
             return f"{self.n_recordings} recordings like those learned from"
         more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
@@ -140,11 +140,11 @@ class Drift:
     @property
     def figures(self) -> dict[str, float]:
         """Give the numbers by name."""
-        names = (f"psi/{name.replace(',', '')}" for name in WATCHED)  # MLflow allows no comma
+        names = (f"psi/{name.replace(',', '')}" for name in MONITORED)  # MLflow allows no comma
         psi = dict(zip(names, map(float, self.psi), strict=True))
         return {
             "drift/recordings": float(self.n_recordings),
-            "drift/crossed": float(self.crossed.sum()),
+            "drift/crossed": float(self.exceeds_bound.sum()),
             "drift/farthest": float((self.psi / self.bound).max()),
             **psi,
         }
@@ -154,41 +154,41 @@ class Drift:
         """Give the numbers as a table by column, the farthest first."""
         order = self.order
         return {
-            "figure": [WATCHED[index] for index in order],
+            "figure": [MONITORED[index] for index in order],
             "psi": self.psi[order].round(3).tolist(),
             "bound": self.bound[order].round(3).tolist(),
             "p": self.p[order].round(4).tolist(),
-            "crossed": self.crossed[order].tolist(),
+            "crossed": self.exceeds_bound[order].tolist(),
         }
 
 
-def answered(probability: Floats) -> list[Floats]:
+def predicted(probability: Floats) -> list[Floats]:
     """Give what is watched of each answer, [n, 4]: the last N_ANSWERED of WATCHED, an array [n] each."""
     called = probability.argmax(axis=1)
     classes = [np.float32(called == CLASSES.index(name)) for name in (BeatClass.SVEB, BeatClass.VEB)]
     return [probability.max(axis=1), *classes]
 
 
-def learn(features: Sequence[Floats], probability: Sequence[Floats]) -> Reference:
+def fit_reference(features: Sequence[Floats], probability: Sequence[Floats]) -> ReferenceProfile:
     """Sum up the training patients, whose beats are [n, k] and [n, 4] each.
 
     Probabilities should be those of networks that have not seen the patient: new ones are not seen either.
     """
     patients = list(zip(features, probability, strict=True))
     tenths = np.arange(1, N_BINS) / N_BINS
-    watched = ([*seen.T, *answered(answers)] for seen, answers in patients)
+    watched = ([*seen.T, *predicted(answers)] for seen, answers in patients)
     picked = [[column[_spread(len(column))] for column in columns] for columns in watched]
     edges = np.array([np.quantile(np.concatenate(columns), tenths) for columns in zip(*picked, strict=True)])
-    nobody = Reference(edges, np.zeros((0, len(WATCHED), N_BINS), dtype=np.int64))
-    return Reference(edges, np.stack([nobody.profile(*each) for each in patients]))
+    nobody = ReferenceProfile(edges, np.zeros((0, len(MONITORED), N_BINS), dtype=np.int64))
+    return ReferenceProfile(edges, np.stack([nobody.profile(*each) for each in patients]))
 
 
 def _spread(n_beats: int) -> NDArray[np.intp]:
     """Choose as many beats of every patient, spread over all: one with many has no more say."""
-    return np.linspace(0, n_beats - 1, _PICKED if n_beats else 0).round().astype(np.intp)
+    return np.linspace(0, n_beats - 1, _SAMPLED_BEATS if n_beats else 0).round().astype(np.intp)
 
 
-def compare(reference: Reference, profiles: Sequence[Counts]) -> Drift | None:
+def compare(reference: ReferenceProfile, profiles: Sequence[Counts]) -> Drift | None:
     """Compare a batch with the training patients; None where either side has too few beats to."""
     known, new = shares(reference.counts), shares(np.array(profiles, dtype=np.int64))
     if not len(new) or not len(known):
@@ -199,9 +199,9 @@ def compare(reference: Reference, profiles: Sequence[Counts]) -> Drift | None:
 
 def shares(counts: Counts) -> Numbers:
     """Turn the profiles with enough beats into shares of beats by bin."""
-    counts = counts.reshape(-1, len(WATCHED), N_BINS)
+    counts = counts.reshape(-1, len(MONITORED), N_BINS)
     n_beats = counts.sum(axis=2, keepdims=True)
-    enough = n_beats[:, 0, 0] >= ENOUGH_BEATS
+    enough = n_beats[:, 0, 0] >= MIN_BEATS
     return np.asarray(counts[enough] / n_beats[enough])
 
 
@@ -228,7 +228,7 @@ def by_permutation(known: Numbers, new: Numbers, *, seed: int = 0) -> tuple[Numb
     return index[0], np.maximum(usual * np.quantile(largest, 1 - FALSE_ALARMS), SHIFT), p
 
 
-def read_reference(folder: Path) -> Reference | None:
+def read_reference(folder: Path) -> ReferenceProfile | None:
     """Read the reference of a model directory, if it has one; ValueError where it is none."""
     path = folder / REFERENCE_FILE
     if not path.is_file():
@@ -236,15 +236,15 @@ def read_reference(folder: Path) -> Reference | None:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         names, edges, counts = tuple(told["watched"]), np.array(told["edges"]), np.array(told["counts"])
-        reference = Reference(edges.astype(np.float64), counts.astype(np.int64))
+        reference = ReferenceProfile(edges.astype(np.float64), counts.astype(np.int64))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-    if names != WATCHED:
+    if names != MONITORED:
         raise ValueError(f"{path}: the figures that this version watches expected, others came")
     return reference
 
 
-def write_reference(reference: Reference, folder: Path) -> None:
+def write_reference(reference: ReferenceProfile, folder: Path) -> None:
     """Write ``reference.json``: numbers only, no name of a patient or a record."""
-    told = {"watched": WATCHED, "edges": reference.edges.tolist(), "counts": reference.counts.tolist()}
+    told = {"watched": MONITORED, "edges": reference.edges.tolist(), "counts": reference.counts.tolist()}
     (folder / REFERENCE_FILE).write_text(json.dumps(told, separators=(",", ":")) + "\n", encoding="utf-8")

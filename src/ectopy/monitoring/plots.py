@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ectopy.monitoring.batch_summary import BURDENS, Batch
-from ectopy.monitoring.drift import N_BINS, WATCHED, Drift
+from ectopy.monitoring.drift import MONITORED, N_BINS, Drift
 
 MOST_BARS, MOST_SHARES = 16, 4
 
@@ -27,17 +27,17 @@ def drift(found: Drift) -> Figure:
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.1))[0]
     order = found.order[:MOST_BARS]
     axes = left.subplots()
-    colours = ["C3" if found.crossed[k] else "C0" for k in order]
+    colours = ["C3" if found.exceeds_bound[k] else "C0" for k in order]
     axes.barh(range(len(order)), found.psi[order], color=colours)
     axes.plot(found.bound[order], range(len(order)), "k|", markersize=10, label="bound")
-    axes.set_yticks(range(len(order)), [WATCHED[k] for k in order], fontsize="small")
+    axes.set_yticks(range(len(order)), [MONITORED[k] for k in order], fontsize="small")
     axes.invert_yaxis()
     axes.set(xlabel="population stability index")
     axes.legend(loc="lower right", fontsize="small")
     for axes, k in zip(right.subplots(2, 2).flat, order[:MOST_SHARES], strict=True):
         axes.stairs(100 * found.expected[k], np.arange(N_BINS + 1), color="grey", label="training patients")
         axes.stairs(100 * found.found[k], np.arange(N_BINS + 1), color=colours[order.index(k)], label="these")
-        axes.set_title(WATCHED[k], fontsize="small")
+        axes.set_title(MONITORED[k], fontsize="small")
         axes.set(xlabel="tenth of the training patients", ylabel="% of beats")
     axes.legend(fontsize="small")
     figure.suptitle(found.verdict)

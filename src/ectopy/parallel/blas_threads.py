@@ -12,14 +12,14 @@ from threading import current_thread, main_thread
 from typing import Any
 
 
-def keep_to_one_core() -> None:
+def limit_blas_threads() -> None:
     """Let linear algebra of this process have one thread, before numpy is imported."""
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 @contextmanager
-def one_core() -> Iterator[None]:
+def one_blas_thread() -> Iterator[None]:
     """Let it have one thread meanwhile, in a process of somebody else's.
 
     The limit is that of the process: threads besides the main one are left to whoever started them, for the

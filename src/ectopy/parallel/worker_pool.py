@@ -15,22 +15,22 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ectopy.parallel.blas_threads import keep_to_one_core
+from ectopy.parallel.blas_threads import limit_blas_threads
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class DiedError(RuntimeError):
+class WorkerDiedError(RuntimeError):
     """A process that ended before its work did."""
 
 
-class OutOfBoundsError(RuntimeError):
+class LimitExceededError(RuntimeError):
     """Work that was stopped: it took more time or memory than it may."""
 
 
 @dataclass(frozen=True)
-class Bounds:
+class ResourceLimits:
     """What one piece of work may take: seconds by the clock, and MB of memory; None is no bound.
 
     The kernel keeps them, whatever the work is doing: an alarm that ends the process, and a limit to its
@@ -41,13 +41,13 @@ class Bounds:
     memory_mb: int | None = None
 
 
-NO_BOUNDS = Bounds()
+NO_LIMITS = ResourceLimits()
 
 
-class Workers:
+class WorkerPool:
     """So many processes at most, each in a pool of its own; threads share them by :meth:`call`."""
 
-    def __init__(self, n: int, bounds: Bounds = NO_BOUNDS) -> None:
+    def __init__(self, n: int, bounds: ResourceLimits = NO_LIMITS) -> None:
         self._bounds = bounds
         self._free = threading.Semaphore(n)
         self._idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
@@ -71,10 +71,10 @@ class Workers:
         except Empty:
             return _process(self._bounds)
 
-    def _why_it_ended(self, took_s: float) -> DiedError | OutOfBoundsError:
+    def _why_it_ended(self, took_s: float) -> WorkerDiedError | LimitExceededError:
         if self._bounds.time_s is not None and took_s >= self._bounds.time_s:
-            return OutOfBoundsError(f"at most {self._bounds.time_s:g} s expected: stopped")
-        return DiedError("the process that worked on it died (out of memory?)")
+            return LimitExceededError(f"at most {self._bounds.time_s:g} s expected: stopped")
+        return WorkerDiedError("the process that worked on it died (out of memory?)")
 
     def __enter__(self) -> Self:
         return self
@@ -87,12 +87,12 @@ class Workers:
 
 
 @cache
-def workers_here(bounds: Bounds) -> Workers:
+def workers_here(bounds: ResourceLimits) -> WorkerPool:
     """Give the workers of this process, which end with it: one for each thread that calls."""
-    return Workers(sys.maxsize, bounds)
+    return WorkerPool(sys.maxsize, bounds)
 
 
-def _process(bounds: Bounds) -> ProcessPoolExecutor:
+def _process(bounds: ResourceLimits) -> ProcessPoolExecutor:
     # Spawned, not forked: a fork copies the threads' locks in whatever state they are.
     begin = partial(_begin, bounds.memory_mb)
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=begin)
@@ -100,7 +100,7 @@ def _process(bounds: Bounds) -> ProcessPoolExecutor:
 
 def _begin(memory_mb: int | None) -> None:
     """Leave Ctrl-C to the parent, and end with it: a killed run leaves no process behind."""
-    keep_to_one_core()
+    limit_blas_threads()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if memory_mb is not None and os.name == "posix":
@@ -109,7 +109,7 @@ def _begin(memory_mb: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_mb * 2**20, memory_mb * 2**20))
 
 
-def _bounded(bounds: Bounds, function: Callable[[T], R], argument: T) -> R:
+def _bounded(bounds: ResourceLimits, function: Callable[[T], R], argument: T) -> R:
     """Work within bounds; an alarm that nobody handles ends the process, even one that hangs in C."""
     timed = bounds.time_s is not None and hasattr(signal, "setitimer")
     if timed:
@@ -117,7 +117,7 @@ def _bounded(bounds: Bounds, function: Callable[[T], R], argument: T) -> R:
     try:
         return function(argument)
     except MemoryError as error:
-        raise OutOfBoundsError(f"at most {bounds.memory_mb} MB of memory expected: stopped") from error
+        raise LimitExceededError(f"at most {bounds.memory_mb} MB of memory expected: stopped") from error
     finally:
         if timed:
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -17,7 +17,7 @@ from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, held_recording
 from ectopy.readers.lead_names import lead_of, lead_of_mdc
 from ectopy.readers.safe_xml import children, finite, first, local, read_tree, root_name
-from ectopy.readers.validation import check_rate, distinct, millivolts
+from ectopy.readers.validation import check_rate, millivolts, unique_names
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _sets(path: Path, series: Element) -> Iterator[_Set]:
         leads = [(code, value) for code, value in sequences if code not in _TIME_CODES and value is not None]
         held = list(filter(None, (_piece(path, code, value) for code, value in leads)))
         if times and held:
-            names = distinct(piece.lead for piece in held)
+            names = unique_names(piece.lead for piece in held)
             named = (
                 Piece(name, piece.stored, piece.scale, piece.offset)
                 for name, piece in zip(names, held, strict=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, held_recording
 from ectopy.readers.lead_names import is_other, lead_of, lead_of_mdc, lead_of_number
-from ectopy.readers.validation import distinct, millivolts, read_whole
+from ectopy.readers.validation import millivolts, read_whole, unique_names
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def _channels(item: Any, dtype: np.dtype[Any], *, only_ecg: bool) -> tuple[_Chan
             scale = float(channel.ChannelSensitivity) * float(1 if correction is None else correction) * in_mv
             offset = float(channel.get("ChannelBaseline") or 0) * in_mv
             found.append(_Channel(column, lead, scale, offset, _skew(channel, item), missing))
-    names = distinct(channel.lead for channel in found)
+    names = unique_names(channel.lead for channel in found)
     return tuple(channel._replace(lead=name) for channel, name in zip(found, names, strict=True))
 
 

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations
 from ectopy.ecg import Recording, Signal, UnreadableError
-from ectopy.readers.validation import check_length, check_rate, check_scale, distinct, read_stored, read_whole
+from ectopy.readers.validation import (
+    check_length,
+    check_rate,
+    check_scale,
+    read_stored,
+    read_whole,
+    unique_names,
+)
 
 SUFFIXES: tuple[str, ...] = (".ecg",)
 _MAGIC, _MAGIC_ANNOTATIONS = b"ISHNE1.0", b"ANN  1.0"
@@ -100,7 +107,7 @@ def _read_header(path: Path, magic: bytes) -> _Header:
         n_said,
         first_byte,
         check_rate(path, float(fs)),
-        distinct(names[:n_leads]),
+        unique_names(names[:n_leads]),
         struct.unpack_from("<12h", raw, 206)[:n_leads],
         _start(raw),
     )

@@ -58,7 +58,7 @@ def check_scale(path: Path, scale: float, lead: str) -> float:
     return scale
 
 
-def distinct(names: Iterable[str]) -> tuple[str, ...]:
+def unique_names(names: Iterable[str]) -> tuple[str, ...]:
     """Tell leads of one name apart by a number: ECG, ECG 2."""
     found: dict[str, None] = {}
     last: dict[str, int] = {}  # a damaged header may give one name to thousands
@@ -71,7 +71,7 @@ def distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def of_one_rate(path: Path, rates: Mapping[int, float]) -> list[int]:
+def most_common_rate(path: Path, rates: Mapping[int, float]) -> list[int]:
     """Choose the leads, by number, of the rate that most have; of several such rates the highest."""
     counted = Counter(rates.values())
     rate = max(counted, key=lambda rate: (counted[rate], rate))

@@ -67,13 +67,13 @@ def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
             registered_model_name=model,
         )
     made = Version(model, str(info.registered_model_version), str(info.run_id))
-    describe(made, (folder / CARD_FILE).read_text())
+    set_description(made, (folder / CARD_FILE).read_text())
     tag_version(made, tags)
     set_alias(made, CHALLENGER)
     return made
 
 
-def aliased(model: str, alias: str) -> Version | None:
+def version_by_alias(model: str, alias: str) -> Version | None:
     """Find the version that bears an alias."""
     try:
         found = mlflow.MlflowClient().get_model_version_by_alias(model, alias)
@@ -82,9 +82,9 @@ def aliased(model: str, alias: str) -> Version | None:
     return Version(model, str(found.version), str(found.run_id))
 
 
-def newest(model: str) -> Version:
+def challenger(model: str) -> Version:
     """Find the challenger."""
-    found = aliased(model, CHALLENGER)
+    found = version_by_alias(model, CHALLENGER)
     if found is None:
         raise ModelError(
             f"{model}: a challenger expected in the registry, none there; `ectopy train` makes one"
@@ -119,7 +119,7 @@ def made_at(made: Version) -> datetime:
     return datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
 
 
-def describe(made: Version, text: str) -> None:
+def set_description(made: Version, text: str) -> None:
     """Write the model card on a version, as much of it as the store has room for."""
     if len(text) > LONGEST_DESCRIPTION and not mlflow.get_tracking_uri().startswith("sqlite:"):
         text = text[: text.rfind("\n", 0, LONGEST_DESCRIPTION - len(_CUT))] + _CUT
@@ -159,7 +159,7 @@ def metrics_of(made: Version, *, prefix: str = "") -> dict[str, float]:
     return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
 
 
-def unseen_by(made: Version) -> dict[str, str]:
+def out_of_fold_runs(made: Version) -> dict[str, str]:
     """Map each training record of a version to the run of a network that was trained without its patient."""
     return {
         record: str(child.info.run_id)

@@ -34,7 +34,7 @@ class Change(NamedTuple):
     before: Version | None
 
 
-def listed(model: str) -> dict[str, list[object]]:
+def version_table(model: str) -> dict[str, list[object]]:
     """Give a table by column of a model's versions, the newest first; F1 is out of fold, in percent."""
     rows = [_row(version) for version in model_versions.versions(model)]
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
@@ -61,34 +61,34 @@ def _row(version: Version) -> dict[str, object]:
 
 def promote(version: Version, *, data_dir: Path, by: str, why: str) -> Change:
     """Let a version be the champion; ``by`` is the gate or a hand. The champion itself is only laid anew."""
-    before = model_versions.aliased(version.model, CHAMPION)
-    _put_in_use(version, data_dir)
+    before = model_versions.version_by_alias(version.model, CHAMPION)
+    _activate(version, data_dir)
     if before == version:
         return Change(version, before)
     place = f"in place of {before.number}" if before else "the first"
-    _write_down(version, f"champion by {by}, {place}: {why}", {BEFORE: before.number if before else ""})
+    _append_history(version, f"champion by {by}, {place}: {why}", {BEFORE: before.number if before else ""})
     model_versions.untag_version(version, ROLLED_BACK)
     if before:
-        _write_down(before, f"replaced by {version.number}")
+        _append_history(before, f"replaced by {version.number}")
     return Change(version, before)
 
 
 def rollback(model: str, *, data_dir: Path, why: str) -> Change:
     """Let the version before the champion be champion again; called once more, the one before that."""
-    champion = model_versions.aliased(model, CHAMPION)
+    champion = model_versions.version_by_alias(model, CHAMPION)
     if champion is None:
         raise PromotionError(f"{model}: a champion to roll back expected, none there")
     number = model_versions.tags_of(champion).get(BEFORE, "")
     if not number:
         raise PromotionError(f"{champion.uri}: no champion before it; `ectopy models promote` chooses one")
     before = model_versions.version_of(model, number)
-    _put_in_use(before, data_dir)
-    _write_down(before, f"champion again, in place of {champion.number}: {why}")
-    _write_down(champion, f"rolled back to {before.number}: {why}", {ROLLED_BACK: why})
+    _activate(before, data_dir)
+    _append_history(before, f"champion again, in place of {champion.number}: {why}")
+    _append_history(champion, f"rolled back to {before.number}: {why}", {ROLLED_BACK: why})
     return Change(before, champion)
 
 
-def lay(downloaded: Path, card: str, champion: Path) -> None:
+def install_champion(downloaded: Path, card: str, champion: Path) -> None:
     """Make ``champion`` the address of a model directory, from one moment to the next.
 
     It is a link: whoever reads sees the old files or the new ones, never none and never some of each. The
@@ -108,17 +108,17 @@ def lay(downloaded: Path, card: str, champion: Path) -> None:
         leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _put_in_use(version: Version, data_dir: Path) -> None:
+def _activate(version: Version, data_dir: Path) -> None:
     downloaded = model_versions.fetch_model(version.uri)
     try:
         load_classifier(downloaded)
     except ModelError as error:
         raise PromotionError(f"{version.uri} cannot be used by this version of ectopy: {error}") from error
-    lay(downloaded, model_versions.card_of(version), data_dir / "models" / "champion")
+    install_champion(downloaded, model_versions.card_of(version), data_dir / "models" / "champion")
     model_versions.set_alias(version, CHAMPION)
 
 
-def _write_down(version: Version, what: str, tags: dict[str, str] | None = None) -> None:
+def _append_history(version: Version, what: str, tags: dict[str, str] | None = None) -> None:
     earlier = model_versions.tags_of(version).get(HISTORY, "")
     line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {what}"
     model_versions.tag_version(version, {HISTORY: f"{earlier}\n{line}".strip(), **(tags or {})})

@@ -9,7 +9,7 @@ GATE = ("gross/veb_f1", "gross/sveb_f1", "average/veb_f1", "average/sveb_f1")
 
 
 @dataclass(frozen=True)
-class Floors:
+class MinimumScores:
     """What a champion must reach in cross-validation at the very least, as fractions."""
 
     veb_f1: float = 0.85
@@ -21,7 +21,7 @@ class Floors:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PromotionDecision:
     """Whether a challenger is promoted, and why or why not; ``report`` has the figures, as Markdown."""
 
     promoted: bool
@@ -29,7 +29,9 @@ class Verdict:
     report: str = ""
 
 
-def judge(challenger: Mapping[str, float], champion: Mapping[str, float] | None, floors: Floors) -> Verdict:
+def decide_promotion(
+    challenger: Mapping[str, float], champion: Mapping[str, float] | None, floors: MinimumScores
+) -> PromotionDecision:
     """Compare out-of-fold figures of training patients; the examination set has no say.
 
     Only gross figures have floors: a record's average hangs on records with a handful of ectopic beats.
@@ -46,10 +48,10 @@ def judge(challenger: Mapping[str, float], champion: Mapping[str, float] | None,
             if figure in champion and not challenger.get(figure, -1.0) >= champion[figure]
         ]
     if against:
-        return Verdict(False, "; ".join(against))
+        return PromotionDecision(False, "; ".join(against))
     told = ", ".join(f"{figure} {_percent(challenger[figure])}" for figure in GATE if figure in challenger)
     rival = "no champion before it" if champion is None else "at least the champion's"
-    return Verdict(True, f"out of fold: {told}; above the floors and {rival}")
+    return PromotionDecision(True, f"out of fold: {told}; above the floors and {rival}")
 
 
 def _percent(value: float | None) -> str:

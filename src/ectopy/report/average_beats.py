@@ -43,7 +43,7 @@ class _Shape(NamedTuple):
     traces: list[Trace]
 
 
-def mean_beats(analysis: Analysis, cuts: Mapping[BeatClass, Signal]) -> list[MeanBeat]:
+def average_beats(analysis: Analysis, cuts: Mapping[BeatClass, Signal]) -> list[MeanBeat]:
     """Draw the mean of each class, with the same room for each."""
     shapes = {letter: _shape(of_class, analysis.fs) for letter, of_class in cuts.items()}
     room = [lead for of in shapes.values() for lead in of.traces]

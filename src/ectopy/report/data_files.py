@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ectopy.annotations import Annotations, write_annotations
 from ectopy.ecg import CLASSES, Analysis, Event, Labels, Mask, Samples
-from ectopy.monitoring.drift import WATCHED, Counts
+from ectopy.monitoring.drift import MONITORED, Counts
 from ectopy.report.summary import Summary
 from ectopy.rhythm.events import KINDS, readable_rr_s
 
@@ -140,7 +140,7 @@ def write_summary(
     profile: Counts | None = None,
 ) -> None:
     """Write the document that ``summary.schema.json`` describes."""
-    told = None if profile is None else dict(zip(WATCHED, profile.tolist(), strict=True))
+    told = None if profile is None else dict(zip(MONITORED, profile.tolist(), strict=True))
     document = summary_document(analysis, summary, provenance) | {"profile": told}
     # A section a line: with an indent Python's own encoder is used, which takes ten times as long.
     sections = (

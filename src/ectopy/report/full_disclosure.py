@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Analysis, BeatClass, Mask, Samples, Signal, stretches
-from ectopy.report.signal_overview import Walk
+from ectopy.ecg import Analysis, BeatClass, Mask, Samples, Signal, true_intervals
+from ectopy.report.signal_overview import SignalOverview
 from ectopy.report.svg import bars, polyline, quantile
 from ectopy.report.times import Clock
 
@@ -58,7 +58,7 @@ class _Bins(NamedTuple):
     unreadable: Mask
 
 
-def disclosure(analysis: Analysis, walked: Walk) -> Disclosure | None:
+def full_disclosure(analysis: Analysis, walked: SignalOverview) -> Disclosure | None:
     """Draw the first analysed lead from its extremes; None where every sample is missing."""
     if not np.isfinite(walked.low).any():
         return None
@@ -81,7 +81,7 @@ def disclosure(analysis: Analysis, walked: Walk) -> Disclosure | None:
     return Disclosure(analysis.leads[0], walked.line_s, width, height, height_mv, lines)
 
 
-def heights(walked: Walk, height: int) -> tuple[Samples, float]:
+def heights(walked: SignalOverview, height: int) -> tuple[Samples, float]:
     """Place the extremes of each bin, [n_bins, 2], in turns downwards and upwards; how many mV a line shows.
 
     Each line has its own baseline, its median, and all have one scale.
@@ -100,7 +100,7 @@ def heights(walked: Walk, height: int) -> tuple[Samples, float]:
     return np.clip(y, 0, height).astype(np.int64), height_mv
 
 
-def classes(analysis: Analysis, walked: Walk) -> Samples:
+def classes(analysis: Analysis, walked: SignalOverview) -> Samples:
     """Which of COLOURED, counted from 1, a bin shows; 0 for none."""
     fine = walked.line_s / walked.line_bins < BEAT_BEFORE_S
     before, after = (round(reach_s * analysis.fs) if fine else 0 for reach_s in (BEAT_BEFORE_S, BEAT_AFTER_S))
@@ -111,7 +111,7 @@ def classes(analysis: Analysis, walked: Walk) -> Samples:
     return shown
 
 
-def at_beats(analysis: Analysis, walked: Walk, letter: BeatClass) -> Mask:
+def at_beats(analysis: Analysis, walked: SignalOverview, letter: BeatClass) -> Mask:
     """Bins that hold an R peak of one class."""
     sample = analysis.beats.sample[analysis.beats.label == letter]
     return covered(sample, sample + 1, walked.edges)
@@ -151,7 +151,7 @@ def _line(bins: _Bins, part: slice, time: str, height: int) -> Line:
 
 
 def _pieces(y: Samples, seen: Mask, of_class: Mask) -> Iterator[str]:
-    for start, stop in stretches(seen & of_class).tolist():
+    for start, stop in true_intervals(seen & of_class).tolist():
         joined = start > 0 and bool(seen[start - 1])
         first = 2 * start - joined
         yield polyline(first, y[first : 2 * stop])

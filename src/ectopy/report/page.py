@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ectopy.ecg import Analysis, BeatClass, Event, Recording
-from ectopy.report.average_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, mean_beats
+from ectopy.report.average_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, average_beats
 from ectopy.report.findings import Finding, of_kind
-from ectopy.report.full_disclosure import disclosure
+from ectopy.report.full_disclosure import full_disclosure
 from ectopy.report.poincare import CELLS, poincare
-from ectopy.report.signal_overview import CUT_BEFORE_S, walk
+from ectopy.report.signal_overview import CUT_BEFORE_S, signal_overview
 from ectopy.report.statistics import Figures
 from ectopy.report.strips import Strip, strip
 from ectopy.report.summary import HOUR_S, Summary, by_period, rates
@@ -49,7 +49,7 @@ def write_page(
     provenance: Mapping[str, object],
 ) -> None:
     """Write the page; it names the recording as the outputs do and shows nothing else of its header."""
-    walked = walk(analysis, recording)
+    walked = signal_overview(analysis, recording)
     page = render(
         "report.html.j2",
         analysis=analysis,
@@ -61,7 +61,7 @@ def write_page(
         trend=trend(analysis),
         periods=periods(analysis, summary),
         strips=strips(analysis, recording, summary.findings),
-        mean_beats=mean_beats(analysis, walked.cuts),
+        mean_beats=average_beats(analysis, walked.cuts),
         mean={
             "width_mm": MEAN_MM,
             "axis_mm": AXIS_MM,
@@ -75,7 +75,7 @@ def write_page(
         cells=CELLS,
         variability=variability(summary.hrv),
         nn_share_pct=summary.hrv.nn_share_pct,
-        overview=disclosure(analysis, walked),
+        overview=full_disclosure(analysis, walked),
         counts=[(known, of_kind(analysis.events, kind)) for kind, known in KINDS.items()],
         unreadable=(analysis.unreadable / analysis.fs).tolist(),
         listed=LISTED,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Analysis, Mask, stretches
+from ectopy.ecg import Analysis, Mask, true_intervals
 from ectopy.report.trend import Tick
 from ectopy.rhythm.events import Seconds, readable_rr_s, supraventricular, ventricular
 
@@ -83,7 +83,7 @@ def squares(mask: Mask) -> str:
     return "".join(
         f"M{start} {row}h{stop - start}v1H{start}z"
         for row in np.flatnonzero(mask.any(axis=1)).tolist()
-        for start, stop in stretches(mask[row]).tolist()
+        for start, stop in true_intervals(mask[row]).tolist()
     )
 
 

@@ -19,7 +19,7 @@ MOST_LINES = 150
 BLOCK_S = 300.0
 
 
-class Walk(NamedTuple):
+class SignalOverview(NamedTuple):
     """What was seen: extremes of the first lead in mV, [n_bins], NaN where missing, and cuts of beats.
 
     ``edges`` int64 [n_bins + 1] part the recording into bins, ``line_bins`` of them a line of ``line_s``.
@@ -34,7 +34,7 @@ class Walk(NamedTuple):
     cuts: dict[BeatClass, Signal]
 
 
-def walk(analysis: Analysis, recording: Recording) -> Walk:
+def signal_overview(analysis: Analysis, recording: Recording) -> SignalOverview:
     """Read the analysed leads once, block by block."""
     line_s, line_bins = lines_of(analysis.duration_s, analysis.fs)
     edges = bin_edges(analysis.n_samples, line_s * analysis.fs / line_bins)
@@ -53,7 +53,7 @@ def walk(analysis: Analysis, recording: Recording) -> Walk:
         for letter, peaks in chosen.items():
             for beat in range(*np.searchsorted(peaks, (start, stop)).tolist()):
                 _cut(cuts[letter][beat], signal, int(peaks[beat]) - before - begin)
-    return Walk(line_s, line_bins, edges, low, high, cuts)
+    return SignalOverview(line_s, line_bins, edges, low, high, cuts)
 
 
 def lines_of(duration_s: float, fs: float) -> tuple[float, int]:

@@ -25,9 +25,9 @@ from ectopy.rhythm.events import (
     HeartRate,
     Seconds,
     Spans,
-    groups,
+    count_groups,
     heart_rate,
-    in_fibrillation,
+    in_atrial_fibrillation,
     rate_bpm,
     readable_rr_s,
     runs,
@@ -49,7 +49,7 @@ class Rates(NamedTuple):
     rate_bpm: Seconds
 
 
-class Whole(NamedTuple):
+class RecordingStats(NamedTuple):
     """What is computed once for all parts: rates, groups of ectopic beats of either origin, NN intervals.
 
     ``lasting`` are the events that count with the time that lies in a part, by kind.
@@ -63,10 +63,10 @@ class Whole(NamedTuple):
     nn: NormalIntervals
 
 
-class Part(NamedTuple):
+class PeriodStats(NamedTuple):
     """What begins in [start_s, stop_s) of a recording."""
 
-    whole: Whole
+    whole: RecordingStats
     start_s: float
     stop_s: float
     label: Labels
@@ -85,11 +85,11 @@ def rates(analysis: Analysis) -> Rates:
     return Rates(analysis.beats.time_s, rr_s, rate_bpm(analysis.beats, rr_s))
 
 
-def whole(analysis: Analysis) -> Whole:
+def recording_stats(analysis: Analysis) -> RecordingStats:
     """Compute what all parts of a recording need."""
     of, beats = rates(analysis), analysis.beats
-    fibrillating = in_fibrillation(beats, analysis.events)
-    return Whole(
+    fibrillating = in_atrial_fibrillation(beats, analysis.events)
+    return RecordingStats(
         analysis,
         {kind: of_kind(analysis.events, kind) for kind in LASTING},
         of,
@@ -99,10 +99,10 @@ def whole(analysis: Analysis) -> Whole:
     )
 
 
-def figures(of: Whole, start_s: float, stop_s: float) -> Figures:
+def stats(of: RecordingStats, start_s: float, stop_s: float) -> Figures:
     """Give all figures of the part [start_s, stop_s) of a recording."""
     found = slice(*np.searchsorted(of.rates.time_s, (start_s, stop_s)).tolist())
-    part = Part(
+    part = PeriodStats(
         of,
         start_s,
         stop_s,
@@ -114,7 +114,7 @@ def figures(of: Whole, start_s: float, stop_s: float) -> Figures:
     return {name: value for topic in topics for name, value in topic(part).items()}
 
 
-def extent(part: Part) -> Figures:
+def extent(part: PeriodStats) -> Figures:
     """How much there is, and how much of it could be read."""
     readable_s = analysable_s(part.whole.analysis, part.start_s, part.stop_s)
     return {
@@ -125,7 +125,7 @@ def extent(part: Part) -> Figures:
     }
 
 
-def rate(part: Part) -> Figures:
+def rate(part: PeriodStats) -> Figures:
     """Heart rate: mean, least and greatest over eight intervals with their times."""
     found: HeartRate = heart_rate(*part.rates)
     return {
@@ -137,10 +137,10 @@ def rate(part: Part) -> Figures:
     }
 
 
-def ventricular_ectopy(part: Part) -> Figures:
+def ventricular_ectopy(part: PeriodStats) -> Figures:
     """VEB alone, in pairs and in runs; runs by rate and length; bigeminy, trigeminy."""
     tachycardia = of_kind(part.events, "vt")
-    counted = groups(_begun(part.whole.ventricular, part))
+    counted = count_groups(_begun(part.whole.ventricular, part))
     return {
         **_ectopic(part, "veb", BeatClass.VEB),
         "n_fusion": int((part.label == BeatClass.FUSION).sum()),
@@ -161,10 +161,10 @@ def ventricular_ectopy(part: Part) -> Figures:
     }
 
 
-def supraventricular_ectopy(part: Part) -> Figures:
+def supraventricular_ectopy(part: PeriodStats) -> Figures:
     """SVEB alone, in pairs and in runs; the fast runs; bigeminy."""
     fast = of_kind(part.events, "sv_run")
-    counted = groups(_begun(part.whole.supraventricular, part))
+    counted = count_groups(_begun(part.whole.supraventricular, part))
     return {
         **_ectopic(part, "sveb", BeatClass.SVEB),
         "n_sveb_singles": counted.singles,
@@ -180,7 +180,7 @@ def supraventricular_ectopy(part: Part) -> Figures:
     }
 
 
-def pauses(part: Part) -> Figures:
+def pauses(part: PeriodStats) -> Figures:
     """Pauses, those of 3 s and more, the longest and when it began."""
     found = of_kind(part.events, "pause")
     longest_s, at_s = _longest(found)
@@ -192,7 +192,7 @@ def pauses(part: Part) -> Figures:
     }
 
 
-def episodes(part: Part) -> Figures:
+def episodes(part: PeriodStats) -> Figures:
     """Atrial fibrillation by its share of the readable time; time of slow and of fast rates."""
     lasting, span = part.whole.lasting, (part.start_s, part.stop_s)
     burden = burden_pct(lasting["af"], part.whole.analysis, *span) if len(part.label) else np.nan
@@ -205,13 +205,13 @@ def episodes(part: Part) -> Figures:
     }
 
 
-def normal(part: Part) -> Figures:
+def normal(part: PeriodStats) -> Figures:
     """Share of normal-to-normal intervals and, where they are enough, their variability."""
     found = short_term(part.whole.nn.between(part.start_s, part.stop_s), part.duration_s)
     return {"nn_share_pct": found.nn_share_pct, "sdnn_ms": found.sdnn_ms, "rmssd_ms": found.rmssd_ms}
 
 
-def _ectopic(part: Part, name: str, letter: BeatClass) -> Figures:
+def _ectopic(part: PeriodStats, name: str, letter: BeatClass) -> Figures:
     count = int((part.label == letter).sum())
     burden = round(100 * count / len(part.label), 2) if len(part.label) else None
     return {f"n_{name}": count, f"{name}_burden_pct": burden}
@@ -223,7 +223,7 @@ def _begun_events(events: Sequence[Event], start_s: float, stop_s: float) -> lis
     return [*events[bisect_left(events, start_s, key=onset_s) : bisect_left(events, stop_s, key=onset_s)]]
 
 
-def _begun(spans: Spans, part: Part) -> Spans:
+def _begun(spans: Spans, part: PeriodStats) -> Spans:
     at_s = part.whole.rates.time_s[spans[:, 0]]
     return spans[(at_s >= part.start_s) & (at_s < part.stop_s)]
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from ectopy.beats.lead_selection import looks
+from ectopy.beats.lead_selection import sample_segments
 from ectopy.ecg import Analysis, Recording
 from ectopy.report.findings import Finding, find_findings
-from ectopy.report.statistics import Figures, Rates, Whole, figures, rates, whole
+from ectopy.report.statistics import Figures, Rates, RecordingStats, rates, recording_stats, stats
 from ectopy.rhythm.hrv import Variability, variability
 
 __all__ = [
@@ -18,9 +18,9 @@ __all__ = [
     "Rates",
     "Summary",
     "by_period",
+    "not_analysable_reason",
     "rates",
     "summarise",
-    "why_not_analysable",
 ]
 
 SUMMARY_COLUMNS = (
@@ -69,10 +69,10 @@ class Summary:
 
 def summarise(analysis: Analysis, recording: Recording, provenance: Mapping[str, object]) -> Summary:
     """Sum an analysis up; ``provenance`` as for :func:`ectopy.report.write_outputs`."""
-    why_not = "" if len(analysis.beats) else why_not_analysable(recording)
+    why_not = "" if len(analysis.beats) else not_analysable_reason(recording)
     findings = find_findings(analysis, why_not)
-    of = whole(analysis)
-    found = figures(of, 0, analysis.duration_s)
+    of = recording_stats(analysis)
+    found = stats(of, 0, analysis.duration_s)
     row = dict.fromkeys(SUMMARY_COLUMNS) | {
         **found,
         "recording": provenance["recording"],
@@ -95,19 +95,19 @@ def summarise(analysis: Analysis, recording: Recording, provenance: Mapping[str,
 
 def by_period(analysis: Analysis, period_s: float) -> tuple[Figures, ...]:
     """Figures of each period; the last may be shorter, and a rest below a tenth of one belongs to it."""
-    return tuple(_by_period(whole(analysis), period_s))
+    return tuple(_by_period(recording_stats(analysis), period_s))
 
 
-def _by_period(of: Whole, period_s: float) -> Iterator[Figures]:
+def _by_period(of: RecordingStats, period_s: float) -> Iterator[Figures]:
     end = of.analysis.duration_s
     starts = [0.0, *np.arange(period_s, end - period_s / 10, period_s).tolist()]
     for start, stop in pairwise((*starts, end)):
-        yield {"start_s": start, "stop_s": stop, **figures(of, start, stop)}
+        yield {"start_s": start, "stop_s": stop, **stats(of, start, stop)}
 
 
-def why_not_analysable(recording: Recording) -> str:
+def not_analysable_reason(recording: Recording) -> str:
     """Say why a recording without a beat has none, from a few looks at its signal."""
-    seen = [look for look in looks(recording) if len(look)]
+    seen = [look for look in sample_segments(recording) if len(look)]
     if not seen:
         return "the recording is empty"
     signal = np.concatenate(seen)

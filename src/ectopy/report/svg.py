@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Mask, Samples, stretches
+from ectopy.ecg import Mask, Samples, true_intervals
 
 MM_PER_S = 25.0
 MM_PER_MV = 10.0
@@ -44,7 +44,7 @@ def trace(lead: Values, fs: float, *, centred: bool = True) -> Trace:
     up_mm = (lead - (np.median(lead[seen]) if centred else 0)) * MM_PER_MV
     y = np.round(-np.where(seen, up_mm, 0) / unit_mm).astype(np.int64)
     path = "".join(
-        polyline(start * step, y[start:stop], step=step) for start, stop in stretches(seen).tolist()
+        polyline(start * step, y[start:stop], step=step) for start, stop in true_intervals(seen).tolist()
     )
     return Trace(path, unit_mm, float(y.min()) * unit_mm, float(y.max()) * unit_mm)
 
@@ -58,7 +58,7 @@ def band(low: Values, high: Values, fs: float) -> str:
     return "".join(
         f"{polyline(start * step, top[start:stop], step=step)}"
         f"L{polyline((stop - 1) * step, bottom[start:stop][::-1], step=-step)[1:]}z"
-        for start, stop in stretches(np.isfinite(low) & np.isfinite(high)).tolist()
+        for start, stop in true_intervals(np.isfinite(low) & np.isfinite(high)).tolist()
     )
 
 
@@ -93,7 +93,7 @@ def occupied(onset_s: Values, offset_s: Values, duration_s: float) -> Mask:
 
 def bars(mask: Mask) -> str:
     """Path of the True columns as bars from 0 to 1."""
-    return "".join(f"M{start} 0h{stop - start}v1H{start}z" for start, stop in stretches(mask).tolist())
+    return "".join(f"M{start} 0h{stop - start}v1H{start}z" for start, stop in true_intervals(mask).tolist())
 
 
 class Envelope(NamedTuple):
@@ -122,7 +122,7 @@ def line_path(y: Values) -> str:
     """Path through the middle of each column; NaN interrupts it."""
     return "".join(
         "M" + "L".join(f"{x + 0.5:g} {y[x]:.1f}" for x in range(start, stop)) + f"H{stop}"
-        for start, stop in stretches(np.isfinite(y)).tolist()
+        for start, stop in true_intervals(np.isfinite(y)).tolist()
     )
 
 
@@ -131,7 +131,7 @@ def through(time_s: Values, y: Values, duration_s: float) -> str:
     x = COLUMNS * time_s / duration_s
     return "".join(
         "M" + "L".join(f"{x[at]:.1f} {y[at]:.1f}" for at in range(start, stop))
-        for start, stop in stretches(np.isfinite(y)).tolist()
+        for start, stop in true_intervals(np.isfinite(y)).tolist()
     )
 
 
@@ -143,7 +143,7 @@ def band_path(low: Values, high: Values) -> str:
         + "L"
         + "L".join(f"{x + 1} {low[x]:.1f}h-1" for x in range(stop - 1, start - 1, -1))
         + "z"
-        for start, stop in stretches(np.isfinite(low)).tolist()
+        for start, stop in true_intervals(np.isfinite(low)).tolist()
     )
 
 

@@ -13,12 +13,12 @@ Flutter with a constant block is regular and not found; with a changing block it
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.beats.windows import BEFORE, N_SLOTS, BeatShapes, Floats, all_slots
-from ectopy.ecg import Mask, stretches
+from ectopy.beats.windows import BEFORE, N_LEADS, BeatWindows, Floats, pad_leads
+from ectopy.ecg import Mask, true_intervals
 from ectopy.signal.filters import WORKING_FS
 from ectopy.signal.rolling import uniform_filter1d
 
-IRREGULAR, BEYOND_DOUBT = 0.75, 1.1
+AF_CONTINUES, AF_ONSET = 0.75, 1.1
 """Irregularity that goes on being fibrillation, and that must be reached at least once in an episode.
 
 Chosen, as the other figures here, on DS1, where two patients fibrillate, and on made rhythms.
@@ -54,17 +54,17 @@ Seconds = NDArray[np.float64]
 Spans = NDArray[np.intp]
 
 
-def find_fibrillation(  # noqa: PLR0913
-    time_s: Seconds, rr_s: Seconds, ventricular: Mask, early: Mask, *, doubt: Floats, shortest_s: float
+def find_atrial_fibrillation(  # noqa: PLR0913
+    time_s: Seconds, rr_s: Seconds, ventricular: Mask, early: Mask, *, af_penalty: Floats, shortest_s: float
 ) -> Spans:
     """Find episodes of atrial fibrillation, half-open spans of beats, [k, 2].
 
     ``rr_s`` is NaN where an interval was not seen; ``early`` are supraventricular beats, of which in
     fibrillation many are none; ``doubt`` is that of :func:`doubt_from_shapes`.
     """
-    evidence = irregularity(time_s, rr_s, ventricular, early) - doubt
-    spans = stretches(evidence > IRREGULAR)
-    sure = np.append(0, (evidence > BEYOND_DOUBT).cumsum())
+    evidence = irregularity(time_s, rr_s, ventricular, early) - af_penalty
+    spans = true_intervals(evidence > AF_CONTINUES)
+    sure = np.append(0, (evidence > AF_ONSET).cumsum())
     spans = spans[sure[spans[:, 1]] > sure[spans[:, 0]]]
     spans = _join(np.clip(spans + np.array([-REACH, REACH]), 0, len(time_s)), time_s)
     return spans[time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= shortest_s]
@@ -97,7 +97,7 @@ def _join(spans: Spans, time_s: Seconds) -> Spans:
         linked[(reached if bridged else start + 1) : stop] = True
         reached = stop
     linked[1:] &= np.diff(time_s) < BRIDGE_S
-    return stretches(linked) - (1, 0)
+    return true_intervals(linked) - (1, 0)
 
 
 def irregularity(time_s: Seconds, rr_s: Seconds, ventricular: Mask, early: Mask) -> Seconds:
@@ -159,7 +159,7 @@ def _pool(counts: Seconds) -> Seconds:
     return np.asarray(pooled[middle : middle + len(counts)].round())
 
 
-def doubt_from_shapes(shapes: BeatShapes, ventricular: Mask) -> Floats:
+def af_penalty_from_morphology(shapes: BeatWindows, ventricular: Mask) -> Floats:
     """Say how much about each beat speaks against fibrillation, in units of irregularity, [n].
 
     P waves that come back before each beat, or QRS complexes that do not look like each other: then it is
@@ -172,7 +172,7 @@ def doubt_from_shapes(shapes: BeatShapes, ventricular: Mask) -> Floats:
         first, stop = max(start - WINDOW, 0), min(start + _CHUNK, len(shapes))
         part = slice(first, stop + WINDOW)
         use = shapes.readable[part] & ~ventricular[part, None]
-        windows = all_slots(shapes.windows[part])
+        windows = pad_leads(shapes.windows[part])
         p_wave = _likeness(windows[..., _P], use & after_t[part, None], enough=_ENOUGH_LEFT)
         qrs = _likeness(windows[..., _QRS], use, enough=1 / WINDOW)
         against = P_WEIGHT * np.maximum(p_wave - CONSTANT_P, 0)
@@ -188,7 +188,7 @@ def _likeness(windows: NDArray[np.float16], use: Mask, *, enough: float) -> Floa
     """
     leads = [
         _likeness_in(windows[:, lead].astype(np.float32), use[:, lead], enough=enough)
-        for lead in range(N_SLOTS)
+        for lead in range(N_LEADS)
     ]
     return np.asarray(np.max(leads, axis=0))
 

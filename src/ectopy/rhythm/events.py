@@ -20,8 +20,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ectopy.beats.windows import Floats
-from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples, stretches
-from ectopy.rhythm.atrial_fibrillation import find_fibrillation, with_runs
+from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples, true_intervals
+from ectopy.rhythm.atrial_fibrillation import find_atrial_fibrillation, with_runs
 from ectopy.rhythm.r_on_t import may_fall_on_t
 
 FAST_BPM = 100.0
@@ -95,8 +95,8 @@ def find_events(
     *,
     duration_s: float,
     unreadable: Samples,
-    doubtful: Mask | None = None,
-    doubt_of_af: Floats | None = None,
+    low_quality: Mask | None = None,
+    af_penalty: Floats | None = None,
 ) -> tuple[Event, ...]:
     """Find every event of :data:`KINDS`, in order of onset; they may overlap.
 
@@ -107,14 +107,14 @@ def find_events(
     without it, RR alone tells.
     """
     rr_s = readable_rr_s(beats, unreadable)
-    if doubtful is not None:
-        beside = doubtful | np.append(False, doubtful)[: len(beats)]
+    if low_quality is not None:
+        beside = low_quality | np.append(False, low_quality)[: len(beats)]
         # A beat that was missed explains no ten seconds: those may be asystole or fibrillation.
         rr_s[beside & (rr_s < NO_RATE_S)] = np.nan
     rate = rate_bpm(beats, rr_s)
     # A recording shorter than a minute cannot hold much of an episode: half of it is enough.
     shortest_s = min(EPISODE_S, duration_s / 2)
-    doubt = np.zeros(len(beats), dtype=np.float32) if doubt_of_af is None else doubt_of_af
+    doubt = np.zeros(len(beats), dtype=np.float32) if af_penalty is None else af_penalty
     fibrillation = [*atrial_fibrillation(beats, rr_s, doubt, shortest_s=shortest_s)]
     events = (
         *fibrillation,
@@ -130,7 +130,7 @@ def find_events(
         *episodes(beats, "bradycardia", rate < BRADYCARDIA_BPM, shortest_s=shortest_s),
         *episodes(beats, "tachycardia", rate > FAST_BPM, shortest_s=shortest_s),
     )
-    kept = _without_atrial(events, fibrillation)
+    kept = _drop_atrial_events_in_af(events, fibrillation)
     return tuple(sorted(kept, key=lambda event: (event.onset_s, event.kind)))
 
 
@@ -140,7 +140,7 @@ def suppress_sveb_in_af(beats: Beats, events: Iterable[Event]) -> Beats:
     So annotators have it: in the fibrillation of DS1, one in two hundred beats that are not ventricular
     is SVEB. The other classes keep their proportions.
     """
-    within = in_fibrillation(beats, events)
+    within = in_atrial_fibrillation(beats, events)
     probability = beats.probability.copy()
     left = probability[within]
     left[:, CLASSES.index(BeatClass.SVEB)] = 0
@@ -150,7 +150,7 @@ def suppress_sveb_in_af(beats: Beats, events: Iterable[Event]) -> Beats:
     return replace(beats, label=np.where(within, likeliest, beats.label), probability=probability)
 
 
-def in_fibrillation(beats: Beats, events: Iterable[Event]) -> Mask:
+def in_atrial_fibrillation(beats: Beats, events: Iterable[Event]) -> Mask:
     """Mark the beats of episodes of atrial fibrillation, the first and the last included."""
     within, time_s = np.zeros(len(beats), dtype=bool), beats.time_s
     for event in events:
@@ -173,7 +173,7 @@ def readable_rr_s(beats: Beats, unreadable: Samples) -> Seconds:
     return rr_s
 
 
-def follows(rr_s: Seconds) -> Mask:
+def is_consecutive(rr_s: Seconds) -> Mask:
     """Beats whose interval to the beat before was seen and is no pause."""
     return rr_s <= PAUSE_S  # False for NaN
 
@@ -190,13 +190,13 @@ def supraventricular(beats: Beats) -> Mask:
 
 def runs(mask: Mask, rr_s: Seconds) -> Spans:
     """Half-open [start, stop) pairs of the True stretches, each cut where :func:`follows` is False."""
-    linked = mask[1:] & mask[:-1] & follows(rr_s)[1:]
+    linked = mask[1:] & mask[:-1] & is_consecutive(rr_s)[1:]
     start = np.flatnonzero(mask & ~np.append(False, linked)[: len(mask)])
     stop = np.flatnonzero(mask & ~np.append(linked, False)[: len(mask)]) + 1
     return np.column_stack((start, stop))
 
 
-class Groups(NamedTuple):
+class EctopyCounts(NamedTuple):
     """Ectopic beats that stand alone, in pairs, in threes, in runs of three or more; beats in those runs."""
 
     singles: int
@@ -206,12 +206,12 @@ class Groups(NamedTuple):
     run_beats: int
 
 
-def groups(spans: Spans) -> Groups:
+def count_groups(spans: Spans) -> EctopyCounts:
     """Count the :func:`runs` of ectopic beats by their length; a triplet is a run of exactly three."""
     length = np.diff(spans)[:, 0]
     in_runs = length >= RUN_BEATS
     counts = ((length == 1).sum(), (length == 2).sum(), (length == RUN_BEATS).sum())
-    return Groups(*map(int, (*counts, in_runs.sum(), length[in_runs].sum())))
+    return EctopyCounts(*map(int, (*counts, in_runs.sum(), length[in_runs].sum())))
 
 
 def couplets(beats: Beats, rr_s: Seconds, kind: str, mask: Mask) -> Iterator[Event]:
@@ -241,10 +241,10 @@ def pattern(beats: Beats, rr_s: Seconds, kind: str, ectopic: Mask, *, period: in
     regular = ~ectopic & np.isin(beats.label, (BeatClass.NORMAL, BeatClass.SVEB))
     cycle = np.append(np.ones(period - 1, dtype=bool), False)
     in_order = (sliding_window_view(regular, period) == cycle).all(axis=1) & ectopic[period - 1 :]
-    unbroken = sliding_window_view(follows(rr_s), period)[:, 1:].all(axis=1)
+    unbroken = sliding_window_view(is_consecutive(rr_s), period)[:, 1:].all(axis=1)
     first = np.flatnonzero(in_order & unbroken)
-    linked = (np.diff(first) == period) & follows(rr_s)[first[1:]]
-    chains = stretches(np.append(linked, False)[: len(first)])
+    linked = (np.diff(first) == period) & is_consecutive(rr_s)[first[1:]]
+    chains = true_intervals(np.append(linked, False)[: len(first)])
     # A chain of k links joins k + 1 cycles.
     chains = chains[np.diff(chains)[:, 0] >= CYCLES - 1]
     return _events(kind, beats, np.column_stack((first[chains[:, 0]], first[chains[:, 1]] + period)))
@@ -280,7 +280,7 @@ def episodes(beats: Beats, kind: str, beyond: Mask, *, shortest_s: float) -> Ite
     # A window that ends at beat i holds the intervals i - 7 ... i, hence the beats i - 8 ... i.
     ahead = sliding_window_view(np.append(beyond, np.zeros(RATE_INTERVALS, dtype=bool)), RATE_INTERVALS)
     held = np.asarray(ahead.any(axis=1))[:-1]
-    spans = stretches(held) - (1, 0)
+    spans = true_intervals(held) - (1, 0)
     time_s = beats.time_s
     lasting = time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= shortest_s
     return _events(kind, beats, spans[lasting])
@@ -289,11 +289,13 @@ def episodes(beats: Beats, kind: str, beyond: Mask, *, shortest_s: float) -> Ite
 def atrial_fibrillation(beats: Beats, rr_s: Seconds, doubt: Floats, *, shortest_s: float) -> Iterator[Event]:
     """Episodes of atrial fibrillation, see :mod:`ectopy.rhythm.atrial_fibrillation`, with the runs of S next to them."""
     early, time_s = supraventricular(beats), beats.time_s
-    spans = find_fibrillation(time_s, rr_s, ventricular(beats), early, doubt=doubt, shortest_s=shortest_s)
+    spans = find_atrial_fibrillation(
+        time_s, rr_s, ventricular(beats), early, af_penalty=doubt, shortest_s=shortest_s
+    )
     return _events("af", beats, with_runs(spans, _long(runs(early, rr_s)), time_s))
 
 
-def _without_atrial(events: Iterable[Event], fibrillation: Sequence[Event]) -> Iterator[Event]:
+def _drop_atrial_events_in_af(events: Iterable[Event], fibrillation: Sequence[Event]) -> Iterator[Event]:
     """Leave out the ATRIAL events that begin in fibrillation, where an early beat is one like the others."""
     onset_s = [episode.onset_s for episode in fibrillation]
     for event in events:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from ectopy.ecg import Mask, Recording, Signal, stretches
+from ectopy.ecg import Mask, Recording, Signal, true_intervals
 
 Floats: TypeAlias = NDArray[np.float64]
 Draw: TypeAlias = Callable[[int, int, float, np.random.Generator], Floats]
@@ -43,7 +43,7 @@ def add_noise(
     signal = recording.read(0, recording.n_samples).astype(np.float32)
     height_mv = qrs_height_mv(signal, recording.fs)
     on = on_and_off(len(signal), share=share, mean_length=MEAN_STRETCH_S * recording.fs, rng=rng)
-    for start, stop in stretches(on).tolist():
+    for start, stop in true_intervals(on).tolist():
         noise = draw_noise(stop - start, len(recording.leads), recording.fs, rng)
         rms_mv = height_mv / np.sqrt(8) * 10 ** (-rng.uniform(*snr_db) / 20)
         signal[start:stop] += (noise * rms_mv).astype(np.float32)

@@ -9,7 +9,7 @@ After the signal quality indices of Li (2008) and Orphanidou (2015), who compare
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Mask, Signal, stretches
+from ectopy.ecg import Mask, Signal, true_intervals
 from ectopy.signal.filters import all_finite, rate_ratio, working_length
 from ectopy.signal.rolling import maximum_filter1d, minimum_filter1d, uniform_filter1d
 
@@ -54,7 +54,7 @@ def _lasting(mask: Mask, n_samples: int) -> Mask:
     n_samples = max(min(n_samples, len(mask)), 1)
     kept = np.zeros_like(mask)
     for lead in np.flatnonzero(_may_last(mask, n_samples)).tolist():
-        edges = stretches(mask[:, lead])
+        edges = true_intervals(mask[:, lead])
         for start, stop in edges[edges[:, 1] - edges[:, 0] >= n_samples].tolist():
             kept[start:stop, lead] = True
     return kept

@@ -22,10 +22,10 @@ from ectopy.readers.validation import (
     check_length,
     check_rate,
     check_scale,
-    distinct,
     millivolts,
-    of_one_rate,
+    most_common_rate,
     read_stored,
+    unique_names,
 )
 
 SUFFIXES: tuple[str, ...] = (".edf", ".bdf", ".rec")
@@ -71,14 +71,14 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
     """Open the ECG leads of a file, those of the rate that most of them have."""
     header = read_header(path)
     leads = _ecg_leads(header)
-    chosen = of_one_rate(path, {number: _rate(header, header.signals[number]) for number in leads})
+    chosen = most_common_rate(path, {number: _rate(header, header.signals[number]) for number in leads})
     per_record = header.signals[chosen[0]].per_record
     rate = check_rate(path, _rate(header, header.signals[chosen[0]]))
     layout = _without_padding(_layout(header, tuple(chosen), per_record))
     return Recording(
         name=path.stem,
         fs=rate,
-        leads=distinct(leads[number] for number in chosen),
+        leads=unique_names(leads[number] for number in chosen),
         n_samples=check_length(path, int(layout.first_sample[-1]), rate),
         read=partial(_read, layout),
         start=_start(header),

@@ -20,7 +20,7 @@ from ectopy.readers.in_memory import Piece, held_recording
 from ectopy.readers.lead_names import lead_of_number
 from ectopy.readers.scp.huffman import Table, decode, read_tables
 from ectopy.readers.scp.sections import MARK, Sections, read_sections
-from ectopy.readers.validation import check_rate, distinct
+from ectopy.readers.validation import check_rate, unique_names
 
 SUFFIXES: tuple[str, ...] = (".scp",)
 _ABOUT, _TABLES, _LEADS, _QRS, _BEAT, _RHYTHM = 1, 2, 3, 4, 5, 6
@@ -109,7 +109,7 @@ def _recording(path: Path, sections: Sections) -> Recording:
     ]
     if beats and has_beat:
         _add_beats(signals, leads, beats)
-    names = distinct(lead_of_number(lead.number) or f"lead {at}" for at, lead in enumerate(leads, 1))
+    names = unique_names(lead_of_number(lead.number) or f"lead {at}" for at, lead in enumerate(leads, 1))
     first = min(lead.first for lead in leads)
     pieces = [
         Piece(name, signal.astype(np.float32), 1.0, start=lead.first - first)

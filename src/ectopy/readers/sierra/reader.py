@@ -21,7 +21,7 @@ from ectopy.readers.in_memory import Piece, held_recording
 from ectopy.readers.lead_names import lead_of
 from ectopy.readers.safe_xml import finite, first, local, read_tree, root_name, text_of
 from ectopy.readers.sierra.xli import expand
-from ectopy.readers.validation import distinct
+from ectopy.readers.validation import unique_names
 
 SUFFIXES: tuple[str, ...] = ()
 _ROOT = "restingecgdata"
@@ -70,7 +70,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
     recorded = _without_calibration(np.stack(leads).astype(np.float64))
     pieces = [
         Piece(name, lead, scale, -waves.zero * scale)
-        for name, lead in zip(distinct(waves.leads), recorded, strict=True)
+        for name, lead in zip(unique_names(waves.leads), recorded, strict=True)
     ]
     return held_recording(path, pieces, fs=waves.fs, start=_start(root))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import UnreadableError
 from ectopy.readers.lead_names import is_numbered, is_other, lead_of
-from ectopy.readers.validation import distinct, millivolts
+from ectopy.readers.validation import millivolts, unique_names
 
 # By case-folded name.
 SECONDS = {
@@ -80,7 +80,9 @@ def split_unit(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def understand(names: Sequence[str], units: Sequence[str] = (), *, unit: str = "", lead: str = "") -> Columns:
+def infer_columns(
+    names: Sequence[str], units: Sequence[str] = (), *, unit: str = "", lead: str = ""
+) -> Columns:
     """Tell the columns apart by name; ``unit`` is what the table says of all leads, ``lead`` of its one."""
     parts = [split_unit(name.strip(" '\"\ufeff")[:_LONGEST_NAME]) for name in names]
     plain = [name for name, _ in parts]
@@ -101,7 +103,7 @@ def understand(names: Sequence[str], units: Sequence[str] = (), *, unit: str = "
     return Columns(
         time=time,
         time_s=_seconds(own[time], plain[time]) if time is not None else 1.0,
-        leads=dict(zip(found, distinct(found.values()), strict=True)),
+        leads=dict(zip(found, unique_names(found.values()), strict=True)),
         in_mv={at: volts[at] for at in found},
         named=bool(known) or bool(found and (time is not None or lead)),
     )
@@ -120,7 +122,7 @@ def rate_in(metadata: Mapping[str, str]) -> float | None:
     return None
 
 
-def grid_of(path: Path, batches: Iterable[NDArray[np.float64]]) -> Grid:
+def infer_time_grid(path: Path, batches: Iterable[NDArray[np.float64]]) -> Grid:
     """Find rate and gaps of times in s, in order, by batch; refuse times that are not evenly spaced."""
     steps_s, n_steps, n_uneven, period_s = 0.0, 0, 0, 0.0
     rows, gaps = [0], [0.0]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, held_recording
-from ectopy.readers.tables.columns import SECONDS, Columns, Grid, grid_of, rate_in, understand
+from ectopy.readers.tables.columns import SECONDS, Columns, Grid, infer_columns, infer_time_grid, rate_in
 from ectopy.readers.validation import check_length, millivolts
 
 _HEAD_BYTES = 2**16
@@ -78,7 +78,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
     if not columns.leads:
         raise UnreadableError(f"{path}: a column of a lead of ECG expected, none came")
     leads, times = _read(path, layout, columns)
-    grid = grid_of(path, [times * columns.time_s]) if times is not None else None
+    grid = infer_time_grid(path, [times * columns.time_s]) if times is not None else None
     rate = (grid.fs if grid else None) or rate_in(layout.said) or fs
     if not rate:
         raise UnreadableError(
@@ -207,11 +207,13 @@ def _columns(layout: _Layout) -> Columns:
     )
     if layout.names:
         units = [_plain_unit(cell) for cell in layout.units]
-        return understand(layout.names, units, unit=_plain_unit(unit), lead=lead)
+        return infer_columns(layout.names, units, unit=_plain_unit(unit), lead=lead)
     counter = _counting(layout)
     counters = [counter] if counter else []
     names = [*counters, *(f"lead {at}" for at in range(1, layout.n_columns + 1 - len(counters)))]
-    return understand([lead] if lead and layout.n_columns == 1 else names, unit=_plain_unit(unit), lead=lead)
+    return infer_columns(
+        [lead] if lead and layout.n_columns == 1 else names, unit=_plain_unit(unit), lead=lead
+    )
 
 
 def _plain_unit(text: str) -> str:

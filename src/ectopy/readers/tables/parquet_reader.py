@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, Signal, UnreadableError
-from ectopy.readers.tables.columns import SECONDS, Columns, Grid, grid_of, rate_in, understand
+from ectopy.readers.tables.columns import SECONDS, Columns, Grid, infer_columns, infer_time_grid, rate_in
 from ectopy.readers.validation import check_length, check_rate
 
 _BATCH_ROWS = 2**16
@@ -48,7 +48,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
     if not 0 <= n_rows <= _MOST_ROWS:
         raise UnreadableError(f"{path}: at most {_MOST_ROWS} rows expected, {n_rows} came")
     names = list(file.schema_arrow.names)
-    grid = grid_of(path, _times(path, file, names, columns)) if columns.time is not None else None
+    grid = infer_time_grid(path, _times(path, file, names, columns)) if columns.time is not None else None
     rate = (grid.fs if grid else None) or rate_in(said) or fs
     if not rate:
         raise UnreadableError(
@@ -96,7 +96,9 @@ def _columns(file: Any, said: dict[str, str]) -> Columns:
         field.name if _is_number(types, field.type) or _is_time(types, field.type) else "\0"
         for field in file.schema_arrow
     ]
-    return understand(names, units, unit=said.get("unit", said.get("units", "")), lead=said.get("lead", ""))
+    return infer_columns(
+        names, units, unit=said.get("unit", said.get("units", "")), lead=said.get("lead", "")
+    )
 
 
 def _is_number(types: Any, kind: Any) -> bool:

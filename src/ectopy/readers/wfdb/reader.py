@@ -10,7 +10,7 @@ import numpy as np
 
 from ectopy.ecg import Recording, Signal, UnreadableError
 from ectopy.readers.lead_names import is_other
-from ectopy.readers.validation import check_length, check_rate, distinct, millivolts, of_one_rate
+from ectopy.readers.validation import check_length, check_rate, millivolts, most_common_rate, unique_names
 from ectopy.readers.wfdb.header import DEFAULT_FS, Header, read_header, segment_header, signal_files
 from ectopy.readers.wfdb.signals import check_signals, read_signals
 
@@ -50,7 +50,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
     """Open the record of a header; ``fs`` is for a header that names no rate."""
     header = read_header(path, default_fs=fs or DEFAULT_FS)
     described, parts = _segments(header) if header.segments else _single(header)
-    names = distinct(line.lead for line in described.signals)
+    names = unique_names(line.lead for line in described.signals)
     chosen = _voltages(described)
     leads, per_frame = tuple(names[number] for number in chosen), described.signals[chosen[0]].per_frame
     rate = check_rate(path, header.fs * per_frame)
@@ -85,7 +85,7 @@ def _segments(header: Header) -> tuple[Header, list[_Part]]:
 
 
 def _part(start: int, stop: int, header: Header) -> _Part:
-    names = distinct(line.lead for line in header.signals)
+    names = unique_names(line.lead for line in header.signals)
     stored = {name: at for at, name in enumerate(names) if header.signals[at].file != GAP}
     return _Part(start, stop, header, stored)
 
@@ -97,7 +97,9 @@ def _voltages(header: Header) -> list[int]:
     if not volts:
         units = ", ".join(sorted({line.unit for line in header.signals}))
         raise UnreadableError(f"{header.path}: a lead in a unit of voltage expected, {units} came")
-    return of_one_rate(header.path, {number: float(header.signals[number].per_frame) for number in volts})
+    return most_common_rate(
+        header.path, {number: float(header.signals[number].per_frame) for number in volts}
+    )
 
 
 def _read(parts: Sequence[_Part], leads: Sequence[str], per_frame: int, start: int, stop: int) -> Signal:

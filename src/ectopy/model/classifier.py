@@ -190,10 +190,9 @@ def load_classifier(folder: Path) -> Classifier:
             raise ModelError(f"{folder}: a model directory with {file} expected, none there")
     network, specified = ((folder / file).read_bytes() for file in (MODEL_FILE, SPECIFICATION_FILE))
     try:
-        fields: dict[str, Any] = {
-            _RENAMED.get(key, key): value for key, value in dict(json.loads(specified)).items()
-        }
-        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        stored: dict[str, Any] = dict(json.loads(specified))
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+        fields = {_RENAMED.get(key, key): value for key, value in values.items()}
         specification = Specification(**fields)
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}") from error

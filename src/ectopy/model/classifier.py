@@ -191,8 +191,7 @@ def load_classifier(folder: Path) -> Classifier:
     network, specified = ((folder / file).read_bytes() for file in (MODEL_FILE, SPECIFICATION_FILE))
     try:
         stored: dict[str, Any] = dict(json.loads(specified))
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-        fields = {_RENAMED.get(key, key): value for key, value in values.items()}
+        fields = {_RENAMED.get(key, key): _frozen(value) for key, value in stored.items()}
         specification = Specification(**fields)
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}") from error
@@ -206,6 +205,11 @@ def load_classifier(folder: Path) -> Classifier:
         raise ModelError(str(error)) from error
     version_id = hashlib.sha256(network + specified).hexdigest()
     return Classifier(folder, specification, network, version_id, reference)
+
+
+def _frozen(value: Any) -> Any:
+    """Return a list as a tuple, and anything else unchanged."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def classifier_in(folder: Path) -> Classifier:

@@ -80,7 +80,7 @@ class TestProfile:
 
     def test_what_is_called_s_or_v_and_how_surely_is_counted_too(self) -> None:
         probability = np.float32([[0.9, 0.1, 0, 0], [0.2, 0.7, 0.1, 0], [0, 0.1, 0.9, 0]])
-        columns = dict(zip(MONITORED[-drift.N_ANSWERED :], drift.predicted(probability), strict=True))
+        columns = dict(zip(MONITORED[-drift.N_PREDICTED :], drift.predicted(probability), strict=True))
         assert columns["called S"].tolist() == [0, 1, 0]
         assert columns["called V"].tolist() == [0, 0, 1]
         np.testing.assert_allclose(columns["confidence"], [0.9, 0.7, 0.9])
@@ -144,7 +144,7 @@ class TestCompare:
         alarms = 0
         for _ in range(200):
             shares = rng.dirichlet(np.full(drift.N_BINS, 0.3), (28, len(MONITORED)))
-            psi, bound, _ = drift.by_permutation(shares[:20], shares[20:])
+            psi, bound, _ = drift.permutation_test(shares[:20], shares[20:])
             alarms += bool((psi > bound).any())
         assert 0 < alarms <= 7
 
@@ -210,8 +210,8 @@ class TestCompare:
         self, known: ReferenceProfile
     ) -> None:
         found = compared(known, patients(1, 20, moved=2.0))
-        assert (found.figures["drift/recordings"], found.figures["drift/crossed"]) == (20, 1)
-        assert not any("," in name for name in found.figures)
+        assert (found.metrics["drift/recordings"], found.metrics["drift/crossed"]) == (20, 1)
+        assert not any("," in name for name in found.metrics)
         table = found.table
         assert {len(column) for column in table.values()} == {len(MONITORED)}
         assert (table["figure"][0], table["crossed"][0]) == (MONITORED[0], True)
@@ -326,7 +326,7 @@ class TestReal:
     """DS1 in two halves, ten minutes each: the second's patients are new to what was learned of the first."""
 
     def halves(self, mitdb: Path) -> tuple[list[Recording], list[Recording]]:
-        records, _ = catalogue.split(catalogue.find_database("mitdb"), download.present(mitdb))
+        records, _ = catalogue.split(catalogue.find_database("mitdb"), download.annotated_records(mitdb))
         whole = (open_recording(mitdb / record) for record in records)
         recordings = [replace(each, n_samples=round(600 * each.fs)) for each in whole]
         return recordings[:11], recordings[11:]

@@ -13,7 +13,7 @@ from ectopy.batch import planning
 from ectopy.model.classifier import SPECIFICATION_FILE, ModelError, load_classifier
 from ectopy.registry import model_versions, promotion, runs
 from ectopy.registry.model_versions import Version
-from ectopy.registry.promotion import BEFORE, HISTORY, ROLLED_BACK, PromotionError, promote, rollback
+from ectopy.registry.promotion import PREVIOUS_CHAMPION, HISTORY, ROLLED_BACK, PromotionError, promote, rollback
 from tests.small import write_model
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
@@ -39,7 +39,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def register(name: str, folder: Path, **figures: float) -> Version:
     """Register a model that bears the name of its version."""
-    number = len(model_versions.versions(name)) + 1
+    number = len(model_versions.list_versions(name)) + 1
     model = write_model(folder / f"{number}", name=f"{name} {number}")
     (model / "card.md").write_text(f"# {number}\n")
     (model / "model.keras").write_text("not for scoring")
@@ -67,17 +67,17 @@ def history(version: Version) -> list[str]:
 class TestPromote:
     def test_alias_folder_and_tags_agree(self, three: list[Version], data: Path) -> None:
         first, second, _ = three
-        promote(first, data_dir=data, by="the gate", why="good")
-        change = promote(second, data_dir=data, by="hand", why="better on our patients")
+        promote(first, data_dir=data, decided_by="the gate", reason="good")
+        change = promote(second, data_dir=data, decided_by="hand", reason="better on our patients")
         assert change == (second, first)
         assert model_versions.version_by_alias(second.model, "champion") == second
         assert in_use(data) == f"{second.model} 2"
         assert history(first) == ["champion by the gate, the first: good", "replaced by 2"]
         assert history(second) == ["champion by hand, in place of 1: better on our patients"]
-        assert [model_versions.tags_of(version)[BEFORE] for version in (first, second)] == ["", "1"]
+        assert [model_versions.tags_of(version)[PREVIOUS_CHAMPION] for version in (first, second)] == ["", "1"]
 
     def test_scoring_is_given_everything_but_the_keras_model(self, three: list[Version], data: Path) -> None:
-        promote(three[0], data_dir=data, by="hand", why="a test")
+        promote(three[0], data_dir=data, decided_by="hand", reason="a test")
         champion = data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
         assert (champion / "card.md").read_text() == "# 1\n"
@@ -86,16 +86,16 @@ class TestPromote:
     def test_the_champion_promoted_once_more_is_laid_anew_and_nothing_else(
         self, three: list[Version], data: Path
     ) -> None:
-        promote(three[0], data_dir=data, by="hand", why="a test")
+        promote(three[0], data_dir=data, decided_by="hand", reason="a test")
         elsewhere = data / "of another machine"
-        promote(three[0], data_dir=elsewhere, by="hand", why="a new machine")
+        promote(three[0], data_dir=elsewhere, decided_by="hand", reason="a new machine")
         assert in_use(elsewhere) == f"{three[0].model} 1"
         assert history(three[0]) == ["champion by hand, the first: a test"]
 
     def test_a_model_that_cannot_be_used_changes_nothing(
         self, three: list[Version], name: str, tmp_path: Path, data: Path
     ) -> None:
-        promote(three[0], data_dir=data, by="hand", why="a test")
+        promote(three[0], data_dir=data, decided_by="hand", reason="a test")
         model = write_model(tmp_path / "old")
         (model / "card.md").write_text("# Old\n")
         specified = (model / SPECIFICATION_FILE).read_text()
@@ -103,7 +103,7 @@ class TestPromote:
         with runs.run(name):
             old = register_broken(model, name)
         with pytest.raises(PromotionError, match=rf"{old.uri} cannot be used by this version of ectopy"):
-            promote(old, data_dir=data, by="hand", why="a test")
+            promote(old, data_dir=data, decided_by="hand", reason="a test")
         assert model_versions.version_by_alias(name, "champion") == three[0]
         assert in_use(data) == f"{name} 1"
 
@@ -112,7 +112,7 @@ class TestPromote:
     ) -> None:
         write_model(data / "models" / "champion", name="laid as a folder")
         assert in_use(data) == "laid as a folder"
-        promote(three[0], data_dir=data, by="hand", why="a test")
+        promote(three[0], data_dir=data, decided_by="hand", reason="a test")
         assert in_use(data) == f"{three[0].model} 1"
 
     def test_what_a_killed_promotion_left_is_removed_and_one_model_before_is_kept(
@@ -121,7 +121,7 @@ class TestPromote:
         write_model(data / "models" / ".champion-half")
         (data / "models" / ".champion-half.link").symlink_to(".champion-half")
         for version in three:
-            promote(version, data_dir=data, by="hand", why="a test")
+            promote(version, data_dir=data, decided_by="hand", reason="a test")
         kept = [path for path in (data / "models").iterdir() if path.name != "champion"]
         assert {load_classifier(path).name for path in kept} == {f"{three[0].model} {n}" for n in (2, 3)}
 
@@ -168,8 +168,8 @@ class TestRollback:
         self, three: list[Version], data: Path
     ) -> None:
         for version in three:
-            promote(version, data_dir=data, by="the gate", why="better")
-        change = rollback(three[0].model, data_dir=data, why="too many false VEB at night")
+            promote(version, data_dir=data, decided_by="the gate", reason="better")
+        change = rollback(three[0].model, data_dir=data, reason="too many false VEB at night")
         assert change == (three[1], three[2])
         assert model_versions.version_by_alias(three[0].model, "champion") == three[1]
         assert in_use(data) == f"{three[0].model} 2"
@@ -178,34 +178,34 @@ class TestRollback:
 
     def test_each_goes_one_further_back_until_there_is_none(self, three: list[Version], data: Path) -> None:
         for version in three:
-            promote(version, data_dir=data, by="the gate", why="better")
-        backs = [rollback(three[0].model, data_dir=data, why="worse").now.number for _ in range(2)]
+            promote(version, data_dir=data, decided_by="the gate", reason="better")
+        backs = [rollback(three[0].model, data_dir=data, reason="worse").current.number for _ in range(2)]
         assert backs == ["2", "1"]
         with pytest.raises(PromotionError, match="/1: no champion before it"):
-            rollback(three[0].model, data_dir=data, why="worse")
+            rollback(three[0].model, data_dir=data, reason="worse")
         assert in_use(data) == f"{three[0].model} 1"
 
     def test_one_that_skipped_a_version_goes_back_to_what_was_in_use(
         self, three: list[Version], data: Path
     ) -> None:
         first, _, third = three
-        promote(first, data_dir=data, by="the gate", why="good")
-        promote(third, data_dir=data, by="the gate", why="better")
-        assert rollback(first.model, data_dir=data, why="worse").now == first
+        promote(first, data_dir=data, decided_by="the gate", reason="good")
+        promote(third, data_dir=data, decided_by="the gate", reason="better")
+        assert rollback(first.model, data_dir=data, reason="worse").current == first
 
     def test_what_was_rolled_back_says_so_until_a_hand_promotes_it(
         self, three: list[Version], data: Path
     ) -> None:
         for version in three[:2]:
-            promote(version, data_dir=data, by="the gate", why="better")
-        rollback(three[0].model, data_dir=data, why="worse")
+            promote(version, data_dir=data, decided_by="the gate", reason="better")
+        rollback(three[0].model, data_dir=data, reason="worse")
         assert model_versions.tags_of(three[1])[ROLLED_BACK] == "worse"
-        promote(three[1], data_dir=data, by="hand", why="it was the electrodes")
+        promote(three[1], data_dir=data, decided_by="hand", reason="it was the electrodes")
         assert ROLLED_BACK not in model_versions.tags_of(three[1])
 
     def test_without_a_champion_there_is_nothing_to_roll_back(self, three: list[Version], data: Path) -> None:
         with pytest.raises(PromotionError, match="a champion to roll back expected, none there"):
-            rollback(three[0].model, data_dir=data, why="worse")
+            rollback(three[0].model, data_dir=data, reason="worse")
 
 
 class TestCommand:
@@ -218,7 +218,7 @@ class TestCommand:
         self, name: str, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         champion = register(name, tmp_path / "models", veb_f1=0.931, sveb_f1=0.847)
-        promote(champion, data_dir=data, by="the gate", why="good")
+        promote(champion, data_dir=data, decided_by="the gate", reason="good")
         judged, _ = (register(name, tmp_path / "models") for _ in range(2))
         model_versions.tag_version(judged, {"promoted": "False", "reason": "below the floor"})
         assert self.run("list", "--model", name) == 0
@@ -278,4 +278,4 @@ class TestCommand:
 
 def test_an_unknown_version_is_an_error_of_ours(three: list[Version]) -> None:
     with pytest.raises(ModelError, match="version 7 expected"):
-        model_versions.version_of(three[0].model, "7")
+        model_versions.version_by_number(three[0].model, "7")

@@ -24,7 +24,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 def healthy() -> simulate.Patient:
     """A patient without extra beats, on a recorder without noise."""
     patient = simulate.draw_patient(rng(3))
-    return replace(patient, habits={}, noise=simulate.SILENCE, af_share=0.0, f_wave_mv=0.0)
+    return replace(patient, episodes_per_1000={}, noise=simulate.NO_NOISE, af_share=0.0, f_wave_mv=0.0)
 
 
 def recorded(
@@ -54,10 +54,10 @@ def test_another_seed_gives_another_recording() -> None:
 
 def test_patients_differ_in_shape_rate_and_habits() -> None:
     patients = [simulate.draw_patient(rng(seed)) for seed in range(60)]
-    assert len({patient.tempo.rr_s for patient in patients}) == 60
+    assert len({patient.timing.rr_s for patient in patients}) == 60
     assert {len(patient.shapes.foci) for patient in patients} == {1, 2}
     assert {patient.af_share for patient in patients} == {0.0, 0.3, 0.6}
-    assert {name for patient in patients for name in patient.habits} == set(simulate.PATTERNS)
+    assert {name for patient in patients for name in patient.episodes_per_1000} == set(simulate.PATTERNS)
 
 
 @pytest.mark.parametrize(("minutes", "fs"), [(0.5, 250), (1.0, 360), (0.1, 1000)])
@@ -71,7 +71,7 @@ def test_a_recording_is_as_long_and_as_fine_as_asked(
 
 
 def test_a_recording_shorter_than_a_beat_has_none(healthy: simulate.Patient) -> None:
-    seldom = replace(healthy, tempo=replace(healthy.tempo, rr_s=60.0))
+    seldom = replace(healthy, timing=replace(healthy.timing, rr_s=60.0))
     signal, beats, _ = recorded(seldom, minutes=0.01, seed=1)
     assert signal.shape == (216, 2)
     assert len(beats) == 0
@@ -81,14 +81,14 @@ def test_a_healthy_patient_has_normal_beats_at_their_own_rate(healthy: simulate.
     _, beats, symbols = recorded(healthy)
     assert set(symbols) == {"N"}
     # Breathing and drift sway the rate by some per cent and leave the mean.
-    assert np.diff(beats).mean() / FS == pytest.approx(healthy.tempo.rr_s, rel=0.05)
+    assert np.diff(beats).mean() / FS == pytest.approx(healthy.timing.rr_s, rel=0.05)
 
 
 def test_a_healthy_heart_breathes() -> None:
     """RR intervals sway with the breath, by as much as the patient's swing."""
-    patient = replace(simulate.draw_patient(rng(3)), habits={}, af_share=0.0)
+    patient = replace(simulate.draw_patient(rng(3)), episodes_per_1000={}, af_share=0.0)
     calm, deep = (
-        recorded(replace(patient, tempo=replace(patient.tempo, breath_swing=swing)))[1]
+        recorded(replace(patient, timing=replace(patient.timing, breath_amplitude=swing)))[1]
         for swing in (0.0, 0.1)
     )
     assert np.diff(deep).std() > 1.5 * np.diff(calm).std()
@@ -96,7 +96,7 @@ def test_a_healthy_heart_breathes() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_every_beat_is_marked_at_the_extreme_of_its_qrs(seed: int) -> None:
-    patient = replace(simulate.draw_patient(rng(seed)), noise=simulate.SILENCE, f_wave_mv=0.0)
+    patient = replace(simulate.draw_patient(rng(seed)), noise=simulate.NO_NOISE, f_wave_mv=0.0)
     signal, beats, symbols = recorded(patient)
     inside = (beats > 40) & (beats < len(signal) - 40)
     windows = signal[beats[inside][:, None] + np.arange(-18, 19), 0]  # 50 ms either side
@@ -130,52 +130,52 @@ def test_beats_stand_in_order_inside_the_recording() -> None:
 def test_extra_beats_come_in_the_company_of_their_pattern(
     healthy: simulate.Patient, habit: str, letter: str, lengths: set[int]
 ) -> None:
-    _, _, symbols = recorded(replace(healthy, habits={habit: 3.0}), minutes=10)
+    _, _, symbols = recorded(replace(healthy, episodes_per_1000={habit: 3.0}), minutes=10)
     found = run_lengths(symbols[1:-1], letter)
     assert found
     assert set(found) <= lengths
 
 
 def test_in_bigeminy_every_second_beat_is_ventricular(healthy: simulate.Patient) -> None:
-    _, _, symbols = recorded(replace(healthy, habits={"bigeminy": 5.0}), minutes=10)
+    _, _, symbols = recorded(replace(healthy, episodes_per_1000={"bigeminy": 5.0}), minutes=10)
     assert "VNVNVN" in "".join(symbols)
     assert "VV" not in "".join(symbols)
 
 
 def test_in_trigeminy_every_third_beat_is_ventricular(healthy: simulate.Patient) -> None:
-    _, _, symbols = recorded(replace(healthy, habits={"trigeminy": 5.0}), minutes=10)
+    _, _, symbols = recorded(replace(healthy, episodes_per_1000={"trigeminy": 5.0}), minutes=10)
     assert "VNNVNNVNN" in "".join(symbols)
 
 
 def test_a_recording_may_end_in_the_middle_of_an_episode(healthy: simulate.Patient) -> None:
     """Runs so frequent that one reaches beyond the last beat whatever the seed."""
-    runs = replace(healthy, habits={"ventricular run": 500.0, "bigeminy": 500.0})
+    runs = replace(healthy, episodes_per_1000={"ventricular run": 500.0, "bigeminy": 500.0})
     for seed in range(20):
         _, _, symbols = recorded(runs, minutes=0.1, seed=seed)
         assert set(symbols[1:]) <= {"N", "V"}
 
 
 def test_habits_count_episodes_in_1000_beats(healthy: simulate.Patient) -> None:
-    _, _, symbols = recorded(replace(healthy, habits={"single PVC": 50.0}), minutes=30)
+    _, _, symbols = recorded(replace(healthy, episodes_per_1000={"single PVC": 50.0}), minutes=30)
     # Poisson with mean 50 in 1000, over some 2000 beats: 4 standard deviations are 0.02.
     assert (symbols == "V").mean() == pytest.approx(0.05, abs=0.02)
 
 
 def test_a_ventricular_beat_is_early_and_its_pause_compensates(healthy: simulate.Patient) -> None:
-    still = replace(healthy, tempo=replace(healthy.tempo, breath_swing=0.0), habits={"single PVC": 20.0})
+    still = replace(healthy, timing=replace(healthy.timing, breath_amplitude=0.0), episodes_per_1000={"single PVC": 20.0})
     _, beats, symbols = recorded(still, minutes=30)
     pvc = np.flatnonzero(symbols[1:-1] == "V") + 1
     before, after = (beats[pvc] - beats[pvc - 1]) / FS, (beats[pvc + 1] - beats[pvc]) / FS
-    assert (before < 0.9 * still.tempo.rr_s).all()
+    assert (before < 0.9 * still.timing.rr_s).all()
     # The sinus node keeps its time: both intervals together are two of its own.
-    assert np.mean(before + after) == pytest.approx(2 * still.tempo.rr_s, rel=0.05)
+    assert np.mean(before + after) == pytest.approx(2 * still.timing.rr_s, rel=0.05)
 
 
 def test_an_atrial_beat_is_early_and_resets_the_sinus_node(healthy: simulate.Patient) -> None:
-    _, beats, symbols = recorded(replace(healthy, habits={"single PAC": 20.0}), minutes=30)
+    _, beats, symbols = recorded(replace(healthy, episodes_per_1000={"single PAC": 20.0}), minutes=30)
     pac = np.flatnonzero(symbols[1:-1] == "A") + 1
     both = (beats[pac + 1] - beats[pac - 1]) / FS
-    assert np.mean(both) < 1.95 * healthy.tempo.rr_s
+    assert np.mean(both) < 1.95 * healthy.timing.rr_s
 
 
 def mean_beat(signal: Signal, beats: Samples, before_s: float, after_s: float) -> Signal:
@@ -185,7 +185,7 @@ def mean_beat(signal: Signal, beats: Samples, before_s: float, after_s: float) -
 
 
 def test_a_ventricular_beat_is_wider_than_a_normal_one(healthy: simulate.Patient) -> None:
-    signal, beats, symbols = recorded(replace(healthy, habits={"single PVC": 20.0}))
+    signal, beats, symbols = recorded(replace(healthy, episodes_per_1000={"single PVC": 20.0}))
     widths = []
     for letter in "NV":
         beat = np.abs(mean_beat(signal, beats[symbols == letter], 0.1, 0.1)[:, 0])
@@ -194,7 +194,7 @@ def test_a_ventricular_beat_is_wider_than_a_normal_one(healthy: simulate.Patient
 
 
 def test_an_atrial_beat_has_a_p_wave_of_its_own(healthy: simulate.Patient) -> None:
-    patient = replace(healthy, habits={"single PAC": 20.0}, aberrancy=0.0)
+    patient = replace(healthy, episodes_per_1000={"single PAC": 20.0}, aberrancy=0.0)
     signal, beats, symbols = recorded(patient)
     p_of = {letter: mean_beat(signal, beats[symbols == letter], 0.2, 0)[:50, 0] for letter in "NA"}
     qrs_of = {letter: mean_beat(signal, beats[symbols == letter], 0.03, 0.03)[:, 0] for letter in "NA"}
@@ -204,7 +204,7 @@ def test_an_atrial_beat_has_a_p_wave_of_its_own(healthy: simulate.Patient) -> No
 
 
 def test_an_aberrant_atrial_beat_is_wider(healthy: simulate.Patient) -> None:
-    narrow, wide = (replace(healthy, habits={"single PAC": 20.0}, aberrancy=share) for share in (0.0, 1.0))
+    narrow, wide = (replace(healthy, episodes_per_1000={"single PAC": 20.0}, aberrancy=share) for share in (0.0, 1.0))
     widths = []
     for patient in (narrow, wide):
         signal, beats, symbols = recorded(patient)
@@ -214,10 +214,10 @@ def test_an_aberrant_atrial_beat_is_wider(healthy: simulate.Patient) -> None:
 
 
 def test_a_pause_lasts_over_two_seconds(healthy: simulate.Patient) -> None:
-    _, beats, _ = recorded(replace(healthy, habits={"pause": 5.0}), minutes=10)
+    _, beats, _ = recorded(replace(healthy, episodes_per_1000={"pause": 5.0}), minutes=10)
     rr_s = np.diff(beats) / FS
     assert ((rr_s > 2.0) & (rr_s < 4.0)).sum() > 0
-    assert not ((rr_s > 1.5 * healthy.tempo.rr_s) & (rr_s < 2.0)).any()
+    assert not ((rr_s > 1.5 * healthy.timing.rr_s) & (rr_s < 2.0)).any()
 
 
 def fibrillating_beats(annotations: Annotations) -> Mask:
@@ -232,7 +232,7 @@ def fibrillating_beats(annotations: Annotations) -> Mask:
 
 
 def test_fibrillation_is_marked_irregular_and_without_p_waves(healthy: simulate.Patient) -> None:
-    patient = replace(healthy, af_share=0.5, tempo=replace(healthy.tempo, breath_swing=0.01))
+    patient = replace(healthy, af_share=0.5, timing=replace(healthy.timing, breath_amplitude=0.01))
     annotations = simulate.simulate(patient, minutes=30, rng=rng(2)).annotations
     signal, beats, _ = recorded(patient, minutes=30, seed=2)
     af = fibrillating_beats(annotations)
@@ -265,7 +265,7 @@ def test_fine_waves_fill_fibrillation_alone(healthy: simulate.Patient) -> None:
 
 
 def test_atrial_extra_beats_do_not_arise_in_fibrillation(healthy: simulate.Patient) -> None:
-    patient = replace(healthy, af_share=0.5, habits={"single PAC": 50.0, "single PVC": 50.0})
+    patient = replace(healthy, af_share=0.5, episodes_per_1000={"single PAC": 50.0, "single PVC": 50.0})
     annotations = simulate.simulate(patient, minutes=30, rng=rng(2)).annotations
     symbols = annotations.symbol[annotations.symbol != "+"]
     af = fibrillating_beats(annotations)
@@ -290,14 +290,14 @@ def test_a_rhythm_is_marked_at_the_start_and_at_each_change(healthy: simulate.Pa
     ],
 )
 def test_noise_is_as_strong_as_said(healthy: simulate.Patient, noise: simulate.Noise, rms_mv: float) -> None:
-    noisy, clean = (recorded(replace(healthy, noise=kind))[0] for kind in (noise, simulate.SILENCE))
+    noisy, clean = (recorded(replace(healthy, noise=kind))[0] for kind in (noise, simulate.NO_NOISE))
     assert np.sqrt(np.mean((noisy - clean) ** 2)) == pytest.approx(rms_mv, rel=0.05)
 
 
 def test_muscle_noise_is_fast_and_baseline_wander_slow(healthy: simulate.Patient) -> None:
     def share_below_10_hz(noise: simulate.Noise) -> float:
         difference = np.subtract(
-            *(recorded(replace(healthy, noise=kind))[0][:, 0] for kind in (noise, simulate.SILENCE))
+            *(recorded(replace(healthy, noise=kind))[0][:, 0] for kind in (noise, simulate.NO_NOISE))
         )
         power = np.abs(np.fft.rfft(difference)) ** 2
         return float(power[np.fft.rfftfreq(len(difference), 1 / FS) < 10].sum() / power.sum())
@@ -309,7 +309,7 @@ def test_muscle_noise_is_fast_and_baseline_wander_slow(healthy: simulate.Patient
 def test_motion_comes_and_goes(healthy: simulate.Patient) -> None:
     noise = simulate.Noise(motion_mv=0.3, motion_share=0.1)
     noisy, clean = (
-        recorded(replace(healthy, noise=kind), minutes=30)[0] for kind in (noise, simulate.SILENCE)
+        recorded(replace(healthy, noise=kind), minutes=30)[0] for kind in (noise, simulate.NO_NOISE)
     )
     # Thirty minutes hold some 18 spells of ten seconds: their share is 0.1 within a factor of two.
     assert 0.05 < ((noisy - clean) != 0).any(axis=1).mean() < 0.2

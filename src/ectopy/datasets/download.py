@@ -18,7 +18,7 @@ from ectopy.datasets.catalogue import Database, FetchError, find_database
 
 logger = logging.getLogger(__name__)
 
-CONNECT_S, READ_S = 10, 60
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
 """Patience with a silent server."""
 
 
@@ -26,7 +26,7 @@ class UnreachableError(FetchError):
     """A source that did not answer, or broke off: worth another try."""
 
 
-def folder_of(database: Database, data_dir: Path) -> Path:
+def database_folder(database: Database, data_dir: Path) -> Path:
     """Tell where a database lies in a data directory."""
     return data_dir / database.name / database.version
 
@@ -44,7 +44,7 @@ def read_records(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def present(folder: Path) -> tuple[str, ...]:
+def annotated_records(folder: Path) -> tuple[str, ...]:
     """Name the annotated records that are there, whether RECORDS of a partial mirror lists them or not."""
     listed = read_records(folder)
     here = {header.stem for header in folder.glob("*.hea") if header.with_suffix(".atr").is_file()}
@@ -62,7 +62,7 @@ def fetch_index(
     """
     database = find_database(name)
     _check_source(source, database)
-    folder = folder_of(database, data_dir)
+    folder = database_folder(database, data_dir)
     for file in ("RECORDS", "SHA256SUMS.txt"):
         _fetch(file, database, source, folder)
     if "ANNOTATORS" in (sums := _read_sums(folder)):
@@ -76,7 +76,7 @@ def fetch_index(
 def fetch_record(name: str, record: str, *, source: str, data_dir: Path) -> tuple[Path, ...]:
     """Fetch header, signals and annotations of one record, after :func:`fetch_index`; what is whole stays."""
     database = find_database(name)
-    folder = folder_of(database, data_dir)
+    folder = database_folder(database, data_dir)
     sums = _read_sums(folder)
     header = _fetch_checked(f"{record}.hea", database, source, folder, sums)
     annotations = [f"{record}.{annotator}" for annotator in database.annotators]
@@ -90,8 +90,8 @@ def _check_source(source: str, database: Database) -> None:
     if "://" in source:
         if not _is_web(source):
             raise FetchError(f"{source}: an http(s) address or a directory expected as source")
-    elif not folder_of(database, Path(source)).is_dir():
-        raise FetchError(f"{folder_of(database, Path(source))}: the source holds no such directory")
+    elif not database_folder(database, Path(source)).is_dir():
+        raise FetchError(f"{database_folder(database, Path(source))}: the source holds no such directory")
 
 
 def _is_web(source: str) -> bool:
@@ -139,7 +139,7 @@ def _fetch(file: str, database: Database, source: str, folder: Path, sha256: str
     base = (
         f"{source.rstrip('/')}/{database.name}/{database.version}"
         if web
-        else folder_of(database, Path(source))
+        else database_folder(database, Path(source))
     )
     address = f"{base}/{file}"
     pooch.get_logger().setLevel(logging.ERROR)
@@ -167,7 +167,7 @@ def _web_error(address: str, error: requests.RequestException) -> FetchError:
 
 def _download(address: str, path: str, _pooch: object) -> None:
     Path(path).unlink()  # pooch makes its temporary file for the owner alone; made anew, all may read it
-    pooch.HTTPDownloader(timeout=(CONNECT_S, READ_S), chunk_size=2**16)(address, path, None)
+    pooch.HTTPDownloader(timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), chunk_size=2**16)(address, path, None)
 
 
 def _copy(address: str, path: str, _pooch: object) -> None:

@@ -44,8 +44,8 @@ class Pattern(NamedTuple):
     """
 
     unit: str
-    fewest: int
-    most: int
+    min_repeats: int
+    max_repeats: int
     share: float
     low: float
     high: float
@@ -80,12 +80,12 @@ class Shapes:
 
 
 @dataclass(frozen=True)
-class Tempo:
+class Timing:
     """Timing of one patient, in seconds or as a share of the sinus RR interval."""
 
     rr_s: float
     breath_s: float
-    breath_swing: float
+    breath_amplitude: float
     pvc_coupling: float
     pac_coupling: float
     ventricular_run_rr_s: float
@@ -105,7 +105,7 @@ class Noise:
     powerline_hz: float = 60.0
 
 
-SILENCE = Noise()
+NO_NOISE = Noise()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +118,8 @@ class Patient:
 
     r_mv: float
     shapes: Shapes
-    tempo: Tempo
-    habits: Mapping[str, float]
+    timing: Timing
+    episodes_per_1000: Mapping[str, float]
     noise: Noise
     af_share: float
     f_wave_mv: float
@@ -127,7 +127,7 @@ class Patient:
 
 
 @dataclass(frozen=True, eq=False)
-class Simulated:
+class SimulatedRecording:
     """A recording and the truth about it: beats N, V and A, rhythm marks ``(N`` and ``(AFIB``."""
 
     recording: Recording
@@ -147,8 +147,8 @@ def draw_patient(rng: np.random.Generator) -> Patient:
     return Patient(
         r_mv=rng.uniform(0.5, 1.8),
         shapes=_draw_shapes(rng),
-        tempo=_draw_tempo(rng),
-        habits=_draw_habits(rng),
+        timing=_draw_tempo(rng),
+        episodes_per_1000=_draw_habits(rng),
         noise=_draw_noise(rng),
         af_share=float(rng.choice([0.0, 0.0, 0.3, 0.6])),
         f_wave_mv=rng.uniform(0.02, 0.08),
@@ -203,11 +203,11 @@ def _centred(waves: Waves) -> Waves:
     return waves - (extreme_s, 0, 0, 0)
 
 
-def _draw_tempo(rng: np.random.Generator) -> Tempo:
-    return Tempo(
+def _draw_tempo(rng: np.random.Generator) -> Timing:
+    return Timing(
         rr_s=rng.uniform(0.62, 1.05),
         breath_s=rng.uniform(3.0, 5.5),
-        breath_swing=rng.uniform(0.01, 0.12),
+        breath_amplitude=rng.uniform(0.01, 0.12),
         pvc_coupling=rng.uniform(0.5, 0.85),
         pac_coupling=rng.uniform(0.55, 0.88),
         ventricular_run_rr_s=rng.uniform(0.32, 0.48),
@@ -242,7 +242,7 @@ def simulate(
     fs: float = DEFAULT_FS,
     rng: np.random.Generator,
     name: str = "simulated",
-) -> Simulated:
+) -> SimulatedRecording:
     """Record a patient for some minutes; the samples are those a 12-bit recorder would give."""
     n_samples = round(minutes * 60 * fs)
     rhythm = _draw_rhythm(patient, n_samples, fs, rng)
@@ -250,14 +250,14 @@ def simulate(
     signal += _fibrillation(rhythm, patient, n_samples, fs, rng)
     steps = np.round(np.clip(signal, -LIMIT_MV, LIMIT_MV) * STEPS_PER_MV)
     recording = recording_of(steps / STEPS_PER_MV, fs, name=name, leads=LEADS)
-    return Simulated(recording, _annotate(rhythm, fs))
+    return SimulatedRecording(recording, _annotate(rhythm, fs))
 
 
 def _draw_rhythm(patient: Patient, n_samples: int, fs: float, rng: np.random.Generator) -> _Rhythm:
     n_beats = round(n_samples / fs / _SHORTEST_RR_S) + 1  # enough even if every interval were the shortest
     fibrillating = on_and_off(n_beats, share=patient.af_share, mean_length=150, rng=rng)
-    kind = _draw_kinds(patient.habits, fibrillating, rng)
-    rr_s = _draw_rr_s(kind, fibrillating, patient.tempo, rng)
+    kind = _draw_kinds(patient.episodes_per_1000, fibrillating, rng)
+    rr_s = _draw_rr_s(kind, fibrillating, patient.timing, rng)
     sample = np.round((np.cumsum(rr_s) - rr_s[0] * rng.random()) * fs).astype(np.int64)
     here = sample < n_samples
     return _Rhythm(sample[here], kind[here], rr_s[here], fibrillating[here])
@@ -269,7 +269,7 @@ def _draw_kinds(habits: Mapping[str, float], fibrillating: Mask, rng: np.random.
         pattern = PATTERNS[name]
         starts = rng.integers(1, len(kind), rng.poisson(per_1000 * len(kind) / 1000))
         for start, repeats in zip(
-            starts, rng.integers(pattern.fewest, pattern.most + 1, len(starts)), strict=True
+            starts, rng.integers(pattern.min_repeats, pattern.max_repeats + 1, len(starts)), strict=True
         ):
             episode = np.array(list(pattern.unit * repeats))[: len(kind) - start]
             there = kind[start : start + len(episode)]
@@ -278,7 +278,7 @@ def _draw_kinds(habits: Mapping[str, float], fibrillating: Mask, rng: np.random.
     return kind
 
 
-def _draw_rr_s(kind: Labels, fibrillating: Mask, tempo: Tempo, rng: np.random.Generator) -> Floats:
+def _draw_rr_s(kind: Labels, fibrillating: Mask, tempo: Timing, rng: np.random.Generator) -> Floats:
     n = len(kind)
     before = np.roll(kind, 1)
     usual_s = np.where(fibrillating, tempo.af_rr_s * rng.lognormal(0, 0.2, n), _sinus_rr_s(n, tempo, rng))
@@ -308,10 +308,10 @@ def _draw_rr_s(kind: Labels, fibrillating: Mask, tempo: Tempo, rng: np.random.Ge
     return np.asarray(np.maximum(rr_s, _SHORTEST_RR_S))
 
 
-def _sinus_rr_s(n: int, tempo: Tempo, rng: np.random.Generator) -> Floats:
+def _sinus_rr_s(n: int, tempo: Timing, rng: np.random.Generator) -> Floats:
     """Breathing, a slow drift over minutes, and a little chance."""
     time_s = np.arange(n) * tempo.rr_s
-    breath = tempo.breath_swing * _sine(time_s / tempo.breath_s)
+    breath = tempo.breath_amplitude * _sine(time_s / tempo.breath_s)
     periods_s = rng.uniform(60, 600, 3)
     drift = 0.04 * _sine(time_s[:, None] / periods_s + rng.random(3)).sum(axis=1)
     return np.asarray(tempo.rr_s * (1 + breath + drift + rng.normal(0, 0.01, n)))
@@ -325,7 +325,7 @@ def _ecg(rhythm: _Rhythm, patient: Patient, n_samples: int, fs: float, rng: np.r
     shapes, kind = patient.shapes, rhythm.kind
     signal = np.zeros((n_samples, len(LEADS)))
     n_beats = len(kind)
-    breath = _sine(rhythm.sample / fs / patient.tempo.breath_s)
+    breath = _sine(rhythm.sample / fs / patient.timing.breath_s)
     scale = patient.r_mv * (1 + 0.05 * breath + rng.normal(0, 0.03, n_beats))
     focus = np.where(kind == "V", rng.integers(0, len(shapes.foci), n_beats), -1)
     aberrant = (kind == "A") & (rng.random(n_beats) < patient.aberrancy)
@@ -401,7 +401,7 @@ def _annotate(rhythm: _Rhythm, fs: float) -> Annotations:
     )
 
 
-def write(simulated: Simulated, folder: Path) -> Path:
+def write(simulated: SimulatedRecording, folder: Path) -> Path:
     """Write header, signals (format 212) and ``.atr`` into a folder; return the header's path."""
     recording, leads = simulated.recording, simulated.recording.leads
     folder.mkdir(parents=True, exist_ok=True)

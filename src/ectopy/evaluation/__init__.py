@@ -18,7 +18,7 @@ report     all of it to the tracking store and the card
 """
 
 from ectopy.evaluation.evaluate_record import (
-    Candidate,
+    EvaluationJob,
     NothingToEvaluateError,
     RecordEvaluation,
     beats_by_condition,
@@ -27,7 +27,7 @@ from ectopy.evaluation.evaluate_record import (
 from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide_promotion
 
 __all__ = [
-    "Candidate",
+    "EvaluationJob",
     "MinimumScores",
     "NothingToEvaluateError",
     "PromotionDecision",

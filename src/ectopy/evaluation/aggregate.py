@@ -19,11 +19,11 @@ from ectopy.ec57.runs import RUN_LENGTHS
 from ectopy.evaluation.evaluate_record import Outcome, RecordEvaluation
 
 RUN_PARTS = ("ventricular", "supraventricular")
-Figures = Mapping[str, float]
+Metrics = Mapping[str, float]
 Bounds = Mapping[str, tuple[float, float]]
 
 
-def parts(outcomes: Iterable[Outcome]) -> dict[str, list[Comparison]]:
+def comparisons_by_part(outcomes: Iterable[Outcome]) -> dict[str, list[Comparison]]:
     """Give the comparisons of each part; ``af`` and ``flutter`` are of records that have it."""
     each = list(outcomes)
     af = [outcome for outcome in each if outcome.af.reference_s]
@@ -39,10 +39,10 @@ def parts(outcomes: Iterable[Outcome]) -> dict[str, list[Comparison]]:
     return {part: comparisons for part, comparisons in made.items() if comparisons}
 
 
-def metrics_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
+def gross_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Give every gross figure, and the counts it is made of where they are few."""
     told: dict[str, float] = {}
-    for part, comparisons in parts(outcomes).items():
+    for part, comparisons in comparisons_by_part(outcomes).items():
         total = gross(comparisons)
         told |= {f"{part}/{name}": value for name, value in {**figures(total), **_counts(total)}.items()}
     return told
@@ -62,7 +62,7 @@ def _counts(total: Comparison) -> dict[str, float]:
     return told
 
 
-def intervals_of(outcomes: Sequence[tuple[str, Outcome]], *, seed: int = 0) -> dict[str, tuple[float, float]]:
+def gross_intervals(outcomes: Sequence[tuple[str, Outcome]], *, seed: int = 0) -> dict[str, tuple[float, float]]:
     """Give 95 % intervals of the gross figures of (patient, outcome) pairs, by bootstrap over patients.
 
     A part that comes from one patient alone has none.
@@ -70,7 +70,7 @@ def intervals_of(outcomes: Sequence[tuple[str, Outcome]], *, seed: int = 0) -> d
     told: dict[str, tuple[float, float]] = {}
     by_patient: dict[str, dict[str, list[Comparison]]] = {}
     for patient, outcome in outcomes:
-        for part, comparisons in parts([outcome]).items():
+        for part, comparisons in comparisons_by_part([outcome]).items():
             by_patient.setdefault(part, {}).setdefault(patient, []).extend(comparisons)
     for part, patients in by_patient.items():
         if len(patients) < 2:
@@ -89,7 +89,7 @@ class Spread(NamedTuple):
     high: float
 
 
-def spread(told: Sequence[Figures]) -> dict[str, Spread]:
+def spread(told: Sequence[Metrics]) -> dict[str, Spread]:
     """Give the spread of each figure that is defined for every seed."""
     made = {}
     for name in told[0] if told else ():
@@ -105,58 +105,58 @@ class Group:
     """The figures of some records; those not asked of a group are absent."""
 
     title: str
-    figures: Figures
+    metrics: Metrics
     intervals: Bounds
 
 
-def group_of(
+def summarise_group(
     title: str,
-    examined: Sequence[RecordEvaluation],
+    evaluations: Sequence[RecordEvaluation],
     *,
-    way: str = DETECTED,
-    more: Figures = MappingProxyType({}),
+    condition: str = DETECTED,
+    extra: Metrics = MappingProxyType({}),
 ) -> Group:
     """Sum up some records as judged in one way; ``more`` figures are put beside."""
-    pairs = [(each.reference.patient, each.by_condition[way]) for each in examined]
-    told = {**metrics_of([outcome for _, outcome in pairs]), **more, **shutdown(examined)}
-    return Group(title, told, intervals_of(pairs))
+    pairs = [(each.reference.patient, each.by_condition[condition]) for each in evaluations]
+    told = {**gross_metrics([outcome for _, outcome in pairs]), **extra, **shutdown_metrics(evaluations)}
+    return Group(title, told, gross_intervals(pairs))
 
 
-def with_paced(title: str, examined: Sequence[RecordEvaluation]) -> Group:
+def summarise_with_paced(title: str, evaluations: Sequence[RecordEvaluation]) -> Group:
     """Sum up all records, the paced ones too, without the classes of their beats: EC57 leaves these out."""
-    group = group_of(title, examined)
+    group = summarise_group(title, evaluations)
     classes = ("beats/veb", "beats/sveb")
-    kept = {name: value for name, value in group.figures.items() if not name.startswith(classes)}
+    kept = {name: value for name, value in group.metrics.items() if not name.startswith(classes)}
     return Group(title, kept, {})
 
 
-def members_of(examined: Sequence[RecordEvaluation]) -> list[dict[str, float]]:
+def member_metrics(evaluations: Sequence[RecordEvaluation]) -> list[dict[str, float]]:
     """Give the figures of each member of the ensemble alone, over the records they examined."""
-    alone = [each.members for each in examined if each.members]
-    return [metrics_of(outcomes) for outcomes in zip(*alone, strict=True)]
+    alone = [each.members for each in evaluations if each.members]
+    return [gross_metrics(outcomes) for outcomes in zip(*alone, strict=True)]
 
 
-def shutdown(examined: Sequence[RecordEvaluation]) -> dict[str, float]:
+def shutdown_metrics(evaluations: Sequence[RecordEvaluation]) -> dict[str, float]:
     """Give the share of time that could not be read, and the beats after the learning period lost in it."""
-    unread_s = sum(each.outcome.beats.shutdown_s for each in examined)
-    lost = sum(each.outcome.beats.count("NSVFQ", "X") for each in examined)
-    beats = sum(each.outcome.beats.count("NSVFQ", "NSVFQOX") for each in examined)
+    unread_s = sum(each.outcome.beats.shutdown_s for each in evaluations)
+    lost = sum(each.outcome.beats.count("NSVFQ", "X") for each in evaluations)
+    beats = sum(each.outcome.beats.count("NSVFQ", "NSVFQOX") for each in evaluations)
     return {
         "shutdown/seconds": unread_s,
-        "shutdown/share": unread_s / sum(each.duration_s for each in examined),
+        "shutdown/share": unread_s / sum(each.duration_s for each in evaluations),
         "shutdown/beats_lost": lost,
         "shutdown/beats_lost_share": lost / beats if beats else float("nan"),
     }
 
 
-def metrics(group: Group) -> dict[str, float]:
+def metrics_with_bounds(group: Group) -> dict[str, float]:
     """Give the figures of a group with their bounds, ``<figure>_low`` and ``<figure>_high``, for tracking."""
     bounds = {
         f"{name}_{side}": bound
         for name, both in group.intervals.items()
         for side, bound in zip(("low", "high"), both, strict=True)
     }
-    return {**group.figures, **bounds}
+    return {**group.metrics, **bounds}
 
 
 def seed_metrics(seeds: Mapping[str, Spread]) -> dict[str, float]:

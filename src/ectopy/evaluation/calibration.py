@@ -35,12 +35,12 @@ class CalibrationData:
     confident: Mask
 
     @property
-    def certainty(self) -> Numbers:
+    def confidence(self) -> Numbers:
         """Probability of the likeliest class."""
         return np.asarray(self.probability.max(axis=1))
 
     @property
-    def right(self) -> Mask:
+    def correct(self) -> Mask:
         """Where the likeliest class is the known one."""
         return np.asarray(np.array(TRAINED_LABELS)[self.probability.argmax(axis=1)] == self.reference)
 
@@ -64,20 +64,20 @@ def join(records: Iterable[CalibrationData]) -> CalibrationData:
     )
 
 
-def views(judged: CalibrationData) -> dict[str, tuple[Numbers, Mask]]:
+def reliability_data(judged: CalibrationData) -> dict[str, tuple[Numbers, Mask]]:
     """Give what was claimed and what came true, of the likeliest class and of each against the rest."""
-    told = {"likeliest class": (judged.certainty, judged.right)}
+    told = {"likeliest class": (judged.confidence, judged.correct)}
     return told | {
         label: (judged.probability[:, column], judged.reference == label)
         for column, label in enumerate(TRAINED_LABELS)
     }
 
 
-def calibration(judged: CalibrationData) -> dict[str, float]:
+def calibration_errors(judged: CalibrationData) -> dict[str, float]:
     """Give the expected calibration error of each view."""
     return {
         name: calibration_error(claimed, true, n_bins=N_BINS) if len(true) else float("nan")
-        for name, (claimed, true) in views(judged).items()
+        for name, (claimed, true) in reliability_data(judged).items()
     }
 
 
@@ -91,21 +91,21 @@ def reliability(claimed: Numbers, true: Mask) -> tuple[Numbers, Numbers, NDArray
     return mean, share, n[there]
 
 
-def risk(judged: CalibrationData) -> Numbers:
+def risk_curve(judged: CalibrationData) -> Numbers:
     """Give the share of wrong labels among the k most confident beats, for k from 1 to all."""
-    order = np.argsort(-judged.certainty, kind="stable")
-    wrong = ~judged.right[order]
+    order = np.argsort(-judged.confidence, kind="stable")
+    wrong = ~judged.correct[order]
     return np.asarray(np.cumsum(wrong) / np.arange(1, len(wrong) + 1))
 
 
-def area(judged: CalibrationData) -> float:
+def risk_coverage_area(judged: CalibrationData) -> float:
     """Give the area under the risk-coverage curve: the error averaged over all coverages."""
-    return float(risk(judged).mean()) if len(judged.reference) else float("nan")
+    return float(risk_curve(judged).mean()) if len(judged.reference) else float("nan")
 
 
 def risk_table(judged: CalibrationData) -> dict[str, list[object]]:
     """Give a table by column: error at each of COVERAGES, and at the model's own threshold last."""
-    n, curve = len(judged.reference), risk(judged)
+    n, curve = len(judged.reference), risk_curve(judged)
     rows: list[tuple[object, ...]] = []
     for coverage in COVERAGES if n else ():
         k = max(round(coverage * n), 1)
@@ -121,16 +121,16 @@ def abstention(judged: CalibrationData) -> dict[str, float]:
     """Give the share of beats abstained from, in all and of each class, and the errors with and without."""
     told = {
         "share": _mean(~judged.confident),
-        "error of all": _mean(~judged.right),
-        "error of the rest": _mean(~judged.right[judged.confident]),
-        "error of the abstained": _mean(~judged.right[~judged.confident]),
+        "error of all": _mean(~judged.correct),
+        "error of the rest": _mean(~judged.correct[judged.confident]),
+        "error of the abstained": _mean(~judged.correct[~judged.confident]),
     }
     return told | {
         f"share of {label}": _mean(~judged.confident[judged.reference == label]) for label in TRAINED_LABELS
     }
 
 
-def in_words(judged: CalibrationData) -> str:
+def abstention_sentence(judged: CalibrationData) -> str:
     """Tell from how many beats the model abstained, and how many of these it would have called wrong."""
     told = {
         name: f"{100 * share:.2f} %" if np.isfinite(share) else "-"
@@ -148,7 +148,7 @@ def calibration_table(subsets: Mapping[str, CalibrationData]) -> dict[str, list[
     """Give a table by column: expected calibration error of each view, a row a subset of the records."""
     table: dict[str, list[object]] = {"records": list(subsets)}
     table["beats"] = [len(judged.reference) for judged in subsets.values()]
-    errors = [calibration(judged) for judged in subsets.values()]
+    errors = [calibration_errors(judged) for judged in subsets.values()]
     for name in ("likeliest class", *TRAINED_LABELS):
         table[name] = [round(error[name], 4) for error in errors]
     return table
@@ -156,14 +156,14 @@ def calibration_table(subsets: Mapping[str, CalibrationData]) -> dict[str, list[
 
 def metrics(judged: CalibrationData) -> dict[str, float]:
     """Give everything above as figures by name, for tracking."""
-    n, curve = len(judged.reference), risk(judged)
+    n, curve = len(judged.reference), risk_curve(judged)
     errors = {
         f"error at {100 * coverage:g}": float(curve[max(round(coverage * n), 1) - 1])
         for coverage in (COVERAGES if n else ())
     }
     groups = {
-        "calibration_error": calibration(judged),
-        "risk_coverage": errors | {"area": area(judged)},
+        "calibration_error": calibration_errors(judged),
+        "risk_coverage": errors | {"area": risk_coverage_area(judged)},
         "abstention": abstention(judged),
     }
     return {
@@ -173,7 +173,7 @@ def metrics(judged: CalibrationData) -> dict[str, float]:
     }
 
 
-def without(judged: Mapping[str, CalibrationData], left_out: Sequence[str]) -> CalibrationData:
+def join_without(judged: Mapping[str, CalibrationData], left_out: Sequence[str]) -> CalibrationData:
     """Join all records but some."""
     return join(each for record, each in judged.items() if record not in left_out)
 

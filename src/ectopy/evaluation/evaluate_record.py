@@ -18,7 +18,7 @@ from ectopy.ec57 import (
 )
 from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN, Reference
 from ectopy.evaluation.calibration import CalibrationData, collect_calibration
-from ectopy.evaluation.flutter import flutter_as_fibrillation, flutter_of, silence
+from ectopy.evaluation.flutter import flutter_as_fibrillation, flutter_intervals, clear_rhythm
 from ectopy.model.classifier import load_classifier
 from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
@@ -29,7 +29,7 @@ class NothingToEvaluateError(ValueError):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class EvaluationJob:
     """A record to be examined with a model.
 
     ``members`` are the networks of the ensemble, each to be examined alone too; ``held_out`` says whether the
@@ -60,11 +60,11 @@ class Outcome:
     paced: bool
 
     @classmethod
-    def of(cls, truth: Reference, test: Annotations, *, beat_map: BeatMap = "dechazal") -> Self:
+    def compare(cls, truth: Reference, test: Annotations, *, beat_map: BeatMap = "dechazal") -> Self:
         """Compare an annotator of a record with what is known of it."""
         reference, fs, n_samples = truth.annotations, truth.fs, truth.n_samples
         whole = compare_record(reference, test, fs, beat_map=beat_map, n_samples=n_samples)
-        apart = silence(test, flutter_of(reference))
+        apart = clear_rhythm(test, flutter_intervals(reference))
         flutter = flutter_as_fibrillation(reference)
         return cls(
             whole.beats,
@@ -109,39 +109,39 @@ class RecordEvaluation:
         return self.reference.n_samples / self.reference.fs
 
 
-def evaluate_record(candidate: Candidate) -> RecordEvaluation:
+def evaluate_record(job: EvaluationJob) -> RecordEvaluation:
     """Analyse a record with detected beats and, where it is held out, given R peaks; compare each."""
-    recording, classify = open_recording(candidate.record), load_classifier(candidate.model)
-    annotations = read_annotations(candidate.record, "atr")
+    recording, classify = open_recording(job.record), load_classifier(job.model)
+    annotations = read_annotations(job.record, "atr")
     truth = Reference(
-        candidate.record.name, candidate.patient, annotations, recording.fs, recording.n_samples
+        job.record.name, job.patient, annotations, recording.fs, recording.n_samples
     )
     described = pipeline.prepare(recording)
     read = [*described.features]  # made once for all networks
     analysis = pipeline.classify_beats(described, classify, features=read)
     found = annotations_of(analysis)
-    by_way = {DETECTED: Outcome.of(truth, found), EC57_MAP: Outcome.of(truth, found, beat_map="ec57")}
-    if candidate.held_out:
+    by_way = {DETECTED: Outcome.compare(truth, found), EC57_MAP: Outcome.compare(truth, found, beat_map="ec57")}
+    if job.held_out:
         r_peaks = annotations.sample[classes_of(annotations.symbol) != ""]
         told = pipeline.analyse(recording, classify, r_peaks=r_peaks)
         # Told where the beats are, it is not shut down: marks of that would part at the beats inside.
-        by_way[GIVEN] = Outcome.of(truth, annotations_of(replace(told, unreadable=told.unreadable[:0])))
+        by_way[GIVEN] = Outcome.compare(truth, annotations_of(replace(told, unreadable=told.unreadable[:0])))
     members = [
         pipeline.classify_beats(described, load_classifier(member), features=read)
-        for member in candidate.members
+        for member in job.members
     ]
     return RecordEvaluation(
-        path=candidate.record,
+        path=job.record,
         reference=truth,
-        held_out=candidate.held_out,
+        held_out=job.held_out,
         leads=analysis.leads,
         test=found,
         by_condition=by_way,
-        members=tuple(Outcome.of(truth, annotations_of(each)) for each in members),
+        members=tuple(Outcome.compare(truth, annotations_of(each)) for each in members),
         calibration=collect_calibration(truth, analysis.beats),
     )
 
 
-def beats_by_condition(examined: Mapping[str, RecordEvaluation], way: str) -> dict[str, BeatComparison]:
+def beats_by_condition(evaluations: Mapping[str, RecordEvaluation], condition: str) -> dict[str, BeatComparison]:
     """Give the beat comparisons by record as judged in one way."""
-    return {record: each.by_condition[way].beats for record, each in examined.items()}
+    return {record: each.by_condition[condition].beats for record, each in evaluations.items()}

@@ -31,14 +31,14 @@ class Errors(NamedTuple):
 
     sample: Samples
     reference: Labels
-    called: Labels
+    test: Labels
 
 
 @dataclass(frozen=True, eq=False)
 class Failure:
     """A record among the worst of its kind; ``sample`` is the typical error that a strip shows."""
 
-    examined: RecordEvaluation
+    evaluation: RecordEvaluation
     kind: Kind
     missed: int
     false: int
@@ -47,16 +47,16 @@ class Failure:
     share: float
 
     @property
-    def file(self) -> str:
+    def picture_file(self) -> str:
         """Name of the picture."""
-        return f"{self.examined.record}-{self.kind}.png"
+        return f"{self.evaluation.record}-{self.kind}.png"
 
     @property
     def text(self) -> str:
         """What went wrong, in one sentence."""
         return (
-            f"{self.examined.record}, {self.kind.upper()}: {self.missed} missed, {self.false} false; "
-            f"shown at {self.sample / self.examined.reference.fs:.0f} s, "
+            f"{self.evaluation.record}, {self.kind.upper()}: {self.missed} missed, {self.false} false; "
+            f"shown at {self.sample / self.evaluation.reference.fs:.0f} s, "
             f"{self.typical} ({100 * self.share:.0f} % of these errors)"
         )
 
@@ -67,7 +67,7 @@ def n_errors(beats: BeatComparison, kind: Kind) -> tuple[int, int]:
     return missed, false
 
 
-def worst(examined: Iterable[RecordEvaluation], kind: Kind, *, n: int = N_WORST) -> list[Failure]:
+def worst_records(examined: Iterable[RecordEvaluation], kind: Kind, *, n: int = N_WORST) -> list[Failure]:
     """Give the records with most errors of a kind, none without any."""
     ranked = sorted(examined, key=lambda each: -sum(n_errors(each.outcome.beats, kind)))
     failures = (_failure(each, kind) for each in ranked[:n])
@@ -75,11 +75,11 @@ def worst(examined: Iterable[RecordEvaluation], kind: Kind, *, n: int = N_WORST)
 
 
 def _failure(examined: RecordEvaluation, kind: Kind) -> Failure | None:
-    errors = errors_of(examined, kind)
+    errors = find_errors(examined, kind)
     if not len(errors.sample):
         return None
     missed, false = n_errors(examined.outcome.beats, kind)
-    pairs = list(zip(errors.reference.tolist(), errors.called.tolist(), strict=True))
+    pairs = list(zip(errors.reference.tolist(), errors.test.tolist(), strict=True))
     (commonest, n), *_ = Counter(pairs).most_common(1)
     like = errors.sample[[pair == commonest for pair in pairs]]
     return Failure(
@@ -87,7 +87,7 @@ def _failure(examined: RecordEvaluation, kind: Kind) -> Failure | None:
     )
 
 
-def errors_of(examined: RecordEvaluation, kind: Kind) -> Errors:
+def find_errors(examined: RecordEvaluation, kind: Kind) -> Errors:
     """Find the beats after the learning period that were called wrong, in order of time.
 
     Each beat is paired with the nearest; EC57's counts, by which records are ranked, may differ by a beat.
@@ -132,7 +132,7 @@ class Marks(NamedTuple):
     letter: Sequence[str]
 
 
-class Cut(NamedTuple):
+class Excerpt(NamedTuple):
     """A piece of recording in mV, [n, n_leads], with the marks of both annotators."""
 
     signal: Signal
@@ -140,12 +140,12 @@ class Cut(NamedTuple):
     leads: tuple[str, ...]
     start_s: float
     reference: Marks
-    called: Marks
+    test: Marks
 
 
-def cut(failure: Failure, *, length_s: float = STRIP_S) -> Cut:
+def read_excerpt(failure: Failure, *, length_s: float = STRIP_S) -> Excerpt:
     """Read the signal around a typical error, which stands in the middle where the record allows."""
-    examined, fs = failure.examined, failure.examined.reference.fs
+    examined, fs = failure.evaluation, failure.evaluation.reference.fs
     recording = open_recording(examined.path)
     length = min(round(length_s * fs), recording.n_samples)
     start = min(max(failure.sample - length // 2, 0), recording.n_samples - length)
@@ -154,7 +154,7 @@ def cut(failure: Failure, *, length_s: float = STRIP_S) -> Cut:
         _marks(each.sample, each.symbol, start, start + length, fs)
         for each in (examined.reference.annotations, examined.test)
     ]
-    return Cut(signal, fs, examined.leads, start / fs, *marks)
+    return Excerpt(signal, fs, examined.leads, start / fs, *marks)
 
 
 def _marks(sample: Samples, symbol: Labels, start: int, stop: int, fs: float) -> Marks:

@@ -18,7 +18,7 @@ NEITHER = "(N"
 _NEVER = np.iinfo(np.int64).max
 
 
-def flutter_of(reference: Annotations) -> Samples:
+def flutter_intervals(reference: Annotations) -> Samples:
     """Give [start, stop) of each stretch of flutter, int64 [k, 2]; a last one has no end."""
     at = _rhythm_marks(reference)
     edges = np.append(reference.sample[at], _NEVER)
@@ -26,7 +26,7 @@ def flutter_of(reference: Annotations) -> Samples:
     return np.stack((edges[begins], edges[begins + 1]), axis=1)
 
 
-def silence(test: Annotations, stretches: Samples) -> Annotations:
+def clear_rhythm(test: Annotations, stretches: Samples) -> Annotations:
     """Let an annotator say no rhythm in [start, stop) stretches, and go on after each as it would have."""
     for start, stop in stretches.tolist():
         test = _silence_one(test, start, stop)

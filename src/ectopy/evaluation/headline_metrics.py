@@ -45,7 +45,7 @@ def summarise(records: Comparisons, *, without: tuple[str, ...] = ()) -> dict[st
     }
 
 
-def subsets_of(records: Collection[str]) -> dict[str, tuple[str, ...]]:
+def applicable_subsets(records: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Give the subsets of DS2_SUBSETS that leave one of these records out, and all records first."""
     return {
         name: without for name, without in DS2_SUBSETS.items() if not without or set(without) & set(records)
@@ -54,7 +54,7 @@ def subsets_of(records: Collection[str]) -> dict[str, tuple[str, ...]]:
 
 def by_subset(records: Comparisons) -> dict[str, float]:
     """Give ``<subset>/gross/...`` and ``<subset>/average/...`` for each subset that leaves a record out."""
-    summaries = {name: summarise(records, without=without) for name, without in subsets_of(records).items()}
+    summaries = {name: summarise(records, without=without) for name, without in applicable_subsets(records).items()}
     return {f"{name}/{figure}": value for name, told in summaries.items() for figure, value in told.items()}
 
 
@@ -79,7 +79,7 @@ def _unreadable(beats: BeatComparison) -> dict[str, float]:
     }
 
 
-def grouped(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+def group_by_subset(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """Turn ``<subset>/gross/...`` into a dictionary a subset."""
     groups: dict[str, dict[str, float]] = {}
     for name, value in figures.items():
@@ -91,16 +91,16 @@ def grouped(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
 def interval_table(records: Comparisons, patients: Mapping[str, str]) -> dict[str, list[object]]:
     """Give a table by column: each gross figure with its 95 % interval, all records and without some."""
     rows: list[tuple[object, ...]] = []
-    for name, without in subsets_of(records).items():
+    for name, without in applicable_subsets(records).items():
         told = summarise(records, without=without)
-        for figure, bounds in uncertainty(records, patients, without=without).items():
+        for figure, bounds in bootstrap_intervals(records, patients, without=without).items():
             value, low, high = (100 * number for number in (told[f"gross/{figure}"], *bounds))
             rows.append((name, figure, round(value, 2), round(low, 2), round(high, 2)))
     columns = ("records", "figure", "percent", "low", "high")
     return {column: [row[k] for row in rows] for k, column in enumerate(columns)}
 
 
-def bounds(intervals: Mapping[str, Sequence[Any]]) -> dict[str, float]:
+def interval_metrics(intervals: Mapping[str, Sequence[Any]]) -> dict[str, float]:
     """Turn an interval table into ``<subset>/gross/<figure>_low`` and ``..._high``, as fractions."""
     rows = zip(*(intervals[name] for name in ("records", "figure", "low", "high")), strict=True)
     return {
@@ -110,7 +110,7 @@ def bounds(intervals: Mapping[str, Sequence[Any]]) -> dict[str, float]:
     }
 
 
-def uncertainty(
+def bootstrap_intervals(
     records: Comparisons, patients: Mapping[str, str], *, without: tuple[str, ...] = (), seed: int = 0
 ) -> dict[str, tuple[float, float]]:
     """Give 95 % intervals of the gross figures, by bootstrap over patients."""
@@ -122,7 +122,7 @@ def uncertainty(
     return {name: drawn[name] for name in HEADLINE}
 
 
-def per_record(records: Comparisons) -> dict[str, list[object]]:
+def metrics_by_record(records: Comparisons) -> dict[str, list[object]]:
     """Give a table by column: the counts and figures of each record, percentages to 2 digits."""
     table: dict[str, list[object]] = {"record": list(records)}
     for label in "NSVF":

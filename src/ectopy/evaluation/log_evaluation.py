@@ -19,7 +19,7 @@ from ectopy.evaluation import (
     tables,
 )
 from ectopy.evaluation.evaluate_record import RecordEvaluation
-from ectopy.evaluation.failures import KINDS, Failure, cut, worst
+from ectopy.evaluation.failures import KINDS, Failure, read_excerpt, worst_records
 from ectopy.registry import runs
 
 CARD, CARD_PICTURES = "model-card.md", "model-card"
@@ -27,55 +27,55 @@ CARD, CARD_PICTURES = "model-card.md", "model-card"
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class EvaluationReport:
     """What was told of an examination: the table at a glance, sections in detail, and where the model fails.
 
     ``failures`` is None where nobody looked; ``strips`` are the drawings of ``failures`` by file name.
     """
 
-    glance: str
-    detail: str
+    overview: str
+    details: str
     failures: tuple[Failure, ...] | None
     strips: Mapping[str, Figure] = field(default_factory=dict)
 
     @property
     def report(self) -> str:
         """All of it to be read in a terminal, the table at a glance last."""
-        return self.detail + self._fails() + self.glance
+        return self.details + self._fails() + self.overview
 
     def card(self, *, pictures: str = "") -> str:
         """All of it for the model card, whose strips lie in a folder beside it."""
-        return self.glance + self.detail + self._fails(pictures)
+        return self.overview + self.details + self._fails(pictures)
 
     def _fails(self, pictures: str = "") -> str:
-        return "" if self.failures is None else model_card.where_it_fails(self.failures, pictures)
+        return "" if self.failures is None else model_card.failures_section(self.failures, pictures)
 
 
-def tell(held_out: Sequence[RecordEvaluation], everyone: Sequence[RecordEvaluation], database: str) -> Told:
+def log_evaluation(held_out: Sequence[RecordEvaluation], everyone: Sequence[RecordEvaluation], database: str) -> EvaluationReport:
     """Log all about held-out records, and about every record by networks that have not seen it, if any."""
     judged = calibration.join(each.calibration for each in held_out)
-    held = aggregate.group_of(_title(database), held_out, more=calibration.metrics(judged))
+    held = aggregate.summarise_group(_title(database), held_out, extra=calibration.metrics(judged))
     sums = {HELD_OUT: held, **_groups(everyone)}
     glance = log_overview(sums, held_out, everyone)
     detail = (
         log_beats(held_out, database) + log_runs(sums, held_out) + log_af(held_out) + log_confidence(held_out)
     )
     detail += log_shutdown(held_out, everyone) + log_seeds(held_out)
-    failures = tuple(failure for kind in KINDS for failure in worst(held_out, kind))
-    strips = {failure.file: plots.strip(cut(failure), failure.text) for failure in failures}
+    failures = tuple(failure for kind in KINDS for failure in worst_records(held_out, kind))
+    strips = {failure.picture_file: plots.strip(read_excerpt(failure), failure.text) for failure in failures}
     for file, strip in strips.items():
-        runs.log_figure(strip, f"{model_card.PICTURES}/{file}")
-    return Told(glance, detail, failures, strips)
+        runs.log_figure(strip, f"{model_card.PICTURES_FOLDER}/{file}")
+    return EvaluationReport(glance, detail, failures, strips)
 
 
-def tell_noise(examined: Sequence[RecordEvaluation], database: str) -> Told:
+def log_noise_evaluation(examined: Sequence[RecordEvaluation], database: str) -> EvaluationReport:
     """Log the figures of the noise stress test, in all and by signal-to-noise ratio."""
-    group = aggregate.group_of("all", examined)
+    group = aggregate.summarise_group("all", examined)
     glance = model_card.section(
-        "At a glance", model_card.GLANCE, model_card.markdown(tables.at_a_glance(group, {}))
+        "At a glance", model_card.GLANCE, model_card.markdown(tables.overview_table(group, {}))
     )
     detail = log_beats(examined, database) + log_shutdown(examined, ()) + log_noise(examined)
-    return Told(glance, detail, None)
+    return EvaluationReport(glance, detail, None)
 
 
 def log_overview(
@@ -85,9 +85,9 @@ def log_overview(
 ) -> str:
     """Log every figure of every group of records; give the table at a glance as a section."""
     for name, group in sums.items():
-        runs.log_metrics(aggregate.metrics(group), prefix=f"{name}/")
-    seeds = aggregate.spread(aggregate.members_of(held_out))
-    table = tables.at_a_glance(sums[HELD_OUT], seeds, sums.get(NOT_PACED), sums.get(EVERYONE))
+        runs.log_metrics(aggregate.metrics_with_bounds(group), prefix=f"{name}/")
+    seeds = aggregate.spread(aggregate.member_metrics(held_out))
+    table = tables.overview_table(sums[HELD_OUT], seeds, sums.get(NOT_PACED), sums.get(EVERYONE))
     runs.log_table(table, "at-a-glance.json")
     paced = " ".join(each.record for each in everyone if each.outcome.paced)
     shared = {"201", "202"} <= {each.record for each in everyone}
@@ -114,16 +114,16 @@ def _groups(everyone: Sequence[RecordEvaluation]) -> dict[str, aggregate.Group]:
         return {}
     clean = [each for each in everyone if not each.outcome.paced]
     if len(clean) == len(everyone):
-        return {NOT_PACED: aggregate.group_of(f"all {len(clean)}", clean)}
+        return {NOT_PACED: aggregate.summarise_group(f"all {len(clean)}", clean)}
     return {
-        NOT_PACED: aggregate.group_of(f"all {len(clean)} not paced", clean),
-        EVERYONE: aggregate.with_paced(f"all {len(everyone)}", everyone),
+        NOT_PACED: aggregate.summarise_group(f"all {len(clean)} not paced", clean),
+        EVERYONE: aggregate.summarise_with_paced(f"all {len(everyone)}", everyone),
     }
 
 
 def log_runs(sums: Mapping[str, aggregate.Group], held_out: Sequence[RecordEvaluation]) -> str:
     """Log the runs of each group of records, of held-out ones by EC57's map too; give them as a section."""
-    other = aggregate.group_of("escape beats as S", held_out, way=EC57_MAP)
+    other = aggregate.summarise_group("escape beats as S", held_out, condition=EC57_MAP)
     table = tables.run_table([*sums.values(), other])
     runs.log_table(table, "runs.json")
     return model_card.section("Runs", model_card.RUNS, model_card.markdown(table))
@@ -146,8 +146,8 @@ def log_confidence(examined: Sequence[RecordEvaluation]) -> str:
     """Log calibration, and the error that abstaining leaves; give them as a section."""
     records = {each.record: each.calibration for each in examined}
     subsets = {
-        headline_metrics.SUBSET_TITLES[name]: calibration.without(records, without)
-        for name, without in headline_metrics.subsets_of(records).items()
+        headline_metrics.SUBSET_TITLES[name]: calibration.join_without(records, without)
+        for name, without in headline_metrics.applicable_subsets(records).items()
     }
     judged = calibration.join(records.values())
     reliability, risk = calibration.calibration_table(subsets), calibration.risk_table(judged)
@@ -162,7 +162,7 @@ def log_confidence(examined: Sequence[RecordEvaluation]) -> str:
         model_card.RISK,
         model_card.markdown(risk),
     ]
-    return model_card.section("Confidence", *texts, calibration.in_words(judged))
+    return model_card.section("Confidence", *texts, calibration.abstention_sentence(judged))
 
 
 def log_shutdown(held_out: Sequence[RecordEvaluation], everyone: Sequence[RecordEvaluation]) -> str:
@@ -174,7 +174,7 @@ def log_shutdown(held_out: Sequence[RecordEvaluation], everyone: Sequence[Record
         f"and {share['shutdown/beats_lost']:.0f} beats."
         for title, records in (("Held out", held_out), ("All records", everyone))
         if records
-        for share in (aggregate.shutdown(records),)
+        for share in (aggregate.shutdown_metrics(records),)
     ]
     return model_card.section("Unreadable", model_card.SHUTDOWN, " ".join(told), model_card.markdown(table))
 
@@ -182,14 +182,14 @@ def log_shutdown(held_out: Sequence[RecordEvaluation], everyone: Sequence[Record
 def log_seeds(examined: Sequence[RecordEvaluation]) -> str:
     """Log how the members of the ensemble do alone; give it as a section, '' where there is none."""
     text = []
-    for name, without in headline_metrics.subsets_of([each.record for each in examined]).items():
+    for name, without in headline_metrics.applicable_subsets([each.record for each in examined]).items():
         kept = [each for each in examined if each.record not in without]
-        alone = aggregate.members_of(kept)
+        alone = aggregate.member_metrics(kept)
         if not alone:
             return ""
         runs.log_metrics(aggregate.seed_metrics(aggregate.spread(alone)), prefix=f"seeds/{name}/")
         rows = tables.BEAT_ROWS if without else tables.ROWS
-        ensemble = aggregate.metrics_of([each.outcome for each in kept])
+        ensemble = aggregate.gross_metrics([each.outcome for each in kept])
         table = tables.seed_table(ensemble, alone, rows=rows)
         runs.log_table(table, f"seeds/{name}.json")
         text += [f"{headline_metrics.SUBSET_TITLES[name].capitalize()}:", model_card.markdown(table)]
@@ -219,21 +219,21 @@ def log_beats(examined: Sequence[RecordEvaluation], database: str) -> str:
         title = f"Held-out patients of {database}: {how}"
         figures = headline_metrics.by_subset(records)
         intervals = headline_metrics.interval_table(records, patients)
-        by_record = headline_metrics.per_record(records)
+        by_record = headline_metrics.metrics_by_record(records)
         runs.log_metrics(figures, prefix=f"{way}/")
-        runs.log_metrics(headline_metrics.bounds(intervals), prefix=f"{way}/")
+        runs.log_metrics(headline_metrics.interval_metrics(intervals), prefix=f"{way}/")
         runs.log_table(by_record, f"{way}/by-record.json")
         runs.log_table(intervals, f"{way}/intervals.json")
         runs.log_figure(plots.confusion_matrix(gross(records.values()), title), f"{way}/confusion.png")
-        spread = headline_metrics.uncertainty(records, patients)
+        spread = headline_metrics.bootstrap_intervals(records, patients)
         runs.log_figure(plots.forest(records, title, spread), f"{way}/by-record.png")
-        text += model_card.held_out_section(title, headline_metrics.grouped(figures), intervals)
+        text += model_card.held_out_section(title, headline_metrics.group_by_subset(figures), intervals)
         if way == DETECTED:
             text += model_card.record_table(by_record)
     return text
 
 
-def lay_card(before: str, told: Told, folder: Path) -> None:
+def write_card(before: str, told: EvaluationReport, folder: Path) -> None:
     """Write the card as a page of the documentation, its strips in a folder beside it; older ones go.
 
     ``before`` is what the card said before the examination.

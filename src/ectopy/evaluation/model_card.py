@@ -14,7 +14,7 @@ from ectopy.features.extraction import ALL_LEADS, CLUSTER, FEATURE_NAMES, MORPHO
 SHARED_PATIENT = (
     "202 is 201 of the training records in de Chazal's split; the rows without 202 are free of him."
 )
-PICTURES = "where-it-fails"
+PICTURES_FOLDER = "where-it-fails"
 """Folder of the strips among the artifacts of a run."""
 
 GLANCE = """Detected beats, escape beats as N; 5 min learning period, 150 ms; gross figures in percent,
@@ -43,7 +43,7 @@ FAILS = """Records with most errors of each kind, and a strip of each around a t
 one, in time, of the commonest confusion."""
 
 
-def model_card(  # noqa: PLR0913 - every fact by its name
+def build_model_card(  # noqa: PLR0913 - every fact by its name
     *,
     model: str,
     data: str,
@@ -72,14 +72,14 @@ In neither: {", ".join(left_out) or "none"}. Choices were made by cross-validati
 
 **Features.** {len(FEATURE_NAMES)} numbers a beat, all relative to the patient:
 
-{features_list()}
+{feature_list()}
 
 ## Out of fold, with detected beats
 
 Patient-grouped cross-validation, a network a fold; EC57 (5 min learning period, 150 ms), de Chazal's map.
 The recipe was chosen on these patients: the figures are optimistic.
 
-{figures_table({"training patients": out_of_fold})}
+{metrics_table({"training patients": out_of_fold})}
 
 Expected calibration error out of fold: {calibration_error:.3f}, of single networks on the beats that the
 temperature was fitted to: optimistic too.
@@ -112,7 +112,7 @@ MEANINGS: Mapping[str, tuple[Sequence[str], str]] = MappingProxyType(
 """Groups of features, their names and what they tell; those of each lead come once a lead."""
 
 
-def features_list() -> str:
+def feature_list() -> str:
     """List the features by group as Markdown; every one of FEATURE_NAMES is in it."""
     grouped = {name for names, _ in MEANINGS.values() for name in names}
     others = [name for name in FEATURE_NAMES if name.rpartition(": ")[2] not in grouped]
@@ -127,7 +127,7 @@ def held_out_section(
     return f"""
 ## {title}
 
-{figures_table(by_subset)}
+{metrics_table(by_subset)}
 {SHARED_PATIENT if "without_202" in by_subset else ""}
 
 95 % intervals of the gross figures, by bootstrap over patients:
@@ -168,7 +168,7 @@ _SHORT = {
 }
 
 
-def figures_table(rows: Mapping[str, Mapping[str, float]]) -> str:
+def metrics_table(rows: Mapping[str, Mapping[str, float]]) -> str:
     """Lay out QRS, VEB and SVEB figures, gross and record average, as Markdown."""
     lines = [
         "| records | | QRS Se / +P | VEB Se / +P / F1 | SVEB Se / +P / F1 |",
@@ -231,12 +231,12 @@ def section(title: str, *paragraphs: str) -> str:
     return "\n\n".join((f"\n## {title}", *paragraphs)) + "\n"
 
 
-def where_it_fails(found: Sequence[Failure], pictures: str = "") -> str:
+def failures_section(found: Sequence[Failure], pictures: str = "") -> str:
     """List where the model fails, with the pictures in a folder beside the card, if there is one."""
     if not found:
         return section("Where it fails", "No ectopic beat was missed or called falsely.")
-    lines = [f"* {each.text}" + (f"\n  ![]({pictures}/{each.file})" if pictures else "") for each in found]
+    lines = [f"* {each.text}" + (f"\n  ![]({pictures}/{each.picture_file})" if pictures else "") for each in found]
     where = (
-        () if pictures else (f"The strips are artifacts of the run that examined the model: `{PICTURES}/`.",)
+        () if pictures else (f"The strips are artifacts of the run that examined the model: `{PICTURES_FOLDER}/`.",)
     )
     return section("Where it fails", FAILS, "\n".join(lines), *where)

@@ -9,7 +9,7 @@ from matplotlib.ticker import MultipleLocator
 
 from ectopy.ec57 import MATCH_WINDOW_S, BeatComparison, figures, gross
 from ectopy.evaluation import calibration
-from ectopy.evaluation.failures import Cut, Marks
+from ectopy.evaluation.failures import Excerpt, Marks
 
 _ROWS, _COLUMNS = "NSVFQ", "NSVO"
 _NAMES = {"O": "missed"}
@@ -79,7 +79,7 @@ def reliability(judged: calibration.CalibrationData, title: str) -> Figure:
     figure = Figure(figsize=(5.5, 6), layout="constrained")
     curves, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     curves.plot((0, 1), (0, 1), color="grey", linewidth=0.8)
-    for name, (claimed, true) in calibration.views(judged).items():
+    for name, (claimed, true) in calibration.reliability_data(judged).items():
         mean, share, n = calibration.reliability(claimed, true)
         curves.plot(mean, share, "o-", markersize=4, linewidth=1, label=name)
         counts.plot(mean, n, ".-", linewidth=0.8)
@@ -93,7 +93,7 @@ def reliability(judged: calibration.CalibrationData, title: str) -> Figure:
 
 def risk_coverage(judged: calibration.CalibrationData, title: str) -> Figure:
     """Draw the error among the most confident beats against their share, and the model's own threshold."""
-    error = 100 * calibration.risk(judged)
+    error = 100 * calibration.risk_curve(judged)
     own = calibration.abstention(judged)
     figure = Figure(figsize=(5.5, 4), layout="constrained")
     axes = figure.subplots()
@@ -106,7 +106,7 @@ def risk_coverage(judged: calibration.CalibrationData, title: str) -> Figure:
     return figure
 
 
-def strip(cut: Cut, title: str) -> Figure:
+def strip(cut: Excerpt, title: str) -> Figure:
     """Draw a piece of recording on ECG paper, the reference's letters above it and under them the test's.
 
     Where the two differ, both are red. A large square is 0.2 s and 0.5 mV.
@@ -119,8 +119,8 @@ def strip(cut: Cut, title: str) -> Figure:
         axes.set_ylabel(f"{name} (mV)")
         axes.set_xlim(time_s[0], time_s[-1])
         _paper(axes)
-    _letters(leads[0], cut.reference, cut.called, y=1.14, name="reference")
-    _letters(leads[0], cut.called, cut.reference, y=1.02, name="called")
+    _letters(leads[0], cut.reference, cut.test, y=1.14, name="reference")
+    _letters(leads[0], cut.test, cut.reference, y=1.02, name="called")
     leads[-1].set_xlabel("s", loc="right")
     figure.suptitle(title, fontsize="medium")
     return figure

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from ectopy.ec57.runs import RUN_LENGTHS
-from ectopy.evaluation.aggregate import RUN_PARTS, Bounds, Figures, Group, Spread, spread
+from ectopy.evaluation.aggregate import RUN_PARTS, Bounds, Metrics, Group, Spread, spread
 from ectopy.evaluation.evaluate_record import RecordEvaluation
 
 
@@ -13,29 +13,29 @@ class Row(NamedTuple):
     """A line of the table at a glance: a share in percent or, with ``of``, a count out of another."""
 
     title: str
-    figure: str
+    metric: str
     digits: int = 1
     of: str = ""
     unit: float = 100.0
 
-    def cell(self, told: Figures) -> str:
+    def cell(self, told: Metrics) -> str:
         """Tell the figure; '' where it was not asked, '-' where it is undefined."""
-        if self.figure not in told:
+        if self.metric not in told:
             return ""
-        value = self._number(told[self.figure])
+        value = self._number(told[self.metric])
         return f"{value} of {told[self.of]:.0f}" if self.of else value
 
     def interval(self, bounds: Bounds) -> str:
         """Tell the 95 % interval."""
-        if self.of or self.figure not in bounds or not isfinite(bounds[self.figure][0]):
+        if self.of or self.metric not in bounds or not isfinite(bounds[self.metric][0]):
             return ""
-        return " - ".join(map(self._number, bounds[self.figure]))
+        return " - ".join(map(self._number, bounds[self.metric]))
 
     def over_seeds(self, told: Mapping[str, Spread]) -> str:
         """Tell mean, standard deviation and range."""
-        if self.figure not in told:
+        if self.metric not in told:
             return ""
-        over = told[self.figure]
+        over = told[self.metric]
         finer = max(self.digits, 1)  # a mean of counts is no count
         middle, sd = (self._number(value, finer) for value in over[:2])
         low, high = map(self._number, over[2:])
@@ -94,20 +94,20 @@ ROWS = (
 )
 
 
-def at_a_glance(
+def overview_table(
     held_out: Group, seeds: Mapping[str, Spread], everyone: Group | None = None, paced: Group | None = None
 ) -> dict[str, list[object]]:
     """Give the table of all figures by column, a row a figure that was asked of any group."""
     table: dict[str, list[object]] = {"%": [row.title for row in ROWS]}
-    table[held_out.title] = [row.cell(held_out.figures) for row in ROWS]
+    table[held_out.title] = [row.cell(held_out.metrics) for row in ROWS]
     table["95 %"] = [row.interval(held_out.intervals) for row in ROWS]
     if seeds:
         table["each member alone"] = [row.over_seeds(seeds) for row in ROWS]
     if everyone:
-        table[everyone.title] = [row.cell(everyone.figures) for row in ROWS]
+        table[everyone.title] = [row.cell(everyone.metrics) for row in ROWS]
         table["95 % of these"] = [row.interval(everyone.intervals) for row in ROWS]
     if paced:
-        table[paced.title] = [row.cell(paced.figures) for row in ROWS]
+        table[paced.title] = [row.cell(paced.metrics) for row in ROWS]
     asked = [any(cells[1:]) for cells in zip(*table.values(), strict=True)]
     return {
         name: [cell for cell, kept in zip(cells, asked, strict=True) if kept] for name, cells in table.items()
@@ -115,11 +115,11 @@ def at_a_glance(
 
 
 def seed_table(
-    ensemble: Figures, alone: Sequence[Figures], *, rows: Iterable[Row] = ROWS
+    ensemble: Metrics, alone: Sequence[Metrics], *, rows: Iterable[Row] = ROWS
 ) -> dict[str, list[object]]:
     """Give a table by column: figures of the ensemble, of each member alone, and their spread."""
     seeds = spread(alone)
-    rows = [row for row in rows if row.figure in seeds]
+    rows = [row for row in rows if row.metric in seeds]
     table: dict[str, list[object]] = {"%": [row.title for row in rows]}
     table["ensemble"] = [row.cell(ensemble) for row in rows]
     for number, told in enumerate(alone):
@@ -157,8 +157,8 @@ def run_table(groups: Sequence[Group]) -> dict[str, list[object]]:
                     (("reference", "found"), "sensitivity"),
                     (("test", "confirmed"), "positive_predictivity"),
                 ):
-                    told += [int(group.figures[f"{name}_{count}"]) for count in counts]
-                    told += [_percent(group.figures[f"{name}_{figure}"])]
+                    told += [int(group.metrics[f"{name}_{count}"]) for count in counts]
+                    told += [_percent(group.metrics[f"{name}_{figure}"])]
                     told += map(_percent, group.intervals.get(f"{name}_{figure}", (float("nan"),) * 2))
                 rows.append(tuple(told))
     columns = (

@@ -24,7 +24,7 @@ from ectopy.monitoring.drift import (
     compare,
 )
 
-BURDENS = {
+RECORDING_METRICS = {
     "veb_burden_pct": "VEB, % of beats",
     "sveb_burden_pct": "SVEB, % of beats",
     "af_burden_pct": "AF, % of the time",
@@ -33,7 +33,7 @@ BURDENS = {
     "unsure_pct": "unsure, % of beats",
 }
 """What is told of each recording of a batch, one number each."""
-RECENT = 20
+N_WITH_EARLIER = 20
 """Recordings that drift is looked for in where a batch alone has too few: those scored before it are added.
 
 A batch that can be judged is not: what changed in it would be thinned out by what came before.
@@ -41,7 +41,7 @@ A batch that can be judged is not: what changed in it would be thinned out by wh
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class BatchSummary:
     """A batch in numbers: ``measured`` has one a recording, by the names of BURDENS, NaN where undefined.
 
     ``model`` tells which model and where it came from; ``failures`` the recordings by kind of failure.
@@ -50,21 +50,21 @@ class Batch:
     model: Mapping[str, str]
     counts: Mapping[str, int]
     failures: Mapping[str, int]
-    measured: Mapping[str, Numbers]
+    by_recording: Mapping[str, Numbers]
     extent: Mapping[str, float]
     drift: Drift | None
 
     @property
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """All numbers by name: recordings by status, extent, time, quantiles of what was measured, drift."""
         counts = {f"recordings/{status}": float(number) for status, number in self.counts.items()}
         spread = {
             f"{name}/{quantile}": float(np.nanquantile(values, at))
-            for name, values in self.measured.items()
+            for name, values in self.by_recording.items()
             if np.isfinite(values).any()
             for quantile, at in (("p10", 0.1), ("median", 0.5), ("p90", 0.9), ("max", 1.0))
         }
-        return {**counts, **self.extent, **spread, **(self.drift.figures if self.drift else {})}
+        return {**counts, **self.extent, **spread, **(self.drift.metrics if self.drift else {})}
 
     @property
     def drifted(self) -> bool:
@@ -77,21 +77,21 @@ class Batch:
         return self.drift.verdict if self.drift else "the model has no training patients to compare with"
 
 
-def sum_up(
+def summarise_batch(
     rows: Iterable[Mapping[str, object]],
     out: Path,
     *,
     model: Mapping[str, str],
     reference: ReferenceProfile | None,
     time_s: float,
-) -> Batch:
+) -> BatchSummary:
     """Sum up the rows of a batch whose results lie in ``out``; those skipped were in an earlier batch.
 
     ``model`` has ``model``, ``model_id`` and more, as provenance tells them.
     """
     rows = list(rows)
     scored = [row for row in rows if row["status"] == "scored"]
-    measured = {name: np.array([_number(row, name) for row in scored]) for name in BURDENS}
+    measured = {name: np.array([_number(row, name) for row in scored]) for name in RECORDING_METRICS}
     duration_s, analysable_s = (
         np.array([_number(row, name) for row in scored]) for name in ("duration_s", "analysable_s")
     )
@@ -99,14 +99,14 @@ def sum_up(
     n_unsure = np.array([_n_unsure(out / str(row["recording"])) for row in scored], dtype=float)
     measured["unreadable_pct"] = 100 * _ratio(duration_s - analysable_s, duration_s)
     measured["unsure_pct"] = 100 * _ratio(n_unsure, n_beats)
-    reasons = (kind(str(row["reason"]), Path(str(row["path"]))) for row in rows if row["status"] == "failed")
-    return Batch(
+    reasons = (failure_kind(str(row["reason"]), Path(str(row["path"]))) for row in rows if row["status"] == "failed")
+    return BatchSummary(
         model=model,
         counts={
             status: sum(row["status"] == status for row in rows) for status in ("scored", "failed", "skipped")
         },
         failures=dict(Counter(reasons).most_common()),
-        measured=measured,
+        by_recording=measured,
         extent={
             "time_s": time_s,
             "recorded_h": float(duration_s.sum() / 3600),
@@ -115,16 +115,16 @@ def sum_up(
             "unreadable_pct": 100 * float(_ratio((duration_s - analysable_s).sum(), duration_s.sum())),
             "unsure_pct": 100 * float(_ratio(n_unsure.sum(), n_beats.sum())),
         },
-        drift=compare(reference, profiles(scored, out, model["model_id"])) if reference else None,
+        drift=compare(reference, read_profiles(scored, out, model["model_id"])) if reference else None,
     )
 
 
-def profiles(scored: Sequence[Mapping[str, object]], out: Path, model_id: str) -> list[Counts]:
+def read_profiles(scored: Sequence[Mapping[str, object]], out: Path, model_id: str) -> list[Counts]:
     """Read the profiles of a batch and, where it is too small, of those that the model scored last before."""
     paths = [out / str(row["recording"]) / "summary.json" for row in scored]
     if len(paths) < MIN_RECORDINGS:
         others = set(out.glob("[!.]*/summary.json")) - set(paths)
-        paths += nlargest(RECENT - len(paths), others, key=lambda path: path.stat().st_mtime_ns)
+        paths += nlargest(N_WITH_EARLIER - len(paths), others, key=lambda path: path.stat().st_mtime_ns)
     read = (_profile(path, model_id) for path in paths)
     return [profile for profile in read if profile is not None]
 
@@ -137,7 +137,7 @@ def _profile(path: Path, model_id: str) -> Counts | None:
     return None
 
 
-def kind(reason: str, source: Path) -> str:
+def failure_kind(reason: str, source: Path) -> str:
     """Give the kind of a failure: its reason without files, which may bear names, and without numbers."""
     for name in (str(source.with_suffix("")), str(source.parent), source.stem):
         if name not in {"", ".", "/"}:

@@ -25,15 +25,15 @@ REFERENCE_FILE = "reference.json"
 """Lies in a model directory; a model without it has no figures of drift."""
 MONITORED = (*FEATURE_NAMES, "confidence", "called S", "called V")
 """What is compared, a number a beat each: features, the largest probability, whether it is called S or V."""
-N_ANSWERED = len(MONITORED) - len(FEATURE_NAMES)
+N_PREDICTED = len(MONITORED) - len(FEATURE_NAMES)
 N_BINS = 10
 MIN_BEATS = 250
 """A recording with fewer beats, about four minutes, tells too little of its patient and takes no part."""
 MIN_RECORDINGS = 5
 """Recordings from which on a batch can be told from a few unusual patients; fewer are described only."""
-FALSE_ALARMS = 0.01
+FALSE_ALARM_RATE = 0.01
 """Share of batches that cross a bound, of any figure, though their patients are like those learned from."""
-SHIFT = 0.25
+MIN_BOUND = 0.25
 """The index that is customarily called a shift; no bound is lower, however alike the patients are."""
 N_PERMUTATIONS = 1000
 _LEAST_SHARE = 1e-3
@@ -63,15 +63,15 @@ class ReferenceProfile:
 
     def profile(self, features: Floats, probability: Floats) -> Counts:
         """Count a recording's beats by bin, from features [n, k] and probabilities [n, 4]."""
-        return np.concatenate((self.of_features(features), self.of_answers(probability)))
+        return np.concatenate((self.count_features(features), self.count_predictions(probability)))
 
-    def of_features(self, features: Floats) -> Counts:
+    def count_features(self, features: Floats) -> Counts:
         """Count by bin what the network reads of beats, [n, k]: the part of a profile that comes first."""
-        return _by_bin(self.edges[:-N_ANSWERED], features.T)
+        return _by_bin(self.edges[:-N_PREDICTED], features.T)
 
-    def of_answers(self, probability: Floats) -> Counts:
+    def count_predictions(self, probability: Floats) -> Counts:
         """Count by bin what it answers, [n, 4]: the last N_ANSWERED figures of a profile."""
-        return _by_bin(self.edges[-N_ANSWERED:], predicted(probability))
+        return _by_bin(self.edges[-N_PREDICTED:], predicted(probability))
 
 
 def _by_bin(edges: Numbers, columns: Iterable[Floats]) -> Counts:
@@ -92,12 +92,12 @@ class ProfilingClassifier:
     def __call__(self, features: Floats | Iterable[Floats]) -> tuple[Floats, Mask]:
         """Classify beats by their features, [n, k] or parts of them in turn."""
         probability, confident = self._classify(self._counted(in_parts(features)))
-        self.profile[-N_ANSWERED:] += self._reference.of_answers(probability)
+        self.profile[-N_PREDICTED:] += self._reference.count_predictions(probability)
         return probability, confident
 
     def _counted(self, parts: Iterable[Floats]) -> Iterator[Floats]:
         for part in parts:
-            self.profile[:-N_ANSWERED] += self._reference.of_features(part)
+            self.profile[:-N_PREDICTED] += self._reference.count_features(part)
             yield part
 
 
@@ -111,7 +111,7 @@ class Drift:
 
     n_recordings: int
     expected: Numbers
-    found: Numbers
+    observed: Numbers
     psi: Numbers
     bound: Numbers
     p: Numbers
@@ -138,7 +138,7 @@ class Drift:
         return f"{self.n_recordings} recordings unlike those learned from: {'; '.join(names[:_TOLD])}{more}"
 
     @property
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Give the numbers by name."""
         names = (f"psi/{name.replace(',', '')}" for name in MONITORED)  # MLflow allows no comma
         psi = dict(zip(names, map(float, self.psi), strict=True))
@@ -190,14 +190,14 @@ def _spread(n_beats: int) -> NDArray[np.intp]:
 
 def compare(reference: ReferenceProfile, profiles: Sequence[Counts]) -> Drift | None:
     """Compare a batch with the training patients; None where either side has too few beats to."""
-    known, new = shares(reference.counts), shares(np.array(profiles, dtype=np.int64))
+    known, new = bin_shares(reference.counts), bin_shares(np.array(profiles, dtype=np.int64))
     if not len(new) or not len(known):
         return None
-    psi, bound, p = by_permutation(known, new)
+    psi, bound, p = permutation_test(known, new)
     return Drift(len(new), known.mean(axis=0), new.mean(axis=0), psi, bound, p)
 
 
-def shares(counts: Counts) -> Numbers:
+def bin_shares(counts: Counts) -> Numbers:
     """Turn the profiles with enough beats into shares of beats by bin."""
     counts = counts.reshape(-1, len(MONITORED), N_BINS)
     n_beats = counts.sum(axis=2, keepdims=True)
@@ -211,7 +211,7 @@ def stability_index(expected: Numbers, found: Numbers) -> Numbers:
     return np.asarray(((found - expected) * np.log(found / expected)).sum(axis=-1))
 
 
-def by_permutation(known: Numbers, new: Numbers, *, seed: int = 0) -> tuple[Numbers, Numbers, Numbers]:
+def permutation_test(known: Numbers, new: Numbers, *, seed: int = 0) -> tuple[Numbers, Numbers, Numbers]:
     """Give of each figure the index between two groups of recordings, its bound, and its p value.
 
     ``known`` and ``new`` are shares [n, len(WATCHED), N_BINS]. To be comparable, each figure's index is taken
@@ -225,7 +225,7 @@ def by_permutation(known: Numbers, new: Numbers, *, seed: int = 0) -> tuple[Numb
     usual = np.maximum(np.quantile(index, 0.95, axis=0), 1e-9)  # a figure may be the same for everybody
     largest = (index / usual).max(axis=1)
     p = (largest[:, None] >= index[0] / usual).mean(axis=0)
-    return index[0], np.maximum(usual * np.quantile(largest, 1 - FALSE_ALARMS), SHIFT), p
+    return index[0], np.maximum(usual * np.quantile(largest, 1 - FALSE_ALARM_RATE), MIN_BOUND), p
 
 
 def read_reference(folder: Path) -> ReferenceProfile | None:

@@ -3,17 +3,17 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from ectopy.monitoring.batch_summary import BURDENS, Batch
+from ectopy.monitoring.batch_summary import RECORDING_METRICS, BatchSummary
 from ectopy.monitoring.drift import MONITORED, N_BINS, Drift
 
-MOST_BARS, MOST_SHARES = 16, 4
+MAX_BARS, MAX_PANELS = 16, 4
 
 
-def spread(batch: Batch) -> Figure:
+def recording_histograms(batch: BatchSummary) -> Figure:
     """Draw a histogram of each figure over the recordings of a batch."""
     figure = Figure(figsize=(10, 5), layout="constrained")
-    for axes, (name, title) in zip(figure.subplots(2, 3).flat, BURDENS.items(), strict=True):
-        values = batch.measured[name]
+    for axes, (name, title) in zip(figure.subplots(2, 3).flat, RECORDING_METRICS.items(), strict=True):
+        values = batch.by_recording[name]
         axes.hist(values[np.isfinite(values)], bins=20, color="C0")
         axes.set(xlabel=title)
         axes.yaxis.get_major_locator().set_params(integer=True)
@@ -21,11 +21,11 @@ def spread(batch: Batch) -> Figure:
     return figure
 
 
-def drift(found: Drift) -> Figure:
+def drift_plot(found: Drift) -> Figure:
     """Draw how far each figure is from the training patients, and the shares of beats of the farthest."""
     figure = Figure(figsize=(11, 5.5), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.1))[0]
-    order = found.order[:MOST_BARS]
+    order = found.order[:MAX_BARS]
     axes = left.subplots()
     colours = ["C3" if found.exceeds_bound[k] else "C0" for k in order]
     axes.barh(range(len(order)), found.psi[order], color=colours)
@@ -34,9 +34,9 @@ def drift(found: Drift) -> Figure:
     axes.invert_yaxis()
     axes.set(xlabel="population stability index")
     axes.legend(loc="lower right", fontsize="small")
-    for axes, k in zip(right.subplots(2, 2).flat, order[:MOST_SHARES], strict=True):
+    for axes, k in zip(right.subplots(2, 2).flat, order[:MAX_PANELS], strict=True):
         axes.stairs(100 * found.expected[k], np.arange(N_BINS + 1), color="grey", label="training patients")
-        axes.stairs(100 * found.found[k], np.arange(N_BINS + 1), color=colours[order.index(k)], label="these")
+        axes.stairs(100 * found.observed[k], np.arange(N_BINS + 1), color=colours[order.index(k)], label="these")
         axes.set_title(MONITORED[k], fontsize="small")
         axes.set(xlabel="tenth of the training patients", ylabel="% of beats")
     axes.legend(fontsize="small")

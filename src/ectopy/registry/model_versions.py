@@ -25,7 +25,7 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 HELD_OUT = "held out"
 """Parameter of a fold's run: the records whose patients its network has not seen."""
 
-LONGEST_DESCRIPTION = 5000
+MAX_DESCRIPTION_CHARS = 5000
 """Characters that MLflow keeps of a version's description; SQLite keeps more, PostgreSQL refuses them."""
 
 _CUT = "\n\n... the rest is in `card.md`, an artifact of the run."
@@ -92,7 +92,7 @@ def challenger(model: str) -> Version:
     return found
 
 
-def version_of(model: str, number: str) -> Version:
+def version_by_number(model: str, number: str) -> Version:
     """Find a version by its number."""
     try:
         found = mlflow.MlflowClient().get_model_version(model, number)
@@ -101,7 +101,7 @@ def version_of(model: str, number: str) -> Version:
     return Version(model, str(found.version), str(found.run_id))
 
 
-def versions(model: str) -> list[Version]:
+def list_versions(model: str) -> list[Version]:
     """Find all versions of a model, the newest first; none of a model that nobody has registered."""
     found = mlflow.MlflowClient().search_model_versions(f"name = '{model}'")
     told = [Version(model, str(version.version), str(version.run_id)) for version in found]
@@ -113,7 +113,7 @@ def aliases_of(made: Version) -> tuple[str, ...]:
     return tuple(sorted(mlflow.MlflowClient().get_model_version(made.model, made.number).aliases))
 
 
-def made_at(made: Version) -> datetime:
+def created_at(made: Version) -> datetime:
     """Tell when a version was registered."""
     found = mlflow.MlflowClient().get_model_version(made.model, made.number)
     return datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
@@ -121,8 +121,8 @@ def made_at(made: Version) -> datetime:
 
 def set_description(made: Version, text: str) -> None:
     """Write the model card on a version, as much of it as the store has room for."""
-    if len(text) > LONGEST_DESCRIPTION and not mlflow.get_tracking_uri().startswith("sqlite:"):
-        text = text[: text.rfind("\n", 0, LONGEST_DESCRIPTION - len(_CUT))] + _CUT
+    if len(text) > MAX_DESCRIPTION_CHARS and not mlflow.get_tracking_uri().startswith("sqlite:"):
+        text = text[: text.rfind("\n", 0, MAX_DESCRIPTION_CHARS - len(_CUT))] + _CUT
     mlflow.MlflowClient().update_model_version(made.model, made.number, description=text)
 
 
@@ -169,7 +169,7 @@ def out_of_fold_runs(made: Version) -> dict[str, str]:
     }
 
 
-def members_of(made: Version) -> list[str]:
+def member_runs(made: Version) -> list[str]:
     """Give the runs of the networks that a version's ensemble is made of, in their order."""
     numbered = {
         int(child.data.tags[MEMBER]): str(child.info.run_id)

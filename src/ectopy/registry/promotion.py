@@ -14,7 +14,7 @@ from ectopy.model.classifier import CARD_FILE, ModelError, load_classifier
 from ectopy.registry import model_versions
 from ectopy.registry.model_versions import CHAMPION, Version
 
-BEFORE = "champion before"
+PREVIOUS_CHAMPION = "champion before"
 """Tag: number of the version whose place this one took, "" where there was none; rollback goes by it."""
 HISTORY = "history"
 """Tag: a line for everything that became of a version, the oldest first."""
@@ -30,13 +30,13 @@ class PromotionError(ValueError):
 class Change(NamedTuple):
     """The version in use from now on, and the one before."""
 
-    now: Version
-    before: Version | None
+    current: Version
+    previous: Version | None
 
 
 def version_table(model: str) -> dict[str, list[object]]:
     """Give a table by column of a model's versions, the newest first; F1 is out of fold, in percent."""
-    rows = [_row(version) for version in model_versions.versions(model)]
+    rows = [_row(version) for version in model_versions.list_versions(model)]
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
@@ -50,7 +50,7 @@ def _row(version: Version) -> dict[str, object]:
     return {
         "version": version.number,
         "alias": ", ".join(model_versions.aliases_of(version)),
-        "made, UTC": f"{model_versions.made_at(version):%Y-%m-%d %H:%M}",
+        "made, UTC": f"{model_versions.created_at(version):%Y-%m-%d %H:%M}",
         "learned from": tags.get("database"),
         "VEB F1": None if veb is None else round(100 * veb, 1),
         "SVEB F1": None if sveb is None else round(100 * sveb, 1),
@@ -59,32 +59,32 @@ def _row(version: Version) -> dict[str, object]:
     }
 
 
-def promote(version: Version, *, data_dir: Path, by: str, why: str) -> Change:
+def promote(version: Version, *, data_dir: Path, decided_by: str, reason: str) -> Change:
     """Let a version be the champion; ``by`` is the gate or a hand. The champion itself is only laid anew."""
     before = model_versions.version_by_alias(version.model, CHAMPION)
     _activate(version, data_dir)
     if before == version:
         return Change(version, before)
     place = f"in place of {before.number}" if before else "the first"
-    _append_history(version, f"champion by {by}, {place}: {why}", {BEFORE: before.number if before else ""})
+    _append_history(version, f"champion by {decided_by}, {place}: {reason}", {PREVIOUS_CHAMPION: before.number if before else ""})
     model_versions.untag_version(version, ROLLED_BACK)
     if before:
         _append_history(before, f"replaced by {version.number}")
     return Change(version, before)
 
 
-def rollback(model: str, *, data_dir: Path, why: str) -> Change:
+def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
     """Let the version before the champion be champion again; called once more, the one before that."""
     champion = model_versions.version_by_alias(model, CHAMPION)
     if champion is None:
         raise PromotionError(f"{model}: a champion to roll back expected, none there")
-    number = model_versions.tags_of(champion).get(BEFORE, "")
+    number = model_versions.tags_of(champion).get(PREVIOUS_CHAMPION, "")
     if not number:
         raise PromotionError(f"{champion.uri}: no champion before it; `ectopy models promote` chooses one")
-    before = model_versions.version_of(model, number)
+    before = model_versions.version_by_number(model, number)
     _activate(before, data_dir)
-    _append_history(before, f"champion again, in place of {champion.number}: {why}")
-    _append_history(champion, f"rolled back to {before.number}: {why}", {ROLLED_BACK: why})
+    _append_history(before, f"champion again, in place of {champion.number}: {reason}")
+    _append_history(champion, f"rolled back to {before.number}: {reason}", {ROLLED_BACK: reason})
     return Change(before, champion)
 
 

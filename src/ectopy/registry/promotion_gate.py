@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-GATE = ("gross/veb_f1", "gross/sveb_f1", "average/veb_f1", "average/sveb_f1")
+GATE_METRICS = ("gross/veb_f1", "gross/sveb_f1", "average/veb_f1", "average/sveb_f1")
 """Out-of-fold figures, with detected beats, that decide on promotion."""
 
 
@@ -15,7 +15,7 @@ class MinimumScores:
     veb_f1: float = 0.85
     sveb_f1: float = 0.40
 
-    def of(self, figure: str) -> float:
+    def minimum_of(self, figure: str) -> float:
         """Give the floor of a figure such as ``gross/veb_f1``."""
         return self.veb_f1 if figure.endswith("/veb_f1") else self.sveb_f1
 
@@ -30,26 +30,26 @@ class PromotionDecision:
 
 
 def decide_promotion(
-    challenger: Mapping[str, float], champion: Mapping[str, float] | None, floors: MinimumScores
+    challenger: Mapping[str, float], champion: Mapping[str, float] | None, minimum: MinimumScores
 ) -> PromotionDecision:
     """Compare out-of-fold figures of training patients; the examination set has no say.
 
     Only gross figures have floors: a record's average hangs on records with a handful of ectopic beats.
     """
     against = [
-        f"{figure} {_percent(challenger.get(figure))} is under the floor of {_percent(floors.of(figure))}"
-        for figure in GATE
-        if figure.startswith("gross/") and not challenger.get(figure, -1.0) >= floors.of(figure)
+        f"{figure} {_percent(challenger.get(figure))} is under the floor of {_percent(minimum.minimum_of(figure))}"
+        for figure in GATE_METRICS
+        if figure.startswith("gross/") and not challenger.get(figure, -1.0) >= minimum.minimum_of(figure)
     ]
     if champion is not None:
         against += [
             f"{figure} {_percent(challenger.get(figure))} < the champion's {_percent(champion[figure])}"
-            for figure in GATE
+            for figure in GATE_METRICS
             if figure in champion and not challenger.get(figure, -1.0) >= champion[figure]
         ]
     if against:
         return PromotionDecision(False, "; ".join(against))
-    told = ", ".join(f"{figure} {_percent(challenger[figure])}" for figure in GATE if figure in challenger)
+    told = ", ".join(f"{figure} {_percent(challenger[figure])}" for figure in GATE_METRICS if figure in challenger)
     rival = "no champion before it" if champion is None else "at least the champion's"
     return PromotionDecision(True, f"out of fold: {told}; above the floors and {rival}")
 

@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 
 from ectopy.features.extraction import Floats
 from ectopy.monitoring import plots
-from ectopy.monitoring.batch_summary import Batch
+from ectopy.monitoring.batch_summary import BatchSummary
 
 
 class TrackingError(ValueError):
@@ -58,19 +58,19 @@ def connect(uri: str, experiment: str) -> str:
 
 @contextmanager
 def run(
-    name: str, *, nested: bool = False, tags: Mapping[str, str] | None = None, watched: bool = True
+    name: str, *, nested: bool = False, tags: Mapping[str, str] | None = None, log_system_metrics: bool = True
 ) -> Iterator[str]:
     """Open a run, and give its id; one that is not nested watches the machine too, if it is to be watched."""
-    watched = watched and not nested
+    log_system_metrics = log_system_metrics and not nested
     with mlflow.start_run(
-        run_name=name, nested=nested, tags=dict(tags or {}), log_system_metrics=watched
+        run_name=name, nested=nested, tags=dict(tags or {}), log_system_metrics=log_system_metrics
     ) as active:
-        mlflow.set_tags({"ectopy_version": version("ectopy"), **commit(Path(__file__))})
+        mlflow.set_tags({"ectopy_version": version("ectopy"), **commit_tags(Path(__file__))})
         yield str(active.info.run_id)
 
 
 @cache
-def commit(source: Path) -> dict[str, str]:
+def commit_tags(source: Path) -> dict[str, str]:
     """Tell, as tags, which commit a file of a clone belongs to, and whether code was changed since."""
     with suppress(ImportError):  # of the program git, which this calls
         import git  # comes with MLflow
@@ -131,23 +131,23 @@ def tag(**tags: str) -> None:
     mlflow.set_tags(tags)
 
 
-def log_batch(batch: Batch, *, index: Path) -> str:
+def log_batch(batch: BatchSummary, *, index: Path) -> str:
     """Keep what a scoring batch came to as a run of its own, and give its id; ``index`` is its page."""
     told = ", ".join(f"{number} {status}" for status, number in batch.counts.items() if number)
     model = "{model}, {model_from}".format(**batch.model)
     about = "\n\n".join((told, f"Model: {model}", f"Drift: {batch.verdict}", f"Page: {index}"))
     tags = {"index": str(index), "drift": batch.verdict, DESCRIPTION: about}
-    with run(told, tags=tags, watched=False) as run_id:
+    with run(told, tags=tags, log_system_metrics=False) as run_id:
         log_parameters(batch.model)
-        log_metrics(batch.figures)
+        log_metrics(batch.metrics)
         if batch.failures:
             log_table(
                 {"reason": list(batch.failures), "recordings": list(batch.failures.values())}, "failures.json"
             )
-        log_figure(plots.spread(batch), "spread.png")
+        log_figure(plots.recording_histograms(batch), "spread.png")
         if batch.drift:
             log_table(batch.drift.table, "drift.json")
-            log_figure(plots.drift(batch.drift), "drift.png")
+            log_figure(plots.drift_plot(batch.drift), "drift.png")
         return run_id
 
 

@@ -7,32 +7,32 @@ from ectopy.evaluation.tables import (
     BEAT_ROWS,
     ROWS,
     af_table,
-    at_a_glance,
+    overview_table,
     run_table,
     seed_table,
     shutdown_table,
 )
-from tests.examined import examined_of, marks, with_shutdown
+from tests.evaluations import evaluation_of, marks, with_shutdown
 
-COUPLETS = examined_of("100", "NVVNNVVNNN", "NVVNNVNNNN", members=("NVVNNVVNNN", "NNNNNNNNNN"))
-SHORT = examined_of("101", "NVVVNVNNNN", "NVVVNVNNNN", members=("NVVVNVNNNN", "NVVVNNNNNN"))
-PACED = examined_of("102", "N/VVN/NNNN", "NNVVNNNNNN")
+COUPLETS = evaluation_of("100", "NVVNNVVNNN", "NVVNNVNNNN", members=("NVVNNVVNNN", "NNNNNNNNNN"))
+SHORT = evaluation_of("101", "NVVVNVNNNN", "NVVVNVNNNN", members=("NVVVNVNNNN", "NVVVNNNNNN"))
+PACED = evaluation_of("102", "N/VVN/NNNN", "NNVVNNNNNN")
 ALL_N = "N" * 100
-FIBRILLATING = examined_of(
+FIBRILLATING = evaluation_of(
     "201", marks(ALL_N, {0: "(N", 40: "(AFIB", 90: "(N"}), marks(ALL_N, {0: "(N", 50: "(AFIB", 90: "(N"})
 )
-CALLED_FALSELY = examined_of("202", marks(ALL_N, {0: "(N"}), marks(ALL_N, {0: "(AFIB", 40: "(N"}))
-SHUT = examined_of("103", "NNNVANNNNN", with_shutdown(marks("NNN...NNNN"), 3, 5))
+CALLED_FALSELY = evaluation_of("202", marks(ALL_N, {0: "(N"}), marks(ALL_N, {0: "(AFIB", 40: "(N"}))
+SHUT = evaluation_of("103", "NNNVANNNNN", with_shutdown(marks("NNN...NNNN"), 3, 5))
 
 
 class TestGlance:
     def table(self, held_out, everyone=None, paced=None, *, members=False):
-        seeds = aggregate.spread(aggregate.members_of(held_out)) if members else {}
-        table = at_a_glance(
-            aggregate.group_of("DS2", held_out, more={"calibration_error/likeliest_class": 0.0123}),
+        seeds = aggregate.spread(aggregate.member_metrics(held_out)) if members else {}
+        table = overview_table(
+            aggregate.summarise_group("DS2", held_out, extra={"calibration_error/likeliest_class": 0.0123}),
             seeds,
-            aggregate.group_of("all 3 not paced", everyone) if everyone else None,
-            aggregate.with_paced("all 4", paced) if paced else None,
+            aggregate.summarise_group("all 3 not paced", everyone) if everyone else None,
+            aggregate.summarise_with_paced("all 4", paced) if paced else None,
         )
         return {row[0]: row[1:] for row in zip(*table.values(), strict=True)}
 
@@ -64,8 +64,8 @@ class TestGlance:
 class TestSeeds:
     def test_the_table_has_a_column_a_member(self):
         examined = [COUPLETS, SHORT]
-        ensemble = aggregate.metrics_of([each.outcome for each in examined])
-        table = seed_table(ensemble, aggregate.members_of(examined), rows=BEAT_ROWS)
+        ensemble = aggregate.gross_metrics([each.outcome for each in examined])
+        table = seed_table(ensemble, aggregate.member_metrics(examined), rows=BEAT_ROWS)
         assert list(table) == ["%", "ensemble", "member 0", "member 1", "mean ± sd (range)"]
         at = table["%"].index("VEB Se")
         assert [table[column][at] for column in table] == [
@@ -75,13 +75,13 @@ class TestSeeds:
 
     def test_the_mean_of_counts_has_a_digit_more_than_a_count(self):
         row = next(row for row in ROWS if row.title == "ventricular long runs found")
-        counted = aggregate.spread([{row.figure: 1.0}, {row.figure: 2.0}])
+        counted = aggregate.spread([{row.metric: 1.0}, {row.metric: 2.0}])
         assert row.over_seeds(counted) == "1.5 ± 0.7 (1 - 2)"
 
 
 class TestByRecord:
     def test_runs_have_a_row_a_kind_and_length_of_each_group(self):
-        told = [aggregate.group_of("held out", [COUPLETS, SHORT]), aggregate.with_paced("all", [PACED])]
+        told = [aggregate.summarise_group("held out", [COUPLETS, SHORT]), aggregate.summarise_with_paced("all", [PACED])]
         table = run_table(told)
         rows = list(zip(*table.values(), strict=True))
         assert len(rows) == 2 * 2 * 3

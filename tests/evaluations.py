@@ -75,7 +75,7 @@ def beats_of(test: Annotations, certainty: Sequence[float] | float = 0.9, thresh
     return Beats(test.sample[beat], label, probability, sure >= threshold, FS)
 
 
-def examined_of(
+def evaluation_of(
     record: str,
     reference: str | Annotations,
     test: str | Annotations,
@@ -96,7 +96,7 @@ def examined_of(
         held_out=held_out,
         leads=("MLII",),
         test=called,
-        by_condition={way: Outcome.of(truth, called, beat_map=beat_map) for way, beat_map in ways.items()},
-        members=tuple(Outcome.of(truth, marks(member)) for member in members),
+        by_condition={way: Outcome.compare(truth, called, beat_map=beat_map) for way, beat_map in ways.items()},
+        members=tuple(Outcome.compare(truth, marks(member)) for member in members),
         calibration=collect_calibration(truth, beats_of(called, certainty)),
     )

@@ -210,11 +210,11 @@ class TestRegistry:
                     runs.log_folder(model, "model")
             with runs.run("fold 0", nested=True) as fold:
                 runs.log_parameters({model_versions.HELD_OUT: "101,106"})
-        assert model_versions.members_of(version) == [members["2"], members["10"]]
+        assert model_versions.member_runs(version) == [members["2"], members["10"]]
         assert model_versions.out_of_fold_runs(version) == {"101": fold, "106": fold}
 
     def test_a_version_of_one_network_has_no_members(self, name: str, model: Path) -> None:
-        assert model_versions.members_of(self.register(name, model)) == []
+        assert model_versions.member_runs(self.register(name, model)) == []
 
     @pytest.mark.parametrize("address", ["models:/{}/1", "models:/{}@challenger"])
     def test_a_registered_model_comes_back_as_it_was(self, name: str, model: Path, address: str) -> None:

@@ -1,18 +1,18 @@
 """The model card says what the model is, what it reads and what it reaches, rendered or not."""
 
 from ectopy.evaluation import headline_metrics, model_card
-from ectopy.evaluation.failures import KINDS, worst
+from ectopy.evaluation.failures import KINDS, worst_records
 from ectopy.features.extraction import FEATURE_NAMES
-from tests.examined import RECORDS, comparison, examined_of
+from tests.evaluations import RECORDS, comparison, evaluation_of
 
 FAILURES = tuple(
-    failure for kind in KINDS for failure in worst([examined_of("100", "NVNNAN", "NNNNNN")], kind)
+    failure for kind in KINDS for failure in worst_records([evaluation_of("100", "NVNNAN", "NNNNNN")], kind)
 )
 
 
 class TestCard:
     def test_the_card_says_what_the_model_must_not_be_used_for_and_what_it_reaches(self):
-        text = model_card.model_card(
+        text = model_card.build_model_card(
             model="ectopy",
             data="mitdb",
             records=("101", "106"),
@@ -42,27 +42,27 @@ class TestCard:
         assert model_card.interval_rows(table).splitlines()[-1] == "| all records | - |"
 
     def test_the_record_table_has_a_row_a_record_and_dashes_for_what_is_undefined(self):
-        lines = model_card.record_table(headline_metrics.per_record(RECORDS)).splitlines()
+        lines = model_card.record_table(headline_metrics.metrics_by_record(RECORDS)).splitlines()
         head = "| record | N | S | V | QRS Se | QRS +P | VEB Se | VEB +P | VEB F1 | SVEB Se | SVEB +P | SVEB F1 |"
         assert head in lines
         assert lines[-1].startswith("| 202 | 90 | 10 | 0 | 100.0 | 100.0 | - | 0.0 | - | 50.0 | 100.0 |")
 
     def test_the_card_says_that_202_is_a_training_patient(self):
         table = headline_metrics.interval_table(RECORDS, {record: record for record in RECORDS})
-        figures = headline_metrics.grouped(headline_metrics.by_subset(RECORDS))
+        figures = headline_metrics.group_by_subset(headline_metrics.by_subset(RECORDS))
         assert "202 is 201 of the training records" in model_card.held_out_section("title", figures, table)
 
     def test_an_undefined_figure_is_a_dash(self):
-        assert "- / - / -" in model_card.figures_table({"x": {}})
+        assert "- / - / -" in model_card.metrics_table({"x": {}})
 
     def test_every_feature_is_listed_in_its_group(self):
-        listed = model_card.features_list()
+        listed = model_card.feature_list()
         assert all(name.removeprefix("lead 1: ").removeprefix("lead 2: ") in listed for name in FEATURE_NAMES)
         assert "others" not in listed
 
     def test_a_feature_of_no_known_group_is_listed_all_the_same(self, monkeypatch):
         monkeypatch.setattr(model_card, "FEATURE_NAMES", (*FEATURE_NAMES, "phase of the moon"))
-        assert model_card.features_list().endswith("* others: phase of the moon")
+        assert model_card.feature_list().endswith("* others: phase of the moon")
 
     def test_the_noise_table_tells_what_was_lost_in_unreadable_time_apart(self):
         noisy = {"118e00": comparison(NN=60, NX=30, NO=10)}
@@ -93,15 +93,15 @@ class TestSections:
         assert model_card.section("Runs", "one", "two") == "\n## Runs\n\none\n\ntwo\n"
 
     def test_failures_are_listed_with_their_pictures_where_there_is_a_folder_of_them(self):
-        text = model_card.where_it_fails(FAILURES, "model-card")
+        text = model_card.failures_section(FAILURES, "model-card")
         assert "* 100, VEB: 1 missed, 0 false; shown at 302 s, V called N (100 % of these errors)" in text
         assert "![](model-card/100-veb.png)" in text
         assert "![](model-card/100-sveb.png)" in text
 
     def test_without_a_folder_it_is_said_where_the_strips_are(self):
-        text = model_card.where_it_fails(FAILURES)
+        text = model_card.failures_section(FAILURES)
         assert "![" not in text
         assert "`where-it-fails/`" in text
 
     def test_a_model_without_an_error_fails_nowhere(self):
-        assert "No ectopic beat was missed or called falsely." in model_card.where_it_fails(())
+        assert "No ectopic beat was missed or called falsely." in model_card.failures_section(())

@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.monitoring import batch_summary, drift, plots
-from ectopy.monitoring.batch_summary import RECENT, Batch, kind, profiles, sum_up
+from ectopy.monitoring.batch_summary import N_WITH_EARLIER, BatchSummary, failure_kind, read_profiles, summarise_batch
 from ectopy.monitoring.drift import MONITORED, ReferenceProfile
 from ectopy.registry import runs
 
@@ -48,8 +48,8 @@ def failed(name: str, reason: str) -> dict[str, object]:
     return {"recording": name, "path": f"in/{name}.hea", "status": "failed", "reason": reason}
 
 
-def summed(rows: list[dict[str, object]], out: Path, reference: ReferenceProfile | None = None) -> Batch:
-    return sum_up(rows, out, model=MODEL, reference=reference, time_s=60.0)
+def summed(rows: list[dict[str, object]], out: Path, reference: ReferenceProfile | None = None) -> BatchSummary:
+    return summarise_batch(rows, out, model=MODEL, reference=reference, time_s=60.0)
 
 
 class TestSums:
@@ -64,27 +64,27 @@ class TestSums:
     def test_unreadable_and_unsure_shares_are_of_all_time_and_of_all_beats(self, tmp_path: Path) -> None:
         # 90 of 1800 s and 450 of 900 s; 30 of 300 beats twice.
         rows = [scored(tmp_path, "a"), scored(tmp_path, "b", duration_s=900.0, analysable_s=450.0)]
-        figures = summed(rows, tmp_path).figures
+        figures = summed(rows, tmp_path).metrics
         assert figures["unreadable_pct"] == pytest.approx(100 * 540 / 2700)
         assert figures["unsure_pct"] == pytest.approx(10.0)
         assert (figures["unreadable_pct/max"], figures["unreadable_pct/median"]) == (50.0, 27.5)
 
     def test_speed_is_recorded_time_over_time_taken(self, tmp_path: Path) -> None:
-        figures = summed([scored(tmp_path, "a"), scored(tmp_path, "b")], tmp_path).figures
+        figures = summed([scored(tmp_path, "a"), scored(tmp_path, "b")], tmp_path).metrics
         assert (figures["recorded_h"], figures["time_s"], figures["recorded_h_per_hour"]) == (1.0, 60.0, 60.0)
 
     def test_burdens_come_as_quantiles_over_recordings(self, tmp_path: Path) -> None:
         rows = [scored(tmp_path, f"{k}", veb_burden_pct=float(k)) for k in range(11)]
-        figures = summed(rows, tmp_path).figures
+        figures = summed(rows, tmp_path).metrics
         told = [figures[f"veb_burden_pct/{at}"] for at in ("p10", "median", "p90", "max")]
         assert told == pytest.approx([1, 5, 9, 10])
 
     def test_what_no_recording_has_is_no_figure(self, tmp_path: Path) -> None:
-        figures = summed([scored(tmp_path, "a")], tmp_path).figures
+        figures = summed([scored(tmp_path, "a")], tmp_path).metrics
         assert not any(name.startswith("af_burden_pct/") for name in figures)
 
     def test_a_batch_that_failed_whole_has_counts_and_no_shares(self, tmp_path: Path) -> None:
-        figures = summed([failed("a", "in/a.dat: 10 came")], tmp_path).figures
+        figures = summed([failed("a", "in/a.dat: 10 came")], tmp_path).metrics
         assert figures["recordings/failed"] == 1
         assert np.isnan(figures["unreadable_pct"])  # which is no metric
 
@@ -107,7 +107,7 @@ class TestFailures:
         ],
     )
     def test_the_kind_of_a_failure_names_no_file_and_no_number(self, reason: str, told: str) -> None:
-        assert kind(reason, Path("in/Miller John.hea")) == told
+        assert failure_kind(reason, Path("in/Miller John.hea")) == told
 
     def test_failures_of_a_kind_are_counted_the_most_frequent_first(self, tmp_path: Path) -> None:
         rows = [
@@ -127,7 +127,7 @@ class TestDrift:
     def test_a_batch_unlike_them_is_told_with_what_differs(self, tmp_path: Path) -> None:
         found = summed([scored(tmp_path, f"r{k}", moved=5.0) for k in range(8)], tmp_path, known())
         assert found.drifted
-        assert found.figures["drift/crossed"] == K
+        assert found.metrics["drift/crossed"] == K
         assert found.verdict.startswith("8 recordings unlike those learned from: ")
 
     def test_a_model_without_training_patients_has_no_drift(self, tmp_path: Path) -> None:
@@ -139,19 +139,19 @@ class TestDrift:
     def test_one_too_small_to_be_judged_is_filled_up_with_those_scored_last_before_it(
         self, tmp_path: Path
     ) -> None:
-        for age in range(2 * RECENT):
-            scored(tmp_path, f"old{age}", moved=9.0 if age >= RECENT else 0.0)
+        for age in range(2 * N_WITH_EARLIER):
+            scored(tmp_path, f"old{age}", moved=9.0 if age >= N_WITH_EARLIER else 0.0)
             os.utime(tmp_path / f"old{age}" / "summary.json", (10_000 - age,) * 2)
         found = summed([scored(tmp_path, "new")], tmp_path, known())
         assert found.drift is not None
-        assert found.drift.n_recordings == RECENT
+        assert found.drift.n_recordings == N_WITH_EARLIER
         assert not found.drifted  # only the older ones differ
 
     def test_one_that_is_not_is_not_thinned_out_by_those_before(self, tmp_path: Path) -> None:
-        for k in range(RECENT):
+        for k in range(N_WITH_EARLIER):
             scored(tmp_path, f"old{k}")
         rows = [scored(tmp_path, f"r{k}") for k in range(drift.MIN_RECORDINGS)]
-        assert len(profiles(rows, tmp_path, "id")) == drift.MIN_RECORDINGS
+        assert len(read_profiles(rows, tmp_path, "id")) == drift.MIN_RECORDINGS
 
     def test_recordings_of_another_model_or_without_a_profile_take_no_part(self, tmp_path: Path) -> None:
         scored(tmp_path, "another", model_id="another")
@@ -159,20 +159,20 @@ class TestDrift:
         (tmp_path / "older" / "summary.json").write_text('{"provenance": {"model_id": "id"}}')
         (tmp_path / "torn").mkdir()
         (tmp_path / "torn" / "summary.json").write_text("{")
-        assert len(profiles([scored(tmp_path, "new")], tmp_path, "id")) == 1
+        assert len(read_profiles([scored(tmp_path, "new")], tmp_path, "id")) == 1
 
 
 class TestDrawings:
     def test_a_panel_a_figure_and_a_bar_a_figure_that_differs_most(self, tmp_path: Path) -> None:
         found = summed([scored(tmp_path, f"r{k}", moved=5.0) for k in range(8)], tmp_path, known())
-        assert [axes.get_xlabel() for axes in plots.spread(found).axes] == list(
-            batch_summary.BURDENS.values()
+        assert [axes.get_xlabel() for axes in plots.recording_histograms(found).axes] == list(
+            batch_summary.RECORDING_METRICS.values()
         )
         assert found.drift is not None
-        bars, *shares = plots.drift(found.drift).axes
+        bars, *shares = plots.drift_plot(found.drift).axes
         names = [label.get_text() for label in bars.get_yticklabels()]
-        assert names == [MONITORED[k] for k in found.drift.order[: plots.MOST_BARS]]
-        assert [axes.get_title() for axes in shares] == names[: plots.MOST_SHARES]
+        assert names == [MONITORED[k] for k in found.drift.order[: plots.MAX_BARS]]
+        assert [axes.get_title() for axes in shares] == names[: plots.MAX_PANELS]
 
 
 class TestRun:

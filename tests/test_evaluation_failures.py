@@ -4,69 +4,69 @@ import numpy as np
 import pytest
 
 from ectopy.evaluation import failures
-from ectopy.evaluation.failures import cut, errors_of, n_errors, worst
-from tests.examined import FS, at_s, examined_of
+from ectopy.evaluation.failures import read_excerpt, find_errors, n_errors, worst_records
+from tests.evaluations import FS, at_s, evaluation_of
 from tests.small import write_record
 
 
 def letters(errors):
-    return list(zip(errors.reference.tolist(), errors.called.tolist(), strict=True))
+    return list(zip(errors.reference.tolist(), errors.test.tolist(), strict=True))
 
 
 class TestErrors:
     def test_veb_are_missed_as_any_other_class_or_not_found_and_false_where_there_is_none(self):
-        examined = examined_of("r", "NVVVN.NN", "NNS.NVVN")
-        assert letters(errors_of(examined, "veb")) == [
+        examined = evaluation_of("r", "NVVVN.NN", "NNS.NVVN")
+        assert letters(find_errors(examined, "veb")) == [
             *(("V", "N"), ("V", "S"), ("V", "O")),
             *(("O", "V"), ("N", "V")),
         ]
 
     def test_f_or_q_called_v_is_no_error_but_f_called_s_is(self):
-        assert letters(errors_of(examined_of("r", "NFQNN", "NVVNN"), "veb")) == []
-        assert letters(errors_of(examined_of("r", "NFQNN", "NSSNN"), "sveb")) == [("F", "S")]
+        assert letters(find_errors(evaluation_of("r", "NFQNN", "NVVNN"), "veb")) == []
+        assert letters(find_errors(evaluation_of("r", "NFQNN", "NSSNN"), "sveb")) == [("F", "S")]
 
     @pytest.mark.parametrize("kind", failures.KINDS)
     def test_they_are_as_many_as_ec57_counts(self, kind):
         rng = np.random.default_rng(5)
         reference, test = ("N" + "".join(rng.choice(list(some), 200)) for some in ("NNNAVFQ", "NNNSV."))
-        examined = examined_of("r", reference, test)
-        assert len(errors_of(examined, kind).sample) == sum(n_errors(examined.outcome.beats, kind)) > 0
+        examined = evaluation_of("r", reference, test)
+        assert len(find_errors(examined, kind).sample) == sum(n_errors(examined.outcome.beats, kind)) > 0
 
     def test_they_stand_where_their_beat_stands(self):
-        assert errors_of(examined_of("r", "NNVN", "NNNN"), "veb").sample.tolist() == [round(at_s(2) * FS)]
+        assert find_errors(evaluation_of("r", "NNVN", "NNNN"), "veb").sample.tolist() == [round(at_s(2) * FS)]
 
 
 class TestWorst:
     RECORDS = (
-        examined_of("few", "NVNN", "NNNN"),
-        examined_of("none", "NVNN", "NVNN"),
-        examined_of("many", "NVNVNVNAN", "NNNNNSNNN"),
+        evaluation_of("few", "NVNN", "NNNN"),
+        evaluation_of("none", "NVNN", "NVNN"),
+        evaluation_of("many", "NVNVNVNAN", "NNNNNSNNN"),
     )
 
     def test_they_come_with_most_errors_first_and_without_those_that_have_none(self):
-        found = worst(self.RECORDS, "veb")
-        assert [each.examined.record for each in found] == ["many", "few"]
+        found = worst_records(self.RECORDS, "veb")
+        assert [each.evaluation.record for each in found] == ["many", "few"]
 
     def test_no_more_than_asked_for(self):
-        assert [each.examined.record for each in worst(self.RECORDS, "veb", n=1)] == ["many"]
+        assert [each.evaluation.record for each in worst_records(self.RECORDS, "veb", n=1)] == ["many"]
 
     def test_the_typical_error_is_the_middle_one_of_the_commonest(self):
-        (most, _) = worst(self.RECORDS, "veb")  # V called N at 1 and 3, called S at 5
+        (most, _) = worst_records(self.RECORDS, "veb")  # V called N at 1 and 3, called S at 5
         assert (most.missed, most.false, most.typical) == (3, 0, "V called N")
         assert most.sample == round(at_s(3) * FS)
         assert most.share == pytest.approx(2 / 3)
 
     def test_it_is_told_in_words_and_has_a_picture_of_its_kind(self):
-        (one,) = worst(self.RECORDS, "sveb", n=1)
+        (one,) = worst_records(self.RECORDS, "sveb", n=1)
         assert one.text.startswith("many, SVEB: 1 missed, 1 false; shown at ")
-        assert one.file == "many-sveb.png"
+        assert one.picture_file == "many-sveb.png"
 
     @pytest.mark.parametrize(
         ("reference", "test", "words"),
         [("NVN", "N.N", "V not found"), ("N.N", "NVN", "V where no beat is"), ("NNN", "NVN", "N called V")],
     )
     def test_words(self, reference, test, words):
-        (found,) = worst([examined_of("r", reference, test)], "veb")
+        (found,) = worst_records([evaluation_of("r", reference, test)], "veb")
         assert found.typical == words
 
 
@@ -78,19 +78,19 @@ class TestCut:
         reference = test[:wrong] + "V" + test[wrong + 1 :]
         signal = np.arange(round(at_s(self.N) * FS), dtype=np.float32)[:, None] / 1e4
         header = write_record(tmp_path, "r", signal, fs=FS)
-        examined = examined_of("r", reference, test, path=header.with_suffix(""))
-        (found,) = worst([examined], "veb")
+        examined = evaluation_of("r", reference, test, path=header.with_suffix(""))
+        (found,) = worst_records([examined], "veb")
         return found
 
     def test_the_error_stands_in_the_middle_with_the_marks_of_both(self, tmp_path):
-        piece = cut(self.failure(tmp_path, 20), length_s=4.0)
+        piece = read_excerpt(self.failure(tmp_path, 20), length_s=4.0)
         assert piece.start_s == pytest.approx(at_s(20) - 2)
         assert piece.signal.shape == (400, 1)
         assert piece.signal[200, 0] == pytest.approx(at_s(20) * FS / 1e4, abs=1e-3)
         assert "".join(piece.reference.letter) == "NNVNN"
-        assert "".join(piece.called.letter) == "NNNNN"
-        assert piece.called.time_s[2] == pytest.approx(at_s(20))
+        assert "".join(piece.test.letter) == "NNNNN"
+        assert piece.test.time_s[2] == pytest.approx(at_s(20))
 
     def test_at_the_end_of_the_record_it_ends_with_the_record(self, tmp_path):
-        piece = cut(self.failure(tmp_path, self.N - 1), length_s=4.0)
+        piece = read_excerpt(self.failure(tmp_path, self.N - 1), length_s=4.0)
         assert piece.start_s + 4.0 == pytest.approx(at_s(self.N), abs=0.02)

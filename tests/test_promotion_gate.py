@@ -2,7 +2,7 @@
 
 import pytest
 
-from ectopy.registry.promotion_gate import GATE, MinimumScores, decide_promotion
+from ectopy.registry.promotion_gate import GATE_METRICS, MinimumScores, decide_promotion
 
 GOOD = {"gross/veb_f1": 0.95, "gross/sveb_f1": 0.7, "average/veb_f1": 0.9, "average/sveb_f1": 0.6}
 
@@ -16,7 +16,7 @@ class TestPromotion:
         assert not verdict.promoted
         assert verdict.reason == "gross/veb_f1 95.0 % is under the floor of 96.0 %"
 
-    @pytest.mark.parametrize("figure", GATE)
+    @pytest.mark.parametrize("figure", GATE_METRICS)
     def test_a_challenger_worse_in_any_figure_is_not_promoted(self, figure):
         verdict = decide_promotion(GOOD | {figure: GOOD[figure] - 0.01}, GOOD, MinimumScores(0.5, 0.3))
         assert not verdict.promoted

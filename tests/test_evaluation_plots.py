@@ -5,8 +5,8 @@ import pytest
 
 from ectopy.ec57 import gross
 from ectopy.evaluation import calibration, headline_metrics, plots
-from ectopy.evaluation.failures import Cut, Marks
-from tests.examined import RECORDS, examined_of
+from ectopy.evaluation.failures import Excerpt, Marks
+from tests.evaluations import RECORDS, evaluation_of
 
 
 class TestDrawings:
@@ -17,7 +17,7 @@ class TestDrawings:
         assert len(texts) == 20
 
     def test_the_forest_has_a_row_a_record_and_gross_with_its_intervals_last(self):
-        spread = headline_metrics.uncertainty(RECORDS, {record: record for record in RECORDS})
+        spread = headline_metrics.bootstrap_intervals(RECORDS, {record: record for record in RECORDS})
         veb, sveb = plots.forest(RECORDS, "title", spread).axes
         assert [label.get_text() for label in veb.get_yticklabels()] == [*RECORDS, "gross"]
         sensitivity, interval = sveb.lines[0], sveb.lines[1]
@@ -34,7 +34,7 @@ class TestConfidence:
     @pytest.fixture
     def judged(self):
         # Ten beats, each surer than the one before; the two least sure are wrong.
-        return examined_of("r", "N" * 10, "VV" + "N" * 8, certainty=np.linspace(0.5, 0.95, 10)).calibration
+        return evaluation_of("r", "N" * 10, "VV" + "N" * 8, certainty=np.linspace(0.5, 0.95, 10)).calibration
 
     def test_the_risk_falls_where_what_is_wrong_is_unsure(self, judged):
         (axes,) = plots.risk_coverage(judged, "title").axes
@@ -43,12 +43,12 @@ class TestConfidence:
 
     def test_reliability_has_a_curve_a_class_and_one_of_the_likeliest(self, judged):
         curves, counts = plots.reliability(judged, "title").axes
-        assert [line.get_label() for line in curves.lines[1:]] == list(calibration.views(judged))
+        assert [line.get_label() for line in curves.lines[1:]] == list(calibration.reliability_data(judged))
         assert sum(counts.lines[0].get_ydata()) == 10
 
 
 class TestStrip:
-    CUT = Cut(
+    CUT = Excerpt(
         np.zeros((720, 2), dtype=np.float32),
         100.0,
         ("II", "V1"),

@@ -5,15 +5,15 @@ import pytest
 
 from ectopy.ec57 import compare_episodes
 from ectopy.ecg import true_intervals
-from ectopy.evaluation.flutter import flutter_of, silence
-from tests.examined import FS, RR_S, at_s, examined_of, marks
+from ectopy.evaluation.flutter import flutter_intervals, clear_rhythm
+from tests.evaluations import FS, RR_S, at_s, evaluation_of, marks
 
 N = 100
 
 
 def outcome(reference, test):
     """Judge rhythms that begin at beats: the reference's and the test's."""
-    return examined_of("r", marks("N" * N, reference), marks("N" * N, test)).outcome
+    return evaluation_of("r", marks("N" * N, reference), marks("N" * N, test)).outcome
 
 
 def seconds(beats):
@@ -24,10 +24,10 @@ class TestFlutter:
     def test_its_stretches_go_from_its_mark_to_the_next(self):
         reference = marks("N" * N, {0: "(N", 10: "(AFL", 30: "(AFIB", 50: "(AFL", 60: "(N"})
         expected = [[round(at_s(k) * FS) - 1 for k in pair] for pair in ((10, 30), (50, 60))]
-        assert flutter_of(reference).tolist() == expected
+        assert flutter_intervals(reference).tolist() == expected
 
     def test_one_that_nothing_follows_has_no_end(self):
-        ((start, stop),) = flutter_of(marks("N" * N, {10: "(AFL"}))
+        ((start, stop),) = flutter_intervals(marks("N" * N, {10: "(AFL"}))
         assert (start, stop) == (round(at_s(10) * FS) - 1, np.iinfo(np.int64).max)
 
     def test_where_there_is_none_epicmp_has_the_last_word(self):
@@ -63,14 +63,14 @@ class TestFlutter:
 
 class TestSilence:
     def test_the_rhythm_goes_on_afterwards_as_it_would_have(self):
-        test = silence(marks("N" * 10, {0: "(AFIB"}), np.array([[round(at_s(k) * FS) for k in (3, 6)]]))
+        test = clear_rhythm(marks("N" * 10, {0: "(AFIB"}), np.array([[round(at_s(k) * FS) for k in (3, 6)]]))
         told = [(int(s), note) for s, note in zip(test.sample, test.aux, strict=True) if note]
         begins = [round(at_s(0) * FS) - 1, *(round(at_s(k) * FS) for k in (3, 6))]
         assert told == list(zip(begins, ("(AFIB", "(N", "(AFIB"), strict=True))
 
     def test_beats_are_left_as_they_are_and_time_goes_on(self):
         test = marks("NNNVNNNSNN", {0: "(N", 4: "(AFIB", 6: "(N"})
-        silent = silence(test, np.array([[round(at_s(3) * FS), round(at_s(8) * FS)]]))
+        silent = clear_rhythm(test, np.array([[round(at_s(3) * FS), round(at_s(8) * FS)]]))
         assert "".join(silent.symbol[silent.symbol != "+"]) == "NNNVNNNSNN"
         assert (np.diff(silent.sample) >= 0).all()
         assert "(AFIB" not in silent.aux
@@ -101,5 +101,5 @@ class TestSilence:
 def test_silence_of_nothing_changes_nothing():
     test = marks("NVN", {0: "(AFIB"})
     reference = marks("NVN", {0: "(AFIB"})
-    assert silence(test, flutter_of(reference)) is test
+    assert clear_rhythm(test, flutter_intervals(reference)) is test
     assert compare_episodes(reference, test, FS, kind="AF").missed == 0

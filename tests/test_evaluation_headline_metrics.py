@@ -3,7 +3,7 @@
 import pytest
 
 from ectopy.evaluation import headline_metrics
-from tests.examined import RECORDS
+from tests.evaluations import RECORDS
 
 
 class TestFigures:
@@ -26,14 +26,14 @@ class TestFigures:
         assert {name.split("/")[0] for name in told} == {"all"}
 
     def test_a_record_without_ectopic_beats_has_no_figure_in_the_table(self):
-        table = headline_metrics.per_record(RECORDS)
+        table = headline_metrics.metrics_by_record(RECORDS)
         assert table["record"] == ["231", "232", "202"]
         assert table["sveb_sensitivity"] == [None, 80.0, 50.0]
         assert table["reference v"] == [10, 0, 0]
 
     def test_intervals_hold_the_figure_and_widen_with_what_patients_differ_in(self):
         patients = {record: record for record in RECORDS}
-        low, high = headline_metrics.uncertainty(RECORDS, patients)["sveb_sensitivity"]
+        low, high = headline_metrics.bootstrap_intervals(RECORDS, patients)["sveb_sensitivity"]
         assert low <= 45 / 60 <= high
         assert (low, high) == (0.5, 0.8)
 
@@ -49,5 +49,5 @@ class TestFigures:
 
     def test_bounds_are_metrics_by_subset_and_figure(self):
         table = headline_metrics.interval_table(RECORDS, {record: record for record in RECORDS})
-        told = headline_metrics.bounds(table)
+        told = headline_metrics.interval_metrics(table)
         assert (told["all/gross/sveb_sensitivity_low"], told["all/gross/sveb_sensitivity_high"]) == (0.5, 0.8)

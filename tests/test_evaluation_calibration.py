@@ -7,7 +7,7 @@ from ectopy.ec57 import LEARNING_S
 from ectopy.evaluation import calibration
 from ectopy.evaluation.calibration import collect_calibration
 from ectopy.model.calibration import calibration_error
-from tests.examined import FS, beats_of, examined_of, marks, truth_of
+from tests.evaluations import FS, beats_of, evaluation_of, marks, truth_of
 
 
 def judged(reference, test, certainty=0.9, threshold=0.5):
@@ -20,8 +20,8 @@ class TestWhichBeatsCount:
         assert len(judged("NN.N", "NNVN").reference) == 3
 
     def test_escape_beats_are_normal(self):
-        assert judged("jen", "NNN").right.tolist() == [True, True, True]
-        assert judged("j", "S").right.tolist() == [False]
+        assert judged("jen", "NNN").correct.tolist() == [True, True, True]
+        assert judged("j", "S").correct.tolist() == [False]
 
     def test_beats_of_the_learning_period_do_not(self):
         truth, test = truth_of("r", "NNN"), marks("NNN")
@@ -30,17 +30,17 @@ class TestWhichBeatsCount:
 
     def test_all_records_are_put_together_or_without_some(self):
         records = {"100": judged("NN", "NN"), "232": judged("AAA", "SSS")}
-        assert len(calibration.without(records, ()).reference) == 5
-        assert calibration.without(records, ("232",)).reference.tolist() == ["N", "N"]
+        assert len(calibration.join_without(records, ()).reference) == 5
+        assert calibration.join_without(records, ("232",)).reference.tolist() == ["N", "N"]
 
 
 class TestCalibration:
     def test_nine_of_ten_right_at_ninety_percent_is_calibrated(self):
-        told = calibration.calibration(judged("N" * 9 + "V", "N" * 10, 0.9))
+        told = calibration.calibration_errors(judged("N" * 9 + "V", "N" * 10, 0.9))
         assert told["likeliest class"] == pytest.approx(0, abs=1e-6)
 
     def test_all_right_at_ninety_percent_is_off_by_ten(self):
-        told = calibration.calibration(judged("N" * 10, "N" * 10, 0.9))
+        told = calibration.calibration_errors(judged("N" * 10, "N" * 10, 0.9))
         assert told["likeliest class"] == pytest.approx(0.1)
         # N is claimed at 0.9 and always true, S and V at 0.05 each and never true
         assert [told[name] for name in "NSV"] == pytest.approx([0.1, 0.05, 0.05])
@@ -48,14 +48,14 @@ class TestCalibration:
     def test_it_is_the_error_that_training_reports(self):
         rng = np.random.default_rng(0)
         beats = judged("NV" * 50, "NN" * 50, rng.uniform(0.5, 1, 100))
-        expected = calibration_error(beats.certainty, beats.right)
-        assert calibration.calibration(beats)["likeliest class"] == expected
+        expected = calibration_error(beats.confidence, beats.correct)
+        assert calibration.calibration_errors(beats)["likeliest class"] == expected
 
     def test_the_reliability_curve_is_weighted_to_the_same_error(self):
         beats = judged("NV" * 50, "NN" * 50, np.random.default_rng(0).uniform(0.5, 1, 100))
-        mean, share, n = calibration.reliability(beats.certainty, beats.right)
+        mean, share, n = calibration.reliability(beats.confidence, beats.correct)
         error = float((np.abs(mean - share) * n).sum() / n.sum())
-        assert error == pytest.approx(calibration_error(beats.certainty, beats.right))
+        assert error == pytest.approx(calibration_error(beats.confidence, beats.correct))
 
     def test_the_table_has_a_row_a_subset(self):
         beats = judged("N" * 10, "N" * 10, 0.9)
@@ -74,10 +74,10 @@ class TestAbstaining:
         return judged("VV" + "N" * 8, "N" * 10, self.CERTAINTY, threshold=0.72)
 
     def test_the_surest_come_first(self, beats):
-        np.testing.assert_allclose(calibration.risk(beats), [*[0] * 8, 1 / 9, 2 / 10])
+        np.testing.assert_allclose(calibration.risk_curve(beats), [*[0] * 8, 1 / 9, 2 / 10])
 
     def test_the_area_is_the_mean_over_coverages(self, beats):
-        assert calibration.area(beats) == pytest.approx((1 / 9 + 2 / 10) / 10)
+        assert calibration.risk_coverage_area(beats) == pytest.approx((1 / 9 + 2 / 10) / 10)
 
     def test_the_share_abstained_from_is_told_by_class(self, beats):
         told = calibration.abstention(beats)
@@ -91,8 +91,8 @@ class TestAbstaining:
 
     def test_abstaining_never_changes_a_label(self, beats):
         bold = judged("VV" + "N" * 8, "N" * 10, self.CERTAINTY, threshold=0.0)
-        np.testing.assert_array_equal(bold.right, beats.right)
-        np.testing.assert_array_equal(calibration.risk(bold), calibration.risk(beats))
+        np.testing.assert_array_equal(bold.correct, beats.correct)
+        np.testing.assert_array_equal(calibration.risk_curve(bold), calibration.risk_curve(beats))
 
     def test_the_table_ends_with_the_model_s_own_threshold(self, beats):
         table = calibration.risk_table(beats)
@@ -102,7 +102,7 @@ class TestAbstaining:
         assert rows[-1] == ("own threshold", 50.0, 5, 0.0)
 
     def test_it_is_told_in_words(self, beats):
-        told = calibration.in_words(beats)
+        told = calibration.abstention_sentence(beats)
         assert "Abstained from 50.00 % of the beats (37.50 % of N, - of S, 100.00 % of V)" in told
         assert told.endswith("of these labels 40.00 % are wrong, of the others 0.00 %.")
 
@@ -114,6 +114,6 @@ class TestAbstaining:
 
 
 def test_without_a_beat_to_judge_all_is_undefined():
-    none = examined_of("r", "QQ", "NN").calibration
+    none = evaluation_of("r", "QQ", "NN").calibration
     assert all(np.isnan(value) for value in calibration.metrics(none).values())
     assert calibration.risk_table(none)["beats"] == [0]

@@ -78,7 +78,7 @@ def write_record(
     return header
 
 
-def simulated(*, minutes: float = 3.0, fs: float = 360.0, seed: int = 4) -> simulate.Simulated:
+def simulated(*, minutes: float = 3.0, fs: float = 360.0, seed: int = 4) -> simulate.SimulatedRecording:
     """Simulate some minutes of a patient."""
     rng = np.random.default_rng(seed)
     return simulate.simulate(simulate.draw_patient(rng), minutes=minutes, fs=fs, rng=rng)

@@ -339,7 +339,7 @@ class TestDoubtFromShapes:
 def test_patients_made_of_a_simulated_one_fibrillate_or_breathe_as_they_are_made() -> None:
     # The P waves of one who breathes are the sinus node's; those of one who fibrillates are gone.
     rng = np.random.default_rng(3)
-    patient = replace(simulate.draw_patient(rng), habits={}, af_share=0.0, noise=simulate.SILENCE)
+    patient = replace(simulate.draw_patient(rng), episodes_per_1000={}, af_share=0.0, noise=simulate.NO_NOISE)
     recording = simulate.simulate(patient, minutes=6, rng=rng).recording
     shapes = detect_beats(recording, (0, 1)).shapes
     label = np.full(len(shapes), "N")

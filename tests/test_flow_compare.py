@@ -85,7 +85,7 @@ class TestCompare:
 
     def test_no_held_out_patient_is_read(self, compared: Compared) -> None:
         assert compared.run.data.params["records"] == ",".join(LEARNED)
-        folder = download.folder_of(catalogue.find_database("simdb"), compared.data)
-        assert EXAMINED in download.present(folder)
+        folder = download.database_folder(catalogue.find_database("simdb"), compared.data)
+        assert EXAMINED in download.annotated_records(folder)
         stored = {path.stem for path in (compared.data / "training" / "simdb").glob("*.npz")}
         assert stored == set(LEARNED)

@@ -19,7 +19,7 @@ from ectopy.batch.results import lock_output
 from ectopy.flows import log_batch
 from ectopy.flows.score import score, score_inbox
 from ectopy.model.classifier import ModelError
-from ectopy.monitoring.batch_summary import Batch
+from ectopy.monitoring.batch_summary import BatchSummary
 from tests.small import signal_of, write_model, write_record
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class TestMemory:
         monkeypatch.setattr(
             log_batch, "emit_event", lambda event, **told: sent.append({"event": event, **told})
         )
-        monkeypatch.setattr(Batch, "drifted", property(lambda _: True))
+        monkeypatch.setattr(BatchSummary, "drifted", property(lambda _: True))
         write_record(tmp_path / "in")
         score([str(tmp_path / "in")], tmp_path / "out", model=model)
         (event,) = sent

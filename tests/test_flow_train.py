@@ -21,7 +21,7 @@ from ectopy.model import network, training_set
 from ectopy.model.classifier import load_classifier
 from ectopy.monitoring import drift
 from ectopy.registry import model_versions, promotion, runs
-from ectopy.registry.promotion_gate import GATE, MinimumScores, PromotionDecision
+from ectopy.registry.promotion_gate import GATE_METRICS, MinimumScores, PromotionDecision
 from tests.small import write_model
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
@@ -172,7 +172,7 @@ class TestTrain:
             assert {"model/model.onnx", "model/model.json"} <= files
 
     def test_the_members_are_found_in_their_order_and_average_to_the_ensemble(self, trained: Trained) -> None:
-        runs = model_versions.members_of(trained.version)
+        runs = model_versions.member_runs(trained.version)
         assert runs == [run.info.run_id for run in trained.children("member")]
         features = trained.lesson(LEARNED[0]).variant("detected").features
         members = [load_classifier(model_versions.download_folder(run, "model")) for run in runs]
@@ -188,7 +188,7 @@ class TestTrain:
 def register(name: str, folder: Path, **figures: float) -> model_versions.Version:
     """Register a model directory as a challenger whose cross-validation gave these figures."""
     with runs.run(name):
-        told = dict.fromkeys(GATE, 0.5) | {figure.replace("_", "/", 1): x for figure, x in figures.items()}
+        told = dict.fromkeys(GATE_METRICS, 0.5) | {figure.replace("_", "/", 1): x for figure, x in figures.items()}
         runs.log_metrics(told, prefix="out_of_fold/detected/")
         return model_versions.register(folder, model=name, tags={})
 

@@ -18,7 +18,7 @@ def clean() -> Recording:
     """Four minutes of a simulated patient without any noise."""
     rng = np.random.default_rng(1)
     patient = simulate.draw_patient(rng)
-    return simulate.simulate(replace(patient, noise=simulate.SILENCE), minutes=4, fs=FS, rng=rng).recording
+    return simulate.simulate(replace(patient, noise=simulate.NO_NOISE), minutes=4, fs=FS, rng=rng).recording
 
 
 def samples(recording: Recording) -> NDArray[np.float32]:

@@ -39,7 +39,7 @@ def analysed(signal: NDArray[np.floating], fs: float = FS, *, block_s: float = 6
 def patient(seed: int, *, minutes: float = 3.0, fs: float = FS) -> NDArray[np.float64]:
     """Give two leads of a simulated patient without noise."""
     rng = np.random.default_rng(seed)
-    quiet = replace(simulate.draw_patient(rng), noise=simulate.SILENCE)
+    quiet = replace(simulate.draw_patient(rng), noise=simulate.NO_NOISE)
     recording = simulate.simulate(quiet, minutes=minutes, fs=fs, rng=rng).recording
     return recording.read(0, recording.n_samples).astype(np.float64)
 

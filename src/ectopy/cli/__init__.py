@@ -357,8 +357,8 @@ def models_promote(
     from ectopy.registry import model_versions, promotion
 
     settings = _registry(data_dir)
-    chosen = model_versions.version_of(model, version)
-    _print_change(promotion.promote(chosen, data_dir=settings.data_dir, by="hand", why=why))
+    chosen = model_versions.version_by_number(model, version)
+    _print_change(promotion.promote(chosen, data_dir=settings.data_dir, decided_by="hand", reason=why))
 
 
 @models.command("rollback")
@@ -371,7 +371,7 @@ def models_rollback(
     from ectopy.registry import promotion
 
     settings = _registry(data_dir)
-    _print_change(promotion.rollback(model, data_dir=settings.data_dir, why=why))
+    _print_change(promotion.rollback(model, data_dir=settings.data_dir, reason=why))
 
 
 @app.command()
@@ -398,8 +398,8 @@ def _registry(data_dir: Path | None) -> "Settings":
 
 
 def _print_change(change: "Change") -> None:
-    before = f", in place of {change.before.number}" if change.before not in {None, change.now} else ""
-    print(f"champion: {change.now.uri}{before}")
+    before = f", in place of {change.previous.number}" if change.previous not in {None, change.current} else ""
+    print(f"champion: {change.current.uri}{before}")
 
 
 @app.command()

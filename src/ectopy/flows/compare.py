@@ -45,8 +45,8 @@ def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     contenders = ablation.select_architectures(architectures, lengths, config)
     data_dir = data_dir or settings.data_dir
     known = catalogue.find_database(database)
-    folder = download.folder_of(known, data_dir)
-    records, _ = catalogue.split(known, download.present(folder))
+    folder = download.database_folder(known, data_dir)
+    records, _ = catalogue.split(known, download.annotated_records(folder))
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     with runs.run(f"compare on {database}"), tempfile.TemporaryDirectory() as compiled:
         planned = readings_of(known, folder, records, config, data_dir / "training" / database)

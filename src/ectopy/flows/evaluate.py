@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from ectopy.datasets import catalogue, download
 from ectopy.evaluation import (
-    Candidate,
+    EvaluationJob,
     NothingToEvaluateError,
     RecordEvaluation,
     evaluate_record,
@@ -42,8 +42,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     settings = load_settings()
     data_dir = data_dir or settings.data_dir
     known = catalogue.find_database(database)
-    folder = download.folder_of(known, data_dir)
-    present = download.present(folder)
+    folder = download.database_folder(known, data_dir)
+    present = download.annotated_records(folder)
     if not catalogue.split(known, present)[1]:
         raise NothingToEvaluateError(f"{folder}: a record of a held-out patient expected, none there")
     if card_to:  # now: an opening is not to be lost to a folder that cannot be made
@@ -59,25 +59,25 @@ def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         held_out = [each for each in examined if each.held_out]
         everyone = examined if len(examined) > len(held_out) else []
         if database == "nstdb":
-            told = log_evaluation.tell_noise(held_out, database)
+            told = log_evaluation.log_noise_evaluation(held_out, database)
             verdict = PromotionDecision(False, "the noise stress test decides nothing; see its figures")
         else:
-            told = log_evaluation.tell(held_out, everyone, database)
+            told = log_evaluation.log_evaluation(held_out, everyone, database)
             verdict = decide(challenger, floors or MinimumScores())
             text = (downloaded / "card.md").read_text()
             record_verdict(challenger, verdict, text + told.card())
-            runs.log_text(text + told.card(pictures=model_card.PICTURES), "card.md")
+            runs.log_text(text + told.card(pictures=model_card.PICTURES_FOLDER), "card.md")
             if card_to:
-                log_evaluation.lay_card(text, told, card_to)
+                log_evaluation.write_card(text, told, card_to)
             if verdict.promoted:
-                promotion.promote(challenger, data_dir=data_dir, by="the gate", why=verdict.reason)
+                promotion.promote(challenger, data_dir=data_dir, decided_by="the gate", reason=verdict.reason)
         create_markdown_artifact(f"**{verdict.reason}**\n{told.report}", key="examination")
     return replace(verdict, report=told.report)
 
 
 def candidates_of(
     challenger: model_versions.Version, ensemble: Path, database: catalogue.Database, records: Sequence[Path]
-) -> list[Candidate]:
+) -> list[EvaluationJob]:
     """Pair each record with the model it is examined with: the ensemble, unless that has seen the patient.
 
     Of the challenger's own database every record is examined, if the networks of its folds were kept.
@@ -85,7 +85,7 @@ def candidates_of(
     learned, held_out = catalogue.split(database, [record.name for record in records])
     patients = {record: catalogue.patient_of(database, record.name) for record in records}
     members = tuple(
-        model_versions.download_folder(run, "model") for run in model_versions.members_of(challenger)
+        model_versions.download_folder(run, "model") for run in model_versions.member_runs(challenger)
     )
     if trained_on(challenger, database) == database:
         unseen = {name: model for name, model in unseen_models(challenger).items() if name in learned}
@@ -96,7 +96,7 @@ def candidates_of(
         whole = False
         models = {record: by_patient.get(patient, ensemble) for record, patient in patients.items()}
     return [
-        Candidate(
+        EvaluationJob(
             record,
             patients[record],
             model,
@@ -151,12 +151,12 @@ def record_verdict(challenger: model_versions.Version, verdict: PromotionDecisio
     model_versions.tag_version(challenger, {"promoted": str(verdict.promoted), "reason": verdict.reason})
 
 
-def examine_records(candidates: Sequence[Candidate], workers: int) -> list[RecordEvaluation]:
+def examine_records(candidates: Sequence[EvaluationJob], workers: int) -> list[RecordEvaluation]:
     """Examine the records side by side, a task each."""
     with WorkerPool(workers) as processes:
 
         @task(task_run_name="examine {candidate.record.name}", cache_policy=NO_CACHE)
-        def examine_record(candidate: Candidate) -> RecordEvaluation:
+        def examine_record(candidate: EvaluationJob) -> RecordEvaluation:
             return processes.call(evaluate_record, candidate)
 
         return examine_record.map(candidates).result()

@@ -59,7 +59,7 @@ def ingest(
     failures = tuple(str(outcome) for outcome in outcomes if isinstance(outcome, Exception))
     if failures:
         raise IngestError(database, failures, len(names))
-    return download.folder_of(catalogue.find_database(database), place["data_dir"])
+    return download.database_folder(catalogue.find_database(database), place["data_dir"])
 
 
 if __name__ == "__main__":

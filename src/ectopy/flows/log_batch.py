@@ -46,7 +46,7 @@ def log_batch(
     """Log a batch as a run, and say so where it has drifted."""
     settings, classify = load_settings(), planning.load_model(model)
     told = provenance.model_provenance(model)
-    summed = batch_summary.sum_up(rows, out, model=told, reference=classify.reference, time_s=time_s)
+    summed = batch_summary.summarise_batch(rows, out, model=told, reference=classify.reference, time_s=time_s)
     runs.connect(memory.tracking_uri or settings.tracking_uri, memory.experiment)
     run_id = runs.log_batch(summed, index=out / "index.html")
     if summed.drifted:

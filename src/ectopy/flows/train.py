@@ -14,7 +14,7 @@ from ectopy.datasets import catalogue, download
 from ectopy.ec57 import gross
 from ectopy.ec57.reference import DETECTED, GIVEN
 from ectopy.evaluation import (
-    Candidate,
+    EvaluationJob,
     RecordEvaluation,
     beats_by_condition,
     headline_metrics,
@@ -44,8 +44,8 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     settings, config = load_settings(), config or network.TrainConfig()
     data_dir = data_dir or settings.data_dir
     known = catalogue.find_database(database)
-    folder = download.folder_of(known, data_dir)
-    present = download.present(folder)
+    folder = download.database_folder(known, data_dir)
+    present = download.annotated_records(folder)
     records, examined = catalogue.split(known, present)
     work = data_dir / "training" / database
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
@@ -69,7 +69,7 @@ def train(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
         runs.log_metrics(asdict(calibrated), prefix="calibration/")
         figures = log_out_of_fold(examine_records(unseen(readings, parts, work), settings.workers))
         members = [fit_member(number, lessons, config, calibrated, work) for number in range(config.members)]
-        text = model_card.model_card(
+        text = model_card.build_model_card(
             model=f"{model}, run {run_id[:8]}",
             data=f"{known.title} ({database} {known.version})",
             records=records,
@@ -160,10 +160,10 @@ def fit_member(
 
 def unseen(
     readings: Sequence[training_set.RecordJob], folds: Sequence[folds.Fold], work: Path
-) -> list[Candidate]:
+) -> list[EvaluationJob]:
     """Pair each record with the network of the fold that it was left out of."""
     networks = {record: fold_folder(work, k) for k, fold in enumerate(folds) for record in fold.test}
-    return [Candidate(reading.record, reading.patient, networks[reading.record.name]) for reading in readings]
+    return [EvaluationJob(reading.record, reading.patient, networks[reading.record.name]) for reading in readings]
 
 
 def fold_folder(work: Path, number: int) -> Path:
@@ -179,10 +179,10 @@ def log_out_of_fold(examined: Sequence[RecordEvaluation]) -> dict[str, float]:
         records = beats_by_condition({each.record: each for each in examined}, way)
         figures[way] = headline_metrics.summarise(records)
         runs.log_metrics(figures[way], prefix=f"out_of_fold/{way}/")
-        runs.log_table(headline_metrics.per_record(records), f"out_of_fold/{way}.json")
+        runs.log_table(headline_metrics.metrics_by_record(records), f"out_of_fold/{way}.json")
         title = f"out of fold, {way} beats"
         runs.log_figure(plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{way}.png")
-        spread = headline_metrics.uncertainty(records, patients)
+        spread = headline_metrics.bootstrap_intervals(records, patients)
         runs.log_figure(plots.forest(records, title, spread), f"out_of_fold/{way}-by-record.png")
     return figures[DETECTED]
 

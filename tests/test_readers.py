@@ -214,7 +214,7 @@ class TestSamples:
         path = write_record(tmp_path, "r 2 250 1000\na.dat 16 100/mV\nb.dat 212 100/mV\n")
         recording = readers.open_recording(path)
         np.testing.assert_allclose(whole(recording), stored / 100, rtol=1e-6)
-        assert readers.files(path) == (path, tmp_path / "a.dat", tmp_path / "b.dat")
+        assert readers.companion_files(path) == (path, tmp_path / "a.dat", tmp_path / "b.dat")
 
     @pytest.mark.parametrize(
         ("unit", "factor"),
@@ -421,7 +421,7 @@ class TestRarerStorage:
 
     def test_segments_belong_to_the_record(self, tmp_path: Path) -> None:
         path, _ = self.segments(tmp_path)
-        names = [file.name for file in readers.files(path)]
+        names = [file.name for file in readers.companion_files(path)]
         assert names == ["m.hea", "s1.hea", "s1.dat", "s2.hea", "s2.dat"]
 
     def test_a_missing_segment_is_named(self, tmp_path: Path) -> None:
@@ -438,7 +438,7 @@ class TestRarerStorage:
 
     def test_segments_of_segments_are_refused(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, "m/1 2 250 600\nm 600\n", name="m")
-        assert readers.files(path) == (path,)
+        assert readers.companion_files(path) == (path,)
         with pytest.raises(UnreadableError, match="segments with signals"):
             readers.open_recording(path)
 
@@ -510,7 +510,7 @@ class TestWhatIsNoRecording:
         path = write_record(folder, two_leads().replace("r.dat", name))
         self.refuse(path, "the name of a file in its own folder expected, a path came")
         with pytest.raises(UnreadableError, match="a path came"):
-            readers.files(path)
+            readers.companion_files(path)
 
     def test_a_segment_outside_the_folder(self, tmp_path: Path) -> None:
         self.refuse(write_record(tmp_path, "m/1 2 250 600\n../s1 600\n"), "a path came")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.batch.results import earlier_rows
-from ectopy.readers.discovery import Found, find_recordings
+from ectopy.readers.discovery import FoundRecordings, find_recordings
 
 if TYPE_CHECKING:
     from ectopy.model.classifier import Classifier
@@ -67,7 +67,7 @@ class Job:
         return display_name(self.path, self.how)
 
 
-def search(paths: Sequence[str], out: Path, fs: float | None = None) -> Found:
+def search(paths: Sequence[str], out: Path, fs: float | None = None) -> FoundRecordings:
     """Find the recordings that are named, outside of where results go; at least one."""
     found = find_recordings(paths, outside=out.absolute(), fs=fs)
     if not found.recordings:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ectopy.batch.planning import Job, load_model, model_source
 from ectopy.batch.results import SummaryRow
-from ectopy.readers import files
+from ectopy.readers import companion_files
 
 _TRACED = ("ectopy", "numpy", "scipy", "onnxruntime")
 
@@ -39,7 +39,7 @@ def provenance(job: Job) -> SummaryRow:
 def input_sha256(source: Path) -> str:
     """Hash the content of all files of a recording, one after the other, the one that is opened first."""
     digest = hashlib.sha256()
-    for path in files(source):
+    for path in companion_files(source):
         with path.open("rb") as file:
             hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()

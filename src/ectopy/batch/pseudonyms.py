@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ectopy.ecg import UnreadableError
-from ectopy.readers import files
+from ectopy.readers import companion_files
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -49,7 +49,7 @@ class Pseudonyms:
         """Keep the names of a recording out of the log and out of what is raised."""
         named = [source]
         with suppress(UnreadableError, OSError):
-            named += files(source)
+            named += companion_files(source)
         before = logging.getLogRecordFactory()
         logging.setLogRecordFactory(self._without(named, before))
         try:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Protocol
 
 from ectopy.ecg import UnreadableError
-from ectopy.readers import HEAD_BYTES, files
+from ectopy.readers import HEAD_BYTES, companion_files
 
 QUARANTINE = "quarantine"
 _TAIL_BYTES = 2**20  # a Parquet file says at its end what it holds
@@ -189,7 +189,7 @@ def download(address: str) -> Iterator[Path]:
 def files_or_itself(path: Path) -> tuple[Path, ...]:
     """Give the files of a recording, the one that is opened first; of what cannot be read, itself."""
     try:
-        return files(path)
+        return companion_files(path)
     except UnreadableError:
         return (path,)
 

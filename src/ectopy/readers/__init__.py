@@ -16,13 +16,13 @@ class Format(Protocol):
     SUFFIXES: tuple[str, ...]
     """Of files that are taken for this format when they are named and no format is recognised in them."""
 
-    def recognise(self, path: Path, head: bytes, *, fs: float | None = None) -> bool:
+    def matches(self, path: Path, head: bytes, *, fs: float | None = None) -> bool:
         """Tell by name or by the first bytes, and cheaply, whether a file is a recording of this format.
 
         ``fs`` is the rate that the user gives to files that carry none.
         """
 
-    def files(self, path: Path) -> tuple[Path, ...]:
+    def companion_files(self, path: Path) -> tuple[Path, ...]:
         """Give all files that a recording is made of, the one that was opened first."""
 
     def open_recording(self, path: Path, *, fs: float | None = None) -> Recording:
@@ -43,9 +43,9 @@ def open_recording(path: str | Path, *, fs: float | None = None) -> Recording:
     return _format_of(path).open_recording(path, fs=fs)
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def companion_files(path: Path) -> tuple[Path, ...]:
     """Give all files that a recording is made of, the one that is opened first."""
-    return _format_of(path).files(path)
+    return _format_of(path).companion_files(path)
 
 
 def locate(path: Path) -> Path:
@@ -73,4 +73,4 @@ def _recognised(path: Path, fs: float | None = None) -> Format | None:
             head = file.read(HEAD_BYTES)
     except OSError:
         return None
-    return next((known for known in FORMATS if known.recognise(path, head, fs=fs)), None)
+    return next((known for known in FORMATS if known.matches(path, head, fs=fs)), None)

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.in_memory import Piece, held_recording
+from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import lead_of, lead_of_mdc
 from ectopy.readers.safe_xml import children, finite, first, local, read_tree, root_name
 from ectopy.readers.validation import check_rate, millivolts, unique_names
@@ -36,12 +36,12 @@ class _Set(NamedTuple):
     leads: tuple[Piece, ...]
 
 
-def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
+def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
     """Tell by the name of the first element."""
     return root_name(head) == _ROOT
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def companion_files(path: Path) -> tuple[Path, ...]:
     """Give the file: it is all there is."""
     return (path,)
 
@@ -86,7 +86,7 @@ def _recording(path: Path, series: Element, sets: list[_Set]) -> Recording:
         pieces += [_shifted(piece, round(after_s * fs)) for piece in found.leads]
     low = first(series, "effectiveTime", "low")
     start = origin or _moment(low.get("value", "") if low is not None else "")
-    return held_recording(path, pieces, fs=fs, start=start)
+    return in_memory_recording(path, pieces, fs=fs, start=start)
 
 
 def _shifted(piece: Piece, start: int) -> Piece:

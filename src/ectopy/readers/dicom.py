@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.in_memory import Piece, held_recording
+from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import is_other, lead_of, lead_of_mdc, lead_of_number
 from ectopy.readers.validation import millivolts, read_whole, unique_names
 
@@ -50,12 +50,12 @@ class _Channel(NamedTuple):
     missing: float | None
 
 
-def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
+def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
     """Tell by the mark of DICOM and a class of waveforms: an image is no recording."""
     return head[128:132] == b"DICM" and _WAVEFORM_CLASSES in head[:2048]
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def companion_files(path: Path) -> tuple[Path, ...]:
     """Give the file: it is all there is."""
     return (path,)
 
@@ -81,7 +81,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
         Exception
     ) as error:  # pydicom raises whatever comes: struct.error, KeyError, NotImplementedError ...
         raise UnreadableError(f"{path}: a DICOM waveform expected, {type(error).__name__} came") from error
-    return held_recording(path, _pieces(groups), fs=groups[0].fs, start=start)
+    return in_memory_recording(path, _pieces(groups), fs=groups[0].fs, start=start)
 
 
 def _check_inflated(path: Path, content: bytes) -> None:

@@ -9,11 +9,11 @@ from functools import cache, partial
 from pathlib import Path
 
 from ectopy.ecg import UnreadableError
-from ectopy.readers import files, is_recording, locate
+from ectopy.readers import companion_files, is_recording, locate
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecordings:
     """Recordings by absolute path, each once, in order; and how many files of a search are none."""
 
     recordings: tuple[Path, ...]
@@ -26,7 +26,7 @@ def find_recordings(
     outside: Path | None = None,
     fs: float | None = None,
     follow_links: bool = True,
-) -> Found:
+) -> FoundRecordings:
     """Find recordings; a directory is searched recursively, except ``outside``, where results go.
 
     ``fs`` is the rate of files that carry none: where it is given, tables without names are recordings too.
@@ -47,7 +47,7 @@ def find_recordings(
         found = list(filter(recognised, own))
         recordings += found
         others.update(set(own) - set(found))
-    return Found(tuple(dict.fromkeys(recordings)), len(others))
+    return FoundRecordings(tuple(dict.fromkeys(recordings)), len(others))
 
 
 def _expand(path: str | Path, outside: Path | None) -> tuple[list[Path], list[Path]]:
@@ -79,5 +79,5 @@ def _owners(folder: Path) -> dict[Path, Path]:
     owners: dict[Path, Path] = {}
     for header in sorted(folder.glob("*.hea")):
         with suppress(UnreadableError):  # it owns nothing, and fails when its turn comes
-            owners |= {file: header for file in files(header)[1:] if owners.get(header) != file}
+            owners |= {file: header for file in companion_files(header)[1:] if owners.get(header) != file}
     return owners

@@ -31,7 +31,7 @@ class Piece:
         return self.start + len(self.stored)
 
 
-def held_recording(
+def in_memory_recording(
     path: Path, pieces: Sequence[Piece], *, fs: float, start: datetime | None = None
 ) -> Recording:
     """Make a recording of pieces, at least one; of two pieces of a lead that overlap the first counts."""

@@ -42,12 +42,12 @@ class _Header(NamedTuple):
     start: datetime | None
 
 
-def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
+def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
     """Tell by the first bytes: ``.ecg`` is the suffix of much else."""
     return head.startswith(_MAGIC)
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def companion_files(path: Path) -> tuple[Path, ...]:
     """Give the file: annotations beside it change nothing of the recording."""
     return (path,)
 

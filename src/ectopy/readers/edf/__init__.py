@@ -1,5 +1,5 @@
 """EDF, EDF+ and BDF files."""
 
-from ectopy.readers.edf.reader import SUFFIXES, files, open_recording, recognise
+from ectopy.readers.edf.reader import SUFFIXES, companion_files, matches, open_recording
 
-__all__ = ["SUFFIXES", "files", "open_recording", "recognise"]
+__all__ = ["SUFFIXES", "companion_files", "matches", "open_recording"]

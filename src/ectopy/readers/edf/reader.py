@@ -55,14 +55,14 @@ class _Layout:
     n_padded: int = 0
 
 
-def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
+def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
     """Tell by the version, which all files begin with, or by a name that means nothing else."""
     version, header_bytes = head[:8], head[184:192].strip()
     edf = version.strip(b" \0") == b"0" and header_bytes.isdigit()
     return edf or version == b"\xffBIOSEMI" or path.suffix.lower() in {".edf", ".bdf"}
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def companion_files(path: Path) -> tuple[Path, ...]:
     """Give the file: it is all there is."""
     return (path,)
 

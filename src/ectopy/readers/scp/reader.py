@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.in_memory import Piece, held_recording
+from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import lead_of_number
 from ectopy.readers.scp.huffman import Table, decode, read_tables
 from ectopy.readers.scp.sections import MARK, Sections, read_sections
@@ -75,12 +75,12 @@ class _Beats(NamedTuple):
     reference: _Signals
 
 
-def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
+def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
     """Tell by the mark of section 0, or by a name that means nothing else."""
     return head[16 : 16 + len(MARK)] == MARK or path.suffix.lower() == ".scp"
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def companion_files(path: Path) -> tuple[Path, ...]:
     """Give the file: it is all there is."""
     return (path,)
 
@@ -116,7 +116,7 @@ def _recording(path: Path, sections: Sections) -> Recording:
         for name, lead, signal in zip(names, leads, signals, strict=True)
     ]
     fs = check_rate(path, 1e6 / interval_us)
-    return held_recording(path, pieces, fs=fs, start=_start(sections.get(_ABOUT, b"")))
+    return in_memory_recording(path, pieces, fs=fs, start=_start(sections.get(_ABOUT, b"")))
 
 
 def _leads(path: Path, section: bytes) -> tuple[list[_Lead], bool]:

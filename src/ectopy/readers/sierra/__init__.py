@@ -1,5 +1,5 @@
 """Philips Sierra XML files."""
 
-from ectopy.readers.sierra.reader import SUFFIXES, files, open_recording, recognise
+from ectopy.readers.sierra.reader import SUFFIXES, companion_files, matches, open_recording
 
-__all__ = ["SUFFIXES", "files", "open_recording", "recognise"]
+__all__ = ["SUFFIXES", "companion_files", "matches", "open_recording"]

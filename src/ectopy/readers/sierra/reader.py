@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.in_memory import Piece, held_recording
+from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import lead_of
 from ectopy.readers.safe_xml import finite, first, local, read_tree, root_name, text_of
 from ectopy.readers.sierra.xli import expand
@@ -47,12 +47,12 @@ class _Waveforms(NamedTuple):
     stored: bytes
 
 
-def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
+def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
     """Tell by the name of the first element."""
     return root_name(head) == _ROOT
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def companion_files(path: Path) -> tuple[Path, ...]:
     """Give the file: it is all there is."""
     return (path,)
 
@@ -72,7 +72,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
         Piece(name, lead, scale, -waves.zero * scale)
         for name, lead in zip(unique_names(waves.leads), recorded, strict=True)
     ]
-    return held_recording(path, pieces, fs=waves.fs, start=_start(root))
+    return in_memory_recording(path, pieces, fs=waves.fs, start=_start(root))
 
 
 def _waveforms(path: Path, root: Element) -> _Waveforms:

@@ -12,14 +12,14 @@ SUFFIXES: tuple[str, ...] = (".csv", ".tsv", ".txt", ".parquet")
 _MAGIC = b"PAR1"
 
 
-def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:
+def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:
     """Tell by names of leads, in the first lines or in the schema."""
     if head.startswith(_MAGIC):
-        return parquet_reader.recognise(path)
-    return csv_reader.recognise(path, head, fs=fs)
+        return parquet_reader.matches(path)
+    return csv_reader.matches(path, head, fs=fs)
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def companion_files(path: Path) -> tuple[Path, ...]:
     """Give the file: it is all there is."""
     return (path,)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.in_memory import Piece, held_recording
+from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.tables.columns import SECONDS, Columns, Grid, infer_columns, infer_time_grid, rate_in
 from ectopy.readers.validation import check_length, millivolts
 
@@ -56,7 +56,7 @@ class _Layout:
     rows: tuple[tuple[str, ...], ...]
 
 
-def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:
+def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:
     """Tell a table of numbers under names of leads; one without names where its rate is given."""
     if path.suffix.lower() not in {".csv", ".tsv", ".txt"}:
         return False
@@ -84,7 +84,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
         raise UnreadableError(
             f"{path}: a sampling rate expected (a column of times, `# fs: 250` or --fs), none came"
         )
-    return held_recording(
+    return in_memory_recording(
         path, list(_pieces(path, columns, leads, grid)), fs=float(rate), start=_start(layout.said)
     )
 

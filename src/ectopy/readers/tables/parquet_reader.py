@@ -30,7 +30,7 @@ class _Table:
     n_rows: int
 
 
-def recognise(path: Path) -> bool:
+def matches(path: Path) -> bool:
     """Tell by a column of numbers that is called as a lead of ECG."""
     with suppress(UnreadableError):
         file = _open(path)

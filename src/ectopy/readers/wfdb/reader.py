@@ -29,12 +29,12 @@ class _Part:
     numbers: dict[str, int]
 
 
-def recognise(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
+def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
     """Tell a header by its name: one that is broken is a recording that cannot be read."""
     return path.suffix == ".hea"
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def companion_files(path: Path) -> tuple[Path, ...]:
     """Give the header and all files it names, there or not; none of them lies outside its folder."""
     header = read_header(path)
     parts = [path, *(file.path for file in signal_files(header))]

@@ -1,0 +1,62 @@
+"""Shared parts of the commands: options, settings, messages."""
+
+import logging
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from ectopy.settings import Settings
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of databases and models. [env: ECTOPY_DATA_DIR, else data]")
+]
+Records = Annotated[str | None, typer.Option(help="Only these records, such as 100,101.")]
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, if it is wanted."""
+    if wanted:
+        print(f"ectopy {version('ectopy')}")
+        raise typer.Exit
+
+
+def configure_logging() -> None:
+    """Show warnings of all libraries and the progress of ectopy on stderr."""
+    # A library must not choose its log level. The command may: here it is the user of the library.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("ectopy").setLevel(logging.INFO)
+
+
+def load_settings(data_dir: Path | None) -> "Settings":
+    """Read the settings; the option ``--data-dir`` overrides the environment."""
+    from ectopy.settings import load_settings as load
+
+    settings = load()
+    return settings.model_copy(update={"data_dir": data_dir}) if data_dir else settings
+
+
+def quiet_prefect() -> None:
+    """Silence Prefect and MLflow; call this before either is imported."""
+    from ectopy.flows.quiet_logging import quiet_logging
+
+    quiet_logging()
+
+
+def split_names(text: str | None) -> tuple[str, ...] | None:
+    """Split names separated by commas; None, which means all, stays None."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else None
+
+
+def print_message(message: str) -> None:
+    """Print a line to stderr; stdout is for results."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """Print an error as one line to stderr and end with a status."""
+    print_message(f"ectopy: {' '.join(message.split())}")
+    sys.exit(status)

@@ -1,0 +1,74 @@
+"""The commands ``ectopy models ...``: which version of the model is in use."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ectopy.cli.common import DataDir, load_settings
+
+if TYPE_CHECKING:
+    from ectopy.registry.promotion import Change
+    from ectopy.settings import Settings
+
+app = typer.Typer(
+    help="Show or change which version of the model is in use: list, promote, rollback.",
+    no_args_is_help=True,
+)
+
+ModelName = Annotated[str, typer.Option("--model", help="Name of the registered model.")]
+
+
+@app.command("list")
+def list_versions(model: ModelName = "ectopy", data_dir: DataDir = None) -> None:
+    """List the versions, newest first, with their out-of-fold metrics and their history."""
+    from ectopy.batch import planning
+    from ectopy.evaluation.model_card import markdown
+    from ectopy.registry import promotion
+
+    settings = _connect(data_dir)
+    table = promotion.version_table(model)
+    print(markdown(table) if table else f"{model}: no version yet. Run `ectopy train` to make one.")
+    print(f"in use here: {planning.describe_model(planning.find_model(None, settings.data_dir))}")
+
+
+@app.command("promote")
+def promote(
+    version: Annotated[str, typer.Argument(help="Number of the version.")],
+    reason: Annotated[str, typer.Option(help="Why this version is chosen by hand; kept on the version.")],
+    model: ModelName = "ectopy",
+    data_dir: DataDir = None,
+) -> None:
+    """Make a version the champion, whatever the promotion gate decided."""
+    from ectopy.registry import model_versions, promotion
+
+    settings = _connect(data_dir)
+    chosen = model_versions.version_by_number(model, version)
+    _print_change(promotion.promote(chosen, data_dir=settings.data_dir, decided_by="hand", reason=reason))
+
+
+@app.command("rollback")
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why the champion is replaced; kept on both versions.")],
+    model: ModelName = "ectopy",
+    data_dir: DataDir = None,
+) -> None:
+    """Make the previous champion the champion again."""
+    from ectopy.registry import promotion
+
+    settings = _connect(data_dir)
+    _print_change(promotion.rollback(model, data_dir=settings.data_dir, reason=reason))
+
+
+def _connect(data_dir: Path | None) -> "Settings":
+    from ectopy.registry import model_versions
+
+    settings = load_settings(data_dir)
+    model_versions.connect_registry(settings.tracking_uri)
+    return settings
+
+
+def _print_change(change: "Change") -> None:
+    previous = change.previous
+    replaced = "" if previous is None or previous == change.current else f", in place of {previous.number}"
+    print(f"champion: {change.current.uri}{replaced}")

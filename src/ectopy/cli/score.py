@@ -1,0 +1,160 @@
+"""The command ``ectopy score``."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ectopy.cli.common import DataDir, fail, load_settings, print_message, quiet_prefect, split_names
+
+if TYPE_CHECKING:
+    from ectopy.batch.planning import ScoreOptions
+    from ectopy.batch.results import SummaryRow
+
+
+def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Recordings, directories or globs.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model directory, or models:/NAME@ALIAS. [default: champion, else shipped]"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes. [env: ECTOPY_WORKERS, else all cores]")
+    ] = None,
+    fs: Annotated[
+        float | None,
+        typer.Option(min=1.0, metavar="HZ", help="Sampling rate of files that do not state it."),
+    ] = None,
+    leads: Annotated[str | None, typer.Option(help="Leads to analyse, such as II,V1.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Score recordings again that have results.")] = False,
+    fhir: Annotated[
+        bool,
+        typer.Option("--fhir", help="Also write fhir.json: FHIR R4, preliminary. Needs ectopy[fhir]."),
+    ] = False,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Also write each report as report.pdf. Needs ectopy[pdf].")
+    ] = False,
+    runner: Annotated[
+        str | None,
+        typer.Option(help="Run with Prefect: on 'dask', or on the Dask at an address. Needs ectopy[dask]."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Score recordings: find the beats and events of each, and write a report."""
+    from ectopy.parallel.blas_threads import limit_blas_threads
+
+    limit_blas_threads()
+    from ectopy.batch import planning
+    from ectopy.batch.pseudonyms import from_salt
+
+    settings = load_settings(data_dir)
+    search = planning.search(paths, out, fs)
+    _require_libraries(fhir=fhir, pdf=pdf)
+    options = planning.ScoreOptions(
+        planning.find_model(model, settings.data_dir),
+        split_names(leads) or (),
+        fs,
+        force=force,
+        fhir=fhir,
+        pdf=pdf,
+        pseudonyms=from_salt(settings.pseudonym_salt),
+    )
+    print_message(f"model: {planning.describe_model(options.model)}")
+    if runner:
+        rows = _score_with_prefect(runner, paths, out, options, workers)
+    else:
+        rows = _score_here(search.recordings, out, options, workers or settings.workers)
+    _print_batch(out, rows, search.n_other)
+    if any(row["status"] == "failed" for row in rows):
+        raise typer.Exit(1)
+
+
+def _require_libraries(*, fhir: bool, pdf: bool) -> None:
+    if fhir:
+        from ectopy.report.fhir import require_library
+
+        require_library()
+    if pdf:
+        from ectopy.report.pdf import require_weasyprint
+
+        require_weasyprint()
+
+
+def _score_here(
+    recordings: Sequence[Path], out: Path, options: "ScoreOptions", workers: int
+) -> "list[SummaryRow]":
+    from ectopy.batch import planning, results
+    from ectopy.batch import runner as batch
+
+    rows: list[SummaryRow] = []
+    with results.lock_output(out):
+        jobs = planning.plan(recordings, out, options)
+        try:
+            rows.extend(_with_progress(batch.run(jobs, workers=workers), len(jobs)))
+        finally:  # an interrupted run keeps its finished recordings
+            results.write_summary(out, rows)
+    return rows
+
+
+def _score_with_prefect(
+    runner: str, paths: list[str], out: Path, options: "ScoreOptions", workers: int | None
+) -> "list[SummaryRow]":
+    if options.fhir or options.pdf:
+        fail("--runner does not write FHIR or PDF. Leave --fhir and --pdf out, or score without --runner.", 2)
+    quiet_prefect()
+    try:
+        import prefect_dask  # noqa: F401 - reported before anything is scored
+    except ImportError:
+        fail("--runner: prefect-dask is not installed. Run `pip install 'ectopy[dask]'`.", 1)
+    from ectopy.flows.score import score as flow
+    from ectopy.flows.task_runners import one_server
+
+    with one_server():
+        return flow(
+            paths,
+            out,
+            model=str(options.model),
+            leads=options.leads,
+            fs=options.fs,
+            force=options.force,
+            runner=runner,
+            workers=workers,
+        )
+
+
+def _with_progress(rows: Iterable["SummaryRow"], total: int) -> Iterator["SummaryRow"]:
+    """Show a progress bar on a terminal, else a line per recording; both show failures."""
+    if not sys.stderr.isatty():
+        for row in rows:
+            print_message(_line(row))
+            yield row
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("scoring", total=total)
+        for row in rows:
+            progress.advance(task)
+            if row["status"] == "failed":
+                progress.console.print(_line(row), markup=False, highlight=False, soft_wrap=True)
+            yield row
+
+
+def _line(row: "SummaryRow") -> str:
+    return ": ".join(str(row[column]) for column in ("recording", "status", "reason") if row[column])
+
+
+def _print_batch(out: Path, rows: Sequence["SummaryRow"], n_other: int) -> None:
+    if n_other:
+        print_message(
+            "1 other file is not a recording" if n_other == 1 else f"{n_other} other files are not recordings"
+        )
+    counts = sorted(Counter(str(row["status"]) for row in rows).items())
+    by_status = ", ".join(f"{number} {status}" for status, number in counts)
+    print(f"{len(rows)} recording{'' if len(rows) == 1 else 's'}: {by_status}")
+    print(out / "summary.csv", out / "index.html", sep="\n")

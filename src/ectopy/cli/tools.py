@@ -1,0 +1,111 @@
+"""The other commands: ``ec57``, ``simulate``, ``pseudonyms show`` and ``up``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ectopy.cli.common import DataDir, Records, fail, load_settings, split_names
+
+pseudonyms_app = typer.Typer(
+    help="Pseudonyms of recordings, made with the setting ECTOPY_PSEUDONYM_SALT.", no_args_is_help=True
+)
+
+
+class BeatMap(StrEnum):
+    """The two AAMI class mappings in use. They differ in the escape beats e, j, n."""
+
+    EC57 = "ec57"
+    DECHAZAL = "dechazal"
+
+
+class TableFormat(StrEnum):
+    """Output of ``ec57``: its own table, or the lines of a reference tool."""
+
+    TABLE = "table"
+    BXB = "bxb"
+    RXR = "rxr"
+    EPICMP = "epicmp"
+
+
+def ec57(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    reference: Annotated[Path, typer.Option(help="Directory of the reference annotations.")],
+    test: Annotated[Path, typer.Option(help="Directory of the annotations to be evaluated.")],
+    annotator: Annotated[str, typer.Option(help="Suffix of the annotations to be evaluated.")],
+    reference_annotator: Annotated[str, typer.Option(help="Suffix of the reference annotations.")] = "atr",
+    records: Records = None,
+    beat_map: Annotated[
+        BeatMap, typer.Option("--map", help="dechazal counts the escape beats e, j, n as N.")
+    ] = BeatMap.EC57,
+    table_format: Annotated[
+        TableFormat,
+        typer.Option("--format", help="Print the lines of a reference tool instead of the table."),
+    ] = TableFormat.TABLE,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write every count there.")] = None,
+) -> None:
+    """Compare annotations with a reference by the rules of ANSI/AAMI EC57."""
+    from json import dumps
+
+    from ectopy.ec57 import as_json, compare_directories, text
+
+    comparison = compare_directories(
+        reference,
+        test,
+        annotator,
+        reference_annotator=reference_annotator,
+        records=split_names(records),
+        beat_map=beat_map.value,
+    )
+    if json:
+        counts = as_json(comparison, beat_map=beat_map.value)
+        json.write_text(dumps(counts, indent=1) + "\n", encoding="utf-8")
+    print(text(comparison, table_format.value, beat_map=beat_map.value), end="")
+
+
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder for the recordings.")],
+    recordings: Annotated[int, typer.Option(min=1)] = 10,
+    minutes: Annotated[float, typer.Option(min=0.1)] = 30.0,
+    seed: int = 0,
+) -> None:
+    """Write simulated recordings with annotations of every beat.
+
+    OUT can be scored. It can also be the --source from which `ectopy ingest simdb` copies.
+    """
+    from ectopy.datasets.simulate import simulate_database
+
+    print(simulate_database(out, recordings=recordings, minutes=minutes, seed=seed))
+
+
+@pseudonyms_app.callback()
+def _pseudonyms() -> None:
+    """Keep ``show`` a subcommand: Typer merges a lone command into its group."""
+
+
+@pseudonyms_app.command("show")
+def show_pseudonyms(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Names of recordings, without suffix.")
+    ],
+) -> None:
+    """Print the pseudonym of each recording, then a tab and its name."""
+    from ectopy.batch.pseudonyms import from_salt
+
+    if not (pseudonyms := from_salt(load_settings(None).pseudonym_salt)):
+        fail("ECTOPY_PSEUDONYM_SALT is not set. Set it to the salt that the results were made with.", 2)
+    print("\n".join(f"{pseudonyms.of(name)}\t{name}" for name in names))
+
+
+def up(
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's pages.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's pages.")] = 5000,
+    data_dir: DataDir = None,
+) -> None:
+    """Run Prefect, a worker and MLflow on this machine, and the flows on their schedules.
+
+    Start it in a clone of ectopy. Everything listens on 127.0.0.1 only. Ctrl-C ends all of it.
+    """
+    from ectopy.flows.local_stack import Ports, run_local_stack
+
+    run_local_stack(load_settings(data_dir), Ports(prefect_port, mlflow_port), Path.cwd())

@@ -1,0 +1,159 @@
+"""The commands that learn from PhysioNet databases: ``ingest``, ``train``, ``evaluate``, ``ablation``, ``demo``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ectopy.cli.common import (
+    DataDir,
+    Records,
+    load_settings,
+    print_message,
+    quiet_prefect,
+    split_names,
+)
+
+if TYPE_CHECKING:
+    from ectopy.model.network import TrainConfig
+
+
+def ingest(
+    database: Annotated[str, typer.Argument(help="A PhysioNet database, such as mitdb.")],
+    source: Annotated[
+        str | None, typer.Option(help="Base address or directory. [env: ECTOPY_SOURCE]")
+    ] = None,
+    data_dir: DataDir = None,
+    records: Records = None,
+) -> None:
+    """Download a PhysioNet database and verify the checksum of every file."""
+    from ectopy.datasets.catalogue import find_database
+
+    find_database(database)  # a misspelt name is reported before Prefect starts
+    settings = load_settings(data_dir)
+    quiet_prefect()
+    from ectopy.flows.ingest import IngestError
+    from ectopy.flows.ingest import ingest as flow
+
+    try:
+        print(flow(database, source or settings.source, settings.data_dir, split_names(records)))
+    except IngestError as error:
+        print_message("\n".join(error.failures))
+        raise typer.Exit(1) from error
+
+
+def train(
+    database: Annotated[str, typer.Option(help="The training database.")] = "mitdb",
+    data_dir: DataDir = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change a field of TrainConfig, such as learning_rate=0.003. Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Train a challenger and register it in MLflow."""
+    changes = _assignments(values or ())
+    quiet_prefect()
+    from ectopy.flows.train import train as flow
+
+    print(flow(database, load_settings(data_dir).data_dir, _config(changes)).uri)
+
+
+def _assignments(texts: Sequence[str]) -> dict[str, str]:
+    """Split each NAME=VALUE at its first equals sign."""
+    parts = [text.partition("=") for text in texts]
+    if malformed := [
+        text for text, (name, equals, _) in zip(texts, parts, strict=True) if not (name and equals)
+    ]:
+        raise typer.BadParameter(f"{', '.join(malformed)}: not of the form NAME=VALUE", param_hint="--set")
+    return {name.strip(): value.strip() for name, _, value in parts}
+
+
+def _config(changes: dict[str, str]) -> "TrainConfig | None":
+    if not changes:
+        return None
+    from ectopy.model.network import TrainConfig
+
+    return TrainConfig().with_values(changes)
+
+
+def evaluate(
+    database: Annotated[str, typer.Option(help="The database with the held-out patients.")] = "mitdb",
+    data_dir: DataDir = None,
+    reason: Annotated[
+        str, typer.Option(help="Why the held-out patients are used now; logged with the metrics.")
+    ] = "a challenger was trained",
+    card_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write the model card there: model-card.md, with strips in model-card/."
+        ),
+    ] = None,
+) -> None:
+    """Evaluate the challenger by EC57; promote it, or report why not."""
+    quiet_prefect()
+    from ectopy.flows.evaluate import evaluate as flow
+
+    decision = flow(database, load_settings(data_dir).data_dir, reason=reason, card_to=card_to)
+    outcome = "promoted" if decision.promoted else "not promoted"
+    print(f"{decision.report}\n{outcome}: {decision.reason}")
+
+
+def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    database: Annotated[str, typer.Option(help="The training database.")] = "mitdb",
+    data_dir: DataDir = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds for each architecture.")] = 3,
+    architectures: Annotated[
+        str | None, typer.Option(help="Only these, such as gru,lstm. [default: all six]")
+    ] = None,
+    lengths: Annotated[
+        str, typer.Option(help="Sequence lengths, in beats, that the GRU is also trained on; '' for none.")
+    ] = "16,32,64,128,256",
+    out: Annotated[Path | None, typer.Option(help="Also write the page and its figure there.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Hardly train: a check that it works; the metrics mean nothing.")
+    ] = False,
+) -> None:
+    """Compare network architectures on the same data and budget.
+
+    RNN, GRU, LSTM, GRU + attention, Transformer, no recurrence; by cross-validation on training patients.
+    """
+    beats = _positive_integers("--lengths", lengths)
+    quiet_prefect()
+    from ectopy.ablation import ARCHITECTURES
+    from ectopy.flows.compare import QUICK
+    from ectopy.flows.compare import compare as flow
+
+    names = split_names(architectures) or tuple(ARCHITECTURES)
+    config = QUICK if quick else None
+    print(flow(database, load_settings(data_dir).data_dir, seeds, names, beats, config, out))
+
+
+def _positive_integers(option: str, text: str) -> tuple[int, ...]:
+    """Read whole numbers above zero, separated by commas."""
+    numbers = split_names(text) or ()
+    if wrong := [number for number in numbers if not number.isdecimal() or int(number) < 1]:
+        raise typer.BadParameter(
+            f"not whole numbers above 0: {', '.join(wrong)}. Separate numbers by commas.", param_hint=option
+        )
+    return tuple(int(number) for number in numbers)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path(
+        "ectopy-demo"
+    ),
+) -> None:
+    """Run the whole pipeline offline, on simulated patients.
+
+    Ingest, train, evaluate, promote, score, report.
+    """
+    print_message(f"everything goes to {out}; loading takes a moment")
+    quiet_prefect()
+    from ectopy.flows.demo import demo as flow
+
+    print(flow(out))

@@ -1,0 +1,339 @@
+"""Hook of MkDocs: the pages that are made from code, so that they cannot be out of date.
+
+The commands, the settings, the features and the Python API are read from the package. The tutorials are the
+notebooks with the outputs that are stored in them. CONTRIBUTING.md and CHANGELOG.md are shown as they are.
+"""
+
+import base64
+import importlib
+import json
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+PACKAGE_ORDER = (
+    "readers",
+    "signal",
+    "beats",
+    "features",
+    "model",
+    "rhythm",
+    "ec57",
+    "report",
+    "batch",
+    "parallel",
+    "datasets",
+    "evaluation",
+    "ablation",
+    "monitoring",
+    "registry",
+    "flows",
+)
+WITHOUT_API = {"cli", "__main__"}
+# Pages of the repository that are shown in the site too, with the address of each there.
+REPOSITORY_PAGES = {
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "deploy/README.md": "how-to/several-machines.md",
+}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages to the files of the site."""
+    for address, content in generated_pages():
+        files.append(File.generated(config, address, content=content))
+    return files
+
+
+def generated_pages() -> Iterator[tuple[str, str | bytes]]:
+    """Yield the address and the content of each generated page and image."""
+    yield "reference/cli.md", cli_page()
+    yield "reference/settings.md", settings_page()
+    yield "reference/features.md", features_page()
+    yield from api_pages()
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        yield from tutorial(path)
+    for path, address in REPOSITORY_PAGES.items():
+        yield address, linked_from(address, (ROOT / path).read_text(encoding="utf-8"))
+
+
+def linked_from(address: str, text: str) -> str:
+    """Rewrite the links of a page outside ``docs``, so that they hold at its address in the site.
+
+    A link to a file that is not part of the site becomes its name.
+    """
+    up = "../" * address.count("/")
+
+    def link(match: re.Match[str]) -> str:
+        title, target = match.groups()
+        if "://" in target or target.startswith("#"):
+            return match[0]
+        if target.startswith("docs/"):
+            return f"[{title}]({up}{target.removeprefix('docs/')})"
+        if target in REPOSITORY_PAGES:
+            return f"[{title}]({up}{REPOSITORY_PAGES[target]})"
+        return f"`{target}`"
+
+    return re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", link, text)
+
+
+def cli_page() -> str:
+    """Return the page of all commands, read from the Typer app."""
+    import typer.main
+
+    from ectopy.cli import app
+
+    root = typer.main.get_command(app)
+    lines = [
+        "# Commands",
+        "",
+        "This page is generated from the code. Each command prints the same text with `--help`.",
+        "",
+        "| command | purpose |",
+        "|---|---|",
+    ]
+    commands = list(walk_commands(root, "ectopy"))
+    for name, command in commands:
+        anchor = name.replace(" ", "-")
+        lines.append(f"| [`{name}`](#{anchor}) | {first_paragraph(command.help)} |")
+    for name, command in commands:
+        lines += ["", f"## {name}", "", (command.help or "").strip(), "", *usage(name, command)]
+    return "\n".join(lines) + "\n"
+
+
+def walk_commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield each command that is not hidden, with its full name."""
+    if subcommands := getattr(command, "commands", None):
+        for title, subcommand in subcommands.items():
+            if not subcommand.hidden:
+                yield from walk_commands(subcommand, f"{name} {title}")
+    else:
+        yield name, command
+
+
+def usage(name: str, command: Any) -> list[str]:
+    """Return the usage line of one command and the table of its arguments and options."""
+    parameters = [each for each in command.params if not getattr(each, "hidden", False)]
+    arguments = [each for each in parameters if each.param_type_name == "argument"]
+    options = [each for each in parameters if each.param_type_name == "option" and each.name != "help"]
+    words = [name, *("[OPTIONS]" if options else "",), *(argument_name(each) for each in arguments)]
+    lines = ["```", " ".join(word for word in words if word), "```"]
+    if parameters:
+        lines += ["", "| parameter | description | default |", "|---|---|---|"]
+    for each in (*arguments, *options):
+        is_argument = each.param_type_name == "argument"
+        title = argument_name(each) if is_argument else option_name(each)
+        text = (getattr(each, "help", "") or "").replace("|", "\\|")
+        lines.append(f"| `{title}` | {text} | {default_of(each)} |")
+    return lines
+
+
+def argument_name(parameter: Any) -> str:
+    """Return how the usage line names an argument."""
+    return str(parameter.metavar or parameter.name.upper())
+
+
+def option_name(parameter: Any) -> str:
+    """Return an option with the kind of its value."""
+    name = "/".join((*parameter.opts, *parameter.secondary_opts))
+    if parameter.is_flag:
+        return name
+    choices = getattr(parameter.type, "choices", None)
+    value = "|".join(str(getattr(choice, "value", choice)) for choice in choices) if choices else ""
+    return f"{name} {parameter.metavar or value or parameter.type.name.upper()}".replace("|", "\u2758")
+
+
+def default_of(parameter: Any) -> str:
+    """Return the default of a parameter for the table."""
+    if parameter.required:
+        return "required"
+    default = getattr(parameter.default, "value", parameter.default)
+    if default in {None, False, ""} or callable(default) or "Sentinel" in type(default).__name__:
+        return ""
+    return f"`{default}`"
+
+
+def first_paragraph(text: str | None) -> str:
+    """Return the first paragraph of a help text on one line."""
+    return " ".join((text or "").strip().split("\n\n")[0].split())
+
+
+def settings_page() -> str:
+    """Return the page of all settings, read from :class:`ectopy.settings.Settings`."""
+    from ectopy.settings import Settings
+
+    notes = attribute_docstrings(ROOT / "src/ectopy/settings.py", "Settings")
+    lines = [
+        "# Settings",
+        "",
+        "This page is generated from `ectopy.settings`. Settings are environment variables. Flows and commands",
+        "read them; the Python API does not. A misspelt `ECTOPY_...` variable is an error.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        variable = f"ECTOPY_{name.upper()}"
+        aliases = getattr(field.validation_alias, "choices", ())
+        others = [f"`{alias}`" for alias in aliases if alias != variable]
+        default = "number of cores" if field.default_factory else field.default
+        shown = "" if default is None else f"`{default}`" if not field.default_factory else default
+        meaning = " ".join((field.description or notes.get(name, "")).split())
+        also = f" {', '.join(others)} is accepted too." if others else ""
+        lines.append(f"| `{variable}` | {shown} | {meaning}{also} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Prefect has settings of its own, such as `PREFECT_API_URL`. [Operations](../operations.md) describes",
+            "how the settings of the inbox work together.",
+            "",
+        ]
+    )
+
+
+def attribute_docstrings(path: Path, class_name: str) -> dict[str, str]:
+    """Return the string below each attribute of a class."""
+    import ast
+
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
+    notes = {}
+    for before, node in zip(body, body[1:], strict=False):
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_text and isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
+            notes[before.target.id] = str(node.value.value)
+    return notes
+
+
+def features_page() -> str:
+    """Return the page of all features, read from :mod:`ectopy.features.extraction`."""
+    from ectopy.features import extraction
+
+    names: tuple[str, ...] = extraction.FEATURE_NAMES
+    descriptions: Mapping[str, str] = getattr(extraction, "FEATURES", dict.fromkeys(names, ""))
+    lines = [
+        "# Features",
+        "",
+        f"This page is generated from `ectopy.features.extraction`. The network reads {len(descriptions)} numbers",
+        "per beat, in this order. All of them are relative to the patient. A feature of a lead is 0 where that",
+        "lead cannot be read.",
+        "",
+        "| # | feature | meaning |",
+        "|---|---|---|",
+    ]
+    for number, (name, text) in enumerate(descriptions.items(), 1):
+        lines.append(f"| {number} | `{name}` | {' '.join(text.split())} |")
+    return "\n".join(lines) + "\n"
+
+
+def api_pages() -> Iterator[tuple[str, str]]:
+    """Yield a page for the top level of the package, and one for each package and module in it."""
+    package = importlib.import_module("ectopy")
+    names = {module.name for module in pkgutil.iter_modules(package.__path__)} - WITHOUT_API
+    order = [*(name for name in PACKAGE_ORDER if name in names), *sorted(names - {*PACKAGE_ORDER})]
+    rows = []
+    for name in order:
+        if module := api_module(f"ectopy.{name}"):
+            yield f"reference/api/{name}.md", "\n".join(module)
+            rows.append(f"| [`ectopy.{name}`]({name}.md) | {summary_of(f'ectopy.{name}')} |")
+    yield (
+        "reference/api/index.md",
+        "\n".join(
+            [
+                "# Python API",
+                "",
+                "The names that can be imported from `ectopy` itself are the public interface. The packages below",
+                "are documented for contributors. They may change between minor versions.",
+                "",
+                "| package | content |",
+                "|---|---|",
+                *rows,
+                "",
+                "## ectopy",
+                "",
+                *(
+                    f"::: ectopy.{home}.{name}\n    options:\n      heading_level: 3\n      show_root_full_path: false\n"
+                    for home, name in top_level_names()
+                ),
+            ]
+        ),
+    )
+
+
+def top_level_names() -> list[tuple[str, str]]:
+    """Return the module and the name of each object that ``ectopy`` exports."""
+    import ectopy
+
+    objects = [(name, getattr(ectopy, name)) for name in ectopy.__all__]
+    functions_first = sorted(objects, key=lambda item: isinstance(item[1], type))
+    return [(each.__module__.removeprefix("ectopy."), name) for name, each in functions_first]
+
+
+def api_module(name: str) -> list[str]:
+    """Return the lines of the page of one package or module."""
+    modules = [name, *submodules(name)]
+    title = name.removeprefix("ectopy.")
+    lines = [f"# {title}", ""]
+    for module in modules:
+        level = 2
+        lines += [f"::: {module}", "    options:", f"      heading_level: {level}", ""]
+    return lines
+
+
+def submodules(name: str) -> Iterator[str]:
+    """Yield the public modules inside a package, at any depth."""
+    folder = ROOT / "src" / Path(*name.split("."))
+    for path in sorted(folder.rglob("*.py")) if folder.is_dir() else ():
+        inside = path.relative_to(ROOT / "src").with_suffix("")
+        parts = inside.parts[:-1] if inside.name == "__init__" else inside.parts
+        if len(parts) > name.count(".") + 1 and not any(part.startswith("_") for part in parts):
+            yield ".".join(parts)
+
+
+def summary_of(name: str) -> str:
+    """Return the first sentence of the docstring of a module, without importing what it imports."""
+    import ast
+
+    path = ROOT / "src" / Path(*name.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return first_paragraph(docstring).replace("``", "`")
+
+
+def tutorial(path: Path) -> Iterator[tuple[str, str | bytes]]:
+    """Yield a notebook as a page, with its stored outputs, and the images on it."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    lines = []
+    for number, cell in enumerate(notebook["cells"]):
+        source = "".join(cell["source"]).strip()
+        if cell["cell_type"] == "markdown":
+            lines += [source, ""]
+            continue
+        if source:
+            lines += ["```python", source, "```", ""]
+        for position, output in enumerate(cell.get("outputs", [])):
+            data = output.get("data", {})
+            if "image/png" in data:
+                image = f"{path.stem}-{number}-{position}.png"
+                yield f"tutorials/{image}", base64.b64decode("".join(data["image/png"]))
+                lines += [f"![Output of the code above]({image})", ""]
+            elif text := "".join(output.get("text", data.get("text/plain", ""))).strip("\n"):
+                lines += ["```{ .text .output }", text, "```", ""]
+    note = f"This page is the executed notebook `notebooks/{path.name}`. Run it with Jupyter to change it."
+    lines.insert(1, f"\n{note}\n")
+    yield f"tutorials/{path.stem}.md", with_title_first("\n".join(lines), note)
+
+
+def with_title_first(text: str, note: str) -> str:
+    """Return a page with the note below its title."""
+    text = text.replace(f"\n{note}\n", "", 1)
+    title, _, rest = text.partition("\n")
+    return f"{title}\n\n{note}\n{rest}"

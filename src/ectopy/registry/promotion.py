@@ -11,8 +11,9 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from ectopy.model.classifier import CARD_FILE, ModelError, load_classifier
-from ectopy.registry import model_versions
+from ectopy.registry import model_versions, runs
 from ectopy.registry.model_versions import CHAMPION, Version
+from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide_promotion
 
 PREVIOUS_CHAMPION = "champion before"
 """Tag: number of the version whose place this one took, "" where there was none; rollback goes by it."""
@@ -43,7 +44,7 @@ def version_table(model: str) -> dict[str, list[object]]:
 def _row(version: Version) -> dict[str, object]:
     tags, figures = (
         model_versions.tags_of(version),
-        model_versions.metrics_of(version, prefix="out_of_fold/detected/"),
+        _out_of_fold_metrics(version),
     )
     veb, sveb = (figures.get(f"gross/{beat}_f1") for beat in ("veb", "sveb"))
     judged = f"not promoted: {tags['reason']}" if tags.get("promoted") == "False" else "not judged yet"
@@ -86,6 +87,58 @@ def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
     _append_history(before, f"champion again, in place of {champion.number}: {reason}")
     _append_history(champion, f"rolled back to {before.number}: {reason}", {ROLLED_BACK: reason})
     return Change(before, champion)
+
+
+def decide(challenger: Version, minimum: MinimumScores) -> PromotionDecision:
+    """Decide whether a challenger replaces the champion, by cross-validation on the same database.
+
+    Parameters
+    ----------
+    challenger
+        The version in question.
+    minimum
+        The scores that any champion must reach.
+
+    Returns
+    -------
+    The decision and its reason.
+    """
+    if cause := model_versions.tags_of(challenger).get(ROLLED_BACK):
+        reason = f"it was rolled back: {cause}; `ectopy models promote` promotes it all the same"
+        return PromotionDecision(False, reason)
+    champion = model_versions.version_by_alias(challenger.model, CHAMPION)
+    if champion is None:
+        return decide_promotion(_out_of_fold_metrics(challenger), None, minimum)
+    data, champion_data = (
+        model_versions.tags_of(version).get("database") for version in (challenger, champion)
+    )
+    if data != champion_data:
+        reason = f"trained on {data}, the champion on {champion_data}: their metrics cannot be compared"
+        return PromotionDecision(False, reason)
+    return decide_promotion(_out_of_fold_metrics(challenger), _out_of_fold_metrics(champion), minimum)
+
+
+def record_decision(challenger: Version, decision: PromotionDecision, card: str) -> None:
+    """Write a decision and the model card on the version, and the decision on the MLflow run in progress.
+
+    Parameters
+    ----------
+    challenger
+        The version that was evaluated.
+    decision
+        Whether it is promoted, and why.
+    card
+        The model card, as Markdown.
+    """
+    runs.tag(verdict="promoted" if decision.promoted else "not promoted", reason=decision.reason)
+    model_versions.set_description(challenger, card)
+    model_versions.tag_version(
+        challenger, {"promoted": str(decision.promoted), "reason": decision.reason}
+    )
+
+
+def _out_of_fold_metrics(version: Version) -> dict[str, float]:
+    return model_versions.metrics_of(version, prefix="out_of_fold/detected/")
 
 
 def install_champion(downloaded: Path, card: str, champion: Path) -> None:

@@ -94,9 +94,11 @@ def evaluation_of(
         path=path or Path(record),
         reference=truth,
         held_out=held_out,
-        leads=("MLII",),
+        columns=(0,),
         test=called,
-        by_condition={way: Outcome.compare(truth, called, beat_map=beat_map) for way, beat_map in ways.items()},
+        by_condition={
+            way: Outcome.compare(truth, called, beat_map=beat_map) for way, beat_map in ways.items()
+        },
         members=tuple(Outcome.compare(truth, marks(member)) for member in members),
         calibration=collect_calibration(truth, beats_of(called, certainty)),
     )

@@ -103,8 +103,10 @@ class TestAbstaining:
 
     def test_it_is_told_in_words(self, beats):
         told = calibration.abstention_sentence(beats)
-        assert "Abstained from 50.00 % of the beats (37.50 % of N, - of S, 100.00 % of V)" in told
-        assert told.endswith("of these labels 40.00 % are wrong, of the others 0.00 %.")
+        assert "The model abstains from 50.00 % of the beats (37.50 % of N, - of S, 100.00 % of V)." in told
+        assert told.endswith(
+            " 40.00 % of their labels are wrong, and 0.00 % of the labels of the other beats."
+        )
 
     def test_every_figure_is_a_metric(self, beats):
         told = calibration.metrics(beats)

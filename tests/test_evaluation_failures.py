@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ectopy.evaluation import failures
-from ectopy.evaluation.failures import read_excerpt, find_errors, n_errors, worst_records
+from ectopy.evaluation.failures import find_errors, n_errors, read_excerpt, worst_records
 from tests.evaluations import FS, at_s, evaluation_of
 from tests.small import write_record
 
@@ -51,8 +51,8 @@ class TestWorst:
         assert [each.evaluation.record for each in worst_records(self.RECORDS, "veb", n=1)] == ["many"]
 
     def test_the_typical_error_is_the_middle_one_of_the_commonest(self):
-        (most, _) = worst_records(self.RECORDS, "veb")  # V called N at 1 and 3, called S at 5
-        assert (most.missed, most.false, most.typical) == (3, 0, "V called N")
+        (most, _) = worst_records(self.RECORDS, "veb")  # V classified as N at 1 and 3, as S at 5
+        assert (most.missed, most.false, most.typical) == (3, 0, "V classified as N")
         assert most.sample == round(at_s(3) * FS)
         assert most.share == pytest.approx(2 / 3)
 
@@ -63,7 +63,11 @@ class TestWorst:
 
     @pytest.mark.parametrize(
         ("reference", "test", "words"),
-        [("NVN", "N.N", "V not found"), ("N.N", "NVN", "V where no beat is"), ("NNN", "NVN", "N called V")],
+        [
+            ("NVN", "N.N", "V not detected"),
+            ("N.N", "NVN", "V where there is no beat"),
+            ("NNN", "NVN", "N classified as V"),
+        ],
     )
     def test_words(self, reference, test, words):
         (found,) = worst_records([evaluation_of("r", reference, test)], "veb")

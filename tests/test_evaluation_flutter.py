@@ -5,7 +5,7 @@ import pytest
 
 from ectopy.ec57 import compare_episodes
 from ectopy.ecg import true_intervals
-from ectopy.evaluation.flutter import flutter_intervals, clear_rhythm
+from ectopy.evaluation.flutter import clear_rhythm, flutter_intervals
 from tests.evaluations import FS, RR_S, at_s, evaluation_of, marks
 
 N = 100

@@ -24,7 +24,7 @@ class TestCard:
         )
         assert "Not a medical device" in text
         assert "101, 106." in text
-        assert "examined on: 100, 103.\nIn neither: 102." in text
+        assert "Held out for evaluation: 100, 103.\nUsed for neither: 102." in text
         assert "| epochs | 3 |" in text
         assert "75.0 / 100.0 / 85.7" in text  # SVEB Se, +P, F1 of 45 of 60, none false
 
@@ -50,7 +50,7 @@ class TestCard:
     def test_the_card_says_that_202_is_a_training_patient(self):
         table = headline_metrics.interval_table(RECORDS, {record: record for record in RECORDS})
         figures = headline_metrics.group_by_subset(headline_metrics.by_subset(RECORDS))
-        assert "202 is 201 of the training records" in model_card.held_out_section("title", figures, table)
+        assert "202 is the same patient as 201" in model_card.held_out_section("title", figures, table)
 
     def test_an_undefined_figure_is_a_dash(self):
         assert "- / - / -" in model_card.metrics_table({"x": {}})
@@ -94,7 +94,9 @@ class TestSections:
 
     def test_failures_are_listed_with_their_pictures_where_there_is_a_folder_of_them(self):
         text = model_card.failures_section(FAILURES, "model-card")
-        assert "* 100, VEB: 1 missed, 0 false; shown at 302 s, V called N (100 % of these errors)" in text
+        assert (
+            "* 100, VEB: 1 missed, 0 false; shown at 302 s, V classified as N (100 % of these errors)" in text
+        )
         assert "![](model-card/100-veb.png)" in text
         assert "![](model-card/100-sveb.png)" in text
 
@@ -104,4 +106,4 @@ class TestSections:
         assert "`where-it-fails/`" in text
 
     def test_a_model_without_an_error_fails_nowhere(self):
-        assert "No ectopic beat was missed or called falsely." in model_card.failures_section(())
+        assert "No ectopic beat was missed or falsely detected." in model_card.failures_section(())

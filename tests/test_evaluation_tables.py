@@ -51,7 +51,7 @@ class TestGlance:
         rows = self.table([SHORT])
         assert rows["SVEB Se"][0] == "-"
         assert "AF time Se, AF records" not in rows
-        assert rows["AF episodes called, all records"][0] == "0"
+        assert rows["AF episodes detected, all records"][0] == "0"
 
     def test_counts_are_out_of_how_many(self):
         assert self.table([COUPLETS])["ventricular long runs found"][0] == "0 of 0"
@@ -81,7 +81,10 @@ class TestSeeds:
 
 class TestByRecord:
     def test_runs_have_a_row_a_kind_and_length_of_each_group(self):
-        told = [aggregate.summarise_group("held out", [COUPLETS, SHORT]), aggregate.summarise_with_paced("all", [PACED])]
+        told = [
+            aggregate.summarise_group("held out", [COUPLETS, SHORT]),
+            aggregate.summarise_with_paced("all", [PACED]),
+        ]
         table = run_table(told)
         rows = list(zip(*table.values(), strict=True))
         assert len(rows) == 2 * 2 * 3

@@ -1,20 +1,26 @@
-"""A model examined: records analysed once, compared in every way EC57 knows, and what is told of it.
+"""Evaluation: how well a model does on annotated records, by the rules of ANSI/AAMI EC57.
 
-========== ==========================================================================================
-records    a record examined with a model: beats, runs and episodes in each way, and what was called
-flutter    fibrillation judged with flutter apart
-confidence how far the probabilities can be believed: calibration, and the error that abstaining leaves
-headline   the figures of beats that everybody quotes: gross and average, their intervals, by noise
-groups     every figure of a group of records, from beats to episodes, and its spread over seeds
-tables     these side by side as tables: at a glance, over seeds, runs, AF, unreadable time
-failures   the records with most errors, and a piece of each around a typical one
-verdict    whether a challenger is promoted; the examination has no say in it
-card       the model card and its sections, as Markdown
-plots      drawings
-report     all of it to the tracking store and the card
-========== ==========================================================================================
+Each record is analysed once and compared with its annotations under several conditions. The metrics go to
+MLflow and to the model card. This package does not decide on promotion: :mod:`ectopy.registry.promotion_gate`
+does, from the cross-validation in the training patients only.
 
-``report`` and ``plots`` bring MLflow and Matplotlib, and are imported by their names.
+================ ====================================================================================
+jobs             which records are evaluated, each with a model that has not seen the patient
+evaluate_record  analyse one record with a model; compare its beats, runs and AF episodes
+flutter          keep atrial flutter out of the metrics of atrial fibrillation
+calibration      how reliable the probabilities are, and the error when low-confidence beats are left out
+headline_metrics gross and average beat metrics, their confidence intervals, metrics by noise level
+aggregate        all metrics of a group of records, and how they vary over the members of the ensemble
+tables           these metrics as tables: overview, by member, runs, AF, unreadable time
+failures         the records with the most errors, and an excerpt of the signal around a typical one
+model_card       the text of the model card, as Markdown
+plots            confusion matrix, metrics by record, calibration curves, ECG strips of errors
+log_evaluation   log all of this to MLflow, and write the model card as a page
+log_out_of_fold  log the metrics of the cross-validation, on which the promotion gate decides
+================ ====================================================================================
+
+``jobs``, ``log_evaluation`` and ``log_out_of_fold`` import MLflow, and ``plots`` imports Matplotlib. Import these
+modules by their names.
 """
 
 from ectopy.evaluation.evaluate_record import (
@@ -24,15 +30,11 @@ from ectopy.evaluation.evaluate_record import (
     beats_by_condition,
     evaluate_record,
 )
-from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide_promotion
 
 __all__ = [
     "EvaluationJob",
-    "MinimumScores",
     "NothingToEvaluateError",
-    "PromotionDecision",
     "RecordEvaluation",
     "beats_by_condition",
-    "decide_promotion",
     "evaluate_record",
 ]

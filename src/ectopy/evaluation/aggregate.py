@@ -1,7 +1,8 @@
-"""Every figure of a group of records, from beats to episodes, and its spread over seeds.
+"""All metrics of a group of records, from beats to AF episodes, and their spread over ensemble members.
 
-A figure's name begins with the part it comes from: ``beats/veb_f1``, ``ventricular/couplet_sensitivity``,
-``af/duration_sensitivity``. Figures are gross ones (every beat, run or second counts the same), as fractions.
+A metric's name begins with the part it comes from: ``beats/veb_f1``, ``ventricular/couplet_sensitivity``,
+``af/duration_sensitivity``. Metrics are gross: every beat, run or second has the same weight. They are
+fractions.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,29 +24,29 @@ Metrics = Mapping[str, float]
 Bounds = Mapping[str, tuple[float, float]]
 
 
-def comparisons_by_part(outcomes: Iterable[Outcome]) -> dict[str, list[Comparison]]:
-    """Give the comparisons of each part; ``af`` and ``flutter`` are of records that have it."""
-    each = list(outcomes)
-    af = [outcome for outcome in each if outcome.af.reference_s]
-    made: dict[str, list[Comparison]] = {
-        "beats": [outcome.beats for outcome in each],
-        "ventricular": [outcome.ventricular for outcome in each],
-        "supraventricular": [outcome.supraventricular for outcome in each],
-        "af": [outcome.af for outcome in af],
-        "af_epicmp": [outcome.af_epicmp for outcome in af],
-        "af_anywhere": [outcome.af for outcome in each],
-        "flutter": [outcome.flutter for outcome in each if outcome.flutter.reference_s],
+def _comparisons_by_part(outcomes: Iterable[Outcome]) -> dict[str, list[Comparison]]:
+    """Return the comparisons of each part; ``af`` and ``flutter`` are those of records that have it."""
+    outcomes = list(outcomes)
+    with_af = [outcome for outcome in outcomes if outcome.af.reference_s]
+    by_part: dict[str, list[Comparison]] = {
+        "beats": [outcome.beats for outcome in outcomes],
+        "ventricular": [outcome.ventricular for outcome in outcomes],
+        "supraventricular": [outcome.supraventricular for outcome in outcomes],
+        "af": [outcome.af for outcome in with_af],
+        "af_epicmp": [outcome.af_epicmp for outcome in with_af],
+        "af_anywhere": [outcome.af for outcome in outcomes],
+        "flutter": [outcome.flutter for outcome in outcomes if outcome.flutter.reference_s],
     }
-    return {part: comparisons for part, comparisons in made.items() if comparisons}
+    return {part: comparisons for part, comparisons in by_part.items() if comparisons}
 
 
 def gross_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Give every gross figure, and the counts it is made of where they are few."""
-    told: dict[str, float] = {}
-    for part, comparisons in comparisons_by_part(outcomes).items():
+    """Compute every gross metric; runs and AF episodes come with the counts behind them, which are small."""
+    metrics: dict[str, float] = {}
+    for part, comparisons in _comparisons_by_part(outcomes).items():
         total = gross(comparisons)
-        told |= {f"{part}/{name}": value for name, value in {**figures(total), **_counts(total)}.items()}
-    return told
+        metrics |= {f"{part}/{name}": value for name, value in {**figures(total), **_counts(total)}.items()}
+    return metrics
 
 
 def _counts(total: Comparison) -> dict[str, float]:
@@ -54,34 +55,45 @@ def _counts(total: Comparison) -> dict[str, float]:
         return {**episodes, "found": total.found, "reference_s": total.reference_s, "test_s": total.test_s}
     if not isinstance(total, RunComparison):
         return {}
-    told: dict[str, float] = {}
+    counts: dict[str, float] = {}
     for name in RUN_LENGTHS:
         found, missed, confirmed, false = total.tally(name)
-        told |= {f"{name}_reference": found + missed, f"{name}_found": found}
-        told |= {f"{name}_test": confirmed + false, f"{name}_confirmed": confirmed}
-    return told
+        counts |= {f"{name}_reference": found + missed, f"{name}_found": found}
+        counts |= {f"{name}_test": confirmed + false, f"{name}_confirmed": confirmed}
+    return counts
 
 
-def gross_intervals(outcomes: Sequence[tuple[str, Outcome]], *, seed: int = 0) -> dict[str, tuple[float, float]]:
-    """Give 95 % intervals of the gross figures of (patient, outcome) pairs, by bootstrap over patients.
+def gross_intervals(
+    outcomes: Sequence[tuple[str, Outcome]], *, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Compute 95 % confidence intervals of the gross metrics, by bootstrap over patients.
 
-    A part that comes from one patient alone has none.
+    Parameters
+    ----------
+    outcomes
+        Pairs of a patient and the outcome of one record.
+    seed
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Lower and upper bound by metric, as fractions. Parts that come from a single patient are left out.
     """
-    told: dict[str, tuple[float, float]] = {}
+    bounds: dict[str, tuple[float, float]] = {}
     by_patient: dict[str, dict[str, list[Comparison]]] = {}
     for patient, outcome in outcomes:
-        for part, comparisons in comparisons_by_part([outcome]).items():
+        for part, comparisons in _comparisons_by_part([outcome]).items():
             by_patient.setdefault(part, {}).setdefault(patient, []).extend(comparisons)
     for part, patients in by_patient.items():
         if len(patients) < 2:
             continue
-        drawn = intervals(patients.values(), rng=np.random.default_rng(seed))
-        told |= {f"{part}/{name}": bounds for name, bounds in drawn.items()}
-    return told
+        of_part = intervals(patients.values(), rng=np.random.default_rng(seed))
+        bounds |= {f"{part}/{name}": interval for name, interval in of_part.items()}
+    return bounds
 
 
 class Spread(NamedTuple):
-    """How a figure varies over seeds; the standard deviation of one is undefined."""
+    """Spread of a metric over ensemble members; the standard deviation of a single member is NaN."""
 
     mean: float
     sd: float
@@ -89,20 +101,20 @@ class Spread(NamedTuple):
     high: float
 
 
-def spread(told: Sequence[Metrics]) -> dict[str, Spread]:
-    """Give the spread of each figure that is defined for every seed."""
-    made = {}
-    for name in told[0] if told else ():
-        values = [each[name] for each in told]
+def spread(members: Sequence[Metrics]) -> dict[str, Spread]:
+    """Compute the spread of each metric that is defined for every member of the ensemble."""
+    spreads = {}
+    for name in members[0] if members else ():
+        values = [member[name] for member in members]
         if all(map(isfinite, values)):
             sd = stdev(values) if len(values) > 1 else float("nan")
-            made[name] = Spread(mean(values), sd, min(values), max(values))
-    return made
+            spreads[name] = Spread(mean(values), sd, min(values), max(values))
+    return spreads
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The figures of some records; those not asked of a group are absent."""
+    """Metrics of a group of records and their intervals; metrics that do not apply to it are absent."""
 
     title: str
     metrics: Metrics
@@ -116,54 +128,85 @@ def summarise_group(
     condition: str = DETECTED,
     extra: Metrics = MappingProxyType({}),
 ) -> Group:
-    """Sum up some records as judged in one way; ``more`` figures are put beside."""
-    pairs = [(each.reference.patient, each.by_condition[condition]) for each in evaluations]
-    told = {**gross_metrics([outcome for _, outcome in pairs]), **extra, **shutdown_metrics(evaluations)}
-    return Group(title, told, gross_intervals(pairs))
+    """Compute the metrics of a group of records under one condition.
+
+    Parameters
+    ----------
+    title
+        Name of the group in tables.
+    evaluations
+        The evaluated records.
+    condition
+        One of :data:`ectopy.ec57.reference.CONDITIONS`.
+    extra
+        Further metrics to store with the group.
+
+    Returns
+    -------
+    Metrics and their 95 % confidence intervals.
+    """
+    pairs = [(evaluation.reference.patient, evaluation.by_condition[condition]) for evaluation in evaluations]
+    metrics = {**gross_metrics([outcome for _, outcome in pairs]), **extra, **shutdown_metrics(evaluations)}
+    return Group(title, metrics, gross_intervals(pairs))
 
 
 def summarise_with_paced(title: str, evaluations: Sequence[RecordEvaluation]) -> Group:
-    """Sum up all records, the paced ones too, without the classes of their beats: EC57 leaves these out."""
+    """Compute the metrics of all records, those with paced beats included.
+
+    EC57 leaves paced records out, so metrics by beat class and intervals are dropped.
+
+    Parameters
+    ----------
+    title
+        Name of the group in tables.
+    evaluations
+        The evaluated records.
+
+    Returns
+    -------
+    Metrics without intervals.
+    """
     group = summarise_group(title, evaluations)
     classes = ("beats/veb", "beats/sveb")
-    kept = {name: value for name, value in group.metrics.items() if not name.startswith(classes)}
-    return Group(title, kept, {})
+    metrics = {name: value for name, value in group.metrics.items() if not name.startswith(classes)}
+    return Group(title, metrics, {})
 
 
 def member_metrics(evaluations: Sequence[RecordEvaluation]) -> list[dict[str, float]]:
-    """Give the figures of each member of the ensemble alone, over the records they examined."""
-    alone = [each.members for each in evaluations if each.members]
-    return [gross_metrics(outcomes) for outcomes in zip(*alone, strict=True)]
+    """Compute the metrics of each network of the ensemble by itself, over the records it was tested on."""
+    by_record = [evaluation.members for evaluation in evaluations if evaluation.members]
+    return [gross_metrics(outcomes) for outcomes in zip(*by_record, strict=True)]
 
 
 def shutdown_metrics(evaluations: Sequence[RecordEvaluation]) -> dict[str, float]:
-    """Give the share of time that could not be read, and the beats after the learning period lost in it."""
-    unread_s = sum(each.outcome.beats.shutdown_s for each in evaluations)
-    lost = sum(each.outcome.beats.count("NSVFQ", "X") for each in evaluations)
-    beats = sum(each.outcome.beats.count("NSVFQ", "NSVFQOX") for each in evaluations)
+    """Compute the share of unreadable time, and the beats after the learning period that lie in it."""
+    beats = [evaluation.outcome.beats for evaluation in evaluations]
+    unreadable_s = sum(comparison.shutdown_s for comparison in beats)
+    n_lost = sum(comparison.count("NSVFQ", "X") for comparison in beats)
+    n_beats = sum(comparison.count("NSVFQ", "NSVFQOX") for comparison in beats)
     return {
-        "shutdown/seconds": unread_s,
-        "shutdown/share": unread_s / sum(each.duration_s for each in evaluations),
-        "shutdown/beats_lost": lost,
-        "shutdown/beats_lost_share": lost / beats if beats else float("nan"),
+        "shutdown/seconds": unreadable_s,
+        "shutdown/share": unreadable_s / sum(evaluation.duration_s for evaluation in evaluations),
+        "shutdown/beats_lost": n_lost,
+        "shutdown/beats_lost_share": n_lost / n_beats if n_beats else float("nan"),
     }
 
 
 def metrics_with_bounds(group: Group) -> dict[str, float]:
-    """Give the figures of a group with their bounds, ``<figure>_low`` and ``<figure>_high``, for tracking."""
+    """Return the metrics of a group and their bounds, ``<metric>_low`` and ``<metric>_high``."""
     bounds = {
         f"{name}_{side}": bound
-        for name, both in group.intervals.items()
-        for side, bound in zip(("low", "high"), both, strict=True)
+        for name, interval in group.intervals.items()
+        for side, bound in zip(("low", "high"), interval, strict=True)
     }
     return {**group.metrics, **bounds}
 
 
-def seed_metrics(seeds: Mapping[str, Spread]) -> dict[str, float]:
-    """Give ``<figure>_mean``, ``_sd``, ``_min`` and ``_max`` over seeds, for tracking."""
-    names = ("mean", "sd", "min", "max")
+def seed_metrics(spreads: Mapping[str, Spread]) -> dict[str, float]:
+    """Return ``<metric>_mean``, ``_sd``, ``_min`` and ``_max`` over ensemble members, to be logged."""
+    suffixes = ("mean", "sd", "min", "max")
     return {
-        f"{figure}_{name}": value
-        for figure, told in seeds.items()
-        for name, value in zip(names, told, strict=True)
+        f"{metric}_{suffix}": value
+        for metric, values in spreads.items()
+        for suffix, value in zip(suffixes, values, strict=True)
     }

@@ -1,4 +1,4 @@
-"""A record examined with a model: analysed once, compared with its annotations in every way EC57 knows."""
+"""Evaluation of one record: it is analysed once, and compared with its annotations by all rules of EC57."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from ectopy.ec57 import (
 )
 from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN, Reference
 from ectopy.evaluation.calibration import CalibrationData, collect_calibration
-from ectopy.evaluation.flutter import flutter_as_fibrillation, flutter_intervals, clear_rhythm
+from ectopy.evaluation.flutter import clear_rhythm, flutter_as_fibrillation, flutter_intervals
 from ectopy.model.classifier import load_classifier
 from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
@@ -30,10 +30,10 @@ class NothingToEvaluateError(ValueError):
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """A record to be examined with a model.
+    """A record and the model to evaluate on it.
 
-    ``members`` are the networks of the ensemble, each to be examined alone too; ``held_out`` says whether the
-    record is one of the examination, or one learned from and judged by a network that has not seen it.
+    ``members`` are the networks of the ensemble, which are also evaluated one by one. ``held_out`` is false
+    for a training record. Its model must be a network of the cross-validation that has not seen the patient.
     """
 
     record: Path
@@ -45,10 +45,11 @@ class EvaluationJob:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Everything EC57 asks of one record: beats, runs, and episodes of AF.
+    """Comparison of one record by all rules of EC57: beats, runs, and episodes of AF.
 
-    ``af`` has flutter apart (see :mod:`ectopy.evaluation.flutter`), ``af_epicmp`` takes it for no
-    fibrillation as epicmp does, ``flutter`` is what the test calls AF of the reference's flutter alone.
+    ``af`` leaves the time of flutter out (see :mod:`ectopy.evaluation.flutter`). ``af_epicmp`` counts AF
+    detected during flutter as false, as ``epicmp`` does. ``flutter`` holds how much of the annotated
+    flutter was detected as AF.
     """
 
     beats: BeatComparison
@@ -60,34 +61,50 @@ class Outcome:
     paced: bool
 
     @classmethod
-    def compare(cls, truth: Reference, test: Annotations, *, beat_map: BeatMap = "dechazal") -> Self:
-        """Compare an annotator of a record with what is known of it."""
-        reference, fs, n_samples = truth.annotations, truth.fs, truth.n_samples
-        whole = compare_record(reference, test, fs, beat_map=beat_map, n_samples=n_samples)
-        apart = clear_rhythm(test, flutter_intervals(reference))
-        flutter = flutter_as_fibrillation(reference)
+    def compare(cls, reference: Reference, test: Annotations, *, beat_map: BeatMap = "dechazal") -> Self:
+        """Compare the annotations of an analysis with the reference.
+
+        Parameters
+        ----------
+        reference
+            The annotated record.
+        test
+            Annotations of its analysis, at the record's own sampling rate.
+        beat_map
+            The mapping of beat annotations to classes.
+
+        Returns
+        -------
+        The comparison by beats, runs and AF episodes.
+        """
+        annotations, fs, n_samples = reference.annotations, reference.fs, reference.n_samples
+        record = compare_record(annotations, test, fs, beat_map=beat_map, n_samples=n_samples)
+        test_without_flutter = clear_rhythm(test, flutter_intervals(annotations))
+        flutter = flutter_as_fibrillation(annotations)
         return cls(
-            whole.beats,
-            whole.runs["ventricular"],
-            whole.runs["supraventricular"],
-            compare_episodes(reference, apart, fs, kind="AF", n_samples=n_samples),
-            whole.episodes["AF"],
+            record.beats,
+            record.runs["ventricular"],
+            record.runs["supraventricular"],
+            compare_episodes(annotations, test_without_flutter, fs, kind="AF", n_samples=n_samples),
+            record.episodes["AF"],
             compare_episodes(flutter, test, fs, kind="AF", n_samples=n_samples),
-            whole.paced,
+            record.paced,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class RecordEvaluation:
-    """How a model did on one record: in each of WAYS, and each member of the ensemble on detected beats.
+    """Results of a model on one record, by condition (see :data:`ectopy.ec57.reference.CONDITIONS`).
 
-    ``test`` are the marks on detected beats, of ``leads``; ``path`` is the record's, without suffix.
+    ``members`` are the results of each network of the ensemble, on detected beats. ``test`` holds the
+    annotations of the analysis with detected beats, which used the leads in ``columns``.
+    ``path`` is the path of the record without suffix.
     """
 
     path: Path
     reference: Reference
     held_out: bool
-    leads: tuple[str, ...]
+    columns: tuple[int, ...]
     test: Annotations
     by_condition: Mapping[str, Outcome]
     members: tuple[Outcome, ...]
@@ -100,7 +117,7 @@ class RecordEvaluation:
 
     @property
     def outcome(self) -> Outcome:
-        """What the headline figures are made of: detected beats, escape beats as N."""
+        """Outcome behind the headline metrics: detected beats, escape beats as N."""
         return self.by_condition[DETECTED]
 
     @property
@@ -110,38 +127,54 @@ class RecordEvaluation:
 
 
 def evaluate_record(job: EvaluationJob) -> RecordEvaluation:
-    """Analyse a record with detected beats and, where it is held out, given R peaks; compare each."""
+    """Analyse a record with detected beats, and if it is held out also with given R peaks; compare both."""
     recording, classify = open_recording(job.record), load_classifier(job.model)
     annotations = read_annotations(job.record, "atr")
-    truth = Reference(
-        job.record.name, job.patient, annotations, recording.fs, recording.n_samples
-    )
-    described = pipeline.prepare(recording)
-    read = [*described.features]  # made once for all networks
-    analysis = pipeline.classify_beats(described, classify, features=read)
-    found = annotations_of(analysis)
-    by_way = {DETECTED: Outcome.compare(truth, found), EC57_MAP: Outcome.compare(truth, found, beat_map="ec57")}
+    reference = Reference(job.record.name, job.patient, annotations, recording.fs, recording.n_samples)
+    prepared = pipeline.prepare(recording)
+    features = [*prepared.features]  # computed once for all networks
+    analysis = pipeline.classify_beats(prepared, classify, features=features)
+    test = annotations_of(analysis)
+    by_condition = {
+        DETECTED: Outcome.compare(reference, test),
+        EC57_MAP: Outcome.compare(reference, test, beat_map="ec57"),
+    }
     if job.held_out:
         r_peaks = annotations.sample[classes_of(annotations.symbol) != ""]
-        told = pipeline.analyse(recording, classify, r_peaks=r_peaks)
-        # Told where the beats are, it is not shut down: marks of that would part at the beats inside.
-        by_way[GIVEN] = Outcome.compare(truth, annotations_of(replace(told, unreadable=told.unreadable[:0])))
+        given = pipeline.analyse(recording, classify, r_peaks=r_peaks)
+        # With given R peaks there is no shutdown: its marks would be split at the beats inside it.
+        given = replace(given, unreadable=given.unreadable[:0])
+        by_condition[GIVEN] = Outcome.compare(reference, annotations_of(given))
     members = [
-        pipeline.classify_beats(described, load_classifier(member), features=read)
+        pipeline.classify_beats(prepared, load_classifier(member), features=features)
         for member in job.members
     ]
     return RecordEvaluation(
         path=job.record,
-        reference=truth,
+        reference=reference,
         held_out=job.held_out,
-        leads=analysis.leads,
-        test=found,
-        by_condition=by_way,
-        members=tuple(Outcome.compare(truth, annotations_of(each)) for each in members),
-        calibration=collect_calibration(truth, analysis.beats),
+        columns=analysis.columns,
+        test=test,
+        by_condition=by_condition,
+        members=tuple(Outcome.compare(reference, annotations_of(member)) for member in members),
+        calibration=collect_calibration(reference, analysis.beats),
     )
 
 
-def beats_by_condition(evaluations: Mapping[str, RecordEvaluation], condition: str) -> dict[str, BeatComparison]:
-    """Give the beat comparisons by record as judged in one way."""
-    return {record: each.by_condition[condition].beats for record, each in evaluations.items()}
+def beats_by_condition(
+    evaluations: Mapping[str, RecordEvaluation], condition: str
+) -> dict[str, BeatComparison]:
+    """Return the beat comparison of each record under one condition.
+
+    Parameters
+    ----------
+    evaluations
+        The evaluated records by name.
+    condition
+        One of :data:`ectopy.ec57.reference.CONDITIONS`.
+
+    Returns
+    -------
+    Beat comparisons by record.
+    """
+    return {record: evaluation.by_condition[condition].beats for record, evaluation in evaluations.items()}

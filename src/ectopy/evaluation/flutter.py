@@ -1,9 +1,9 @@
-"""Fibrillation judged with flutter apart, beside what ``epicmp`` says.
+"""Atrial flutter, kept out of the metrics of atrial fibrillation.
 
-EC57 has an item for fibrillation and none for flutter, and ``epicmp`` takes flutter for no fibrillation: time
-called AF there would be false. To a reader of a recording the two are treated alike, so flutter neither
-counts for nor against here: wherever the reference says flutter, the test's rhythm is silenced, and what it
-calls AF on either side is judged as it stands. How much of the flutter was called AF is told beside it.
+EC57 scores fibrillation and has no item for flutter. Its program ``epicmp`` counts flutter as no
+fibrillation, so AF detected during flutter would be false. Readers treat both rhythms alike. Therefore
+flutter counts neither for nor against the test here: its rhythm is cleared where the reference has flutter.
+AF detected on either side is scored as usual. The share of flutter detected as AF is reported separately.
 """
 
 from dataclasses import replace
@@ -15,26 +15,38 @@ from ectopy.ecg import Mask, Samples
 
 FIBRILLATION, FLUTTER = "(AFIB", "(AFL"
 NEITHER = "(N"
-_NEVER = np.iinfo(np.int64).max
+_NO_END = np.iinfo(np.int64).max
 
 
 def flutter_intervals(reference: Annotations) -> Samples:
-    """Give [start, stop) of each stretch of flutter, int64 [k, 2]; a last one has no end."""
-    at = _rhythm_marks(reference)
-    edges = np.append(reference.sample[at], _NEVER)
-    begins = np.flatnonzero([reference.aux[mark].startswith(FLUTTER) for mark in at.tolist()])
-    return np.stack((edges[begins], edges[begins + 1]), axis=1)
+    """Return [start, stop) of each interval of flutter, int64 [k, 2]; flutter at the end has no stop."""
+    rhythm = _rhythm_marks(reference)
+    edges = np.append(reference.sample[rhythm], _NO_END)
+    starts = np.flatnonzero([reference.aux[mark].startswith(FLUTTER) for mark in rhythm.tolist()])
+    return np.stack((edges[starts], edges[starts + 1]), axis=1)
 
 
-def clear_rhythm(test: Annotations, stretches: Samples) -> Annotations:
-    """Let an annotator say no rhythm in [start, stop) stretches, and go on after each as it would have."""
-    for start, stop in stretches.tolist():
-        test = _silence_one(test, start, stop)
+def clear_rhythm(test: Annotations, intervals: Samples) -> Annotations:
+    """Set the rhythm to normal inside some intervals, and resume the annotated rhythm after each.
+
+    Parameters
+    ----------
+    test
+        Annotations of an analysis.
+    intervals
+        Intervals [start, stop) in samples, [k, 2].
+
+    Returns
+    -------
+    Annotations with the same beats.
+    """
+    for start, stop in intervals.tolist():
+        test = _clear_interval(test, start, stop)
     return test
 
 
 def flutter_as_fibrillation(reference: Annotations) -> Annotations:
-    """Say fibrillation where the reference says flutter, and nowhere else."""
+    """Return annotations whose flutter is marked as fibrillation, and whose fibrillation is not marked."""
     renamed = {FIBRILLATION: NEITHER, FLUTTER: FIBRILLATION}
     aux = tuple(
         next((new for old, new in renamed.items() if note.startswith(old)), note) for note in reference.aux
@@ -42,41 +54,40 @@ def flutter_as_fibrillation(reference: Annotations) -> Annotations:
     return replace(reference, aux=aux)
 
 
-def _silence_one(test: Annotations, start: int, stop: int) -> Annotations:
+def _clear_interval(test: Annotations, start: int, stop: int) -> Annotations:
     rhythm = _rhythm_marks(test)
     inside: Mask = (test.sample >= start) & (test.sample < stop) & (test.symbol == "+")
-    until = rhythm[test.sample[rhythm] <= stop]
-    after = test.aux[until[-1]] if until.size else NEITHER
-    kept = _take(test, ~inside)
+    until_stop = rhythm[test.sample[rhythm] <= stop]
+    resumed = test.aux[until_stop[-1]] if until_stop.size else NEITHER
     marks = [(start, NEITHER)]
-    if stop != _NEVER and not (test.sample[rhythm] == stop).any():
-        marks.append((stop, after))
-    return _insert(kept, marks)
+    if stop != _NO_END and not (test.sample[rhythm] == stop).any():
+        marks.append((stop, resumed))
+    return _insert(_select(test, ~inside), marks)
 
 
 def _rhythm_marks(annotations: Annotations) -> Samples:
     return np.flatnonzero(annotations.symbol == "+")
 
 
-def _take(annotations: Annotations, kept: Mask) -> Annotations:
+def _select(annotations: Annotations, mask: Mask) -> Annotations:
     return Annotations(
-        annotations.sample[kept],
-        annotations.symbol[kept],
-        annotations.subtype[kept],
-        tuple(note for note, keep in zip(annotations.aux, kept.tolist(), strict=True) if keep),
+        annotations.sample[mask],
+        annotations.symbol[mask],
+        annotations.subtype[mask],
+        tuple(note for note, selected in zip(annotations.aux, mask.tolist(), strict=True) if selected),
     )
 
 
 def _insert(annotations: Annotations, marks: list[tuple[int, str]]) -> Annotations:
-    """Add rhythm marks, before what stands at the same sample."""
+    """Insert rhythm marks before the annotations at the same sample."""
     samples = np.array([sample for sample, _ in marks], dtype=np.int64)
-    at = np.searchsorted(annotations.sample, samples)
+    index = np.searchsorted(annotations.sample, samples)
     aux = list(annotations.aux)
-    for place, (_, note) in sorted(zip(at.tolist(), marks, strict=True), reverse=True):
-        aux.insert(place, note)
+    for position, (_, note) in sorted(zip(index.tolist(), marks, strict=True), reverse=True):
+        aux.insert(position, note)
     return Annotations(
-        np.insert(annotations.sample, at, samples),
-        np.insert(annotations.symbol, at, "+"),
-        np.insert(annotations.subtype, at, 0),
+        np.insert(annotations.sample, index, samples),
+        np.insert(annotations.symbol, index, "+"),
+        np.insert(annotations.subtype, index, 0),
         tuple(aux),
     )

@@ -62,9 +62,7 @@ def challenger_jobs(
         model_versions.download_folder(run, "model") for run in model_versions.member_runs(challenger)
     )
     if training_database(challenger, database) == database:
-        unseen = {
-            name: model for name, model in _networks_by_record(challenger).items() if name in training
-        }
+        unseen = {name: model for name, model in _networks_by_record(challenger).items() if name in training}
         complete = set(unseen) == set(training)
         models = {record: unseen.get(record.name, ensemble) for record in records}
     else:
@@ -84,9 +82,7 @@ def challenger_jobs(
     ]
 
 
-def training_database(
-    challenger: model_versions.Version, default: catalogue.Database
-) -> catalogue.Database:
+def training_database(challenger: model_versions.Version, default: catalogue.Database) -> catalogue.Database:
     """Return the database that a version was trained on.
 
     Parameters
@@ -110,9 +106,7 @@ def _networks_by_record(challenger: model_versions.Version) -> dict[str, Path]:
     return {record: models[run] for record, run in runs.items()}
 
 
-def _networks_by_patient(
-    challenger: model_versions.Version, database: catalogue.Database
-) -> dict[str, Path]:
+def _networks_by_patient(challenger: model_versions.Version, database: catalogue.Database) -> dict[str, Path]:
     """Download the same for each training patient, who may also be in another database."""
     training = training_database(challenger, database)
     networks = _networks_by_record(challenger)

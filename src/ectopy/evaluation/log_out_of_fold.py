@@ -10,7 +10,7 @@ from ectopy.registry import runs
 
 
 def log_out_of_fold(evaluations: Sequence[RecordEvaluation]) -> dict[str, float]:
-    """Log metrics, tables and plots for detected and for given beats; return the metrics of detected beats."""
+    """Log metrics, tables and plots for detected and given beats; return the metrics of detected ones."""
     metrics = {}
     by_name = {evaluation.record: evaluation for evaluation in evaluations}
     patients = {evaluation.record: evaluation.reference.patient for evaluation in evaluations}
@@ -20,7 +20,9 @@ def log_out_of_fold(evaluations: Sequence[RecordEvaluation]) -> dict[str, float]
         runs.log_metrics(metrics[condition], prefix=f"out_of_fold/{condition}/")
         runs.log_table(headline_metrics.metrics_by_record(records), f"out_of_fold/{condition}.json")
         title = f"out of fold, {condition} beats"
-        runs.log_figure(plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{condition}.png")
+        runs.log_figure(
+            plots.confusion_matrix(gross(records.values()), title), f"out_of_fold/{condition}.png"
+        )
         intervals = headline_metrics.bootstrap_intervals(records, patients)
         runs.log_figure(plots.forest(records, title, intervals), f"out_of_fold/{condition}-by-record.png")
     return metrics[DETECTED]

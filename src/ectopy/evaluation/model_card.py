@@ -1,6 +1,7 @@
-"""The model card, as Markdown that reads well unrendered.
+"""The text of the model card, as Markdown that is also readable as plain text.
 
-First what a model is, learned from and must not be used for; then the sections that an examination adds.
+It begins with what the model is, its training data and what it must not be used for. An evaluation adds
+sections with the results.
 """
 
 import math
@@ -12,35 +13,40 @@ from ectopy.evaluation.headline_metrics import SUBSET_TITLES
 from ectopy.features.extraction import ALL_LEADS, CLUSTER, FEATURE_NAMES, MORPHOLOGY, TIMING
 
 SHARED_PATIENT = (
-    "202 is 201 of the training records in de Chazal's split; the rows without 202 are free of him."
+    "In de Chazal's split, 202 is the same patient as 201 of the training records. "
+    "The rows without 202 leave this patient out."
 )
 PICTURES_FOLDER = "where-it-fails"
-"""Folder of the strips among the artifacts of a run."""
+"""Folder of the ECG strips among the artifacts of a run."""
 
-GLANCE = """Detected beats, escape beats as N; 5 min learning period, 150 ms; gross figures in percent,
-with 95 % intervals by bootstrap over patients."""
-EVERYONE = """In the columns of all records, those learned from are called by the fold network that has not
-seen the patient, the others by the ensemble."""
-SHARED = """202 is the patient of 201, from whom was learned, and is called by the ensemble all the same."""
-PACED = """EC57 leaves records with paced beats out: {paced}. QRS figures have them in, figures by class have
-not; runs and AF with them in are given as other tools print them."""
-RUNS = """Runs as EC57 and `rxr` have them: couplet 2, short run 3 to 5, long run 6 or more. F extends a
-ventricular run, and VF counts as a long one; AF and flutter count as long supraventricular runs, and N in
-them as S. Found: at least as long in the test, within 150 ms; confirmed: at least as long in the other.
-The last rows are the held-out records by the map of EC57 and `rxr`, escape beats (e, j, n) as S."""
-AF = """Seconds after the learning period, as `epicmp` counts, but flutter apart: EC57 has no item for
-flutter, so wherever the reference says flutter the test's rhythm is silenced, and time called AF there
-is neither right nor wrong. `epicmp` itself would count it as false; the table at a glance has that too."""
-CONFIDENCE = """Beats after the learning period that match an annotated N, S or V. Expected calibration
-error, 0 to 1, over 15 bins of equal width: of the likeliest class, and of each class against the rest."""
-RISK = """Share of wrong labels among the most confident beats. The own threshold is where the model
-abstains, which never changes a label: the beat keeps it and is marked as not confident."""
-SHUTDOWN = """Time in which no lead could be read, marked as EC57's shutdown; beats after the learning
-period lost in it, by their class, count as missed in every figure."""
-SEEDS = """The members of the ensemble differ in their seed alone. Mean, standard deviation and range are
-over members that examine the same records, with the same beats found."""
-FAILS = """Records with most errors of each kind, and a strip of each around a typical error: the middle
-one, in time, of the commonest confusion."""
+GLANCE = """The metrics are for detected beats, with escape beats as N. They are gross, in percent, with a
+learning period of 5 min and a match window of 150 ms. The 95 % intervals are a bootstrap over patients."""
+EVERYONE = """In the columns of all records, the training records are evaluated with the network of the
+cross-validation that has not seen the patient. The other records are evaluated with the ensemble."""
+SHARED = (
+    """202 is the same patient as 201, a training record. It is evaluated with the ensemble all the same."""
+)
+PACED = """EC57 leaves out records with paced beats: {paced}. Here QRS metrics include them, and metrics by
+beat class do not. Runs and AF are also reported with them, because other tools include them."""
+RUNS = """Runs are defined as in EC57 and `rxr`: a couplet has 2 beats, a short run 3 to 5, a long run 6 or
+more. F extends a ventricular run, and VF counts as a long one. AF and flutter count as long supraventricular
+runs, and N beats in them as S. A reference run is found if a run of the test is at least as long, within
+150 ms. A run of the test is confirmed if a reference run is at least as long. The last rows are the held-out
+records with the map of EC57 and `rxr`, which counts escape beats (e, j, n) as S."""
+AF = """Seconds are counted after the learning period, as in `epicmp`. Flutter is left out, because EC57 has
+no item for it. Where the reference has flutter, the rhythm of the test is cleared, so AF detected there is
+neither right nor wrong. `epicmp` itself counts it as false. The table at a glance has that metric too."""
+CONFIDENCE = """Only beats after the learning period that match an annotated N, S or V count. The expected
+calibration error, 0 to 1, has 15 bins of equal width. It is given for the most likely class, and for each
+class against the rest."""
+RISK = """The error is the share of wrong labels among the most confident beats. Below its own threshold the
+model abstains. This never changes a label: the beat keeps it and is marked as not confident."""
+SHUTDOWN = """In unreadable time no lead can be analysed. It is marked as a shutdown, as in EC57. Beats after
+the learning period that lie in it are listed by class. They count as missed in every metric."""
+SEEDS = """The networks of the ensemble differ only in their random seed. Mean, standard deviation and range
+are over the networks. All of them classify the same detected beats of the same records."""
+FAILS = """For each kind, the records with the most errors, each with an ECG strip around a typical error.
+The typical error is the middle one in time of the most common confusion."""
 
 
 def build_model_card(  # noqa: PLR0913 - every fact by its name
@@ -54,35 +60,63 @@ def build_model_card(  # noqa: PLR0913 - every fact by its name
     out_of_fold: Mapping[str, float],
     calibration_error: float,
 ) -> str:
-    """Write the card of a model before it is examined: data, recipe and out-of-fold figures."""
+    """Return the card of a model before its evaluation: data, settings and out-of-fold metrics.
+
+    Parameters
+    ----------
+    model
+        Name of the model and its training run.
+    data
+        Name and version of the database.
+    records
+        The training records.
+    held_out
+        Records of held-out patients.
+    left_out
+        Records that are used neither for training nor for evaluation.
+    config
+        Settings of the training by name.
+    out_of_fold
+        Headline metrics of the cross-validation, as fractions.
+    calibration_error
+        Expected calibration error of the cross-validation, 0 to 1.
+
+    Returns
+    -------
+    The card as Markdown.
+    """
     settings = "\n".join(f"| {name} | {value} |" for name, value in config.items())
     return f"""# Model card: {model}
 
-Classifies each heartbeat of an ECG as N (normal), S (supraventricular ectopic) or V (ventricular ectopic):
-a GRU across beats, fed with timing and likeness relative to the patient. F (fusion) and Q are not modelled.
+Classifies each heartbeat of an ECG as N (normal), S (supraventricular ectopic) or V (ventricular ectopic).
+It is a GRU over the sequence of beats. Its features are RR intervals and beat morphology relative to the
+patient's own beats. F (fusion) and Q (unclassifiable) are not modelled.
 
-**Use.** Research, and a first pass that a reader confirms. Not a medical device; not the sole basis of a
-diagnosis; not for alarms or life support. Not for paced rhythm, nor for children: it saw none.
+**Use.** Research, and a first analysis that a reader confirms. Not a medical device; not the sole basis of a
+diagnosis; not for alarms or life support. Not for paced rhythm, nor for children: the training data have
+neither.
 
 **Data.** {data}: {", ".join(records)}.
-Escape beats (e, j, n) count as N (de Chazal's map), F and Q are left out.
+Escape beats (e, j, n) count as N (de Chazal's map). F and Q are left out.
 
-**Split.** By patient. Never learned from, examined on: {", ".join(held_out) or "none"}.
-In neither: {", ".join(left_out) or "none"}. Choices were made by cross-validation in the training records.
+**Split.** By patient. Held out for evaluation: {", ".join(held_out) or "none"}.
+Used for neither: {", ".join(left_out) or "none"}. All choices were made by cross-validation in the training
+records.
 
-**Features.** {len(FEATURE_NAMES)} numbers a beat, all relative to the patient:
+**Features.** {len(FEATURE_NAMES)} numbers per beat, all relative to the patient:
 
 {feature_list()}
 
 ## Out of fold, with detected beats
 
-Patient-grouped cross-validation, a network a fold; EC57 (5 min learning period, 150 ms), de Chazal's map.
-The recipe was chosen on these patients: the figures are optimistic.
+Cross-validation grouped by patient, with one network per fold. EC57 with a learning period of 5 min and a
+match window of 150 ms; de Chazal's map. The settings were chosen on these patients, so the metrics are
+optimistic.
 
 {metrics_table({"training patients": out_of_fold})}
 
-Expected calibration error out of fold: {calibration_error:.3f}, of single networks on the beats that the
-temperature was fitted to: optimistic too.
+The expected calibration error out of fold is {calibration_error:.3f}. It is optimistic too: it is that of
+single networks on the beats to which the temperature was fitted.
 
 ## Recipe
 
@@ -100,20 +134,23 @@ MEANINGS: Mapping[str, tuple[Sequence[str], str]] = MappingProxyType(
         ),
         "all leads": (
             ALL_LEADS,
-            "likeness to the typical beat over all leads, in spreads of the patient's own beats",
+            "similarity to the template beat over all leads, relative to the spread of the patient's beats",
         ),
-        "kin": (CLUSTER, "how many beats have this shape, and whether these come early and pause after"),
+        "similar beats": (
+            CLUSTER,
+            "how many beats have this morphology, how premature they are, and the pauses after them",
+        ),
         "each lead": (
             MORPHOLOGY,
-            "shape, width, amplitude, P and T against the typical beat and the neighbours",
+            "shape, width, amplitude, P and T compared with the template beat and the neighbouring beats",
         ),
     }
 )
-"""Groups of features, their names and what they tell; those of each lead come once a lead."""
+"""Groups of features, with their names and meaning; the last group exists once per lead."""
 
 
 def feature_list() -> str:
-    """List the features by group as Markdown; every one of FEATURE_NAMES is in it."""
+    """Return all features by group, as a Markdown list."""
     grouped = {name for names, _ in MEANINGS.values() for name in names}
     others = [name for name in FEATURE_NAMES if name.rpartition(": ")[2] not in grouped]
     lines = [f"* {group}: {meaning} ({', '.join(names)})" for group, (names, meaning) in MEANINGS.items()]
@@ -123,21 +160,35 @@ def feature_list() -> str:
 def held_out_section(
     title: str, by_subset: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Sequence[object]]
 ) -> str:
-    """Write the section on held-out patients, one row a subset of records, and the intervals."""
+    """Return the section on held-out patients.
+
+    Parameters
+    ----------
+    title
+        Title of the section.
+    by_subset
+        Headline metrics of each subset of the records, as fractions.
+    intervals
+        Table by column of :func:`ectopy.evaluation.headline_metrics.interval_table`, in percent.
+
+    Returns
+    -------
+    Markdown with one table of metrics and one of their intervals.
+    """
     return f"""
 ## {title}
 
 {metrics_table(by_subset)}
 {SHARED_PATIENT if "without_202" in by_subset else ""}
 
-95 % intervals of the gross figures, by bootstrap over patients:
+95 % confidence intervals of the gross metrics, by bootstrap over patients:
 
 {interval_rows(intervals)}
 """
 
 
 def record_table(table: Mapping[str, Sequence[object]]) -> str:
-    """Lay out counts and figures of each record as Markdown, with the map of the section before."""
+    """Return counts and metrics of each record as a Markdown table."""
     names = [name for name in _SHORT if name in table]
     columns = ["record", "reference n", "reference s", "reference v", *names]
     head = ["record", "N", "S", "V", *(_SHORT[name] for name in names)]
@@ -148,7 +199,7 @@ def record_table(table: Mapping[str, Sequence[object]]) -> str:
 
 
 def interval_rows(table: Mapping[str, Sequence[object]]) -> str:
-    """Lay out ``low - high`` of each gross figure as Markdown, one row a subset of records."""
+    """Return the intervals of the gross metrics as a Markdown table, one row per subset of records."""
     by_subset: dict[object, list[str]] = {}
     rows: Iterable[tuple[object, float, float]] = zip(
         table["records"], *(map(float, map(str, table[side])) for side in ("low", "high")), strict=True
@@ -157,7 +208,9 @@ def interval_rows(table: Mapping[str, Sequence[object]]) -> str:
         by_subset.setdefault(subset, []).append(f"{low:.1f} - {high:.1f}" if math.isfinite(low) else "-")
     names = list(dict.fromkeys(str(name) for name in table["figure"]))
     head = ["records", *(_SHORT.get(name, name) for name in names)]
-    body = [[SUBSET_TITLES.get(str(subset), str(subset)), *spans] for subset, spans in by_subset.items()]
+    body = [
+        [SUBSET_TITLES.get(str(subset), str(subset)), *intervals] for subset, intervals in by_subset.items()
+    ]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body])
 
 
@@ -169,40 +222,40 @@ _SHORT = {
 
 
 def metrics_table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Lay out QRS, VEB and SVEB figures, gross and record average, as Markdown."""
+    """Return QRS, VEB and SVEB metrics, gross and average over records, as a Markdown table."""
     lines = [
         "| records | | QRS Se / +P | VEB Se / +P / F1 | SVEB Se / +P / F1 |",
         "|---|---|---|---|---|",
     ]
-    for name, told in rows.items():
+    for name, metrics in rows.items():
         for kind in ("gross", "average"):
             beats = [
-                _figures(told, kind, "qrs", ("sensitivity", "positive_predictivity")),
-                _figures(told, kind, "veb", ("sensitivity", "positive_predictivity", "f1")),
-                _figures(told, kind, "sveb", ("sensitivity", "positive_predictivity", "f1")),
+                _cells(metrics, kind, "qrs", ("sensitivity", "positive_predictivity")),
+                _cells(metrics, kind, "veb", ("sensitivity", "positive_predictivity", "f1")),
+                _cells(metrics, kind, "sveb", ("sensitivity", "positive_predictivity", "f1")),
             ]
             lines.append(f"| {SUBSET_TITLES.get(name, name)} | {kind} | {' | '.join(beats)} |")
     return "\n".join(lines)
 
 
 def noise_table(by_noise: Mapping[int, Mapping[str, float]]) -> str:
-    """Lay out gross QRS and VEB figures by signal-to-noise ratio as Markdown."""
+    """Return gross QRS and VEB metrics by signal-to-noise ratio as a Markdown table."""
     lines = [
         "| SNR (dB) | QRS Se / +P | VEB Se / +P / F1 | beats in unreadable time | QRS Se elsewhere |",
         "|---|---|---|---|---|",
     ]
-    for level, told in by_noise.items():
-        qrs = _figures(told, "gross", "qrs", ("sensitivity", "positive_predictivity"))
-        veb = _figures(told, "gross", "veb", ("sensitivity", "positive_predictivity", "f1"))
-        unreadable = _percent(told.get("gross/unreadable", math.nan), 1)
-        elsewhere = _figures(told, "gross", "qrs", ("sensitivity_elsewhere",))
+    for level, metrics in by_noise.items():
+        qrs = _cells(metrics, "gross", "qrs", ("sensitivity", "positive_predictivity"))
+        veb = _cells(metrics, "gross", "veb", ("sensitivity", "positive_predictivity", "f1"))
+        unreadable = _percent(metrics.get("gross/unreadable", math.nan), 1)
+        elsewhere = _cells(metrics, "gross", "qrs", ("sensitivity_elsewhere",))
         lines.append(f"| {level} | {qrs} | {veb} | {unreadable} | {elsewhere} |")
     return "\n".join(lines)
 
 
-def _figures(told: Mapping[str, float], kind: str, beat: str, names: Sequence[str]) -> str:
+def _cells(metrics: Mapping[str, float], kind: str, beat: str, names: Sequence[str]) -> str:
     digits = 2 if beat == "qrs" else 1
-    return " / ".join(_percent(told.get(f"{kind}/{beat}_{name}", math.nan), digits) for name in names)
+    return " / ".join(_percent(metrics.get(f"{kind}/{beat}_{name}", math.nan), digits) for name in names)
 
 
 def _percent(value: float, digits: int) -> str:
@@ -210,7 +263,7 @@ def _percent(value: float, digits: int) -> str:
 
 
 def markdown(table: Mapping[str, Sequence[object]]) -> str:
-    """Lay a table by column out as Markdown, its columns aligned."""
+    """Return a table by column as Markdown with aligned columns."""
     columns = [[name, *map(_cell, cells)] for name, cells in table.items()]
     widths = [max(map(len, column)) for column in columns]
     aligned = [
@@ -227,16 +280,29 @@ def _cell(value: object) -> str:
 
 
 def section(title: str, *paragraphs: str) -> str:
-    """Write a section of the card."""
+    """Return a section of the card from its title and paragraphs."""
     return "\n\n".join((f"\n## {title}", *paragraphs)) + "\n"
 
 
-def failures_section(found: Sequence[Failure], pictures: str = "") -> str:
-    """List where the model fails, with the pictures in a folder beside the card, if there is one."""
-    if not found:
-        return section("Where it fails", "No ectopic beat was missed or called falsely.")
-    lines = [f"* {each.text}" + (f"\n  ![]({pictures}/{each.picture_file})" if pictures else "") for each in found]
-    where = (
-        () if pictures else (f"The strips are artifacts of the run that examined the model: `{PICTURES_FOLDER}/`.",)
-    )
-    return section("Where it fails", FAILS, "\n".join(lines), *where)
+def failures_section(failures: Sequence[Failure], pictures: str = "") -> str:
+    """Return the section on the records with the most errors.
+
+    Parameters
+    ----------
+    failures
+        The records with the most errors.
+    pictures
+        The folder of the pictures beside the card, or "" if they are only among the artifacts of the run.
+
+    Returns
+    -------
+    Markdown.
+    """
+    if not failures:
+        return section("Where it fails", "No ectopic beat was missed or falsely detected.")
+    lines = [
+        f"* {failure.text}" + (f"\n  ![]({pictures}/{failure.picture_file})" if pictures else "")
+        for failure in failures
+    ]
+    place = f"The strips are artifacts of the run that evaluated the model: `{PICTURES_FOLDER}/`."
+    return section("Where it fails", FAILS, "\n".join(lines), *(() if pictures else (place,)))

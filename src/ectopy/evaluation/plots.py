@@ -1,4 +1,4 @@
-"""Drawings of an examination: confusion matrix, figures by record, calibration, strips of errors."""
+"""Plots of an evaluation: confusion matrix, metrics by record, calibration, ECG strips of errors."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,19 @@ _NAMES = {"O": "missed"}
 
 
 def confusion_matrix(comparison: BeatComparison, title: str) -> Figure:
-    """Draw reference classes against what they were called, with counts and shares of the row."""
+    """Draw the confusion matrix of beat classes, with counts and shares of the row.
+
+    Parameters
+    ----------
+    comparison
+        The beats of one or more records.
+    title
+        Title of the plot.
+
+    Returns
+    -------
+    The plot.
+    """
     counts = np.array([[comparison.count(row, column) for column in _COLUMNS] for row in _ROWS])
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(5.5, 4.5), layout="constrained")
@@ -27,27 +39,38 @@ def confusion_matrix(comparison: BeatComparison, title: str) -> Figure:
         axes.text(column, row, f"{count:,}\n{share[row, column]:.1%}", ha="center", va="center", color=colour)
     axes.set_xticks(range(len(_COLUMNS)), [_NAMES.get(name, name) for name in _COLUMNS])
     axes.set_yticks(range(len(_ROWS)), list(_ROWS))
-    axes.set(xlabel="called", ylabel="reference", title=title)
+    axes.set(xlabel="classified as", ylabel="reference", title=title)
     return figure
 
 
 def forest(
     records: Mapping[str, BeatComparison], title: str, intervals: Mapping[str, tuple[float, float]]
 ) -> Figure:
-    """Draw sensitivity and positive predictivity of VEB and SVEB, a row a record.
+    """Draw sensitivity and positive predictivity of VEB and SVEB, one row per record and a gross one.
 
-    The last row is gross, with the interval of each figure by name, as fractions.
+    Parameters
+    ----------
+    records
+        Beat comparisons by record.
+    title
+        Title of the plot.
+    intervals
+        Interval of each gross metric, as fractions.
+
+    Returns
+    -------
+    The plot.
     """
-    told = {name: figures(comparison) for name, comparison in records.items()}
-    told["gross"] = figures(gross(records.values()))
-    names = list(told)
+    metrics = {name: figures(comparison) for name, comparison in records.items()}
+    metrics["gross"] = figures(gross(records.values()))
+    names = list(metrics)
     figure = Figure(figsize=(9, 1.5 + 0.24 * len(names)), layout="constrained")
     for axes, beat in zip(figure.subplots(1, 2, sharey=True), ("veb", "sveb"), strict=True):
         for name, marker, colour in (("sensitivity", "o", "C0"), ("positive_predictivity", "x", "C1")):
-            of_beat = f"{beat}_{name}"
-            values = [100 * told[record][of_beat] for record in names]
+            metric = f"{beat}_{name}"
+            values = [100 * metrics[record][metric] for record in names]
             axes.plot(values, range(len(names)), marker, color=colour, label=name.replace("_", " "))
-            bounds = [100 * bound for bound in intervals[of_beat]]
+            bounds = [100 * bound for bound in intervals[metric]]
             axes.plot(bounds, [len(names) - 1] * 2, color=colour, linewidth=2, alpha=0.6)
         axes.axhline(len(names) - 1.5, color="grey", linewidth=0.8)
         axes.set(title=beat.upper(), xlabel="%", xlim=(-3, 103))
@@ -60,7 +83,19 @@ def forest(
 
 
 def noise_curve(by_noise: Mapping[int, Mapping[str, float]], title: str) -> Figure:
-    """Draw QRS and VEB sensitivity and positive predictivity against the signal-to-noise ratio."""
+    """Draw QRS and VEB sensitivity and positive predictivity against the signal-to-noise ratio.
+
+    Parameters
+    ----------
+    by_noise
+        Headline metrics by signal-to-noise ratio in dB, as fractions.
+    title
+        Title of the plot.
+
+    Returns
+    -------
+    The plot.
+    """
     levels = sorted(by_noise)
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, beat in zip(figure.subplots(1, 2, sharey=True), ("qrs", "veb"), strict=True):
@@ -74,53 +109,88 @@ def noise_curve(by_noise: Mapping[int, Mapping[str, float]], title: str) -> Figu
     return figure
 
 
-def reliability(judged: calibration.CalibrationData, title: str) -> Figure:
-    """Draw how often what was claimed came true, of the likeliest class and of each class; beats below."""
+def reliability(data: calibration.CalibrationData, title: str) -> Figure:
+    """Draw reliability diagrams of the most likely class and of each class, with the number of beats.
+
+    Parameters
+    ----------
+    data
+        Predictions for beats whose class is known.
+    title
+        Title of the plot.
+
+    Returns
+    -------
+    The plot.
+    """
     figure = Figure(figsize=(5.5, 6), layout="constrained")
     curves, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     curves.plot((0, 1), (0, 1), color="grey", linewidth=0.8)
-    for name, (claimed, true) in calibration.reliability_data(judged).items():
-        mean, share, n = calibration.reliability(claimed, true)
+    for name, (probability, outcome) in calibration.reliability_data(data).items():
+        mean, share, n = calibration.reliability(probability, outcome)
         curves.plot(mean, share, "o-", markersize=4, linewidth=1, label=name)
         counts.plot(mean, n, ".-", linewidth=0.8)
-    curves.set(ylabel="share that came true", title=title)
+    curves.set(ylabel="share of beats of this class", title=title)
     curves.legend(loc="upper left", fontsize="small")
-    counts.set(xlabel="probability claimed", ylabel="beats", yscale="log")
+    counts.set(xlabel="predicted probability", ylabel="beats", yscale="log")
     for axes in (curves, counts):
         axes.grid(visible=True, alpha=0.3)
     return figure
 
 
-def risk_coverage(judged: calibration.CalibrationData, title: str) -> Figure:
-    """Draw the error among the most confident beats against their share, and the model's own threshold."""
-    error = 100 * calibration.risk_curve(judged)
-    own = calibration.abstention(judged)
+def risk_coverage(data: calibration.CalibrationData, title: str) -> Figure:
+    """Draw the error among the most confident beats against their share, and the model's own threshold.
+
+    Parameters
+    ----------
+    data
+        Predictions for beats whose class is known.
+    title
+        Title of the plot.
+
+    Returns
+    -------
+    The plot.
+    """
+    error = 100 * calibration.risk_curve(data)
+    own = calibration.abstention(data)
     figure = Figure(figsize=(5.5, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(100 * np.arange(1, len(error) + 1) / len(error), error, linewidth=1.2)
     axes.plot(100 * (1 - own["share"]), 100 * own["error of the rest"], "o", label="own threshold")
-    axes.set(xlabel="most confident beats (%)", ylabel="of them called wrong (%)", title=title, xlim=(0, 101))
+    axes.set(xlabel="most confident beats (%)", ylabel="wrong labels (%)", title=title, xlim=(0, 101))
     axes.set_ylim(bottom=0)
     axes.grid(visible=True, alpha=0.3)
     axes.legend(loc="upper left", fontsize="small")
     return figure
 
 
-def strip(cut: Excerpt, title: str) -> Figure:
-    """Draw a piece of recording on ECG paper, the reference's letters above it and under them the test's.
+def strip(excerpt: Excerpt, title: str) -> Figure:
+    """Draw part of a recording on ECG paper, with the beat labels of the reference and of the analysis.
 
-    Where the two differ, both are red. A large square is 0.2 s and 0.5 mV.
+    Labels that differ are red. A large square is 0.2 s and 0.5 mV.
+
+    Parameters
+    ----------
+    excerpt
+        The signal in mV with its labels.
+    title
+        Title of the plot.
+
+    Returns
+    -------
+    The plot.
     """
-    time_s = cut.start_s + np.arange(len(cut.signal)) / cut.fs
-    figure = Figure(figsize=(9, 1.2 + 1.6 * len(cut.leads)), layout="constrained")
-    leads = figure.subplots(len(cut.leads), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, name, lead in zip(leads, cut.leads, cut.signal.T, strict=True):
+    time_s = excerpt.start_s + np.arange(len(excerpt.signal)) / excerpt.fs
+    figure = Figure(figsize=(9, 1.2 + 1.6 * len(excerpt.leads)), layout="constrained")
+    leads = figure.subplots(len(excerpt.leads), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, name, lead in zip(leads, excerpt.leads, excerpt.signal.T, strict=True):
         axes.plot(time_s, lead, color="black", linewidth=0.7)
         axes.set_ylabel(f"{name} (mV)")
         axes.set_xlim(time_s[0], time_s[-1])
         _paper(axes)
-    _letters(leads[0], cut.reference, cut.test, y=1.14, name="reference")
-    _letters(leads[0], cut.test, cut.reference, y=1.02, name="called")
+    _letters(leads[0], excerpt.reference, excerpt.test, y=1.14, name="reference")
+    _letters(leads[0], excerpt.test, excerpt.reference, y=1.02, name="test")
     leads[-1].set_xlabel("s", loc="right")
     figure.suptitle(title, fontsize="medium")
     return figure
@@ -139,7 +209,8 @@ def _letters(axes: Axes, marks: Marks, others: Marks, *, y: float, name: str) ->
     axes.text(-0.01, y, name, transform=axes.transAxes, ha="right", fontsize="small")
     for time_s, letter in zip(*marks, strict=True):
         agreed = any(
-            letter == other and abs(time_s - at) <= MATCH_WINDOW_S for at, other in zip(*others, strict=True)
+            letter == other and abs(time_s - other_s) <= MATCH_WINDOW_S
+            for other_s, other in zip(*others, strict=True)
         )
         colour = "#606060" if agreed else "red"
         axes.text(time_s, y, letter, transform=across, ha="center", color=colour, weight="bold")

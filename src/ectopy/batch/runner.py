@@ -86,16 +86,14 @@ def score_one(job: Job) -> SummaryRow:
 
 
 def _score_one(job: Job) -> SummaryRow:
-    from ectopy.report import write_fhir, write_outputs
+    from ectopy.report import write_outputs
     from ectopy.report.pdf import write_pdf
 
     with atomic_directory(job.out / job.name) as folder:  # from the start: what is left of it tells who died
         recording = open_recording(job.source, fs=job.how.fs)
         origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
         analysis, profile = _analysed(recording, job.how)
-        if job.how.fhir:
-            write_fhir(folder, analysis, recording, origin)
-        row = write_outputs(folder, analysis, recording, origin, profile=profile)
+        row = write_outputs(folder, analysis, origin, profile=profile, fhir=job.how.fhir)
         if job.how.pdf:
             write_pdf(folder / "report.html", folder / "report.pdf")
         return row

@@ -1,4 +1,4 @@
-"""Compare kinds of networks: one budget, folds by patient, seeds; every figure is out of fold."""
+"""Compare network architectures: one budget, folds by patient, several seeds; all metrics are out of fold."""
 
 import logging
 import tempfile
@@ -10,10 +10,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
 from ectopy import ablation
-from ectopy.ablation import ARCHITECTURES, results_page
+from ectopy.ablation import ARCHITECTURES
+from ectopy.ablation.log_trials import log_results, log_trial
 from ectopy.datasets import catalogue, download
-from ectopy.flows.train import log_data, read_records, readings_of
-from ectopy.model import network
+from ectopy.flows.tasks import log_data, read_records
+from ectopy.model import network, training
+from ectopy.model.training import TrainingFolder
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
 from ectopy.settings import load_settings
@@ -22,11 +24,11 @@ logger = logging.getLogger(__name__)
 
 LENGTHS = (16, 32, 64, 128, 256)
 QUICK = network.TrainConfig(n_folds=2, epochs=2, windows_per_epoch=64, batch_windows=16)
-"""To see that it works, within minutes; its figures mean nothing."""
+"""A check that it works, within minutes. Its metrics mean nothing."""
 
 
 @flow
-def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
+def compare(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
     database: str = "mitdb",
     data_dir: Path | None = None,
     seeds: int = 3,
@@ -37,75 +39,83 @@ def compare(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
     experiment: str = "ectopy-compare",
     tracking_uri: str | None = None,
 ) -> str:
-    """Cross-validate every kind of network on the training records; give the page about it.
+    """Cross-validate every architecture on the training records.
 
-    It and its figure also go to the directory ``out``.
+    Parameters
+    ----------
+    database
+        The name of the training database.
+    data_dir
+        The folder of databases and models; by default that of the settings.
+    seeds
+        The number of seeds for each architecture.
+    architectures
+        Their names.
+    lengths
+        Sequence lengths, in beats, that the shipped architecture is also trained on.
+    config
+        The choices that all trials share.
+    out
+        A folder to which the page and its figure are written too.
+    experiment
+        The name of the MLflow experiment.
+    tracking_uri
+        The MLflow tracking store; by default that of the settings.
+
+    Returns
+    -------
+    The results page, as Markdown.
     """
     settings, config = load_settings(), config or network.TrainConfig()
-    contenders = ablation.select_architectures(architectures, lengths, config)
+    selected = ablation.select_architectures(architectures, lengths, config)
     data_dir = data_dir or settings.data_dir
-    known = catalogue.find_database(database)
-    folder = download.database_folder(known, data_dir)
-    records, _ = catalogue.split(known, download.annotated_records(folder))
+    source = catalogue.find_database(database)
+    folder = download.database_folder(source, data_dir)
+    records, _ = catalogue.split(source, download.annotated_records(folder))
+    patients = {record: catalogue.patient_of(source, record) for record in records}
+    work = TrainingFolder(data_dir / "training" / database)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     with runs.run(f"compare on {database}"), tempfile.TemporaryDirectory() as compiled:
-        planned = readings_of(known, folder, records, config, data_dir / "training" / database)
-        readings = tuple(read_records(planned, settings.workers))
-        log_data([reading.load() for reading in readings], known)
+        jobs = read_records(training.record_jobs(folder, patients, config, work), settings.workers)
+        log_data(jobs, source)
         runs.log_config(config, database=database, records=",".join(records), seeds=seeds)
         attempts = [
-            ablation.Attempt(contender, seed, config, readings, Path(compiled))
+            ablation.Attempt(architecture, seed, config, tuple(jobs), Path(compiled))
             for seed in range(config.seed, config.seed + seeds)
-            for contender in contenders
+            for architecture in selected
         ]
         trials = []
-        for trial in try_all(attempts, settings.workers):
+        for trial in run_attempts(attempts, settings.workers):
             log_trial(trial, config)
             trials.append(trial)
-        trials.sort(key=lambda trial: (trial.seed, contenders.index(trial.contender)))
-        return log_comparison(trials, config, database, out)
+        trials.sort(key=lambda trial: (trial.seed, selected.index(trial.architecture)))
+        return log_results(trials, config, database=database, out=out)
 
 
-def try_all(attempts: Sequence[ablation.Attempt], workers: int) -> Iterator[ablation.Trial]:
-    """Try contenders side by side, a task each; they come as they are done."""
+def run_attempts(attempts: Sequence[ablation.Attempt], workers: int) -> Iterator[ablation.Trial]:
+    """Cross-validate architectures in parallel, one task each.
+
+    Parameters
+    ----------
+    attempts
+        The architectures and seeds.
+    workers
+        The number of processes.
+
+    Yields
+    ------
+    The trials, in the order in which they finish.
+    """
     with WorkerPool(workers) as processes:
 
-        @task(task_run_name="{attempt.contender.name}, seed {attempt.seed}", cache_policy=NO_CACHE)
-        def try_out(attempt: ablation.Attempt) -> ablation.Trial:
-            return processes.call(ablation.try_out, attempt)
+        @task(task_run_name="{attempt.architecture.name}, seed {attempt.seed}", cache_policy=NO_CACHE)
+        def run_attempt(attempt: ablation.Attempt) -> ablation.Trial:
+            return processes.call(ablation.run_attempt, attempt)
 
-        for number, future in enumerate(as_completed(try_out.map(attempts)), start=1):
+        for number, future in enumerate(as_completed(run_attempt.map(attempts)), start=1):
             trial = future.result()
-            logger.info("%d/%d  %s, seed %d", number, len(attempts), trial.contender.name, trial.seed)
+            logger.info("%d/%d  %s, seed %d", number, len(attempts), trial.architecture.name, trial.seed)
             yield trial
-
-
-def log_trial(trial: ablation.Trial, config: network.TrainConfig) -> None:
-    """Log one contender and seed as a run of its own."""
-    with runs.run(f"{trial.contender.name}, seed {trial.seed}", nested=True):
-        runs.log_parameters(ablation.parameters_of(trial, config))
-        for epoch, loss in enumerate(trial.losses):
-            runs.log_metrics({"out_of_fold/loss": loss}, step=epoch)
-        runs.log_metrics(trial.figures, prefix="out_of_fold/detected/")
-        runs.log_metrics(ablation.costs_of(trial))
-        if trial.smaller:
-            runs.log_table(results_page.variant_columns(trial), "smaller.json")
-
-
-def log_comparison(
-    trials: Sequence[ablation.Trial], config: network.TrainConfig, database: str, out: Path | None
-) -> str:
-    """Log page and figure of all trials, and write them to ``out`` if it is given."""
-    text = results_page.page(trials, config, database=database)
-    drawn = results_page.figure(trials, config)
-    runs.log_text(text, "comparison.md")
-    runs.log_figure(drawn, "comparison.png")
-    runs.log_table(results_page.columns(trials), "trials.json")
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "comparison.md").write_text(text, encoding="utf-8")
-        drawn.savefig(out / "comparison.png", dpi=100)
-    return text
 
 
 if __name__ == "__main__":

@@ -1,170 +1,99 @@
-"""Judge the challenger: promotion by cross-validation, EC57 figures on held-out patients for the report."""
+"""Evaluate the challenger: promotion by cross-validation, EC57 metrics on held-out patients."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from ectopy.datasets import catalogue, download
-from ectopy.evaluation import (
-    EvaluationJob,
-    NothingToEvaluateError,
-    RecordEvaluation,
-    evaluate_record,
-    log_evaluation,
-    model_card,
-)
-from ectopy.parallel.worker_pool import WorkerPool
+from ectopy.evaluation import NothingToEvaluateError, log_evaluation, model_card
+from ectopy.evaluation.jobs import challenger_jobs
+from ectopy.flows.tasks import evaluate_records
 from ectopy.registry import model_versions, promotion, runs
-from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide_promotion
+from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision
 from ectopy.settings import load_settings
 
 
 @flow
-def evaluate(  # noqa: PLR0913, PLR0917 - parameters of a flow are its form
+def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
     database: str = "mitdb",
     data_dir: Path | None = None,
     floors: MinimumScores | None = None,
     experiment: str = "ectopy-evaluate",
     model: str = "ectopy",
     tracking_uri: str | None = None,
-    why: str = "a challenger was trained",
+    reason: str = "a challenger was trained",
     card_to: Path | None = None,
+    why: str | None = None,
 ) -> PromotionDecision:
-    """Examine the challenger on held-out patients, and promote it if cross-validation says so.
+    """Evaluate the challenger on held-out patients, and promote it if its cross-validation is good enough.
 
-    Computing figures on held-out patients opens the examination: ``why`` is kept with them. ``card_to`` is
-    a folder for the model card as a page, ``model-card.md``, with its strips in ``model-card/``.
+    Each use of the held-out patients is recorded, with its reason.
+
+    Parameters
+    ----------
+    database
+        The name of the database with held-out patients.
+    data_dir
+        The folder of databases and models; by default that of the settings.
+    floors
+        The scores that a champion must reach in cross-validation.
+    experiment
+        The name of the MLflow experiment.
+    model
+        The name of the registered model.
+    tracking_uri
+        The MLflow tracking store; by default that of the settings.
+    reason
+        Why the held-out patients are used now; logged with the metrics.
+    card_to
+        A folder for the model card as a page, ``model-card.md``, with its strips in ``model-card/``.
+    why
+        The name of ``reason`` in version 0.1, accepted until version 0.3.
+
+    Returns
+    -------
+    The decision, its reason and the report.
     """
-    settings = load_settings()
+    settings, reason = load_settings(), why or reason
     data_dir = data_dir or settings.data_dir
-    known = catalogue.find_database(database)
-    folder = download.database_folder(known, data_dir)
+    source = catalogue.find_database(database)
+    folder = download.database_folder(source, data_dir)
     present = download.annotated_records(folder)
-    if not catalogue.split(known, present)[1]:
-        raise NothingToEvaluateError(f"{folder}: a record of a held-out patient expected, none there")
-    if card_to:  # now: an opening is not to be lost to a folder that cannot be made
+    if not catalogue.split(source, present)[1]:
+        raise NothingToEvaluateError(
+            f"{folder}: no record of a held-out patient. Download some with `ectopy ingest {database}`."
+        )
+    if card_to:  # now: the held-out patients are not to be used in vain for want of this folder
         card_to.mkdir(parents=True, exist_ok=True)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     challenger = model_versions.challenger(model)
-    with runs.run(f"{model} {challenger.number} on {database}", tags={"why": why}):
-        of_model = {"model": challenger.uri, "model run": challenger.run_id, "why": why}
-        runs.log_parameters({**of_model, "database": database, "database version": known.version})
-        downloaded = model_versions.fetch_model(challenger.uri)
-        candidates = candidates_of(challenger, downloaded, known, [folder / record for record in present])
-        examined = examine_records(candidates, settings.workers)
-        held_out = [each for each in examined if each.held_out]
-        everyone = examined if len(examined) > len(held_out) else []
+    with runs.run(f"{model} {challenger.number} on {database}", tags={"why": reason}):
+        provenance = {"model": challenger.uri, "model run": challenger.run_id, "why": reason}
+        runs.log_parameters({**provenance, "database": database, "database version": source.version})
+        ensemble = model_versions.fetch_model(challenger.uri)
+        jobs = challenger_jobs(challenger, ensemble, source, [folder / record for record in present])
+        evaluations = evaluate_records(jobs, settings.workers)
+        held_out = [evaluation for evaluation in evaluations if evaluation.held_out]
+        everyone = evaluations if len(evaluations) > len(held_out) else []
         if database == "nstdb":
-            told = log_evaluation.log_noise_evaluation(held_out, database)
-            verdict = PromotionDecision(False, "the noise stress test decides nothing; see its figures")
+            report = log_evaluation.log_noise_evaluation(held_out, database)
+            decision = PromotionDecision(False, "the noise stress test does not decide on promotion")
         else:
-            told = log_evaluation.log_evaluation(held_out, everyone, database)
-            verdict = decide(challenger, floors or MinimumScores())
-            text = (downloaded / "card.md").read_text()
-            record_verdict(challenger, verdict, text + told.card())
-            runs.log_text(text + told.card(pictures=model_card.PICTURES_FOLDER), "card.md")
+            report = log_evaluation.log_evaluation(held_out, everyone, database)
+            decision = promotion.decide(challenger, floors or MinimumScores())
+            card = (ensemble / "card.md").read_text()
+            promotion.record_decision(challenger, decision, card + report.card())
+            runs.log_text(card + report.card(pictures=model_card.PICTURES_FOLDER), "card.md")
             if card_to:
-                log_evaluation.write_card(text, told, card_to)
-            if verdict.promoted:
-                promotion.promote(challenger, data_dir=data_dir, decided_by="the gate", reason=verdict.reason)
-        create_markdown_artifact(f"**{verdict.reason}**\n{told.report}", key="examination")
-    return replace(verdict, report=told.report)
-
-
-def candidates_of(
-    challenger: model_versions.Version, ensemble: Path, database: catalogue.Database, records: Sequence[Path]
-) -> list[EvaluationJob]:
-    """Pair each record with the model it is examined with: the ensemble, unless that has seen the patient.
-
-    Of the challenger's own database every record is examined, if the networks of its folds were kept.
-    """
-    learned, held_out = catalogue.split(database, [record.name for record in records])
-    patients = {record: catalogue.patient_of(database, record.name) for record in records}
-    members = tuple(
-        model_versions.download_folder(run, "model") for run in model_versions.member_runs(challenger)
-    )
-    if trained_on(challenger, database) == database:
-        unseen = {name: model for name, model in unseen_models(challenger).items() if name in learned}
-        whole = set(unseen) == set(learned)
-        models = {record: unseen.get(record.name, ensemble) for record in records}
-    else:
-        by_patient = unseen_patients(challenger, database)
-        whole = False
-        models = {record: by_patient.get(patient, ensemble) for record, patient in patients.items()}
-    return [
-        EvaluationJob(
-            record,
-            patients[record],
-            model,
-            members if model == ensemble and record.name in held_out else (),
-            held_out=record.name in held_out,
-        )
-        for record, model in models.items()
-        if whole or record.name in held_out
-    ]
-
-
-def trained_on(challenger: model_versions.Version, database: catalogue.Database) -> catalogue.Database:
-    """Tell which database a version was trained on; that of the examination where it does not say."""
-    return catalogue.find_database(model_versions.tags_of(challenger).get("database", database.name))
-
-
-def unseen_models(challenger: model_versions.Version) -> dict[str, Path]:
-    """Fetch, for each record learned from, a network of the folds that has not seen its patient."""
-    runs = model_versions.out_of_fold_runs(challenger)
-    models = {run: model_versions.download_folder(run, "model") for run in set(runs.values())}
-    return {record: models[run] for record, run in runs.items()}
-
-
-def unseen_patients(challenger: model_versions.Version, database: catalogue.Database) -> dict[str, Path]:
-    """Fetch the same for each patient learned from: one may be in another database too."""
-    learned = trained_on(challenger, database)
-    return {
-        catalogue.patient_of(learned, record): model for record, model in unseen_models(challenger).items()
-    }
-
-
-def decide(challenger: model_versions.Version, floors: MinimumScores) -> PromotionDecision:
-    """Compare the challenger with the champion by their cross-validation, which must be on the same data."""
-    if why := model_versions.tags_of(challenger).get(promotion.ROLLED_BACK):
-        return PromotionDecision(
-            False, f"it was rolled back: {why}; `ectopy models promote` would take that back"
-        )
-    champion = model_versions.version_by_alias(challenger.model, model_versions.CHAMPION)
-    if champion is None:
-        return decide_promotion(out_of_fold(challenger), None, floors)
-    data, rival_data = (model_versions.tags_of(version).get("database") for version in (challenger, champion))
-    if data != rival_data:
-        reason = f"trained on {data}, the champion on {rival_data}: their figures cannot be compared"
-        return PromotionDecision(False, reason)
-    return decide_promotion(out_of_fold(challenger), out_of_fold(champion), floors)
-
-
-def record_verdict(challenger: model_versions.Version, verdict: PromotionDecision, text: str) -> None:
-    """Write verdict and card where people look for them: on the run and on the version."""
-    runs.tag(verdict="promoted" if verdict.promoted else "not promoted", reason=verdict.reason)
-    model_versions.set_description(challenger, text)
-    model_versions.tag_version(challenger, {"promoted": str(verdict.promoted), "reason": verdict.reason})
-
-
-def examine_records(candidates: Sequence[EvaluationJob], workers: int) -> list[RecordEvaluation]:
-    """Examine the records side by side, a task each."""
-    with WorkerPool(workers) as processes:
-
-        @task(task_run_name="examine {candidate.record.name}", cache_policy=NO_CACHE)
-        def examine_record(candidate: EvaluationJob) -> RecordEvaluation:
-            return processes.call(evaluate_record, candidate)
-
-        return examine_record.map(candidates).result()
-
-
-def out_of_fold(version: model_versions.Version) -> Mapping[str, float]:
-    """Give the cross-validation figures of a version, with detected beats."""
-    return model_versions.metrics_of(version, prefix="out_of_fold/detected/")
+                log_evaluation.write_card(card, report, card_to)
+            if decision.promoted:
+                promotion.promote(
+                    challenger, data_dir=data_dir, decided_by="the gate", reason=decision.reason
+                )
+        create_markdown_artifact(f"**{decision.reason}**\n{report.report}", key="examination")
+    return replace(decision, report=report.report)
 
 
 if __name__ == "__main__":

@@ -176,9 +176,9 @@ def load_held_out(jobs: Sequence[RecordJob], predictions: Sequence[Path]) -> lis
     for path in predictions:
         with np.load(path, allow_pickle=False) as arrays:
             logits = {name: arrays[name] for name in arrays}
-        for name in logits:
+        for name, values in logits.items():
             record = by_name[name].load()
-            held_out.append(HeldOut(record.get(DETECTED), record.reference, logits[name]))
+            held_out.append(HeldOut(record.get(DETECTED), record.reference, values))
     return held_out
 
 

@@ -91,7 +91,7 @@ def figures(cases: Iterable[Case], classify: Classifier) -> str:
         shut.append(quiet[case.noisy].mean())
         false_v += sum(compared[-1].count(row, "V") for row in "NSOX")
         hours += float(case.noisy.sum() / fs / 3600)
-    told = ec57.figures(ec57.gross(compared))
+    told = ec57.compute_metrics(ec57.gross(compared))
     names = ("qrs_sensitivity", "qrs_positive_predictivity", "veb_sensitivity", "veb_positive_predictivity")
     qrs_se, qrs_pp, veb_se, veb_pp = (f"{100 * told[name]:.1f}" for name in names)
     return f"{qrs_se} / {qrs_pp} | {veb_se} / {veb_pp} | {false_v / hours:.0f} | {100 * np.mean(shut):.0f} %"

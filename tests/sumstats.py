@@ -31,8 +31,8 @@ def rxr_sumstats(records: Mapping[str, RunComparison], kind: RunKind) -> str:
     couplets, short_runs, long_runs = (sum(total.tally(length)[:2]) for length in RUN_LENGTHS)
     return (
         f"{lines.rxr_lines(records, kind)}{'_' * 77}\nSum    {counts}\n"
-        f"{'Gross':55}{lines.percents(total, total.FIGURES, '3.0f')}\n"
-        f"{'Average':55}{_average(records.values(), total.FIGURES, '3.0f')}\n"
+        f"{'Gross':55}{lines.percents(total, total.METRICS, '3.0f')}\n"
+        f"{'Average':55}{_average(records.values(), total.METRICS, '3.0f')}\n"
         f"Total couplets: {couplets}  Total short runs: {short_runs}  Total long runs: {long_runs}\n"
         f"{_closing(records)}"
     )
@@ -46,7 +46,7 @@ def epicmp_sumstats(records: Mapping[str, EpisodeComparison], kind: EpisodeKind)
         for durations in zip(*((each.reference_s, each.test_s) for each in records.values()), strict=True)
     )
     overlap = _overlap_ms(records.values())
-    episodes, durations = tuple(total.FIGURES)[:2], tuple(total.FIGURES)[2:]
+    episodes, durations = tuple(total.METRICS)[:2], tuple(total.METRICS)[2:]
     return (
         f"{lines.epicmp_lines(records, kind)}{'_' * 72}\n"
         f"Sum    {total.found:4} {total.missed:4} {total.confirmed:4} {total.false:4}"
@@ -63,7 +63,7 @@ def _sveb_summary(records: Collection[BeatComparison]) -> str:
     total, figures = gross(records), (*lines.QRS_AND_VEB, *_SVEB)
     errors = [round(beats.rms_rr_error_ms, 2) for beats in records if beats.n_rr]
     return (
-        f"{'_' * 132}\nSum  {lines.cells(total, lines.SVEB_COLUMNS)}\n"
+        f"{'_' * 132}\nSum  {lines.count_columns(total, lines.SVEB_COLUMNS)}\n"
         f"{'Gross':83}{lines.percents(total, figures, '6.2f')}\n"
         f"{'Average':83}{_average(records, figures, '6.2f')}"
         f"{lines.percent(sum(errors) / 100, len(errors), '6.2f')}\n"
@@ -75,7 +75,7 @@ def _sveb_summary(records: Collection[BeatComparison]) -> str:
 def _veb_summary(records: Collection[BeatComparison]) -> str:
     total, rate = gross(records), ("veb_false_positive_rate",)
     return (
-        f"{'_' * 86}\nSum   {lines.cells(lines.without_sveb(total), lines.VEB_COLUMNS)}\n"
+        f"{'_' * 86}\nSum   {lines.count_columns(lines.merge_sveb_into_normal(total), lines.VEB_COLUMNS)}\n"
         f"{'Gross':54}{lines.percents(total, lines.QRS_AND_VEB, '6.2f')}"
         f"{lines.percents(total, rate, '6.3f')}\n"
         f"{'Average':54}{_average(records, lines.QRS_AND_VEB, '6.2f')}{_average(records, rate, '6.3f')}\n"

@@ -19,7 +19,7 @@ def test_any_overlap_finds_an_episode() -> None:
 def test_durations_weigh_by_time() -> None:
     found = episodes("+:1000:(AFIB +:2000:(N", "+:1500:(AFIB +:2300:(N")
     assert (found.reference_s, found.test_s) == (10.0, 8.0)
-    values = ec57.figures(found)
+    values = ec57.compute_metrics(found)
     assert (values["duration_sensitivity"], values["duration_positive_predictivity"]) == (5 / 10, 5 / 8)
 
 
@@ -72,7 +72,7 @@ def test_vf_is_what_lies_between_its_brackets() -> None:
 
 
 def test_without_episodes_all_figures_are_undefined() -> None:
-    assert all(math.isnan(value) for value in ec57.figures(episodes("N:100", "N:100")).values())
+    assert all(math.isnan(value) for value in ec57.compute_metrics(episodes("N:100", "N:100")).values())
 
 
 def test_sums_are_of_all_fields() -> None:

@@ -26,7 +26,7 @@ def test_three_to_five_are_a_short_run_and_six_a_long_one() -> None:
 def test_a_single_veb_is_no_run() -> None:
     found = runs("N:0 V:100 N:200", "N:0 N:100 N:200")
     assert lengths(found.counts[0]) == {(1, 0): 1}
-    assert all(math.isnan(figure) for figure in ec57.figures(found).values())
+    assert all(math.isnan(figure) for figure in ec57.compute_metrics(found).values())
 
 
 def test_runs_longer_than_six_count_as_six() -> None:

@@ -50,7 +50,7 @@ class TestAverage:
         assert math.isnan(ec57.average([NONE_THERE])["veb_f1"])
 
     def test_figures_have_the_names_of_the_properties(self) -> None:
-        for name, value in ec57.figures(HALF).items():
+        for name, value in ec57.compute_metrics(HALF).items():
             assert getattr(HALF, name) == pytest.approx(value, nan_ok=True)
 
 
@@ -98,7 +98,7 @@ class TestIntervals:
 
     def test_every_gross_figure_has_one_that_holds_it(self) -> None:
         patients = [[HALF], [ALL], [NONE_THERE], [beats("S:100 F:200 N:300", "S:100 S:200 S:300")]]
-        total = ec57.figures(ec57.gross(record for records in patients for record in records))
+        total = ec57.compute_metrics(ec57.gross(record for records in patients for record in records))
         found = ec57.intervals(patients, rng=np.random.default_rng(0))
         assert set(found) == set(total)
         assert all(low <= total[name] <= high for name, (low, high) in found.items())

@@ -7,7 +7,7 @@ import pytest
 
 from ectopy.annotations import read_annotations
 from ectopy.datasets.simulate import simulate_database
-from ectopy.ec57 import compare_record, figures
+from ectopy.ec57 import compare_record, compute_metrics
 from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN
 from ectopy.evaluation import EvaluationJob, beats_by_condition, evaluate_record
 from ectopy.model.classifier import load_classifier
@@ -70,7 +70,9 @@ class TestExamine:
 
     def test_it_goes_from_one_process_to_another(self, examined):
         again = pickle.loads(pickle.dumps(examined))
-        assert figures(again.outcome.beats) == pytest.approx(figures(examined.outcome.beats), nan_ok=True)
+        assert compute_metrics(again.outcome.beats) == pytest.approx(
+            compute_metrics(examined.outcome.beats), nan_ok=True
+        )
 
     def test_every_matched_beat_of_a_modelled_class_is_judged(self, examined):
         assert len(examined.calibration.reference) == examined.outcome.beats.count("NSV", "NSV")

@@ -11,7 +11,7 @@ from ectopy.ec57.files import NothingToCompareError, compare_directories
 from ectopy.ec57.records import EPISODE_KINDS, RUN_KINDS, RecordComparison, compare_record
 from ectopy.ec57.report import as_json, table, text
 from ectopy.ec57.runs import RunComparison, RunKind, compare_runs
-from ectopy.ec57.summary import Comparison, average, bootstrap, figures, gross, intervals
+from ectopy.ec57.summary import Comparison, average, bootstrap, compute_metrics, gross, intervals
 
 __all__ = [
     "BEAT_CLASS",
@@ -38,7 +38,7 @@ __all__ = [
     "compare_episodes",
     "compare_record",
     "compare_runs",
-    "figures",
+    "compute_metrics",
     "gross",
     "intervals",
     "match_beats",

@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations
 from ectopy.ec57.classes import LEARNING_S, MATCH_WINDOW_S, BeatMap, to_samples
-from ectopy.ec57.marks import CELLS, NEVER, NO_BEAT, NOT_COUNTED, SHUTDOWN, Side, side, timeline
-from ectopy.ec57.summary import Counts, Share
+from ectopy.ec57.marks import (
+    CELLS,
+    NEVER,
+    NO_BEAT,
+    NOT_COUNTED,
+    SHUTDOWN,
+    AnnotatorTimeline,
+    pad_times,
+    read_timeline,
+)
+from ectopy.ec57.summary import Counts, Ratio
 from ectopy.ecg import Samples
 
 _MATCH, _EXTRA, _MISSED = 0, 1, 2
@@ -29,7 +38,7 @@ def match_beats(reference: Samples, test: Samples, *, tolerance: int) -> Matches
 
     Both in order of time. This is the pairing of bxb without a learning period.
     """
-    steps, _ = _walk(timeline(reference), timeline(test), (1, 1), tolerance, until=(NEVER - 1, NEVER - 1))
+    steps, _ = _walk(pad_times(reference), pad_times(test), (1, 1), tolerance, until=(NEVER - 1, NEVER - 1))
     pairs = steps[steps[:, 2] == _MATCH] - 1
     return Matches(pairs[:, 0], pairs[:, 1])
 
@@ -75,18 +84,18 @@ _V_FALSE = _cells("NSOX", "V")
 
 # The formulae of print_results() in bxb.c: F or Q called V is no error, nor is Q called S. F1, the harmonic
 # mean of sensitivity and positive predictivity, is ours: NaN where the reference has no such beat.
-BEAT_FIGURES: Mapping[str, Share] = MappingProxyType(
+BEAT_METRICS: Mapping[str, Ratio] = MappingProxyType(
     {
-        "qrs_sensitivity": Share(_cells(_BEATS, _BEATS), _cells(_BEATS, CELLS)),
-        "qrs_positive_predictivity": Share(_cells(_BEATS, _BEATS), _cells(CELLS, _BEATS)),
-        "veb_sensitivity": Share(_VV, _V_PRESENT),
-        "veb_positive_predictivity": Share(_VV, _V_CALLED),
-        "veb_f1": Share(2 * _VV, _V_PRESENT + _V_CALLED, needs=_V_PRESENT),
-        "veb_false_positive_rate": Share(_V_FALSE, _V_FALSE | _cells("NSFQOX", "NSFQ")),
-        "sveb_sensitivity": Share(_SS, _S_PRESENT),
-        "sveb_positive_predictivity": Share(_SS, _S_CALLED),
-        "sveb_f1": Share(2 * _SS, _S_PRESENT + _S_CALLED, needs=_S_PRESENT),
-        "sveb_positive_predictivity_sumstats": Share(_SS, _cells("NSVOX", "S")),
+        "qrs_sensitivity": Ratio(_cells(_BEATS, _BEATS), _cells(_BEATS, CELLS)),
+        "qrs_positive_predictivity": Ratio(_cells(_BEATS, _BEATS), _cells(CELLS, _BEATS)),
+        "veb_sensitivity": Ratio(_VV, _V_PRESENT),
+        "veb_positive_predictivity": Ratio(_VV, _V_CALLED),
+        "veb_f1": Ratio(2 * _VV, _V_PRESENT + _V_CALLED, required=_V_PRESENT),
+        "veb_false_positive_rate": Ratio(_V_FALSE, _V_FALSE | _cells("NSFQOX", "NSFQ")),
+        "sveb_sensitivity": Ratio(_SS, _S_PRESENT),
+        "sveb_positive_predictivity": Ratio(_SS, _S_CALLED),
+        "sveb_f1": Ratio(2 * _SS, _S_PRESENT + _S_CALLED, required=_S_PRESENT),
+        "sveb_positive_predictivity_sumstats": Ratio(_SS, _cells("NSVOX", "S")),
     }
 )
 
@@ -100,7 +109,7 @@ class BeatComparison:
     is how long the test annotator was shut down.
     """
 
-    FIGURES: ClassVar[Mapping[str, Share]] = BEAT_FIGURES
+    METRICS: ClassVar[Mapping[str, Ratio]] = BEAT_METRICS
 
     counts: Counts
     rr_square_error_s2: float = 0.0
@@ -125,7 +134,7 @@ class BeatComparison:
         return int((self.counts * _cells(rows, columns)).sum())
 
     def _figure(self, name: str) -> float:
-        return float(self.FIGURES[name](self.counts))
+        return float(self.METRICS[name](self.counts))
 
     @property
     def qrs_sensitivity(self) -> float:
@@ -199,8 +208,8 @@ def compare_beats(  # noqa: PLR0913 - two annotators, and what the standard fixe
     Test marks ``~`` of subtype -1 (begins) and 0 (ends) are a shutdown, ``[`` and ``]`` are VF.
     """
     tolerance = to_samples(match_window_s, fs)
-    ref = side(reference, beat_map, tolerance, end=n_samples, forgetful=False)
-    tst = side(test, beat_map, tolerance, end=n_samples, forgetful=True)
+    ref = read_timeline(reference, beat_map, tolerance, end=n_samples, reuse_last_end=False)
+    tst = read_timeline(test, beat_map, tolerance, end=n_samples, reuse_last_end=True)
     first, start = _begin(ref.time, tst.time, to_samples(learning_s, fs), tolerance)
     until = (n_samples, n_samples) if n_samples else (NEVER - 1, -1)
     steps, last = _walk(ref.time, tst.time, start, tolerance, until)
@@ -212,7 +221,7 @@ def compare_beats(  # noqa: PLR0913 - two annotators, and what the standard fixe
         _confusion(ref, tst, steps),
         float((errors**2).sum()) / per_s**2,
         len(errors),
-        float(tst.shutdown.length[: tst.shutdown_known[last + 1]].sum()) / per_s,
+        float(tst.shutdown.length[: tst.n_shutdown_read[last + 1]].sum()) / per_s,
     )
 
 
@@ -235,15 +244,15 @@ def _begin(
     return np.empty((0, 3), dtype=np.intp), (i, j)
 
 
-def _confusion(reference: Side, test: Side, steps: NDArray[np.intp]) -> Counts:
+def _confusion(reference: AnnotatorTimeline, test: AnnotatorTimeline, steps: NDArray[np.intp]) -> Counts:
     """Count what each step says; test beats in a reference's VF are not counted."""
     i, j, kind = steps.T
     row, column = reference.row[i], test.row[j]
     now = test.time[j]
-    known = reference.vf_known[i + 1], reference.shutdown_known[i + 1]
-    extra = np.where(reference.shutdown.hold(now, known[1]), SHUTDOWN, NO_BEAT)
-    extra = np.where(reference.vf.hold(now, known[0]), NOT_COUNTED, extra)
-    quiet = test.shutdown.hold(reference.time[i], test.shutdown_known[j + 1])
+    known = reference.n_vf_read[i + 1], reference.n_shutdown_read[i + 1]
+    extra = np.where(reference.shutdown.contain(now, known[1]), SHUTDOWN, NO_BEAT)
+    extra = np.where(reference.vf.contain(now, known[0]), NOT_COUNTED, extra)
+    quiet = test.shutdown.contain(reference.time[i], test.n_shutdown_read[j + 1])
     row = np.where(kind == _EXTRA, extra, row)
     column = np.where(kind == _MISSED, np.where(quiet, SHUTDOWN, NO_BEAT), column)
     counted = (row != NOT_COUNTED) & (column != NOT_COUNTED)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations
 from ectopy.ec57.classes import LEARNING_S, to_samples
-from ectopy.ec57.summary import Share
+from ectopy.ec57.summary import Ratio
 from ectopy.ecg import Mask, Samples
 
 EpisodeKind: TypeAlias = Literal["AF", "VF"]
@@ -26,11 +26,11 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def _share_of(part: str, *whole: str) -> Share:
+def _share_of(part: str, *whole: str) -> Ratio:
     part_cells, whole_cells = (
         np.array([field in fields for field in _FIELDS], dtype=np.int64) for fields in ((part,), whole)
     )
-    return Share(part_cells, whole_cells)
+    return Ratio(part_cells, whole_cells)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EpisodeComparison:
     durations are those of either's episodes in the test period, and how much of them overlaps.
     """
 
-    FIGURES: ClassVar[Mapping[str, Share]] = MappingProxyType(
+    METRICS: ClassVar[Mapping[str, Ratio]] = MappingProxyType(
         {
             "episode_sensitivity": _share_of("found", "found", "missed"),
             "episode_positive_predictivity": _share_of("confirmed", "confirmed", "false"),

@@ -52,13 +52,13 @@ def bxb_lines(records: Mapping[str, BeatComparison], *, sveb: bool = True) -> st
     """Give what ``bxb -L`` writes to its first file, or ``bxb -l`` without ``sveb``."""
     if sveb:
         return _SVEB_HEADER + "".join(_sveb_line(name, beats) for name, beats in records.items())
-    return _VEB_HEADER + "".join(_veb_line(name, without_sveb(beats)) for name, beats in records.items())
+    return _VEB_HEADER + "".join(_veb_line(name, merge_sveb_into_normal(beats)) for name, beats in records.items())
 
 
 def shutdown_lines(records: Mapping[str, BeatComparison], *, sveb: bool = True) -> str:
     """Give what ``bxb -L`` writes to its second file, or ``bxb -l`` without ``sveb``."""
     lines = (
-        _shutdown_line(name, beats if sveb else without_sveb(beats), "NSVF" if sveb else "NVF")
+        _shutdown_line(name, beats if sveb else merge_sveb_into_normal(beats), "NSVF" if sveb else "NVF")
         for name, beats in records.items()
     )
     return _SHUTDOWN_HEADER[sveb] + "".join(lines)
@@ -78,12 +78,12 @@ def epicmp_lines(records: Mapping[str, EpisodeComparison], kind: EpisodeKind) ->
 def _sveb_line(name: str, beats: BeatComparison) -> str:
     shares = (*QRS_AND_VEB, "sveb_sensitivity", "sveb_positive_predictivity")
     error = f" {beats.rms_rr_error_ms:6.2f}" if beats.n_rr else "     -"
-    return f"{name:>4} {cells(beats, SVEB_COLUMNS)}{percents(beats, shares, '6.2f')}{error}\n"
+    return f"{name:>4} {count_columns(beats, SVEB_COLUMNS)}{percents(beats, shares, '6.2f')}{error}\n"
 
 
 def _veb_line(name: str, beats: BeatComparison) -> str:
     rate = percents(beats, ("veb_false_positive_rate",), "6.3f")
-    return f"{name:>4} {cells(beats, VEB_COLUMNS)}{percents(beats, QRS_AND_VEB, '6.2f')}{rate}\n"
+    return f"{name:>4} {count_columns(beats, VEB_COLUMNS)}{percents(beats, QRS_AND_VEB, '6.2f')}{rate}\n"
 
 
 def _shutdown_line(name: str, beats: BeatComparison, classes: str) -> str:
@@ -111,38 +111,38 @@ def _episode_line(name: str, episodes: EpisodeComparison) -> str:
     return f"{name:>6} {counts} {_whole_percents(episodes)}  {durations}\n"
 
 
-def without_sveb(beats: BeatComparison) -> BeatComparison:
+def merge_sveb_into_normal(beats: BeatComparison) -> BeatComparison:
     """Count S as N, as bxb does unless SVEB are asked for."""
     merge = np.eye(len(CELLS), dtype=np.int64)
     merge[CELLS.index("S")] = merge[CELLS.index("N")]
     return replace(beats, counts=merge.T @ beats.counts @ merge)
 
 
-def cells(beats: BeatComparison, columns: Iterable[tuple[str, str, int]]) -> str:
+def count_columns(beats: BeatComparison, columns: Iterable[tuple[str, str, int]]) -> str:
     """Write the columns of counts of a line."""
     return " ".join(f"{beats.count(rows, called):{width}}" for rows, called, width in columns)
 
 
-def percent(part: float, whole: float, form: str) -> str:
+def percent(part: float, whole: float, spec: str) -> str:
     """Write part / whole in percent after a space, as wide as ``form`` says; ``-`` where whole is 0."""
-    width = int(form.partition(".")[0])
-    return f" {100.0 * part / whole:{form}}" if whole > 0 else f" {'-':>{width}}"
+    width = int(spec.partition(".")[0])
+    return f" {100.0 * part / whole:{spec}}" if whole > 0 else f" {'-':>{width}}"
 
 
-def percents(comparison: Comparison, figures: Iterable[str], form: str) -> str:
+def percents(comparison: Comparison, names: Iterable[str], spec: str) -> str:
     """Write some figures in percent."""
-    sums = (comparison.FIGURES[figure].sums(comparison.cells) for figure in figures)
-    return "".join(percent(float(part), float(whole), form) for part, whole in sums)
+    sums = (comparison.METRICS[figure].sums(comparison.cells) for figure in names)
+    return "".join(percent(float(part), float(whole), spec) for part, whole in sums)
 
 
 def _whole_percents(comparison: RunComparison | EpisodeComparison) -> str:
-    values = (whole_percent(comparison, figure) for figure in comparison.FIGURES)
+    values = (whole_percent(comparison, figure) for figure in comparison.METRICS)
     return "".join("   -" if value is None else f" {value:3}" for value in values)
 
 
-def whole_percent(comparison: Comparison, figure: str) -> int | None:
+def whole_percent(comparison: Comparison, name: str) -> int | None:
     """Round a figure to whole percents, halves upwards, as rxr and epicmp do; None where undefined."""
-    part, whole = comparison.FIGURES[figure].sums(comparison.cells)
+    part, whole = comparison.METRICS[name].sums(comparison.cells)
     return floor(100.0 * float(part) / float(whole) + 0.5 + _SLACK) if whole > 0 else None
 
 

@@ -23,29 +23,29 @@ NEVER = np.iinfo(np.int64).max // 4
 _BOTH_SIGNALS = 0x30  # bits 4 and 5 of the subtype of ~: neither signal can be read
 
 
-class Spans(NamedTuple):
+class Intervals(NamedTuple):
     """Stretches in the order of the file: where their mark stands, samples [on, off], samples they count.
 
     The last one stands for those that are not there: it holds nothing.
     """
 
-    at: NDArray[np.int64]
-    on: NDArray[np.int64]
-    off: NDArray[np.int64]
+    mark: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
     length: NDArray[np.int64]
 
-    def known(self, at: NDArray[np.intp]) -> NDArray[np.intp]:
+    def n_read_before(self, at: NDArray[np.intp]) -> NDArray[np.intp]:
         """Count the stretches read before each mark; none before the first beat, all at the end of file."""
-        n = len(self.at) - 1
-        return np.concatenate(([0], np.searchsorted(self.at[:n], at), [n, n]))
+        n = len(self.mark) - 1
+        return np.concatenate(([0], np.searchsorted(self.mark[:n], at), [n, n]))
 
-    def hold(self, samples: NDArray[np.int64], known: NDArray[np.intp]) -> Mask:
+    def contain(self, samples: NDArray[np.int64], known: NDArray[np.intp]) -> Mask:
         """Tell which samples lie in one of the two latest of the known stretches; bxb forgets the others."""
-        return _either(known, lambda span: (self.on[span] <= samples) & (samples <= self.off[span]))
+        return _either(known, lambda span: (self.start[span] <= samples) & (samples <= self.stop[span]))
 
-    def begin_in(self, start: NDArray[np.int64], stop: NDArray[np.int64], known: NDArray[np.intp]) -> Mask:
+    def start_in(self, start: NDArray[np.int64], stop: NDArray[np.int64], known: NDArray[np.intp]) -> Mask:
         """Tell whether one of the two latest known stretches begins in [start, stop)."""
-        return _either(known, lambda span: (start <= self.on[span]) & (self.on[span] < stop))
+        return _either(known, lambda span: (start <= self.start[span]) & (self.start[span] < stop))
 
 
 def _either(known: NDArray[np.intp], holds: Callable[[NDArray[np.intp]], Mask]) -> Mask:
@@ -54,7 +54,7 @@ def _either(known: NDArray[np.intp], holds: Callable[[NDArray[np.intp]], Mask]) 
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class AnnotatorTimeline:
     """One annotator as bxb reads it: a mark at 0, the beats outside VF, twice the end of file.
 
     ``row`` is the class of each as an index into CELLS, ``rr`` the interval before it in samples or 0
@@ -64,35 +64,35 @@ class Side:
     time: NDArray[np.int64]
     row: NDArray[np.intp]
     rr: NDArray[np.int64]
-    vf: Spans
-    vf_known: NDArray[np.intp]
-    shutdown: Spans
-    shutdown_known: NDArray[np.intp]
+    vf: Intervals
+    n_vf_read: NDArray[np.intp]
+    shutdown: Intervals
+    n_shutdown_read: NDArray[np.intp]
 
 
-def timeline(samples: NDArray[np.int64]) -> NDArray[np.int64]:
+def pad_times(samples: NDArray[np.int64]) -> NDArray[np.int64]:
     """Put beats between what bxb starts from, a mark at 0, and the end of file."""
     return np.concatenate(([0], samples, [NEVER, NEVER]))
 
 
-def side(
-    annotations: Annotations, beat_map: BeatMap, tolerance: int, *, end: int | None, forgetful: bool
-) -> Side:
+def read_timeline(
+    annotations: Annotations, beat_map: BeatMap, tolerance: int, *, end: int | None, reuse_last_end: bool
+) -> AnnotatorTimeline:
     """Read one annotator of a record of ``end`` samples.
 
     A shutdown that nothing follows lasts to the end. But bxb is ``forgetful`` for test annotators: it keeps
     such a one with the end of the one before, so that beats missed in it count as O unless it is the first.
     """
     row = _rows(annotations.symbol, beat_map)
-    vf, shutdown, counted = _stretches(annotations, row != NOT_COUNTED, tolerance, end, forgetful=forgetful)
+    vf, shutdown, counted = _stretches(annotations, row != NOT_COUNTED, tolerance, end, forgetful=reuse_last_end)
     at = np.flatnonzero(counted)
-    time = timeline(annotations.sample[at])
-    vf_known, shutdown_known = vf.known(at), shutdown.known(at)
+    time = pad_times(annotations.sample[at])
+    vf_known, shutdown_known = vf.n_read_before(at), shutdown.n_read_before(at)
     before, now = np.concatenate(([0], time[:-1])), time
-    broken = vf.begin_in(before, now, vf_known) | shutdown.begin_in(before, now, shutdown_known)
+    broken = vf.start_in(before, now, vf_known) | shutdown.start_in(before, now, shutdown_known)
     rr = np.where(broken | (before == 0) | (now == NEVER), 0, now - before)
     row = np.concatenate(([NOT_COUNTED], row[at], [NOT_COUNTED, NOT_COUNTED]))
-    return Side(time, row, rr, vf, vf_known, shutdown, shutdown_known)
+    return AnnotatorTimeline(time, row, rr, vf, vf_known, shutdown, shutdown_known)
 
 
 def _rows(symbols: Labels, beat_map: BeatMap) -> NDArray[np.intp]:
@@ -111,18 +111,18 @@ class _Span(NamedTuple):
     length: int
 
 
-def _spans(found: list[_Span]) -> Spans:
-    return Spans(*np.array([*found, _Span(NEVER, NEVER, -1, 0)], dtype=np.int64).T)
+def _spans(found: list[_Span]) -> Intervals:
+    return Intervals(*np.array([*found, _Span(NEVER, NEVER, -1, 0)], dtype=np.int64).T)
 
 
 def _stretches(
     annotations: Annotations, beat: Mask, tolerance: int, end: int | None, *, forgetful: bool
-) -> tuple[Spans, Spans, Mask]:
+) -> tuple[Intervals, Intervals, Mask]:
     """Find VF and shutdowns, and the beats outside VF: from [ to ] bxb reads nothing else."""
     vf: list[_Span] = []
     shutdown: list[_Span] = []
     counted, read = beat.copy(), 0
-    quiet, ends_vf = begins_shutdown(annotations), np.flatnonzero(annotations.symbol == "]")
+    quiet, ends_vf = starts_shutdown(annotations), np.flatnonzero(annotations.symbol == "]")
     for at in np.flatnonzero(quiet | (annotations.symbol == "[")).tolist():
         if at < read:
             continue
@@ -141,7 +141,7 @@ def _stretches(
     return _spans(vf), _spans(shutdown), counted
 
 
-def begins_shutdown(annotations: Annotations) -> Mask:
+def starts_shutdown(annotations: Annotations) -> Mask:
     """Tell which marks say that from here neither signal can be read."""
     noise: Mask = annotations.symbol == "~"
     unreadable: Mask = (annotations.subtype & _BOTH_SIGNALS) == _BOTH_SIGNALS

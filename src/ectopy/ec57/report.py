@@ -10,9 +10,9 @@ from ectopy.ec57.classes import LEARNING_S, MATCH_WINDOW_S, BeatMap
 from ectopy.ec57.marks import CELLS, NO_BEAT
 from ectopy.ec57.records import EPISODE_KINDS, RUN_KINDS, RecordComparison
 from ectopy.ec57.runs import RUN_LENGTHS, RunComparison, RunTally
-from ectopy.ec57.summary import Comparison, average, figures, gross
+from ectopy.ec57.summary import Comparison, average, compute_metrics, gross
 
-Form: TypeAlias = Literal["table", "bxb", "rxr", "epicmp"]
+OutputFormat: TypeAlias = Literal["table", "bxb", "rxr", "epicmp"]
 
 _HEADER = (
     "record", "beats", "QRS Se", "QRS +P", "VEB", "Se", "+P", "F1", "FPR",
@@ -28,14 +28,14 @@ _MAPS: Mapping[BeatMap, str] = {
 }
 
 
-def text(records: Mapping[str, RecordComparison], form: Form, *, beat_map: BeatMap) -> str:
+def text(records: Mapping[str, RecordComparison], output_format: OutputFormat, *, beat_map: BeatMap) -> str:
     """Give our table, or what a reference tool writes: rxr ventricular runs first, epicmp AF first."""
-    if form == "bxb":
+    if output_format == "bxb":
         return lines.bxb_lines({name: record.beats for name, record in records.items()})
-    if form == "rxr":
+    if output_format == "rxr":
         runs = {kind: {name: record.runs[kind] for name, record in records.items()} for kind in RUN_KINDS}
         return "".join(lines.rxr_lines(runs[kind], kind) for kind in RUN_KINDS)
-    if form == "epicmp":
+    if output_format == "epicmp":
         found = {
             kind: {name: record.episodes[kind] for name, record in records.items()} for kind in EPISODE_KINDS
         }
@@ -82,7 +82,7 @@ def _paced(records: Mapping[str, RecordComparison]) -> list[str]:
 def _beat_row(name: str, beats: BeatComparison) -> tuple[str, ...]:
     n_beats, n_veb, n_sveb = (str(beats.count(classes, CELLS)) for classes in ("NSVFQ", "V", "S"))
     counts = (n_beats, n_veb, n_sveb, f"{beats.shutdown_s:.0f}")
-    return _figure_row(name, counts, figures(beats), beats.rms_rr_error_ms)
+    return _figure_row(name, counts, compute_metrics(beats), beats.rms_rr_error_ms)
 
 
 def _average_row(name: str, beats: Sequence[BeatComparison]) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ def _episode_rows(records: Mapping[str, RecordComparison]) -> list[tuple[str, ..
         each = [record.episodes[kind] for record in records.values()]
         total = gross(each)
         tally = RunTally(total.found, total.missed, total.confirmed, total.false)
-        episode, duration = tuple(total.FIGURES)[:2], tuple(total.FIGURES)[2:]
+        episode, duration = tuple(total.METRICS)[:2], tuple(total.METRICS)[2:]
         seconds = (total.reference_s, total.reference_overlap_s, total.test_s, total.test_overlap_s)
         rows += [
             _count_row(f"{kind} episodes", tally, each, episode),
@@ -139,7 +139,7 @@ def _count_row(
 
 
 def _gross_and_average(comparisons: Sequence[Comparison], named: tuple[str, ...]) -> tuple[str, ...]:
-    pooled, mean = figures(gross(comparisons)), average(comparisons)
+    pooled, mean = compute_metrics(gross(comparisons)), average(comparisons)
     return tuple(_percent(values[figure]) for values in (pooled, mean) for figure in named)
 
 
@@ -181,7 +181,7 @@ def _record(record: RecordComparison) -> dict[str, Any]:
         "beats": _beats(record.beats),
         "runs": {kind: _runs(runs) for kind, runs in record.runs.items()},
         "episodes": {
-            kind: {**vars(episodes), **_nulls(figures(episodes))}
+            kind: {**vars(episodes), **_nulls(compute_metrics(episodes))}
             for kind, episodes in record.episodes.items()
         },
     }
@@ -196,7 +196,7 @@ def _beats(beats: BeatComparison) -> dict[str, Any]:
             for j, column in enumerate(CELLS)
             if min(i, j) < NO_BEAT
         },
-        **_nulls(figures(beats)),
+        **_nulls(compute_metrics(beats)),
         "rms_rr_error_ms": _null(beats.rms_rr_error_ms),
         "n_rr": beats.n_rr,
         "shutdown_s": beats.shutdown_s,
@@ -208,7 +208,7 @@ def _runs(runs: RunComparison) -> dict[str, Any]:
         "reference_runs": runs.counts[0].tolist(),
         "test_runs": runs.counts[1].tolist(),
         **{length: runs.tally(length)._asdict() for length in RUN_LENGTHS},
-        **_nulls(figures(runs)),
+        **_nulls(compute_metrics(runs)),
     }
 
 

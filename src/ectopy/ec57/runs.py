@@ -14,15 +14,15 @@ import numpy as np
 
 from ectopy.annotations import Annotations
 from ectopy.ec57.classes import LEARNING_S, MATCH_WINDOW_S, BeatMap, classes_of, to_samples
-from ectopy.ec57.marks import NEVER, begins_shutdown
-from ectopy.ec57.summary import Counts, Share
+from ectopy.ec57.marks import NEVER, starts_shutdown
+from ectopy.ec57.summary import Counts, Ratio
 
-LONGEST = 6
+MAX_RUN_LENGTH = 6
 """Runs are measured up to here; a longer one, VF and AF count as this long."""
 RunKind: TypeAlias = Literal["ventricular", "supraventricular"]
 
 RUN_LENGTHS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"couplet": (2, 2), "short_run": (3, 5), "long_run": (LONGEST, LONGEST)}
+    {"couplet": (2, 2), "short_run": (3, 5), "long_run": (MAX_RUN_LENGTH, MAX_RUN_LENGTH)}
 )
 """Shortest and longest run of each name (EC57, as rxr has it)."""
 
@@ -62,7 +62,7 @@ class _Run(NamedTuple):
 
 
 def _marks(annotations: Annotations, beat_map: BeatMap) -> _Marks:
-    letter, shutdown = classes_of(annotations.symbol, beat_map), begins_shutdown(annotations)
+    letter, shutdown = classes_of(annotations.symbol, beat_map), starts_shutdown(annotations)
     marks = np.flatnonzero(np.isin(annotations.symbol, ("~", "[", "]", "+")))
     rhythm, unreadable, rhythms = "", False, [""]
     for at in marks.tolist():
@@ -103,14 +103,14 @@ def _runs(marks: _Marks, rules: _Rules, start: int, end: int, tolerance: int) ->
             return found, at
         if letter and letter in rules.extends:
             begin = run.start if run.length else sample - tolerance
-            run = _Run(min(run.length + 1, LONGEST), begin, sample + tolerance)
+            run = _Run(min(run.length + 1, MAX_RUN_LENGTH), begin, sample + tolerance)
         elif run.length and letter and letter in rules.breaks:
             found.append(run)
             run = run._replace(length=0)
         elif run.length and letter == rules.closes:
             run = run._replace(stop=sample + tolerance)
         elif not run.length and letter == rules.opens:
-            run = run._replace(length=LONGEST, start=sample - tolerance)
+            run = run._replace(length=MAX_RUN_LENGTH, start=sample - tolerance)
     if not run.length:
         return found, len(marks.sample) - 1
     beyond_end = end and marks.sample[-1] > end
@@ -121,7 +121,7 @@ def _run_at(before: list[str], rules: _Rules, start: int, tolerance: int) -> _Ru
     """Tell whether VF (AF) is under way when the learning period ends."""
     told = [letter for letter in before if letter and letter in rules.opens + "]}"]
     if told and told[-1] == rules.opens:
-        return _Run(LONGEST, start - tolerance, start + tolerance)
+        return _Run(MAX_RUN_LENGTH, start - tolerance, start + tolerance)
     return _Run(0, 0, 0)
 
 
@@ -129,7 +129,7 @@ def _longest_runs(marks: _Marks, rules: _Rules, windows: list[_Run]) -> list[int
     """Find the longest run in each window, reading on from where the window before was left."""
     longest, at, episode_end = [], 0, 0
     for window in windows:
-        length = LONGEST
+        length = MAX_RUN_LENGTH
         if episode_end <= window.start:
             length, at, episode_end = _longest_run(marks, rules, at, window)
         longest.append(length)
@@ -143,19 +143,19 @@ def _longest_run(marks: _Marks, rules: _Rules, at: int, window: _Run) -> tuple[i
         if letter[at] == rules.opens:
             at, episode_end = _end_of_episode(marks, rules, at)
             if episode_end > window.start:
-                return LONGEST, at, episode_end
+                return MAX_RUN_LENGTH, at, episode_end
         at += 1
     longest = length = 0
     while at < len(sample) and sample[at] <= window.stop:
         if letter[at] == rules.opens:
-            return LONGEST, *_end_of_episode(marks, rules, at)
+            return MAX_RUN_LENGTH, *_end_of_episode(marks, rules, at)
         if letter[at] and letter[at] in rules.extends:
             length += 1
         elif letter[at] and letter[at] in rules.breaks + rules.other:
             length = 0
         longest = max(longest, length)
         at += 1
-    return min(longest, LONGEST), at, 0
+    return min(longest, MAX_RUN_LENGTH), at, 0
 
 
 def _end_of_episode(marks: _Marks, rules: _Rules, at: int) -> tuple[int, int]:
@@ -194,7 +194,7 @@ class RunTally(NamedTuple):
 
 def _cells_of(shortest: int, longest: int) -> tuple[Counts, Counts, Counts, Counts]:
     """Mark the cells of found, missed, confirmed and false runs of some lengths."""
-    found, missed, confirmed, false = np.zeros((4, 2, LONGEST + 1, LONGEST + 1), dtype=np.int64)
+    found, missed, confirmed, false = np.zeros((4, 2, MAX_RUN_LENGTH + 1, MAX_RUN_LENGTH + 1), dtype=np.int64)
     lengths = slice(shortest, longest + 1)
     found[0, lengths, shortest:] = 1
     missed[0, lengths, :shortest] = 1
@@ -203,12 +203,12 @@ def _cells_of(shortest: int, longest: int) -> tuple[Counts, Counts, Counts, Coun
     return found, missed, confirmed, false
 
 
-def _run_figures() -> dict[str, Share]:
-    made: dict[str, Share] = {}
+def _run_figures() -> dict[str, Ratio]:
+    made: dict[str, Ratio] = {}
     for name, lengths in RUN_LENGTHS.items():
         found, missed, confirmed, false = _cells_of(*lengths)
-        made[f"{name}_sensitivity"] = Share(found, found + missed)
-        made[f"{name}_positive_predictivity"] = Share(confirmed, confirmed + false)
+        made[f"{name}_sensitivity"] = Ratio(found, found + missed)
+        made[f"{name}_positive_predictivity"] = Ratio(confirmed, confirmed + false)
     return made
 
 
@@ -221,7 +221,7 @@ class RunComparison:
     test by the longest of the reference.
     """
 
-    FIGURES: ClassVar[Mapping[str, Share]] = MappingProxyType(_run_figures())
+    METRICS: ClassVar[Mapping[str, Ratio]] = MappingProxyType(_run_figures())
 
     counts: Counts
 
@@ -259,7 +259,7 @@ def compare_runs(  # noqa: PLR0913 - two annotators, and what the standard fixes
     test_left = -1 if kind == "ventricular" else _runs(test_marks, _RULES["ventricular"], *times)[1]
     found = _longest_runs(_marks(_read_again(test, test_left), beat_map), rules, expected)
     meant = _longest_runs(_marks(_read_again(reference, ref_left), beat_map), rules, called)
-    counts = np.zeros((2, LONGEST + 1, LONGEST + 1), dtype=np.int64)
+    counts = np.zeros((2, MAX_RUN_LENGTH + 1, MAX_RUN_LENGTH + 1), dtype=np.int64)
     np.add.at(counts[0], ([run.length for run in expected], found), 1)
     np.add.at(counts[1], (meant, [run.length for run in called]), 1)
     return RunComparison(counts)

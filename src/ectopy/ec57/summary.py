@@ -16,22 +16,22 @@ Cells: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Share:
+class Ratio:
     """A figure: one weighted sum of cells divided by another, NaN where that is 0 or ``needs`` sums to 0."""
 
-    part: Counts
-    whole: Counts
-    needs: Counts | None = None
+    numerator: Counts
+    denominator: Counts
+    required: Counts | None = None
 
     def sums(self, cells: Cells) -> tuple[Cells, Cells]:
         """Give what is divided by what, for cells [..., *cells]."""
-        axes = tuple(range(-self.whole.ndim, 0))
-        return (cells * self.part).sum(axes), (cells * self.whole).sum(axes)
+        axes = tuple(range(-self.denominator.ndim, 0))
+        return (cells * self.numerator).sum(axes), (cells * self.denominator).sum(axes)
 
     def __call__(self, cells: Cells) -> NDArray[np.float64]:
         """Give the figure [...] of cells [..., *cells]."""
         part, whole = self.sums(cells)
-        there = whole if self.needs is None else Share(self.part, self.needs).sums(cells)[1]
+        there = whole if self.required is None else Ratio(self.numerator, self.required).sums(cells)[1]
         return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=(whole > 0) & (there > 0))
 
 
@@ -44,16 +44,16 @@ class Additive(Protocol):
 class Comparison(Additive, Protocol):
     """One record or a sum of them: cells that add up, and the figures they give."""
 
-    FIGURES: ClassVar[Mapping[str, Share]]
+    METRICS: ClassVar[Mapping[str, Ratio]]
 
     @property
     def cells(self) -> Cells:
         """All that the figures are made of."""
 
 
-def figures(comparison: Comparison) -> dict[str, float]:
+def compute_metrics(comparison: Comparison) -> dict[str, float]:
     """Give every figure of a comparison by name, as fractions; NaN where undefined."""
-    return {name: float(figure(comparison.cells)) for name, figure in comparison.FIGURES.items()}
+    return {name: float(figure(comparison.cells)) for name, figure in comparison.METRICS.items()}
 
 
 A = TypeVar("A", bound=Additive)
@@ -66,7 +66,7 @@ def gross(comparisons: Iterable[A]) -> A:
 
 def average(comparisons: Sequence[Comparison]) -> dict[str, float]:
     """Average records: every record counts the same, where its figure is defined."""
-    each = [figures(comparison) for comparison in comparisons]
+    each = [compute_metrics(comparison) for comparison in comparisons]
     return {name: _mean([record[name] for record in each]) for name in each[0]} if each else {}
 
 
@@ -77,14 +77,14 @@ def _mean(values: Sequence[float]) -> float:
 
 def bootstrap(
     by_patient: Iterable[Sequence[Comparison]],
-    figure: str,
+    metric: str,
     *,
     rng: np.random.Generator,
     n: int = 2000,
     level: float = 0.95,
 ) -> tuple[float, float]:
     """Give the interval of one gross figure, see :func:`intervals`."""
-    return intervals(by_patient, rng=rng, n=n, level=level)[figure]
+    return intervals(by_patient, rng=rng, n=n, level=level)[metric]
 
 
 def intervals(
@@ -104,7 +104,7 @@ def intervals(
         raise ValueError("at least one patient expected, none came")
     draws = rng.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), size=n)
     cells = np.tensordot(draws, np.stack([patient.cells for patient in patients]), axes=1)
-    return {name: _interval(figure(cells), level) for name, figure in patients[0].FIGURES.items()}
+    return {name: _interval(figure(cells), level) for name, figure in patients[0].METRICS.items()}
 
 
 def _interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:

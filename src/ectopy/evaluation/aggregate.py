@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ec57 import Comparison, EpisodeComparison, RunComparison, figures, gross, intervals
+from ectopy.ec57 import Comparison, EpisodeComparison, RunComparison, compute_metrics, gross, intervals
 from ectopy.ec57.reference import DETECTED
 from ectopy.ec57.runs import RUN_LENGTHS
 from ectopy.evaluation.evaluate_record import Outcome, RecordEvaluation
@@ -45,7 +45,9 @@ def gross_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for part, comparisons in _comparisons_by_part(outcomes).items():
         total = gross(comparisons)
-        metrics |= {f"{part}/{name}": value for name, value in {**figures(total), **_counts(total)}.items()}
+        metrics |= {
+            f"{part}/{name}": value for name, value in {**compute_metrics(total), **_counts(total)}.items()
+        }
     return metrics
 
 

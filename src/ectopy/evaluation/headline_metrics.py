@@ -10,7 +10,7 @@ import numpy as np
 from ectopy.ec57 import (
     BeatComparison,
     average,
-    figures,
+    compute_metrics,
     gross,
     intervals,
 )
@@ -49,7 +49,7 @@ def summarise(records: Comparisons, *, without: tuple[str, ...] = ()) -> dict[st
     Metrics ``gross/...`` and ``average/...`` as fractions, NaN where undefined.
     """
     comparisons = [comparison for record, comparison in records.items() if record not in without]
-    pooled, mean = figures(gross(comparisons)), average(comparisons)
+    pooled, mean = compute_metrics(gross(comparisons)), average(comparisons)
     return {
         f"{kind}/{name}": values[name]
         for kind, values in (("gross", pooled), ("average", mean))
@@ -186,7 +186,7 @@ def metrics_by_record(records: Comparisons) -> dict[str, list[object]]:
     table: dict[str, list[object]] = {"record": list(records)}
     for label in "NSVF":
         table[f"reference {label.lower()}"] = [c.count(label, "NSVFQOX") for c in records.values()]
-    metrics = [figures(comparison) for comparison in records.values()]
+    metrics = [compute_metrics(comparison) for comparison in records.values()]
     for name in HEADLINE:
         table[name] = [
             None if math.isnan(record[name]) else round(100 * record[name], 2) for record in metrics

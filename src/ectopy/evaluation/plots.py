@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from ectopy.ec57 import MATCH_WINDOW_S, BeatComparison, figures, gross
+from ectopy.ec57 import MATCH_WINDOW_S, BeatComparison, compute_metrics, gross
 from ectopy.evaluation import calibration
 from ectopy.evaluation.failures import Excerpt, Marks
 
@@ -61,8 +61,8 @@ def forest(
     -------
     The plot.
     """
-    metrics = {name: figures(comparison) for name, comparison in records.items()}
-    metrics["gross"] = figures(gross(records.values()))
+    metrics = {name: compute_metrics(comparison) for name, comparison in records.items()}
+    metrics["gross"] = compute_metrics(gross(records.values()))
     names = list(metrics)
     figure = Figure(figsize=(9, 1.5 + 0.24 * len(names)), layout="constrained")
     for axes, beat in zip(figure.subplots(1, 2, sharey=True), ("veb", "sveb"), strict=True):

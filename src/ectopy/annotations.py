@@ -1,4 +1,4 @@
-"""WFDB annotation files, read and written; wfdb, and pandas with it, is imported when one is read."""
+"""Read and write WFDB annotation files; wfdb (and with it pandas) is imported only for reading."""
 
 import warnings
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import Labels, Samples, UnreadableError
 
-# Codes of ecgcodes.h; 15 and 17 stand for nothing.
+# Codes of ecgcodes.h; 15 and 17 are not used.
 _SYMBOLS = ' NLRaVFJASEj/Q~\0|\0sT*D"=pB^t+u?![]en@xf()r'
 CODES = {symbol: code for code, symbol in enumerate(_SYMBOLS) if symbol != "\0"}
-"""Number of each symbol of a mark, after ecgcodes.h of WFDB."""
+"""Code of each annotation symbol, from ecgcodes.h of WFDB."""
 _SKIP, _SUBTYPE, _AUX = 59, 61, 63
 _MOST_GAP, _MOST_SKIP, _MOST_TEXT = 2**10 - 1, 2**31 - 1, 2**8 - 1
-_END_OF_HEAD = bytes((0, _SKIP << 2, *4 * (255,), 1, 0))  # back by one sample, then a mark that is none
+_END_OF_HEAD = bytes((0, _SKIP << 2, *4 * (255,), 1, 0))  # skip back by one sample, then an empty annotation
 
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """One annotation file: sample, MIT symbol, subtype and text (NUL-free) of each mark, in order of time."""
+    """Annotations of one file in order of time: sample number, MIT symbol, subtype and text (without NUL)."""
 
     sample: Samples
     symbol: Labels
@@ -32,34 +32,69 @@ class Annotations:
 
 
 def read_annotations(record: Path, annotator: str) -> Annotations:
-    """Read ``<record>.<annotator>``, ``record`` being the path without suffix."""
+    """Read the annotation file ``<record>.<annotator>``.
+
+    Parameters
+    ----------
+    record
+        Path of the record without suffix.
+    annotator
+        Suffix of the annotation file, such as ``atr``.
+
+    Returns
+    -------
+    The annotations; sample numbers count from 0.
+
+    Raises
+    ------
+    UnreadableError
+        The file is missing or not a WFDB annotation file.
+    """
     path = record.parent / f"{record.name}.{annotator}"
     if not path.is_file():
-        raise UnreadableError(f"{path}: an annotation file expected, none there")
+        raise UnreadableError(
+            f"{path}: annotation file not found. Check the name of the record and of the annotator."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pandas 3 deprecations inside wfdb
             import wfdb
 
-            read = wfdb.rdann(str(record), annotator)
-    except Exception as error:  # wfdb raises whatever comes: ValueError, IndexError, struct.error ...
+            parsed = wfdb.rdann(str(record), annotator)
+    except Exception as error:  # wfdb lets many exceptions through: ValueError, IndexError, struct.error ...
         raise UnreadableError(
-            f"{path}: WFDB annotations expected, {type(error).__name__}: {error}"
+            f"{path}: not a WFDB annotation file ({type(error).__name__}: {error}). Copy or export it again."
         ) from error
     return Annotations(
-        np.asarray(read.sample, dtype=np.int64),
-        # codes that WFDB leaves undefined come as NaN, of which U1 would keep the n of an escape beat
-        np.array([mark if isinstance(mark, str) else "" for mark in read.symbol], dtype="U1"),
-        np.asarray(read.subtype, dtype=np.int64),
-        # zeros after the end of a file come as a note too many
-        tuple(note.rstrip("\x00") for note in read.aux_note[: len(read.sample)]),
+        np.asarray(parsed.sample, dtype=np.int64),
+        # wfdb returns NaN for undefined codes; U1 would shorten it to n, the symbol of an escape beat
+        np.array([mark if isinstance(mark, str) else "" for mark in parsed.symbol], dtype="U1"),
+        np.asarray(parsed.subtype, dtype=np.int64),
+        # zeros after the end of the file appear as one note too many
+        tuple(note.rstrip("\x00") for note in parsed.aux_note[: len(parsed.sample)]),
     )
 
 
 def write_annotations(record: Path, annotator: str, annotations: Annotations, *, fs: float) -> None:
-    """Write ``<record>.<annotator>`` in the MIT format of annot(5); marks must be in order of time.
+    """Write the annotation file ``<record>.<annotator>`` in the MIT format of annot(5).
 
-    The bytes are those of ``wfdb.wrann``, without the second that importing it and pandas takes.
+    The bytes equal those of ``wfdb.wrann``, without the second that importing wfdb and pandas takes.
+
+    Parameters
+    ----------
+    record
+        Path of the record without suffix.
+    annotator
+        Suffix of the annotation file, such as ``atr``.
+    annotations
+        The annotations, in order of time.
+    fs
+        Sampling rate in Hz.
+
+    Raises
+    ------
+    ValueError
+        The annotations are not in order, a symbol is unknown or a text is too long.
     """
     rate = str(round(fs) if round(fs, 8) == round(fs) else float(fs))
     head = _word('"', 0) + _text(f"## time resolution: {rate}") + _END_OF_HEAD
@@ -67,10 +102,10 @@ def write_annotations(record: Path, annotator: str, annotations: Annotations, *,
 
 
 def _marks(annotations: Annotations) -> bytes:
-    """Encode the marks: most are one word, the others are put in between."""
+    """Encode the annotations: most take one 16-bit word; those that take more are inserted between."""
     gap = np.diff(annotations.sample, prepend=0)
     if (gap < 0).any():
-        raise ValueError("marks in order of time expected")
+        raise ValueError("annotations are not in order of time. Sort them by sample number.")
     code = _codes(annotations.symbol)
     words = (code << 10 | gap & _MOST_GAP).astype("<u2")
     noted = np.array([text != "" for text in annotations.aux], dtype=bool)
@@ -86,10 +121,12 @@ def _marks(annotations: Annotations) -> bytes:
 
 
 def _codes(symbol: Labels) -> NDArray[np.int64]:
-    known, which = np.unique(symbol, return_inverse=True)
-    if unknown := set(known.tolist()) - CODES.keys():
-        raise ValueError(f"symbols of WFDB expected, {', '.join(sorted(unknown))} came")
-    return np.array([CODES[mark] for mark in known.tolist()], dtype=np.int64)[which]
+    distinct, index = np.unique(symbol, return_inverse=True)
+    if unknown := set(distinct.tolist()) - CODES.keys():
+        raise ValueError(
+            f"unknown annotation symbols: {', '.join(sorted(unknown))}. Use the symbols of WFDB (ecgcodes.h)."
+        )
+    return np.array([CODES[mark] for mark in distinct.tolist()], dtype=np.int64)[index]
 
 
 def _word(symbol: str, gap: int) -> bytes:
@@ -97,7 +134,7 @@ def _word(symbol: str, gap: int) -> bytes:
 
 
 def _after_skips(symbol: str, gap: int) -> bytes:
-    """Encode a mark after the skips that its gap needs; of their lengths the high half comes first."""
+    """Encode an annotation after the skips that its gap needs; the high half of a skip comes first."""
     skips = b""
     while gap > _MOST_GAP:
         step = min(gap, _MOST_SKIP)
@@ -108,8 +145,10 @@ def _after_skips(symbol: str, gap: int) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    """Encode a text, padded to whole words."""
-    written = text.encode("latin-1", errors="replace")
-    if len(written) > _MOST_TEXT:
-        raise ValueError(f"a text of {_MOST_TEXT} characters at most expected, {len(written)} came")
-    return bytes((len(written), _AUX << 2)) + written + bytes(len(written) % 2)
+    """Encode a text, padded to whole 16-bit words."""
+    encoded = text.encode("latin-1", errors="replace")
+    if len(encoded) > _MOST_TEXT:
+        raise ValueError(
+            f"annotation text of {len(encoded)} characters, more than the limit of {_MOST_TEXT}. Shorten it."
+        )
+    return bytes((len(encoded), _AUX << 2)) + encoded + bytes(len(encoded) % 2)

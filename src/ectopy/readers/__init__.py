@@ -1,4 +1,4 @@
-"""Recordings from files: one module a format, and the search for what they can read."""
+"""Readers of recordings: one module per file format, and the choice of the module that reads a file."""
 
 from pathlib import Path
 from typing import Protocol
@@ -7,49 +7,150 @@ from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers import aecg, dicom, edf, ishne, scp, sierra, tables, wfdb
 
 HEAD_BYTES = 2**14
-"""What is looked at to recognise a format."""
+"""Number of bytes from the start of a file that are read to recognise its format."""
 
 
 class Format(Protocol):
-    """What a module here offers; its libraries are imported where a file of the format is opened."""
+    """Interface of a file format: a module or package with one constant and three functions.
+
+    A new format needs such a module and one more entry in :data:`FORMATS`. The order there matters: the first
+    format whose ``matches`` returns True reads the file. A minimal module looks like this::
+
+        SUFFIXES: tuple[str, ...] = (".xyz",)
+        _MAGIC = b"XYZ1"
+        _HEADER_BYTES = 16
+
+
+        def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:
+            return head.startswith(_MAGIC)
+
+
+        def companion_files(path: Path) -> tuple[Path, ...]:
+            return (path,)
+
+
+        def open_recording(path: Path, *, fs: float | None = None) -> Recording:
+            content = read_whole(path, limit=2**28)
+            if not content.startswith(_MAGIC):
+                raise UnreadableError(f"{path}: not an XYZ file. Check that it was exported as XYZ.")
+
+            stored = np.frombuffer(content[_HEADER_BYTES:], "<i2")
+            piece = Piece("II", stored, scale=0.005)  # 5 uV per stored unit, so 0.005 mV
+            return in_memory_recording(path, [piece], fs=250.0)
+
+    Helpers that every reader needs:
+
+    * :mod:`ectopy.readers.validation` checks rate, length and gain, converts units to mV and reads bytes.
+    * :mod:`ectopy.readers.in_memory` builds a recording from numbers in memory. A format for long recordings
+      should read blocks from its file instead, see :mod:`ectopy.readers.ishne`.
+    * :mod:`ectopy.readers.lead_names` recognises the leads of ECG by their labels.
+    * :mod:`ectopy.readers.safe_xml` parses XML from untrusted sources.
+
+    Rules for every format:
+
+    * Any damaged file raises :class:`ectopy.ecg.UnreadableError` with ``{path}: {problem}. {remedy}.``
+      The message must not quote the file, which may contain a patient's name.
+    * Patient data in the file is not read.
+    * Third-party libraries are imported inside the functions that need them: ``import ectopy`` must be fast.
+    * Test the format in ``tests/test_readers_<format>.py``, and add it to ``tests/fuzz.py``.
+    """
 
     SUFFIXES: tuple[str, ...]
-    """Of files that are taken for this format when they are named and no format is recognised in them."""
+    """Lower-case suffixes, with dot. A file that no format matches is opened by the format of its suffix."""
 
     def matches(self, path: Path, head: bytes, *, fs: float | None = None) -> bool:
-        """Tell by name or by the first bytes, and cheaply, whether a file is a recording of this format.
+        """Return whether a file is a recording of this format.
 
-        ``fs`` is the rate that the user gives to files that carry none.
+        This is called for every file of a searched folder, so it must be fast. It must not raise exceptions.
+
+        Parameters
+        ----------
+        path
+            The file.
+        head
+            Its first :data:`HEAD_BYTES` bytes.
+        fs
+            Sampling rate in Hz that the user gives for files without one; None if not given.
         """
 
     def companion_files(self, path: Path) -> tuple[Path, ...]:
-        """Give all files that a recording is made of, the one that was opened first."""
+        """Return all files that the recording consists of; the one that is opened comes first.
+
+        A file that is named but missing is listed too. No file may lie outside the folder of ``path``.
+        """
 
     def open_recording(self, path: Path, *, fs: float | None = None) -> Recording:
-        """Open a file; ``fs`` is for one that carries no rate."""
+        """Open a recording.
+
+        Parameters
+        ----------
+        path
+            The file, of any content.
+        fs
+            Sampling rate in Hz, used only if the file has none.
+
+        Returns
+        -------
+        The recording, with leads in mV. Samples are read when they are needed, or kept in memory.
+
+        Raises
+        ------
+        UnreadableError
+            The file is damaged, incomplete or not of this format.
+        """
 
 
 FORMATS: tuple[Format, ...] = (wfdb, edf, ishne, scp, dicom, aecg, sierra, tables)
+"""All formats, in the order in which they are tried."""
 
 
 def is_recording(path: Path, *, fs: float | None = None) -> bool:
-    """Tell whether a file is of a format that is read here; ``fs`` is for one that carries no rate."""
-    return _recognised(path, fs) is not None
+    """Check whether a file has one of the supported formats.
+
+    Parameters
+    ----------
+    path
+        The file.
+    fs
+        Sampling rate in Hz for files without one. If it is given, tables without lead names match too.
+
+    Returns
+    -------
+    False also for a file that cannot be opened.
+    """
+    return _matching_format(path, fs) is not None
 
 
 def open_recording(path: str | Path, *, fs: float | None = None) -> Recording:
-    """Open a recording of any supported format; a WFDB record also by its name without ``.hea``."""
+    """Open a recording of any supported format.
+
+    Parameters
+    ----------
+    path
+        The file. A WFDB record may be given without the suffix ``.hea``.
+    fs
+        Sampling rate in Hz, used only if the file has none.
+
+    Returns
+    -------
+    The recording, with leads in mV.
+
+    Raises
+    ------
+    UnreadableError
+        The file is missing, damaged or not of a supported format.
+    """
     path = locate(Path(path))
     return _format_of(path).open_recording(path, fs=fs)
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:
-    """Give all files that a recording is made of, the one that is opened first."""
+    """Return all files that a recording consists of; the one that is opened comes first."""
     return _format_of(path).companion_files(path)
 
 
 def locate(path: Path) -> Path:
-    """Give the file that a recording is opened by: the path itself, or the header of that name."""
+    """Return the file to open for a path: the path itself, or the WFDB header of that name."""
     header = path.parent / f"{path.name}.hea"
     if header.is_file() and not (path.is_file() and is_recording(path)):
         return header
@@ -58,19 +159,21 @@ def locate(path: Path) -> Path:
 
 def _format_of(path: Path) -> Format:
     if not path.is_file():
-        raise UnreadableError(f"{path}: a recording expected, no such file")
-    if recognised := _recognised(path):
-        return recognised
-    for known in FORMATS:
-        if path.suffix.lower() in known.SUFFIXES:
-            return known
-    raise UnreadableError(f"{path}: a recording expected, the format is not one that is read")
+        raise UnreadableError(f"{path}: no such file. Check the path.")
+    if matching := _matching_format(path):
+        return matching
+    for candidate in FORMATS:
+        if path.suffix.lower() in candidate.SUFFIXES:
+            return candidate
+    raise UnreadableError(
+        f"{path}: not a recording in a supported format. Export it in another format, such as EDF or WFDB."
+    )
 
 
-def _recognised(path: Path, fs: float | None = None) -> Format | None:
+def _matching_format(path: Path, fs: float | None = None) -> Format | None:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError:
         return None
-    return next((known for known in FORMATS if known.matches(path, head, fs=fs)), None)
+    return next((candidate for candidate in FORMATS if candidate.matches(path, head, fs=fs)), None)

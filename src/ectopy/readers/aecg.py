@@ -1,4 +1,4 @@
-"""HL7 annotated ECG (aECG, PORT_MT020001): the rhythm series, never the beats derived from it."""
+"""Read the rhythm series of an HL7 annotated ECG (aECG, PORT_MT020001), not the derived beats."""
 
 import logging
 import re
@@ -28,7 +28,7 @@ _TIME_CODES = {"TIME_ABSOLUTE", "TIME_RELATIVE"}
 
 
 class _Set(NamedTuple):
-    """One set of sequences: the time of its first sample, absolute or in s, its rate, its leads."""
+    """Sequence set: time of its first sample (absolute, or relative in s), rate in Hz and leads."""
 
     moment: datetime | None
     start_s: float
@@ -37,53 +37,61 @@ class _Set(NamedTuple):
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
-    """Tell by the name of the first element."""
+    """Return whether the root element is that of an annotated ECG."""
     return root_name(head) == _ROOT
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:
-    """Give the file: it is all there is."""
+    """Return the file: a recording is one file."""
     return (path,)
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - aECG has a rate
-    """Open the longest rhythm series; who was recorded is dropped unread."""
+    """Open the longest rhythm series; patient data is not read."""
     root = read_tree(path)
     if local(root) != _ROOT:
-        raise UnreadableError(f"{path}: an annotated ECG expected, another document came")
-    series = [
-        (one, list(_sets(path, one))) for one in children(root, "component", "series") if _is_rhythm(one)
+        raise UnreadableError(
+            f"{path}: the document is not an HL7 annotated ECG. Export the recording as aECG."
+        )
+    rhythms = [
+        (series, list(_sets(path, series)))
+        for series in children(root, "component", "series")
+        if _is_rhythm(series)
     ]
-    held = [(one, sets) for one, sets in series if sets]
-    if not held:
-        raise UnreadableError(f"{path}: a rhythm series with leads expected, none came")
-    if len(held) > 1:
-        logger.warning("%s: %d rhythm series, the longest is read", path, len(held))
-    one, sets = max(held, key=lambda pair: _duration_s(pair[1]))
-    return _recording(path, one, [found for found in sets if found.fs == sets[0].fs])
+    with_leads = [(series, sets) for series, sets in rhythms if sets]
+    if not with_leads:
+        raise UnreadableError(
+            f"{path}: no rhythm series with ECG leads. Export the recording with its rhythm series."
+        )
+    if len(with_leads) > 1:
+        logger.warning("%s: of %d rhythm series only the longest is read", path, len(with_leads))
+    series, sets = max(with_leads, key=lambda pair: _duration_s(pair[1]))
+    return _recording(path, series, [one_set for one_set in sets if one_set.fs == sets[0].fs])
 
 
 def _is_rhythm(series: Element) -> bool:
-    """Tell a series of rhythm; one without a code is taken for one, and what is derived lies elsewhere."""
+    """Check whether a series is a rhythm; one without code counts, as derived ones are stored elsewhere."""
     code = first(series, "code")
     return code is None or code.get("code", "RHYTHM").upper() == "RHYTHM"
 
 
 def _duration_s(sets: list[_Set]) -> float:
-    return sum(max(len(piece.stored) for piece in found.leads) / found.fs for found in sets)
+    return sum(max(len(piece.stored) for piece in one_set.leads) / one_set.fs for one_set in sets)
 
 
 def _recording(path: Path, series: Element, sets: list[_Set]) -> Recording:
-    """Lay the sets of a series on one grid of time, which begins with the first of them."""
-    moments = [found.moment for found in sets if found.moment]
+    """Place the sets of a series on a common time grid, which starts with the first set."""
+    moments = [one_set.moment for one_set in sets if one_set.moment]
     origin, fs = min(moments) if len(moments) == len(sets) else None, sets[0].fs
-    begin_s = min(found.start_s for found in sets)
+    begin_s = min(one_set.start_s for one_set in sets)
     pieces = []
-    for found in sets:
+    for one_set in sets:
         after_s = (
-            (found.moment - origin).total_seconds() if origin and found.moment else found.start_s - begin_s
+            (one_set.moment - origin).total_seconds()
+            if origin and one_set.moment
+            else one_set.start_s - begin_s
         )
-        pieces += [_shifted(piece, round(after_s * fs)) for piece in found.leads]
+        pieces += [_shifted(piece, round(after_s * fs)) for piece in one_set.leads]
     low = first(series, "effectiveTime", "low")
     start = origin or _moment(low.get("value", "") if low is not None else "")
     return in_memory_recording(path, pieces, fs=fs, start=start)
@@ -94,17 +102,20 @@ def _shifted(piece: Piece, start: int) -> Piece:
 
 
 def _sets(path: Path, series: Element) -> Iterator[_Set]:
-    """Give the sets of sequences of a series that have a time and leads in a unit of voltage."""
-    for found in children(series, "component", "sequenceSet"):
-        sequences = [(_code(one), first(one, "value")) for one in children(found, "component", "sequence")]
+    """Yield the sequence sets of a series that have a time and leads in a unit of voltage."""
+    for one_set in children(series, "component", "sequenceSet"):
+        sequences = [
+            (_code(sequence), first(sequence, "value"))
+            for sequence in children(one_set, "component", "sequence")
+        ]
         times = [value for code, value in sequences if code in _TIME_CODES and value is not None]
         leads = [(code, value) for code, value in sequences if code not in _TIME_CODES and value is not None]
-        held = list(filter(None, (_piece(path, code, value) for code, value in leads)))
-        if times and held:
-            names = unique_names(piece.lead for piece in held)
+        pieces = list(filter(None, (_piece(path, code, value) for code, value in leads)))
+        if times and pieces:
+            names = unique_names(piece.lead for piece in pieces)
             named = (
                 Piece(name, piece.stored, piece.scale, piece.offset)
-                for name, piece in zip(names, held, strict=True)
+                for name, piece in zip(names, pieces, strict=True)
             )
             yield _Set(*_time(path, times[0]), tuple(named))
 
@@ -115,43 +126,46 @@ def _code(sequence: Element) -> str:
 
 
 def _time(path: Path, value: Element) -> tuple[datetime | None, float, float]:
-    """Read the time of a set: a moment or the seconds of its first sample, and the rate in Hz."""
+    """Return date and time, or seconds, of the first sample of a set, and its rate in Hz."""
     head, increment = first(value, "head"), first(value, "increment")
     if increment is None:
-        raise UnreadableError(f"{path}: an increment of time expected, none came")
+        raise UnreadableError(f"{path}: the time sequence has no increment. Export the recording again.")
     rate = _rate(path, increment.get("value", ""), _SECONDS.get(increment.get("unit", "s"), 0.0))
-    said = head.get("value", "") if head is not None else ""
-    if moment := _moment(said):
+    text = head.get("value", "") if head is not None else ""
+    if moment := _moment(text):
         return moment, 0.0, rate
     head_unit = _SECONDS.get(head.get("unit", "s"), 1.0) if head is not None else 1.0
     with suppress(UnreadableError):
-        return None, finite(path, said, "time of the first sample") * head_unit, rate
+        return None, finite(path, text, "time of the first sample") * head_unit, rate
     return None, 0.0, rate
 
 
-def _rate(path: Path, said: str, unit_s: float) -> float:
-    """Give the rate of a step; 0.00333 s is 300 Hz, said with as few digits."""
-    step_s = finite(path, said, "increment of time") * unit_s
+def _rate(path: Path, text: str, unit_s: float) -> float:
+    """Return the rate in Hz of a time step; 0.00333 s is a rounded value of 300 Hz."""
+    step_s = finite(path, text, "increment of time") * unit_s
     if step_s <= 0:
-        raise UnreadableError(f"{path}: an increment of time in s expected, another came")
+        raise UnreadableError(
+            f"{path}: the increment of time is not positive, or not in a unit of time. "
+            "Export the recording again."
+        )
     rate = check_rate(path, 1 / step_s)
-    digits, exponent = Decimal(said).as_tuple()[1:]
+    digits, exponent = Decimal(text).as_tuple()[1:]
     is_rounded = abs(1 / round(rate) - step_s) <= 0.5 * 10.0 ** int(exponent) * unit_s
     return float(round(rate)) if is_rounded and len(digits) > 1 else rate
 
 
 def _moment(text: str) -> datetime | None:
-    """Read YYYYMMDDHHMMSS.ssss+zone; a zone, where it is said, changes no clock."""
-    found = re.match(r"(\d{8})(\d{2})(\d{2})(\d{2})?(\.\d{1,6})?\d*([+-]\d{4})?$", text)
-    if found:
+    """Read a local time YYYYMMDDHHMMSS.ssss+zone; a time zone is ignored."""
+    match = re.match(r"(\d{8})(\d{2})(\d{2})(\d{2})?(\.\d{1,6})?\d*([+-]\d{4})?$", text)
+    if match:
         with suppress(ValueError):
-            clock = f"{found[1]}{found[2]}{found[3]}{found[4] or '00'}{found[5] or '.0'}"
+            clock = f"{match[1]}{match[2]}{match[3]}{match[4] or '00'}{match[5] or '.0'}"
             return datetime.strptime(clock, "%Y%m%d%H%M%S.%f")  # noqa: DTZ007
     return None
 
 
 def _piece(path: Path, code: str, value: Element) -> Piece | None:
-    """Read the digits of a lead; None for a sequence in no unit of voltage or of no lead."""
+    """Read the samples of a sequence; None if it is not an ECG lead in a unit of voltage."""
     scale, origin = first(value, "scale"), first(value, "origin")
     lead = lead_of_mdc(code)
     in_mv = millivolts(scale.get("unit", "")) if scale is not None else None
@@ -169,7 +183,9 @@ def _piece(path: Path, code: str, value: Element) -> Piece | None:
 def _digits(path: Path, text: str) -> np.ndarray:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what is no number ends the reading with a mere warning
+            warnings.simplefilter("error")  # fromstring stops at a word with only a warning
             return np.fromstring(text, dtype=np.float32, sep=" ")
     except (ValueError, DeprecationWarning) as error:
-        raise UnreadableError(f"{path}: numbers expected as samples, something else came") from error
+        raise UnreadableError(
+            f"{path}: the samples of a lead are not all numbers. Copy or export the file again."
+        ) from error

@@ -1,4 +1,4 @@
-"""DICOM waveforms (12-lead, ambulatory, general ECG): the groups that hold rhythm, whole in memory."""
+"""Read the rhythm groups of DICOM waveforms (12-lead, ambulatory and general ECG) into memory."""
 
 import logging
 import re
@@ -24,16 +24,16 @@ logger = logging.getLogger(__name__)
 SUFFIXES: tuple[str, ...] = (".dcm", ".dicom")
 _WAVEFORM_CLASSES = b"1.2.840.10008.5.1.4.1.1.9."
 _ECG_CLASSES = "1.2.840.10008.5.1.4.1.1.9.1."
-"""Of which every channel is a lead of ECG; other waveforms are pressures, breathing, sound."""
+"""Classes whose channels are all ECG leads; other waveforms are pressure, respiration or sound."""
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _LARGEST = 2**30
-# PS3.3 C.10.9: by WaveformSampleInterpretation. MB and AB are sound.
+# PS3.3 C.10.9: types by WaveformSampleInterpretation. MB and AB are for sound.
 _DTYPES = {"SB": "i1", "UB": "u1", "SS": "i2", "US": "u2", "SL": "i4", "UL": "u4", "SV": "i8", "UV": "u8"}
 _NO_RHYTHM = re.compile(r"median|average|template|representative|single", re.IGNORECASE)
 
 
 class _Group(NamedTuple):
-    """One multiplex group: its leads by column, ``stored`` [n_samples, n_channels], and when it begins."""
+    """Multiplex group: leads by column, samples ``stored`` [n_samples, n_channels], and start in s."""
 
     fs: float
     start_s: float
@@ -51,25 +51,23 @@ class _Channel(NamedTuple):
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
-    """Tell by the mark of DICOM and a class of waveforms: an image is no recording."""
+    """Return whether the file is DICOM of a waveform class; an image is not a recording."""
     return head[128:132] == b"DICM" and _WAVEFORM_CLASSES in head[:2048]
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:
-    """Give the file: it is all there is."""
+    """Return the file: a recording is one file."""
     return (path,)
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - DICOM has a rate
-    """Open the rhythm of a file; who was recorded is dropped unread."""
+    """Open the rhythm of a file; patient data is not read."""
     content = read_whole(path, limit=_LARGEST)
     if content[128:132] == b"DICM" and _DEFLATED in content[:2048]:
         _check_inflated(path, content)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # pydicom's remarks on values that are not as the standard has them
+            warnings.simplefilter("ignore")  # pydicom warns of values that deviate from the standard
             import pydicom
 
             data = pydicom.dcmread(BytesIO(content))
@@ -77,38 +75,47 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
             start = _start(data)
     except UnreadableError:
         raise
-    except (
-        Exception
-    ) as error:  # pydicom raises whatever comes: struct.error, KeyError, NotImplementedError ...
-        raise UnreadableError(f"{path}: a DICOM waveform expected, {type(error).__name__} came") from error
+    except Exception as error:  # pydicom lets many through: struct.error, KeyError, NotImplementedError ...
+        raise UnreadableError(
+            f"{path}: cannot read the DICOM waveform ({type(error).__name__}). Copy or export the file again."
+        ) from error
     return in_memory_recording(path, _pieces(groups), fs=groups[0].fs, start=start)
 
 
 def _check_inflated(path: Path, content: bytes) -> None:
-    """Refuse a file that swells beyond all reason: pydicom would inflate it whole."""
+    """Check the size of a deflated file once inflated, as pydicom would inflate all of it."""
     try:
         after_meta = 132 + 12 + int.from_bytes(content[140:144], "little")
         inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[after_meta:], _LARGEST)
     except zlib.error as error:
-        raise UnreadableError(f"{path}: a deflated DICOM data set expected, something else came") from error
+        raise UnreadableError(
+            f"{path}: the deflated DICOM data is damaged. Copy or export the file again."
+        ) from error
     if len(inflated) >= _LARGEST:
-        raise UnreadableError(f"{path}: at most {_LARGEST} bytes expected, more came once inflated")
+        raise UnreadableError(
+            f"{path}: the inflated file exceeds the limit of {_LARGEST} bytes. "
+            "Split the recording into shorter files."
+        )
 
 
 def _groups(path: Path, data: Any) -> Iterator[tuple[Any, _Group]]:
-    """Give each multiplex group that holds leads of ECG, with what the file says of it."""
+    """Yield each multiplex group with ECG leads, together with its item of the DICOM sequence."""
     if "WaveformSequence" not in data:
-        raise UnreadableError(f"{path}: a waveform expected, the file has none")
+        raise UnreadableError(f"{path}: the file has no waveform. Export the ECG as a DICOM waveform object.")
     for item in data.WaveformSequence:
         n_channels, n_samples = int(item.NumberOfWaveformChannels), int(item.NumberOfWaveformSamples)
         dtype = _dtype(path, item, big_endian=data.original_encoding[1] is False)
         stored = item.WaveformData
         promised = n_channels * n_samples * dtype.itemsize
         if n_channels < 1 or n_samples < 0 or len(stored) < promised:
-            raise UnreadableError(f"{path}: {promised} bytes of samples promised, {len(stored)} came")
+            raise UnreadableError(
+                f"{path}: a waveform should have {promised} bytes of samples, but has {len(stored)}. "
+                "Copy or export the file again."
+            )
         if (n_described := len(item.ChannelDefinitionSequence)) != n_channels:
             raise UnreadableError(
-                f"{path}: a channel description for each of {n_channels} expected, {n_described} came"
+                f"{path}: a waveform has {n_channels} channels, but describes {n_described}. "
+                "Export the recording again."
             )
         samples = np.frombuffer(stored, dtype, n_channels * n_samples).reshape(n_samples, n_channels)
         if leads := _channels(item, dtype, only_ecg=str(data.get("SOPClassUID")).startswith(_ECG_CLASSES)):
@@ -119,20 +126,26 @@ def _groups(path: Path, data: Any) -> Iterator[tuple[Any, _Group]]:
 def _dtype(path: Path, item: Any, *, big_endian: bool) -> np.dtype[Any]:
     interpretation = str(item.WaveformSampleInterpretation)
     if interpretation not in _DTYPES:
-        raise UnreadableError(f"{path}: samples as {', '.join(_DTYPES)} expected, {interpretation[:16]} came")
+        raise UnreadableError(
+            f"{path}: unsupported sample type {interpretation[:16]}. Export the samples as one of "
+            f"{', '.join(_DTYPES)}."
+        )
     dtype = np.dtype(_DTYPES[interpretation])
     if (bits := int(item.WaveformBitsAllocated)) != 8 * dtype.itemsize:
-        raise UnreadableError(f"{path}: {8 * dtype.itemsize} bits a sample expected, {bits} came")
+        raise UnreadableError(
+            f"{path}: {bits} bits per sample do not fit the sample type {interpretation}. "
+            "Export the recording again."
+        )
     return dtype.newbyteorder(">" if big_endian else "<")
 
 
 def _channels(item: Any, dtype: np.dtype[Any], *, only_ecg: bool) -> tuple[_Channel, ...]:
-    """Describe the channels that are leads of ECG in a unit of voltage."""
+    """Return the channels that are ECG leads in a unit of voltage."""
     padding = item.get("WaveformPaddingValue")
     missing = (
         float(np.frombuffer(padding, dtype, 1)[0]) if padding and len(padding) >= dtype.itemsize else None
     )
-    found = []
+    channels = []
     for column, channel in enumerate(item.ChannelDefinitionSequence):
         unit = next(iter(channel.get("ChannelSensitivityUnitsSequence") or ()), None)
         in_mv = millivolts(str(unit.CodeValue)) if unit is not None else None
@@ -141,45 +154,45 @@ def _channels(item: Any, dtype: np.dtype[Any], *, only_ecg: bool) -> tuple[_Chan
             correction = channel.get("ChannelSensitivityCorrectionFactor")
             scale = float(channel.ChannelSensitivity) * float(1 if correction is None else correction) * in_mv
             offset = float(channel.get("ChannelBaseline") or 0) * in_mv
-            found.append(_Channel(column, lead, scale, offset, _skew(channel, item), missing))
-    names = unique_names(channel.lead for channel in found)
-    return tuple(channel._replace(lead=name) for channel, name in zip(found, names, strict=True))
+            channels.append(_Channel(column, lead, scale, offset, _skew(channel, item), missing))
+    names = unique_names(channel.lead for channel in channels)
+    return tuple(channel._replace(lead=name) for channel, name in zip(channels, names, strict=True))
 
 
 def _skew(channel: Any, item: Any) -> float:
-    """Give how many samples after its group a channel begins."""
+    """Return by how many samples a channel starts after its group."""
     if (in_samples := channel.get("ChannelSampleSkew")) is not None:
         return float(in_samples or 0)
     return float(channel.get("ChannelTimeSkew") or 0) * float(item.SamplingFrequency)
 
 
 def _lead(channel: Any, column: int, *, only_ecg: bool) -> str | None:
-    """Give the lead of a channel by its code, else by its name; None where it is none of ECG."""
+    """Return the lead of a channel by its code, else by its name; None if it is not an ECG lead."""
     source: Any = next(iter(channel.get("ChannelSourceSequence") or ()), {})
     code, scheme = str(source.get("CodeValue") or ""), str(source.get("CodingSchemeDesignator") or "").upper()
-    if known := _lead_of_code(code, scheme):
-        return known
-    said = [str(source.get("CodeMeaning") or ""), str(channel.get("ChannelLabel") or "")]
-    names = [re.sub(r"\([^)]*\)", "", name) for name in said]
+    if lead := _lead_of_code(code, scheme):
+        return lead
+    labels = [str(source.get("CodeMeaning") or ""), str(channel.get("ChannelLabel") or "")]
+    names = [re.sub(r"\([^)]*\)", "", name) for name in labels]
     named = next(filter(None, map(lead_of, names)), None)
     return named or (f"lead {column + 1}" if only_ecg and not any(map(is_other, names)) else None)
 
 
 def _lead_of_code(code: str, scheme: str) -> str | None:
-    """Read ``5.6.3-9-2`` (SCPECG), ``2:2``, ``131330`` or ``MDC_ECG_LEAD_II`` (MDC), all of them lead II."""
+    """Return the lead of a code; lead II is ``5.6.3-9-2`` (SCPECG), ``2:2``, ``131330`` or a name (MDC)."""
     if code.upper().startswith("MDC_ECG_"):
         return lead_of_mdc(code.upper())
-    if scheme == "SCPECG" and (found := re.fullmatch(r"5\.6\.3-9-(\d{1,3})(-\d+)?", code)):
-        return lead_of_number(int(found[1]))
-    if scheme == "MDC" and (found := re.fullmatch(r"2:(\d{1,5})", code)):
-        return lead_of_number(int(found[1]) % 256)
+    if scheme == "SCPECG" and (match := re.fullmatch(r"5\.6\.3-9-(\d{1,3})(-\d+)?", code)):
+        return lead_of_number(int(match[1]))
+    if scheme == "MDC" and (match := re.fullmatch(r"2:(\d{1,5})", code)):
+        return lead_of_number(int(match[1]) % 256)
     if scheme == "MDC" and code.isdigit() and int(code) >> 16 == 2:
         return lead_of_number(int(code) % 256)
     return None
 
 
 def _rhythm(path: Path, groups: Sequence[tuple[Any, _Group]]) -> list[_Group]:
-    """Choose the groups of rhythm, of one rate: no template of a beat, recorded ones before derived."""
+    """Return the rhythm groups of one rate, without beat templates; original ones before derived ones."""
     rhythm = [
         (item, group)
         for item, group in groups
@@ -190,16 +203,18 @@ def _rhythm(path: Path, groups: Sequence[tuple[Any, _Group]]) -> list[_Group]:
     ]
     chosen = [group for _, group in original or rhythm]
     if not chosen:
-        raise UnreadableError(f"{path}: a group of ECG leads expected, none came")
+        raise UnreadableError(
+            f"{path}: no waveform with ECG leads in a unit of voltage. Export the recording with its rhythm."
+        )
     longest = max(chosen, key=lambda group: len(group.stored) / group.fs if group.fs > 0 else 0)
     alike = [group for group in chosen if group is not longest and group.fs == longest.fs]
     if len(chosen) > len(alike) + 1:
-        logger.warning("%s: groups of one rate are read, others are not", path)
+        logger.warning("%s: waveforms with another sampling rate than the longest are not read", path)
     return [longest, *alike]
 
 
 def _pieces(groups: Sequence[_Group]) -> list[Piece]:
-    """Lay groups of one rate on one grid of time, which begins with the first of them."""
+    """Place groups of one rate on a common time grid, which starts with the first group."""
     origin = min(group.start_s for group in groups)
     return [
         Piece(
@@ -216,17 +231,17 @@ def _pieces(groups: Sequence[_Group]) -> list[Piece]:
 
 
 def _start(data: Any) -> datetime | None:
-    """Give when the recording began; a zone, where it is said, changes no clock."""
+    """Return local date and time of the start; a time zone is ignored."""
     moments = (
         data.get("AcquisitionDateTime"),
         *(
-            f"{data.get(f'{of}Date') or ''}{data.get(f'{of}Time') or ''}"
-            for of in ("Acquisition", "Content", "Study")
+            f"{data.get(f'{event}Date') or ''}{data.get(f'{event}Time') or ''}"
+            for event in ("Acquisition", "Content", "Study")
         ),
     )
     for moment in moments:
-        found = re.match(r"(\d{14})(\.\d{1,6})?", str(moment or ""))
-        if found:
+        match = re.match(r"(\d{14})(\.\d{1,6})?", str(moment or ""))
+        if match:
             with suppress(ValueError):
-                return datetime.strptime(found[1] + (found[2] or ".0"), "%Y%m%d%H%M%S.%f")  # noqa: DTZ007
+                return datetime.strptime(match[1] + (match[2] or ".0"), "%Y%m%d%H%M%S.%f")  # noqa: DTZ007
     return None

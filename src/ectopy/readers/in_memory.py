@@ -1,4 +1,4 @@
-"""Recordings of the formats that are read whole: stored numbers in memory, scaled when they are asked for."""
+"""Recordings of formats that are read whole: stored numbers in memory, converted to mV when needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,10 @@ from ectopy.readers.validation import check_length, check_rate, check_scale
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A stretch of a lead from sample ``start``: ``stored * scale + offset`` in mV; ``missing`` is none."""
+    """Interval of one lead from sample ``start`` on; ``stored * scale + offset`` is in mV.
+
+    A stored number equal to ``missing`` stands for a missing sample.
+    """
 
     lead: str
     stored: NDArray[Any]
@@ -27,16 +30,37 @@ class Piece:
 
     @property
     def stop(self) -> int:
-        """Sample after the last."""
+        """Number of the sample after the last one."""
         return self.start + len(self.stored)
 
 
 def in_memory_recording(
     path: Path, pieces: Sequence[Piece], *, fs: float, start: datetime | None = None
 ) -> Recording:
-    """Make a recording of pieces, at least one; of two pieces of a lead that overlap the first counts."""
+    """Build a recording from intervals of leads in memory.
+
+    Parameters
+    ----------
+    path
+        File that the recording comes from; the recording is named after it.
+    pieces
+        Intervals of leads. Where two intervals of a lead overlap, the first one counts.
+    fs
+        Sampling rate in Hz.
+    start
+        Local date and time of the first sample, if known.
+
+    Returns
+    -------
+    The recording. Samples that no interval covers are NaN.
+
+    Raises
+    ------
+    UnreadableError
+        There is no lead, or the rate, the length or a gain is implausible.
+    """
     if not pieces:
-        raise UnreadableError(f"{path}: at least one lead of ECG expected, 0 came")
+        raise UnreadableError(f"{path}: the file has no ECG lead. Export it again with the ECG signals.")
     for piece in pieces:
         check_scale(path, piece.scale, piece.lead)
     check_rate(path, fs)
@@ -46,7 +70,7 @@ def in_memory_recording(
 
 
 def _read(pieces: Sequence[Piece], leads: Sequence[str], start: int, stop: int) -> Signal:
-    """Put [start, stop) together; what no piece has is missing."""
+    """Read samples [start, stop) in mV; NaN where no piece has a sample."""
     block = np.full((stop - start, len(leads)), np.nan, dtype=np.float32)
     for piece in reversed(pieces):
         first, last = max(start, piece.start), min(stop, piece.stop)

@@ -1,4 +1,4 @@
-"""ISHNE Holter recordings (Badilini 1998): the header at once, samples by block; and their annotations."""
+"""Read ISHNE Holter recordings (Badilini 1998) and annotations: header when opened, samples in blocks."""
 
 import struct
 from contextlib import suppress
@@ -25,16 +25,16 @@ SUFFIXES: tuple[str, ...] = (".ecg",)
 _MAGIC, _MAGIC_ANNOTATIONS = b"ISHNE1.0", b"ANN  1.0"
 _HEADER_BYTES = 522
 _MOST_LEADS = 12
-# By their number; 0 is unknown, 1 a bipolar lead of no name.
+# By lead number; 0 is unknown, 1 a bipolar lead without a name.
 _NAMES = "X Y Z I II III aVR aVL aVF V1 V2 V3 V4 V5 V6 ES AS AI"
 _LEADS = ("", "", *_NAMES.split())
-# ISHNE's own labels that MIT has another symbol for.
+# Labels of ISHNE for which MIT has another symbol.
 _SYMBOLS = {"X": "|", "C": "~", "!": "~", "U": "Q", "P": "/"}
 _LARGEST_ANNOTATIONS = 2**28
 
 
 class _Header(NamedTuple):
-    n_said: int
+    n_stated: int
     first_byte: int
     fs: float
     leads: tuple[str, ...]
@@ -43,17 +43,17 @@ class _Header(NamedTuple):
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
-    """Tell by the first bytes: ``.ecg`` is the suffix of much else."""
+    """Return whether the first bytes are those of ISHNE; other formats use the suffix ``.ecg`` too."""
     return head.startswith(_MAGIC)
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:
-    """Give the file: annotations beside it change nothing of the recording."""
+    """Return the file; the recording does not depend on an annotation file in the same folder."""
     return (path,)
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - ISHNE has a rate
-    """Open a recording; who was recorded is dropped unread."""
+    """Open a recording; patient data is not read."""
     header = _read_header(path, _MAGIC)
     n_samples = check_length(path, _n_samples(path, header), header.fs)
     scale = [
@@ -70,11 +70,13 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
 
 
 def read_annotations(path: Path) -> Annotations:
-    """Read the annotations of an ``.ann`` file; symbols are those of MIT."""
+    """Read the annotations of an ``.ann`` file; the symbols are converted to those of MIT."""
     header = _read_header(path, _MAGIC_ANNOTATIONS)
     stored = read_whole(path, limit=_LARGEST_ANNOTATIONS)[header.first_byte :]
     if len(stored) < 4:
-        raise UnreadableError(f"{path}: annotations expected after the header, {len(stored)} bytes came")
+        raise UnreadableError(
+            f"{path}: no annotations after the header ({len(stored)} bytes). Copy the complete file again."
+        )
     first, stored = int.from_bytes(stored[:4], "little"), stored[4:]
     marks = np.frombuffer(
         stored[: len(stored) // 4 * 4], [("label", "S1"), ("detail", "S1"), ("interval", "<u2")]
@@ -92,19 +94,29 @@ def _read_header(path: Path, magic: bytes) -> _Header:
     size = path.stat().st_size
     raw = bytes(read_stored(path, "u1", first=0, count=min(_HEADER_BYTES, size)))
     if len(raw) < _HEADER_BYTES or not raw.startswith(magic):
-        raise UnreadableError(f"{path}: a header of {magic.decode()} expected, something else came")
-    n_said, _, first_byte = struct.unpack_from("<3i", raw, 14)
-    n_leads, *numbers = struct.unpack_from("<13h", raw, 156)
+        raise UnreadableError(
+            f"{path}: the file does not start with a complete {magic.decode()} header. "
+            "Check the file type, or copy the complete file again."
+        )
+    n_stated, _, first_byte = struct.unpack_from("<3i", raw, 14)
+    n_leads, *codes = struct.unpack_from("<13h", raw, 156)
     (fs,) = struct.unpack_from("<h", raw, 272)
     if not 1 <= n_leads <= _MOST_LEADS:
-        raise UnreadableError(f"{path}: 1 to {_MOST_LEADS} leads expected, {n_leads} came")
+        raise UnreadableError(
+            f"{path}: the header states {n_leads} leads, outside 1 to {_MOST_LEADS}. "
+            "Export the recording again."
+        )
     if not _HEADER_BYTES <= first_byte <= size:
-        raise UnreadableError(f"{path}: samples within {size} bytes expected, from byte {first_byte} came")
+        raise UnreadableError(
+            f"{path}: the samples should start at byte {first_byte}, but the file has {size} bytes. "
+            "Copy the complete file again."
+        )
     names = [
-        _LEADS[n] if 0 <= n < len(_LEADS) and _LEADS[n] else f"lead {at}" for at, n in enumerate(numbers, 1)
+        _LEADS[code] if 0 <= code < len(_LEADS) and _LEADS[code] else f"lead {number}"
+        for number, code in enumerate(codes, 1)
     ]
     return _Header(
-        n_said,
+        n_stated,
         first_byte,
         check_rate(path, float(fs)),
         unique_names(names[:n_leads]),
@@ -121,24 +133,27 @@ def _start(raw: bytes) -> datetime | None:
 
 
 def _n_samples(path: Path, header: _Header) -> int:
-    """Hold the length against the file: some headers count the samples of all leads together.
+    """Check the stated length against the file size; some headers count the samples of all leads together.
 
-    Then the file ends within a second of them; a file that ends elsewhere was cut off.
+    That is assumed if the file then ends within a second of the stated length. Any other file is incomplete.
     """
     n_leads = len(header.leads)
-    here = (path.stat().st_size - header.first_byte) // (2 * n_leads)
-    if header.n_said <= 0:
-        return here
-    if header.n_said <= here:
-        return header.n_said
-    if 0 <= here - header.n_said // n_leads < header.fs:
-        return header.n_said // n_leads
-    raise UnreadableError(f"{path}: {header.n_said} samples of {n_leads} leads promised, {here} came")
+    n_stored = (path.stat().st_size - header.first_byte) // (2 * n_leads)
+    if header.n_stated <= 0:
+        return n_stored
+    if header.n_stated <= n_stored:
+        return header.n_stated
+    if 0 <= n_stored - header.n_stated // n_leads < header.fs:
+        return header.n_stated // n_leads
+    raise UnreadableError(
+        f"{path}: the header states {header.n_stated} samples of {n_leads} leads, "
+        f"but the file has {n_stored}. Copy the complete file again."
+    )
 
 
 def _read(path: Path, first_byte: int, scale: NDArray[np.float64], start: int, stop: int) -> Signal:
     n_leads = len(scale)
-    at, count = first_byte + 2 * n_leads * start, n_leads * (stop - start)
-    stored = read_stored(path, "<i2", first=at, count=count).reshape(-1, n_leads)
+    begin, count = first_byte + 2 * n_leads * start, n_leads * (stop - start)
+    stored = read_stored(path, "<i2", first=begin, count=count).reshape(-1, n_leads)
     block: Signal = (stored * scale).astype(np.float32)
     return block

@@ -1,4 +1,4 @@
-"""What a label or a code says of a lead: which one it is, or that it is none of ECG."""
+"""Names of leads: find the ECG lead that a label or a code stands for, if it stands for one."""
 
 import re
 
@@ -16,23 +16,23 @@ dAI dS dRL dCV5RL dCV6LL dCV6LU dV10
 SCP_LEADS = tuple(_SCP_LEADS.split())
 
 FRANK = frozenset({"X", "Y", "Z"})
-"""Leads of a vectorcardiogram; an accelerometer has axes of the same names."""
-# Not a lead by the mere name: single letters and words that stand for much else.
+"""Leads of a vectorcardiogram (Frank). The axes of an accelerometer have the same names."""
+# The name alone does not identify a lead: single letters and words with other meanings.
 _AMBIGUOUS = FRANK | {"unspecified", "D", "A", "J", "S", "LA", "RA", "LL", "RL", "A1", "A2", "A3", "A4"}
 _AMBIGUOUS |= {"Chest", "Defib", "Extern", "ML", "CC", "CM", "AS", "AI", "ES", "VR", "VL", "VF"}
 _PLAIN = [name for name in SCP_LEADS if name not in _AMBIGUOUS and name[0] not in "df"]
-# MIT-BIH's modified leads, and limb leads as they are called in Romance languages.
+# The modified leads of MIT-BIH, and names of limb leads in Romance languages.
 _LEAD = {
     name.casefold(): name for name in (*_PLAIN, "MLI", "MLII", "MLIII", *(f"MV{n}" for n in range(1, 7)))
 }
 _LEAD |= {"di": "I", "dii": "II", "diii": "III", "d1": "I", "d2": "II", "d3": "III", "ml2": "MLII"}
 
 _LONGEST = 100
-"""Characters of a label that are looked at."""
+"""Only so many characters of a label are examined."""
 _CALLED_ECG = re.compile(r"(?<![a-z])e[ck]g(?![a-z])|ele[ck]tro[ck]ardio", re.IGNORECASE)
 _PREFIX = re.compile(r"^(eeg\s+(?=e[ck]g))?((e[ck]g|lead|derivation)[\s_\-:.#]*)?", re.IGNORECASE)
 _SUFFIX = re.compile(r"[\s_\-:./]*(e[ck]g|ref|\(.*\)|\[.*\])$", re.IGNORECASE)
-# What is derived from an ECG, or recorded beside it.
+# Signals that are derived from an ECG, or recorded together with it.
 _OTHER = re.compile(
     r"""(?<![a-z])(eeg|eog|emg|ecog|ieeg|seeg|resp\w*|pleth\w*|ppg|abp|art|cvp|pap|icp|nibp|bp|spo2|sao2|s[po]02
     |osat|[et]*co2|acc\w*|gyro\w*|flow|airflow|thor\w*|abdo|nasal|therm\w*|snor\w*|pos|position|temp\w*
@@ -44,31 +44,31 @@ _NUMBERED = re.compile(r"(ch|chan|channel|lead|signal|holter|deriv)?[\s_\-.#]*(\
 
 
 def lead_of(label: str) -> str | None:
-    """Give the lead that a label speaks of: ``ECG II`` and ``Lead II`` are II; None where it is no ECG."""
+    """Return the lead that a label names: ``ECG II`` and ``Lead II`` are II; None if it is no ECG lead."""
     label = label.strip()[:_LONGEST]
     plain = _SUFFIX.sub("", _PREFIX.sub("", label))
-    if known := _LEAD.get(plain.casefold()):
-        return known
-    called = _CALLED_ECG.search(label.replace("_", " "))
-    return label if called and not _OTHER.search(_PREFIX.sub("", label).replace("_", " ")) else None
+    if lead := _LEAD.get(plain.casefold()):
+        return lead
+    mentions_ecg = _CALLED_ECG.search(label.replace("_", " "))
+    return label if mentions_ecg and not _OTHER.search(_PREFIX.sub("", label).replace("_", " ")) else None
 
 
 def is_other(label: str) -> bool:
-    """Tell a label that names something else than a lead of ECG, such as breathing or an EEG."""
+    """Check whether a label names another signal than an ECG lead, such as respiration or EEG."""
     return lead_of(label) is None and bool(_OTHER.search(label[:_LONGEST].replace("_", " ")))
 
 
 def is_numbered(label: str) -> bool:
-    """Tell a label that only counts, such as ``Channel 1``: a recorder of ECG alone may name its leads so."""
+    """Check whether a label is empty or only counts, such as ``Channel 1``; some ECG recorders do so."""
     return not label.strip() or bool(_NUMBERED.fullmatch(label.strip()[:_LONGEST]))
 
 
 def lead_of_mdc(name: str) -> str:
-    """Give the lead of a name such as ``MDC_ECG_LEAD_AVR``; a name that is none of them stays as it is."""
+    """Return the lead of an MDC name such as ``MDC_ECG_LEAD_AVR``; any other name is returned unchanged."""
     short = re.sub(r"^MDC_ECG_(LEAD|ELEC_POTL)_", "", name.strip())
     return _LEAD.get(short.casefold(), short)
 
 
 def lead_of_number(number: int) -> str | None:
-    """Give the lead of a number of the SCP table; None where the table does not say."""
+    """Return the lead of a number of the SCP table; None if the table does not have the number."""
     return SCP_LEADS[number] if 0 < number < len(SCP_LEADS) else None

@@ -1,4 +1,4 @@
-"""XML, safely: bounded in size, in depth and in elements, no entity but XML's own, nothing fetched."""
+"""Safe XML parser: limits on size, depth and elements, no entity declarations, nothing fetched."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _FIRST_ELEMENT = re.compile(r"<(?:[\w.\-]{1,100}:)?([\w.\-]{1,100})")
 
 
 class _Builder(TreeBuilder):
-    """Builds a tree as long as it is no deeper and no larger than a recording's."""
+    """Tree builder that stops at a depth or a number of elements that no recording reaches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,30 +35,30 @@ class _Builder(TreeBuilder):
 
 
 def root_name(head: bytes) -> str:
-    """Give the local name of the first element of what may be XML; empty where it is none."""
+    """Return the local name of the first element; empty if the bytes are not XML."""
     text = head.decode(_WIDE.get(head[:2], "utf-8-sig"), errors="ignore").lstrip("\ufeff \t\r\n")
-    at = 0
-    while text.startswith(("<?", "<!"), at):
-        end = _end(text, at)
+    position = 0
+    while text.startswith(("<?", "<!"), position):
+        end = _end(text, position)
         if end < 0:
             return ""
-        at = end + len(text[end:]) - len(text[end:].lstrip())
-    found = _FIRST_ELEMENT.match(text, at)
-    return found[1] if found else ""
+        position = end + len(text[end:]) - len(text[end:].lstrip())
+    element = _FIRST_ELEMENT.match(text, position)
+    return element[1] if element else ""
 
 
-def _end(text: str, at: int) -> int:
-    """Find the end of a declaration, a comment or a document type; -1 where it has none."""
-    mark = "-->" if text.startswith("<!--", at) else ">"
-    begin = at
-    if text.startswith("<!DOCTYPE", at) and 0 <= text.find("[", at) < text.find(">", at):
-        begin = max(text.find("]", at), at)
-    found = text.find(mark, begin)
-    return found + len(mark) if found >= 0 else -1
+def _end(text: str, begin: int) -> int:
+    """Find the end of a declaration, a comment or a document type; -1 if it has none."""
+    mark = "-->" if text.startswith("<!--", begin) else ">"
+    search_from = begin
+    if text.startswith("<!DOCTYPE", begin) and 0 <= text.find("[", begin) < text.find(">", begin):
+        search_from = max(text.find("]", begin), begin)
+    position = text.find(mark, search_from)
+    return position + len(mark) if position >= 0 else -1
 
 
 def read_tree(path: Path) -> Element:
-    """Parse a file of XML; refuse entities of its own (bombs, files from elsewhere) and what is no XML."""
+    """Read an XML file; entity declarations are refused, as they may be bombs or include other files."""
     content = read_whole(path, limit=_LARGEST)
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import DefusedXMLParser
@@ -68,19 +68,23 @@ def read_tree(path: Path) -> Element:
         parser.feed(content)
         root: Element = parser.close()
     except DefusedXmlException as error:
-        raise UnreadableError(f"{path}: XML without entities of its own expected, one came") from error
-    except (ParseError, LookupError, ValueError) as error:  # LookupError: an encoding nobody knows
-        raise UnreadableError(f"{path}: well-formed XML expected, something else came") from error
+        raise UnreadableError(
+            f"{path}: the XML declares entities, which is not allowed. Export the file without them."
+        ) from error
+    except (ParseError, LookupError, ValueError) as error:  # LookupError: an unknown encoding
+        raise UnreadableError(
+            f"{path}: not well-formed XML. The file may be damaged: copy or export it again."
+        ) from error
     return root
 
 
 def local(element: Element) -> str:
-    """Give the name of an element without its namespace."""
+    """Return the name of an element without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 
 def children(element: Element, *names: str) -> Iterator[Element]:
-    """Walk down by local names: every child of the first name, of those every child of the second ..."""
+    """Yield the elements at the end of a path of local names: child, grandchild and so on."""
     if not names:
         yield element
         return
@@ -90,21 +94,42 @@ def children(element: Element, *names: str) -> Iterator[Element]:
 
 
 def first(element: Element, *names: str) -> Element | None:
-    """Give the first that :func:`children` finds; None where there is none."""
+    """Return the first element that :func:`children` yields; None if there is none."""
     return next(children(element, *names), None)
 
 
 def text_of(element: Element | None) -> str:
-    """Give the text of an element without its ends; empty where there is none."""
+    """Return the text of an element, stripped; empty if there is none."""
     return (element.text or "").strip() if element is not None else ""
 
 
 def finite(path: Path, text: str | None, what: str) -> float:
-    """Read a number; refuse what is none, or beyond all bounds."""
+    """Return the number that a text stands for.
+
+    Parameters
+    ----------
+    path
+        File to name in the message.
+    text
+        The text, such as the value of an attribute.
+    what
+        What the number means, for the message.
+
+    Returns
+    -------
+    A finite number.
+
+    Raises
+    ------
+    UnreadableError
+        The text is missing, not a number or not finite.
+    """
     try:
         number = float(text or "")
     except ValueError:
         number = float("nan")
     if not abs(number) < 1e300:
-        raise UnreadableError(f"{path}: a number expected as {what}, something else came")
+        raise UnreadableError(
+            f"{path}: the {what} is not a finite number. Correct it, or export the file again."
+        )
     return number

@@ -1,4 +1,4 @@
-"""What every format has in common: units of voltage, plausible rates, bounded reading, names of leads."""
+"""Checks that all formats share: units of voltage, plausible rates, unique lead names, bounded reading."""
 
 import logging
 import math
@@ -16,9 +16,9 @@ from ectopy.ecg import UnreadableError
 logger = logging.getLogger(__name__)
 
 LOWEST_HZ, HIGHEST_HZ = 50.0, 50_000.0
-"""Below, no QRS complex is left; above, no recorder of ECG is known."""
+"""Below, QRS complexes are lost; above, no ECG recorder is known."""
 LONGEST_S = 100 * 86_400.0
-"""No recorder runs longer without a new file; a damaged time stamp gives gaps beyond all reason."""
+"""No recorder runs longer without a new file; a damaged time stamp would give an absurd gap."""
 
 _NAMES_OF_VOLTAGE = {
     1e-6: ("nv", "nanovolt", "nanovolts"),
@@ -26,78 +26,201 @@ _NAMES_OF_VOLTAGE = {
     1.0: ("mv", "milliv", "millivolt", "millivolts", "mvolt", "mvolts"),
     1000.0: ("v", "volt", "volts"),
 }
-# By case-folded name, which also makes the micro sign of Latin-1 a Greek mu.
+# By case-folded name; folding also turns the micro sign of Latin-1 into a Greek mu.
 MILLIVOLTS = {name: factor for factor, names in _NAMES_OF_VOLTAGE.items() for name in names}
 
 
 def millivolts(unit: str) -> float | None:
-    """Give how many mV one ``unit`` is; None where it is no voltage."""
+    """Return how many mV one ``unit`` is; None if it is not a unit of voltage."""
     return MILLIVOLTS.get(unit.strip().casefold())
 
 
 def check_rate(path: Path, fs: float) -> float:
-    """Return a sampling rate in Hz that a recording of ECG can have; refuse another."""
+    """Check that a sampling rate is plausible for an ECG.
+
+    Parameters
+    ----------
+    path
+        File to name in the message.
+    fs
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    The rate, unchanged.
+
+    Raises
+    ------
+    UnreadableError
+        The rate is outside 50 Hz to 50 kHz.
+    """
     if not LOWEST_HZ <= fs <= HIGHEST_HZ:
         raise UnreadableError(
-            f"{path}: a sampling rate of {LOWEST_HZ:g} to {HIGHEST_HZ:g} Hz expected, {fs:g} Hz came"
+            f"{path}: the sampling rate is {fs:g} Hz, outside {LOWEST_HZ:g} to {HIGHEST_HZ:g} Hz. "
+            "Correct the rate in the file, or the value of --fs."
         )
     return fs
 
 
 def check_length(path: Path, n_samples: int, fs: float) -> int:
-    """Return a number of samples that a recorder can have made; refuse another."""
+    """Check that the length of a recording is plausible.
+
+    Parameters
+    ----------
+    path
+        File to name in the message.
+    n_samples
+        Number of samples of each lead.
+    fs
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    The number of samples, unchanged.
+
+    Raises
+    ------
+    UnreadableError
+        The recording would be longer than 100 days.
+    """
     if not 0 <= n_samples <= LONGEST_S * fs:
-        raise UnreadableError(f"{path}: at most {LONGEST_S:g} s expected, {n_samples} samples came")
+        raise UnreadableError(
+            f"{path}: {n_samples} samples at {fs:g} Hz are longer than {LONGEST_S / 86_400:g} days. "
+            "Correct the length or the time stamps in the file."
+        )
     return n_samples
 
 
 def check_scale(path: Path, scale: float, lead: str) -> float:
-    """Return a factor from stored numbers to mV that means something; refuse another."""
+    """Check that the factor from stored numbers to mV is finite and not 0.
+
+    Parameters
+    ----------
+    path
+        File to name in the message.
+    scale
+        Factor in mV per stored unit.
+    lead
+        Lead to name in the message.
+
+    Returns
+    -------
+    The factor, unchanged.
+
+    Raises
+    ------
+    UnreadableError
+        The factor is 0, infinite or NaN.
+    """
     if not (math.isfinite(scale) and scale):
-        raise UnreadableError(f"{path}: a gain expected for lead {lead}, none that is finite and not 0 came")
+        raise UnreadableError(
+            f"{path}: the gain of lead {lead} is {scale:g}, not a finite number other than 0. "
+            "Correct the gain in the file."
+        )
     return scale
 
 
 def unique_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Tell leads of one name apart by a number: ECG, ECG 2."""
-    found: dict[str, None] = {}
-    last: dict[str, int] = {}  # a damaged header may give one name to thousands
+    """Return the names with a number appended to each repeated one: ECG, ECG 2."""
+    unique: dict[str, None] = {}
+    last: dict[str, int] = {}  # a damaged header may give the same name to thousands of leads
     for name in names:
         free = name
-        while free in found:
+        while free in unique:
             last[name] = last.get(name, 1) + 1
             free = f"{name} {last[name]}"
-        found[free] = None
-    return tuple(found)
+        unique[free] = None
+    return tuple(unique)
 
 
 def most_common_rate(path: Path, rates: Mapping[int, float]) -> list[int]:
-    """Choose the leads, by number, of the rate that most have; of several such rates the highest."""
+    """Return the leads that share the most common sampling rate; on a tie the higher rate counts.
+
+    Parameters
+    ----------
+    path
+        File to name in the log.
+    rates
+        Sampling rate of each lead, by the number of the lead.
+
+    Returns
+    -------
+    Numbers of the leads, in their order.
+    """
     counted = Counter(rates.values())
     rate = max(counted, key=lambda rate: (counted[rate], rate))
     if others := len(rates) - counted[rate]:
-        logger.warning("%s: leads of one rate are read, %d of another are not", path, others)
+        logger.warning("%s: %d leads are not read because they have another sampling rate", path, others)
     return [number for number, own in rates.items() if own == rate]
 
 
 def read_whole(path: Path, *, limit: int) -> bytes:
-    """Read a file that a format keeps in memory; refuse one of more bytes than ``limit``."""
+    """Read a whole file into memory.
+
+    Parameters
+    ----------
+    path
+        The file.
+    limit
+        Maximum size in bytes.
+
+    Returns
+    -------
+    The content of the file.
+
+    Raises
+    ------
+    UnreadableError
+        The file cannot be read, or is larger than the limit.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
-        raise UnreadableError(f"{path}: a recording expected, {error.strerror}") from error
+        raise UnreadableError(
+            f"{path}: cannot read the file ({error.strerror}). Check that it exists and may be read."
+        ) from error
     if len(content) > limit:
-        raise UnreadableError(f"{path}: at most {limit} bytes expected, {path.stat().st_size} came")
+        raise UnreadableError(
+            f"{path}: the file has {path.stat().st_size} bytes, more than the limit of {limit}. "
+            "Split the recording into shorter files."
+        )
     return content
 
 
 def read_stored(path: Path, dtype: str, *, first: int, count: int) -> NDArray[Any]:
-    """Read ``count`` stored numbers from byte ``first``; refuse a file that has fewer."""
+    """Read stored numbers from a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    dtype
+        NumPy type of a stored number.
+    first
+        Byte at which the first number begins.
+    count
+        How many numbers to read.
+
+    Returns
+    -------
+    The numbers, [count].
+
+    Raises
+    ------
+    UnreadableError
+        The file cannot be read, or has fewer numbers.
+    """
     try:
         stored = np.fromfile(path, dtype, count, offset=first)
     except OSError as error:
-        raise UnreadableError(f"{path}: samples expected, {os.strerror(error.errno or 0)}") from error
+        reason = os.strerror(error.errno or 0)
+        raise UnreadableError(
+            f"{path}: cannot read the samples ({reason}). Check that the file still exists and may be read."
+        ) from error
     if len(stored) < count:
-        raise UnreadableError(f"{path}: {count} samples expected, {len(stored)} came")
+        raise UnreadableError(
+            f"{path}: the file ends too early ({len(stored)} of {count} numbers read). "
+            "Copy the complete file again."
+        )
     return stored

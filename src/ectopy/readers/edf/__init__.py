@@ -1,4 +1,4 @@
-"""EDF, EDF+ and BDF files."""
+"""Reader of EDF, EDF+ and BDF files."""
 
 from ectopy.readers.edf.reader import SUFFIXES, companion_files, matches, open_recording
 

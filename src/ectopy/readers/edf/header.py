@@ -1,4 +1,4 @@
-"""What the header of an EDF or BDF file says, held against the size of the file."""
+"""Read the header of an EDF or BDF file, and check it against the size of the file."""
 
 import math
 import re
@@ -14,16 +14,16 @@ from ectopy.readers.validation import read_stored
 
 ANNOTATIONS = {"EDF Annotations", "BDF Annotations"}
 _MOST_SIGNALS = 2048
-# By width, in the order of the file; of each field the values of all signals follow one another.
+# Widths of the fields, in the order of the file; each field lists the values of all signals in turn.
 _SIGNAL_FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _PIVOT = 85
-"""Years from here on are of the last century."""
+"""Two-digit years from here on belong to the 20th century."""
 
 
 @dataclass(frozen=True)
 class SignalHeader:
-    """One signal; ``digital * gain + offset`` is in its unit, NaN where the header makes no sense of it."""
+    """Header of one signal; ``digital * gain + offset`` is in its unit, NaN if the header is inconsistent."""
 
     label: str
     transducer: str
@@ -35,7 +35,7 @@ class SignalHeader:
 
 @dataclass(frozen=True)
 class Header:
-    """One file: ``n_records`` data records of ``record_s`` seconds from byte ``n_bytes``."""
+    """Header of a file with ``n_records`` data records of ``record_s`` seconds from byte ``n_bytes`` on."""
 
     path: Path
     n_bytes: int
@@ -48,30 +48,41 @@ class Header:
 
     @cached_property
     def places(self) -> tuple[slice, ...]:
-        """Where in a data record the bytes of each signal lie."""
+        """Position of the bytes of each signal within a data record."""
         ends = accumulate((signal.per_record * self.sample_bytes for signal in self.signals), initial=0)
         return tuple(slice(*pair) for pair in pairwise(ends))
 
     @property
     def record_bytes(self) -> int:
-        """Size of a data record."""
+        """Size of a data record in bytes."""
         return int(self.places[-1].stop)
 
 
 def read_header(path: Path) -> Header:
-    """Read a header; who was recorded is dropped unread."""
+    """Read a header; patient data is not read."""
     size = path.stat().st_size
     fixed = bytes(read_stored(path, "u1", first=0, count=min(256, size)))
     if len(fixed) < 256 or not (fixed[:8].strip(b" \0") == b"0" or fixed[:8] == b"\xffBIOSEMI"):
-        raise UnreadableError(f"{path}: a header of EDF or BDF expected, something else came")
+        raise UnreadableError(
+            f"{path}: not an EDF or BDF file (bad header). Export the recording again as EDF."
+        )
     n_signals = _whole(path, fixed[252:256], "number of signals")
     n_bytes = 256 * (n_signals + 1)
     if not 1 <= n_signals <= _MOST_SIGNALS:
-        raise UnreadableError(f"{path}: a header of 1 to {_MOST_SIGNALS} signals expected, {n_signals} came")
+        raise UnreadableError(
+            f"{path}: the header states {n_signals} signals, outside 1 to {_MOST_SIGNALS}. "
+            "Export the recording again."
+        )
     if size < n_bytes:
-        raise UnreadableError(f"{path}: a header of {n_bytes} bytes expected, {size} bytes came")
-    if (said := _whole(path, fixed[184:192], "size of the header")) != n_bytes:
-        raise UnreadableError(f"{path}: a header of {n_bytes} bytes expected, {said} came")
+        raise UnreadableError(
+            f"{path}: the header needs {n_bytes} bytes, but the file has {size}. "
+            "Copy the complete file again."
+        )
+    if (stated := _whole(path, fixed[184:192], "size of the header")) != n_bytes:
+        raise UnreadableError(
+            f"{path}: the header states its size as {stated} bytes, but {n_signals} signals need {n_bytes}. "
+            "Export the recording again."
+        )
     signals = _signals(path, bytes(read_stored(path, "u1", first=256, count=n_bytes - 256)), n_signals)
     sample_bytes = 3 if fixed[:1] == b"\xff" else 2
     record_bytes = sum(signal.per_record for signal in signals) * sample_bytes
@@ -89,17 +100,18 @@ def read_header(path: Path) -> Header:
     )
 
 
-def _n_records(path: Path, said: int, size: int, record_bytes: int) -> int:
-    """Hold the number of data records against the file; -1 stands for all there are."""
+def _n_records(path: Path, stated: int, size: int, record_bytes: int) -> int:
+    """Check the number of data records against the file size; -1 means all that fit."""
     if record_bytes == 0:
-        raise UnreadableError(f"{path}: samples in a data record expected, 0 came")
-    if said == -1:
+        raise UnreadableError(f"{path}: the data records contain no samples. Export the recording again.")
+    if stated == -1:
         return size // record_bytes
-    if said < 0 or size < said * record_bytes:
+    if stated < 0 or size < stated * record_bytes:
         raise UnreadableError(
-            f"{path}: {said} data records of {record_bytes} bytes promised, {size} bytes came"
+            f"{path}: the header states {stated} data records of {record_bytes} bytes, "
+            f"but {size} bytes follow it. Copy the complete file again."
         )
-    return said
+    return stated
 
 
 def _signals(path: Path, raw: bytes, n: int) -> tuple[SignalHeader, ...]:
@@ -115,13 +127,15 @@ def _signal(path: Path, fields: tuple[bytes, ...]) -> SignalHeader:
     label, transducer, unit, *ranges = fields[:7]
     per_record = _whole(path, fields[8], "samples in a data record")
     if per_record < 0:
-        raise UnreadableError(f"{path}: a number of samples expected, {per_record} came")
+        raise UnreadableError(
+            f"{path}: a signal has {per_record} samples per data record. Export the recording again."
+        )
     gain, offset = _calibration([_number_or_nan(field) for field in ranges])
     return SignalHeader(_text(label), _text(transducer), _text(unit), gain, offset, per_record)
 
 
 def _calibration(ranges: list[float]) -> tuple[float, float]:
-    """Give gain and offset of physical and digital minimum and maximum; NaN where there is none."""
+    """Return gain and offset from physical and digital minimum and maximum; NaN if undefined."""
     low, high, digital_low, digital_high = ranges
     if not digital_high > digital_low:
         return math.nan, math.nan
@@ -130,7 +144,7 @@ def _calibration(ranges: list[float]) -> tuple[float, float]:
 
 
 def _start(recorded: str, day_and_time: str) -> datetime | None:
-    """Read date and time; EDF+ says the full date again, or an X for one that was taken away."""
+    """Return the start; EDF+ repeats the full date, or has an X in place of an anonymised date."""
     parts = [
         int(part) for part in re.findall(r"\d+", day_and_time[:8]) + re.findall(r"\d+", day_and_time[8:])
     ]
@@ -154,19 +168,25 @@ def _text(field: bytes) -> str:
 
 def _number_or_nan(field: bytes) -> float:
     with suppress(ValueError):
-        return float(_text(field).replace(",", "."))  # as some programs write it where a comma is the custom
+        return float(
+            _text(field).replace(",", ".")
+        )  # some programs write a decimal comma, as is usual in many countries
     return math.nan
 
 
 def _number(path: Path, field: bytes, what: str) -> float:
     number = _number_or_nan(field)
     if not math.isfinite(number):
-        raise UnreadableError(f"{path}: a number expected as {what}, something else came")
+        raise UnreadableError(
+            f"{path}: the {what} in the header is not a number. Export the recording again."
+        )
     return number
 
 
 def _whole(path: Path, field: bytes, what: str) -> int:
     number = _number(path, field, what)
     if number != round(number):
-        raise UnreadableError(f"{path}: a whole number expected as {what}, {number:g} came")
+        raise UnreadableError(
+            f"{path}: the {what} in the header is {number:g}, not a whole number. Export the recording again."
+        )
     return round(number)

@@ -1,4 +1,4 @@
-"""SCP-ECG files."""
+"""Reader of SCP-ECG files."""
 
 from ectopy.readers.scp.reader import SUFFIXES, companion_files, matches, open_recording
 

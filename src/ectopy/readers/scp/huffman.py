@@ -1,4 +1,4 @@
-"""Huffman codes of SCP-ECG: the default table and those of section 2, and the numbers they stand for."""
+"""Decode the Huffman codes of SCP-ECG, with the default table or with tables of section 2."""
 
 import re
 import struct
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from ectopy.ecg import UnreadableError
 
 DEFAULT = 19999
-"""Number of tables that stands for: the default one."""
+"""Number of tables that means: the default table."""
 _MOST_TABLES, _LONGEST_PREFIX, _LONGEST_VALUE = 256, 32, 32
 _MOST_CODES = 512
-"""Of one table; the default one has 19, and each is tried in turn."""
+"""Maximum number of codes of a table; the default table has 19. They are tried one after another."""
 
 
 class Code(NamedTuple):
-    """What a prefix stands for: ``value``, more by so many ``extra_bits``; or the table of that number."""
+    """Meaning of a prefix: ``value`` plus the number in ``extra_bits``, or a switch to table ``value``."""
 
     value: int
     extra_bits: int = 0
@@ -27,9 +27,9 @@ class Code(NamedTuple):
 
 
 Table: TypeAlias = Mapping[str, Code]
-"""Codes by their prefix, in bits as they come."""
+"""Codes by prefix, which is a string of bits in the order of the stream."""
 
-# EN 1064, C.3.7.4: 0 is a zero; n is n ones, a zero and the sign; larger numbers stand as they are.
+# EN 1064, C.3.7.4: 0 is one 0 bit; n is n ones, a zero and the sign; larger numbers follow verbatim.
 DEFAULT_TABLE: Table = {
     "0": Code(0),
     **{"1" * n + "00": Code(n) for n in range(1, 9)},
@@ -40,30 +40,56 @@ DEFAULT_TABLE: Table = {
 
 
 def read_tables(path: Path, section: bytes | None) -> Sequence[Table]:
-    """Read section 2; no table where samples are not coded."""
+    """Read the Huffman tables of section 2.
+
+    Parameters
+    ----------
+    path
+        File to name in messages.
+    section
+        Content of section 2; None if the file has none.
+
+    Returns
+    -------
+    The tables; empty if the samples are not coded.
+
+    Raises
+    ------
+    UnreadableError
+        The section is damaged.
+    """
     if section is None:
         return ()
     try:
         (n_tables,) = struct.unpack_from("<H", section)
         if n_tables == DEFAULT:
             return (DEFAULT_TABLE,)
-        at, tables = 2, []
+        position, tables = 2, []
         for _ in range(min(n_tables, _MOST_TABLES)):
-            (n_codes,) = struct.unpack_from("<H", section, at)
-            codes = [struct.unpack_from("<BBBhI", section, at + 2 + 9 * number) for number in range(n_codes)]
+            (n_codes,) = struct.unpack_from("<H", section, position)
+            codes = [
+                struct.unpack_from("<BBBhI", section, position + 2 + 9 * number) for number in range(n_codes)
+            ]
             tables.append({_prefix(code[0], code[4]): _code(*code[:4]) for code in codes})
-            at += 2 + 9 * n_codes
+            position += 2 + 9 * n_codes
     except (struct.error, ValueError) as error:
-        raise UnreadableError(f"{path}: Huffman tables expected in section 2, others came") from error
+        raise UnreadableError(
+            f"{path}: the Huffman tables in section 2 are damaged. Export the recording again."
+        ) from error
     if not tables or not all(tables):
-        raise UnreadableError(f"{path}: codes expected in the Huffman tables of section 2, 0 came")
+        raise UnreadableError(
+            f"{path}: a Huffman table in section 2 has no codes. Export the recording again."
+        )
     if (most := max(map(len, tables))) > _MOST_CODES:
-        raise UnreadableError(f"{path}: at most {_MOST_CODES} codes a Huffman table expected, {most} came")
+        raise UnreadableError(
+            f"{path}: a Huffman table has {most} codes, more than the limit of {_MOST_CODES}. "
+            "Export the recording again."
+        )
     return tables
 
 
 def _prefix(n_bits: int, code: int) -> str:
-    """Give a prefix in bits as they come: it is stored with its first bit lowest."""
+    """Return a prefix as bits in the order of the stream; it is stored with its first bit lowest."""
     if not 1 <= n_bits <= _LONGEST_PREFIX:
         raise ValueError(n_bits)
     return f"{code % (1 << n_bits):0{n_bits}b}"[::-1]
@@ -76,7 +102,28 @@ def _code(n_prefix: int, n_bits: int, mode: int, value: int) -> Code:
 
 
 def decode(path: Path, coded: bytes, tables: Sequence[Table], n_samples: int) -> NDArray[np.int64]:
-    """Decode at most ``n_samples``; what the last bits do not complete is none."""
+    """Decode Huffman-coded samples; an incomplete code at the end is ignored.
+
+    Parameters
+    ----------
+    path
+        File to name in messages.
+    coded
+        The coded samples.
+    tables
+        Huffman tables, at least one.
+    n_samples
+        Maximum number of samples.
+
+    Returns
+    -------
+    Decoded numbers, [n], with n at most ``n_samples``.
+
+    Raises
+    ------
+    UnreadableError
+        The bits are not codes of the tables.
+    """
     bits = f"{int.from_bytes(coded):0{8 * len(coded)}b}" if coded else ""
     if any(code.is_switch for table in tables for code in table.values()):
         return np.array(_switching(path, bits, tables, n_samples), dtype=np.int64)
@@ -85,12 +132,14 @@ def decode(path: Path, coded: bytes, tables: Sequence[Table], n_samples: int) ->
     decoded = "".join(words)
     left = len(bits) - len(decoded)
     if not bits.startswith(decoded) or (len(words) < n_samples and left >= values.longest):
-        raise UnreadableError(f"{path}: codes of its Huffman tables expected, others came")
+        raise UnreadableError(
+            f"{path}: the samples are not codes of the Huffman tables. Copy or export the file again."
+        )
     return np.array([values[word] for word in words], dtype=np.int64)
 
 
 class _Values(dict[str, int]):
-    """Numbers by the bits that stand for them, reckoned when first met; and the pattern of such bits."""
+    """Decoded numbers by their bits, computed on first use, and the regular expression of such bits."""
 
     def __init__(self, table: Table) -> None:
         super().__init__()
@@ -106,24 +155,26 @@ class _Values(dict[str, int]):
 
 
 def _switching(path: Path, bits: str, tables: Sequence[Table], n_samples: int) -> list[int]:
-    """Decode by several tables, code by code."""
+    """Decode code by code with several tables."""
     table, lengths = tables[0], _lengths(tables[0])
-    found: list[int] = []
-    at = 0
-    while at < len(bits) and len(found) < n_samples:
-        n = next((n for n in lengths if bits[at : at + n] in table), 0)
+    decoded: list[int] = []
+    position = 0
+    while position < len(bits) and len(decoded) < n_samples:
+        n = next((n for n in lengths if bits[position : position + n] in table), 0)
         if not n:
-            if len(bits) - at < max(lengths):
+            if len(bits) - position < max(lengths):
                 break
-            raise UnreadableError(f"{path}: codes of its Huffman tables expected, others came")
-        code = table[bits[at : at + n]]
-        at += n + code.extra_bits
+            raise UnreadableError(
+                f"{path}: the samples are not codes of the Huffman tables. Copy or export the file again."
+            )
+        code = table[bits[position : position + n]]
+        position += n + code.extra_bits
         if code.is_switch:
             table = _table(path, tables, code.value)
             lengths = _lengths(table)
-        elif at <= len(bits):
-            found.append(code.value + _signed(bits[at - code.extra_bits : at]))
-    return found
+        elif position <= len(bits):
+            decoded.append(code.value + _signed(bits[position - code.extra_bits : position]))
+    return decoded
 
 
 def _lengths(table: Table) -> list[int]:
@@ -132,7 +183,10 @@ def _lengths(table: Table) -> list[int]:
 
 def _table(path: Path, tables: Sequence[Table], number: int) -> Table:
     if not 1 <= number <= len(tables):
-        raise UnreadableError(f"{path}: Huffman table 1 to {len(tables)} expected, {number} came")
+        raise UnreadableError(
+            f"{path}: the samples refer to Huffman table {number} of {len(tables)}. "
+            "Export the recording again."
+        )
     return tables[number - 1]
 
 

@@ -1,7 +1,8 @@
-"""SCP-ECG (EN 1064): rhythm data, whole in memory; differences, Huffman codes and reference beats undone.
+"""Read SCP-ECG (EN 1064) into memory: decode Huffman codes and differences, and add the reference beat.
 
-Where a reference beat was subtracted and the rest thinned out (bimodal), both are put back as EN 1064
-describes; what was thinned out comes back as straight lines between the means that were kept.
+A recorder may subtract a reference beat and decimate the samples outside of QRS complexes (bimodal
+compression). Both are undone as EN 1064 describes: decimated parts become straight lines between the stored
+means.
 """
 
 import struct
@@ -27,15 +28,15 @@ _ABOUT, _TABLES, _LEADS, _QRS, _BEAT, _RHYTHM = 1, 2, 3, 4, 5, 6
 _DATE, _TIME, _LAST_TAG = 25, 26, 255
 _MOST_LEADS = 64
 _FULL = 2**16 - 2
-"""Bytes of a lead that its length field can say at most; a longer lead is cut there by its recorder."""
+"""Maximum of the length field of a lead, in bytes; recorders cut a longer lead there."""
 _THINNED = 4
-"""Of so many samples outside of QRS complexes a mean was kept."""
+"""Number of samples outside of QRS complexes that one stored mean replaces."""
 
 Floats = NDArray[np.float64]
 
 
 class _Lead(NamedTuple):
-    """Samples ``first`` to ``last``, counted from 1, of lead number ``number``."""
+    """Lead ``number`` of the SCP table, with samples ``first`` to ``last``, counted from 1."""
 
     first: int
     last: int
@@ -48,7 +49,7 @@ class _Lead(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Signals:
-    """Section 5 or 6: stored numbers a lead, of ``nanovolts`` each, one in ``interval_us``."""
+    """Content of section 5 or 6: numbers of each lead in units of ``nanovolts``, one per ``interval_us``."""
 
     nanovolts: int
     interval_us: int
@@ -57,18 +58,18 @@ class _Signals:
 
 
 class _Qrs(NamedTuple):
-    """One QRS complex: its type, where a reference beat was subtracted, and where all samples were kept."""
+    """QRS complex: its type, the interval of the subtracted reference beat, and that of full resolution."""
 
     kind: int
     start: int
     fiducial: int
     stop: int
-    kept_from: int
-    kept_to: int
+    full_from: int
+    full_to: int
 
 
 class _Beats(NamedTuple):
-    """Sections 4 and 5: QRS complexes, and the reference beat with its fiducial sample."""
+    """Content of sections 4 and 5: QRS complexes, and the reference beat with its fiducial sample."""
 
     fiducial: int
     complexes: list[_Qrs]
@@ -76,40 +77,45 @@ class _Beats(NamedTuple):
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
-    """Tell by the mark of section 0, or by a name that means nothing else."""
+    """Return whether section 0 has the mark of SCP-ECG, or the suffix is ``.scp``."""
     return head[16 : 16 + len(MARK)] == MARK or path.suffix.lower() == ".scp"
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:
-    """Give the file: it is all there is."""
+    """Return the file: a recording is one file."""
     return (path,)
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - SCP has a rate
-    """Open the rhythm data; who was recorded is dropped unread."""
+    """Open the rhythm data; patient data is not read."""
     sections = read_sections(path)
     try:
         return _recording(path, sections)
     except (struct.error, IndexError, OverflowError) as error:
-        raise UnreadableError(f"{path}: sections of SCP-ECG expected, one of them ends too early") from error
+        raise UnreadableError(
+            f"{path}: a section of the SCP-ECG file ends too early. Copy or export the file again."
+        ) from error
 
 
 def _recording(path: Path, sections: Sections) -> Recording:
     if _LEADS not in sections or _RHYTHM not in sections:
-        raise UnreadableError(f"{path}: leads and rhythm data expected (sections 3 and 6), none came")
+        raise UnreadableError(
+            f"{path}: no leads or no rhythm data (sections 3 and 6). "
+            "Export the recording with its rhythm data."
+        )
     leads, has_beat = _leads(path, sections[_LEADS])
     tables = read_tables(path, sections.get(_TABLES))
     rhythm = _signals(path, sections[_RHYTHM], tables, [lead.n_samples for lead in leads])
     beats = _beats(path, sections, tables, len(leads)) if has_beat or rhythm.bimodal else None
-    interval_us, thinned = _intervals(path, rhythm, beats.reference if beats and has_beat else None)
-    kept = [(qrs.kept_from, qrs.kept_to) for qrs in beats.complexes] if beats and rhythm.bimodal else []
+    interval_us, decimation = _intervals(path, rhythm, beats.reference if beats and has_beat else None)
+    full = [(qrs.full_from, qrs.full_to) for qrs in beats.complexes] if beats and rhythm.bimodal else []
     signals = [
-        _rebuilt(path, lead, stored.astype(np.float64) * (rhythm.nanovolts * 1e-6), kept, thinned)
+        _rebuilt(path, lead, stored.astype(np.float64) * (rhythm.nanovolts * 1e-6), full, decimation)
         for lead, stored in zip(leads, rhythm.leads, strict=True)
     ]
     if beats and has_beat:
         _add_beats(signals, leads, beats)
-    names = unique_names(lead_of_number(lead.number) or f"lead {at}" for at, lead in enumerate(leads, 1))
+    names = unique_names(lead_of_number(lead.number) or f"lead {n}" for n, lead in enumerate(leads, 1))
     first = min(lead.first for lead in leads)
     pieces = [
         Piece(name, signal.astype(np.float32), 1.0, start=lead.first - first)
@@ -120,31 +126,42 @@ def _recording(path: Path, sections: Sections) -> Recording:
 
 
 def _leads(path: Path, section: bytes) -> tuple[list[_Lead], bool]:
-    """Read section 3: the leads, and whether a reference beat was subtracted from them."""
+    """Read section 3: return the leads, and whether a reference beat was subtracted from them."""
     n_leads, flags = struct.unpack_from("<BB", section)
     if n_leads > _MOST_LEADS:
-        raise UnreadableError(f"{path}: at most {_MOST_LEADS} leads expected, {n_leads} came")
+        raise UnreadableError(
+            f"{path}: section 3 states {n_leads} leads, more than the limit of {_MOST_LEADS}. "
+            "Export the recording again."
+        )
     leads = [_Lead(*struct.unpack_from("<IIB", section, 2 + 9 * number)) for number in range(n_leads)]
     if not leads or any(lead.first < 1 or lead.n_samples < 1 for lead in leads):
-        raise UnreadableError(f"{path}: leads with samples expected in section 3, others came")
+        raise UnreadableError(
+            f"{path}: section 3 has no leads, or a lead without samples. Export the recording again."
+        )
     return leads, bool(flags & 1)
 
 
 def _signals(path: Path, section: bytes, tables: Sequence[Table], n_samples: Sequence[int]) -> _Signals:
-    """Read section 5 or 6, which are laid out alike; of each lead at most ``n_samples``."""
+    """Read section 5 or 6, which share a layout; at most ``n_samples`` of each lead."""
     nanovolts, interval_us, differences, bimodal = struct.unpack_from("<HHBB", section)
     lengths = struct.unpack_from(f"<{len(n_samples)}H", section, 6)
     if not nanovolts or not interval_us or differences > 2 or bimodal > 1:
-        raise UnreadableError(f"{path}: a scale, a rate and a known coding expected, others came")
-    at = 6 + 2 * len(n_samples)
-    if len(section) < at + sum(lengths):
-        raise UnreadableError(f"{path}: {sum(lengths)} bytes of samples promised, {len(section) - at} came")
+        raise UnreadableError(
+            f"{path}: scale, sampling interval or coding of the samples is invalid. "
+            "Export the recording again."
+        )
+    position = 6 + 2 * len(n_samples)
+    if len(section) < position + sum(lengths):
+        raise UnreadableError(
+            f"{path}: the samples should have {sum(lengths)} bytes, but their section has "
+            f"{len(section) - position}. Copy or export the file again."
+        )
     stored = []
     for most, length in zip(n_samples, lengths, strict=True):
-        coded = section[at : at + length]
+        coded = section[position : position + length]
         numbers = decode(path, coded, tables, most) if tables else _plain(coded)[:most]
         stored.append(_summed(numbers, differences))
-        at += length
+        position += length
     return _Signals(nanovolts, interval_us, bool(bimodal), tuple(stored))
 
 
@@ -153,7 +170,7 @@ def _plain(coded: bytes) -> NDArray[np.int64]:
 
 
 def _summed(numbers: NDArray[np.int64], differences: int) -> NDArray[np.int64]:
-    """Undo first or second differences; before them stand as many samples as they are."""
+    """Undo first or second differences, which one or two plain samples precede."""
     if differences == 2 and len(numbers) > 1:
         steps = np.concatenate(([numbers[1] - numbers[0]], numbers[2:])).cumsum()
         return np.concatenate((numbers[:1], steps)).cumsum()
@@ -161,20 +178,23 @@ def _summed(numbers: NDArray[np.int64], differences: int) -> NDArray[np.int64]:
 
 
 def _intervals(path: Path, rhythm: _Signals, reference: _Signals | None) -> tuple[int, int]:
-    """Give the interval of the whole signal in us, and of how many samples a thinned-out one is the mean."""
+    """Return the sampling interval of the whole signal in us, and the decimation of the stored samples."""
     if rhythm.bimodal and reference and rhythm.interval_us == _THINNED * reference.interval_us:
-        return reference.interval_us, _THINNED  # some recorders say the interval of what was thinned out
+        return reference.interval_us, _THINNED  # some recorders state the interval of the decimated samples
     if reference and reference.interval_us != rhythm.interval_us:
-        said, came = rhythm.interval_us, reference.interval_us
-        raise UnreadableError(f"{path}: a reference beat every {said} us expected, every {came} us came")
+        raise UnreadableError(
+            f"{path}: the rhythm has a sample every {rhythm.interval_us} us, but the reference beat every "
+            f"{reference.interval_us} us. Export the recording again."
+        )
     return rhythm.interval_us, _THINNED if rhythm.bimodal else 1
 
 
 def _beats(path: Path, sections: Sections, tables: Sequence[Table], n_leads: int) -> _Beats:
-    """Read sections 4 and 5: the QRS complexes and the reference beat."""
+    """Read the QRS complexes (section 4) and the reference beat (section 5)."""
     if _QRS not in sections or _BEAT not in sections:
         raise UnreadableError(
-            f"{path}: QRS complexes and a reference beat expected (sections 4, 5), none came"
+            f"{path}: the QRS complexes or the reference beat are missing (sections 4 and 5). "
+            "Export the recording again."
         )
     section = sections[_QRS]
     length_ms, fiducial, n_qrs = struct.unpack_from("<HHH", section)
@@ -191,35 +211,41 @@ def _beats(path: Path, sections: Sections, tables: Sequence[Table], n_leads: int
     return _Beats(fiducial, complexes, _signals(path, sections[_BEAT], tables, [n_samples] * n_leads))
 
 
-def _rebuilt(path: Path, lead: _Lead, stored: Floats, kept: list[tuple[int, int]], thinned: int) -> Floats:
-    """Give all samples of a lead: those kept as they are, lines between the means of the others."""
-    if thinned == 1:
+def _rebuilt(path: Path, lead: _Lead, stored: Floats, full: list[tuple[int, int]], decimation: int) -> Floats:
+    """Return all samples of a lead: those of full resolution unchanged, lines between the means of others."""
+    if decimation == 1:
         if len(stored) < lead.n_samples and 2 * len(stored) != _FULL:
-            raise UnreadableError(f"{path}: {lead.n_samples} samples a lead promised, {len(stored)} came")
+            raise UnreadableError(
+                f"{path}: a lead has {len(stored)} samples, but section 3 states {lead.n_samples}. "
+                "Copy or export the file again."
+            )
         return stored
     whole: list[Floats] = []
-    at, used, end = lead.first, 0, lead.last + 1
-    for first, last in [*kept, (end, end)]:
-        start = min(max(first, at), end)
+    position, used, end = lead.first, 0, lead.last + 1
+    for first, last in [*full, (end, end)]:
+        start = min(max(first, position), end)
         stop = min(max(last + 1, start), end)
-        n_means = -(-(start - at) // thinned)
+        n_means = -(-(start - position) // decimation)
         n_used = used + n_means + stop - start
         if len(stored) < n_used:
-            raise UnreadableError(f"{path}: {n_used} stored samples a lead expected, {len(stored)} came")
+            raise UnreadableError(
+                f"{path}: a lead has {len(stored)} stored samples, but needs at least {n_used}. "
+                "Copy or export the file again."
+            )
         if n_means:
-            middle = np.arange(n_means) * thinned + (thinned - 1) / 2
-            whole.append(np.interp(np.arange(start - at), middle, stored[used : used + n_means]))
+            middle = np.arange(n_means) * decimation + (decimation - 1) / 2
+            whole.append(np.interp(np.arange(start - position), middle, stored[used : used + n_means]))
         whole.append(stored[used + n_means : n_used])
-        at, used = stop, n_used
+        position, used = stop, n_used
     return np.concatenate(whole)
 
 
 def _add_beats(signals: list[Floats], leads: list[_Lead], beats: _Beats) -> None:
-    """Add the reference beat where it was subtracted; QRS complexes of another type kept theirs."""
+    """Add the reference beat where it was subtracted: at the QRS complexes of its type (0)."""
     in_mv = beats.reference.nanovolts * 1e-6
     for signal, lead, stored in zip(signals, leads, beats.reference.leads, strict=True):
         for qrs in beats.complexes:
-            # Samples count from 1; the fiducial of the beat lies on that of the complex.
+            # Samples count from 1; the fiducial points of beat and complex coincide.
             shift = qrs.fiducial - beats.fiducial
             first = max(qrs.start, lead.first, shift + 1)
             last = min(qrs.stop, lead.first + len(signal) - 1, shift + len(stored))
@@ -229,17 +255,17 @@ def _add_beats(signals: list[Floats], leads: list[_Lead], beats: _Beats) -> None
 
 
 def _start(section: bytes) -> datetime | None:
-    """Give date and time of acquisition, tags 25 and 26 of section 1."""
+    """Return date and time of acquisition, from tags 25 and 26 of section 1."""
     values: dict[int, bytes] = {}
-    at = 0
-    while at + 3 <= len(section) and section[at] != _LAST_TAG:
-        tag, length = struct.unpack_from("<BH", section, at)
-        values.setdefault(tag, section[at + 3 : at + 3 + length])
-        at += 3 + length
+    position = 0
+    while position + 3 <= len(section) and section[position] != _LAST_TAG:
+        tag, length = struct.unpack_from("<BH", section, position)
+        values.setdefault(tag, section[position + 3 : position + 3 + length])
+        position += 3 + length
     with suppress(struct.error, ValueError):
         day, clock = (
             struct.unpack_from("<HBB", values.get(_DATE, b"")),
             struct.unpack_from("<BBB", values.get(_TIME, b"")),
         )
-        return datetime(*day, *clock)  # noqa: DTZ001 - the zone, where it is said, changes no clock
+        return datetime(*day, *clock)  # noqa: DTZ001 - local time; a stated zone is ignored
     return None

@@ -1,4 +1,4 @@
-"""Philips Sierra XML files."""
+"""Reader of Philips Sierra XML files."""
 
 from ectopy.readers.sierra.reader import SUFFIXES, companion_files, matches, open_recording
 

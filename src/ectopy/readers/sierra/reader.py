@@ -1,7 +1,7 @@
-"""Philips Sierra XML (1.03, 1.04 and later): the waveforms, whole in memory.
+"""Read the waveforms of Philips Sierra XML (1.03, 1.04 and later) into memory.
 
-As the open-source sierra-ecg-tools read them: limb leads III, aVR, aVL and aVF are stored as what is left
-once they are reckoned from I and II.
+As in the open-source sierra-ecg-tools, limb leads III, aVR, aVL and aVF are stored as the difference to their
+value computed from I and II.
 """
 
 import binascii
@@ -30,13 +30,13 @@ _STANDARD = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5"
 _LIMB = _STANDARD[:6]
 _MOST_LEADS = 32
 _LARGEST = 2**21
-"""Samples a lead; a resting ECG has some thousands."""
+"""Maximum number of samples of a lead; a resting ECG has some thousands."""
 
 Lead = NDArray[np.int64]
 
 
 class _Waveforms(NamedTuple):
-    """What is said of the waveforms; ``microvolts`` a stored unit."""
+    """Waveforms as stored, with their description; ``microvolts`` is the size of a stored unit."""
 
     fs: float
     microvolts: float
@@ -48,23 +48,26 @@ class _Waveforms(NamedTuple):
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
-    """Tell by the name of the first element."""
+    """Return whether the root element is that of Sierra XML."""
     return root_name(head) == _ROOT
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:
-    """Give the file: it is all there is."""
+    """Return the file: a recording is one file."""
     return (path,)
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - it has a rate
-    """Open the waveforms; representative beats are none, and who was recorded is dropped unread."""
+    """Open the rhythm waveforms, not the representative beats; patient data is not read."""
     root = read_tree(path)
     if local(root) != _ROOT or text_of(first(root, "documentinfo", "documenttype")) not in _TYPES:
-        raise UnreadableError(f"{path}: a document of {' or '.join(sorted(_TYPES))} expected, another came")
+        raise UnreadableError(
+            f"{path}: the document type is neither {' nor '.join(sorted(_TYPES))}. "
+            "Export the recording as Philips XML."
+        )
     waves = _waveforms(path, root)
     leads = _unpacked(path, waves)
-    if waves.leads[:6] == _LIMB and (waves.compression == "XLI" or _is_rest(leads)):
+    if waves.leads[:6] == _LIMB and (waves.compression == "XLI" or _are_differences(leads)):
         leads = [*_limb_leads(leads[:6]), *leads[6:]]
     scale = waves.microvolts * 1e-3
     recorded = _without_calibration(np.stack(leads).astype(np.float64))
@@ -77,72 +80,86 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
 
 def _waveforms(path: Path, root: Element) -> _Waveforms:
     about = first(root, "dataacquisition", "signalcharacteristics")
-    found = next((element for element in root.iter() if local(element) == "parsedwaveforms"), None)
-    if found is None:
-        raise UnreadableError(f"{path}: waveforms expected, none came")
-    said = (
+    waves = next((element for element in root.iter() if local(element) == "parsedwaveforms"), None)
+    if waves is None:
+        raise UnreadableError(f"{path}: the file has no waveforms. Export it again with the ECG signals.")
+    metadata = (
         {local(element): text_of(element) for element in about if about is not None}
         if about is not None
         else {}
     )
-    said |= {name: value for name, value in found.attrib.items() if value.strip()}
-    fs = finite(path, said.get("samplespersecond") or said.get("samplingrate"), "sampling rate")
-    duration_s = finite(path, said.get("durationperchannel"), "duration") / 1000
+    metadata |= {name: value for name, value in waves.attrib.items() if value.strip()}
+    fs = finite(path, metadata.get("samplespersecond") or metadata.get("samplingrate"), "sampling rate")
+    duration_s = finite(path, metadata.get("durationperchannel"), "duration") / 1000
     return _Waveforms(
         fs,
-        finite(path, said.get("resolution") or said.get("signalresolution"), "resolution"),
-        finite(path, said.get("signaloffset") or "0", "offset"),
-        _leads(path, said),
+        finite(path, metadata.get("resolution") or metadata.get("signalresolution"), "resolution"),
+        finite(path, metadata.get("signaloffset") or "0", "offset"),
+        _leads(path, metadata),
         round(max(min(duration_s * fs, _LARGEST), 0)),
-        said.get("compressmethod") or said.get("compression") or "Uncompressed",
-        _bytes(path, said.get("dataencoding", ""), found.text or ""),
+        metadata.get("compressmethod") or metadata.get("compression") or "Uncompressed",
+        _bytes(path, metadata.get("dataencoding", ""), waves.text or ""),
     )
 
 
-def _leads(path: Path, said: dict[str, str]) -> tuple[str, ...]:
-    """Give the names of the leads: those that are listed, else those of the standard twelve."""
-    listed = said.get("leadlabels", "").replace(",", " ").split()
+def _leads(path: Path, metadata: dict[str, str]) -> tuple[str, ...]:
+    """Return the names of the leads: those of the file, else those of the standard 12-lead ECG."""
+    listed = metadata.get("leadlabels", "").replace(",", " ").split()
     number = finite(
-        path, said.get("numberofleads") or said.get("numberchannelsallocated") or str(len(listed)), "leads"
+        path,
+        metadata.get("numberofleads") or metadata.get("numberchannelsallocated") or str(len(listed)),
+        "leads",
     )
     if not 1 <= number <= _MOST_LEADS or (listed and len(listed) < number):
-        raise UnreadableError(f"{path}: 1 to {_MOST_LEADS} leads with names expected, {number:g} came")
-    names = listed or [*_STANDARD, *(f"lead {at}" for at in range(13, _MOST_LEADS + 1))]
+        raise UnreadableError(
+            f"{path}: the file states {number:g} leads, outside 1 to {_MOST_LEADS}, or more than it names. "
+            "Export the recording again."
+        )
+    names = listed or [*_STANDARD, *(f"lead {n}" for n in range(13, _MOST_LEADS + 1))]
     return tuple(lead_of(name) or name for name in names[: round(number)])
 
 
 def _bytes(path: Path, encoding: str, text: str) -> bytes:
     if encoding.casefold() != "base64":
-        raise UnreadableError(f"{path}: waveforms in Base64 expected, another encoding came")
+        raise UnreadableError(
+            f"{path}: the waveforms are not encoded in Base64. Export the recording again as Philips XML."
+        )
     try:
         return b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise UnreadableError(f"{path}: waveforms in Base64 expected, something else came") from error
+        raise UnreadableError(
+            f"{path}: the Base64 text of the waveforms is damaged. Copy or export the file again."
+        ) from error
 
 
 def _unpacked(path: Path, waves: _Waveforms) -> list[Lead]:
-    """Give the stored numbers of each lead, all of one length."""
+    """Return the stored numbers of each lead, all of the same length."""
     if waves.compression == "XLI":
         leads = expand(path, waves.stored, n_leads=len(waves.leads), most_samples=_LARGEST)
     elif waves.compression.casefold() == "uncompressed":
         flat = np.frombuffer(waves.stored[: len(waves.stored) // 2 * 2], "<i2").astype(np.int64)
-        leads = [flat[at * waves.n_samples :][: waves.n_samples] for at in range(len(waves.leads))]
+        leads = [flat[n * waves.n_samples :][: waves.n_samples] for n in range(len(waves.leads))]
     else:
-        raise UnreadableError(f"{path}: waveforms packed by XLI or not at all expected, another way came")
+        raise UnreadableError(
+            f"{path}: unknown compression of the waveforms. Export the recording with XLI or uncompressed."
+        )
     shortest = min(map(len, leads))
     if shortest < waves.n_samples:
-        raise UnreadableError(f"{path}: {waves.n_samples} samples a lead promised, {shortest} came")
+        raise UnreadableError(
+            f"{path}: a lead has {shortest} samples, but the file states {waves.n_samples}. "
+            "Copy or export the file again."
+        )
     return [lead[: waves.n_samples] for lead in leads]
 
 
-def _is_rest(leads: list[Lead]) -> bool:
-    """Tell whether III is what is left after II - I rather than the lead itself."""
+def _are_differences(leads: list[Lead]) -> bool:
+    """Check whether III is stored as the difference to II - I rather than as the lead itself."""
     one, two, three = leads[:3]
     return bool(np.abs(three).sum() < np.abs(two - one - three).sum())
 
 
 def _limb_leads(stored: list[Lead]) -> list[Lead]:
-    """Reckon III, aVR, aVL and aVF from I, II and what is left of them."""
+    """Compute III, aVR, aVL and aVF from I, II and the stored differences."""
     one, two = stored[:2]
     three = two - one - stored[2]
     avr = -stored[3] - (one + two) // 2
@@ -152,7 +169,7 @@ def _limb_leads(stored: list[Lead]) -> list[Lead]:
 
 
 def _without_calibration(leads: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the calibration pulse at the end away: it is the same in all leads, which no heart can do."""
+    """Remove the calibration pulse at the end: unlike any heartbeat, it is equal in all leads."""
     differing = np.flatnonzero((leads != leads[0]).any(axis=0))
     first = int(differing[-1]) + 1 if len(differing) else 0
     if len(leads) > 1 and 0 < first < leads.shape[1] and np.ptp(leads[0, first:]) > 0:
@@ -161,10 +178,10 @@ def _without_calibration(leads: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _start(root: Element) -> datetime | None:
-    """Give when the waveforms were acquired, else when the report was made."""
+    """Return the time of acquisition, else that of the report."""
     for name in ("dataacquisition", "reportinfo"):
-        found: Any = first(root, name)
-        clock = re.fullmatch(r"(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(\.\d+)?", _date_and_time(found))
+        element: Any = first(root, name)
+        clock = re.fullmatch(r"(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(\.\d+)?", _date_and_time(element))
         if clock:
             with suppress(ValueError):
                 return datetime.fromisoformat(f"{clock[1]} {clock[2]}")

@@ -1,4 +1,4 @@
-"""XLI, the compression of Philips: per lead LZW with codes of ten bits, over bytes of second differences."""
+"""Decompress XLI of Philips: per lead LZW with 10-bit codes, over the bytes of second differences."""
 
 import struct
 from pathlib import Path
@@ -11,31 +11,76 @@ from ectopy.ecg import UnreadableError
 _BITS = 10
 _LAST_CODE = (1 << _BITS) - 2
 _BIAS = 64
-"""Predictions are kept this much too high."""
+"""Stored predictions are too high by this number."""
 
 
 def expand(path: Path, packed: bytes, *, n_leads: int, most_samples: int) -> list[NDArray[np.int64]]:
-    """Unpack so many leads; refuse one that swells to more than ``most_samples``."""
+    """Decompress all leads.
+
+    Parameters
+    ----------
+    path
+        File to name in messages.
+    packed
+        The compressed leads.
+    n_leads
+        Number of leads.
+    most_samples
+        Maximum number of samples of a lead.
+
+    Returns
+    -------
+    Stored numbers of each lead.
+
+    Raises
+    ------
+    UnreadableError
+        The data is damaged or ends too early, or a lead is too long.
+    """
     leads: list[NDArray[np.int64]] = []
-    at = 0
+    position = 0
     for _ in range(n_leads):
-        if len(packed) < at + 8:
-            raise UnreadableError(f"{path}: {n_leads} packed leads expected, {len(leads)} came")
-        size, _, last = struct.unpack_from("<ihh", packed, at)
-        if size < 0 or len(packed) < at + 8 + size:
+        if len(packed) < position + 8:
             raise UnreadableError(
-                f"{path}: {size} bytes of a packed lead promised, {len(packed) - at - 8} came"
+                f"{path}: only {len(leads)} of {n_leads} compressed leads are present. "
+                "Copy or export the file again."
             )
-        high_and_low = unpack(path, packed[at + 8 : at + 8 + size], most_bytes=2 * most_samples)
+        size, _, last = struct.unpack_from("<ihh", packed, position)
+        begin = position + 8
+        if size < 0 or len(packed) < begin + size:
+            raise UnreadableError(
+                f"{path}: a compressed lead should have {size} bytes, but {len(packed) - begin} are left. "
+                "Copy or export the file again."
+            )
+        high_and_low = unpack(path, packed[begin : begin + size], most_bytes=2 * most_samples)
         leads.append(_integrated(high_and_low, last))
-        at += 8 + size
+        position = begin + size
     return leads
 
 
 def unpack(path: Path, packed: bytes, *, most_bytes: int) -> bytes:
-    """Undo LZW; a code of all ones, or too few bits for another code, is the end."""
+    """Decompress LZW; the data ends with a code of all ones, or with too few bits for another code.
+
+    Parameters
+    ----------
+    path
+        File to name in messages.
+    packed
+        The compressed bytes.
+    most_bytes
+        Maximum number of decompressed bytes.
+
+    Returns
+    -------
+    The decompressed bytes.
+
+    Raises
+    ------
+    UnreadableError
+        A code is invalid, or the result is too long.
+    """
     strings = [bytes((byte,)) for byte in range(256)]
-    found, n_bytes, previous = [], 0, b""
+    unpacked, n_bytes, previous = [], 0, b""
     n_codes = 8 * len(packed) // _BITS
     bits = int.from_bytes(packed) >> (8 * len(packed) - n_codes * _BITS) if n_codes else 0
     for code in _codes(bits, n_codes):
@@ -46,24 +91,29 @@ def unpack(path: Path, packed: bytes, *, most_bytes: int) -> bytes:
         elif code == len(strings) and previous:
             string = previous + previous[:1]
         else:
-            raise UnreadableError(f"{path}: packed waveforms expected, an unknown code came")
+            raise UnreadableError(
+                f"{path}: invalid code in the compressed waveforms. Copy or export the file again."
+            )
         if previous and len(strings) <= _LAST_CODE:
             strings.append(previous + string[:1])
-        found.append(string)
+        unpacked.append(string)
         previous = string
         n_bytes += len(string)
         if n_bytes > most_bytes:
-            raise UnreadableError(f"{path}: at most {most_bytes} bytes expected, more came once unpacked")
-    return b"".join(found)
+            raise UnreadableError(
+                f"{path}: a decompressed lead exceeds the limit of {most_bytes} bytes. "
+                "Export the recording again."
+            )
+    return b"".join(unpacked)
 
 
 def _codes(bits: int, n_codes: int) -> list[int]:
     text = f"{bits:0{n_codes * _BITS}b}" if n_codes else ""
-    return [int(text[at : at + _BITS], 2) for at in range(0, len(text), _BITS)]
+    return [int(text[begin : begin + _BITS], 2) for begin in range(0, len(text), _BITS)]
 
 
 def _integrated(high_and_low: bytes, last: int) -> NDArray[np.int64]:
-    """Join high and low bytes, which stand apart, and undo the second differences."""
+    """Join high and low bytes, which are stored separately, and undo the second differences."""
     padded = high_and_low + b"\0" * (len(high_and_low) % 2)
     half = len(padded) // 2
     joined = np.frombuffer(
@@ -74,4 +124,4 @@ def _integrated(high_and_low: bytes, last: int) -> NDArray[np.int64]:
         # Each sample is 2 y - x - last, where last is the difference before it, less the bias.
         steps = np.concatenate(([samples[1] - samples[0]], -np.concatenate(([last], samples[2:-1] - _BIAS))))
         samples = np.concatenate((samples[:1], steps.cumsum())).cumsum()
-    return samples.astype(np.int16).astype(np.int64)  # as in 16 bits it was reckoned
+    return samples.astype(np.int16).astype(np.int64)  # the encoder computes in 16 bits

@@ -1,6 +1,7 @@
-"""Tables, CSV or Parquet: a lead a column, in mV unless they say otherwise, the rate said or told by times.
+"""Reader of tables in CSV or Parquet: one lead per column, in mV unless the column name gives a unit.
 
-A table without names is a recording only where the user gives its rate.
+The sampling rate comes from the metadata or from a column of times. A table without column names is a
+recording only if the user gives its rate.
 """
 
 from pathlib import Path
@@ -13,19 +14,19 @@ _MAGIC = b"PAR1"
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:
-    """Tell by names of leads, in the first lines or in the schema."""
+    """Return whether the first lines or the schema name leads."""
     if head.startswith(_MAGIC):
         return parquet_reader.matches(path)
     return csv_reader.matches(path, head, fs=fs)
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:
-    """Give the file: it is all there is."""
+    """Return the file: a recording is one file."""
     return (path,)
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:
-    """Open a table; ``fs`` is for one that tells no rate."""
+    """Open a table; ``fs`` is the rate in Hz of a table without one."""
     with path.open("rb") as file:
         is_parquet = file.read(len(_MAGIC)) == _MAGIC
     if is_parquet:

@@ -1,4 +1,4 @@
-"""What the columns of a table are, by their names, and which samples its times stand for."""
+"""Infer the columns of a table from their names, and the samples of its rows from a column of times."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,19 +52,19 @@ _UNEVEN_SHARE, _GAP_SHARE = 0.01, 0.05
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns by number: the time, in units of ``time_s`` seconds; leads with their names and mV a unit."""
+    """Columns by number: time in units of ``time_s`` seconds, names of leads, and their units in mV."""
 
     time: int | None
     time_s: float
     leads: Mapping[int, str]
     in_mv: Mapping[int, float]
     named: bool
-    """Whether a name says that it is ECG."""
+    """Whether a column name identifies the table as ECG."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Rate in Hz, and runs of rows without a gap: the first row of each and the sample that it is."""
+    """Time grid: rate in Hz, and the first row of each run without a gap with its sample number."""
 
     fs: float
     row: NDArray[np.int64]
@@ -72,40 +72,57 @@ class Grid:
 
 
 def split_unit(name: str) -> tuple[str, str]:
-    """Part ``II (mV)``, ``II [uV]`` and ``time_ms`` into name and unit; the unit may be empty."""
-    found = _WITH_UNIT.fullmatch(name)
-    unit = found["unit"].casefold() if found else ""
-    if found and (millivolts(unit) or unit in SECONDS):
-        return found["name"].strip(), unit
+    """Split ``II (mV)``, ``II [uV]`` and ``time_ms`` into name and unit; the unit may be empty."""
+    match = _WITH_UNIT.fullmatch(name)
+    unit = match["unit"].casefold() if match else ""
+    if match and (millivolts(unit) or unit in SECONDS):
+        return match["name"].strip(), unit
     return name, ""
 
 
 def infer_columns(
     names: Sequence[str], units: Sequence[str] = (), *, unit: str = "", lead: str = ""
 ) -> Columns:
-    """Tell the columns apart by name; ``unit`` is what the table says of all leads, ``lead`` of its one."""
+    """Find the columns of time and leads by their names.
+
+    Parameters
+    ----------
+    names
+        Names of the columns, possibly with units.
+    units
+        Units of the columns, if the table has a row of them.
+    unit
+        Unit of all leads, from the metadata of the table.
+    lead
+        Name of the only lead, from the metadata of the table.
+
+    Returns
+    -------
+    The columns; those that are neither a time nor a lead are left out.
+    """
     parts = [split_unit(name.strip(" '\"\ufeff")[:_LONGEST_NAME]) for name in names]
     plain = [name for name, _ in parts]
-    own = [said or (units[at].strip(" '\"") if at < len(units) else "") for at, (_, said) in enumerate(parts)]
-    time = next(
-        (at for at, name in enumerate(plain) if _TIME.fullmatch(name) and not millivolts(own[at])), None
-    )
-    in_mv = {at: millivolts(own[at] or unit or "mV") for at in range(len(plain)) if at != time}
-    volts = {at: factor for at, factor in in_mv.items() if factor}
-    known = {at: name for at in volts if (name := lead_of(plain[at]))}
-    found = known or {
-        at: lead if lead and len(volts) == 1 else plain[at] or f"lead {at + 1}"
-        for at in volts
-        if not _COUNTER.fullmatch(plain[at])
-        and not is_other(plain[at])
-        and (_VALUES.fullmatch(plain[at]) or is_numbered(plain[at]))
+    own = [
+        part_unit or (units[column].strip(" '\"") if column < len(units) else "")
+        for column, (_, part_unit) in enumerate(parts)
+    ]
+    time = next((n for n, name in enumerate(plain) if _TIME.fullmatch(name) and not millivolts(own[n])), None)
+    in_mv = {n: millivolts(own[n] or unit or "mV") for n in range(len(plain)) if n != time}
+    volts = {n: factor for n, factor in in_mv.items() if factor}
+    named = {n: name for n in volts if (name := lead_of(plain[n]))}
+    leads = named or {
+        n: lead if lead and len(volts) == 1 else plain[n] or f"lead {n + 1}"
+        for n in volts
+        if not _COUNTER.fullmatch(plain[n])
+        and not is_other(plain[n])
+        and (_VALUES.fullmatch(plain[n]) or is_numbered(plain[n]))
     }
     return Columns(
         time=time,
         time_s=_seconds(own[time], plain[time]) if time is not None else 1.0,
-        leads=dict(zip(found, unique_names(found.values()), strict=True)),
-        in_mv={at: volts[at] for at in found},
-        named=bool(known) or bool(found and (time is not None or lead)),
+        leads=dict(zip(leads, unique_names(leads.values()), strict=True)),
+        in_mv={n: volts[n] for n in leads},
+        named=bool(named) or bool(leads and (time is not None or lead)),
     )
 
 
@@ -114,16 +131,33 @@ def _seconds(unit: str, name: str) -> float:
 
 
 def rate_in(metadata: Mapping[str, str]) -> float | None:
-    """Give the rate in Hz that keys such as ``fs`` say; None where none does."""
+    """Return the rate in Hz from keys such as ``fs``; None if there is no such key."""
     for key, value in metadata.items():
-        found = re.search(r"\d+(\.\d+)?", value)
-        if re.sub(r"[\s\-]+", "_", key.strip().casefold()) in RATE_KEYS and found:
-            return float(found[0])
+        number = re.search(r"\d+(\.\d+)?", value)
+        if re.sub(r"[\s\-]+", "_", key.strip().casefold()) in RATE_KEYS and number:
+            return float(number[0])
     return None
 
 
 def infer_time_grid(path: Path, batches: Iterable[NDArray[np.float64]]) -> Grid:
-    """Find rate and gaps of times in s, in order, by batch; refuse times that are not evenly spaced."""
+    """Find the sampling rate and the gaps of a column of times.
+
+    Parameters
+    ----------
+    path
+        File to name in messages.
+    batches
+        Times in s, in batches, in ascending order.
+
+    Returns
+    -------
+    The time grid of the rows.
+
+    Raises
+    ------
+    UnreadableError
+        The times are not in order or not evenly spaced, or there are fewer than two.
+    """
     steps_s, n_steps, n_uneven, period_s = 0.0, 0, 0, 0.0
     rows, gaps = [0], [0.0]
     last, row = None, 0
@@ -131,7 +165,10 @@ def infer_time_grid(path: Path, batches: Iterable[NDArray[np.float64]]) -> Grid:
         joined = times if last is None else np.concatenate(([last], times))
         steps = np.diff(joined)
         if not np.isfinite(joined).all() or (steps <= 0).any():
-            raise UnreadableError(f"{path}: times in order expected, others came")
+            raise UnreadableError(
+                f"{path}: the times are not in ascending order, or some are missing. "
+                "Correct the column of times, or remove it and give --fs HZ."
+            )
         if len(steps):
             period_s = period_s or float(np.median(steps))
             gap = np.flatnonzero(steps > 1.5 * period_s)
@@ -143,16 +180,22 @@ def infer_time_grid(path: Path, batches: Iterable[NDArray[np.float64]]) -> Grid:
             gaps += steps[gap].tolist()
         most_gaps = min(_MOST_RUNS, _GAP_SHARE * n_steps + 10)
         if len(rows) > most_gaps or n_uneven > _UNEVEN_SHARE * n_steps + 1:
-            raise UnreadableError(f"{path}: evenly spaced times expected, others came")
+            raise UnreadableError(
+                f"{path}: the times are not evenly spaced. "
+                "Correct the column of times, or remove it and give --fs HZ."
+            )
         if len(times):
             last, row = times[-1], row + len(times)
     if not n_steps:
-        raise UnreadableError(f"{path}: at least two times expected, {row} came")
-    fs = rounded_rate(n_steps / steps_s, tolerance=max(2e-4, 0.5 / n_steps))
+        raise UnreadableError(
+            f"{path}: {row} times are too few for a sampling rate. "
+            "Give more rows, or remove the column of times."
+        )
+    fs = _rounded_rate(n_steps / steps_s, tolerance=max(2e-4, 0.5 / n_steps))
     skipped = np.cumsum([0, *(max(round(gap_s * fs) - 1, 0) for gap_s in gaps[1:])])
     return Grid(fs, np.array(rows), np.array(rows) + skipped)
 
 
-def rounded_rate(fs: float, *, tolerance: float) -> float:
-    """Give the whole number of Hz that a rate taken from written times stands for, if it is so near."""
+def _rounded_rate(fs: float, *, tolerance: float) -> float:
+    """Return the nearest whole number of Hz if the rate, found from rounded times, is close enough."""
     return float(round(fs)) if abs(fs - round(fs)) < tolerance * fs else fs

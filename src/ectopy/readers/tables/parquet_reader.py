@@ -1,4 +1,4 @@
-"""Parquet: the schema at once, rows by batch; what is said of the whole stands in the schema's metadata."""
+"""Read Parquet files: the schema when opened, rows in batches; metadata is that of the schema."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -21,7 +21,7 @@ _MOST_ROWS = 2**32
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """The columns of the leads, their mV a unit, and which rows are which samples."""
+    """Table with the columns of the leads, their units in mV, and the grid from rows to samples."""
 
     path: Path
     names: list[str]
@@ -31,28 +31,34 @@ class _Table:
 
 
 def matches(path: Path) -> bool:
-    """Tell by a column of numbers that is called as a lead of ECG."""
+    """Return whether a column of numbers has the name of an ECG lead."""
     with suppress(UnreadableError):
         file = _open(path)
-        return _columns(file, _said(file)).named
+        return _columns(file, _metadata(file)).named
     return False
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:
-    """Open a table; ``fs`` is for one that neither says its rate nor has a column of times."""
+    """Open a table; ``fs`` is the rate in Hz of a table without a rate and without times."""
     file = _open(path)
-    said = _said(file)
-    columns, n_rows = _columns(file, said), file.metadata.num_rows
+    metadata = _metadata(file)
+    columns, n_rows = _columns(file, metadata), file.metadata.num_rows
     if not columns.leads:
-        raise UnreadableError(f"{path}: a column of a lead of ECG expected, none came")
+        raise UnreadableError(
+            f"{path}: no column with the name of an ECG lead. Name the columns, for example II and V1."
+        )
     if not 0 <= n_rows <= _MOST_ROWS:
-        raise UnreadableError(f"{path}: at most {_MOST_ROWS} rows expected, {n_rows} came")
+        raise UnreadableError(
+            f"{path}: the table has {n_rows} rows, more than the limit of {_MOST_ROWS}. "
+            "Split it into shorter files."
+        )
     names = list(file.schema_arrow.names)
     grid = infer_time_grid(path, _times(path, file, names, columns)) if columns.time is not None else None
-    rate = (grid.fs if grid else None) or rate_in(said) or fs
+    rate = (grid.fs if grid else None) or rate_in(metadata) or fs
     if not rate:
         raise UnreadableError(
-            f"{path}: a sampling rate expected (a column of times, fs in the metadata or --fs), none came"
+            f"{path}: no sampling rate. "
+            "Give it with --fs HZ, as fs in the metadata, or add a column of times."
         )
     grid = grid or Grid(rate, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
     in_mv = list(columns.in_mv.values())
@@ -62,8 +68,8 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
         fs=check_rate(path, rate),
         leads=tuple(columns.leads.values()),
         n_samples=check_length(path, end, rate),
-        read=partial(_read, _Table(path, [names[at] for at in columns.leads], in_mv, grid, n_rows)),
-        start=_start(said),
+        read=partial(_read, _Table(path, [names[column] for column in columns.leads], in_mv, grid, n_rows)),
+        start=_start(metadata),
     )
 
 
@@ -73,20 +79,22 @@ def _open(path: Path) -> Any:
 
         return ParquetFile(path, memory_map=False)
     except Exception as error:  # pyarrow raises ArrowInvalid, OSError, and what its decoders raise
-        raise UnreadableError(f"{path}: a Parquet table expected, {type(error).__name__} came") from error
+        raise UnreadableError(
+            f"{path}: not a complete Parquet file ({type(error).__name__}). Copy or export it again."
+        ) from error
 
 
-def _said(file: Any) -> dict[str, str]:
-    metadata: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
+def _metadata(file: Any) -> dict[str, str]:
+    stored: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
     return {
         key.decode("utf-8", "replace").casefold(): value.decode("utf-8", "replace")
-        for key, value in metadata.items()
+        for key, value in stored.items()
         if len(value) < 200
     }
 
 
-def _columns(file: Any, said: dict[str, str]) -> Columns:
-    """Tell the columns apart; what is no number and no time is none of ours."""
+def _columns(file: Any, metadata: dict[str, str]) -> Columns:
+    """Return the columns of leads and time; columns that are neither numbers nor times are ignored."""
     from pyarrow import types
 
     units = [
@@ -97,7 +105,7 @@ def _columns(file: Any, said: dict[str, str]) -> Columns:
         for field in file.schema_arrow
     ]
     return infer_columns(
-        names, units, unit=said.get("unit", said.get("units", "")), lead=said.get("lead", "")
+        names, units, unit=metadata.get("unit", metadata.get("units", "")), lead=metadata.get("lead", "")
     )
 
 
@@ -110,7 +118,7 @@ def _is_time(types: Any, kind: Any) -> bool:
 
 
 def _times(path: Path, file: Any, names: list[str], columns: Columns) -> Iterator[NDArray[np.float64]]:
-    """Give the times in s, by batch."""
+    """Yield the times in s, in batches."""
     name = names[columns.time or 0]
     for batch in _batches(path, file, [name], range(file.metadata.num_row_groups)):
         values = batch[name]
@@ -130,14 +138,15 @@ def _batches(path: Path, file: Any, names: list[str], groups: Any) -> Iterator[d
             yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in names}
     except UnreadableError:
         raise
-    except Exception as error:  # as above
+    except Exception as error:  # as in _open
         raise UnreadableError(
-            f"{path}: rows of a Parquet table expected, {type(error).__name__} came"
+            f"{path}: the rows of the Parquet file are damaged ({type(error).__name__}). "
+            "Copy or export it again."
         ) from error
 
 
 def _read(table: _Table, start: int, stop: int) -> Signal:
-    """Read [start, stop) in mV; between runs of rows samples are missing."""
+    """Read samples [start, stop) in mV; NaN between runs of rows."""
     block = np.full((stop - start, len(table.names)), np.nan, dtype=np.float32)
     grid = table.grid
     ends = np.append(grid.row[1:], table.n_rows)
@@ -151,27 +160,27 @@ def _read(table: _Table, start: int, stop: int) -> Signal:
 
 
 def _rows(table: _Table, file: Any, first: int, last: int) -> NDArray[np.float64]:
-    """Read rows [first, last), [n_rows, n_leads], from the row groups that hold them."""
+    """Read rows [first, last) as [n_rows, n_leads], from the row groups that contain them."""
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
     ends = np.cumsum(sizes).tolist()
     groups = [group for group, end in enumerate(ends) if end > first and end - sizes[group] < last]
     rows = np.full((last - first, len(table.names)), np.nan)
-    at = ends[groups[0]] - sizes[groups[0]] if groups else 0
+    row = ends[groups[0]] - sizes[groups[0]] if groups else 0
     for batch in _batches(table.path, file, table.names, groups):
         n = len(batch[table.names[0]])
-        begin, end = max(first, at), min(last, at + n)
+        begin, end = max(first, row), min(last, row + n)
         if begin < end:
             for column, name in enumerate(table.names):
-                rows[begin - first : end - first, column] = batch[name][begin - at : end - at]
-        at += n
-        if at >= last:
+                rows[begin - first : end - first, column] = batch[name][begin - row : end - row]
+        row += n
+        if row >= last:
             break
     return rows
 
 
-def _start(said: dict[str, str]) -> datetime | None:
-    """Give when the recording began, where the metadata say it; a zone changes no clock."""
+def _start(metadata: dict[str, str]) -> datetime | None:
+    """Return local date and time of the start, if the metadata states it; a time zone is ignored."""
     for key in ("start", "start_time", "starttime"):
         with suppress(ValueError):
-            return datetime.fromisoformat(said.get(key, "")).replace(tzinfo=None)
+            return datetime.fromisoformat(metadata.get(key, "")).replace(tzinfo=None)
     return None

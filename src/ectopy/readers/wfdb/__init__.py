@@ -1,4 +1,4 @@
-"""WFDB records: header, signal files, segments."""
+"""Reader of WFDB records: headers, signal files and segments."""
 
 from ectopy.readers.wfdb.reader import SUFFIXES, companion_files, matches, open_recording
 

@@ -1,4 +1,4 @@
-"""What a WFDB header says, see header(5), and which files belong to it."""
+"""Read WFDB headers, see header(5), and find the files that belong to them."""
 
 import re
 from contextlib import suppress
@@ -12,14 +12,14 @@ import numpy as np
 from ectopy.ecg import UnreadableError
 
 DEFAULT_FS = 250.0
-"""What a header means that names no rate; and so for gain and unit."""
+"""Rate in Hz of a header without one; gain and unit have defaults too, see header(5)."""
 DEFAULT_GAIN, DEFAULT_UNIT = 200.0, "mV"
 _LONGEST = 2**24
-"""In bytes; a file that bears the name of a header may be of any size."""
+"""Bytes that are read at most; a file with the name of a header may be of any size."""
 
 _MOST_SIGNALS = 2048
 _LONGEST_NAME = 255
-"""In bytes, of one file in any file system."""
+"""Longest file name of common file systems, in bytes."""
 
 _NUMBER = r"-?(\d{1,15}\.?\d{0,15}|\.\d{1,15})(e[+-]?\d{1,2})?"
 _RECORD_LINE = re.compile(
@@ -35,13 +35,13 @@ _SIGNAL_LINE = re.compile(
     (\s+ (?P<lead>\D.*))? \s*""",
     re.VERBOSE | re.IGNORECASE,
 )
-# The last is not WFDB's: the headers of the CinC challenge of 2017 have it, and wfdb refuses them for it.
+# The last one is not part of WFDB; headers of the CinC Challenge 2017 use it, and wfdb refuses them.
 _START_FORMATS = ("%H:%M:%S %d/%m/%Y", "%H:%M:%S.%f %d/%m/%Y", "%Y-%m-%d %H:%M:%S")
 
 
 @dataclass(frozen=True)
 class SignalLine:
-    """One signal: its file, how it is stored there, and what a stored unit means."""
+    """Signal of a header: its file, its storage format there, and the meaning of a stored unit."""
 
     file: str
     format: int
@@ -57,7 +57,10 @@ class SignalLine:
 
 @dataclass(frozen=True)
 class Header:
-    """One header: signals, or else segments by name and frames; ``n_frames`` is 0 where it is not said."""
+    """Content of a header: either signals, or segments (name and number of frames).
+
+    ``n_frames`` is 0 if the header does not state it.
+    """
 
     path: Path
     fs: float
@@ -69,7 +72,10 @@ class Header:
 
 @dataclass(frozen=True)
 class SignalFile:
-    """Interleaved signals: ``columns`` says which of the ``width`` samples of a frame are whose."""
+    """Signal file with interleaved signals.
+
+    A frame has ``width`` samples; ``columns`` maps the number of a signal to its samples in a frame.
+    """
 
     path: Path
     format: int
@@ -79,18 +85,44 @@ class SignalFile:
 
 
 def read_header(path: Path, *, default_fs: float = DEFAULT_FS) -> Header:
-    """Read a header; comments, which may bear a patient's name, are dropped unread."""
+    """Read a header; comments are skipped, as they may contain a patient's name.
+
+    Parameters
+    ----------
+    path
+        The header file.
+    default_fs
+        Rate in Hz of a header without one.
+
+    Returns
+    -------
+    The header, with signals or with segments.
+
+    Raises
+    ------
+    UnreadableError
+        The file is not a WFDB header, or describes no lead.
+    """
     record, *lines = _lines(path)
     line = _RECORD_LINE.fullmatch(record)
     if line is None:
-        raise UnreadableError(f"{path}: a WFDB header expected, its first line describes no record")
+        raise UnreadableError(
+            f"{path}: not a WFDB header (the first line describes no record). "
+            "Correct the line, or rename the file."
+        )
     if (n_signals := int(line["n_signals"])) > _MOST_SIGNALS:
-        raise UnreadableError(f"{path}: at most {_MOST_SIGNALS} signals expected, {n_signals} came")
+        raise UnreadableError(
+            f"{path}: the header has {n_signals} signals, more than the limit of {_MOST_SIGNALS}. "
+            "Correct the number in the first line."
+        )
     n_lines = int(line["n_segments"] or n_signals)
     if n_lines == 0 or n_signals == 0:
-        raise UnreadableError(f"{path}: at least one lead expected, the header names 0")
+        raise UnreadableError(f"{path}: the header describes no lead. Correct the numbers in the first line.")
     if len(lines) < n_lines:
-        raise UnreadableError(f"{path}: {n_lines} lines expected after the first, {len(lines)} came")
+        raise UnreadableError(
+            f"{path}: the header needs {n_lines} lines after the first, but has {len(lines)}. "
+            "Copy the complete header again."
+        )
     described = list(enumerate(lines[:n_lines], start=1))
     return Header(
         path,
@@ -103,23 +135,37 @@ def read_header(path: Path, *, default_fs: float = DEFAULT_FS) -> Header:
 
 
 def signal_files(header: Header) -> list[SignalFile]:
-    """Give the signal files in the order of the header; ``~`` stands for none."""
+    """Return the signal files in the order of the header; the name ``~`` means that there is no file."""
     grouped = groupby(enumerate(header.signals), key=lambda numbered: numbered[1].file)
     return [_signal_file(header, name, dict(group)) for name, group in grouped if name != "~"]
 
 
 def segment_header(header: Header, name: str) -> Path:
-    """Give the path of the header of a segment."""
+    """Return the path of the header of a segment.
+
+    Parameters
+    ----------
+    header
+        Header of the record.
+    name
+        Name of the segment.
+
+    Returns
+    -------
+    The path, in the folder of the record.
+    """
     return _beside(header.path, f"{name}.hea")
 
 
 def _lines(path: Path) -> list[str]:
-    """Give the lines that are neither empty nor comments, at least one."""
+    """Return the lines that are neither empty nor comments; one empty line if there are none."""
     try:
         with path.open("rb") as file:
             content = file.read(_LONGEST)
     except OSError as error:
-        raise UnreadableError(f"{path}: a WFDB header expected, {error.strerror}") from error
+        raise UnreadableError(
+            f"{path}: cannot read the WFDB header ({error.strerror}). Check that it exists and may be read."
+        ) from error
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -129,7 +175,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _start(text: str) -> datetime | None:
-    """Read a time with its date; alone, or written in another way, it says nothing of the start."""
+    """Return date and time of the start; None for a time without a date, or in another notation."""
     for pattern in _START_FORMATS:
         with suppress(ValueError):
             return datetime.strptime(text.strip(), pattern)  # noqa: DTZ007 - WFDB knows no time zones
@@ -139,7 +185,10 @@ def _start(text: str) -> datetime | None:
 def _signal_line(path: Path, number: int, text: str) -> SignalLine:
     line = _SIGNAL_LINE.fullmatch(text)
     if line is None:
-        raise UnreadableError(f"{path}: signal {number} is not described as WFDB has it")
+        raise UnreadableError(
+            f"{path}: the line of signal {number} is not a WFDB signal line. "
+            "Correct it as header(5) describes."
+        )
     return SignalLine(
         file=line["file"],
         format=int(line["format"]),
@@ -157,29 +206,43 @@ def _signal_line(path: Path, number: int, text: str) -> SignalLine:
 def _segment_line(path: Path, number: int, text: str) -> tuple[str, int]:
     line = re.fullmatch(r"(\S+)\s+(\d{1,15})", text)
     if line is None:
-        raise UnreadableError(f"{path}: segment {number} is not described as WFDB has it")
+        raise UnreadableError(
+            f"{path}: the line of segment {number} is not a WFDB segment line. "
+            "Correct it as header(5) describes."
+        )
     return line[1], int(line[2])
 
 
 def _beside(header: Path, name: str) -> Path:
-    """Give the path of a file that a header names; refuse every name, and every link, that leaves the folder.
+    """Return the path of a file that a header names; names and links out of the folder are refused.
 
-    Beside a header that is a link itself links may lead anywhere: so annexes and selections are laid out.
+    If the header is a link itself, links may lead anywhere, as in git-annex or a folder of selected records.
     """
     if name in {".", ".."} or any(mark in name for mark in "/\\:\0"):
-        raise UnreadableError(f"{header}: the name of a file in its own folder expected, a path came")
+        raise UnreadableError(
+            f"{header}: the header names a file outside its own folder. "
+            "Copy the file next to the header and write only its name."
+        )
     if len(name.encode()) > _LONGEST_NAME:
-        raise UnreadableError(f"{header}: the name of a file expected, {len(name)} characters came")
+        raise UnreadableError(
+            f"{header}: the header names a file with {len(name)} characters, more than a file system allows. "
+            "Correct the name in the header."
+        )
     path = header.parent / name
     if path.is_symlink() and not header.is_symlink() and path.resolve().parent != header.parent.resolve():
-        raise UnreadableError(f"{header}: a file in its own folder expected, {name} is a link out of it")
+        raise UnreadableError(
+            f"{header}: {name} is a link to a file outside the folder. Copy the file itself into the folder."
+        )
     return path
 
 
 def _signal_file(header: Header, name: str, signals: dict[int, SignalLine]) -> SignalFile:
     first = next(iter(signals.values()))
     if any((line.format, line.offset) != (first.format, first.offset) for line in signals.values()):
-        raise UnreadableError(f"{header.path}: one format and offset expected in {name}, several came")
+        raise UnreadableError(
+            f"{header.path}: the signals of {name} have different formats or offsets. "
+            "Correct the header: all signals of a file share one format and one offset."
+        )
     stops = np.cumsum([line.per_frame for line in signals.values()]).tolist()
     columns = dict(zip(signals, map(slice, [0, *stops[:-1]], stops), strict=True))
     return SignalFile(_beside(header.path, name), first.format, first.offset, stops[-1], columns)

@@ -1,4 +1,4 @@
-"""WFDB recordings: the facts from the header at once, the samples by block, of one segment or of many."""
+"""Read WFDB records of one or many segments: headers when opened, samples in blocks when needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from ectopy.readers.wfdb.signals import check_signals, read_signals
 
 SUFFIXES: tuple[str, ...] = (".hea",)
 GAP = "~"
-"""Name of a segment in which nothing was recorded, and of the file of a signal that was not."""
+"""Name of a segment without a recording, and of the file of a signal that was not recorded."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Frames [start, stop) of a recording, and the number that each lead's signal has there."""
+    """Frames [start, stop) of a recording, with the signal number of each lead there."""
 
     start: int
     stop: int
@@ -30,12 +30,12 @@ class _Part:
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
-    """Tell a header by its name: one that is broken is a recording that cannot be read."""
+    """Return whether the suffix is ``.hea``; a damaged header is a recording that cannot be read."""
     return path.suffix == ".hea"
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:
-    """Give the header and all files it names, there or not; none of them lies outside its folder."""
+    """Return the header and all files that it names, also missing ones; all lie in its folder."""
     header = read_header(path)
     parts = [path, *(file.path for file in signal_files(header))]
     for name, _ in header.segments:
@@ -47,7 +47,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:
-    """Open the record of a header; ``fs`` is for a header that names no rate."""
+    """Open the record of a header; ``fs`` is the rate in Hz of a header without one."""
     header = read_header(path, default_fs=fs or DEFAULT_FS)
     described, parts = _segments(header) if header.segments else _single(header)
     names = unique_names(line.lead for line in described.signals)
@@ -70,49 +70,55 @@ def _single(header: Header) -> tuple[Header, list[_Part]]:
 
 
 def _segments(header: Header) -> tuple[Header, list[_Part]]:
-    """Give the header that describes the leads, that of the first segment, and all that hold signals."""
+    """Return the header with the leads (that of the first segment), and the segments with samples."""
     spans = pairwise(accumulate((n_frames for _, n_frames in header.segments), initial=0))
     present = [(name, *span) for (name, _), span in zip(header.segments, spans, strict=True) if name != GAP]
-    read = {name: read_header(segment_header(header, name), default_fs=header.fs) for name, *_ in present}
-    if not present or any(segment.segments for segment in read.values()):
-        raise UnreadableError(f"{header.path}: segments with signals expected, none or others came")
+    headers = {name: read_header(segment_header(header, name), default_fs=header.fs) for name, *_ in present}
+    if not present or any(segment.segments for segment in headers.values()):
+        raise UnreadableError(
+            f"{header.path}: no segment with signals, or a segment that consists of segments itself. "
+            "Name only segments that have signal files."
+        )
     total = sum(n_frames for _, n_frames in header.segments)
-    return replace(read[present[0][0]], n_frames=total), [
-        _part(start, stop, check_signals(replace(read[name], n_frames=stop - start)))
+    return replace(headers[present[0][0]], n_frames=total), [
+        _part(start, stop, check_signals(replace(headers[name], n_frames=stop - start)))
         for name, start, stop in present
-        if start < stop  # a first segment without samples tells the leads of all others
+        if start < stop  # a first segment without samples (layout header) only lists the leads
     ]
 
 
 def _part(start: int, stop: int, header: Header) -> _Part:
     names = unique_names(line.lead for line in header.signals)
-    stored = {name: at for at, name in enumerate(names) if header.signals[at].file != GAP}
+    stored = {name: number for number, name in enumerate(names) if header.signals[number].file != GAP}
     return _Part(start, stop, header, stored)
 
 
 def _voltages(header: Header) -> list[int]:
-    """Choose the signals in a unit of voltage that do not bear the name of something else, of one rate."""
+    """Return the signals in a unit of voltage that share a rate; names of other signals are left out."""
     volts = [number for number, line in enumerate(header.signals) if millivolts(line.unit)]
     volts = [number for number in volts if not is_other(header.signals[number].lead)] or volts
     if not volts:
         units = ", ".join(sorted({line.unit for line in header.signals}))
-        raise UnreadableError(f"{header.path}: a lead in a unit of voltage expected, {units} came")
+        raise UnreadableError(
+            f"{header.path}: no lead in a unit of voltage (units: {units}). Correct the units in the header."
+        )
     return most_common_rate(
         header.path, {number: float(header.signals[number].per_frame) for number in volts}
     )
 
 
 def _read(parts: Sequence[_Part], leads: Sequence[str], per_frame: int, start: int, stop: int) -> Signal:
-    """Put [start, stop) together from the parts; what none of them has is missing."""
-    block = np.full((len(leads), stop - start), np.nan, dtype=np.float32)  # a lead after the other
+    """Read samples [start, stop) in mV from the segments; NaN where no segment has a sample."""
+    block = np.full((len(leads), stop - start), np.nan, dtype=np.float32)  # C order: one lead after another
     for part in parts:
         begin, end = part.start * per_frame, part.stop * per_frame
         first, last = max(start, begin), min(stop, end)
-        same = {lead for lead, at in part.numbers.items() if part.header.signals[at].per_frame == per_frame}
-        known = [column for column, lead in enumerate(leads) if lead in same]
-        if first < last and known:
-            numbers = [part.numbers[leads[column]] for column in known]
-            block[known, first - start : last - start] = read_signals(
+        signals = part.header.signals
+        same = {lead for lead, number in part.numbers.items() if signals[number].per_frame == per_frame}
+        rows = [row for row, lead in enumerate(leads) if lead in same]
+        if first < last and rows:
+            numbers = [part.numbers[leads[row]] for row in rows]
+            block[rows, first - start : last - start] = read_signals(
                 part.header, numbers, first - begin, last - begin
             ).T
     return block.T

@@ -1,7 +1,7 @@
-"""The signals of one WFDB header, read by block.
+"""Read the signals of one WFDB header in blocks.
 
-All formats of signal(5) are read straight from their file, one seek a block: no second is spent on importing
-wfdb (and pandas), and blocks of differences and skewed signals are those of the whole.
+All formats of signal(5) are decoded here, with one seek per block. This saves the second that importing wfdb
+(and pandas) takes. Blocks of difference formats and of skewed signals equal those of the whole recording.
 """
 
 import math
@@ -19,7 +19,7 @@ from ectopy.ecg import Signal, UnreadableError
 from ectopy.readers.validation import check_scale, millivolts
 from ectopy.readers.wfdb.header import Header, SignalFile, SignalLine, signal_files
 
-# Bits a sample takes, see signal(5).
+# Bits per sample, see signal(5).
 BITS = {
     number: width
     for width, numbers in (
@@ -33,10 +33,10 @@ BITS = {
     for number in numbers
 }
 FLAC_BITS = {508: 8, 516: 16, 524: 24}
-"""Formats of no fixed width: FLAC, with the bits a sample takes once unpacked."""
+"""FLAC formats, which have no fixed width, with the bits per decoded sample."""
 DIFFERENCES = 8
-"""Format in which the difference to the sample before is stored."""
-# The value that stands for a missing sample: the lowest of its width. Differences have none.
+"""Format that stores the difference to the previous sample."""
+# A missing sample is stored as the lowest value of its width. The difference format has no such value.
 _WIDTHS = {16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 10, 311: 10, **FLAC_BITS}
 MISSING = {number: -(2 ** (width - 1)) for number, width in _WIDTHS.items()}
 _WHOLE_BYTES = {8: "i1", 16: "<i2", 32: "<i4", 61: ">i2", 80: "u1", 160: "<u2"}
@@ -44,31 +44,40 @@ _OFFSET_BINARY = {80: 2**7, 160: 2**15}
 _FRAMES_A_SUM = 2**16
 
 Stored: TypeAlias = NDArray[np.signedinteger[Any]]
-"""Numbers as they are stored, in as few bytes as hold them."""
+"""Stored numbers, in the smallest convenient integer type."""
 Lead: TypeAlias = NDArray[np.float32]
 """Samples of one lead in mV."""
 
 
 def check_signals(header: Header) -> Header:
-    """Hold the files against their header; give it with its number of frames."""
-    held = signal_files(header)
-    for file in held:
+    """Check the signal files against their header; return the header with its number of frames."""
+    files = signal_files(header)
+    for file in files:
         if not file.path.is_file():
-            raise UnreadableError(f"{header.path}: {file.path.name} expected beside it, none there")
+            raise UnreadableError(
+                f"{header.path}: signal file {file.path.name} not found in the same folder. "
+                "Copy it there or correct the header."
+            )
         if file.format not in BITS and file.format not in FLAC_BITS:
-            raise UnreadableError(f"{header.path}: a storage format of WFDB expected, {file.format} came")
+            raise UnreadableError(
+                f"{header.path}: unknown storage format {file.format}. "
+                "Correct the format in the header, or convert the record to format 16."
+            )
     for line in header.signals:
         check_scale(header.path, 1 / line.gain, line.lead)
-    n_frames = header.n_frames or min((_room(file) for file in held), default=0)
-    for file in held:
+    n_frames = header.n_frames or min((_room(file) for file in files), default=0)
+    for file in files:
         promised = file.offset + math.ceil(n_frames * file.width * BITS.get(file.format, Fraction(0)) / 8)
         if (size := file.path.stat().st_size) < promised:
-            raise UnreadableError(f"{file.path}: {promised} bytes promised by its header, {size} came")
+            raise UnreadableError(
+                f"{file.path}: the file has {size} bytes, but its header describes {promised}. "
+                "Copy the complete file again."
+            )
     return replace(header, n_frames=n_frames)
 
 
 def _room(file: SignalFile) -> int:
-    """Tell how many frames a file has room for, where the header does not say."""
+    """Compute the number of frames from the file size, for a header that does not state it."""
     if file.format in FLAC_BITS:
         with _flac(file) as sound:
             return int(sound.frames) // _per_frame(file)
@@ -76,7 +85,21 @@ def _room(file: SignalFile) -> int:
 
 
 def read_signals(header: Header, numbers: Sequence[int], start: int, stop: int) -> Signal:
-    """Read [start, stop) of signals of one rate in mV, a column each; NaN where a sample is missing."""
+    """Read an interval of signals that share a rate.
+
+    Parameters
+    ----------
+    header
+        Header of the signals.
+    numbers
+        Numbers of the signals to read.
+    start, stop
+        First sample, and the sample after the last one.
+
+    Returns
+    -------
+    Samples in mV, [n_samples, n_signals]; NaN where a sample is missing.
+    """
     lines = [header.signals[number] for number in numbers]
     per_frame = lines[0].per_frame
     first, last = start // per_frame, -(-stop // per_frame)
@@ -89,26 +112,26 @@ def _signals_in_mv(header: Header, numbers: Sequence[int], first: int, last: int
     for file in signal_files(header):
         wanted = sorted(file.columns.keys() & set(numbers))
         for skew in {header.signals[number].skew for number in wanted}:
-            # A skewed signal was sampled later than the others, and ends as much earlier.
-            there = max(min(last + skew, header.n_frames), first + skew)
-            frames = _stored(file, header, first + skew, there)
+            # A skewed signal was sampled later than the others, and ends earlier by as many frames.
+            end = max(min(last + skew, header.n_frames), first + skew)
+            frames = _stored(file, header, first + skew, end)
             for number in wanted:
                 line = header.signals[number]
                 if line.skew == skew:
                     lead = _in_mv(line, frames[:, file.columns[number]].reshape(-1))
-                    missing = (last + skew - there) * line.per_frame
+                    missing = (last + skew - end) * line.per_frame
                     signals[number] = np.pad(lead, (0, missing), constant_values=np.nan) if missing else lead
     return [signals[number] for number in numbers]
 
 
 def _in_mv(line: SignalLine, stored: Stored) -> Lead:
-    """Convert stored numbers once, in float32 where no bit comes out otherwise than in float64.
+    """Convert stored numbers to mV, in float32 where the result equals that of float64 in every bit.
 
-    Such is the quotient of two numbers that float32 holds, see Figueroa (1995) on double rounding.
+    This holds for the quotient of two numbers that float32 represents (Figueroa 1995, on double rounding).
     """
     scale = millivolts(line.unit) or np.nan
-    held = stored.itemsize <= 2 and abs(line.baseline) < 2**16 and line.gain == np.float32(line.gain)
-    kind = np.float32 if held and scale == 1 else np.float64
+    exact = stored.itemsize <= 2 and abs(line.baseline) < 2**16 and line.gain == np.float32(line.gain)
+    kind = np.float32 if exact and scale == 1 else np.float64
     lead = (stored - kind(line.baseline)) / kind(line.gain)
     if line.format in MISSING:
         lead[stored == MISSING[line.format]] = np.nan
@@ -125,7 +148,10 @@ def _stored(file: SignalFile, header: Header, first: int, last: int) -> Stored:
     )
     stored = decode(file, start, stop)
     if len(stored) < stop - start:
-        raise UnreadableError(f"{file.path}: {stop - start} samples expected, {len(stored)} came")
+        raise UnreadableError(
+            f"{file.path}: the file ends too early ({len(stored)} of {stop - start} samples read). "
+            "Copy the complete file again."
+        )
     frames = stored.reshape(-1, file.width)
     return _summed(file, header, first, frames) if file.format == DIFFERENCES else frames
 
@@ -145,9 +171,9 @@ def _three_bytes(file: SignalFile, start: int, stop: int) -> Stored:
 
 
 def _twelve_bits(file: SignalFile, start: int, stop: int) -> Stored:
-    """Two samples in three bytes: the low bytes at the ends, both high halves in the middle.
+    """Read two samples from three bytes: low bytes at the ends, both high halves in the middle.
 
-    A sample is put into the upper 12 of 16 bits and moved down, which brings its sign along.
+    A sample is put into the upper 12 of 16 bits and shifted down, which extends its sign.
     """
     pair, skipped = divmod(start, 2)
     n_bytes = math.ceil((stop - 2 * pair) * 3 / 2)
@@ -161,7 +187,7 @@ def _twelve_bits(file: SignalFile, start: int, stop: int) -> Stored:
 
 
 def _ten_bits(file: SignalFile, start: int, stop: int) -> Stored:
-    """Three samples in four bytes: 311 one after the other, 310 the third in what two words leave."""
+    """Read three samples from four bytes: 311 in order, 310 with the third in the spare bits of two words."""
     triple, skipped = divmod(start, 3)
     n_bytes = math.ceil((stop - 3 * triple) * 4 / 3)
     stored = np.fromfile(file.path, np.uint8, n_bytes, offset=file.offset + 4 * triple)
@@ -176,13 +202,13 @@ def _ten_bits(file: SignalFile, start: int, stop: int) -> Stored:
 
 
 def _signed(stored: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """Read numbers of so many bits as two's complement."""
+    """Convert unsigned numbers of ``bits`` bits from two's complement."""
     sign = 1 << (bits - 1)
     return (stored ^ sign) - sign
 
 
 def _summed(file: SignalFile, header: Header, first: int, steps: Stored) -> Stored:
-    """Add up differences from the initial value of the header on, whatever lies before ``first``."""
+    """Sum differences from the initial value of the header on, including those before ``first``."""
     whole, skipped = divmod(first, _FRAMES_A_SUM)
     rest = _whole_bytes(file, (first - skipped) * file.width, first * file.width).reshape(-1, file.width)
     sums = _sums(file.path, file.offset, file.width, file.path.stat().st_size)
@@ -196,35 +222,42 @@ def _summed(file: SignalFile, header: Header, first: int, steps: Stored) -> Stor
 
 @lru_cache(maxsize=8)
 def _sums(path: Path, offset: int, width: int, size: int) -> NDArray[np.int64]:
-    """Add up the differences before every so many frames, [n, width]; once a file."""
+    """Sum the differences before every ``_FRAMES_A_SUM``-th frame, [n, width]; cached per file."""
     n_frames = max(size - offset, 0) // width
     sums = np.zeros((n_frames // _FRAMES_A_SUM + 1, width), dtype=np.int64)
-    for at in range(1, len(sums)):
-        begin = offset + (at - 1) * _FRAMES_A_SUM * width
+    for index in range(1, len(sums)):
+        begin = offset + (index - 1) * _FRAMES_A_SUM * width
         steps = np.fromfile(path, np.int8, _FRAMES_A_SUM * width, offset=begin).astype(np.int64)
-        sums[at] = sums[at - 1] + steps.reshape(-1, width).sum(axis=0)
+        sums[index] = sums[index - 1] + steps.reshape(-1, width).sum(axis=0)
     return sums
 
 
 def _flac(file: SignalFile) -> Any:
-    """Open a FLAC file; soundfile is imported when one is."""
+    """Open a FLAC file; soundfile is imported only here."""
     import soundfile
 
     try:
         sound = soundfile.SoundFile(file.path)
     except (RuntimeError, OSError) as error:
-        raise UnreadableError(f"{file.path}: samples in FLAC expected, something else came") from error
+        raise UnreadableError(
+            f"{file.path}: not a FLAC file, as its header says. Copy the file again or correct the header."
+        ) from error
     if sound.channels != len(file.columns) or file.offset:
         sound.close()
-        raise UnreadableError(f"{file.path}: {len(file.columns)} signals expected, {sound.channels} came")
+        raise UnreadableError(
+            f"{file.path}: the header describes {len(file.columns)} signals without offset, "
+            f"but the FLAC file has {sound.channels}. Correct the header."
+        )
     return sound
 
 
 def _per_frame(file: SignalFile) -> int:
-    """Give the samples a frame, which all signals of a FLAC file share."""
+    """Return the number of samples per frame, which all signals of a FLAC file share."""
     per_frame, rest = divmod(file.width, len(file.columns))
     if rest or any(column.stop - column.start != per_frame for column in file.columns.values()):
-        raise UnreadableError(f"{file.path}: signals of one rate expected in FLAC, several came")
+        raise UnreadableError(
+            f"{file.path}: the signals of the FLAC file have different sampling rates. Correct the header."
+        )
     return per_frame
 
 
@@ -235,10 +268,13 @@ def _unpacked(file: SignalFile, first: int, last: int) -> Stored:
             sound.seek(first * per_frame)
             stored = sound.read((last - first) * per_frame, dtype="int32", always_2d=True)
         except (RuntimeError, OSError, ValueError) as error:
-            raise UnreadableError(f"{file.path}: samples in FLAC expected, something else came") from error
-    if len(stored) < (last - first) * per_frame:
+            raise UnreadableError(
+                f"{file.path}: the FLAC samples are damaged. Copy the file again."
+            ) from error
+    if len(stored) < (n_samples := (last - first) * per_frame):
         raise UnreadableError(
-            f"{file.path}: {(last - first) * per_frame} samples expected, {len(stored)} came"
+            f"{file.path}: the file ends too early ({len(stored)} of {n_samples} samples read). "
+            "Copy the complete file again."
         )
     whole: NDArray[np.int64] = stored.astype(np.int64) >> (32 - FLAC_BITS[file.format])
     return whole.reshape(-1, per_frame, n_signals).transpose(0, 2, 1).reshape(-1, file.width)

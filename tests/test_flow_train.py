@@ -20,7 +20,7 @@ from ectopy.flows.train import train
 from ectopy.model import network, training_set
 from ectopy.model.classifier import load_classifier
 from ectopy.monitoring import drift
-from ectopy.registry import model_versions, promotion, runs
+from ectopy.registry import model_versions, runs
 from ectopy.registry.promotion_gate import GATE_METRICS, MinimumScores, PromotionDecision
 from tests.small import write_model
 
@@ -93,7 +93,7 @@ class TestTrain:
     def test_what_mlflow_serves_is_what_the_classifier_says(self, trained: Trained) -> None:
         import mlflow
 
-        features = trained.lesson(LEARNED[0]).variant("detected").features
+        features = trained.lesson(LEARNED[0]).get("detected").features
         probability, confident = load_classifier(model_versions.fetch_model(trained.version.uri))(features)
         served = mlflow.pyfunc.load_model(trained.version.uri).predict(
             pd.DataFrame(features, columns=list(FEATURE_NAMES))
@@ -155,7 +155,7 @@ class TestTrain:
     ) -> None:
         reference = drift.read_reference(model_versions.fetch_model(trained.version.uri))
         assert reference is not None
-        n_beats = [len(trained.lesson(record).variant("detected").label) for record in LEARNED]
+        n_beats = [len(trained.lesson(record).get("detected").label) for record in LEARNED]
         assert sorted(reference.counts[:, 0].sum(axis=1)) == sorted(n_beats)
 
     def test_the_code_of_a_run_is_told_by_version_and_commit(self, trained: Trained) -> None:
@@ -174,7 +174,7 @@ class TestTrain:
     def test_the_members_are_found_in_their_order_and_average_to_the_ensemble(self, trained: Trained) -> None:
         runs = model_versions.member_runs(trained.version)
         assert runs == [run.info.run_id for run in trained.children("member")]
-        features = trained.lesson(LEARNED[0]).variant("detected").features
+        features = trained.lesson(LEARNED[0]).get("detected").features
         members = [load_classifier(model_versions.download_folder(run, "model")) for run in runs]
         ensemble = load_classifier(model_versions.fetch_model(trained.version.uri))
         mean = np.mean([member.logits(features) for member in members], axis=0)
@@ -182,7 +182,7 @@ class TestTrain:
 
     def test_the_card_names_the_split(self, trained: Trained) -> None:
         text = (model_versions.fetch_model(trained.version.uri) / "card.md").read_text()
-        assert f"examined on: {EXAMINED}.\nIn neither: none." in text
+        assert f"Held out for evaluation: {EXAMINED}.\nUsed for neither: none." in text
 
 
 def register(name: str, folder: Path, **figures: float) -> model_versions.Version:
@@ -399,7 +399,7 @@ class TestVerdict:
         version = register("floored", constant, gross_veb_f1=0.7)
         verdict = examine(trained, "floored", MinimumScores(veb_f1=0.9, sveb_f1=0.1))
         assert not verdict.promoted
-        assert verdict.reason == "gross/veb_f1 70.0 % is under the floor of 90.0 %"
+        assert verdict.reason == "gross/veb_f1 70.0 % is below the minimum of 90.0 %"
         assert tags_of(version) == {"promoted": "False", "reason": verdict.reason}
         assert model_versions.version_by_alias("floored", "champion") is None
 
@@ -439,7 +439,7 @@ class TestVerdict:
     ) -> None:
         champion, better = (register("returned", constant, gross_veb_f1=f1) for f1 in (0.8, 0.9))
         model_versions.set_alias(champion, "champion")
-        model_versions.tag_version(better, {promotion.ROLLED_BACK: "false alarms"})
+        model_versions.tag_version(better, {model_versions.ROLLED_BACK: "false alarms"})
         verdict = examine(trained, "returned")
         assert not verdict.promoted
         assert verdict.reason.startswith("it was rolled back: false alarms")

@@ -12,8 +12,8 @@ from ectopy import cli
 from ectopy.batch import planning
 from ectopy.model.classifier import SPECIFICATION_FILE, ModelError, load_classifier
 from ectopy.registry import model_versions, promotion, runs
-from ectopy.registry.model_versions import Version
-from ectopy.registry.promotion import PREVIOUS_CHAMPION, HISTORY, ROLLED_BACK, PromotionError, promote, rollback
+from ectopy.registry.model_versions import ROLLED_BACK, Version
+from ectopy.registry.promotion import HISTORY, PREVIOUS_CHAMPION, PromotionError, promote, rollback
 from tests.small import write_model
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
@@ -74,7 +74,10 @@ class TestPromote:
         assert in_use(data) == f"{second.model} 2"
         assert history(first) == ["champion by the gate, the first: good", "replaced by 2"]
         assert history(second) == ["champion by hand, in place of 1: better on our patients"]
-        assert [model_versions.tags_of(version)[PREVIOUS_CHAMPION] for version in (first, second)] == ["", "1"]
+        assert [model_versions.tags_of(version)[PREVIOUS_CHAMPION] for version in (first, second)] == [
+            "",
+            "1",
+        ]
 
     def test_scoring_is_given_everything_but_the_keras_model(self, three: list[Version], data: Path) -> None:
         promote(three[0], data_dir=data, decided_by="hand", reason="a test")
@@ -102,7 +105,7 @@ class TestPromote:
         (model / SPECIFICATION_FILE).write_text(specified.replace("local irregularity", "a feature of old"))
         with runs.run(name):
             old = register_broken(model, name)
-        with pytest.raises(PromotionError, match=rf"{old.uri} cannot be used by this version of ectopy"):
+        with pytest.raises(PromotionError, match=rf"{old.uri}: this version of ectopy cannot use the model"):
             promote(old, data_dir=data, decided_by="hand", reason="a test")
         assert model_versions.version_by_alias(name, "champion") == three[0]
         assert in_use(data) == f"{name} 1"
@@ -181,7 +184,7 @@ class TestRollback:
             promote(version, data_dir=data, decided_by="the gate", reason="better")
         backs = [rollback(three[0].model, data_dir=data, reason="worse").current.number for _ in range(2)]
         assert backs == ["2", "1"]
-        with pytest.raises(PromotionError, match="/1: no champion before it"):
+        with pytest.raises(PromotionError, match="/1: there was no champion before it"):
             rollback(three[0].model, data_dir=data, reason="worse")
         assert in_use(data) == f"{three[0].model} 1"
 
@@ -204,7 +207,7 @@ class TestRollback:
         assert ROLLED_BACK not in model_versions.tags_of(three[1])
 
     def test_without_a_champion_there_is_nothing_to_roll_back(self, three: list[Version], data: Path) -> None:
-        with pytest.raises(PromotionError, match="a champion to roll back expected, none there"):
+        with pytest.raises(PromotionError, match="no version is champion, so none can be rolled back"):
             rollback(three[0].model, data_dir=data, reason="worse")
 
 
@@ -220,7 +223,7 @@ class TestCommand:
         champion = register(name, tmp_path / "models", veb_f1=0.931, sveb_f1=0.847)
         promote(champion, data_dir=data, decided_by="the gate", reason="good")
         judged, _ = (register(name, tmp_path / "models") for _ in range(2))
-        model_versions.tag_version(judged, {"promoted": "False", "reason": "below the floor"})
+        model_versions.tag_version(judged, {"promoted": "False", "reason": "below the minimum"})
         assert self.run("list", "--model", name) == 0
         told = capsys.readouterr().out.splitlines()
         cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in told[2:5]]
@@ -228,8 +231,8 @@ class TestCommand:
         assert [row[1] for row in cells] == ["challenger", "", "champion"]
         assert cells[2][3:6] == ["simdb", "93.1", "84.7"]
         assert [re.sub(STAMP, "", row[-1]) for row in cells] == [
-            "not judged yet",
-            "not promoted: below the floor",
+            "not evaluated yet",
+            "not promoted: below the minimum",
             "champion by the gate, the first: good",
         ]
         assert told[-1] == f"in use here: {name} 1, champion"
@@ -265,17 +268,17 @@ class TestCommand:
         self, three: list[Version], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert self.run("promote", "9", "--why", "a test", "--model", three[0].model) == 1
-        assert f"{three[0].model}: version 9 expected in the registry, none there" in capsys.readouterr().err
+        assert f"{three[0].model}: the registry has no version 9" in capsys.readouterr().err
 
     def test_a_store_that_is_not_there_is_not_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setenv("ECTOPY_TRACKING_URI", f"sqlite:///{tmp_path}/none.db")
         assert self.run("list") == 1
-        assert "a tracking store expected" in capsys.readouterr().err
+        assert "no such tracking store" in capsys.readouterr().err
         assert not (tmp_path / "none.db").exists()
 
 
 def test_an_unknown_version_is_an_error_of_ours(three: list[Version]) -> None:
-    with pytest.raises(ModelError, match="version 7 expected"):
+    with pytest.raises(ModelError, match="the registry has no version 7"):
         model_versions.version_by_number(three[0].model, "7")

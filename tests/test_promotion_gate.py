@@ -14,7 +14,7 @@ class TestPromotion:
     def test_under_a_floor_there_is_no_promotion_and_the_reason_says_which(self):
         verdict = decide_promotion(GOOD, None, MinimumScores(veb_f1=0.96, sveb_f1=0.6))
         assert not verdict.promoted
-        assert verdict.reason == "gross/veb_f1 95.0 % is under the floor of 96.0 %"
+        assert verdict.reason == "gross/veb_f1 95.0 % is below the minimum of 96.0 %"
 
     @pytest.mark.parametrize("figure", GATE_METRICS)
     def test_a_challenger_worse_in_any_figure_is_not_promoted(self, figure):

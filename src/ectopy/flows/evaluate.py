@@ -11,7 +11,7 @@ from ectopy.evaluation import NothingToEvaluateError, log_evaluation, model_card
 from ectopy.evaluation.jobs import challenger_jobs
 from ectopy.flows.tasks import evaluate_records
 from ectopy.registry import model_versions, promotion, runs
-from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision
+from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide
 from ectopy.settings import load_settings
 
 
@@ -82,7 +82,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
             decision = PromotionDecision(False, "the noise stress test does not decide on promotion")
         else:
             report = log_evaluation.log_evaluation(held_out, everyone, database)
-            decision = promotion.decide(challenger, floors or MinimumScores())
+            decision = decide(challenger, floors or MinimumScores())
             card = (ensemble / "card.md").read_text()
             promotion.record_decision(challenger, decision, card + report.card())
             runs.log_text(card + report.card(pictures=model_card.PICTURES_FOLDER), "card.md")

@@ -1,1 +1,15 @@
-"""MLflow: runs, model versions, promotion and the pyfunc model. The only package that imports MLflow."""
+"""Registry: runs and model versions in MLflow, and the promotion of a version to champion.
+
+Of the versions of a model, one is the *champion*, which scoring uses. The last one trained is the
+*challenger*.
+
+============== ======================================================================================
+promotion_gate decides whether a challenger is promoted, from the cross-validation of both versions
+promotion      carries a decision out: promote, roll back, install the champion, keep the history
+model_versions register, find, tag and download versions of the model
+runs           open MLflow runs, and log metrics, tables, plots and scored batches
+pyfunc         the model as MLflow serves it
+============== ======================================================================================
+
+This is the only package that imports MLflow. A person can promote any version with ``ectopy models promote``.
+"""

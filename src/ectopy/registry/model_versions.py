@@ -1,11 +1,11 @@
-"""Versions of the registered model."""
+"""Versions of the registered model in MLflow: register, find, tag and download them."""
 
 import atexit
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,19 @@ HELD_OUT = "held out"
 """Parameter of a fold's run: the records whose patients its network has not seen."""
 
 MAX_DESCRIPTION_CHARS = 5000
-"""Characters that MLflow keeps of a version's description; SQLite keeps more, PostgreSQL refuses them."""
+"""Length of a version's description that MLflow allows. SQLite stores more, PostgreSQL rejects it."""
 
 _CUT = "\n\n... the rest is in `card.md`, an artifact of the run."
 
 MEMBER = "member"
 """Tag of the run of one network of the ensemble: its number."""
+ROLLED_BACK = "rolled back"
+"""Tag with the reason why a version was rolled back; the promotion gate does not promote it again."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a registered model and the run that made it."""
+    """A version of a registered model, and the run that trained it."""
 
     model: str
     number: str
@@ -44,183 +46,308 @@ class Version:
 
     @property
     def uri(self) -> str:
-        """Where MLflow finds it."""
+        """Address of the version in MLflow."""
         return f"models:/{self.model}/{self.number}"
 
 
 def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
-    """Log a model directory as a pyfunc model of the run in progress, and register it as a challenger."""
+    """Log a model directory as a pyfunc model of the run in progress, and register it as the challenger.
+
+    Parameters
+    ----------
+    folder
+        The model directory.
+    model
+        Name of the registered model.
+    tags
+        Tags of the new version.
+
+    Returns
+    -------
+    The new version.
+    """
     columns: list[Any] = [ColSpec("float", name) for name in FEATURE_NAMES]
-    answer: list[Any] = [ColSpec("float", f"p_{name.lower()}") for name in CLASSES]
+    probabilities: list[Any] = [ColSpec("float", f"p_{name.lower()}") for name in CLASSES]
     signature = ModelSignature(
-        Schema(columns), Schema([*answer, ColSpec("string", "label"), ColSpec("boolean", "confident")])
+        Schema(columns),
+        Schema([*probabilities, ColSpec("string", "label"), ColSpec("boolean", "confident")]),
     )
     example = pd.DataFrame(0, index=[0], columns=list(FEATURE_NAMES), dtype="float32")
     with suppress_warnings():
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(Path(__file__).with_name("pyfunc.py")),  # read as code: nothing is pickled
+            python_model=str(Path(__file__).with_name("pyfunc.py")),  # stored as code, nothing is pickled
             artifacts={"model": str(folder)},
             signature=signature,
             input_example=example,
-            pip_requirements=[f"ectopy=={version('ectopy')}", f"mlflow=={mlflow.__version__}"],
+            pip_requirements=[f"ectopy=={metadata.version('ectopy')}", f"mlflow=={mlflow.__version__}"],
             registered_model_name=model,
         )
-    made = Version(model, str(info.registered_model_version), str(info.run_id))
-    set_description(made, (folder / CARD_FILE).read_text())
-    tag_version(made, tags)
-    set_alias(made, CHALLENGER)
-    return made
+    version = Version(model, str(info.registered_model_version), str(info.run_id))
+    set_description(version, (folder / CARD_FILE).read_text())
+    tag_version(version, tags)
+    set_alias(version, CHALLENGER)
+    return version
 
 
 def version_by_alias(model: str, alias: str) -> Version | None:
-    """Find the version that bears an alias."""
+    """Find the version with an alias.
+
+    Parameters
+    ----------
+    model
+        Name of the registered model.
+    alias
+        Such as ``champion``.
+
+    Returns
+    -------
+    The version, or None if no version has the alias.
+    """
     try:
-        found = mlflow.MlflowClient().get_model_version_by_alias(model, alias)
+        info = mlflow.MlflowClient().get_model_version_by_alias(model, alias)
     except MlflowException:
         return None
-    return Version(model, str(found.version), str(found.run_id))
+    return Version(model, str(info.version), str(info.run_id))
 
 
 def challenger(model: str) -> Version:
     """Find the challenger."""
-    found = version_by_alias(model, CHALLENGER)
-    if found is None:
-        raise ModelError(
-            f"{model}: a challenger expected in the registry, none there; `ectopy train` makes one"
-        )
-    return found
+    version = version_by_alias(model, CHALLENGER)
+    if version is None:
+        raise ModelError(f"{model}: the registry has no challenger. Train one with `ectopy train`.")
+    return version
 
 
 def version_by_number(model: str, number: str) -> Version:
-    """Find a version by its number."""
+    """Find a version by its number.
+
+    Parameters
+    ----------
+    model
+        Name of the registered model.
+    number
+        Number of the version.
+
+    Returns
+    -------
+    The version.
+
+    Raises
+    ------
+    ModelError
+        If the registry has no such version.
+    """
     try:
-        found = mlflow.MlflowClient().get_model_version(model, number)
+        info = mlflow.MlflowClient().get_model_version(model, number)
     except MlflowException as error:
-        raise ModelError(f"{model}: version {number} expected in the registry, none there") from error
-    return Version(model, str(found.version), str(found.run_id))
+        raise ModelError(
+            f"{model}: the registry has no version {number}. `ectopy models list` shows the versions."
+        ) from error
+    return Version(model, str(info.version), str(info.run_id))
 
 
 def list_versions(model: str) -> list[Version]:
-    """Find all versions of a model, the newest first; none of a model that nobody has registered."""
-    found = mlflow.MlflowClient().search_model_versions(f"name = '{model}'")
-    told = [Version(model, str(version.version), str(version.run_id)) for version in found]
-    return sorted(told, key=lambda version: -int(version.number))
+    """Find all versions of a model, the newest first; the list is empty if the model is not registered."""
+    infos = mlflow.MlflowClient().search_model_versions(f"name = '{model}'")
+    versions = [Version(model, str(info.version), str(info.run_id)) for info in infos]
+    return sorted(versions, key=lambda version: -int(version.number))
 
 
-def aliases_of(made: Version) -> tuple[str, ...]:
-    """Give the aliases that a version bears."""
-    return tuple(sorted(mlflow.MlflowClient().get_model_version(made.model, made.number).aliases))
+def aliases_of(version: Version) -> tuple[str, ...]:
+    """Return the aliases of a version."""
+    return tuple(sorted(mlflow.MlflowClient().get_model_version(version.model, version.number).aliases))
 
 
-def created_at(made: Version) -> datetime:
-    """Tell when a version was registered."""
-    found = mlflow.MlflowClient().get_model_version(made.model, made.number)
-    return datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+def created_at(version: Version) -> datetime:
+    """Return the time at which a version was registered, in UTC."""
+    info = mlflow.MlflowClient().get_model_version(version.model, version.number)
+    return datetime.fromtimestamp(info.creation_timestamp / 1000, UTC)
 
 
-def set_description(made: Version, text: str) -> None:
-    """Write the model card on a version, as much of it as the store has room for."""
+def set_description(version: Version, text: str) -> None:
+    """Write the model card as the description of a version, cut to the length that the store allows.
+
+    Parameters
+    ----------
+    version
+        The version.
+    text
+        The model card, as Markdown.
+    """
     if len(text) > MAX_DESCRIPTION_CHARS and not mlflow.get_tracking_uri().startswith("sqlite:"):
         text = text[: text.rfind("\n", 0, MAX_DESCRIPTION_CHARS - len(_CUT))] + _CUT
-    mlflow.MlflowClient().update_model_version(made.model, made.number, description=text)
+    mlflow.MlflowClient().update_model_version(version.model, version.number, description=text)
 
 
-def card_of(made: Version) -> str:
-    """Give the model card that a version bears."""
-    return str(mlflow.MlflowClient().get_model_version(made.model, made.number).description or "")
+def card_of(version: Version) -> str:
+    """Return the model card of a version, which is its description."""
+    return str(mlflow.MlflowClient().get_model_version(version.model, version.number).description or "")
 
 
-def set_alias(made: Version, alias: str) -> None:
-    """Let a version bear an alias, and take it from any other."""
-    mlflow.MlflowClient().set_registered_model_alias(made.model, alias, made.number)
+def set_alias(version: Version, alias: str) -> None:
+    """Set an alias on a version, and remove it from the version that had it.
+
+    Parameters
+    ----------
+    version
+        The version.
+    alias
+        Such as ``champion``.
+    """
+    mlflow.MlflowClient().set_registered_model_alias(version.model, alias, version.number)
 
 
-def tag_version(made: Version, tags: Mapping[str, str]) -> None:
-    """Write on a version what became of it."""
+def tag_version(version: Version, tags: Mapping[str, str]) -> None:
+    """Set tags on a version.
+
+    Parameters
+    ----------
+    version
+        The version.
+    tags
+        Values by name.
+    """
     for name, value in tags.items():
-        mlflow.MlflowClient().set_model_version_tag(made.model, made.number, name, value)
+        mlflow.MlflowClient().set_model_version_tag(version.model, version.number, name, value)
 
 
-def untag_version(made: Version, name: str) -> None:
-    """Take back what was written on a version; nothing where it was not."""
-    if name in tags_of(made):
-        mlflow.MlflowClient().delete_model_version_tag(made.model, made.number, name)
+def untag_version(version: Version, name: str) -> None:
+    """Delete a tag from a version, if it has it.
+
+    Parameters
+    ----------
+    version
+        The version.
+    name
+        Name of the tag.
+    """
+    if name in tags_of(version):
+        mlflow.MlflowClient().delete_model_version_tag(version.model, version.number, name)
 
 
-def tags_of(made: Version) -> dict[str, str]:
-    """Give what was written on a version."""
-    return dict(mlflow.MlflowClient().get_model_version(made.model, made.number).tags)
+def tags_of(version: Version) -> dict[str, str]:
+    """Return the tags of a version."""
+    return dict(mlflow.MlflowClient().get_model_version(version.model, version.number).tags)
 
 
-def metrics_of(made: Version, *, prefix: str = "") -> dict[str, float]:
-    """Give the figures of the run that made a version, those with a prefix, without it."""
-    metrics = mlflow.get_run(made.run_id).data.metrics
+def metrics_of(version: Version, *, prefix: str = "") -> dict[str, float]:
+    """Return the metrics of the run that trained a version.
+
+    Parameters
+    ----------
+    version
+        The version.
+    prefix
+        Only metrics whose name begins with this are returned, and it is removed from their name.
+
+    Returns
+    -------
+    Metrics by name.
+    """
+    metrics = mlflow.get_run(version.run_id).data.metrics
     return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
 
 
-def out_of_fold_runs(made: Version) -> dict[str, str]:
+def out_of_fold_runs(version: Version) -> dict[str, str]:
     """Map each training record of a version to the run of a network that was trained without its patient."""
     return {
         record: str(child.info.run_id)
-        for child in _children(made)
+        for child in _child_runs(version)
         for record in child.data.params.get(HELD_OUT, "").split(",")
         if record
     }
 
 
-def member_runs(made: Version) -> list[str]:
-    """Give the runs of the networks that a version's ensemble is made of, in their order."""
-    numbered = {
+def member_runs(version: Version) -> list[str]:
+    """Return the run ids of the networks of a version's ensemble, in their order."""
+    by_number = {
         int(child.data.tags[MEMBER]): str(child.info.run_id)
-        for child in _children(made)
+        for child in _child_runs(version)
         if MEMBER in child.data.tags
     }
-    return [numbered[number] for number in sorted(numbered)]
+    return [by_number[number] for number in sorted(by_number)]
 
 
-def _children(made: Version) -> list[Any]:
-    experiment = mlflow.get_run(made.run_id).info.experiment_id
-    found = mlflow.search_runs(
-        [experiment], f"tags.`mlflow.parentRunId` = '{made.run_id}'", output_format="list"
+def _child_runs(version: Version) -> list[Any]:
+    experiment = mlflow.get_run(version.run_id).info.experiment_id
+    children = mlflow.search_runs(
+        [experiment], f"tags.`mlflow.parentRunId` = '{version.run_id}'", output_format="list"
     )
-    return list(found)
+    return list(children)
 
 
 def download_folder(run_id: str, name: str) -> Path:
-    """Fetch a folder that a run logged."""
-    folder = _fresh_folder()
+    """Download a folder from the artifacts of a run.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    name
+        Name of the folder.
+
+    Returns
+    -------
+    A temporary folder, which is deleted when the process ends.
+    """
+    folder = _temporary_folder()
     return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder))
 
 
-def _fresh_folder() -> str:
-    """Make a folder for what is fetched; it lasts as long as the process does."""
+def _temporary_folder() -> str:
+    """Create a folder for downloads, which is deleted when the process ends."""
     folder = tempfile.TemporaryDirectory(prefix="ectopy-model-", ignore_cleanup_errors=True)
     atexit.register(folder.cleanup)
     return folder.name
 
 
 def download_model(uri: str, tracking_uri: str) -> Path:
-    """Fetch the model directory behind an address such as ``models:/ectopy@champion`` of a store."""
+    """Connect to a tracking store and download a model directory from it.
+
+    Parameters
+    ----------
+    uri
+        Address of the model, such as ``models:/ectopy@champion``.
+    tracking_uri
+        Address of the store.
+
+    Returns
+    -------
+    A temporary folder, which is deleted when the process ends.
+
+    Raises
+    ------
+    ModelError
+        If there is no such store or model.
+    """
     connect_registry(tracking_uri)
     return fetch_model(uri)
 
 
 def connect_registry(uri: str) -> None:
-    """Work on a registry without an experiment of one's own; one that is not there is not made."""
+    """Connect to a tracking store without an experiment; a store that does not exist is not created."""
     database = local_database(uri)
     if database and not database.is_file():
-        raise ModelError(f"a tracking store expected at {database}, none there; `ectopy train` makes one")
+        raise ModelError(
+            f"{database}: no such tracking store. `ectopy train` creates it; "
+            "ECTOPY_TRACKING_URI names another one."
+        )
     mlflow.set_tracking_uri(f"sqlite:///{database}" if database else uri)
 
 
 def fetch_model(uri: str) -> Path:
-    """Fetch the model directory behind an address from the store one is connected to."""
+    """Download a model directory from the connected store into a temporary folder."""
     try:
-        folder = mlflow.artifacts.download_artifacts(uri, dst_path=_fresh_folder())
+        folder = mlflow.artifacts.download_artifacts(uri, dst_path=_temporary_folder())
     except MlflowException as error:
-        raise ModelError(f"{uri}: a registered model expected, {error.message}") from error
-    found = sorted(Path(folder).glob("artifacts/*/model.json"))
-    if not found:
-        raise ModelError(f"{uri}: a model of ectopy expected, no model.json in it")
-    return found[0].parent
+        raise ModelError(
+            f"{uri}: the registry has no such model ({error.message}). "
+            "`ectopy models list` shows the versions."
+        ) from error
+    specifications = sorted(Path(folder).glob("artifacts/*/model.json"))
+    if not specifications:
+        raise ModelError(
+            f"{uri}: not a model of ectopy (no model.json). Name a model that `ectopy train` registered."
+        )
+    return specifications[0].parent

@@ -1,4 +1,4 @@
-"""The model as MLflow serves it: beats' features in, probabilities out. MLflow runs this file as code."""
+"""The model as MLflow serves it: features of beats in, probabilities out. MLflow runs this file as code."""
 
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,35 @@ from ectopy.model.classifier import load_classifier
 
 
 class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]
-    """One recording's beats a call, a row a beat in order of time."""
+    """Classifier for MLflow; each call takes the beats of one recording, in order of time."""
 
     def load_context(self, context: Any) -> None:
         """Load the exported network."""
         self._classify = load_classifier(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
-        """Give ``p_n, p_s, p_v, p_f, label, confident`` of each beat."""
+        """Return ``p_n, p_s, p_v, p_f, label, confident`` of each beat.
+
+        Parameters
+        ----------
+        context
+            Not used.
+        model_input
+            Features, one column per name.
+        params
+            Not used.
+
+        Returns
+        -------
+        One row per beat.
+        """
         features = model_input[list(FEATURE_NAMES)].to_numpy(dtype=np.float32)
         probability, confident = self._classify(features)
-        answer = pd.DataFrame(probability, columns=[f"p_{name.lower()}" for name in CLASSES])
-        answer["label"] = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
-        answer["confident"] = confident
-        return answer
+        output = pd.DataFrame(probability, columns=[f"p_{name.lower()}" for name in CLASSES])
+        output["label"] = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
+        output["confident"] = confident
+        return output
 
 
-if __name__ != "ectopy.registry.pyfunc":  # imported by MLflow from a file
+if __name__ != "ectopy.registry.pyfunc":  # MLflow imports it from a file
     mlflow.models.set_model(ServedClassifier())

@@ -1,4 +1,4 @@
-"""All of MLflow: connect, run, log, register, promote, fetch a model."""
+"""Runs of MLflow: connect to a tracking store, open a run, and log metrics, tables, plots and files."""
 
 import math
 import os
@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import cache
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # these are read when MLflow is imported
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads these when it is imported
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-
 
 import mlflow
 import numpy as np
@@ -25,21 +24,40 @@ from ectopy.features.extraction import Floats
 from ectopy.monitoring import plots
 from ectopy.monitoring.batch_summary import BatchSummary
 
+DESCRIPTION = "mlflow.note.content"
+"""Tag that MLflow shows as the description of a run, in Markdown."""
+
 
 class TrackingError(ValueError):
-    """A tracking store that does not answer as one."""
+    """A tracking store that does not answer correctly."""
 
 
 def local_database(uri: str) -> Path | None:
-    """Give the file of a store in SQLite; None for a server's address."""
+    """Return the file of a SQLite store, or None for the address of a server."""
     path = uri.removeprefix("sqlite:///")
     return None if path == uri else Path(path).absolute()
 
 
 def connect(uri: str, experiment: str) -> str:
-    """Work on an experiment of a tracking server, or of a SQLite file with its artifacts beside it.
+    """Connect to an experiment of a tracking server or of a SQLite file, and create it if it is missing.
 
-    Gives the experiment's id.
+    Artifacts of a SQLite store lie in a folder beside the file.
+
+    Parameters
+    ----------
+    uri
+        Address of the store.
+    experiment
+        Name of the experiment.
+
+    Returns
+    -------
+    Id of the experiment.
+
+    Raises
+    ------
+    TrackingError
+        If the address is not that of a tracking store.
     """
     artifacts = None
     if database := local_database(uri):
@@ -53,91 +71,178 @@ def connect(uri: str, experiment: str) -> str:
             mlflow.create_experiment(experiment, artifact_location=artifacts)
         return str(mlflow.set_experiment(experiment).experiment_id)
     except MlflowException as error:
-        raise TrackingError(f"{uri}: a tracking store expected, {error.message}") from error
+        raise TrackingError(
+            f"{uri}: the tracking store does not answer ({error.message}). "
+            "Check the address in ECTOPY_TRACKING_URI."
+        ) from error
 
 
 @contextmanager
 def run(
     name: str, *, nested: bool = False, tags: Mapping[str, str] | None = None, log_system_metrics: bool = True
 ) -> Iterator[str]:
-    """Open a run, and give its id; one that is not nested watches the machine too, if it is to be watched."""
+    """Open a run of the experiment.
+
+    Parameters
+    ----------
+    name
+        Name of the run.
+    nested
+        Whether it is a child of the run in progress.
+    tags
+        Tags of the run.
+    log_system_metrics
+        Whether to log the load of the machine; nested runs never do.
+
+    Yields
+    ------
+    Id of the run.
+    """
     log_system_metrics = log_system_metrics and not nested
     with mlflow.start_run(
         run_name=name, nested=nested, tags=dict(tags or {}), log_system_metrics=log_system_metrics
     ) as active:
-        mlflow.set_tags({"ectopy_version": version("ectopy"), **commit_tags(Path(__file__))})
+        mlflow.set_tags({"ectopy_version": metadata.version("ectopy"), **_commit_tags(Path(__file__))})
         yield str(active.info.run_id)
 
 
 @cache
-def commit_tags(source: Path) -> dict[str, str]:
-    """Tell, as tags, which commit a file of a clone belongs to, and whether code was changed since."""
-    with suppress(ImportError):  # of the program git, which this calls
+def _commit_tags(source: Path) -> dict[str, str]:
+    """Return the commit that a file of a clone belongs to, and whether code has changed since, as tags."""
+    with suppress(ImportError):  # raised if the program git is missing
         import git  # comes with MLflow
 
         with suppress(git.InvalidGitRepositoryError, ValueError):  # no clone, or one without a commit
             clone = git.Repo(source.parent, search_parent_directories=True)
-            if not clone.ignored(source):  # as in an environment that lies in somebody's repository
+            if not clone.ignored(source):  # as in an environment inside the repository of another project
                 changed = clone.is_dirty(untracked_files=True, path=str(source.parent))
                 return {"mlflow.source.git.commit": clone.head.commit.hexsha, "changed since": str(changed)}
     return {}
 
 
 def log_parameters(parameters: Mapping[str, object]) -> None:
-    """Log what the experiment chose."""
+    """Log parameters of the run in progress."""
     mlflow.log_params(dict(parameters))
 
 
 def log_config(config: Any, **more: object) -> None:
-    """Log a frozen configuration whole."""
+    """Log all fields of a frozen configuration, and further parameters."""
     log_parameters({**asdict(config), **more})
 
 
 def log_metrics(metrics: Mapping[str, float], *, prefix: str = "", step: int | None = None) -> None:
-    """Log what is defined of some figures."""
+    """Log those metrics that are defined.
+
+    Parameters
+    ----------
+    metrics
+        Values by name; NaN and infinite ones are left out.
+    prefix
+        Text before each name.
+    step
+        Step of the value, such as the epoch.
+    """
     defined = {prefix + name: value for name, value in metrics.items() if math.isfinite(value)}
     mlflow.log_metrics(defined, step=step)
 
 
 def log_table(table: Mapping[str, Sequence[object]], file: str) -> None:
-    """Log a table, given by column, as JSON that the UI shows."""
+    """Log a table as JSON, which the user interface of MLflow shows.
+
+    Parameters
+    ----------
+    table
+        Cells by column.
+    file
+        Name of the artifact.
+    """
     with suppress_warnings():
         mlflow.log_table({name: list(column) for name, column in table.items()}, artifact_file=file)
 
 
 def log_figure(figure: Figure, file: str) -> None:
-    """Log a drawing."""
+    """Log a plot.
+
+    Parameters
+    ----------
+    figure
+        The plot.
+    file
+        Name of the artifact.
+    """
     mlflow.log_figure(figure, file)
 
 
 def log_text(text: str, file: str) -> None:
-    """Log a page of text."""
+    """Log a page of text.
+
+    Parameters
+    ----------
+    text
+        The text.
+    file
+        Name of the artifact.
+    """
     mlflow.log_text(text, file)
 
 
 def log_folder(folder: Path, name: str) -> None:
-    """Log all files of a folder."""
+    """Log all files of a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    name
+        Name of the folder among the artifacts.
+    """
     mlflow.log_artifacts(str(folder), name)
 
 
 def log_data(name: str, source: str, rows: Floats, labels: Sequence[str], *, context: str) -> None:
-    """Log which data were used; MLflow adds a digest of them."""
+    """Log which data were used; MLflow adds a digest of them.
+
+    Parameters
+    ----------
+    name
+        Name of the data set.
+    source
+        Address of the data set.
+    rows
+        Features, [n, k].
+    labels
+        Labels, [n].
+    context
+        Such as ``training``.
+    """
     data: Any = mlflow.data.from_numpy(rows, source=source, targets=np.array(labels), name=name)  # type: ignore[attr-defined]
     mlflow.log_input(data, context=context)
 
 
 def tag(**tags: str) -> None:
-    """Tag the run in progress."""
+    """Set tags on the run in progress."""
     mlflow.set_tags(tags)
 
 
 def log_batch(batch: BatchSummary, *, index: Path) -> str:
-    """Keep what a scoring batch came to as a run of its own, and give its id; ``index`` is its page."""
-    told = ", ".join(f"{number} {status}" for status, number in batch.counts.items() if number)
+    """Log the summary of a scoring batch as a run of its own.
+
+    Parameters
+    ----------
+    batch
+        The summary.
+    index
+        The index page of the batch.
+
+    Returns
+    -------
+    Id of the run.
+    """
+    counts = ", ".join(f"{number} {status}" for status, number in batch.counts.items() if number)
     model = "{model}, {model_from}".format(**batch.model)
-    about = "\n\n".join((told, f"Model: {model}", f"Drift: {batch.verdict}", f"Page: {index}"))
-    tags = {"index": str(index), "drift": batch.verdict, DESCRIPTION: about}
-    with run(told, tags=tags, log_system_metrics=False) as run_id:
+    description = "\n\n".join((counts, f"Model: {model}", f"Drift: {batch.verdict}", f"Page: {index}"))
+    tags = {"index": str(index), "drift": batch.verdict, DESCRIPTION: description}
+    with run(counts, tags=tags, log_system_metrics=False) as run_id:
         log_parameters(batch.model)
         log_metrics(batch.metrics)
         if batch.failures:
@@ -153,11 +258,7 @@ def log_batch(batch: BatchSummary, *, index: Path) -> str:
 
 @contextmanager
 def suppress_warnings() -> Iterator[None]:
-    """Keep MLflow's warnings about itself and about pandas 4 from users, who can do nothing about them."""
+    """Suppress the warnings of MLflow about itself and about pandas 4, which users cannot act on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-DESCRIPTION = "mlflow.note.content"
-"""Tag that MLflow shows as the description of a run, in Markdown."""

@@ -127,26 +127,30 @@ class TestTheBytesAreThoseOfWfdb:
 
 class TestWhatCannotBeWritten:
     def test_marks_that_go_back_in_time(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="order of time"):
+        with pytest.raises(ValueError, match="annotations are not in order of time. Sort them"):
             write_annotations(tmp_path / "r", "x", annotations_of((9, "N", 0, ""), (8, "N", 0, "")), fs=FS)
 
     def test_a_symbol_that_wfdb_does_not_have(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="symbols of WFDB expected, Z came"):
+        with pytest.raises(ValueError, match="unknown annotation symbols: Z. Use the symbols of WFDB"):
             write_annotations(tmp_path / "r", "x", annotations_of((9, "Z", 0, "")), fs=FS)
 
     def test_a_text_that_its_byte_of_length_does_not_hold(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="255 characters at most expected, 256 came"):
+        with pytest.raises(
+            ValueError, match="annotation text of 256 characters, more than the limit of 255. Shorten it"
+        ):
             write_annotations(tmp_path / "r", "x", annotations_of((9, "+", 0, "(" * 256)), fs=FS)
 
 
 class TestWhatIsNoAnnotationFile:
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(UnreadableError, match=r"r\.atr: an annotation file expected, none there"):
+        with pytest.raises(UnreadableError, match=r"r\.atr: annotation file not found\. Check the name"):
             read_annotations(tmp_path / "r", "atr")
 
     def test_a_broken_file_is_an_error_and_not_a_crash(self, tmp_path: Path) -> None:
         (tmp_path / "r.atr").write_bytes(b"\x00")  # half a mark
-        with pytest.raises(UnreadableError, match=r"r\.atr: WFDB annotations expected"):
+        with pytest.raises(
+            UnreadableError, match=r"r\.atr: not a WFDB annotation file .*\. Copy or export it again"
+        ):
             read_annotations(tmp_path / "r", "atr")
 
 

@@ -259,7 +259,10 @@ class TestSamples:
         path = write_record(tmp_path, two_leads(), stored_numbers())
         recording = readers.open_recording(path)
         os.truncate(path.with_suffix(".dat"), 100)
-        with pytest.raises(UnreadableError, match=r"r\.dat: 2000 samples expected, 50 came"):
+        with pytest.raises(
+            UnreadableError,
+            match=r"r\.dat: the file ends too early \(50 of 2000 samples read\)\. Copy the complete file",
+        ):
             whole(recording)
 
 
@@ -289,7 +292,10 @@ class TestRarerStorage:
         path, _ = self.write(tmp_path, "516")
         data = path.with_suffix(".dat")
         data.write_bytes(data.read_bytes()[:100])
-        with pytest.raises(UnreadableError, match=r"r\.dat: .*expected"):
+        with pytest.raises(
+            UnreadableError,
+            match=r"r\.dat: (not a FLAC file|the FLAC samples are damaged|the file ends too early).*\. Copy",
+        ):
             whole(readers.open_recording(path))
 
     def test_differences_add_up_across_blocks(self, tmp_path: Path) -> None:
@@ -427,19 +433,25 @@ class TestRarerStorage:
     def test_a_missing_segment_is_named(self, tmp_path: Path) -> None:
         path, _ = self.segments(tmp_path)
         (tmp_path / "s2.hea").unlink()
-        with pytest.raises(UnreadableError, match=r"s2\.hea: a WFDB header expected, No such file"):
+        with pytest.raises(
+            UnreadableError, match=r"s2\.hea: cannot read the WFDB header \(No such file.*\)\. Check"
+        ):
             readers.open_recording(path)
 
     def test_a_truncated_segment_is_named(self, tmp_path: Path) -> None:
         path, _ = self.segments(tmp_path)
         os.truncate(tmp_path / "s1.dat", 799)
-        with pytest.raises(UnreadableError, match=r"s1\.dat: 800 bytes promised by its header, 799 came"):
+        with pytest.raises(
+            UnreadableError, match=r"s1\.dat: the file has 799 bytes, but its header describes 800\. Copy"
+        ):
             readers.open_recording(path)
 
     def test_segments_of_segments_are_refused(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, "m/1 2 250 600\nm 600\n", name="m")
         assert readers.companion_files(path) == (path,)
-        with pytest.raises(UnreadableError, match="segments with signals"):
+        with pytest.raises(
+            UnreadableError, match="no segment with signals, .* Name only segments that have signal files"
+        ):
             readers.open_recording(path)
 
 
@@ -450,21 +462,24 @@ class TestWhatIsNoRecording:
         assert str(path.parent) in str(caught.value)
 
     def test_a_missing_file(self, tmp_path: Path) -> None:
-        self.refuse(tmp_path / "100", "a recording expected, no such file")
+        self.refuse(tmp_path / "100", "no such file. Check the path")
 
     def test_a_directory(self, tmp_path: Path) -> None:
-        self.refuse(tmp_path, "a recording expected, no such file")
+        self.refuse(tmp_path, "no such file. Check the path")
 
     def test_a_format_that_is_not_read(self, tmp_path: Path) -> None:
         (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
-        self.refuse(tmp_path / "photo.jpg", "the format is not one that is read")
+        self.refuse(tmp_path / "photo.jpg", "not a recording in a supported format. Export it")
 
     @pytest.mark.parametrize(
         "text",
         ["", "# only a comment\n", "Dear reader,\nthis is a letter.\n", "\x00\x01\x02", "r\n", "r two 250\n"],
     )
     def test_a_text_file_named_as_a_header(self, tmp_path: Path, text: str) -> None:
-        self.refuse(write_record(tmp_path, text), "its first line describes no record")
+        self.refuse(
+            write_record(tmp_path, text),
+            "not a WFDB header .the first line describes no record.. Correct the line",
+        )
 
     def test_a_text_file_is_not_quoted_in_the_message(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, "Jane Doe, born 1950\n")
@@ -474,30 +489,39 @@ class TestWhatIsNoRecording:
 
     @pytest.mark.parametrize("header", ["r 0 250 1000\n", "r/0 2 250 1000\n", "r/2 0 250 1000\n"])
     def test_a_header_that_names_no_lead(self, tmp_path: Path, header: str) -> None:
-        self.refuse(write_record(tmp_path, header), "at least one lead expected, the header names 0")
+        self.refuse(write_record(tmp_path, header), "the header describes no lead. Correct the numbers")
 
     def test_a_header_without_its_signal_file(self, tmp_path: Path) -> None:
-        self.refuse(write_record(tmp_path, two_leads()), r"r\.dat expected beside it, none there")
+        self.refuse(
+            write_record(tmp_path, two_leads()),
+            r"r\.hea: signal file r\.dat not found in the same folder\. Copy it there",
+        )
 
     def test_a_header_with_fewer_lines_than_leads(self, tmp_path: Path) -> None:
         header = two_leads().rpartition("r.dat")[0]
         self.refuse(
-            write_record(tmp_path, header, stored_numbers()), "2 lines expected after the first, 1 came"
+            write_record(tmp_path, header, stored_numbers()),
+            "needs 2 lines after the first, but has 1. Copy the complete header",
         )
 
     def test_a_signal_that_is_not_described(self, tmp_path: Path) -> None:
         header = "r 2 250 1000\nr.dat 16 100/mV\n?\n"
-        self.refuse(write_record(tmp_path, header, stored_numbers()), "signal 2 is not described")
+        self.refuse(
+            write_record(tmp_path, header, stored_numbers()),
+            "the line of signal 2 is not a WFDB signal line. Correct it",
+        )
 
     @pytest.mark.parametrize(("fmt", "promised"), [(16, 4000), (212, 3000), (24, 6000), (80, 2000)])
     def test_a_truncated_signal_file(self, tmp_path: Path, fmt: int, promised: int) -> None:
         path = write_record(tmp_path, two_leads(fmt), stored_numbers(), fmt)
         os.truncate(path.with_suffix(".dat"), promised - 1)
-        self.refuse(path, rf"r\.dat: {promised} bytes promised by its header, {promised - 1} came")
+        self.refuse(
+            path, rf"r\.dat: the file has {promised - 1} bytes, but its header describes {promised}\. Copy"
+        )
 
     def test_a_length_beyond_all_reason(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, two_leads(n_samples=10**14), stored_numbers())
-        self.refuse(path, "400000000000000 bytes promised")
+        self.refuse(path, "its header describes 400000000000000. Copy")
 
     @pytest.mark.parametrize(
         "name", ["/etc/passwd", "../r.dat", "sub/r.dat", "..", "sub\\r.dat", "C:r.dat", "s3://bucket/r.dat"]
@@ -508,12 +532,12 @@ class TestWhatIsNoRecording:
         for data in (tmp_path / "r.dat", folder / "sub" / "r.dat"):
             data.write_bytes(encode(stored_numbers(), 16))
         path = write_record(folder, two_leads().replace("r.dat", name))
-        self.refuse(path, "the name of a file in its own folder expected, a path came")
-        with pytest.raises(UnreadableError, match="a path came"):
+        self.refuse(path, "names a file outside its own folder. Copy the file next to the header")
+        with pytest.raises(UnreadableError, match="a file outside its own folder"):
             readers.companion_files(path)
 
     def test_a_segment_outside_the_folder(self, tmp_path: Path) -> None:
-        self.refuse(write_record(tmp_path, "m/1 2 250 600\n../s1 600\n"), "a path came")
+        self.refuse(write_record(tmp_path, "m/1 2 250 600\n../s1 600\n"), "a file outside its own folder")
 
     def test_a_signal_without_a_file_is_missing(self, tmp_path: Path) -> None:
         # Found by fuzzing: a layout header has such signals, and so may one with samples of the others.
@@ -528,7 +552,7 @@ class TestWhatIsNoRecording:
         path = write_record(tmp_path / "inner", two_leads(), stored_numbers())
         path.with_suffix(".dat").unlink()
         path.with_suffix(".dat").symlink_to(tmp_path / "secret")
-        self.refuse(path, r"a file in its own folder expected, r\.dat is a link out of it")
+        self.refuse(path, r"r\.dat is a link to a file outside the folder\. Copy the file itself")
 
     def test_a_link_within_the_folder_is_followed(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, two_leads(), stored_numbers())
@@ -540,34 +564,39 @@ class TestWhatIsNoRecording:
     def test_a_name_longer_than_file_systems_have(self, tmp_path: Path, n_characters: int) -> None:
         # Found by fuzzing: asking for such a file is an OSError of its own.
         path = write_record(tmp_path, two_leads().replace("r.dat", "r" * n_characters))
-        self.refuse(path, f"the name of a file expected, {n_characters} characters came")
+        self.refuse(
+            path, f"names a file with {n_characters} characters, more than a file system allows. Correct"
+        )
 
     @pytest.mark.parametrize("fs", ["0", "-360", "1", "1e9", "360e-30"])
     def test_a_rate_that_no_recording_has(self, tmp_path: Path, fs: str) -> None:
         path = write_record(tmp_path, two_leads(fs=fs), stored_numbers())
-        self.refuse(path, "a sampling rate of 50 to 50000 Hz expected")
+        self.refuse(path, "outside 50 to 50000 Hz. Correct the rate")
 
     def test_leads_in_no_unit_of_voltage(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, two_leads().replace("mV", "mmHg"), stored_numbers())
-        self.refuse(path, "a lead in a unit of voltage expected, mmHg came")
+        self.refuse(path, r"no lead in a unit of voltage \(units: mmHg\)\. Correct the units")
 
     def test_one_file_in_two_formats(self, tmp_path: Path) -> None:
         header = two_leads().replace("16", "212", 1)
-        self.refuse(write_record(tmp_path, header, stored_numbers()), "one format and offset expected")
+        self.refuse(
+            write_record(tmp_path, header, stored_numbers()),
+            r"the signals of r\.dat have different formats or offsets\. Correct the header",
+        )
 
     def test_what_is_called_flac_and_is_none(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, "r 1 250\nr.dat 516 100/mV\n", stored_numbers(n_leads=1))
-        self.refuse(path, "samples in FLAC expected, something else came")
+        self.refuse(path, r"r\.dat: not a FLAC file, as its header says\. Copy")
 
     def test_a_format_nobody_knows(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, two_leads(999), stored_numbers())
-        self.refuse(path, "a storage format of WFDB expected, 999 came")
+        self.refuse(path, "unknown storage format 999. Correct the format")
 
     def test_a_header_larger_than_any_is_not_read_whole(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, "")
         with path.open("wb") as file:
             file.truncate(2**33)
-        self.refuse(path, "its first line describes no record")
+        self.refuse(path, "not a WFDB header .the first line describes no record.. Correct the line")
 
 
 class TestSearch:
@@ -614,7 +643,7 @@ class TestSearch:
         assert find_recordings([folder / "notes.txt"]).recordings == (folder / "notes.txt",)
 
     def test_a_path_that_does_not_exist_is_an_error(self, folder: Path) -> None:
-        with pytest.raises(FileNotFoundError, match="nowhere: no such file or directory"):
+        with pytest.raises(FileNotFoundError, match="nowhere: no such file or directory. Check the path"):
             find_recordings([folder / "nowhere"])
         with pytest.raises(FileNotFoundError, match="no such file"):
             find_recordings([f"{folder}/*.hea"])

@@ -47,17 +47,17 @@ class TestText:
     def test_a_line_that_patterns_could_take_in_many_ways(self, tmp_path: Path, line: str) -> None:
         # The digits took 63 s for 16 000 of them, and four times as long for each doubling.
         (tmp_path / "a.csv").write_text(line + "\n")
-        refuse(tmp_path / "a.csv", "a table of numbers expected")
+        refuse(tmp_path / "a.csv", "not a table of numbers. Write one lead per column")
 
     def test_as_many_columns_as_there_is_room_for(self, tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_text((",".join("1" * 30_000) + "\n") * 4)
-        refuse(tmp_path / "a.csv", "a table of numbers expected")
+        refuse(tmp_path / "a.csv", "not a table of numbers. Write one lead per column")
 
     def test_what_is_packed_is_not_unpacked(self, tmp_path: Path) -> None:
         table = "II\n" + "0\n" * 10_000_000
         (tmp_path / "a.csv").write_bytes(gzip.compress(table.encode(), 9))
         assert (tmp_path / "a.csv").stat().st_size < 30_000
-        refuse(tmp_path / "a.csv", "a table of numbers expected")
+        refuse(tmp_path / "a.csv", "not a table of numbers. Write one lead per column")
 
 
 class TestHeaders:
@@ -69,7 +69,10 @@ class TestHeaders:
     def test_a_name_that_is_like_a_numbered_one(self) -> None:
         assert unique_names(["II", "II 2", "II", "II"]) == ("II", "II 2", "II 3", "II 4")
 
-    @pytest.mark.parametrize(("n_signals", "match"), [(2048, "a.dat expected beside it"), (2049, "at most")])
+    @pytest.mark.parametrize(
+        ("n_signals", "match"),
+        [(2048, "signal file a.dat not found"), (2049, "2049 signals, more than the limit of 2048")],
+    )
     def test_a_wfdb_header_of_more_signals_than_any_recorder(
         self, tmp_path: Path, n_signals: int, match: str
     ) -> None:
@@ -80,7 +83,7 @@ class TestHeaders:
     def test_a_wfdb_header_as_long_as_a_recording(self, tmp_path: Path) -> None:
         with (tmp_path / "a.hea").open("wb") as file:
             file.truncate(2**36)  # 64 GiB of NUL, of which 16 MiB are looked at
-        refuse(tmp_path / "a.hea", "its first line describes no record")
+        refuse(tmp_path / "a.hea", "the first line describes no record")
 
     def test_a_segment_that_is_named_ten_thousand_times(self, tmp_path: Path) -> None:
         (tmp_path / "m.hea").write_text("m/10000 1 250 10000\n" + "s 1\n" * 10_000)
@@ -96,7 +99,7 @@ class TestHeaders:
         tables = struct.pack("<HH", 1, 513) + codes
         sections = {2: tables, 3: scp_leads([(1, 100)], (1,)), 6: scp_signals([b"\xff" * 1000])}
         (tmp_path / "a.scp").write_bytes(scp_file(sections))
-        refuse(tmp_path / "a.scp", "at most 512 codes a Huffman table expected, 513 came")
+        refuse(tmp_path / "a.scp", "a Huffman table has 513 codes, more than the limit of 512. Export")
 
 
 class TestTables:

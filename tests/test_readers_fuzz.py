@@ -1,5 +1,6 @@
 """Whatever happens to the bytes of a recording: it is read, or it is refused by name; nothing else."""
 
+import re
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,6 +44,8 @@ from tests.format_files import (
     write_edf,
 )
 
+REFUSAL = re.compile(r"[^:]+: .+\. [A-Z].+\.", re.DOTALL)
+"""Every message names the file, then the problem, then the remedy."""
 READ_AT_ONCE = 2000
 """Samples at the beginning and at the end that are read of what opens."""
 
@@ -168,6 +171,7 @@ def read_or_refuse(path: Path) -> None:
         assert len(set(recording.leads)) == len(recording.leads)
     except UnreadableError as refusal:
         named = str(path) in str(refusal) or path.stem in str(refusal)
+        assert REFUSAL.fullmatch(str(refusal)), refusal
     else:
         named = True
     assert named

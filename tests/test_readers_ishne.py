@@ -83,7 +83,7 @@ class TestWhatIsNoRecording:
     ) -> None:
         # 2000 samples of two leads at 200 Hz: half of them would fit, with a second or more to spare.
         path = write(tmp_path / "a.ecg", ishne(counts(2000)[:kept], n_said=2000))
-        self.refuse(path, f"2000 samples of 2 leads promised, {kept} came")
+        self.refuse(path, f"states 2000 samples of 2 leads, but the file has {kept}. Copy")
 
     def refuse(self, path: Path, match: str) -> None:
         with pytest.raises(UnreadableError, match=match) as caught:
@@ -92,21 +92,24 @@ class TestWhatIsNoRecording:
 
     def test_a_file_that_is_cut(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.ecg", ishne(counts())[: 522 + 1000])
-        self.refuse(path, "1000 samples of 2 leads promised, 250 came")
+        self.refuse(path, "states 1000 samples of 2 leads, but the file has 250. Copy")
 
     def test_a_header_that_is_cut(self, tmp_path: Path) -> None:
-        self.refuse(write(tmp_path / "a.ecg", ishne(counts())[:500]), r"a header of ISHNE1\.0 expected")
+        self.refuse(
+            write(tmp_path / "a.ecg", ishne(counts())[:500]),
+            r"does not start with a complete ISHNE1\.0 header\. Check",
+        )
 
     @pytest.mark.parametrize(
         ("at", "value", "match"),
         [
-            (156, 0, "1 to 12 leads expected, 0 came"),
-            (156, 13, "1 to 12 leads expected, 13 came"),
-            (272, 0, "a sampling rate of 50 to 50000 Hz expected, 0 Hz came"),
-            (272, -200, "a sampling rate of 50 to 50000 Hz expected, -200 Hz came"),
-            (206, 0, "a gain expected for lead II"),
-            (22, 100, "samples within 4522 bytes expected, from byte 100 came"),
-            (22, 32000, "samples within 4522 bytes expected, from byte 32000 came"),
+            (156, 0, "states 0 leads, outside 1 to 12. Export"),
+            (156, 13, "states 13 leads, outside 1 to 12. Export"),
+            (272, 0, "the sampling rate is 0 Hz, outside 50 to 50000 Hz"),
+            (272, -200, "the sampling rate is -200 Hz, outside 50 to 50000 Hz"),
+            (206, 0, "the gain of lead II is 0, not a finite number"),
+            (22, 100, "should start at byte 100, but the file has 4522 bytes. Copy"),
+            (22, 32000, "should start at byte 32000, but the file has 4522 bytes"),
         ],
     )
     def test_a_header_that_cannot_be_true(self, tmp_path: Path, at: int, value: int, match: str) -> None:
@@ -136,13 +139,13 @@ class TestAnnotations:
     def test_they_are_no_recording(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.ann", ishne_annotations([("N", 100)]))
         assert not readers.is_recording(path)
-        with pytest.raises(UnreadableError, match="the format is not one that is read"):
+        with pytest.raises(UnreadableError, match="not a recording in a supported format"):
             readers.open_recording(path)
 
     def test_a_recording_is_no_annotations(self, tmp_path: Path) -> None:
-        with pytest.raises(UnreadableError, match=r"a header of ANN  1\.0 expected"):
+        with pytest.raises(UnreadableError, match=r"does not start with a complete ANN  1\.0 header\. Check"):
             read_annotations(write(tmp_path / "a.ecg", ishne(counts())))
 
     def test_nothing_after_the_header_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(UnreadableError, match="annotations expected after the header, 0 bytes came"):
+        with pytest.raises(UnreadableError, match="no annotations after the header .0 bytes.. Copy"):
             read_annotations(write(tmp_path / "a.ann", ishne_annotations([])[:-4]))

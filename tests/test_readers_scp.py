@@ -182,7 +182,7 @@ class TestReferenceBeats:
     def test_a_beat_that_was_thinned_out_otherwise_is_refused(self, tmp_path: Path) -> None:
         sections = self.sections(counts(1000, 1)[:, 0], [(0, 81, 100, 120, 81, 120)], interval_us=2000)
         with pytest.raises(
-            UnreadableError, match="a reference beat every 2000 us expected, every 4000 us came"
+            UnreadableError, match="a sample every 2000 us, but the reference beat every 4000 us. Export"
         ):
             readers.open_recording(write(tmp_path, scp_file(sections)))
 
@@ -191,7 +191,8 @@ class TestReferenceBeats:
         sections = self.sections(counts(1000, 1)[:, 0], [(0, 81, 100, 120, 81, 120)])
         del sections[missing]
         with pytest.raises(
-            UnreadableError, match=r"QRS complexes and a reference beat expected \(sections 4, 5\)"
+            UnreadableError,
+            match=r"the QRS complexes or the reference beat are missing \(sections 4 and 5\)\. Export",
         ):
             readers.open_recording(write(tmp_path, scp_file(sections)))
 
@@ -215,17 +216,19 @@ class TestWhatIsNoRecording:
         content = scp(counts())
         self.refuse(
             write(tmp_path, content[:-10]),
-            f"{len(content)} bytes promised by its header, {len(content) - 10} came",
+            f"the file has {len(content) - 10} bytes, but its header states {len(content)}. Copy",
         )
 
     @pytest.mark.parametrize("size", [0, 5, 21])
     def test_a_header_that_is_cut(self, tmp_path: Path, size: int) -> None:
-        self.refuse(write(tmp_path, scp(counts())[:size]), f"an SCP-ECG record expected, {size} bytes came")
+        self.refuse(
+            write(tmp_path, scp(counts())[:size]), rf"not an SCP-ECG file \(only {size} bytes\)\. Copy"
+        )
 
     def test_a_bit_that_fell_over(self, tmp_path: Path) -> None:
         content = bytearray(scp(counts()))
         content[-100] ^= 4
-        self.refuse(write(tmp_path, bytes(content)), r"check sum \d+ of section 6 expected, \d+ came")
+        self.refuse(write(tmp_path, bytes(content)), r"section 6 has checksum \d+, but \d+ is stored\. Copy")
 
     def test_a_program_that_reckons_no_sums_is_believed(self, tmp_path: Path) -> None:
         content, section = scp(counts()), scp_section(6, scp_signals([plain(lead) for lead in counts().T]))
@@ -236,53 +239,65 @@ class TestWhatIsNoRecording:
     @pytest.mark.parametrize("missing", ["s3", "s6"])
     def test_a_file_without_rhythm(self, tmp_path: Path, missing: str) -> None:
         path = write(tmp_path, scp_file(self.sections(**{missing: b""})))
-        self.refuse(path, r"leads and rhythm data expected \(sections 3 and 6\), none came")
+        self.refuse(path, r"no leads or no rhythm data \(sections 3 and 6\)\. Export")
 
     @pytest.mark.parametrize(
         ("changed", "match"),
         [
-            ({"s3": scp_leads([], ())}, "leads with samples expected in section 3, others came"),
-            ({"s3": scp_leads([(1000, 1)], (1,))}, "leads with samples expected in section 3, others came"),
-            ({"s3": scp_leads([(1, 2**32 - 1)], (1,))}, "4294967295 samples a lead promised, 1000 came"),
-            ({"s3": scp_leads([(1, 1001)], (1,))}, "1001 samples a lead promised, 1000 came"),
-            ({"s3": b"\x02\x00"}, "one of them ends too early"),
-            ({"s3": b"\xff\x00"}, "at most 64 leads expected, 255 came"),
-            ({"s6": b"\x01\x02"}, "one of them ends too early"),
+            ({"s3": scp_leads([], ())}, "section 3 has no leads, or a lead without samples. Export"),
+            (
+                {"s3": scp_leads([(1000, 1)], (1,))},
+                "section 3 has no leads, or a lead without samples. Export",
+            ),
+            (
+                {"s3": scp_leads([(1, 2**32 - 1)], (1,))},
+                "a lead has 1000 samples, but section 3 states 4294967295. Copy",
+            ),
+            (
+                {"s3": scp_leads([(1, 1001)], (1,))},
+                "a lead has 1000 samples, but section 3 states 1001. Copy",
+            ),
+            ({"s3": b"\x02\x00"}, "a section of the SCP-ECG file ends too early. Copy"),
+            ({"s3": b"\xff\x00"}, "states 255 leads, more than the limit of 64. Export"),
+            ({"s6": b"\x01\x02"}, "a section of the SCP-ECG file ends too early. Copy"),
             (
                 {"s6": scp_signals([plain(counts()[:, 0])], nanovolts=0)},
-                "a scale, a rate and a known coding expected",
+                "scale, sampling interval or coding of the samples is invalid. Export",
             ),
             (
                 {"s6": scp_signals([plain(counts()[:, 0])], interval_us=0)},
-                "a scale, a rate and a known coding expected",
+                "scale, sampling interval or coding of the samples is invalid. Export",
             ),
             (
                 {"s6": scp_signals([plain(counts()[:, 0])], differences=3)},
-                "a scale, a rate and a known coding expected",
+                "scale, sampling interval or coding of the samples is invalid. Export",
             ),
             (
                 {"s6": scp_signals([plain(counts()[:, 0])], interval_us=50_000)},
-                "50 to 50000 Hz expected, 20 Hz came",
+                "the sampling rate is 20 Hz, outside 50 to 50000 Hz",
             ),
             (
                 {"s6": scp_signals([plain(counts()[:, 0])])[:-100]},
-                "2000 bytes of samples promised, 1900 came",
+                "should have 2000 bytes, but their section has 1900. Copy",
             ),
-            ({"s2": struct.pack("<H", 0)}, "codes expected in the Huffman tables of section 2, 0 came"),
-            ({"s2": struct.pack("<HH", 1, 60_000)}, "Huffman tables expected in section 2, others came"),
+            ({"s2": struct.pack("<H", 0)}, "a Huffman table in section 2 has no codes. Export"),
+            ({"s2": struct.pack("<HH", 1, 60_000)}, "the Huffman tables in section 2 are damaged. Export"),
             (
                 {"s2": struct.pack("<HHBBBhI", 1, 1, 0, 0, 1, 0, 0)},
-                "Huffman tables expected in section 2, others came",
+                "the Huffman tables in section 2 are damaged. Export",
             ),
             (
                 {"s2": struct.pack("<HHBBBhI", 1, 1, 1, 200, 1, 0, 0)},
-                "Huffman tables expected in section 2, others",
+                "the Huffman tables in section 2 are damaged. Export",
             ),
             (
                 {"s2": struct.pack("<HHBBBhI", 1, 1, 32, 32, 1, 0, 9)},
-                "codes of its Huffman tables expected, others came",
+                "the samples are not codes of the Huffman tables. Copy",
             ),
-            ({"s2": struct.pack("<HHBBBhI", 1, 1, 1, 1, 0, 7, 0)}, "Huffman table 1 to 1 expected, 7 came"),
+            (
+                {"s2": struct.pack("<HHBBBhI", 1, 1, 1, 1, 0, 7, 0)},
+                "the samples refer to Huffman table 7 of 1. Export",
+            ),
         ],
     )
     def test_sections_that_cannot_be_true(
@@ -295,16 +310,18 @@ class TestWhatIsNoRecording:
         signal, beat = scp_signals([bytes(100)], bimodal=1), scp_signals([bytes(160)], differences=0)
         kept = beats_section([(0, 81, 100, 120, 299, 81)])
         sections = {3: scp_leads([(1, 300)], (2,)), 4: kept, 5: beat, 6: signal}
-        self.refuse(write(tmp_path, scp_file(sections)), "75 stored samples a lead expected, 50 came")
+        self.refuse(
+            write(tmp_path, scp_file(sections)), "a lead has 50 stored samples, but needs at least 75. Copy"
+        )
 
     def test_a_pointer_beyond_the_end(self, tmp_path: Path) -> None:
         section = scp_section(0, struct.pack("<HII", 6, 100, 10**9), reserved=b"SCPECG")
         content = b"\0\0" + struct.pack("<I", len(section) + 6) + section
-        self.refuse(write(tmp_path, content), "section 6 expected within 32 bytes, it is not")
+        self.refuse(write(tmp_path, content), "section 6 lies outside the 32 bytes of the file. Copy")
 
     def test_a_pointer_to_another_section(self, tmp_path: Path) -> None:
         content = bytearray(scp(counts()))
         third = 22 + 10 * 3
         content[third : third + 10] = struct.pack("<H", 3) + bytes(content[22 + 60 + 2 : 22 + 70])
         content[6:8] = b"\0\0"  # the sum of the pointers no longer fits
-        self.refuse(write(tmp_path, bytes(content)), "section 3 expected, 6 came")
+        self.refuse(write(tmp_path, bytes(content)), "section 6 was found in place of section 3. Export")

@@ -107,7 +107,7 @@ class TestAnnotatedEcg:
         typical = aecg_series([beat], code="REPRESENTATIVE_BEAT")
         recording = readers.open_recording(write(tmp_path, aecg([typical, series])))
         assert recording.n_samples == 1000
-        with pytest.raises(UnreadableError, match="a rhythm series with leads expected, none came"):
+        with pytest.raises(UnreadableError, match="no rhythm series with ECG leads. Export"):
             readers.open_recording(write(tmp_path, aecg([typical])))
 
     def test_sets_one_after_the_other_make_one_recording(self, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ class TestAnnotatedEcg:
     ) -> None:
         series = [aecg_series([aecg_set(two_aecg_leads(counts(n)))]) for n in (500, 1000, 250)]
         assert readers.open_recording(write(tmp_path, aecg(series))).n_samples == 1000
-        assert "3 rhythm series, the longest is read" in caplog.text
+        assert "of 3 rhythm series only the longest is read" in caplog.text
 
     def test_a_sequence_in_no_unit_of_voltage_is_no_lead(self, tmp_path: Path) -> None:
         leads = [*two_aecg_leads(counts()), aecg_lead("MDC_PRESS_BLD", counts()[:, 0], unit="mm[Hg]")]
@@ -137,16 +137,32 @@ class TestAnnotatedEcg:
     @pytest.mark.parametrize(
         ("old", "new", "match"),
         [
-            ('value="0.002"', 'value="0"', "an increment of time in s expected, another came"),
-            ('value="0.002"', 'value="-1"', "an increment of time in s expected, another came"),
-            ('value="0.002"', 'value="soon"', "a number expected as increment of time"),
-            ('value="0.002"', 'value="1e-310"', "expected"),
-            ('value="0.002"', 'value="1"', "50 to 50000 Hz expected, 1 Hz came"),
-            ('unit="s"', 'unit="mV"', "an increment of time in s expected, another came"),
-            ('scale value="5"', 'scale value="0"', "a gain expected for lead I"),
-            ('scale value="5"', 'scale value="inf"', "a number expected as scale"),
-            ("<digits>", "<digits>Jane ", "numbers expected as samples, something else came"),
-            ('<code code="MDC_ECG_LEAD', '<code code="X', "a rhythm series with leads expected"),
+            (
+                'value="0.002"',
+                'value="0"',
+                "the increment of time is not positive, or not in a unit of time. Export",
+            ),
+            (
+                'value="0.002"',
+                'value="-1"',
+                "the increment of time is not positive, or not in a unit of time. Export",
+            ),
+            ('value="0.002"', 'value="soon"', "the increment of time is not a finite number. Correct it"),
+            ('value="0.002"', 'value="1e-310"', "the sampling rate is inf Hz, outside 50 to 50000 Hz"),
+            ('value="0.002"', 'value="1"', "the sampling rate is 1 Hz, outside 50 to 50000 Hz"),
+            (
+                'unit="s"',
+                'unit="mV"',
+                "the increment of time is not positive, or not in a unit of time. Export",
+            ),
+            (
+                'scale value="5"',
+                'scale value="0"',
+                "the gain of lead I is 0, not a finite number other than 0. Correct",
+            ),
+            ('scale value="5"', 'scale value="inf"', "the scale is not a finite number. Correct it"),
+            ("<digits>", "<digits>Jane ", "the samples of a lead are not all numbers. Copy"),
+            ('<code code="MDC_ECG_LEAD', '<code code="X', "no rhythm series with ECG leads. Export"),
         ],
     )
     def test_what_cannot_be_true(self, tmp_path: Path, old: str, new: str, match: str) -> None:
@@ -209,18 +225,34 @@ class TestSierra:
     @pytest.mark.parametrize(
         ("old", "new", "match"),
         [
-            ("PhilipsECG", "MortaraECG", "a document of PhilipsECG or SierraECG expected, another came"),
-            ('"Base64"', '"Hex"', "waveforms in Base64 expected, another encoding came"),
-            ('"XLI"', '"ZIP"', "waveforms packed by XLI or not at all expected, another way came"),
-            ('"1200"', '"1400"', "700 samples a lead promised, 600 came"),
-            ('"1200"', '"nan"', "a number expected as duration"),
-            ('numberofleads="12"', 'numberofleads="13"', "1 to 32 leads with names expected, 13 came"),
-            ('numberofleads="12"', 'numberofleads="0"', "1 to 32 leads with names expected, 0 came"),
-            ("<resolution>5<", "<resolution>0<", "a gain expected for lead I"),
-            ("<resolution>5<", "<resolution>?<", "a number expected as resolution"),
-            (">500<", ">5<", "expected"),
-            ("parsedwaveforms", "others", "waveforms expected, none came"),
-            ('12" leadlabels="I ', '12" leadlabels="', "1 to 32 leads with names expected"),
+            ("PhilipsECG", "MortaraECG", "the document type is neither PhilipsECG nor SierraECG. Export"),
+            ('"Base64"', '"Hex"', "the waveforms are not encoded in Base64. Export"),
+            ('"XLI"', '"ZIP"', "unknown compression of the waveforms. Export"),
+            ('"1200"', '"1400"', "a lead has 600 samples, but the file states 700. Copy"),
+            ('"1200"', '"nan"', "the duration is not a finite number. Correct it"),
+            (
+                'numberofleads="12"',
+                'numberofleads="13"',
+                "states 13 leads, outside 1 to 32, or more than it names. Export",
+            ),
+            (
+                'numberofleads="12"',
+                'numberofleads="0"',
+                "states 0 leads, outside 1 to 32, or more than it names. Export",
+            ),
+            (
+                "<resolution>5<",
+                "<resolution>0<",
+                "the gain of lead I is 0, not a finite number other than 0. Correct",
+            ),
+            ("<resolution>5<", "<resolution>?<", "the resolution is not a finite number. Correct it"),
+            (">500<", ">5<", "the sampling rate is 5 Hz, outside 50 to 50000 Hz. Correct"),
+            ("parsedwaveforms", "others", "the file has no waveforms. Export"),
+            (
+                '12" leadlabels="I ',
+                '12" leadlabels="',
+                "states 12 leads, outside 1 to 32, or more than it names. Export",
+            ),
         ],
     )
     def test_what_cannot_be_true(self, tmp_path: Path, old: str, new: str, match: str) -> None:
@@ -234,7 +266,7 @@ class TestSierra:
         at = text.index("</parsedwaveforms>")
         for cut in (3, 4, 1000):
             path = write(tmp_path, text[: at - 1 - cut] + text[at:])
-            with pytest.raises(UnreadableError, match=r"expected|promised"):
+            with pytest.raises(UnreadableError, match=r"again\.$"):
                 readers.open_recording(path)
 
     def test_waveforms_that_are_not_packed_as_they_say(self, tmp_path: Path) -> None:
@@ -246,7 +278,7 @@ class TestSierra:
             + noise
             + text[text.index("</parsed") :],
         )
-        with pytest.raises(UnreadableError, match=r"expected|promised"):
+        with pytest.raises(UnreadableError, match=r"again\.$"):
             readers.open_recording(path)
 
 
@@ -274,11 +306,11 @@ class TestXli:
         assert unpack(Path("a"), lzw(data), most_bytes=20_000) == data
 
     def test_a_lead_that_swells_is_refused(self) -> None:
-        with pytest.raises(UnreadableError, match="at most 1000 bytes expected, more came once unpacked"):
+        with pytest.raises(UnreadableError, match="exceeds the limit of 1000 bytes. Export"):
             unpack(Path("a"), lzw(b"a" * 2000), most_bytes=1000)
 
     def test_a_code_nobody_made_is_refused(self) -> None:
-        with pytest.raises(UnreadableError, match="an unknown code came"):
+        with pytest.raises(UnreadableError, match="invalid code in the compressed waveforms. Copy"):
             unpack(Path("a"), (900 << 6).to_bytes(2, "big"), most_bytes=1000)
 
 
@@ -293,36 +325,36 @@ class TestUnsafeXml:
     def test_a_bomb_of_entities(self, tmp_path: Path) -> None:
         entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
         text = f'<!DOCTYPE AnnotatedECG [<!ENTITY e0 "ECG">{entities}]><AnnotatedECG>&e9;</AnnotatedECG>'
-        self.refuse(tmp_path, text, "XML without entities of its own expected, one came")
+        self.refuse(tmp_path, text, "the XML declares entities, which is not allowed. Export")
 
     def test_a_file_from_elsewhere(self, tmp_path: Path) -> None:
         text = '<!DOCTYPE AnnotatedECG [<!ENTITY e SYSTEM "file:///etc/passwd">]><AnnotatedECG>&e;</AnnotatedECG>'
-        self.refuse(tmp_path, text, "XML without entities of its own expected, one came")
+        self.refuse(tmp_path, text, "the XML declares entities, which is not allowed. Export")
 
     def test_a_definition_from_elsewhere(self, tmp_path: Path) -> None:
         text = '<!DOCTYPE AnnotatedECG SYSTEM "http://127.0.0.1:9/x.dtd"><AnnotatedECG></AnnotatedECG>'
-        self.refuse(tmp_path, text, "expected")
+        self.refuse(tmp_path, text, "the XML declares entities|not well-formed XML|no rhythm series")
 
     def test_elements_too_deep(self, tmp_path: Path) -> None:
         text = f"<AnnotatedECG>{'<a>' * 300}{'</a>' * 300}</AnnotatedECG>"
-        self.refuse(tmp_path, text, "well-formed XML expected")
+        self.refuse(tmp_path, text, "not well-formed XML")
 
     def test_elements_without_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(safe_xml, "_MOST_ELEMENTS", 1000)
-        self.refuse(tmp_path, f"<AnnotatedECG>{'<a/>' * 1000}</AnnotatedECG>", "well-formed XML expected")
+        self.refuse(tmp_path, f"<AnnotatedECG>{'<a/>' * 1000}</AnnotatedECG>", "not well-formed XML")
 
     def test_a_file_without_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(safe_xml, "_LARGEST", 1000)
         text = f"<AnnotatedECG>{' ' * 2000}</AnnotatedECG>"
-        self.refuse(tmp_path, text, f"at most 1000 bytes expected, {len(text)} came")
+        self.refuse(tmp_path, text, f"the file has {len(text)} bytes, more than the limit of 1000. Split")
 
     @pytest.mark.parametrize(
         "text", ["<AnnotatedECG>", "<AnnotatedECG></restingecgdata>", "<AnnotatedECG>&nbsp;</AnnotatedECG>"]
     )
     def test_xml_that_is_not_well_formed(self, tmp_path: Path, text: str) -> None:
-        self.refuse(tmp_path, text, "well-formed XML expected, something else came")
+        self.refuse(tmp_path, text, "not well-formed XML. The file may be damaged: copy or export it again")
 
     def test_an_encoding_nobody_knows(self, tmp_path: Path) -> None:
         self.refuse(
-            tmp_path, '<?xml version="1.0" encoding="klingon"?><AnnotatedECG/>', "well-formed XML expected"
+            tmp_path, '<?xml version="1.0" encoding="klingon"?><AnnotatedECG/>', "not well-formed XML"
         )

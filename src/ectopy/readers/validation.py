@@ -150,7 +150,7 @@ def most_common_rate(path: Path, rates: Mapping[int, float]) -> list[int]:
     counted = Counter(rates.values())
     rate = max(counted, key=lambda rate: (counted[rate], rate))
     if others := len(rates) - counted[rate]:
-        logger.warning("%s: %d leads are not read because they have another sampling rate", path, others)
+        logger.warning("%s: leads of other sampling rates are not read (number of leads: %d)", path, others)
     return [number for number, own in rates.items() if own == rate]
 
 

@@ -1,5 +1,7 @@
-"""What docs/ec57.md says of the tests is so."""
+"""The documentation of EC57: docs/ec57.md names tests that exist, and the examples of the docstrings run."""
 
+import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -27,3 +29,16 @@ def test_every_test_it_names_exists(name: str) -> None:
         return
     defined = [found for path in sources() for found in re.findall(r"(?:def|class) (\w+)", path.read_text())]
     assert any(found.startswith(name) for found in defined)
+
+
+# The number of functions with an example in each module.
+EXAMPLES = {"beats": 2, "runs": 1, "episodes": 1, "records": 1, "files": 1}
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_the_examples_of_the_docstrings_run(module: str) -> None:
+    tests = doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(f"ectopy.ec57.{module}"))
+    with_examples = [test for test in tests if test.examples]
+    runner = doctest.DocTestRunner()
+    assert len(with_examples) == EXAMPLES[module]
+    assert [runner.run(test).failed for test in with_examples] == [0] * EXAMPLES[module]

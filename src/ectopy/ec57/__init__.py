@@ -1,7 +1,8 @@
 """Comparison of annotations as ANSI/AAMI EC57 demands, equal to bxb, rxr, epicmp and sumstats.
 
-Reference first, test second, always. Samples inside, seconds outside; figures are fractions, NaN where
-undefined. Rules, sources and tests: ``docs/ec57.md``.
+The reference annotator is always the first argument and the test annotator the second. Durations are in
+seconds at the interface and in samples inside. Metrics are fractions, and NaN where undefined. The rules,
+their sources and their tests are listed in ``docs/ec57.md``.
 """
 
 from ectopy.ec57.beats import BeatComparison, Matches, compare_beats, match_beats

@@ -1,8 +1,8 @@
-"""The very lines of the reference tools: ``bxb -L`` and ``-l``, ``rxr -L``, ``epicmp -L``, and ``sumstats``.
+"""The exact lines of the reference tools: ``bxb -L`` and ``-l``, ``rxr -L`` and ``epicmp -L``.
 
-One function a file: records by name in, the text out. The line format has fewer columns than the comparison
-has cells: F and Q share one, X is added to O. ``sumstats`` works from those lines, so its figures are what
-they let it see: it leaves F called S out of the SVEB +P, and takes AF and VF overlaps from whole percents.
+There is one function for each file that a tool writes. The line format has fewer columns than the comparison
+has cells: F and Q share a column, and X is added to O. ``sumstats`` works from those lines. Therefore it
+leaves F called S out of the SVEB +P, and takes AF and VF overlaps from whole percents.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from ectopy.ec57.marks import CELLS
 from ectopy.ec57.runs import RUN_LENGTHS, RunComparison, RunKind
 from ectopy.ec57.summary import Comparison
 
-# Rows and columns of the matrix that each column of the line format adds up, and how wide it is.
+# Rows and columns of the matrix that are added up in each column of the line format, and its width.
 SVEB_COLUMNS = (
     ("N", "NFQ", 5), ("S", "NFQ", 3), ("V", "NFQ", 3), ("FQ", "NFQ", 3), ("OX", "NFQ", 3),
     ("N", "S", 3), ("S", "S", 3), ("V", "S", 3), ("FQ", "S", 3), ("OX", "S", 3),
@@ -49,14 +49,39 @@ QRS_AND_VEB = (
 
 
 def bxb_lines(records: Mapping[str, BeatComparison], *, sveb: bool = True) -> str:
-    """Give what ``bxb -L`` writes to its first file, or ``bxb -l`` without ``sveb``."""
+    """Return the first file of bxb.
+
+    Parameters
+    ----------
+    records
+        Comparisons by record name.
+    sveb
+        As with ``bxb -L``; else as with ``bxb -l``, which counts S as N.
+
+    Returns
+    -------
+    A header, and one line for each record.
+    """
     if sveb:
         return _SVEB_HEADER + "".join(_sveb_line(name, beats) for name, beats in records.items())
-    return _VEB_HEADER + "".join(_veb_line(name, merge_sveb_into_normal(beats)) for name, beats in records.items())
+    merged = {name: merge_sveb_into_normal(beats) for name, beats in records.items()}
+    return _VEB_HEADER + "".join(_veb_line(name, beats) for name, beats in merged.items())
 
 
 def shutdown_lines(records: Mapping[str, BeatComparison], *, sveb: bool = True) -> str:
-    """Give what ``bxb -L`` writes to its second file, or ``bxb -l`` without ``sveb``."""
+    """Return the second file of bxb: beats missed in shutdowns.
+
+    Parameters
+    ----------
+    records
+        Comparisons by record name.
+    sveb
+        As with ``bxb -L``; else as with ``bxb -l``, which counts S as N.
+
+    Returns
+    -------
+    A header, and one line for each record.
+    """
     lines = (
         _shutdown_line(name, beats if sveb else merge_sveb_into_normal(beats), "NSVF" if sveb else "NVF")
         for name, beats in records.items()
@@ -65,20 +90,44 @@ def shutdown_lines(records: Mapping[str, BeatComparison], *, sveb: bool = True) 
 
 
 def rxr_lines(records: Mapping[str, RunComparison], kind: RunKind) -> str:
-    """Give what ``rxr -L`` writes to its first file (ventricular) or its second (supraventricular)."""
+    """Return the first file of ``rxr -L`` (ventricular runs) or its second (supraventricular runs).
+
+    Parameters
+    ----------
+    records
+        Comparisons by record name.
+    kind
+        Kind of the runs that were compared.
+
+    Returns
+    -------
+    A header, and one line for each record.
+    """
     return _RUN_TITLE[kind] + _RUN_HEADER + "".join(_run_line(name, runs) for name, runs in records.items())
 
 
 def epicmp_lines(records: Mapping[str, EpisodeComparison], kind: EpisodeKind) -> str:
-    """Give what ``epicmp -L -A`` or ``-V`` writes."""
+    """Return the file of ``epicmp -L -A`` (AF) or ``epicmp -L -V`` (VF).
+
+    Parameters
+    ----------
+    records
+        Comparisons by record name.
+    kind
+        Kind of the episodes that were compared.
+
+    Returns
+    -------
+    A header, and one line for each record.
+    """
     lines = (_episode_line(name, episodes) for name, episodes in records.items())
     return f"({kind} detection)\n{_EPISODE_HEADER}" + "".join(lines)
 
 
 def _sveb_line(name: str, beats: BeatComparison) -> str:
-    shares = (*QRS_AND_VEB, "sveb_sensitivity", "sveb_positive_predictivity")
+    names = (*QRS_AND_VEB, "sveb_sensitivity", "sveb_positive_predictivity")
     error = f" {beats.rms_rr_error_ms:6.2f}" if beats.n_rr else "     -"
-    return f"{name:>4} {count_columns(beats, SVEB_COLUMNS)}{percents(beats, shares, '6.2f')}{error}\n"
+    return f"{name:>4} {count_columns(beats, SVEB_COLUMNS)}{percents(beats, names, '6.2f')}{error}\n"
 
 
 def _veb_line(name: str, beats: BeatComparison) -> str:
@@ -88,13 +137,13 @@ def _veb_line(name: str, beats: BeatComparison) -> str:
 
 def _shutdown_line(name: str, beats: BeatComparison, classes: str) -> str:
     total = {label: beats.count(label, CELLS) for label in "NSVFQ"}
-    quiet = {label: beats.count(label, "X") for label in "NSVFQ"}
-    missed = quiet["N"] + quiet["V"] + quiet["F"] + quiet["Q"]  # sic: bxb leaves S out of this sum
-    shares = [(missed, sum(total.values())), *((quiet[label], total[label]) for label in classes)]
-    counts = " ".join(f"{quiet[label]:4}" for label in classes + "Q")
-    percents = "".join(percent(part, whole, "6.2f") for part, whole in shares)
+    missed = {label: beats.count(label, "X") for label in "NSVFQ"}
+    n_missed = missed["N"] + missed["V"] + missed["F"] + missed["Q"]  # sic: bxb leaves S out of this sum
+    ratios = [(n_missed, sum(total.values())), *((missed[label], total[label]) for label in classes)]
+    counts = " ".join(f"{missed[label]:4}" for label in classes + "Q")
+    shares = "".join(percent(part, whole, "6.2f") for part, whole in ratios)
     totals = " ".join(str(number) for number in total.values())
-    return f"{name:>4} {counts}  {percents}{floor(beats.shutdown_s + 0.5):5} seconds {totals}\n"
+    return f"{name:>4} {counts}  {shares}{floor(beats.shutdown_s + 0.5):5} seconds {totals}\n"
 
 
 def _run_line(name: str, runs: RunComparison) -> str:
@@ -112,51 +161,101 @@ def _episode_line(name: str, episodes: EpisodeComparison) -> str:
 
 
 def merge_sveb_into_normal(beats: BeatComparison) -> BeatComparison:
-    """Count S as N, as bxb does unless SVEB are asked for."""
+    """Return a comparison in which S counts as N, which is the default of bxb."""
     merge = np.eye(len(CELLS), dtype=np.int64)
     merge[CELLS.index("S")] = merge[CELLS.index("N")]
     return replace(beats, counts=merge.T @ beats.counts @ merge)
 
 
 def count_columns(beats: BeatComparison, columns: Iterable[tuple[str, str, int]]) -> str:
-    """Write the columns of counts of a line."""
+    """Return the columns of counts of a line.
+
+    Parameters
+    ----------
+    beats
+        Comparison of a record.
+    columns
+        Reference classes, test classes and width of each column.
+
+    Returns
+    -------
+    The columns, separated by a space.
+    """
     return " ".join(f"{beats.count(rows, called):{width}}" for rows, called, width in columns)
 
 
 def percent(part: float, whole: float, spec: str) -> str:
-    """Write part / whole in percent after a space, as wide as ``form`` says; ``-`` where whole is 0."""
+    """Return a ratio in percent, after a space.
+
+    Parameters
+    ----------
+    part, whole
+        Numerator and denominator.
+    spec
+        Format of the number, such as "6.2f".
+
+    Returns
+    -------
+    The number, or ``-`` of the same width if ``whole`` is 0.
+    """
     width = int(spec.partition(".")[0])
     return f" {100.0 * part / whole:{spec}}" if whole > 0 else f" {'-':>{width}}"
 
 
 def percents(comparison: Comparison, names: Iterable[str], spec: str) -> str:
-    """Write some figures in percent."""
-    sums = (comparison.METRICS[figure].sums(comparison.cells) for figure in names)
+    """Return some metrics in percent, each after a space.
+
+    Parameters
+    ----------
+    comparison
+        Result of one record or of a sum of records.
+    names
+        Names of the metrics.
+    spec
+        Format of a number, such as "6.2f".
+
+    Returns
+    -------
+    One number or ``-`` for each name.
+    """
+    sums = (comparison.METRICS[name].sums(comparison.cells) for name in names)
     return "".join(percent(float(part), float(whole), spec) for part, whole in sums)
 
 
 def _whole_percents(comparison: RunComparison | EpisodeComparison) -> str:
-    values = (whole_percent(comparison, figure) for figure in comparison.METRICS)
+    values = (whole_percent(comparison, name) for name in comparison.METRICS)
     return "".join("   -" if value is None else f" {value:3}" for value in values)
 
 
 def whole_percent(comparison: Comparison, name: str) -> int | None:
-    """Round a figure to whole percents, halves upwards, as rxr and epicmp do; None where undefined."""
+    """Return a metric in whole percents, halves upwards, as rxr and epicmp do.
+
+    Parameters
+    ----------
+    comparison
+        Result of one record or of a sum of records.
+    name
+        Name of the metric.
+
+    Returns
+    -------
+    The percentage, or None if the metric is undefined.
+    """
     part, whole = comparison.METRICS[name].sums(comparison.cells)
     return floor(100.0 * float(part) / float(whole) + 0.5 + _SLACK) if whole > 0 else None
 
 
 _SLACK = 1e-7
-"""Durations are kept in seconds: what is a tie in samples must stay one."""
+"""Durations are stored in s. A half that is exact in samples must not be lost to rounding errors."""
 
 
 def to_ms(seconds: float) -> int:
-    """Round to milliseconds, halves upwards."""
+    """Return the nearest millisecond, halves upwards."""
     return floor(seconds * 1000 + 0.5 + _SLACK)
 
 
 def clock(ms: int) -> str:
-    """Write a duration in ms as WFDB's mstimstr() does."""
+    """Return a duration in ms as text, in the format of mstimstr() of WFDB."""
     minutes, ms = divmod(ms, 60_000)
     hours, minutes = divmod(minutes, 60)
     seconds = f"{ms // 1000:02}.{ms % 1000:03}"

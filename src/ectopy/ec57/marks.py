@@ -1,4 +1,4 @@
-"""What one annotator says besides beats: stretches of VF and of shutdown, read as ``bxb`` reads them."""
+"""Everything an annotator marks besides beats: intervals of VF and of shutdown, as ``bxb`` reads them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,17 +16,18 @@ CELLS = "NSVFQOX"
 NO_BEAT, SHUTDOWN = CELLS.index("O"), CELLS.index("X")
 NOT_COUNTED = -1
 FLUTTER_WAVE = "!"
-"""No beat of any class, yet bxb pairs it outside VF: it takes a beat's place and counts as none (O)."""
+"""A flutter wave. Outside VF, bxb pairs it like a beat, but it has no class and counts as O."""
 NEVER = np.iinfo(np.int64).max // 4
-"""A time after every end of file."""
+"""A time after every end of file, in samples."""
 
 _BOTH_SIGNALS = 0x30  # bits 4 and 5 of the subtype of ~: neither signal can be read
 
 
 class Intervals(NamedTuple):
-    """Stretches in the order of the file: where their mark stands, samples [on, off], samples they count.
+    """Intervals in the order of the file, and a last one that contains nothing.
 
-    The last one stands for those that are not there: it holds nothing.
+    ``mark`` is the index of the annotation that opens an interval [k]. ``start`` and ``stop`` are its first
+    and last sample [k]. ``length`` is the number of samples it adds to the total duration [k].
     """
 
     mark: NDArray[np.int64]
@@ -34,31 +35,59 @@ class Intervals(NamedTuple):
     stop: NDArray[np.int64]
     length: NDArray[np.int64]
 
-    def n_read_before(self, at: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Count the stretches read before each mark; none before the first beat, all at the end of file."""
+    def n_read_before(self, marks: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Count the intervals that bxb has read at each step of a timeline with these marks.
+
+        That is none at the mark at sample 0, and all at the two ends of file.
+        """
         n = len(self.mark) - 1
-        return np.concatenate(([0], np.searchsorted(self.mark[:n], at), [n, n]))
+        return np.concatenate(([0], np.searchsorted(self.mark[:n], marks), [n, n]))
 
-    def contain(self, samples: NDArray[np.int64], known: NDArray[np.intp]) -> Mask:
-        """Tell which samples lie in one of the two latest of the known stretches; bxb forgets the others."""
-        return _either(known, lambda span: (self.start[span] <= samples) & (samples <= self.stop[span]))
+    def contain(self, samples: NDArray[np.int64], n_read: NDArray[np.intp]) -> Mask:
+        """Return which samples lie in an interval that bxb still remembers.
 
-    def start_in(self, start: NDArray[np.int64], stop: NDArray[np.int64], known: NDArray[np.intp]) -> Mask:
-        """Tell whether one of the two latest known stretches begins in [start, stop)."""
-        return _either(known, lambda span: (start <= self.start[span]) & (self.start[span] < stop))
+        Parameters
+        ----------
+        samples
+            Samples to look up [n].
+        n_read
+            Number of intervals read by then; bxb remembers the latest two [n].
+
+        Returns
+        -------
+        Mask of the samples [n].
+        """
+        return _in_latest_two(n_read, lambda k: (self.start[k] <= samples) & (samples <= self.stop[k]))
+
+    def start_in(self, start: NDArray[np.int64], stop: NDArray[np.int64], n_read: NDArray[np.intp]) -> Mask:
+        """Return where an interval that bxb still remembers starts in [start, stop).
+
+        Parameters
+        ----------
+        start, stop
+            Samples between which an interval may start [n].
+        n_read
+            Number of intervals read by then; bxb remembers the latest two [n].
+
+        Returns
+        -------
+        Mask of the pairs [n].
+        """
+        return _in_latest_two(n_read, lambda k: (start <= self.start[k]) & (self.start[k] < stop))
 
 
-def _either(known: NDArray[np.intp], holds: Callable[[NDArray[np.intp]], Mask]) -> Mask:
-    latest, earlier = (np.where(known >= back, known - back, -1) for back in (1, 2))
-    return holds(latest) | holds(earlier)
+def _in_latest_two(n_read: NDArray[np.intp], test: Callable[[NDArray[np.intp]], Mask]) -> Mask:
+    latest, previous = (np.where(n_read >= back, n_read - back, -1) for back in (1, 2))
+    return test(latest) | test(previous)
 
 
 @dataclass(frozen=True, eq=False)
 class AnnotatorTimeline:
-    """One annotator as bxb reads it: a mark at 0, the beats outside VF, twice the end of file.
+    """One annotator as bxb reads it: a mark at sample 0, the beats outside VF, and the end of file twice.
 
-    ``row`` is the class of each as an index into CELLS, ``rr`` the interval before it in samples or 0
-    where none is valid, ``*_known`` how many stretches have been read when it is.
+    All arrays have one entry for each of them. ``row`` is the class as an index into CELLS. ``rr`` is the RR
+    interval before the beat in samples, or 0 if it is not valid. ``n_vf_read`` and ``n_shutdown_read`` count
+    the intervals that have been read by then.
     """
 
     time: NDArray[np.int64]
@@ -71,28 +100,45 @@ class AnnotatorTimeline:
 
 
 def pad_times(samples: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Put beats between what bxb starts from, a mark at 0, and the end of file."""
+    """Return beats with the mark at sample 0 from which bxb starts, and with two ends of file."""
     return np.concatenate(([0], samples, [NEVER, NEVER]))
 
 
 def read_timeline(
     annotations: Annotations, beat_map: BeatMap, tolerance: int, *, end: int | None, reuse_last_end: bool
 ) -> AnnotatorTimeline:
-    """Read one annotator of a record of ``end`` samples.
+    """Read one annotator as bxb does.
 
-    A shutdown that nothing follows lasts to the end. But bxb is ``forgetful`` for test annotators: it keeps
-    such a one with the end of the one before, so that beats missed in it count as O unless it is the first.
+    Parameters
+    ----------
+    annotations
+        Marks in order of time.
+    beat_map
+        Class of escape beats.
+    tolerance
+        Match window in samples.
+    end
+        Length of the record in samples, if known.
+    reuse_last_end
+        Repeat a fault that bxb has for test annotators. A shutdown that never ends should last to the end of
+        the record. It gets the end of the shutdown before it instead, so that beats missed in it count as O.
+
+    Returns
+    -------
+    Beats, their classes and RR intervals, VF and shutdowns.
     """
     row = _rows(annotations.symbol, beat_map)
-    vf, shutdown, counted = _stretches(annotations, row != NOT_COUNTED, tolerance, end, forgetful=reuse_last_end)
-    at = np.flatnonzero(counted)
-    time = pad_times(annotations.sample[at])
-    vf_known, shutdown_known = vf.n_read_before(at), shutdown.n_read_before(at)
-    before, now = np.concatenate(([0], time[:-1])), time
-    broken = vf.start_in(before, now, vf_known) | shutdown.start_in(before, now, shutdown_known)
-    rr = np.where(broken | (before == 0) | (now == NEVER), 0, now - before)
-    row = np.concatenate(([NOT_COUNTED], row[at], [NOT_COUNTED, NOT_COUNTED]))
-    return AnnotatorTimeline(time, row, rr, vf, vf_known, shutdown, shutdown_known)
+    vf, shutdown, counted = _vf_and_shutdowns(
+        annotations, row != NOT_COUNTED, tolerance, end, reuse_last_end=reuse_last_end
+    )
+    beats = np.flatnonzero(counted)
+    time = pad_times(annotations.sample[beats])
+    n_vf_read, n_shutdown_read = vf.n_read_before(beats), shutdown.n_read_before(beats)
+    previous = np.concatenate(([0], time[:-1]))
+    interrupted = vf.start_in(previous, time, n_vf_read) | shutdown.start_in(previous, time, n_shutdown_read)
+    rr = np.where(interrupted | (previous == 0) | (time == NEVER), 0, time - previous)
+    row = np.concatenate(([NOT_COUNTED], row[beats], [NOT_COUNTED, NOT_COUNTED]))
+    return AnnotatorTimeline(time, row, rr, vf, n_vf_read, shutdown, n_shutdown_read)
 
 
 def _rows(symbols: Labels, beat_map: BeatMap) -> NDArray[np.intp]:
@@ -104,71 +150,74 @@ def _rows(symbols: Labels, beat_map: BeatMap) -> NDArray[np.intp]:
     return row
 
 
-class _Span(NamedTuple):
-    at: int
-    on: int
-    off: int
+class _Interval(NamedTuple):
+    mark: int
+    start: int
+    stop: int
     length: int
 
 
-def _spans(found: list[_Span]) -> Intervals:
-    return Intervals(*np.array([*found, _Span(NEVER, NEVER, -1, 0)], dtype=np.int64).T)
+def _as_arrays(intervals: list[_Interval]) -> Intervals:
+    return Intervals(*np.array([*intervals, _Interval(NEVER, NEVER, -1, 0)], dtype=np.int64).T)
 
 
-def _stretches(
-    annotations: Annotations, beat: Mask, tolerance: int, end: int | None, *, forgetful: bool
+def _vf_and_shutdowns(
+    annotations: Annotations, is_beat: Mask, tolerance: int, end: int | None, *, reuse_last_end: bool
 ) -> tuple[Intervals, Intervals, Mask]:
-    """Find VF and shutdowns, and the beats outside VF: from [ to ] bxb reads nothing else."""
-    vf: list[_Span] = []
-    shutdown: list[_Span] = []
-    counted, read = beat.copy(), 0
-    quiet, ends_vf = starts_shutdown(annotations), np.flatnonzero(annotations.symbol == "]")
-    for at in np.flatnonzero(quiet | (annotations.symbol == "[")).tolist():
-        if at < read:
+    """Find VF, shutdowns, and the beats outside VF; from [ to ] bxb reads nothing else."""
+    vf: list[_Interval] = []
+    shutdowns: list[_Interval] = []
+    counted, next_mark = is_beat.copy(), 0
+    is_shutdown, vf_ends = starts_shutdown(annotations), np.flatnonzero(annotations.symbol == "]")
+    for mark in np.flatnonzero(is_shutdown | (annotations.symbol == "[")).tolist():
+        if mark < next_mark:
             continue
-        if not quiet[at]:
-            read, span = _vf_span(annotations, at, ends_vf, vf)
-            counted[at:read] = False
-            vf.append(span)
-        elif at + 1 == len(annotations):
-            shutdown.append(_endless_shutdown(annotations, at, end, shutdown if forgetful else []))
-        elif annotations.symbol[at + 1] == "~" and not quiet[at + 1]:
-            on, off = annotations.sample[at : at + 2].tolist()
-            shutdown.append(_Span(at, on, off, off - on))
+        if not is_shutdown[mark]:
+            next_mark, interval = _vf_interval(annotations, mark, vf_ends, vf)
+            counted[mark:next_mark] = False
+            vf.append(interval)
+        elif mark + 1 == len(annotations):
+            earlier = shutdowns if reuse_last_end else []
+            shutdowns.append(_endless_shutdown(annotations, mark, end, earlier))
+        elif annotations.symbol[mark + 1] == "~" and not is_shutdown[mark + 1]:
+            start, stop = annotations.sample[mark : mark + 2].tolist()
+            shutdowns.append(_Interval(mark, start, stop, stop - start))
         else:
-            before = max(_last_beat(annotations, counted[:at]), vf[-1].off if vf else 0)
-            shutdown.append(_aha_shutdown(annotations, at, before, tolerance))
-    return _spans(vf), _spans(shutdown), counted
+            previous = max(_last_beat(annotations, counted[:mark]), vf[-1].stop if vf else 0)
+            shutdowns.append(_aha_shutdown(annotations, mark, previous, tolerance))
+    return _as_arrays(vf), _as_arrays(shutdowns), counted
 
 
 def starts_shutdown(annotations: Annotations) -> Mask:
-    """Tell which marks say that from here neither signal can be read."""
-    noise: Mask = annotations.symbol == "~"
+    """Return which marks start a shutdown: from there on neither signal can be read."""
+    is_noise: Mask = annotations.symbol == "~"
     unreadable: Mask = (annotations.subtype & _BOTH_SIGNALS) == _BOTH_SIGNALS
-    return noise & unreadable
+    return is_noise & unreadable
 
 
-def _vf_span(
-    annotations: Annotations, at: int, ends: NDArray[np.intp], earlier: list[_Span]
-) -> tuple[int, _Span]:
-    """Read on from a [ to its ]; without one bxb keeps the end of the VF before, if there was one."""
-    on, stop = int(annotations.sample[at]), ends[np.searchsorted(ends, at) :]
+def _vf_interval(
+    annotations: Annotations, mark: int, ends: NDArray[np.intp], earlier: list[_Interval]
+) -> tuple[int, _Interval]:
+    """Read from a [ to its ]; if there is none, bxb reuses the end of the VF before it, if there was one."""
+    start, stop = int(annotations.sample[mark]), ends[np.searchsorted(ends, mark) :]
     if stop.size:
-        return int(stop[0]) + 1, _Span(at, on, int(annotations.sample[stop[0]]), 0)
-    return len(annotations), _Span(at, on, earlier[-1].off if earlier else NEVER, 0)
+        return int(stop[0]) + 1, _Interval(mark, start, int(annotations.sample[stop[0]]), 0)
+    return len(annotations), _Interval(mark, start, earlier[-1].stop if earlier else NEVER, 0)
 
 
-def _endless_shutdown(annotations: Annotations, at: int, end: int | None, earlier: list[_Span]) -> _Span:
-    on = int(annotations.sample[at])
-    return _Span(at, on, earlier[-1].off if earlier else NEVER, end - on if end else 0)
+def _endless_shutdown(
+    annotations: Annotations, mark: int, end: int | None, earlier: list[_Interval]
+) -> _Interval:
+    start = int(annotations.sample[mark])
+    return _Interval(mark, start, earlier[-1].stop if earlier else NEVER, end - start if end else 0)
 
 
-def _aha_shutdown(annotations: Annotations, at: int, before: int, tolerance: int) -> _Span:
+def _aha_shutdown(annotations: Annotations, mark: int, previous: int, tolerance: int) -> _Interval:
     """Read the single mark of the AHA database: the shutdown fills the time between its neighbours."""
-    off = int(annotations.sample[at + 1]) - tolerance
-    on = min(before + tolerance, off)
-    return _Span(at, on, off, off - on)
+    stop = int(annotations.sample[mark + 1]) - tolerance
+    start = min(previous + tolerance, stop)
+    return _Interval(mark, start, stop, stop - start)
 
 
-def _last_beat(annotations: Annotations, beat: Mask) -> int:
-    return int(annotations.sample[: len(beat)][beat].max(initial=0))
+def _last_beat(annotations: Annotations, is_beat: Mask) -> int:
+    return int(annotations.sample[: len(is_beat)][is_beat].max(initial=0))

@@ -1,6 +1,5 @@
-"""Whole records compared: beats, runs and episodes together, from memory or from annotation files."""
+"""Comparison of whole records: beats, runs and episodes together."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -14,8 +13,6 @@ from ectopy.ec57.classes import BeatMap
 from ectopy.ec57.episodes import EpisodeComparison, EpisodeKind, compare_episodes
 from ectopy.ec57.runs import RunComparison, RunKind, compare_runs
 
-logger = logging.getLogger(__name__)
-
 RUN_KINDS: tuple[RunKind, ...] = ("ventricular", "supraventricular")
 EPISODE_KINDS: tuple[EpisodeKind, ...] = ("AF", "VF")
 _PACED = ("/", "f")
@@ -23,7 +20,7 @@ _PACED = ("/", "f")
 
 @dataclass(frozen=True, eq=False)
 class RecordComparison:
-    """Everything EC57 asks of one record, or of a sum of records; ``paced`` where any of them is."""
+    """Everything EC57 asks for one record, or a sum of records; ``paced`` if any of them has paced beats."""
 
     beats: BeatComparison
     runs: Mapping[RunKind, RunComparison]
@@ -50,7 +47,36 @@ def compare_record(
     beat_map: BeatMap = "ec57",
     n_samples: int | None = None,
 ) -> RecordComparison:
-    """Compare two annotators of one record beat by beat, run by run and episode by episode."""
+    """Compare two annotators of one record beat by beat, run by run and episode by episode.
+
+    Parameters
+    ----------
+    reference, test
+        Annotations in order of time.
+    fs
+        Sampling rate of the annotations in Hz.
+    beat_map
+        Class of escape beats: "ec57" or "dechazal".
+    n_samples
+        Length of the record in samples; without it, the comparisons end with the annotations.
+
+    Returns
+    -------
+    All comparisons of the record.
+
+    Examples
+    --------
+    Beats in the learning period of 5 minutes do not count, so the annotations begin after it:
+
+    >>> import numpy as np
+    >>> from ectopy.annotations import Annotations
+    >>> def annotations(symbols):
+    ...     n = len(symbols)
+    ...     return Annotations(30_000 + 100 * np.arange(n), np.array(symbols), np.zeros(n, int), ("",) * n)
+    >>> record = compare_record(annotations(["N", "V", "V"]), annotations(["N", "V", "V"]), 100.0)
+    >>> record.beats.veb_f1, record.runs["ventricular"].tally("couplet").found, record.paced
+    (1.0, 1, False)
+    """
     pair = reference, test, fs
     return RecordComparison(
         compare_beats(*pair, beat_map=beat_map, n_samples=n_samples),

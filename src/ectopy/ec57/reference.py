@@ -1,4 +1,4 @@
-"""What a record is judged by, and the ways in which its beats are looked at."""
+"""Reference annotations of a record, and the conditions under which a classifier is compared with them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ CONDITIONS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The annotations of a record, and whose it is."""
+    """Reference annotations of a record, and its patient."""
 
     record: str
     patient: str
@@ -28,5 +28,17 @@ class Reference:
     n_samples: int
 
     def compare(self, test: Annotations, *, beat_map: BeatMap = "dechazal") -> BeatComparison:
-        """Judge another annotator of the record by EC57; de Chazal's map counts escape beats as N."""
+        """Compare a test annotator of the record with the reference, beat by beat.
+
+        Parameters
+        ----------
+        test
+            Annotations to judge.
+        beat_map
+            Class of escape beats; de Chazal's map counts them as N.
+
+        Returns
+        -------
+        The comparison by EC57.
+        """
         return compare_beats(self.annotations, test, self.fs, beat_map=beat_map, n_samples=self.n_samples)

@@ -1,4 +1,4 @@
-"""Comparisons as a table to read and as JSON to keep."""
+"""Comparisons as a table for people and as JSON for programs."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -29,22 +29,48 @@ _MAPS: Mapping[BeatMap, str] = {
 
 
 def text(records: Mapping[str, RecordComparison], output_format: OutputFormat, *, beat_map: BeatMap) -> str:
-    """Give our table, or what a reference tool writes: rxr ventricular runs first, epicmp AF first."""
+    """Return a comparison as our table, or in the format of a reference tool.
+
+    Parameters
+    ----------
+    records
+        Comparisons by record name.
+    output_format
+        "table", or the name of the tool. rxr has ventricular runs first, epicmp has AF first.
+    beat_map
+        Class of escape beats, which the output names.
+
+    Returns
+    -------
+    Lines of text.
+    """
     if output_format == "bxb":
         return lines.bxb_lines({name: record.beats for name, record in records.items()})
     if output_format == "rxr":
         runs = {kind: {name: record.runs[kind] for name, record in records.items()} for kind in RUN_KINDS}
         return "".join(lines.rxr_lines(runs[kind], kind) for kind in RUN_KINDS)
     if output_format == "epicmp":
-        found = {
+        episodes = {
             kind: {name: record.episodes[kind] for name, record in records.items()} for kind in EPISODE_KINDS
         }
-        return "".join(lines.epicmp_lines(found[kind], kind) for kind in EPISODE_KINDS)
+        return "".join(lines.epicmp_lines(episodes[kind], kind) for kind in EPISODE_KINDS)
     return table(records, beat_map=beat_map)
 
 
 def table(records: Mapping[str, RecordComparison], *, beat_map: BeatMap) -> str:
-    """Lay out beats by record, gross and average, then runs and episodes of all records."""
+    """Return a table of beats by record, gross and average, and a table of runs and episodes of all records.
+
+    Parameters
+    ----------
+    records
+        Comparisons by record name.
+    beat_map
+        Class of escape beats, which the output names.
+
+    Returns
+    -------
+    Two tables and notes, as lines of text.
+    """
     rows = [_HEADER, *(_beat_row(name, record.beats) for name, record in records.items())]
     for suffix, group in _groups(records).items():
         beats = [record.beats for record in group]
@@ -54,7 +80,19 @@ def table(records: Mapping[str, RecordComparison], *, beat_map: BeatMap) -> str:
 
 
 def as_json(records: Mapping[str, RecordComparison], *, beat_map: BeatMap) -> dict[str, Any]:
-    """Give every count and figure; figures are fractions, null where undefined."""
+    """Return every count and metric in a form that JSON can hold.
+
+    Parameters
+    ----------
+    records
+        Comparisons by record name.
+    beat_map
+        Class of escape beats, which the output names.
+
+    Returns
+    -------
+    Records, gross and average; metrics are fractions, and null where undefined.
+    """
     groups = _groups(records)
     return {
         "standard": "ANSI/AAMI EC57",
@@ -69,7 +107,7 @@ def as_json(records: Mapping[str, RecordComparison], *, beat_map: BeatMap) -> di
 
 
 def _groups(records: Mapping[str, RecordComparison]) -> dict[str, list[RecordComparison]]:
-    """Give all records and, where EC57 leaves some out as paced, the others."""
+    """Return all records and, if some of them are paced, those that EC57 keeps."""
     unpaced = [record for record in records.values() if not record.paced]
     some = {" unpaced": unpaced} if 0 < len(unpaced) < len(records) else {}
     return {"": list(records.values()), **some}
@@ -82,17 +120,17 @@ def _paced(records: Mapping[str, RecordComparison]) -> list[str]:
 def _beat_row(name: str, beats: BeatComparison) -> tuple[str, ...]:
     n_beats, n_veb, n_sveb = (str(beats.count(classes, CELLS)) for classes in ("NSVFQ", "V", "S"))
     counts = (n_beats, n_veb, n_sveb, f"{beats.shutdown_s:.0f}")
-    return _figure_row(name, counts, compute_metrics(beats), beats.rms_rr_error_ms)
+    return _metric_row(name, counts, compute_metrics(beats), beats.rms_rr_error_ms)
 
 
 def _average_row(name: str, beats: Sequence[BeatComparison]) -> tuple[str, ...]:
-    return _figure_row(name, ("", "", "", ""), average(beats), _mean_rr_error_ms(beats))
+    return _metric_row(name, ("", "", "", ""), average(beats), _mean_rr_error_ms(beats))
 
 
-def _figure_row(
+def _metric_row(
     name: str, counts: tuple[str, str, str, str], values: Mapping[str, float], rr_error_ms: float
 ) -> tuple[str, ...]:
-    qrs, veb, sveb = ([_percent(values[figure]) for figure in group] for group in (_QRS, _VEB, _SVEB))
+    qrs, veb, sveb = ([_percent(values[metric]) for metric in names] for names in (_QRS, _VEB, _SVEB))
     rate, error = _percent(values["veb_false_positive_rate"], 3), _number(rr_error_ms, 2)
     n_beats, n_veb, n_sveb, shutdown = counts
     return (name, n_beats, *qrs, n_veb, *veb, rate, n_sveb, *sveb, error, shutdown)
@@ -114,33 +152,33 @@ def _run_rows(records: Mapping[str, RecordComparison]) -> list[tuple[str, ...]]:
 def _episode_rows(records: Mapping[str, RecordComparison]) -> list[tuple[str, ...]]:
     rows = []
     for kind in EPISODE_KINDS:
-        each = [record.episodes[kind] for record in records.values()]
-        total = gross(each)
+        comparisons = [record.episodes[kind] for record in records.values()]
+        total = gross(comparisons)
         tally = RunTally(total.found, total.missed, total.confirmed, total.false)
         episode, duration = tuple(total.METRICS)[:2], tuple(total.METRICS)[2:]
         seconds = (total.reference_s, total.reference_overlap_s, total.test_s, total.test_overlap_s)
         rows += [
-            _count_row(f"{kind} episodes", tally, each, episode),
+            _count_row(f"{kind} episodes", tally, comparisons, episode),
             (
                 f"{kind} seconds",
                 *(_number(value, 1) for value in seconds),
-                *_gross_and_average(each, duration),
+                *_gross_and_average(comparisons, duration),
             ),
         ]
     return rows
 
 
 def _count_row(
-    name: str, tally: RunTally, comparisons: Sequence[Comparison], named: tuple[str, ...]
+    name: str, tally: RunTally, comparisons: Sequence[Comparison], names: tuple[str, ...]
 ) -> tuple[str, ...]:
     found, missed, confirmed, false = tally
     counts = (found + missed, found, confirmed + false, confirmed)
-    return (name, *map(str, counts), *_gross_and_average(comparisons, named))
+    return (name, *map(str, counts), *_gross_and_average(comparisons, names))
 
 
-def _gross_and_average(comparisons: Sequence[Comparison], named: tuple[str, ...]) -> tuple[str, ...]:
+def _gross_and_average(comparisons: Sequence[Comparison], names: tuple[str, ...]) -> tuple[str, ...]:
     pooled, mean = compute_metrics(gross(comparisons)), average(comparisons)
-    return tuple(_percent(values[figure]) for values in (pooled, mean) for figure in named)
+    return tuple(_percent(values[name]) for values in (pooled, mean) for name in names)
 
 
 def _notes(records: Mapping[str, RecordComparison], beat_map: BeatMap) -> str:
@@ -188,7 +226,7 @@ def _record(record: RecordComparison) -> dict[str, Any]:
 
 
 def _beats(beats: BeatComparison) -> dict[str, Any]:
-    """Name the cells as bxb does: reference class, then test class in lower case."""
+    """Return the cells by the names of bxb: reference class, then test class in lower case."""
     return {
         "counts": {
             row + column.lower(): int(beats.counts[i, j])

@@ -67,9 +67,7 @@ def test_so_it_has_in_an_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_command_says_so_before_numpy_is_there() -> None:
-    told = (
-        "from ectopy.parallel.blas_threads import keep_to_one_core as keep; keep(); import numpy, os, sys; "
-    )
+    told = "from ectopy.parallel.blas_threads import limit_blas_threads as limit; limit(); import numpy, os, sys; "
     told += "from threadpoolctl import threadpool_info as t; print({p['num_threads'] for p in t()})"
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     printed = subprocess.check_output([sys.executable, "-c", told], env=environment, text=True)

@@ -83,7 +83,10 @@ def test_a_failed_recording_is_a_failed_task_and_the_others_are_scored(tmp_path:
     assert statuses(tmp_path / "out") == {"a": "scored", "b": "failed", "c": "scored"}
     assert tasks(state, 3) == {"a": "Completed", "b": "Failed", "c": "Completed"}
     shown = {str(row["recording"]): row for row in table(state)}
-    assert shown["b"]["reason"] == f"{tmp_path / 'in' / 'b.dat'}: 60000 bytes promised by its header, 10 came"
+    assert (
+        shown["b"]["reason"]
+        == f"{tmp_path / 'in' / 'b.dat'}: the file has 10 bytes, but its header describes 60000. Copy the complete file again."
+    )
     assert shown["a"]["status"] == "scored"
 
 
@@ -235,7 +238,9 @@ class TestInbox:
         header = data / "inbox" / "z.hea"
         header.write_text(header.read_text().replace(" 15000\n", " 2000000000\n", 1))
         found = {str(row["recording"]): str(row["reason"]) for row in score_inbox(model=model)}
-        assert found == {"z": "at most 5 s expected: stopped"}
+        assert found == {
+            "z": "stopped: it took longer than the limit of 5 s. Raise the limit if this is expected."
+        }
 
     def test_while_another_run_is_at_it_there_is_nothing_to_do(self, data: Path, model: str) -> None:
         write_record(data / "inbox")

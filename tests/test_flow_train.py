@@ -15,7 +15,8 @@ from ectopy.datasets import catalogue
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ecg import CLASSES
 from ectopy.features.extraction import FEATURE_NAMES
-from ectopy.flows.evaluate import candidates_of, evaluate
+from ectopy.evaluation.jobs import challenger_jobs
+from ectopy.flows.evaluate import evaluate
 from ectopy.flows.train import train
 from ectopy.model import network, training_set
 from ectopy.model.classifier import load_classifier
@@ -188,7 +189,9 @@ class TestTrain:
 def register(name: str, folder: Path, **figures: float) -> model_versions.Version:
     """Register a model directory as a challenger whose cross-validation gave these figures."""
     with runs.run(name):
-        told = dict.fromkeys(GATE_METRICS, 0.5) | {figure.replace("_", "/", 1): x for figure, x in figures.items()}
+        told = dict.fromkeys(GATE_METRICS, 0.5) | {
+            figure.replace("_", "/", 1): x for figure, x in figures.items()
+        }
         runs.log_metrics(told, prefix="out_of_fold/detected/")
         return model_versions.register(folder, model=name, tags={})
 
@@ -222,7 +225,7 @@ def examine(
         floors,
         model=model,
         tracking_uri=trained.uri,
-        why="a test",
+        reason="a test",
         card_to=card_to,
     )
 
@@ -275,7 +278,7 @@ class TestPromotion:
 
     @pytest.mark.usefixtures("promoted")
     def test_the_champion_lies_where_scoring_finds_it_without_mlflow(self, trained: Trained) -> None:
-        champion = planning.find_model(None, trained.data)
+        champion = planning.find_model(None, trained.data).folder
         assert champion == trained.data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {
             *("model.onnx", "model.json", "card.md", "reference.json")
@@ -326,7 +329,7 @@ class TestExamination:
         held = {run.data.params["held out"]: run for run in trained.children("fold")}
         ensemble = model_versions.fetch_model(trained.version.uri)
         records = [trained.data / "simdb" / "1.0.0" / record for record in (*LEARNED, EXAMINED)]
-        candidates = candidates_of(trained.version, ensemble, catalogue.find_database("simdb"), records)
+        candidates = challenger_jobs(trained.version, ensemble, catalogue.find_database("simdb"), records)
         for candidate in candidates:
             if candidate.held_out:
                 assert (candidate.record.name, candidate.model) == (EXAMINED, ensemble)

@@ -96,8 +96,8 @@ class TestOnce:
     ) -> None:
         write_record(inbox, "a")
         (inbox / "bad.edf").write_text("junk")
-        with open_inbox(inbox, out, AT_ONCE) as arrived:
-            for job in arrived.plan(how):
+        with open_inbox(inbox, out, AT_ONCE, how) as arrived:
+            for job in arrived.plan():
                 arrived.record_outcome(job, outcome(job))
         assert not (out / "summary.csv").exists()  # it was killed before it finished
         assert run(inbox, out, how) == []
@@ -108,8 +108,8 @@ class TestOnce:
         self, inbox: Path, out: Path, how: ScoreOptions
     ) -> None:
         write_record(inbox, "a")
-        with open_inbox(inbox, out, AT_ONCE) as arrived:
-            (job,) = arrived.plan(how)
+        with open_inbox(inbox, out, AT_ONCE, how) as arrived:
+            (job,) = arrived.plan()
             outcome(job)
         before = written(out)
         assert statuses(run(inbox, out, how)) == {"a": "skipped"}
@@ -192,7 +192,9 @@ class TestQuarantine:
         os.truncate(signals, 10)
         assert statuses(run(inbox, out, how)) == {"good": "scored", "bad": "failed"}
         (folder,) = (inbox.parent / "quarantine").iterdir()
-        reason = f"{signals}: 60000 bytes promised by its header, 10 came"
+        reason = (
+            f"{signals}: the file has 10 bytes, but its header describes 60000. Copy the complete file again."
+        )
         assert (folder / "reason.txt").read_text().splitlines() == [str(signals.with_suffix(".hea")), reason]
         assert {path.name for path in (folder / "monday").iterdir()} == {"bad.hea", "bad.dat"}
         assert {path.name for path in (inbox / "monday").iterdir()} == {"good.hea", "good.dat"}
@@ -259,11 +261,11 @@ class TestQuarantine:
 
     def test_what_is_out_of_bounds_goes_at_once(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "slow")
-        with open_inbox(inbox, out, PATIENT) as arrived:
-            (job,) = arrived.plan(how)
-            arrived.record_outcome(job, LimitExceededError("at most 60 s expected: stopped"))
+        with open_inbox(inbox, out, PATIENT, how) as arrived:
+            (job,) = arrived.plan()
+            arrived.record_outcome(job, LimitExceededError("stopped: it took longer than the limit of 60 s"))
             (row,) = arrived.finish()
-        assert (row["status"], row["reason"]) == ("failed", "at most 60 s expected: stopped")
+        assert (row["status"], row["reason"]) == ("failed", "stopped: it took longer than the limit of 60 s")
         assert quarantined(inbox) == {"slow": {"slow.hea", "slow.dat", "reason.txt"}}
 
 
@@ -277,8 +279,8 @@ class TestDeaths:
         rows: list[SummaryRow] = []
         for n_deaths in range(1, 4):
             write_record(inbox, f"b{n_deaths}")
-            with open_inbox(inbox, out, AT_ONCE) as arrived:
-                jobs = arrived.plan(how)
+            with open_inbox(inbox, out, AT_ONCE, how) as arrived:
+                jobs = arrived.plan()
                 assert [job.name for job in jobs] == ([f"b{n_deaths}", "a"] if n_deaths > 1 else ["a", "b1"])
                 for job in jobs:
                     arrived.record_outcome(
@@ -286,16 +288,19 @@ class TestDeaths:
                     )
                 rows += arrived.finish()
         assert statuses(rows) == {"b1": "scored", "b2": "scored", "b3": "scored", "a": "failed"}
-        assert rows[-1]["reason"] == "the process that worked on it died 3 times"
+        assert rows[-1]["reason"] == "the worker process died 3 times, perhaps for lack of memory"
 
     def test_what_a_killed_run_left_behind_counts(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "a")
         for _ in range(3):
-            with open_inbox(inbox, out, AT_ONCE) as arrived:
-                (job,) = arrived.plan(how)
+            with open_inbox(inbox, out, AT_ONCE, how) as arrived:
+                (job,) = arrived.plan()
                 (out / f".{job.name}.tmp-0a1b2c3d").mkdir()
         (row,) = run(inbox, out, how)
-        assert (row["status"], row["reason"]) == ("failed", "the process that worked on it died 3 times")
+        assert (row["status"], row["reason"]) == (
+            "failed",
+            "the worker process died 3 times, perhaps for lack of memory",
+        )
         assert known(out) == {"a.hea": Status.QUARANTINED}
 
 
@@ -347,8 +352,8 @@ class TestNoRoom:
 class TestTwoRuns:
     def test_the_second_is_refused_and_does_nothing(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "a")
-        with open_inbox(inbox, out, AT_ONCE) as first:
-            jobs = first.plan(how)
+        with open_inbox(inbox, out, AT_ONCE, how) as first:
+            jobs = first.plan()
             with pytest.raises(BusyError, match="another run"):
                 run(inbox, out, how)
             first.record_outcome(jobs[0], outcome(jobs[0]))

@@ -18,23 +18,23 @@ from tests.small import write_model, write_record
 class TestFolder:
     def test_it_is_made_and_lists_all_but_what_is_hidden(self, tmp_path: Path) -> None:
         place = storage_at(tmp_path / "inbox")
-        assert place.listing() == {}
+        assert place.list_files() == {}
         write_record(tmp_path / "inbox" / "monday", "a")
         write_record(tmp_path / "inbox" / ".trash", "b")
         (tmp_path / "inbox" / ".c.hea.Xy1z").write_text("what rsync is still writing")
-        assert place.listing().keys() == {"monday/a.hea", "monday/a.dat"}
+        assert place.list_files().keys() == {"monday/a.hea", "monday/a.dat"}
 
     def test_a_stamp_changes_with_size_and_time(self, tmp_path: Path) -> None:
         place = Folder(tmp_path)
         (tmp_path / "a").write_text("1")
-        first = place.listing()["a"].stamp
-        assert place.listing()["a"].stamp == first
+        first = place.list_files()["a"].stamp
+        assert place.list_files()["a"].stamp == first
         (tmp_path / "a").write_text("12")
-        assert place.listing()["a"].stamp != first
+        assert place.list_files()["a"].stamp != first
 
     def test_a_link_to_nowhere_is_not_there(self, tmp_path: Path) -> None:
         (tmp_path / "a.hea").symlink_to(tmp_path / "gone")
-        assert Folder(tmp_path).listing() == {}
+        assert Folder(tmp_path).list_files() == {}
 
 
 @pytest.fixture(scope="module")
@@ -85,22 +85,22 @@ def keys(bucket: Any) -> set[str]:
 class TestBucket:
     def test_it_lists_what_others_put_there_later(self, bucket: Any, tmp_path: Path) -> None:
         place = storage_at(ADDRESS)
-        assert place.listing() == {}
+        assert place.list_files() == {}
         put(bucket, tmp_path)
-        listing = place.listing()
+        listing = place.list_files()
         assert listing.keys() == {"a.hea", "a.dat"}
         assert all(listed.changed_s is not None and listed.changed_s > 1.7e9 for listed in listing.values())
 
     def test_a_stamp_changes_with_the_content(self, bucket: Any) -> None:
         bucket.pipe_file("ecg/inbox/a", b"1")
-        first = Bucket(ADDRESS).listing()["a"].stamp
+        first = Bucket(ADDRESS).list_files()["a"].stamp
         bucket.pipe_file("ecg/inbox/a", b"2")
-        assert Bucket(ADDRESS).listing()["a"].stamp != first
+        assert Bucket(ADDRESS).list_files()["a"].stamp != first
 
     def test_a_key_that_leads_out_of_a_folder_is_not_meant_for_us(self, bucket: Any) -> None:
         for key in ("../outside.hea", "x/../../y.hea", ".hidden/z.hea"):
             bucket.pipe_file(f"ecg/inbox/{key}", b"")
-        assert Bucket(ADDRESS).listing() == {}
+        assert Bucket(ADDRESS).list_files() == {}
 
     def test_recordings_are_recognised_by_their_ends(self, bucket: Any, tmp_path: Path) -> None:
         # A Parquet file says at its end what it holds, an EDF file at its beginning.
@@ -114,7 +114,7 @@ class TestBucket:
         bucket.pipe_file("ecg/inbox/e.edf", b"0       " + bytes(300))
         bucket.pipe_file("ecg/inbox/notes.md", b"notes")
         place = Bucket(ADDRESS)
-        with place.preview(place.listing()) as folder:
+        with place.preview(place.list_files()) as folder:
             found = [path.name for path in find_recordings([folder]).recordings]
             n_bytes = (folder / "t.parquet").stat()
         assert found == ["a.hea", "e.edf", "t.parquet"]
@@ -130,7 +130,7 @@ class TestBucket:
         assert not here.parent.exists()
 
     def test_a_bucket_itself_is_no_inbox(self) -> None:
-        with pytest.raises(AddressError, match="a folder of a bucket expected"):
+        with pytest.raises(AddressError, match="s3://ecg: a bucket, not a folder in one"):
             Bucket("s3://ecg")
 
     def test_an_address_of_no_known_kind_is_refused(self) -> None:
@@ -170,7 +170,7 @@ class TestInboxInABucket:
         put(bucket, tmp_path)
         bucket.pipe_file("ecg/inbox/a.dat", b"short")
         (row,) = run(ADDRESS, tmp_path / "out", how)
-        reason = "s3://ecg/inbox/a.dat: 60000 bytes promised by its header, 5 came"
+        reason = "s3://ecg/inbox/a.dat: the file has 5 bytes, but its header describes 60000. Copy the complete file again."
         assert (row["status"], row["reason"]) == ("failed", reason)
         (told,) = [key for key in keys(bucket) if key.endswith("reason.txt")]
         assert bucket.cat_file(told).decode().splitlines() == ["s3://ecg/inbox/a.hea", reason]

@@ -11,7 +11,7 @@ import pytest
 
 from ectopy import cli
 from ectopy.batch import planning
-from ectopy.batch.pseudonyms import HiddenError, Pseudonyms
+from ectopy.batch.pseudonyms import RedactedError, Pseudonyms
 from ectopy.batch.storage import UnreachableError
 from ectopy.ecg import UnreadableError
 from tests.small import write_model, write_record
@@ -59,7 +59,7 @@ class TestNames:
 
 class TestText:
     def hide(self, text: str, *names: str) -> str:
-        return Pseudonyms(SALT).hide(text, [Path("/in/ward 7") / name for name in names])
+        return Pseudonyms(SALT).redact(text, [Path("/in/ward 7") / name for name in names])
 
     def test_path_name_and_stem_are_replaced_and_folders_left_out(self) -> None:
         text = f"/in/ward 7/{NAME}.hea: {NAME}.dat is not beside {NAME}"
@@ -77,8 +77,8 @@ class TestText:
 
 class TestErrors:
     def raised(self, source: Path, error: Exception) -> Exception:
-        kind = HiddenError if isinstance(error, KeyError) else type(error)
-        with pytest.raises(kind) as caught, Pseudonyms(SALT).hiding(source):
+        kind = RedactedError if isinstance(error, KeyError) else type(error)
+        with pytest.raises(kind) as caught, Pseudonyms(SALT).redacting(source):
             raise error
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__  # no traceback tells the first one either
@@ -114,10 +114,13 @@ class TestErrors:
     ) -> None:
         source = ward / f"{NAME}.edf"
         logger = logging.getLogger("ectopy.readers.validation")
-        with Pseudonyms(SALT).hiding(source):
-            logger.warning("%s: leads of one rate are read, %d of another are not", source, 2)
+        with Pseudonyms(SALT).redacting(source):
+            logger.warning("%s: leads of other sampling rates are not read (number of leads: %d)", source, 2)
         logger.warning("Jane")
-        assert caplog.messages == [f"{HIDDEN}.edf: leads of one rate are read, 2 of another are not", "Jane"]
+        assert caplog.messages == [
+            f"{HIDDEN}.edf: leads of other sampling rates are not read (number of leads: 2)",
+            "Jane",
+        ]
 
 
 class TestScoring:
@@ -157,7 +160,10 @@ class TestScoring:
             rows = {row["recording"]: row for row in csv.DictReader(file)}
         of = Pseudonyms(SALT).of
         assert rows.keys() == {HIDDEN, f"{HIDDEN}-2", of("Jane_broken"), of("Jane_lone")}
-        missing = f"{of('Jane_lone')}: {of('Doe_signals')}.dat expected beside it, none there"
+        missing = (
+            f"{of('Jane_lone')}: signal file {of('Doe_signals')}.dat not found in the same folder. "
+            "Copy it there or correct the header."
+        )
         assert rows[of("Jane_lone")]["reason"] == missing
         assert rows[HIDDEN]["path"] == of(str(scored.parent / "ward 7" / f"{NAME}.hea"))
 
@@ -184,7 +190,9 @@ class TestCommand:
         monkeypatch.delenv("ECTOPY_PSEUDONYM_SALT", raising=False)
         with pytest.raises(SystemExit, match="2"):
             cli.main(["pseudonym", NAME])
-        assert capsys.readouterr().err == "ectopy: a salt expected in ECTOPY_PSEUDONYM_SALT, none there\n"
+        assert capsys.readouterr().err == (
+            "ectopy: ECTOPY_PSEUDONYM_SALT is not set. Set it to the salt that the results were made with.\n"
+        )
 
     def test_a_salt_that_could_be_tried_out_is_refused_unshown(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ectopy.batch import planning, provenance, results, runner
-from ectopy.batch.planning import Job, ScoreOptions
+from ectopy.batch.planning import Job, ModelSource, ScoreOptions
 from ectopy.batch.results import BusyError, SummaryRow
 from ectopy.ecg import UnreadableError
 from ectopy.report import SUMMARY_COLUMNS
@@ -346,7 +346,7 @@ class TestFailures:
             rows = run(records, out, ScoreOptions(how.model, force=True), workers=workers)
             assert [row["status"] for row in rows] == ["scored", "failed", "scored"]
         assert summary(out)["b"]["reason"] == (
-            f"{tmp_path / 'b.dat'}: 60000 bytes promised by its header, 10 came"
+            f"{tmp_path / 'b.dat'}: the file has 10 bytes, but its header describes 60000. Copy the complete file again."
         )
 
     def test_a_failed_recording_leaves_no_folder(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
@@ -357,7 +357,7 @@ class TestFailures:
 
     def test_a_reason_is_one_line(self, out: Path, how: ScoreOptions) -> None:
         job = Job(Path("r.hea"), "r", out, how)
-        row = runner.failed(job, UnreadableError("r.hea: this\n  and\n that"))
+        row = runner.failed_job(job, UnreadableError("r.hea: this\n  and\n that"))
         assert row["reason"] == "r.hea: this and that"
 
     def test_an_unforeseen_error_is_named_by_its_kind(self, out: Path, how: ScoreOptions) -> None:
@@ -446,16 +446,17 @@ class TestModels:
     def test_the_champion_comes_before_what_is_shipped(self, tmp_path: Path, model: Path) -> None:
         from ectopy.model.classifier import SHIPPED_MODEL
 
-        assert planning.find_model(None, tmp_path) == SHIPPED_MODEL
+        assert planning.find_model(None, tmp_path) == (SHIPPED_MODEL, ModelSource.SHIPPED)
         champion = tmp_path / "models" / "champion"
         shutil.copytree(model, champion)
-        assert planning.find_model(None, tmp_path) == champion
+        assert planning.find_model(None, tmp_path) == (champion, ModelSource.CHAMPION)
+        assert planning.find_model(str(champion), tmp_path).source == ModelSource.CHAMPION
 
     def test_a_directory_is_taken_as_it_is(self, tmp_path: Path, model: Path) -> None:
-        assert planning.find_model(str(model), tmp_path) == model
+        assert planning.find_model(str(model), tmp_path) == (model, ModelSource.GIVEN)
 
     def test_a_model_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match="nowhere: a model directory expected"):
+        with pytest.raises(FileNotFoundError, match=r"nowhere: model directory not found\. Check the path"):
             planning.find_model("nowhere", tmp_path)
 
 

@@ -15,7 +15,16 @@ import psutil
 import pytest
 
 from ectopy.flows import supervisor
-from ectopy.flows.supervisor import HOST, Child, Service, ServiceError, answers, is_free, running, start
+from ectopy.flows.supervisor import (
+    HOST,
+    Child,
+    Service,
+    ServiceError,
+    answers,
+    is_free,
+    managed_children,
+    start,
+)
 
 WEB = "import sys, http.server as h; h.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), h.SimpleHTTPRequestHandler).serve_forever()"
 DEAF = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WEB
@@ -42,13 +51,13 @@ def wait_for(truth: Callable[[], bool], *, timeout_s: float = 30) -> None:
 @pytest.fixture
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.chdir(tmp_path)  # what the servers show
-    monkeypatch.setattr(supervisor, "LAST_WORDS_S", 0.5)
+    monkeypatch.setattr(supervisor, "TERMINATE_TIMEOUT_S", 0.5)
     return free_port()
 
 
 @pytest.fixture
 def children() -> Iterator[list[Child]]:
-    with running() as children:
+    with managed_children() as children:
         yield children
 
 
@@ -72,12 +81,12 @@ class TestStarting:
         assert not answers(port, "/health")  # status 404
 
     def test_one_that_ends_at_once_is_told_with_its_status(self, port: int, children: list[Child]) -> None:
-        with pytest.raises(ServiceError, match=r"^web: ended with status 3 before it could be used$"):
+        with pytest.raises(ServiceError, match=r"^web: ended with status 3 before it was ready\."):
             start(children, [program("raise SystemExit(3)", port)], os.environ)
 
     def test_one_that_never_answers_is_waited_for_so_long(self, port: int, children: list[Child]) -> None:
         children.append(Child(program("import time; time.sleep(60)", port), os.environ))
-        with pytest.raises(ServiceError, match=r"^web: an answer within 0\.3 s expected, none came$"):
+        with pytest.raises(ServiceError, match=r"^web: not ready after 0\.3 s\."):
             children[0].wait_until_ready(0.3)
 
     def test_a_port_that_is_taken_is_said_before_anything_is_started(
@@ -86,7 +95,7 @@ class TestStarting:
         with socket.socket() as other:
             other.bind((HOST, port))
             other.listen()
-            with pytest.raises(ServiceError, match=f"^web: port {port} is taken; "):
+            with pytest.raises(ServiceError, match=f"^web: port {port} is in use\\. "):
                 start(children, [program(WEB, free_port(), "first"), program(WEB, port)], os.environ)
         assert children == []
 
@@ -107,7 +116,7 @@ class TestDying:
         kill(child)
         killed_s, before = time.monotonic(), pid_of(child)
         while is_free(port):
-            child.look_after()
+            child.check()
             time.sleep(0.05)
         wait_for(lambda: answers(port, "/"))
         assert pid_of(child) != before
@@ -122,10 +131,10 @@ class TestDying:
 
         def half_a_second() -> None:
             child._process.wait()
-            child.look_after()
+            child.check()
             at[0] += 0.5
 
-        with pytest.raises(ServiceError, match=r"^web: died 5 times in a row, at last with status 7$"):
+        with pytest.raises(ServiceError, match=r"^web: crashed 5 times in a row, last with status 7\."):
             deque(iter(half_a_second, 0))  # for ever
         told = [message.rpartition(" in ")[2] for message in caplog.messages]
         assert told == ["1 s", "2 s", "4 s", "8 s"]
@@ -139,9 +148,9 @@ class TestDying:
         for _ in range(20):
             child._process.wait()
             at[0] += 3600
-            child.look_after()
+            child.check()
             at[0] += 1
-            child.look_after()
+            child.check()
         child._process.wait()
         assert {message.rpartition(" in ")[2] for message in caplog.messages} == {"1 s"}
 
@@ -154,7 +163,7 @@ class TestDying:
         (child,) = children
         kill(child)
         assert answers(port, "/")
-        child.look_after()
+        child.check()
         wait_for(lambda: is_free(port))
 
     def test_one_that_needs_another_waits_for_that(self, port: int, children: list[Child]) -> None:
@@ -165,13 +174,13 @@ class TestDying:
         server, worker = children
         for child in children:
             kill(child)
-            child.look_after()
+            child.check()
         time.sleep(1.2)
-        worker.look_after()
+        worker.check()
         assert worker._process.returncode == -signal.SIGKILL
-        server.look_after()
+        server.check()
         wait_for(lambda: answers(port, "/"))
-        worker.look_after()
+        worker.check()
         assert worker._process.poll() is None
 
 
@@ -180,15 +189,15 @@ class TestEnding:
         self, port: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO")
-        with running() as children:
+        with managed_children() as children:
             start(children, [program(WEB, port, "first"), program(WEB, free_port(), "second")], os.environ)
-        assert caplog.messages == ["second is ended", "first is ended"]
+        assert caplog.messages == ["stopping second", "stopping first"]
         assert not any(psutil.pid_exists(pid_of(child)) for child in children)
         assert is_free(port)
 
     def test_sigterm_ends_the_block_as_ctrl_c_does(self) -> None:
         before = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt), running():
+        with pytest.raises(KeyboardInterrupt), managed_children():
             signal.raise_signal(signal.SIGTERM)
         assert signal.getsignal(signal.SIGTERM) is before
 
@@ -213,7 +222,7 @@ class TestEnding:
         )
         child = Child(program(worker, port), os.environ)
         wait_for((tmp_path / "up").exists)
-        (flow_run,) = child._family()
+        (flow_run,) = child._descendants()
         child.stop(grace_s=0.3)
         assert (tmp_path / "word").read_text() == "crashed"
         assert not flow_run.is_running()

@@ -81,7 +81,7 @@ class TestBounds:
         with WorkerPool(1, ResourceLimits(time_s=2)) as workers:
             assert workers.call(double, 1) == 2
             begun = time.monotonic()
-            with pytest.raises(LimitExceededError, match="at most 2 s expected: stopped"):
+            with pytest.raises(LimitExceededError, match="it took longer than the limit of 2 s"):
                 workers.call(time.sleep, 600)
             assert 2 <= time.monotonic() - begun < 60
             assert workers.call(double, 4) == 8
@@ -101,7 +101,7 @@ class TestBounds:
     def test_work_that_takes_too_much_memory_is_stopped_and_the_next_is_done(self) -> None:
         with WorkerPool(1, ResourceLimits(memory_mb=512)) as workers:
             before = workers.call(pid, None)
-            with pytest.raises(LimitExceededError, match="at most 512 MB of memory expected: stopped"):
+            with pytest.raises(LimitExceededError, match="it took more memory than the limit of 512 MB"):
                 workers.call(fill, 2**30)
             assert workers.call(fill, 2**27) == 2**27
             assert workers.call(pid, None) == before  # nobody had to die

@@ -1,4 +1,4 @@
-"""``python -m ectopy`` is ``ectopy``."""
+"""Entry point of ``python -m ectopy``, which does the same as ``ectopy``."""
 
 from ectopy.cli import main
 

@@ -1,4 +1,4 @@
-"""What belongs to the machine: directories, sources, servers, workers; read by flows and the CLI only."""
+"""Settings of the machine: directories, servers, workers, limits. Read by flows and the command line only."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ PHYSIONET = "https://physionet.org/files/"
 
 
 class Settings(BaseSettings):
-    """Settings from ``ECTOPY_*``; a misspelt one is refused, see :func:`load_settings`."""
+    """Settings from the environment variables ``ECTOPY_*``, see :func:`load_settings`."""
 
     model_config = SettingsConfigDict(env_prefix="ECTOPY_", frozen=True, extra="forbid")
 
@@ -22,26 +22,37 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("ECTOPY_TRACKING_URI", "MLFLOW_TRACKING_URI"),
     )
     pseudonym_salt: SecretStr | None = Field(default=None, min_length=16)
-    """Whose recordings are to be nameless; a short salt could be found by trying."""
+    """If set, pseudonyms replace the names of recordings. A short salt could be found by trial."""
     inbox_quiet_s: float = Field(default=60, ge=0)
+    """A recording of the inbox is scored when none of its files has changed for this many seconds."""
     inbox_patience_s: float = Field(default=3600, ge=0)
+    """An unreadable recording is quarantined if it has not changed for this many seconds."""
     inbox_tries: int = Field(default=3, ge=1)
+    """A recording is quarantined after it has crashed this many processes."""
     recording_time_s: float = Field(default=3600, gt=0)
+    """Wall time that one recording may take under Prefect."""
     recording_memory_mb: int = Field(default=4096, ge=1024)
+    """Memory that one recording may take under Prefect."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     on_drift: Literal["warn", "train"] = "warn"
 
 
 class SettingsError(ValueError):
-    """A setting that is misspelt or has an impossible value."""
+    """A setting that is misspelt or has an invalid value."""
 
 
 def load_settings() -> Settings:
-    """Read the settings; refuse unknown ``ECTOPY_*`` names, which are misspellings."""
+    """Read the settings.
+
+    Raises
+    ------
+    SettingsError
+        If a value is invalid, or a variable ``ECTOPY_*`` is unknown, which is a misspelling.
+    """
     known = {f"ECTOPY_{name.upper()}" for name in Settings.model_fields}
     unknown = sorted(name for name in os.environ if name.startswith("ECTOPY_") and name not in known)
     if unknown:
-        raise SettingsError(f"unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        raise SettingsError(f"{', '.join(unknown)}: unknown setting. Use one of {', '.join(sorted(known))}.")
     try:
         return Settings()
     except ValidationError as error:

@@ -1,1 +1,13 @@
-"""Score many recordings: jobs, results on disk, the inbox, storage and pseudonyms."""
+"""Scoring of many recordings.
+
+=========== =========================================================================
+planning    which recordings are scored, with which model and options, under which name
+runner      score the jobs, one by one or in parallel; skip what is already done
+results     result folders and ``summary.csv``: locks and atomic writes
+provenance  where results come from: input, model, versions, settings
+pseudonyms  pseudonyms in place of file names
+inbox       score each recording that arrives in a folder or a bucket once
+ledger      the status of each recording of the inbox, in SQLite
+storage     the inbox as a folder of this machine or as a bucket
+=========== =========================================================================
+"""

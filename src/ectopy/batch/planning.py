@@ -1,10 +1,11 @@
-"""What is to be scored and how."""
+"""Planning of a batch: which recordings, which model, which options, and the name of each result."""
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.batch.results import earlier_rows
@@ -13,20 +14,35 @@ from ectopy.readers.discovery import FoundRecordings, find_recordings
 if TYPE_CHECKING:
     from ectopy.model.classifier import Classifier
 
-
-_LONGEST_NAME = 100
+_MAX_NAME_LENGTH = 100
 
 
 class NothingToScoreError(ValueError):
-    """A search that found no recording."""
+    """A search that did not find any recording."""
+
+
+class ModelSource(StrEnum):
+    """Origin of a model: shipped with the package, promoted on this machine, or named by the user."""
+
+    SHIPPED = "shipped"
+    CHAMPION = "champion"
+    GIVEN = "given"
+
+
+class SelectedModel(NamedTuple):
+    """A model directory and its origin."""
+
+    folder: Path
+    source: ModelSource
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """With which model; which leads (none: the analysis chooses); which rate in Hz where a file has none.
+    """Options that all recordings of a batch share.
 
-    ``force`` does again what is done; ``fhir`` writes ``fhir.json`` too, ``pdf`` the report as PDF. With
-    ``pseudonyms`` nothing that is written or said names a file.
+    ``leads`` are the leads to analyse; if there are none, the analysis chooses. ``fs`` is the sampling rate
+    in Hz of files that do not state one. ``force`` scores recordings again that have results. ``fhir`` and
+    ``pdf`` add ``fhir.json`` and ``report.pdf``. With ``pseudonyms``, no output or message names a file.
     """
 
     model: Path
@@ -36,112 +52,174 @@ class ScoreOptions:
     fhir: bool = False
     pdf: bool = False
     pseudonyms: Pseudonyms | None = None
+    model_source: ModelSource = ModelSource.GIVEN
 
     @property
     def settings(self) -> dict[str, object]:
-        """What else than the model decides a result."""
+        """The options, apart from the model, that decide a result."""
         return {"leads": list(self.leads), "fs_hz": self.fs}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One recording to score into ``out / name``; unlike a recording it can go to another process.
+    """One recording to score into ``out / name``. Unlike a recording, it can be sent to another process.
 
-    ``address`` is where one lies that must be fetched before it can be read.
+    ``address`` is set if the recording must be downloaded before it can be read.
     """
 
     source: Path
     name: str
     out: Path
-    how: ScoreOptions
+    options: ScoreOptions
     address: str = ""
 
     @property
     def path(self) -> str:
-        """Where the recording is: a file, or an address."""
+        """The file or the address of the recording."""
         return printable(self.address or self.source)
 
     @property
-    def shown(self) -> str:
-        """What outputs say of where the source lies."""
-        return display_name(self.path, self.how)
+    def display_path(self) -> str:
+        """The path that outputs state; a pseudonym if there are any."""
+        return display_name(self.path, self.options)
 
 
 def search(paths: Sequence[str], out: Path, fs: float | None = None) -> FoundRecordings:
-    """Find the recordings that are named, outside of where results go; at least one."""
-    found = find_recordings(paths, outside=out.absolute(), fs=fs)
-    if not found.recordings:
-        raise NothingToScoreError(f"{', '.join(paths)}: no recording found in {found.n_other} files")
-    return found
+    """Find the recordings that the user named.
+
+    Parameters
+    ----------
+    paths
+        Recordings, directories or globs.
+    out
+        The folder of results, which is not searched.
+    fs
+        The sampling rate in Hz of files that do not state one.
+
+    Returns
+    -------
+    At least one recording, and the number of other files.
+
+    Raises
+    ------
+    NothingToScoreError
+        If there is no recording.
+    """
+    result = find_recordings(paths, outside=out.absolute(), fs=fs)
+    if not result.recordings:
+        raise NothingToScoreError(
+            f"{', '.join(paths)}: no recording found in {result.n_other} files. "
+            "Name a file or a directory with recordings."
+        )
+    return result
 
 
-def find_model(model: str | None, data_dir: Path) -> Path:
-    """Resolve ``--model``: a directory, a registry address; by default the champion, else what is shipped."""
+def find_model(model: str | None, data_dir: Path) -> SelectedModel:
+    """Find the model directory to score with.
+
+    Parameters
+    ----------
+    model
+        A directory, or an address of the registry. By default the champion, else the shipped model.
+    data_dir
+        The folder with the champion.
+
+    Returns
+    -------
+    The model directory and its origin.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the directory does not exist.
+    """
+    from ectopy.model.classifier import SHIPPED_MODEL
+
+    champion = data_dir / "models" / "champion"
     if model is None:
-        from ectopy.model.classifier import SHIPPED_MODEL
-
-        champion = data_dir / "models" / "champion"
-        return champion if champion.is_dir() else SHIPPED_MODEL
-    if model.startswith("models:/"):
+        folder = champion if champion.is_dir() else SHIPPED_MODEL
+    elif model.startswith("models:/"):
         from ectopy.registry.model_versions import download_model
         from ectopy.settings import load_settings
 
-        return download_model(model, load_settings().tracking_uri)
-    if not Path(model).is_dir():
-        raise FileNotFoundError(f"{model}: a model directory expected, none there")
-    return Path(model)
+        folder = download_model(model, load_settings().tracking_uri)
+    elif Path(model).is_dir():
+        folder = Path(model)
+    else:
+        raise FileNotFoundError(f"{model}: model directory not found. Check the path given with --model.")
+    known = {SHIPPED_MODEL: ModelSource.SHIPPED, champion.absolute(): ModelSource.CHAMPION}
+    return SelectedModel(folder, known.get(folder.absolute(), ModelSource.GIVEN))
 
 
-def model_source(model: Path) -> str:
-    """Say where a model comes from: shipped with the package, promoted here, or given."""
-    from ectopy.model.classifier import SHIPPED_MODEL
-
-    if model == SHIPPED_MODEL:
-        return "shipped"
-    return "champion" if model.parts[-2:] == ("models", "champion") else "given"
+def describe_model(model: SelectedModel) -> str:
+    """Return the name of a model and its origin, for the user."""
+    return f"{load_model(model.folder).name}, {model.source}"
 
 
 def load_model(model: Path) -> "Classifier":
-    """Load a model, once a process; anew where another has taken its place."""
+    """Load a model, once per process; load it again if the directory has been replaced."""
     from ectopy.model.classifier import classifier_in
 
     return classifier_in(model)
 
 
-def plan(recordings: Iterable[Path | str], out: Path, how: ScoreOptions) -> list[Job]:
-    """Give each recording its name in ``out``: the one it had before, or one that nobody has.
+def plan(recordings: Iterable[Path | str], out: Path, options: ScoreOptions) -> list[Job]:
+    """Return a job for each recording, with its former name in ``out`` or a new one.
 
-    What is no path is an address.
+    Parameters
+    ----------
+    recordings
+        Paths of files on this machine, or addresses as text.
+    out
+        The folder of results, which exists.
+    options
+        How the recordings are scored.
+
+    Returns
+    -------
+    The jobs, in the order of the recordings.
     """
     earlier = earlier_rows(out)
-    known = {row["path"]: str(row["recording"]) for row in earlier}
+    former_names = {row["path"]: str(row["recording"]) for row in earlier}
     taken = {str(row["recording"]).casefold() for row in earlier} | {
         entry.name.casefold() for entry in out.iterdir()
     }
     jobs = []
     for source in recordings:
         address = source if isinstance(source, str) else ""
-        stem = display_name(Path(source).stem, how)
-        name = known.get(display_name(printable(source), how)) or _free_name(stem, taken)
+        stem = display_name(Path(source).stem, options)
+        name = former_names.get(display_name(printable(source), options)) or _free_name(stem, taken)
         taken.add(name.casefold())
-        jobs.append(Job(Path(source), name, out, how, address))
+        jobs.append(Job(Path(source), name, out, options, address))
     return jobs
 
 
 def _free_name(stem: str, taken: set[str]) -> str:
-    """Make a name by WFDB's rule, numbered where it is taken; case tells no two folders apart everywhere."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:_LONGEST_NAME]
+    """Return a valid WFDB name, with a number if it is taken; some file systems ignore case."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:_MAX_NAME_LENGTH]
     number = 1
     while (free := name if number == 1 else f"{name}-{number}").casefold() in taken:
         number += 1
     return free
 
 
-def display_name(name: str, how: ScoreOptions) -> str:
-    """Give what outputs call a recording, or say of where it lies."""
-    return how.pseudonyms.of(name) if how.pseudonyms else name
+def display_name(name: str, options: ScoreOptions) -> str:
+    """Return the name or path that outputs state.
+
+    Parameters
+    ----------
+    name
+        The true name or path of a recording.
+    options
+        Contains the pseudonyms, if there are any.
+
+    Returns
+    -------
+    The name itself, or its pseudonym.
+    """
+    return options.pseudonyms.of(name) if options.pseudonyms else name
 
 
 def printable(text: str | Path) -> str:
-    """Escape what no text file can hold: the bytes of a file name that is no Unicode."""
+    """Escape the bytes of a file name that are not valid Unicode; a text file could not hold them."""
     return str(text).encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Names that tell nobody: keyed hashes for what recordings are called, in outputs, tasks, logs and errors."""
+"""Pseudonyms: keyed hashes in place of file names, in outputs, task names, logs and errors."""
 
 import hmac
 import logging
@@ -17,78 +17,104 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 
-class HiddenError(ValueError):
-    """An error that was told without the names that were in it."""
+class RedactedError(ValueError):
+    """An error whose message had file names in it, which were replaced."""
 
 
 @dataclass(frozen=True)
 class Pseudonyms:
-    """Pseudonyms by a salt, which is a secret: whoever has it can try names out."""
+    """Pseudonyms made with a secret salt. Anyone who has the salt can test which name has which pseudonym."""
 
     salt: str = field(repr=False)
 
     def of(self, name: str) -> str:
-        """Give the pseudonym of a name, the same each time: 64 bits of HMAC-SHA256."""
+        """Return the pseudonym of a name, always the same: 64 bits of HMAC-SHA256."""
         digest = hmac.digest(self.salt.encode(), name.encode(errors="surrogateescape"), "sha256")
         return f"p-{digest[:8].hex()}"
 
-    def hide(self, text: str, named: Iterable[Path]) -> str:
-        """Put pseudonyms where a text names one of these files; the folders they lie in are left out."""
-        paths = list(named)
+    def redact(self, text: str, files: Iterable[Path]) -> str:
+        """Replace the names of files in a text by pseudonyms, and remove their folders.
+
+        Parameters
+        ----------
+        text
+            The text, such as an error message.
+        files
+            The files whose names must not appear.
+
+        Returns
+        -------
+        The text without these names.
+        """
+        paths = list(files)
         for folder in sorted({str(path.parent) for path in paths}, key=len, reverse=True):
             text = text.replace(f"{folder}/", "").replace(folder, "")
         names = {path.name: self.of(path.stem) + path.suffix for path in paths}
         names |= {path.stem: self.of(path.stem) for path in paths}
-        # As a whole word, so that a file called "a" makes no riddle of every message.
+        # As a whole word: otherwise a file named "a" would make every message unreadable.
         for name in sorted(names, key=len, reverse=True):
             text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", names[name], text)
         return text
 
     @contextmanager
-    def hiding(self, source: Path) -> Iterator[None]:
-        """Keep the names of a recording out of the log and out of what is raised."""
-        named = [source]
+    def redacting(self, source: Path) -> Iterator[None]:
+        """Replace the names of a recording in log records and errors of this block."""
+        files = [source]
         with suppress(UnreadableError, OSError):
-            named += companion_files(source)
-        before = logging.getLogRecordFactory()
-        logging.setLogRecordFactory(self._without(named, before))
+            files += companion_files(source)
+        original = logging.getLogRecordFactory()
+        logging.setLogRecordFactory(self._redacting_factory(files, original))
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever it is may name a file
-            raise self._without_names(error, named) from None
+        except Exception as error:  # noqa: BLE001 - any error may name a file
+            raise self._redacted(error, files) from None
         finally:
-            logging.setLogRecordFactory(before)
+            logging.setLogRecordFactory(original)
 
-    def _without_names(self, error: Exception, named: list[Path]) -> Exception:
-        """Tell an error of ours again; of others, which quote in ways of their own, no more than its kind."""
-        name = self.of(named[0].stem)
-        own = type(error).__module__.partition(".")[0] == "ectopy"
+    def _redacted(self, error: Exception, files: list[Path]) -> Exception:
+        """Return an error without names; errors of other packages keep their type only."""
+        name = self.of(files[0].stem)
+        ours = type(error).__module__.partition(".")[0] == "ectopy"
         if isinstance(error, OSError):
-            kind = type(error) if own or type(error).__module__ == "builtins" else OSError
+            kind = type(error) if ours or type(error).__module__ == "builtins" else OSError
             text = f"{name}: {error.strerror or type(error).__name__}"
             return kind(text) if error.errno is None else kind(error.errno, text)
-        if not own:
-            return HiddenError(f"{name}: {type(error).__name__}")
-        text, folder = str(error), str(named[0].parent)
-        if text.startswith(folder):  # of a file that could not be said to belong here, perhaps
+        if not ours:
+            return RedactedError(f"{name}: {type(error).__name__}")
+        text, folder = str(error), str(files[0].parent)
+        if text.startswith(folder):  # the message may name a file that is not known to belong here
             text = f"{name}: {text.removeprefix(folder).partition(': ')[2]}"
-        text = self.hide(text, named)
-        return UnreadableError(text) if isinstance(error, UnreadableError) else HiddenError(text)
+        text = self.redact(text, files)
+        return UnreadableError(text) if isinstance(error, UnreadableError) else RedactedError(text)
 
-    def _without(self, named: list[Path], make: Callable[..., Any]) -> Callable[..., logging.LogRecord]:
-        def hidden(*args: Any, **more: Any) -> logging.LogRecord:
-            record: logging.LogRecord = make(*args, **more)
-            record.msg, record.args = self.hide(record.getMessage(), named), ()
+    def _redacting_factory(
+        self, files: list[Path], original: Callable[..., Any]
+    ) -> Callable[..., logging.LogRecord]:
+        def factory(*args: Any, **more: Any) -> logging.LogRecord:
+            record: logging.LogRecord = original(*args, **more)
+            record.msg, record.args = self.redact(record.getMessage(), files), ()
             return record
 
-        return hidden
+        return factory
 
 
 def from_salt(salt: "SecretStr | None") -> Pseudonyms | None:
-    """Give the pseudonyms that the settings ask for."""
+    """Return the pseudonyms of the setting ECTOPY_PSEUDONYM_SALT; None if it is not set."""
     return Pseudonyms(salt.get_secret_value()) if salt else None
 
 
 def redact_names(pseudonyms: Pseudonyms | None, source: Path) -> Context[None]:
-    """Hide the names of a recording where pseudonyms are asked for."""
-    return pseudonyms.hiding(source) if pseudonyms else nullcontext()
+    """Return a context whose log records and errors do not name a recording, if there are pseudonyms.
+
+    Parameters
+    ----------
+    pseudonyms
+        The pseudonyms; None leaves everything unchanged.
+    source
+        The file of the recording.
+
+    Returns
+    -------
+    A context manager.
+    """
+    return pseudonyms.redacting(source) if pseudonyms else nullcontext()

@@ -1,4 +1,4 @@
-"""Results on disk."""
+"""Results on disk: one folder per recording, ``summary.csv`` and ``index.html``; written atomically."""
 
 import csv
 import json
@@ -17,28 +17,33 @@ SummaryRow: TypeAlias = dict[str, object]
 """One recording in ``summary.csv``, by column."""
 
 
-class _Earlier(NamedTuple):
+class EarlierResult(NamedTuple):
+    """The row of a recording in ``summary.csv`` and its provenance, as an earlier run wrote them."""
+
     row: SummaryRow
-    provenance: SummaryRow
+    provenance: dict[str, object]
 
 
 class BusyError(ValueError):
-    """A directory that another run is writing its results to."""
+    """A folder of results that another run is writing to."""
 
 
 @contextmanager
 def lock_output(out: Path) -> Iterator[list[str]]:
-    """Hold ``out`` for one run, free of what a killed one left; tell what that was scoring, by name."""
+    """Lock ``out`` for one run and remove what a killed run left behind.
+
+    Yields the names of the recordings that the killed run was scoring.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out):
         interrupted = []
         for leftover in sorted(out.glob(".*.tmp-*")):
-            logger.info("%s: left by a run that was killed, removed", leftover.name)
+            logger.info("%s: removed; a killed run left it behind", leftover.name)
             name = leftover.name[1:].rpartition(".tmp-")[0]
             if leftover.is_file():
                 leftover.unlink()
             elif leftover.name.endswith("-old") and not (out / name).exists():
-                leftover.rename(out / name)  # killed between taking these away and putting others there
+                leftover.rename(out / name)  # killed after moving the old results, before moving the new
             else:
                 shutil.rmtree(leftover)
                 interrupted.append(name)
@@ -46,8 +51,8 @@ def lock_output(out: Path) -> Iterator[list[str]]:
 
 
 def earlier_rows(out: Path) -> list[SummaryRow]:
-    """Give a row for all that lies in ``out``, from the results themselves, and for what failed."""
-    listed = {str(row["recording"]): row for row in _listed(out / "summary.csv")}
+    """Return the rows of earlier runs: from the results themselves, and from the summary for failures."""
+    listed = {str(row["recording"]): row for row in _read_summary(out / "summary.csv")}
     rows = {name: row for name, row in listed.items() if row["status"] == "failed"}
     for folder in sorted(path.parent for path in out.glob("[!.]*/summary.json")):
         if folder.name not in rows and (earlier := earlier_result(folder)):
@@ -57,11 +62,23 @@ def earlier_rows(out: Path) -> list[SummaryRow]:
 
 
 def write_summary(out: Path, rows: Iterable[SummaryRow]) -> list[SummaryRow]:
-    """Write summary.csv and index.html over all of ``out``: these rows, and those of earlier runs."""
+    """Write ``summary.csv`` and ``index.html`` of all results in a folder.
+
+    Parameters
+    ----------
+    out
+        The folder of results.
+    rows
+        The rows of this run; those of earlier runs are added.
+
+    Returns
+    -------
+    All rows, sorted by name.
+    """
     from ectopy.report import SUMMARY_COLUMNS, write_index
 
-    every = {str(row["recording"]): row for row in [*earlier_rows(out), *rows]}
-    ordered = [every[name] for name in sorted(every)]
+    by_name = {str(row["recording"]): row for row in [*earlier_rows(out), *rows]}
+    ordered = [by_name[name] for name in sorted(by_name)]
     with atomic_file(out / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, SUMMARY_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -71,16 +88,16 @@ def write_summary(out: Path, rows: Iterable[SummaryRow]) -> list[SummaryRow]:
     return ordered
 
 
-def earlier_result(folder: Path) -> _Earlier | None:
-    """Read what a summary.json says of its folder; None where there is none, or one that is not ours."""
+def earlier_result(folder: Path) -> EarlierResult | None:
+    """Read the ``summary.json`` of a folder; return None if ectopy did not write it for this folder."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         if summary["row"]["recording"] == folder.name:
-            return _Earlier(summary["row"], dict(summary["provenance"]))
+            return EarlierResult(summary["row"], dict(summary["provenance"]))
     return None
 
 
-def _listed(path: Path) -> list[SummaryRow]:
+def _read_summary(path: Path) -> list[SummaryRow]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -89,7 +106,7 @@ def _listed(path: Path) -> list[SummaryRow]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder where the system can; a lock ends with its process, however that ends."""
+    """Lock a folder, except on Windows; the system releases the lock when the process ends."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -100,32 +117,35 @@ def _locked(folder: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise BusyError(f"{folder}: another run is writing its results there") from error
+        raise BusyError(
+            f"{folder}: another run is writing its results there. Wait for its end or choose another folder."
+        ) from error
     finally:
         os.close(handle)
 
 
 @contextmanager
 def atomic_directory(folder: Path) -> Iterator[Path]:
-    """Give a folder to write to, which becomes ``folder`` once all is written."""
+    """Yield a temporary folder, which replaces ``folder`` when the block ends without an error."""
     temporary = folder.with_name(f".{folder.name}.tmp-{token_hex(4)}")
+    old = folder.with_name(f"{temporary.name}-old")
     temporary.mkdir()
     try:
         yield temporary
         for file in [*temporary.iterdir(), temporary]:
             fsync_path(file)
         if folder.exists():
-            folder.rename(folder.with_name(f"{temporary.name}-old"))
+            folder.rename(old)
         temporary.rename(folder)
         fsync_path(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(folder.with_name(f"{temporary.name}-old"), ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def fsync_path(path: Path) -> None:
-    """Wait until a file or a folder is on the disk: a name may be there before what it names."""
-    if os.name != "posix":  # Windows opens no folder
+    """Wait until a file or folder is on the disk; otherwise a name could appear before its content."""
+    if os.name != "posix":  # Windows cannot open a folder
         return
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -136,7 +156,7 @@ def fsync_path(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a file to write to, which becomes ``path`` once all is written."""
+    """Yield the path of a temporary file, which replaces ``path`` when the block ends without an error."""
     temporary = path.with_name(f".{path.name}.tmp-{token_hex(4)}")
     try:
         yield temporary

@@ -1,6 +1,6 @@
-"""The batch: recordings in, a folder of results for each, and one summary of all that lies in ``out``.
+"""Score a batch of jobs: a folder of results for each recording, and a row of the summary.
 
-``with claim(out): write_summary(out, run(plan(recordings, out, how), workers=2))`` is the whole of it.
+``with lock_output(out): write_summary(out, run(plan(recordings, out, options), workers=2))`` scores a batch.
 """
 
 import logging
@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ectopy.batch.planning import Job, ScoreOptions, load_model, printable
-from ectopy.batch.provenance import provenance
+from ectopy.batch.provenance import job_provenance
 from ectopy.batch.pseudonyms import redact_names
 from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result
 from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError, WorkerPool
@@ -23,25 +23,35 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_DECISIVE = ("input_sha256", "model_id", "settings")
-
 
 def run(jobs: Sequence[Job], *, workers: int) -> Iterator[SummaryRow]:
-    """Give a row for each recording as it comes: first those done before, then those scored now."""
+    """Score a batch.
+
+    Parameters
+    ----------
+    jobs
+        The recordings to score.
+    workers
+        The largest number of processes.
+
+    Yields
+    ------
+    The row of each recording: first those with earlier results, then the others as they finish.
+    """
     new = []
     for job in jobs:
         if row := cached_result(job):
             yield row
         else:
             new.append(job)
-    if min(workers, len(new)) <= 1:  # no process is worth starting for one
+    if min(workers, len(new)) <= 1:  # starting a process takes longer than it saves
         yield from map(partial(score_or_fail, score_one), new)
     else:
         yield from _run_parallel(new, min(workers, len(new)))
 
 
 def _run_parallel(jobs: Sequence[Job], workers: int) -> Iterator[SummaryRow]:
-    """Score side by side, a thread waiting for each process."""
+    """Score in parallel; one thread waits for each process."""
     with WorkerPool(workers) as processes, ThreadPoolExecutor(workers) as threads:
         score = partial(score_or_fail, partial(processes.call, score_one))
         try:
@@ -51,28 +61,73 @@ def _run_parallel(jobs: Sequence[Job], workers: int) -> Iterator[SummaryRow]:
             threads.shutdown(cancel_futures=True)
 
 
+def split_cached(jobs: Sequence[Job]) -> tuple[list[SummaryRow], list[Job]]:
+    """Return the rows of the jobs that have up-to-date results, and the other jobs."""
+    rows = {job.name: row for job in jobs if (row := cached_result(job))}
+    return list(rows.values()), [job for job in jobs if job.name not in rows]
+
+
 def score_or_fail(score: Callable[[Job], SummaryRow], job: Job) -> SummaryRow:
-    """Score one recording; whatever goes wrong with it is its row and nobody else's."""
+    """Score one recording; turn any error into a row with the reason.
+
+    Parameters
+    ----------
+    score
+        The function that scores.
+    job
+        The recording.
+
+    Returns
+    -------
+    The row of the summary.
+    """
     try:
         return score(job)
-    except Exception as error:  # one recording must not take the others with it
+    except Exception as error:  # one recording must not stop the others
         logger.debug("%s", job.name, exc_info=error)
-        return failed(job, error)
+        return failed_job(job, error)
 
 
-def failed(job: Job, error: Exception) -> SummaryRow:
-    """Give the row of a recording that could not be scored."""
-    return failed_row(job.name, job.shown, reason_of(error))
+def failed_job(job: Job, error: Exception) -> SummaryRow:
+    """Return the row of a recording that could not be scored.
+
+    Parameters
+    ----------
+    job
+        The recording.
+    error
+        Why it could not be scored.
+
+    Returns
+    -------
+    The row of the summary.
+    """
+    return failed_row(job.name, job.display_path, reason_of(error))
 
 
 def reason_of(error: Exception) -> str:
-    """Say in one line what an error says; an unforeseen one is named by its kind."""
-    stated = isinstance(error, ValueError | OSError | WorkerDiedError | LimitExceededError) and str(error)
-    return printable(" ".join((stated or repr(error)).split()))
+    """Return the message of an error as one line, with the type of error if it is unexpected."""
+    expected = isinstance(error, ValueError | OSError | WorkerDiedError | LimitExceededError)
+    message = (expected and str(error)) or repr(error)
+    return printable(" ".join(message.split()))
 
 
 def failed_row(name: str, path: str, reason: str) -> SummaryRow:
-    """Give a row without figures."""
+    """Return a row without metrics.
+
+    Parameters
+    ----------
+    name
+        The name of the result.
+    path
+        The path that the summary states.
+    reason
+        Why the recording could not be scored.
+
+    Returns
+    -------
+    The row of the summary.
+    """
     from ectopy.report import SUMMARY_COLUMNS
 
     empty: SummaryRow = dict.fromkeys(SUMMARY_COLUMNS, "")
@@ -80,8 +135,8 @@ def failed_row(name: str, path: str, reason: str) -> SummaryRow:
 
 
 def score_one(job: Job) -> SummaryRow:
-    """Score one recording; its results appear whole or not at all."""
-    with redact_names(job.how.pseudonyms, job.source):
+    """Score one recording and write its results, all of them or none."""
+    with redact_names(job.options.pseudonyms, job.source):
         return _score_one(job)
 
 
@@ -89,38 +144,38 @@ def _score_one(job: Job) -> SummaryRow:
     from ectopy.report import write_outputs
     from ectopy.report.pdf import write_pdf
 
-    with atomic_directory(job.out / job.name) as folder:  # from the start: what is left of it tells who died
-        recording = open_recording(job.source, fs=job.how.fs)
-        origin = provenance(job)  # of what is read now, whatever becomes of the file meanwhile
-        analysis, profile = _analysed(recording, job.how)
-        row = write_outputs(folder, analysis, origin, profile=profile, fhir=job.how.fhir)
-        if job.how.pdf:
+    # The folder is made first: after a crash its remains name the recording.
+    with atomic_directory(job.out / job.name) as folder:
+        recording = open_recording(job.source, fs=job.options.fs)
+        provenance = job_provenance(job).as_dict()  # the hash now: the file may change during the analysis
+        analysis, profile = _analyse(recording, job.options)
+        row = write_outputs(folder, analysis, provenance, profile=profile, fhir=job.options.fhir)
+        if job.options.pdf:
             write_pdf(folder / "report.html", folder / "report.pdf")
         return row
 
 
-def _analysed(recording: "Recording", how: ScoreOptions) -> "tuple[Analysis, Counts | None]":
-    """Analyse a recording, and sum its beats up for drift where the model has something to compare with."""
+def _analyse(recording: "Recording", options: ScoreOptions) -> "tuple[Analysis, Counts | None]":
+    """Analyse a recording; also count its features if the model has a reference profile for drift."""
     from ectopy.monitoring.drift import ProfilingClassifier
     from ectopy.pipeline import analyse
 
-    classify, leads = load_model(how.model), how.leads or None
+    classify, leads = load_model(options.model), options.leads or None
     if classify.reference is None:
         return analyse(recording, classify, leads=leads), None
-    watched = ProfilingClassifier(classify, classify.reference)
-    return analyse(recording, watched, leads=leads), watched.profile
+    profiling = ProfilingClassifier(classify, classify.reference)
+    return analyse(recording, profiling, leads=leads), profiling.profile
 
 
 def cached_result(job: Job) -> SummaryRow | None:
-    """Give the row, as skipped, of results that the same input, model and settings have already led to."""
+    """Return the row of results that the same input, model and settings have already led to, as skipped."""
     folder = job.out / job.name
     earlier = earlier_result(folder)
-    asked_for = {"fhir.json": job.how.fhir, "report.pdf": job.how.pdf}
-    wanting = any(asked and not (folder / name).is_file() for name, asked in asked_for.items())
-    if job.how.force or wanting or earlier is None:
+    optional = {"fhir.json": job.options.fhir, "report.pdf": job.options.pdf}
+    missing = any(wanted and not (folder / name).is_file() for name, wanted in optional.items())
+    if job.options.force or missing or earlier is None:
         return None
-    with suppress(OSError, ValueError):  # what cannot be read now fails when it is scored
-        now = provenance(job)
-        if all(earlier.provenance.get(key) == now[key] for key in _DECISIVE):
+    with suppress(OSError, ValueError):  # an unreadable recording fails later, when it is scored
+        if job_provenance(job).gives_same_results(earlier.provenance):
             return earlier.row | {"status": "skipped"}
     return None

@@ -1,4 +1,4 @@
-"""Where an inbox lies: a folder of this machine, or an address of fsspec, such as ``s3://bucket/inbox``."""
+"""Storage of an inbox: a folder of this machine, or an fsspec address such as ``s3://bucket/inbox``."""
 
 import os
 import shutil
@@ -13,55 +13,74 @@ from ectopy.ecg import UnreadableError
 from ectopy.readers import HEAD_BYTES, companion_files
 
 QUARANTINE = "quarantine"
-_TAIL_BYTES = 2**20  # a Parquet file says at its end what it holds
+_TAIL_BYTES = 2**20  # a Parquet file has its metadata at the end
 _PARQUET = b"PAR1"
 
 
 class UnreachableError(OSError):
-    """A place that does not answer: no recording is to blame."""
+    """A storage that does not answer. The recordings are not to blame."""
 
 
 class AddressError(ValueError):
-    """An address that is none of an inbox."""
+    """An address that cannot be an inbox."""
 
 
 class FileInfo(NamedTuple):
-    """A file of a place: when it changed, in s since 1970 (None: not told), and what changes with it."""
+    """A file of a storage.
+
+    ``changed_s`` is when it changed, in seconds since 1970; None if unknown. ``stamp`` changes with the file.
+    """
 
     changed_s: float | None
     stamp: str
 
 
 class Storage(Protocol):
-    """What an inbox asks of where it lies; names are relative, with ``/``."""
+    """Interface between an inbox and its storage. Names are relative, with ``/``."""
 
     address: str
     quarantine: str
-    """Address of a folder of the same kind, beside it."""
+    """Address of the quarantine, a folder next to the inbox in the same storage."""
 
-    def listing(self) -> dict[str, FileInfo]:
-        """List all files, in folders too; what begins with a dot is not meant for us."""
+    def list_files(self) -> dict[str, FileInfo]:
+        """List all files, also in subfolders; names that begin with a dot are ignored."""
 
     def preview(self, names: Iterable[str]) -> Any:
-        """Give a context with a folder, absolute, in which these files can at least be recognised."""
+        """Return a context with the absolute path of a folder in which the format of these files shows."""
 
     def uri(self, name: str) -> Path | str:
-        """Give what a file is scored by."""
+        """Return the path or the address of a file."""
 
     def move(self, name: str, target: str) -> None:
-        """Move a file to an address of the same kind."""
+        """Move a file within the storage.
+
+        Parameters
+        ----------
+        name
+            The name of the file, relative to the inbox.
+        target
+            The new address, which may be outside of the inbox.
+        """
 
     def write(self, target: str, text: str) -> None:
-        """Write a file at an address of the same kind."""
+        """Write a file.
+
+        Parameters
+        ----------
+        target
+            The address of the file, which may be outside of the inbox.
+        text
+            Its content.
+        """
 
 
 def storage_at(address: str | Path) -> Storage:
-    """Tell an address from a path."""
+    """Open the storage at an fsspec address, or at the path of a folder."""
     return Bucket(str(address)) if "://" in str(address) else Folder(Path(address))
 
 
 class Folder:
-    """A folder of this machine, made when it does not exist."""
+    """A folder of this machine; it is created if it does not exist."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -69,41 +88,57 @@ class Folder:
         self.quarantine = str(self.path.parent / QUARANTINE)
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def listing(self) -> dict[str, FileInfo]:
-        """List all files; one that vanishes meanwhile is not there."""
-        listed = {}
+    def list_files(self) -> dict[str, FileInfo]:
+        """List all files; a file that vanishes meanwhile is left out."""
+        files = {}
         for parent, folders, names in os.walk(self.path):
             folders[:] = [name for name in folders if name[0] != "."]
             for path in (Path(parent, name) for name in names if name[0] != "."):
                 with suppress(FileNotFoundError):
                     stat = path.stat()
-                    changed_s = max(stat.st_mtime, stat.st_ctime)  # a copy may keep the time of its original
+                    changed_s = max(stat.st_mtime, stat.st_ctime)  # a copy may have the mtime of its original
                     stamp = f"{stat.st_size} {stat.st_mtime_ns}"
-                    listed[path.relative_to(self.path).as_posix()] = FileInfo(changed_s, stamp)
-        return listed
+                    files[path.relative_to(self.path).as_posix()] = FileInfo(changed_s, stamp)
+        return files
 
     @contextmanager
-    def preview(self, names: Iterable[str]) -> Iterator[Path]:  # noqa: ARG002 - all can be seen
-        """Give the folder itself."""
+    def preview(self, names: Iterable[str]) -> Iterator[Path]:  # noqa: ARG002 - all are here
+        """Yield the folder itself."""
         yield self.path
 
     def uri(self, name: str) -> Path:
-        """Give the path of a file."""
+        """Return the path of a file."""
         return self.path / name
 
     def move(self, name: str, target: str) -> None:
-        """Move a file, to another disk too."""
+        """Move a file, also to another disk.
+
+        Parameters
+        ----------
+        name
+            The name of the file, relative to the inbox.
+        target
+            The new path.
+        """
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(self.path / name, target)
 
     def write(self, target: str, text: str) -> None:
-        """Write a file."""
+        """Write a file and the folders above it.
+
+        Parameters
+        ----------
+        target
+            The path of the file.
+        text
+            Its content.
+        """
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         Path(target).write_text(text, encoding="utf-8")
 
 
 class Bucket:
-    """Whatever fsspec opens; options such as keys come from the environment, as its own documents say."""
+    """A folder in anything that fsspec opens; access keys come from the environment, as fsspec documents."""
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
@@ -111,83 +146,101 @@ class Bucket:
         self._root = root.rstrip("/")
         parent, _, _ = self.address.rpartition("/")
         if parent.endswith("/"):
-            raise AddressError(f"{address}: a folder of a bucket expected, a bucket came")
+            raise AddressError(
+                f"{address}: a bucket, not a folder in one. Add a folder, such as {address}/inbox."
+            )
         self.quarantine = f"{parent}/{QUARANTINE}"
 
-    def listing(self) -> dict[str, FileInfo]:
-        """List all files; a key that would lead out of a folder, such as ``../x``, is not meant for us."""
+    def list_files(self) -> dict[str, FileInfo]:
+        """List all files; keys that would lead out of the folder, such as ``../x``, are ignored."""
         self._system.invalidate_cache()
-        with _reached(self.address):
+        with _network_errors(self.address):
             try:
-                found: dict[str, dict[str, Any]] = self._system.find(self._root, detail=True)
-            except FileNotFoundError as error:  # not of a recording: there is no such bucket
+                objects: dict[str, dict[str, Any]] = self._system.find(self._root, detail=True)
+            except FileNotFoundError as error:  # the bucket is missing, not a recording
                 raise UnreachableError(f"{self.address}: {error}") from error
-        relative = {path[len(self._root) + 1 :]: info for path, info in found.items()}
+        relative = {path[len(self._root) + 1 :]: info for path, info in objects.items()}
         return {
-            name: _listed(info)
+            name: _file_info(info)
             for name, info in relative.items()
             if all(part and part[0] != "." for part in name.split("/"))
         }
 
     @contextmanager
     def preview(self, names: Iterable[str]) -> Iterator[Path]:
-        """Give a folder with the beginnings of files, holes in between, and the ends of those of Parquet."""
+        """Yield a folder with sparse copies of the files: their beginnings, and the ends of Parquet files."""
         with TemporaryDirectory(prefix="ectopy-") as folder:
             for name in names:
                 path = Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with _reached(self.address), suppress(FileNotFoundError):
-                    self._glimpse(f"{self._root}/{name}", path)
+                with _network_errors(self.address), suppress(FileNotFoundError):
+                    self._download_ends(f"{self._root}/{name}", path)
             yield Path(folder)
 
-    def _glimpse(self, remote: str, path: Path) -> None:
+    def _download_ends(self, remote: str, path: Path) -> None:
         size = int(self._system.info(remote)["size"])
         head = self._system.cat_file(remote, start=0, end=min(size, HEAD_BYTES)) if size else b""
         with path.open("wb") as file:
             file.write(head)
             file.truncate(size)
             if size > len(head) and (head.startswith(_PARQUET) or path.suffix == ".hea"):
-                at = max(size - _TAIL_BYTES, len(head))
-                file.seek(at)
-                file.write(self._system.cat_file(remote, start=at, end=size))
+                start = max(size - _TAIL_BYTES, len(head))
+                file.seek(start)
+                file.write(self._system.cat_file(remote, start=start, end=size))
 
     def uri(self, name: str) -> str:
-        """Give the address of a file."""
+        """Return the address of a file."""
         return f"{self.address}/{name}"
 
     def move(self, name: str, target: str) -> None:
-        """Move an object."""
-        with _reached(self.address):
+        """Move an object.
+
+        Parameters
+        ----------
+        name
+            The name of the object, relative to the inbox.
+        target
+            The new address.
+        """
+        with _network_errors(self.address):
             self._system.mv(f"{self._root}/{name}", self._system._strip_protocol(target))  # noqa: SLF001
 
     def write(self, target: str, text: str) -> None:
-        """Write an object."""
-        with _reached(self.address):
+        """Write an object.
+
+        Parameters
+        ----------
+        target
+            The address of the object.
+        text
+            Its content.
+        """
+        with _network_errors(self.address):
             self._system.pipe_file(self._system._strip_protocol(target), text.encode())  # noqa: SLF001
 
 
 @contextmanager
 def download(address: str) -> Iterator[Path]:
-    """Bring a recording here, with all files that it names, for as long as it is read."""
+    """Download a recording and all files that it names; delete them when the block ends."""
     system, path = _open(address)
-    place, _, name = path.rpartition("/")
+    parent, _, name = path.rpartition("/")
     with TemporaryDirectory(prefix="ectopy-") as folder:
-        here = Path(folder, name)
-        asked: set[Path] = set()
-        while new := {here, *files_or_itself(here)} - asked:
-            asked |= new
+        local = Path(folder, name)
+        requested: set[Path] = set()
+        while new := {local, *recording_files(local)} - requested:
+            requested |= new
             for file in new:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                with _reached(address), suppress(FileNotFoundError):
-                    system.get_file(f"{place}/{file.relative_to(folder).as_posix()}", str(file))
+                with _network_errors(address), suppress(FileNotFoundError):
+                    system.get_file(f"{parent}/{file.relative_to(folder).as_posix()}", str(file))
         try:
-            yield here
+            yield local
         except UnreadableError as error:
             raise UnreadableError(str(error).replace(folder, address.rpartition("/")[0])) from error
 
 
-def files_or_itself(path: Path) -> tuple[Path, ...]:
-    """Give the files of a recording, the one that is opened first; of what cannot be read, itself."""
+def recording_files(path: Path) -> tuple[Path, ...]:
+    """Return the files of a recording, the one to open first; return only itself if it cannot be read."""
     try:
         return companion_files(path)
     except UnreadableError:
@@ -200,21 +253,23 @@ def _open(address: str) -> tuple[Any, str]:
 
         system, path = url_to_fs(address)
     except (ImportError, ValueError) as error:
-        raise AddressError(f"{address}: {error}; `pip install 'ectopy[s3]'` reads s3://") from error
+        raise AddressError(
+            f"{address}: {error}. Check the address; for s3:// run `pip install 'ectopy[s3]'`."
+        ) from error
     return system, str(path)
 
 
-def _listed(info: dict[str, Any]) -> FileInfo:
-    told = next(
+def _file_info(info: dict[str, Any]) -> FileInfo:
+    changed = next(
         (info[key] for key in ("LastModified", "mtime", "last_modified", "created") if key in info), None
     )
-    changed_s = told.timestamp() if isinstance(told, datetime) else told
+    changed_s = changed.timestamp() if isinstance(changed, datetime) else changed
     return FileInfo(changed_s, f"{info.get('size')} {info.get('ETag', '')} {changed_s}")
 
 
 @contextmanager
-def _reached(address: str) -> Iterator[None]:
-    """Tell apart what a place answers, and that it does not: every kind of it has errors of its own."""
+def _network_errors(address: str) -> Iterator[None]:
+    """Turn the errors of any fsspec implementation into UnreachableError, except for a missing file."""
     try:
         yield
     except (FileNotFoundError, UnreachableError):

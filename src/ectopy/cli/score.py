@@ -54,18 +54,20 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     settings = load_settings(data_dir)
     search = planning.search(paths, out, fs)
     _require_libraries(fhir=fhir, pdf=pdf)
+    selected = planning.find_model(model, settings.data_dir)
     options = planning.ScoreOptions(
-        planning.find_model(model, settings.data_dir),
+        selected.folder,
         split_names(leads) or (),
         fs,
         force=force,
         fhir=fhir,
         pdf=pdf,
         pseudonyms=from_salt(settings.pseudonym_salt),
+        model_source=selected.source,
     )
-    print_message(f"model: {planning.describe_model(options.model)}")
+    print_message(f"model: {planning.describe_model(selected)}")
     if runner:
-        rows = _score_with_prefect(runner, paths, out, options, workers)
+        rows = _score_with_prefect(runner, paths, out, options, workers, settings.data_dir)
     else:
         rows = _score_here(search.recordings, out, options, workers or settings.workers)
     _print_batch(out, rows, search.n_other)
@@ -100,8 +102,13 @@ def _score_here(
     return rows
 
 
-def _score_with_prefect(
-    runner: str, paths: list[str], out: Path, options: "ScoreOptions", workers: int | None
+def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
+    runner: str,
+    paths: list[str],
+    out: Path,
+    options: "ScoreOptions",
+    workers: int | None,
+    data_dir: Path,
 ) -> "list[SummaryRow]":
     if options.fhir or options.pdf:
         fail("--runner does not write FHIR or PDF. Leave --fhir and --pdf out, or score without --runner.", 2)
@@ -123,6 +130,7 @@ def _score_with_prefect(
             force=options.force,
             runner=runner,
             workers=workers,
+            data_dir=data_dir,
         )
 
 

@@ -1,4 +1,4 @@
-"""The commands that learn from PhysioNet databases: ``ingest``, ``train``, ``evaluate``, ``ablation``, ``demo``."""
+"""The commands from database to model: ``ingest``, ``train``, ``evaluate``, ``ablation`` and ``demo``."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The whole road on simulated patients, offline: ingest, train, evaluate, promote, score, compare."""
+"""Run the whole pipeline on simulated patients, offline: ingest, train, evaluate, promote, score, compare."""
 
 import logging
 import shlex
@@ -10,7 +10,6 @@ from typing import Any
 from prefect import flow
 
 from ectopy import ec57
-from ectopy.batch.planning import find_model
 from ectopy.datasets.simulate import DATABASE, simulate_database
 from ectopy.flows.evaluate import evaluate
 from ectopy.flows.ingest import ingest
@@ -23,40 +22,40 @@ from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision
 logger = logging.getLogger(__name__)
 
 NAME = "ectopy-demo"
-"""Of the experiment and of the registered model: nothing here mixes with what was learned from patients."""
+"""Name of the experiment and of the registered model, apart from those that are trained on real patients."""
 CONFIG = network.TrainConfig(n_folds=2, members=1, epochs=6, windows_per_epoch=640)
 FLOORS = MinimumScores(veb_f1=0.6, sveb_f1=0.3)
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the demo keeps what; ``out`` is absolute."""
+class DemoFolder:
+    """Layout of the folder of the demo; ``out`` is its absolute path."""
 
     out: Path
 
     @property
     def source(self) -> Path:
-        """The patients to learn from and be examined on, laid out like PhysioNet."""
+        """The simulated database for training and evaluation, laid out like PhysioNet."""
         return self.out / "source"
 
     @property
     def new(self) -> Path:
-        """The patients that come later."""
+        """The simulated patients to score."""
         return self.out / "new"
 
     @property
     def data(self) -> Path:
-        """The data directory: what was ingested, the champion."""
+        """The data directory: the ingested database and the champion."""
         return self.out / "data"
 
     @property
     def results(self) -> Path:
-        """What scoring writes."""
+        """The results of scoring."""
         return self.out / "results"
 
     @property
     def tracking_uri(self) -> str:
-        """The tracking store."""
+        """The MLflow tracking store."""
         return f"sqlite:///{self.out.as_posix()}/mlruns/mlflow.db"
 
 
@@ -69,55 +68,87 @@ def demo(
     config: network.TrainConfig = CONFIG,
     floors: MinimumScores = FLOORS,
 ) -> str:
-    """Walk the whole road with everything under ``out``; tell what was found and where it lies.
+    """Run the whole pipeline with all files in one folder.
 
-    A third as many new patients are scored as there are to learn from. EC57 passes over five of the minutes.
+    Parameters
+    ----------
+    out
+        The folder.
+    patients
+        The number of patients for training and evaluation; a third as many new patients are scored.
+    minutes
+        The length of each recording. EC57 does not score the first five minutes.
+    config
+        The choices of the training.
+    floors
+        The scores that a champion must reach.
+
+    Returns
+    -------
+    The EC57 table of the new patients, and where everything is.
     """
-    places = Places(out.absolute())
-    logger.info("1/5  %d patients are simulated and ingested", patients)
-    simulate_database(places.source, recordings=patients, minutes=minutes, seed=1)
-    ingest(DATABASE, str(places.source), places.data)
-    verdict = learn(places, config, floors)
-    logger.info("4/5  %d new patients are scored", new := patients // 3)
-    simulated = simulate_database(places.new, recordings=new, minutes=minutes, seed=2)
+    folder = DemoFolder(out.absolute())
+    logger.info("1/5  simulating and ingesting %d patients", patients)
+    simulate_database(folder.source, recordings=patients, minutes=minutes, seed=1)
+    ingest(DATABASE, str(folder.source), folder.data)
+    decision = train_and_evaluate(folder, config, floors)
+    logger.info("4/5  scoring %d new patients", n_new := patients // 3)
+    simulated = simulate_database(folder.new, recordings=n_new, minutes=minutes, seed=2)
     score(
         [str(simulated)],
-        places.results,
-        model=str(find_model(None, places.data)),
+        folder.results,
         experiment=NAME,
-        tracking_uri=places.tracking_uri,
+        tracking_uri=folder.tracking_uri,
+        data_dir=folder.data,
     )
-    logger.info("5/5  their beats are compared with the truth")
-    compared = ec57.compare_directories(simulated, places.results, "ectopy")
-    return "\n".join(["", ec57.table(compared, beat_map="ec57"), *signposts(places), "", verdict.reason])
+    logger.info("5/5  comparing their beats with the simulated ones")
+    comparison = ec57.compare_directories(simulated, folder.results, "ectopy")
+    table = ec57.table(comparison, beat_map="ec57")
+    return "\n".join(["", table, *addresses(folder), "", decision.reason])
 
 
-def learn(places: Places, config: network.TrainConfig, floors: MinimumScores) -> PromotionDecision:
-    """Train a challenger and examine it; the first there is becomes champion."""
-    logger.info("2/5  a challenger is trained, %d epochs", config.epochs)
-    where: dict[str, Any] = {
-        "data_dir": places.data,
+def train_and_evaluate(
+    folder: DemoFolder, config: network.TrainConfig, floors: MinimumScores
+) -> PromotionDecision:
+    """Train a challenger and evaluate it; the first one becomes champion if it reaches the floors.
+
+    Parameters
+    ----------
+    folder
+        The folder of the demo.
+    config
+        The choices of the training.
+    floors
+        The scores that a champion must reach.
+
+    Returns
+    -------
+    The decision and its reason.
+    """
+    logger.info("2/5  training a challenger, %d epochs", config.epochs)
+    shared: dict[str, Any] = {
+        "data_dir": folder.data,
         "experiment": NAME,
         "model": NAME,
-        "tracking_uri": places.tracking_uri,
+        "tracking_uri": folder.tracking_uri,
     }
-    version = train(DATABASE, config=config, **where)
-    logger.info("3/5  version %s of %s is examined on patients it has not seen", version.number, NAME)
-    verdict: PromotionDecision = evaluate(DATABASE, floors=floors, why="the demo", **where)
-    logger.info("     %s: %s", "promoted" if verdict.promoted else "not promoted", verdict.reason)
-    return verdict
+    version = train(DATABASE, config=config, **shared)
+    logger.info("3/5  evaluating version %s of %s on patients it has not seen", version.number, NAME)
+    decision: PromotionDecision = evaluate(DATABASE, floors=floors, reason="the demo", **shared)
+    logger.info("     %s: %s", "promoted" if decision.promoted else "not promoted", decision.reason)
+    return decision
 
 
-def signposts(places: Places) -> list[str]:
-    """Tell where everything lies; commands can be pasted from any directory."""
-    experiment = runs.connect(places.tracking_uri, NAME)
+def addresses(folder: DemoFolder) -> list[str]:
+    """Return where everything is; commands can be pasted in any directory."""
+    experiment = runs.connect(folder.tracking_uri, NAME)
     mlflow = shlex.join(
-        [str(Path(sys.executable).with_name("mlflow")), "ui", "--backend-store-uri", places.tracking_uri]
+        [str(Path(sys.executable).with_name("mlflow")), "ui", "--backend-store-uri", folder.tracking_uri]
     )
     return [
-        f"reports  {places.results / 'index.html'}",
-        f"table    {places.results / 'summary.csv'}",
-        f"model    {places.data / 'models' / 'champion'}",
+        f"reports  {folder.results / 'index.html'}",
+        f"table    {folder.results / 'summary.csv'}",
+        f"model    {folder.data / 'models' / 'champion'}",
         f"MLflow   {mlflow}",
         f"         then http://127.0.0.1:5000/#/experiments/{experiment}/runs",
     ]

@@ -1,4 +1,4 @@
-"""Bring a PhysioNet database to the data directory, every file checked."""
+"""Download a PhysioNet database to the data directory, and verify the checksum of every file."""
 
 import logging
 from pathlib import Path
@@ -15,14 +15,17 @@ logger = logging.getLogger(__name__)
 
 
 class IngestError(ValueError):
-    """A database that is not whole; ``failures`` has one line for each record that could not be had."""
+    """An incomplete database; ``failures`` has one line for each record that could not be downloaded."""
 
-    def __init__(self, database: str, failures: tuple[str, ...], n_asked: int) -> None:
-        super().__init__(f"{database}: {len(failures)} of {n_asked} records failed: {'; '.join(failures)}")
+    def __init__(self, database: str, failures: tuple[str, ...], n_records: int) -> None:
+        super().__init__(
+            f"{database}: {len(failures)} of {n_records} records failed: {'; '.join(failures)}. "
+            "Run `ectopy ingest` again; verified files are kept."
+        )
         self.failures = failures
 
 
-def _worth_another_try(_task: object, _run: object, state: State[Any]) -> bool:
+def _should_retry(_task: object, _run: object, state: State[Any]) -> bool:
     unreachable = isinstance(state.data, download.UnreachableError)
     if unreachable:
         logger.warning("%s; trying again", state.data)
@@ -32,9 +35,9 @@ def _worth_another_try(_task: object, _run: object, state: State[Any]) -> bool:
 _RETRY: dict[str, Any] = {
     "retries": 3,
     "retry_delay_seconds": [1, 5, 15],
-    "retry_condition_fn": _worth_another_try,
+    "retry_condition_fn": _should_retry,
 }
-_CONNECTIONS: Any = ThreadPoolTaskRunner(max_workers=4)  # a public server is shared
+_CONNECTIONS: Any = ThreadPoolTaskRunner(max_workers=4)  # others use the public server too
 
 fetch_index = task(**_RETRY)(download.fetch_index)
 fetch_record = task(**_RETRY, task_run_name="{name} {record}")(download.fetch_record)
@@ -47,19 +50,40 @@ def ingest(
     data_dir: Path | None = None,
     records: tuple[str, ...] | None = None,
 ) -> Path:
-    """Fetch a database, or some of its records, and tell where; one that fails stops no other."""
+    """Download a database; a record that fails does not stop the others.
+
+    Parameters
+    ----------
+    database
+        The name of the database.
+    source
+        The base address, or a directory laid out like PhysioNet; by default that of the settings.
+    data_dir
+        The folder of databases; by default that of the settings.
+    records
+        The records to download; by default all.
+
+    Returns
+    -------
+    The folder of the database.
+
+    Raises
+    ------
+    IngestError
+        If a record could not be downloaded.
+    """
     settings = load_settings()
-    place: dict[str, Any] = {
+    places: dict[str, Any] = {
         "source": source or settings.source,
         "data_dir": data_dir or settings.data_dir,
     }
-    names = fetch_index(database, records=records, **place)
-    fetched = fetch_record.map(database, names, **place)
-    outcomes = [future.result(raise_on_failure=False) for future in fetched]
+    names = fetch_index(database, records=records, **places)
+    futures = fetch_record.map(database, names, **places)
+    outcomes = [future.result(raise_on_failure=False) for future in futures]
     failures = tuple(str(outcome) for outcome in outcomes if isinstance(outcome, Exception))
     if failures:
         raise IngestError(database, failures, len(names))
-    return download.database_folder(catalogue.find_database(database), place["data_dir"])
+    return download.database_folder(catalogue.find_database(database), places["data_dir"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Each scoring batch as a run of MLflow; an event where its patients differ from those learned from."""
+"""Log each scoring batch as an MLflow run; emit an event if the batch has drifted."""
 
 import logging
 from collections.abc import Sequence
@@ -17,46 +17,88 @@ from ectopy.settings import load_settings
 logger = logging.getLogger(__name__)
 
 DRIFTED = "ectopy.batch.drifted"
-"""The event. Its resource bears ``ectopy.on-drift``, the setting, which the trigger of `train` looks for."""
+"""Name of the event. Its resource states ``ectopy.on-drift``, which the trigger of `train` checks."""
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Where batches are kept: the experiment, and the tracking store if it is not that of the settings."""
+class Tracking:
+    """Where batches are logged: the experiment, and the tracking store if it is not that of the settings."""
 
     experiment: str = "ectopy-score"
     tracking_uri: str | None = None
 
 
-USUAL = Memory()
+DEFAULT_TRACKING = Tracking()
 
 
 def log_new_batch(
-    rows: Sequence[results.SummaryRow], out: Path, model: Path, memory: Memory, *, time_s: float
+    rows: Sequence[results.SummaryRow],
+    out: Path,
+    options: planning.ScoreOptions,
+    tracking: Tracking,
+    *,
+    time_s: float,
 ) -> None:
-    """Keep what a batch came to, if anything in it was new; a store that does not answer costs no results."""
+    """Log a batch if anything in it is new; a store that does not answer does not cost the results.
+
+    Parameters
+    ----------
+    rows
+        The rows of the summary.
+    out
+        The folder of results.
+    options
+        How the recordings were scored.
+    tracking
+        Where the batch is logged.
+    time_s
+        How long the batch took, in seconds.
+    """
     if any(row["status"] != "skipped" for row in rows):
-        log_batch(rows, out, model, memory, time_s, return_state=True)
+        model = provenance.model_provenance(options)
+        log_batch(rows, out, options.model, model, tracking, time_s, return_state=True)
 
 
 @task(task_run_name="log batch", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=10)
-def log_batch(
-    rows: Sequence[results.SummaryRow], out: Path, model: Path, memory: Memory, time_s: float
+def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
+    rows: Sequence[results.SummaryRow],
+    out: Path,
+    folder: Path,
+    model: provenance.ModelProvenance,
+    tracking: Tracking,
+    time_s: float,
 ) -> None:
-    """Log a batch as a run, and say so where it has drifted."""
-    settings, classify = load_settings(), planning.load_model(model)
-    told = provenance.model_provenance(model)
-    summed = batch_summary.summarise_batch(rows, out, model=told, reference=classify.reference, time_s=time_s)
-    runs.connect(memory.tracking_uri or settings.tracking_uri, memory.experiment)
-    run_id = runs.log_batch(summed, index=out / "index.html")
-    if summed.drifted:
-        logger.warning("%s: %s", classify.name, summed.verdict)
+    """Log a batch as a run, and emit an event if it has drifted.
+
+    Parameters
+    ----------
+    rows
+        The rows of the summary.
+    out
+        The folder of results.
+    folder
+        The model directory.
+    model
+        The provenance of the model.
+    tracking
+        Where the batch is logged.
+    time_s
+        How long the batch took, in seconds.
+    """
+    settings, reference = load_settings(), planning.load_model(folder).reference
+    batch = batch_summary.summarise_batch(
+        rows, out, model=model.as_dict(), reference=reference, time_s=time_s
+    )
+    runs.connect(tracking.tracking_uri or settings.tracking_uri, tracking.experiment)
+    run_id = runs.log_batch(batch, index=out / "index.html")
+    if batch.drifted:
+        logger.warning("%s: %s", model.name, batch.verdict)
         emit_event(
             DRIFTED,
             resource={
                 "prefect.resource.id": f"ectopy.batch.{run_id}",
-                "prefect.resource.name": classify.name,
+                "prefect.resource.name": model.name,
                 "ectopy.on-drift": settings.on_drift,
             },
-            payload={"verdict": summed.verdict, "run": run_id, "results": str(out)},
+            payload={"verdict": batch.verdict, "run": run_id, "results": str(out)},
         )

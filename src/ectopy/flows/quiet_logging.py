@@ -1,12 +1,12 @@
-"""Prefect and MLflow without their own noise, for commands that run a flow.
+"""Silence Prefect and MLflow in commands that run a flow.
 
-To be called before either is imported.
+Call this before either is imported.
 """
 
 import os
 from pathlib import Path
 
-# Only what the user has not set otherwise.
+# Variables that the user has set keep their values.
 _QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -14,12 +14,12 @@ _QUIET = {
     "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("logging.yml")),
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",  # a busy machine takes its time
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",  # a busy machine is slow
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
 }
 
 
 def quiet_logging() -> None:
-    """Keep Prefect and MLflow from talking over the command that runs a flow."""
+    """Set the environment variables that silence Prefect and MLflow."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

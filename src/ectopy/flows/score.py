@@ -1,4 +1,4 @@
-"""Score recordings as tasks: the batch of ``ectopy score``, watched by Prefect, here or on a Dask cluster."""
+"""Score recordings as tasks: the batch of ``ectopy score`` under Prefect, on this machine or on Dask."""
 
 import logging
 import time
@@ -14,9 +14,9 @@ from ectopy.batch import planning, results
 from ectopy.batch import runner as batch
 from ectopy.batch.inbox import InboxPolicy, open_inbox, score_new
 from ectopy.batch.pseudonyms import from_salt
-from ectopy.flows.log_batch import USUAL, Memory, log_new_batch
+from ectopy.flows.log_batch import DEFAULT_TRACKING, Tracking, log_new_batch
 from ectopy.flows.task_runners import LOCAL, task_runner
-from ectopy.parallel.worker_pool import ResourceLimits, WorkerDiedError, workers_here
+from ectopy.parallel.worker_pool import ResourceLimits, WorkerDiedError, shared_pool
 from ectopy.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _SHOWN = ("recording", "status", "reason", "n_beats", "veb_burden_pct", "sveb_bu
 
 
 @flow
-def score(  # noqa: PLR0913 - parameters of a flow are its form
+def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     paths: list[str],
     out: Path,
     *,
@@ -37,28 +37,58 @@ def score(  # noqa: PLR0913 - parameters of a flow are its form
     tracking_uri: str | None = None,
     runner: str = LOCAL,
     workers: int | None = None,
+    data_dir: Path | None = None,
 ) -> list[results.SummaryRow]:
-    """Score recordings, directories and globs into ``out``; one that fails stops no other."""
+    """Score recordings; a recording that fails does not stop the others.
+
+    Parameters
+    ----------
+    paths
+        Recordings, directories or globs.
+    out
+        The folder of results.
+    model
+        A model directory, or an address of the registry. By default the champion, else the shipped model.
+    leads
+        The leads to analyse; if there are none, the analysis chooses.
+    fs
+        The sampling rate in Hz of files that do not state one.
+    force
+        Whether to score recordings again that have results.
+    experiment
+        The name of the MLflow experiment.
+    tracking_uri
+        The MLflow tracking store; by default that of the settings.
+    runner
+        ``local``, ``dask``, or the address of a Dask scheduler.
+    workers
+        The number of processes; by default that of the settings.
+    data_dir
+        The folder with the champion; by default that of the settings.
+
+    Returns
+    -------
+    The rows of the summary.
+    """
     settings = load_settings()
     if workers:
         settings = settings.model_copy(update={"workers": workers})
-    found = planning.search(paths, out, fs)
-    nameless = from_salt(settings.pseudonym_salt)
-    how = planning.ScoreOptions(
-        planning.find_model(model, settings.data_dir), leads, fs, force, pseudonyms=nameless
+    search = planning.search(paths, out, fs)
+    selected = planning.find_model(model, data_dir or settings.data_dir)
+    options = planning.ScoreOptions(
+        *(selected.folder, leads, fs, force),
+        pseudonyms=from_salt(settings.pseudonym_salt),
+        model_source=selected.source,
     )
     started = time.monotonic()
-    planning.load_model(how.model)  # one that cannot be used fails the run, not each recording
+    planning.load_model(options.model)  # an unusable model fails the run, not each recording
     with results.lock_output(out):
-        jobs = planning.plan(found.recordings, out, how)
-        rows = [row for job in jobs if (row := batch.cached_result(job))]
-        done = {row["recording"] for row in rows}
-        new = [job for job in jobs if job.name not in done]
+        rows, new = batch.split_cached(planning.plan(search.recordings, out, options))
         rows += [_row(job, outcome) for job, outcome in score_all(new, batch.score_one, settings, runner)]
         results.write_summary(out, rows)
     _show(rows, out)
-    memory = Memory(experiment, tracking_uri)
-    log_new_batch(rows, out, how.model, memory, time_s=time.monotonic() - started)
+    tracking = Tracking(experiment, tracking_uri)
+    log_new_batch(rows, out, options, tracking, time_s=time.monotonic() - started)
     return rows
 
 
@@ -66,35 +96,68 @@ def score(  # noqa: PLR0913 - parameters of a flow are its form
 def score_inbox(
     inbox: str | None = None, out: Path | None = None, model: str | None = None, runner: str = LOCAL
 ) -> list[results.SummaryRow]:
-    """Score what has arrived in the inbox, by default ``data/inbox`` into ``data/scored``; once."""
+    """Score each recording that has arrived in the inbox once.
+
+    Parameters
+    ----------
+    inbox
+        A folder, or an fsspec address. By default the folder ``inbox`` of the data directory.
+    out
+        The folder of results; by default the folder ``scored`` of the data directory.
+    model
+        A model directory, or an address of the registry. By default the champion, else the shipped model.
+    runner
+        ``local``, ``dask``, or the address of a Dask scheduler.
+
+    Returns
+    -------
+    The rows of the recordings that this run has scored or given up.
+    """
     settings = load_settings()
     out = out or settings.data_dir / "scored"
-    how = planning.ScoreOptions(
-        planning.find_model(model, settings.data_dir), pseudonyms=from_salt(settings.pseudonym_salt)
+    selected = planning.find_model(model, settings.data_dir)
+    options = planning.ScoreOptions(
+        selected.folder,
+        pseudonyms=from_salt(settings.pseudonym_salt),
+        model_source=selected.source,
     )
     started = time.monotonic()
-    planning.load_model(how.model)
-    rules = InboxPolicy(settings.inbox_quiet_s, settings.inbox_patience_s, settings.inbox_tries)
+    planning.load_model(options.model)
+    policy = InboxPolicy(settings.inbox_quiet_s, settings.inbox_patience_s, settings.inbox_tries)
     try:
-        with open_inbox(inbox or settings.data_dir / "inbox", out, rules) as arrived:
-            for job, outcome in score_all(arrived.plan(how), score_new, settings, runner):
-                arrived.record_outcome(job, outcome)
-            rows = arrived.finish()
-    except results.BusyError as busy:
-        logger.info("%s: nothing to do", busy)
+        with open_inbox(inbox or settings.data_dir / "inbox", out, policy, options) as opened:
+            for job, outcome in score_all(opened.plan(), score_new, settings, runner):
+                opened.record_outcome(job, outcome)
+            rows = opened.finish()
+    except results.BusyError as error:
+        logger.info("nothing to do: %s", error)
         return []
     if rows:
         _show(rows, out)
-        log_new_batch(rows, out, how.model, USUAL, time_s=time.monotonic() - started)
+        log_new_batch(rows, out, options, DEFAULT_TRACKING, time_s=time.monotonic() - started)
     return rows
 
 
 @task(task_run_name="{job.name}", cache_policy=NO_CACHE)
 def score_recording(
-    job: planning.Job, score_job: Callable[[planning.Job], results.SummaryRow], bounds: ResourceLimits
+    job: planning.Job, score_job: Callable[[planning.Job], results.SummaryRow], limits: ResourceLimits
 ) -> results.SummaryRow:
-    """Score one recording in a process of its own, within bounds."""
-    return workers_here(bounds).call(score_job, job)
+    """Score one recording in a process of its own.
+
+    Parameters
+    ----------
+    job
+        The recording.
+    score_job
+        The function that scores.
+    limits
+        The time and memory that one recording may take.
+
+    Returns
+    -------
+    The row of the summary.
+    """
+    return shared_pool(limits).call(score_job, job)
 
 
 def score_all(
@@ -103,23 +166,40 @@ def score_all(
     settings: Settings,
     runner: str,
 ) -> Iterator[tuple[planning.Job, results.SummaryRow | Exception]]:
-    """Score, a task a recording; give what became of each."""
-    bounds = ResourceLimits(settings.recording_time_s, settings.recording_memory_mb)
+    """Score recordings in parallel, one task each.
+
+    Parameters
+    ----------
+    jobs
+        The recordings.
+    score_job
+        The function that scores.
+    settings
+        Supplies the number of workers and the limits for one recording.
+    runner
+        ``local``, ``dask``, or the address of a Dask scheduler.
+
+    Yields
+    ------
+    Each job with its row of the summary, or with the error that stopped it.
+    """
+    limits = ResourceLimits(settings.recording_time_s, settings.recording_memory_mb)
     with task_runner(runner, min(settings.workers, len(jobs))) as tasks:
-        constant = {"score_job": unmapped(score_job), "bounds": unmapped(bounds)}
+        constant = {"score_job": unmapped(score_job), "limits": unmapped(limits)}
         futures = tasks.map(score_recording, {"job": jobs, **constant})  # type: ignore[arg-type] # it is not async
-        yield from ((job, task_result(future)) for job, future in zip(jobs, futures, strict=True))
+        yield from ((job, _task_result(future)) for job, future in zip(jobs, futures, strict=True))
 
 
-def task_result(future: PrefectFuture[results.SummaryRow]) -> results.SummaryRow | Exception:
+def _task_result(future: PrefectFuture[results.SummaryRow]) -> results.SummaryRow | Exception:
+    """Return the row or the error of a task."""
     try:
         return future.result(raise_on_failure=False)
-    except Exception as error:  # noqa: BLE001 - the runner's own: the task had no say
-        return WorkerDiedError(f"the worker that was to score it did not: {error}")
+    except Exception as error:  # noqa: BLE001 - an error of the task runner, not of the task
+        return WorkerDiedError(f"the Dask worker did not score it: {error}. The next run tries again.")
 
 
 def _row(job: planning.Job, outcome: results.SummaryRow | Exception) -> results.SummaryRow:
-    return batch.failed(job, outcome) if isinstance(outcome, Exception) else outcome
+    return batch.failed_job(job, outcome) if isinstance(outcome, Exception) else outcome
 
 
 def _show(rows: Sequence[results.SummaryRow], out: Path) -> None:

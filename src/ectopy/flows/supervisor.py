@@ -1,6 +1,7 @@
-"""Programs that are to run for good: started in order, started again when they die, ended whole.
+"""Supervisor of long-running programs: start them in order, restart them after a crash, stop them.
 
-``python -m ectopy.flows.supervisor 4200 /api/health`` ends with status 0 if that answers: a health check.
+``python -m ectopy.flows.supervisor 4200 /api/health`` is a health check: its status is 0 if that path of the
+port on this machine answers.
 """
 
 import logging
@@ -21,26 +22,26 @@ import psutil
 logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-"""Nothing listens to another machine: whoever comes from one brings a tunnel, or sees deploy/."""
-READY_S = 180.0
-"""A first start makes a database, and a busy machine takes its time."""
-GRACE_S, IDLE_S, TERMINATE_TIMEOUT_S = 30.0, 3.0, 10.0
-"""What is being worked on may end; what does not is told to, and may say so; then all are killed."""
+"""No service is reachable from other machines; for those use a tunnel, or see deploy/."""
+READY_TIMEOUT_S = 180.0
+"""Long, because the first start creates a database and the machine may be busy."""
+SHUTDOWN_TIMEOUT_S, IDLE_SHUTDOWN_TIMEOUT_S, TERMINATE_TIMEOUT_S = 30.0, 3.0, 10.0
+"""Time for work in progress (for an idle service the second); then time to react to SIGTERM; then SIGKILL."""
 STABLE_AFTER_S = 60.0
-"""Who ran so long before it died is not counted as dying again and again."""
-MOST_DEATHS = 5
+"""A crash after this many seconds does not count as one of a series."""
+MAX_CRASHES = 5
 _POLL_S = 0.2
 
 
 class ServiceError(ValueError):
-    """A service that cannot be started, or that does not stay."""
+    """A service that cannot be started, or that keeps crashing."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A program by its command; it can be used once ``path`` answers on ``port`` with status 200.
+    """A program and its command. It is ready when ``path`` answers on ``port`` with status 200.
 
-    ``listens`` is false where that is the answer of another service, which this one cannot do without.
+    ``listens`` is false if another service, which this one needs, gives that answer.
     """
 
     name: str
@@ -51,72 +52,79 @@ class Service:
 
 
 class Child:
-    """A service as a process of a session of its own: Ctrl-C goes to the parent, who ends it in order."""
+    """A running service. Its process has its own session: Ctrl-C reaches the parent only, which stops it."""
 
     def __init__(self, service: Service, environment: Mapping[str, str]) -> None:
         self.service, self._environment = service, dict(environment)
-        self.deaths, self._again_at_s = 0, 0.0
+        self.crashes, self._restart_at_s = 0, 0.0
         self._start()
 
     def _start(self) -> None:
         self._started_s = time.monotonic()
-        self._again_at_s = 0.0
-        self._process = subprocess.Popen(  # noqa: S603 - the command of a service, no input of a user
+        self._restart_at_s = 0.0
+        self._process = subprocess.Popen(  # noqa: S603 - a fixed command
             self.service.command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True
         )
 
-    def wait_until_ready(self, timeout_s: float = READY_S) -> None:
-        """Wait for its answer; ServiceError where it ends before, or says nothing in time."""
+    def wait_until_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Wait until it is ready; raise ServiceError if it ends before, or is not ready in time."""
         name, deadline_s = self.service.name, time.monotonic() + timeout_s
         while not answers(self.service.port, self.service.path):
             if (status := self._process.poll()) is not None:
-                raise ServiceError(f"{name}: ended with status {status} before it could be used")
+                raise ServiceError(
+                    f"{name}: ended with status {status} before it was ready. See its messages above."
+                )
             if time.monotonic() > deadline_s:
-                raise ServiceError(f"{name}: an answer within {timeout_s:g} s expected, none came")
+                raise ServiceError(
+                    f"{name}: not ready after {timeout_s:g} s. Try again when the machine is less busy."
+                )
             time.sleep(_POLL_S)
 
-    def look_after(self) -> None:
-        """Start it again where it died, later each time; ServiceError where that is of no use."""
+    def check(self) -> None:
+        """Restart it if it has crashed, later each time; raise ServiceError if it keeps crashing."""
         if (status := self._process.poll()) is None:
             return
         now_s = time.monotonic()
-        if not self._again_at_s:
-            self._buried(status, now_s)
-        elif now_s >= self._again_at_s and self._can_start():
+        if not self._restart_at_s:
+            self._restart_later(status, now_s)
+        elif now_s >= self._restart_at_s and self._can_start():
             self._start()
 
     def _can_start(self) -> bool:
         return self.service.listens or answers(self.service.port, self.service.path)
 
-    def _buried(self, status: int, now_s: float) -> None:
+    def _restart_later(self, status: int, now_s: float) -> None:
         name = self.service.name
-        self._kill_group()  # its own processes would hold the port; flow runs have sessions of their own
-        self.deaths = 1 if now_s - self._started_s > STABLE_AFTER_S else self.deaths + 1
-        if self.deaths >= MOST_DEATHS:
-            raise ServiceError(f"{name}: died {self.deaths} times in a row, at last with status {status}")
-        delay_s = 2.0 ** (self.deaths - 1)
-        logger.warning("%s ended with status %d; it is started again in %g s", name, status, delay_s)
-        self._again_at_s = now_s + delay_s
+        self._kill_group()  # its child processes would keep the port; flow runs have their own sessions
+        self.crashes = 1 if now_s - self._started_s > STABLE_AFTER_S else self.crashes + 1
+        if self.crashes >= MAX_CRASHES:
+            raise ServiceError(
+                f"{name}: crashed {self.crashes} times in a row, last with status {status}. "
+                "See its messages above."
+            )
+        delay_s = 2.0 ** (self.crashes - 1)
+        logger.warning("%s ended with status %d; restarting it in %g s", name, status, delay_s)
+        self._restart_at_s = now_s + delay_s
 
-    def stop(self, grace_s: float = GRACE_S) -> None:
-        """Let it finish what it works on, then end it and all it started."""
-        family = self._family()
+    def stop(self, grace_s: float = SHUTDOWN_TIMEOUT_S) -> None:
+        """Wait until it has finished its work, then end it and all processes that it has started."""
+        descendants = self._descendants()
         with suppress(psutil.NoSuchProcess):
             self._process.terminate()
-        # An idle worker of Prefect waits to be told twice.
-        if not self._ended_within(grace_s if family else min(grace_s, IDLE_S)):
-            for process in family:  # flow runs, which report that they were broken off
+        # An idle Prefect worker ends at the second SIGTERM.
+        if not self._ended_within(grace_s if descendants else min(grace_s, IDLE_SHUTDOWN_TIMEOUT_S)):
+            for process in descendants:  # flow runs, which report to Prefect that they were interrupted
                 with suppress(psutil.NoSuchProcess):
                     process.terminate()
             self._process.terminate()
             self._ended_within(TERMINATE_TIMEOUT_S)
-        for process in psutil.wait_procs(family, timeout=_POLL_S)[1]:
+        for process in psutil.wait_procs(descendants, timeout=_POLL_S)[1]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self._kill_group()
         self._process.wait()
 
-    def _family(self) -> list[psutil.Process]:
+    def _descendants(self) -> list[psutil.Process]:
         try:
             return list(psutil.Process(self._process.pid).children(recursive=True))
         except psutil.NoSuchProcess:
@@ -133,51 +141,78 @@ class Child:
 
 
 @contextmanager
-def running() -> Iterator[list[Child]]:
-    """Give a list for the children to be; whatever ends the block ends them, the last one first."""
+def managed_children() -> Iterator[list[Child]]:
+    """Yield an empty list for the children; stop them when the block ends, the last one first."""
     children: list[Child] = []
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    handler = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield children
     finally:
         for child in reversed(children):
-            logger.info("%s is ended", child.service.name)
+            logger.info("stopping %s", child.service.name)
             child.stop()
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, handler)
 
 
 def start(children: list[Child], services: Sequence[Service], environment: Mapping[str, str]) -> None:
-    """Start services side by side and wait until each can be used; their ports must be free."""
+    """Start services at the same time and wait until all are ready.
+
+    Parameters
+    ----------
+    children
+        The list of running services, to which these are added.
+    services
+        The services to start.
+    environment
+        Their environment variables.
+
+    Raises
+    ------
+    ServiceError
+        If a port is in use, or a service does not get ready.
+    """
     for service in services:
         if service.listens and not is_free(service.port):
             raise ServiceError(
-                f"{service.name}: port {service.port} is taken; choose another, or end what has it"
+                f"{service.name}: port {service.port} is in use. Choose another, or stop its program."
             )
-    fresh = []
+    started = []
     for service in services:
-        fresh.append(Child(service, environment))
-        children.append(fresh[-1])
-    for child in fresh:
+        started.append(Child(service, environment))
+        children.append(started[-1])
+    for child in started:
         child.wait_until_ready()
 
 
 def watch(children: Sequence[Child]) -> None:
-    """Look after the children until the process is told to end."""
+    """Check the children again and again, until a signal ends the process."""
     while True:
         for child in children:
-            child.look_after()
+            child.check()
         time.sleep(_POLL_S)
 
 
 def is_free(port: int) -> bool:
-    """Tell whether nobody listens on a port of this machine."""
+    """Check that no program listens on a port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((HOST, port)) != 0
 
 
 def answers(port: int, path: str) -> bool:
-    """Tell whether a server of this machine answers with status 200; no proxy is asked."""
+    """Check whether a server of this machine answers with status 200; proxies are not used.
+
+    Parameters
+    ----------
+    port
+        The port of the server.
+    path
+        The path to request.
+
+    Returns
+    -------
+    True if the status is 200.
+    """
     connection = HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", path)

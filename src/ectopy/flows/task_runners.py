@@ -1,4 +1,4 @@
-"""Where tasks run: threads of this process, or workers of Dask."""
+"""Task runners: threads of this process, or the workers of a Dask cluster."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,19 @@ LOCAL, DASK = "local", "dask"
 
 
 def task_runner(runner: str, workers: int) -> TaskRunner[Any]:
-    """Give ``local`` threads, a ``dask`` cluster of so many workers here, or the one at an address."""
+    """Return a task runner.
+
+    Parameters
+    ----------
+    runner
+        ``local`` for threads, ``dask`` for a new cluster on this machine, or the address of a scheduler.
+    workers
+        The number of threads or Dask workers.
+
+    Returns
+    -------
+    The task runner.
+    """
     if runner == LOCAL:
         return ThreadPoolTaskRunner(max_workers=max(workers, 1))
     import dask
@@ -20,7 +32,8 @@ def task_runner(runner: str, workers: int) -> TaskRunner[Any]:
 
     if runner != DASK:
         return DaskTaskRunner(address=runner)
-    dask.config.set({"distributed.worker.daemon": False})  # else they may have no process within bounds
+    # A daemonic worker may not start the process that scores within limits.
+    dask.config.set({"distributed.worker.daemon": False})
     return DaskTaskRunner(
         cluster_kwargs={"n_workers": max(workers, 1), "threads_per_worker": 1, "dashboard_address": None}
     )
@@ -28,11 +41,11 @@ def task_runner(runner: str, workers: int) -> TaskRunner[Any]:
 
 @contextmanager
 def one_server() -> Iterator[None]:
-    """Let all processes of a run have one temporary server, where none is set: each would start its own."""
+    """Start one temporary Prefect server, if none is set; otherwise each process would start its own."""
     if PREFECT_API_URL.value():
         yield
         return
-    from prefect.server.api.server import SubprocessASGIServer  # the server in whole: a second
+    from prefect.server.api.server import SubprocessASGIServer  # importing the server takes a second
 
     server = SubprocessASGIServer()
     server.start(timeout=90)
@@ -40,5 +53,5 @@ def one_server() -> Iterator[None]:
         with temporary_settings({PREFECT_API_URL: server.api_url}):
             yield
     finally:
-        APILogWorker.instance().drain()  # what is logged is to reach the server first
+        APILogWorker.instance().drain()  # the last log records must reach the server before it stops
         server.stop()

@@ -129,7 +129,7 @@ def cross_validate(
             model=work.fold(number),
             predictions=predictions,
             name=name,
-            on_epoch=_log_epoch,
+            callbacks=[_log_epoch],
         )
         runs.log_folder(work.fold(number), "model")
         runs.log_metrics(headline_metrics.summarise(comparisons))
@@ -168,13 +168,13 @@ def fit_member(
         member = training.member_config(config, number)
         runs.log_config(member)
         logger.info("member %d: training on all %d records", number, len(jobs))
-        training.fit_member(jobs, member, calibrated, model=folder, name=name, on_epoch=_log_epoch)
+        training.fit_member(jobs, member, calibrated, model=folder, name=name, callbacks=[_log_epoch])
         runs.log_folder(folder, "model")
         return folder
 
 
-def _log_epoch(epoch: int, losses: dict[str, float]) -> None:
-    runs.log_metrics(losses, step=epoch)
+def _log_epoch(epoch: network.Epoch) -> None:
+    runs.log_metrics(epoch.losses, step=epoch.number)
 
 
 if __name__ == "__main__":

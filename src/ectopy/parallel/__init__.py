@@ -1,1 +1,1 @@
-"""Processes with resource limits, and one BLAS thread per process."""
+"""Worker processes with limits on time and memory, and one BLAS thread per process."""

@@ -1,7 +1,7 @@
-"""How many cores a recording takes: one. Recordings are analysed side by side.
+"""One BLAS thread per process: recordings are analysed in parallel, so each needs one core only.
 
-Products of matrices are small here. Threads of linear algebra would wait for each other, which takes a core
-while they do, and in a pool of processes as long again as the work.
+The matrix products here are small. Threads of linear algebra would wait for each other and keep a core busy
+while they wait. In a pool of processes this would double the computing time.
 """
 
 import os
@@ -13,17 +13,17 @@ from typing import Any
 
 
 def limit_blas_threads() -> None:
-    """Let linear algebra of this process have one thread, before numpy is imported."""
+    """Limit linear algebra to one thread in this process; call this before numpy is imported."""
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let it have one thread meanwhile, in a process of somebody else's.
+    """Limit linear algebra to one thread during the block, in a process of the user.
 
-    The limit is that of the process: threads besides the main one are left to whoever started them, for the
-    last of several that overlap would not know what there was before the first.
+    The limit applies to the whole process. So it is set in the main thread only: if blocks of several threads
+    overlapped, the last one could not restore the number that was set before the first.
     """
     if current_thread() is not main_thread():
         yield

@@ -1,4 +1,4 @@
-"""Processes that work on one thing at a time: where one dies, only what it was working on is lost."""
+"""Worker processes, each with one task at a time: if a process dies, only its own task is lost."""
 
 import multiprocessing
 import os
@@ -22,19 +22,19 @@ R = TypeVar("R")
 
 
 class WorkerDiedError(RuntimeError):
-    """A process that ended before its work did."""
+    """A worker process that ended before its task."""
 
 
 class LimitExceededError(RuntimeError):
-    """Work that was stopped: it took more time or memory than it may."""
+    """A task that was stopped because it took more time or memory than allowed."""
 
 
 @dataclass(frozen=True)
 class ResourceLimits:
-    """What one piece of work may take: seconds by the clock, and MB of memory; None is no bound.
+    """Limits of one task: wall time in seconds, and memory in MB; None means no limit.
 
-    The kernel keeps them, whatever the work is doing: an alarm that ends the process, and a limit to its
-    data (``RLIMIT_DATA``; Linux counts all memory that is written to). Windows knows neither.
+    The kernel enforces them, whatever the task is doing. An alarm ends the process, and ``RLIMIT_DATA``
+    limits its memory (Linux counts all memory that is written to). Windows supports neither.
     """
 
     time_s: float | None = None
@@ -45,36 +45,61 @@ NO_LIMITS = ResourceLimits()
 
 
 class WorkerPool:
-    """So many processes at most, each in a pool of its own; threads share them by :meth:`call`."""
+    """At most ``n`` worker processes, which threads share by :meth:`call`.
 
-    def __init__(self, n: int, bounds: ResourceLimits = NO_LIMITS) -> None:
-        self._bounds = bounds
+    Each process is a pool of its own: a pool of several would be lost as a whole if one of them died.
+    """
+
+    def __init__(self, n: int, limits: ResourceLimits = NO_LIMITS) -> None:
+        self._limits = limits
         self._free = threading.Semaphore(n)
         self._idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
 
     def call(self, function: Callable[[T], R], argument: T) -> R:
-        """Call a function in an idle process; wait for one if there is none."""
+        """Call a function in an idle process; wait for one if necessary.
+
+        Parameters
+        ----------
+        function
+            A function that can be pickled.
+        argument
+            Its argument.
+
+        Returns
+        -------
+        The result of the function.
+
+        Raises
+        ------
+        WorkerDiedError
+            If the process died.
+        LimitExceededError
+            If the function took more time or memory than allowed.
+        """
         with self._free:
-            process = self._idle_or_new()
-            begun = time.monotonic()
+            worker = self._idle_or_new()
+            started_s = time.monotonic()
             try:
-                return process.submit(_bounded, self._bounds, function, argument).result()
+                return worker.submit(_call_within_limits, self._limits, function, argument).result()
             except BrokenProcessPool as error:
-                process = _process(self._bounds)
-                raise self._why_it_ended(time.monotonic() - begun) from error
+                worker = _new_worker(self._limits)
+                raise self._reason_of_death(time.monotonic() - started_s) from error
             finally:
-                self._idle.put(process)
+                self._idle.put(worker)
 
     def _idle_or_new(self) -> ProcessPoolExecutor:
         try:
             return self._idle.get_nowait()
         except Empty:
-            return _process(self._bounds)
+            return _new_worker(self._limits)
 
-    def _why_it_ended(self, took_s: float) -> WorkerDiedError | LimitExceededError:
-        if self._bounds.time_s is not None and took_s >= self._bounds.time_s:
-            return LimitExceededError(f"at most {self._bounds.time_s:g} s expected: stopped")
-        return WorkerDiedError("the process that worked on it died (out of memory?)")
+    def _reason_of_death(self, elapsed_s: float) -> WorkerDiedError | LimitExceededError:
+        if self._limits.time_s is not None and elapsed_s >= self._limits.time_s:
+            return LimitExceededError(
+                f"stopped: it took longer than the limit of {self._limits.time_s:g} s. "
+                "Raise the limit if this is expected."
+            )
+        return WorkerDiedError("the worker process died, perhaps for lack of memory. Try fewer workers.")
 
     def __enter__(self) -> Self:
         return self
@@ -87,19 +112,19 @@ class WorkerPool:
 
 
 @cache
-def workers_here(bounds: ResourceLimits) -> WorkerPool:
-    """Give the workers of this process, which end with it: one for each thread that calls."""
-    return WorkerPool(sys.maxsize, bounds)
+def shared_pool(limits: ResourceLimits) -> WorkerPool:
+    """Return the pool that all threads of this process share; it lasts as long as the process."""
+    return WorkerPool(sys.maxsize, limits)
 
 
-def _process(bounds: ResourceLimits) -> ProcessPoolExecutor:
-    # Spawned, not forked: a fork copies the threads' locks in whatever state they are.
-    begin = partial(_begin, bounds.memory_mb)
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=begin)
+def _new_worker(limits: ResourceLimits) -> ProcessPoolExecutor:
+    # Spawned, not forked: a fork copies the locks of all threads in whatever state they are.
+    initialise = partial(_initialise_worker, limits.memory_mb)
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=initialise)
 
 
-def _begin(memory_mb: int | None) -> None:
-    """Leave Ctrl-C to the parent, and end with it: a killed run leaves no process behind."""
+def _initialise_worker(memory_mb: int | None) -> None:
+    """Ignore Ctrl-C, which the parent handles, and end with the parent, even if that is killed."""
     limit_blas_threads()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -109,15 +134,18 @@ def _begin(memory_mb: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_mb * 2**20, memory_mb * 2**20))
 
 
-def _bounded(bounds: ResourceLimits, function: Callable[[T], R], argument: T) -> R:
-    """Work within bounds; an alarm that nobody handles ends the process, even one that hangs in C."""
-    timed = bounds.time_s is not None and hasattr(signal, "setitimer")
+def _call_within_limits(limits: ResourceLimits, function: Callable[[T], R], argument: T) -> R:
+    """Call a function; an alarm without a handler ends the process, even while it is busy in C."""
+    timed = limits.time_s is not None and hasattr(signal, "setitimer")
     if timed:
-        signal.setitimer(signal.ITIMER_REAL, bounds.time_s or 0)
+        signal.setitimer(signal.ITIMER_REAL, limits.time_s or 0)
     try:
         return function(argument)
     except MemoryError as error:
-        raise LimitExceededError(f"at most {bounds.memory_mb} MB of memory expected: stopped") from error
+        raise LimitExceededError(
+            f"stopped: it took more memory than the limit of {limits.memory_mb} MB. "
+            "Raise the limit if this is expected."
+        ) from error
     finally:
         if timed:
             signal.setitimer(signal.ITIMER_REAL, 0)

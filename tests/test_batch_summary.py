@@ -11,7 +11,13 @@ from pyarrow import parquet
 
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.monitoring import batch_summary, drift, plots
-from ectopy.monitoring.batch_summary import N_WITH_EARLIER, BatchSummary, failure_kind, read_profiles, summarise_batch
+from ectopy.monitoring.batch_summary import (
+    N_WITH_EARLIER,
+    BatchSummary,
+    failure_kind,
+    read_profiles,
+    summarise_batch,
+)
 from ectopy.monitoring.drift import MONITORED, ReferenceProfile
 from ectopy.registry import runs
 
@@ -48,7 +54,9 @@ def failed(name: str, reason: str) -> dict[str, object]:
     return {"recording": name, "path": f"in/{name}.hea", "status": "failed", "reason": reason}
 
 
-def summed(rows: list[dict[str, object]], out: Path, reference: ReferenceProfile | None = None) -> BatchSummary:
+def summed(
+    rows: list[dict[str, object]], out: Path, reference: ReferenceProfile | None = None
+) -> BatchSummary:
     return summarise_batch(rows, out, model=MODEL, reference=reference, time_s=60.0)
 
 
@@ -68,6 +76,13 @@ class TestSums:
         assert figures["unreadable_pct"] == pytest.approx(100 * 540 / 2700)
         assert figures["unsure_pct"] == pytest.approx(10.0)
         assert (figures["unreadable_pct/max"], figures["unreadable_pct/median"]) == (50.0, 27.5)
+
+    def test_the_summary_of_a_recording_has_the_number_of_low_confidence_beats(self, tmp_path: Path) -> None:
+        row = scored(tmp_path, "a")
+        path = tmp_path / "a" / "summary.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "figures": {"n_low_confidence": 60}}))
+        (tmp_path / "a" / "beats.parquet").unlink()
+        assert summed([row], tmp_path).metrics["unsure_pct"] == pytest.approx(20.0)
 
     def test_speed_is_recorded_time_over_time_taken(self, tmp_path: Path) -> None:
         figures = summed([scored(tmp_path, "a"), scored(tmp_path, "b")], tmp_path).metrics
@@ -94,20 +109,20 @@ class TestFailures:
         ("reason", "told"),
         [
             (
-                "in/Miller John.dat: 60000 bytes promised by its header, 10 came",
-                "N bytes promised by its header, N came",
+                "inbox/Miller John.dat: the file has 10 bytes, but its header describes 60000. Copy it again.",
+                "the file has N bytes, but its header describes N. Copy it again.",
             ),
             (
-                "in/Miller John.hea: Miller.dat expected beside it, none there",
-                "a file expected beside it, none there",
+                "inbox/Miller John.hea: signal file Miller.dat not found in the same folder. Copy it there.",
+                "signal file a file not found in the same folder. Copy it there.",
             ),
-            ("[Errno 13] Permission denied: 'in/Miller John.dat'", "[Errno N] Permission denied: a file"),
+            ("[Errno 13] Permission denied: 'inbox/Miller John.dat'", "[Errno N] Permission denied: a file"),
             ("the process that scored it died: memory", "the process that scored it died: memory"),
             ("KeyError('Miller, John')", "KeyError(a file)"),
         ],
     )
     def test_the_kind_of_a_failure_names_no_file_and_no_number(self, reason: str, told: str) -> None:
-        assert failure_kind(reason, Path("in/Miller John.hea")) == told
+        assert failure_kind(reason, Path("inbox/Miller John.hea")) == told
 
     def test_failures_of_a_kind_are_counted_the_most_frequent_first(self, tmp_path: Path) -> None:
         rows = [
@@ -122,19 +137,19 @@ class TestDrift:
     def test_a_batch_like_those_learned_from_says_so(self, tmp_path: Path) -> None:
         found = summed([scored(tmp_path, f"r{k}") for k in range(8)], tmp_path, known())
         assert not found.drifted
-        assert found.verdict == "8 recordings like those learned from"
+        assert found.verdict == "8 recordings similar to the training patients"
 
     def test_a_batch_unlike_them_is_told_with_what_differs(self, tmp_path: Path) -> None:
         found = summed([scored(tmp_path, f"r{k}", moved=5.0) for k in range(8)], tmp_path, known())
         assert found.drifted
         assert found.metrics["drift/crossed"] == K
-        assert found.verdict.startswith("8 recordings unlike those learned from: ")
+        assert found.verdict.startswith("8 recordings differ from the training patients: ")
 
     def test_a_model_without_training_patients_has_no_drift(self, tmp_path: Path) -> None:
         found = summed([scored(tmp_path, "a")], tmp_path)
         assert found.drift is None
         assert not found.drifted
-        assert found.verdict == "the model has no training patients to compare with"
+        assert found.verdict == "the model has no profile of its training patients"
 
     def test_one_too_small_to_be_judged_is_filled_up_with_those_scored_last_before_it(
         self, tmp_path: Path
@@ -197,7 +212,7 @@ class TestRun:
         assert run.data.metrics["recordings/failed"] == 1
         assert run.data.metrics[f"psi/{MONITORED[0]}"] > 1
         assert run.data.tags["index"] == "out/index.html"
-        assert run.data.tags["drift"].startswith("8 recordings unlike those learned from")
+        assert run.data.tags["drift"].startswith("8 recordings differ from the training patients")
         assert [file.path for file in client.list_artifacts(run.info.run_id)] == [
             *("drift.json", "drift.png", "failures.json", "spread.png")
         ]

@@ -1,4 +1,4 @@
-"""Drift: quiet while patients are like those learned from, loud when leads, rates or noise change."""
+"""Drift: no alarm for patients similar to the training patients, an alarm for other leads, rates or noise."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -204,7 +204,7 @@ class TestCompare:
             features[:, 1] += np.float32(2)
             features[:, 5] += np.float32(20)
         told = compared(known, batch).verdict
-        assert told == f"20 recordings unlike those learned from: {MONITORED[5]}; {MONITORED[1]}"
+        assert told == f"20 recordings differ from the training patients: {MONITORED[5]}; {MONITORED[1]}"
 
     def test_figures_bear_names_that_mlflow_takes_and_the_table_has_a_row_each(
         self, known: ReferenceProfile
@@ -241,8 +241,8 @@ class TestFile:
     @pytest.mark.parametrize(
         ("change", "why"),
         [
-            ({"watched": ["one"]}, "the figures that this version watches expected"),
-            ({"edges": [[0.0]]}, "edges of shape"),
+            ({"watched": ["one"]}, "its variables are not those of this version"),
+            ({"edges": [[0.0]]}, "edges must have the shape"),
             ({"counts": "none"}, "invalid literal"),
             ({"watched": None}, "not iterable"),
         ],
@@ -275,7 +275,7 @@ def faster(recording: Recording) -> Recording:
 
 
 def noisy(recording: Recording) -> Recording:
-    return add_noise(recording, np.random.default_rng(0), snr_db=(0, 12), share=1.0)
+    return add_noise(recording, np.random.default_rng(0), snr_db=(0, 12), noisy_fraction=1.0)
 
 
 Change = Callable[[Recording], Recording]

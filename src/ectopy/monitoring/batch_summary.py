@@ -1,6 +1,7 @@
-"""What a batch of recordings came to: figures and drift, for the memory of the project.
+"""Summary of a batch of recordings: metrics, kinds of failures and drift, for MLflow.
 
-Rows and reasons can name patients; counts, distributions and kinds of failures cannot.
+Rows and failure reasons can contain the names of patients. Counts, distributions and kinds of failures
+cannot, so only these are logged.
 """
 
 import json
@@ -30,21 +31,23 @@ RECORDING_METRICS = {
     "af_burden_pct": "AF, % of the time",
     "hr_mean_bpm": "mean heart rate, bpm",
     "unreadable_pct": "unreadable, % of the time",
-    "unsure_pct": "unsure, % of beats",
+    "unsure_pct": "low confidence, % of beats",
 }
-"""What is told of each recording of a batch, one number each."""
+"""Metrics of each recording of a batch, with their titles in plots."""
 N_WITH_EARLIER = 20
-"""Recordings that drift is looked for in where a batch alone has too few: those scored before it are added.
+"""Number of recordings to compare if a batch is too small: the ones scored last before it are added.
 
-A batch that can be judged is not: what changed in it would be thinned out by what came before.
+A batch that is large enough is compared alone, so that earlier recordings do not hide a change in it.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class BatchSummary:
-    """A batch in numbers: ``measured`` has one a recording, by the names of BURDENS, NaN where undefined.
+    """Summary of a batch.
 
-    ``model`` tells which model and where it came from; ``failures`` the recordings by kind of failure.
+    ``model`` holds the model and its origin. ``counts`` are recordings by status, and ``failures`` recordings
+    by kind of failure. ``by_recording`` has one value per scored recording for each of RECORDING_METRICS, NaN
+    where undefined. ``extent`` has totals of the batch.
     """
 
     model: Mapping[str, str]
@@ -56,25 +59,25 @@ class BatchSummary:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """All numbers by name: recordings by status, extent, time, quantiles of what was measured, drift."""
+        """All metrics by name: counts by status, totals, quantiles over recordings, and drift."""
         counts = {f"recordings/{status}": float(number) for status, number in self.counts.items()}
-        spread = {
-            f"{name}/{quantile}": float(np.nanquantile(values, at))
+        quantiles = {
+            f"{name}/{quantile}": float(np.nanquantile(values, fraction))
             for name, values in self.by_recording.items()
             if np.isfinite(values).any()
-            for quantile, at in (("p10", 0.1), ("median", 0.5), ("p90", 0.9), ("max", 1.0))
+            for quantile, fraction in (("p10", 0.1), ("median", 0.5), ("p90", 0.9), ("max", 1.0))
         }
-        return {**counts, **self.extent, **spread, **(self.drift.metrics if self.drift else {})}
+        return {**counts, **self.extent, **quantiles, **(self.drift.metrics if self.drift else {})}
 
     @property
     def drifted(self) -> bool:
-        """Whether the recordings are unlike those learned from."""
+        """Whether the recordings differ from the training patients."""
         return bool(self.drift and self.drift.exceeds_bound.any())
 
     @property
     def verdict(self) -> str:
-        """Say in one line whether the recordings are like those learned from."""
-        return self.drift.verdict if self.drift else "the model has no training patients to compare with"
+        """One line on whether the recordings differ from the training patients."""
+        return self.drift.verdict if self.drift else "the model has no profile of its training patients"
 
 
 def summarise_batch(
@@ -85,60 +88,105 @@ def summarise_batch(
     reference: ReferenceProfile | None,
     time_s: float,
 ) -> BatchSummary:
-    """Sum up the rows of a batch whose results lie in ``out``; those skipped were in an earlier batch.
+    """Summarise a batch. Skipped recordings were part of an earlier batch, so they are counted only.
 
-    ``model`` has ``model``, ``model_id`` and more, as provenance tells them.
+    Parameters
+    ----------
+    rows
+        The rows of ``summary.csv`` for this batch.
+    out
+        The folder with the results.
+    model
+        Provenance of the model: ``model``, ``model_id`` and more.
+    reference
+        Profile of the training patients, or None if the model has none.
+    time_s
+        Duration of the scoring, in seconds.
+
+    Returns
+    -------
+    The summary.
     """
     rows = list(rows)
     scored = [row for row in rows if row["status"] == "scored"]
-    measured = {name: np.array([_number(row, name) for row in scored]) for name in RECORDING_METRICS}
+    by_recording = {name: np.array([_number(row, name) for row in scored]) for name in RECORDING_METRICS}
     duration_s, analysable_s = (
         np.array([_number(row, name) for row in scored]) for name in ("duration_s", "analysable_s")
     )
     n_beats = np.array([_number(row, "n_beats") for row in scored])
-    n_unsure = np.array([_n_unsure(out / str(row["recording"])) for row in scored], dtype=float)
-    measured["unreadable_pct"] = 100 * _ratio(duration_s - analysable_s, duration_s)
-    measured["unsure_pct"] = 100 * _ratio(n_unsure, n_beats)
-    reasons = (failure_kind(str(row["reason"]), Path(str(row["path"]))) for row in rows if row["status"] == "failed")
+    n_low_confidence = np.array(
+        [_n_low_confidence(out / str(row["recording"])) for row in scored], dtype=float
+    )
+    by_recording["unreadable_pct"] = 100 * _ratio(duration_s - analysable_s, duration_s)
+    by_recording["unsure_pct"] = 100 * _ratio(n_low_confidence, n_beats)
+    kinds = (
+        failure_kind(str(row["reason"]), Path(str(row["path"]))) for row in rows if row["status"] == "failed"
+    )
     return BatchSummary(
         model=model,
         counts={
             status: sum(row["status"] == status for row in rows) for status in ("scored", "failed", "skipped")
         },
-        failures=dict(Counter(reasons).most_common()),
-        by_recording=measured,
+        failures=dict(Counter(kinds).most_common()),
+        by_recording=by_recording,
         extent={
             "time_s": time_s,
             "recorded_h": float(duration_s.sum() / 3600),
             "recorded_h_per_hour": float(duration_s.sum() / time_s),
             "beats": float(n_beats.sum()),
             "unreadable_pct": 100 * float(_ratio((duration_s - analysable_s).sum(), duration_s.sum())),
-            "unsure_pct": 100 * float(_ratio(n_unsure.sum(), n_beats.sum())),
+            "unsure_pct": 100 * float(_ratio(n_low_confidence.sum(), n_beats.sum())),
         },
         drift=compare(reference, read_profiles(scored, out, model["model_id"])) if reference else None,
     )
 
 
 def read_profiles(scored: Sequence[Mapping[str, object]], out: Path, model_id: str) -> list[Counts]:
-    """Read the profiles of a batch and, where it is too small, of those that the model scored last before."""
+    """Read the profiles of a batch; a small batch is extended by the recordings scored last before it.
+
+    Parameters
+    ----------
+    scored
+        Rows of the scored recordings.
+    out
+        The folder with the results.
+    model_id
+        Id of the model. Recordings that another model scored are left out.
+
+    Returns
+    -------
+    Profiles [len(MONITORED), N_BINS].
+    """
     paths = [out / str(row["recording"]) / "summary.json" for row in scored]
     if len(paths) < MIN_RECORDINGS:
-        others = set(out.glob("[!.]*/summary.json")) - set(paths)
-        paths += nlargest(N_WITH_EARLIER - len(paths), others, key=lambda path: path.stat().st_mtime_ns)
-    read = (_profile(path, model_id) for path in paths)
-    return [profile for profile in read if profile is not None]
+        earlier = set(out.glob("[!.]*/summary.json")) - set(paths)
+        paths += nlargest(N_WITH_EARLIER - len(paths), earlier, key=lambda path: path.stat().st_mtime_ns)
+    profiles = (_read_profile(path, model_id) for path in paths)
+    return [profile for profile in profiles if profile is not None]
 
 
-def _profile(path: Path, model_id: str) -> Counts | None:
+def _read_profile(path: Path, model_id: str) -> Counts | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told["provenance"]["model_id"] == model_id and told["profile"]:
-            return np.array([told["profile"][name] for name in MONITORED], dtype=np.int64)
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if summary["provenance"]["model_id"] == model_id and summary["profile"]:
+            return np.array([summary["profile"][name] for name in MONITORED], dtype=np.int64)
     return None
 
 
 def failure_kind(reason: str, source: Path) -> str:
-    """Give the kind of a failure: its reason without files, which may bear names, and without numbers."""
+    """Return the kind of a failure: its reason without file names, which may name patients, and numbers.
+
+    Parameters
+    ----------
+    reason
+        The error message.
+    source
+        Path of the recording.
+
+    Returns
+    -------
+    Text that is the same for all recordings with this failure.
+    """
     for name in (str(source.with_suffix("")), str(source.parent), source.stem):
         if name not in {"", ".", "/"}:
             reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "", reason)
@@ -146,9 +194,12 @@ def failure_kind(reason: str, source: Path) -> str:
     return re.sub(r"\d+(\.\d+)?", "N", reason.removeprefix("a file ")).strip(": ")
 
 
-def _n_unsure(folder: Path) -> int:
-    """Count the beats that the classifier abstains on."""
-    from pyarrow import parquet
+def _n_low_confidence(folder: Path) -> int:
+    """Read the number of low-confidence beats of a scored recording."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        return int(summary["figures"]["n_low_confidence"])
+    from pyarrow import parquet  # for results of version 0.1, whose summary has no such field
 
     confident = parquet.read_table(folder / "beats.parquet", columns=["confident"])["confident"].to_numpy()
     return int(np.count_nonzero(~confident))
@@ -160,6 +211,6 @@ def _number(row: Mapping[str, object], name: str) -> float:
 
 
 def _ratio(part: Numbers, whole: Numbers) -> Numbers:
-    """Divide, NaN by nothing."""
+    """Divide; the result is NaN where the divisor is not positive."""
     undefined = np.full(np.shape(whole), np.nan)
     return np.asarray(np.divide(part, whole, out=undefined, where=np.asarray(whole) > 0))

@@ -1,9 +1,10 @@
-"""Whether recordings are like those learned from, by features, labels and confidence.
+"""Drift: whether recordings differ from the training patients, by features, labels and confidence.
 
-Beats of one patient are not independent, so the unit is the recording. Each is summed up by a profile: how
-many of its beats lie in each tenth of the training patients. A batch differs from them by the population
-stability index. Whether by chance is told by permutation: recordings and training patients change places, and
-the largest index of all figures must seldom come to as much (Westfall & Young 1993).
+Beats of one patient are not independent, so the unit is the recording. The profile of a recording counts its
+beats in each tenth of the training patients' values. A batch is compared with the training patients by the
+population stability index. A permutation test tells drift from chance: recordings and training patients are
+exchanged at random. The bound is the value that the largest index of all variables seldom exceeds
+(Westfall & Young 1993).
 """
 
 import json
@@ -16,73 +17,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, BeatClass, Mask
-from ectopy.features.extraction import FEATURE_NAMES, Floats, in_parts
+from ectopy.features.extraction import FEATURE_NAMES, Floats, as_parts
 
 if TYPE_CHECKING:
     from ectopy.pipeline import Classify
 
 REFERENCE_FILE = "reference.json"
-"""Lies in a model directory; a model without it has no figures of drift."""
+"""File in a model directory with the profile of the training patients; without it, drift is not computed."""
 MONITORED = (*FEATURE_NAMES, "confidence", "called S", "called V")
-"""What is compared, a number a beat each: features, the largest probability, whether it is called S or V."""
+"""Monitored variables, one number per beat: features, largest probability, whether classified as S or V."""
 N_PREDICTED = len(MONITORED) - len(FEATURE_NAMES)
 N_BINS = 10
 MIN_BEATS = 250
-"""A recording with fewer beats, about four minutes, tells too little of its patient and takes no part."""
+"""Recordings with fewer beats, about four minutes, are too short for a profile and are left out."""
 MIN_RECORDINGS = 5
-"""Recordings from which on a batch can be told from a few unusual patients; fewer are described only."""
+"""Number of recordings from which drift can be told from a few unusual patients."""
 FALSE_ALARM_RATE = 0.01
-"""Share of batches that cross a bound, of any figure, though their patients are like those learned from."""
+"""Share of batches that exceed the bound of any variable although their patients do not differ."""
 MIN_BOUND = 0.25
-"""The index that is customarily called a shift; no bound is lower, however alike the patients are."""
+"""Lowest bound, however similar the patients are; an index of 0.25 is customarily called a shift."""
 N_PERMUTATIONS = 1000
-_LEAST_SHARE = 1e-3
-"""Added to every bin: one that is empty on one side makes a large index, no infinite one."""
+_SMOOTHING = 1e-3
+"""Added to the share of every bin, so that an empty bin makes the index large but not infinite."""
 _SAMPLED_BEATS = 1000
-_TOLD = 3
+_MAX_NAMED = 3
 
 Counts: TypeAlias = NDArray[np.int64]
-"""Beats by bin, [..., len(WATCHED), N_BINS]."""
+"""Beats by bin, [..., len(MONITORED), N_BINS]."""
 Numbers: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceProfile:
-    """The training patients: edges of bins [len(WATCHED), N_BINS - 1], and a profile of each patient."""
+    """Profiles of the training patients, and the edges of the bins, [len(MONITORED), N_BINS - 1]."""
 
     edges: Numbers
     counts: Counts
 
     def __post_init__(self) -> None:
-        watched = len(MONITORED)
-        if self.edges.shape != (watched, N_BINS - 1) or self.counts.shape[1:] != (watched, N_BINS):
+        n = len(MONITORED)
+        if self.edges.shape != (n, N_BINS - 1) or self.counts.shape[1:] != (n, N_BINS):
             raise ValueError(
-                f"edges of shape {(watched, N_BINS - 1)} and counts of [n, {watched}, {N_BINS}] expected, "
-                f"{self.edges.shape} and {self.counts.shape} came"
+                f"edges must have the shape {(n, N_BINS - 1)}, not {self.edges.shape}, "
+                f"and counts [n, {n}, {N_BINS}], not {self.counts.shape}. "
+                "Train the model with this version of ectopy."
             )
 
     def profile(self, features: Floats, probability: Floats) -> Counts:
-        """Count a recording's beats by bin, from features [n, k] and probabilities [n, 4]."""
+        """Count the beats of a recording by bin.
+
+        Parameters
+        ----------
+        features
+            Features, [n, k].
+        probability
+            Predicted probabilities, [n, 4].
+
+        Returns
+        -------
+        Profile [len(MONITORED), N_BINS].
+        """
         return np.concatenate((self.count_features(features), self.count_predictions(probability)))
 
     def count_features(self, features: Floats) -> Counts:
-        """Count by bin what the network reads of beats, [n, k]: the part of a profile that comes first."""
+        """Count features [n, k] by bin; they are the first part of a profile."""
         return _by_bin(self.edges[:-N_PREDICTED], features.T)
 
     def count_predictions(self, probability: Floats) -> Counts:
-        """Count by bin what it answers, [n, 4]: the last N_ANSWERED figures of a profile."""
+        """Count predictions [n, 4] by bin; they are the last N_PREDICTED rows of a profile."""
         return _by_bin(self.edges[-N_PREDICTED:], predicted(probability))
 
 
 def _by_bin(edges: Numbers, columns: Iterable[Floats]) -> Counts:
-    index = (np.searchsorted(*each, side="right") for each in zip(edges, columns, strict=True))
+    index = (
+        np.searchsorted(of_column, column, side="right")
+        for of_column, column in zip(edges, columns, strict=True)
+    )
     return np.stack([np.bincount(bins, minlength=N_BINS) for bins in index])
 
 
 class ProfilingClassifier:
-    """A classifier that sums up what it reads and answers: ``profile`` as of :meth:`ReferenceProfile.profile`.
+    """Classifier that also counts its features and predictions, as :meth:`ReferenceProfile.profile` does.
 
-    That of all the recordings it is called with, in parts too.
+    ``profile`` is the sum over all beats that it has classified, whether in one part or several.
     """
 
     def __init__(self, classify: "Classify", reference: ReferenceProfile) -> None:
@@ -90,8 +107,8 @@ class ProfilingClassifier:
         self._classify, self._reference = classify, reference
 
     def __call__(self, features: Floats | Iterable[Floats]) -> tuple[Floats, Mask]:
-        """Classify beats by their features, [n, k] or parts of them in turn."""
-        probability, confident = self._classify(self._counted(in_parts(features)))
+        """Classify beats by their features, [n, k] or successive parts of them."""
+        probability, confident = self._classify(self._counted(as_parts(features)))
         self.profile[-N_PREDICTED:] += self._reference.count_predictions(probability)
         return probability, confident
 
@@ -103,10 +120,11 @@ class ProfilingClassifier:
 
 @dataclass(frozen=True, eq=False)
 class Drift:
-    """How a batch of recordings differs from the training patients; arrays are in the order of WATCHED.
+    """Comparison of a batch of recordings with the training patients, by variable as in MONITORED.
 
-    ``expected`` and ``found`` are shares of beats by bin, each recording counting the same; ``psi`` may come
-    to ``bound`` by chance; ``p`` is the chance that any figure comes as far as this one.
+    ``expected`` and ``observed`` are shares of beats by bin, in which each recording has the same weight.
+    ``psi`` is the population stability index and ``bound`` the value that it seldom exceeds by chance. ``p``
+    is the probability that any variable reaches the relative index of this one by chance.
     """
 
     n_recordings: int
@@ -118,28 +136,29 @@ class Drift:
 
     @property
     def exceeds_bound(self) -> Mask:
-        """Which figures differ by more than chance; none where the recordings are too few to say so."""
+        """Mask of the variables that differ by more than chance; empty if there are too few recordings."""
         return np.asarray((self.psi > self.bound) & (self.n_recordings >= MIN_RECORDINGS))
 
     @property
     def order(self) -> list[int]:
-        """Figures by how far they are towards their bounds, the farthest first."""
+        """Variables in the order of their index relative to its bound, the largest first."""
         return [int(index) for index in np.argsort(-self.psi / self.bound, kind="stable")]
 
     @property
     def verdict(self) -> str:
-        """Say in one line whether the recordings are like those learned from."""
+        """One line on whether the recordings differ from the training patients."""
         if self.n_recordings < MIN_RECORDINGS:
             return f"{self.n_recordings} recordings with enough beats, too few to compare"
         names = [MONITORED[index] for index in self.order if self.exceeds_bound[index]]
         if not names:
-            return f"{self.n_recordings} recordings like those learned from"
-        more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-        return f"{self.n_recordings} recordings unlike those learned from: {'; '.join(names[:_TOLD])}{more}"
+            return f"{self.n_recordings} recordings similar to the training patients"
+        more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+        listed = "; ".join(names[:_MAX_NAMED])
+        return f"{self.n_recordings} recordings differ from the training patients: {listed}{more}"
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Give the numbers by name."""
+        """Metrics by name."""
         names = (f"psi/{name.replace(',', '')}" for name in MONITORED)  # MLflow allows no comma
         psi = dict(zip(names, map(float, self.psi), strict=True))
         return {
@@ -151,7 +170,7 @@ class Drift:
 
     @property
     def table(self) -> dict[str, list[object]]:
-        """Give the numbers as a table by column, the farthest first."""
+        """Table by column, one row per variable in the order of :attr:`order`."""
         order = self.order
         return {
             "figure": [MONITORED[index] for index in order],
@@ -163,88 +182,151 @@ class Drift:
 
 
 def predicted(probability: Floats) -> list[Floats]:
-    """Give what is watched of each answer, [n, 4]: the last N_ANSWERED of WATCHED, an array [n] each."""
-    called = probability.argmax(axis=1)
-    classes = [np.float32(called == CLASSES.index(name)) for name in (BeatClass.SVEB, BeatClass.VEB)]
+    """Return the monitored variables of predictions [n, 4]: the last N_PREDICTED of MONITORED, [n] each."""
+    most_likely = probability.argmax(axis=1)
+    classes = [np.float32(most_likely == CLASSES.index(name)) for name in (BeatClass.SVEB, BeatClass.VEB)]
     return [probability.max(axis=1), *classes]
 
 
 def fit_reference(features: Sequence[Floats], probability: Sequence[Floats]) -> ReferenceProfile:
-    """Sum up the training patients, whose beats are [n, k] and [n, 4] each.
+    """Compute the bins and the profiles of the training patients.
 
-    Probabilities should be those of networks that have not seen the patient: new ones are not seen either.
+    Parameters
+    ----------
+    features
+        Features of each patient, [n, k].
+    probability
+        Predicted probabilities of each patient, [n, 4]. They should come from networks that have not seen the
+        patient, because the networks have not seen new patients either.
+
+    Returns
+    -------
+    The reference of later comparisons.
     """
     patients = list(zip(features, probability, strict=True))
     tenths = np.arange(1, N_BINS) / N_BINS
-    watched = ([*seen.T, *predicted(answers)] for seen, answers in patients)
-    picked = [[column[_spread(len(column))] for column in columns] for columns in watched]
-    edges = np.array([np.quantile(np.concatenate(columns), tenths) for columns in zip(*picked, strict=True)])
-    nobody = ReferenceProfile(edges, np.zeros((0, len(MONITORED), N_BINS), dtype=np.int64))
-    return ReferenceProfile(edges, np.stack([nobody.profile(*each) for each in patients]))
+    variables = ([*of_patient.T, *predicted(predictions)] for of_patient, predictions in patients)
+    sampled = [[column[_sample(len(column))] for column in columns] for columns in variables]
+    edges = np.array([np.quantile(np.concatenate(columns), tenths) for columns in zip(*sampled, strict=True)])
+    bins = ReferenceProfile(edges, np.zeros((0, len(MONITORED), N_BINS), dtype=np.int64))
+    return ReferenceProfile(edges, np.stack([bins.profile(*patient) for patient in patients]))
 
 
-def _spread(n_beats: int) -> NDArray[np.intp]:
-    """Choose as many beats of every patient, spread over all: one with many has no more say."""
+def _sample(n_beats: int) -> NDArray[np.intp]:
+    """Choose evenly spaced beats, as many from every patient, so that all have the same weight."""
     return np.linspace(0, n_beats - 1, _SAMPLED_BEATS if n_beats else 0).round().astype(np.intp)
 
 
 def compare(reference: ReferenceProfile, profiles: Sequence[Counts]) -> Drift | None:
-    """Compare a batch with the training patients; None where either side has too few beats to."""
-    known, new = bin_shares(reference.counts), bin_shares(np.array(profiles, dtype=np.int64))
-    if not len(new) or not len(known):
+    """Compare a batch with the training patients.
+
+    Parameters
+    ----------
+    reference
+        The training patients.
+    profiles
+        Profiles of the recordings, [len(MONITORED), N_BINS].
+
+    Returns
+    -------
+    The comparison, or None if no recording or no training patient has enough beats.
+    """
+    training, batch = bin_shares(reference.counts), bin_shares(np.array(profiles, dtype=np.int64))
+    if not len(batch) or not len(training):
         return None
-    psi, bound, p = permutation_test(known, new)
-    return Drift(len(new), known.mean(axis=0), new.mean(axis=0), psi, bound, p)
+    psi, bound, p = permutation_test(training, batch)
+    return Drift(len(batch), training.mean(axis=0), batch.mean(axis=0), psi, bound, p)
 
 
 def bin_shares(counts: Counts) -> Numbers:
-    """Turn the profiles with enough beats into shares of beats by bin."""
+    """Return the profiles with enough beats as shares of beats by bin."""
     counts = counts.reshape(-1, len(MONITORED), N_BINS)
     n_beats = counts.sum(axis=2, keepdims=True)
     enough = n_beats[:, 0, 0] >= MIN_BEATS
     return np.asarray(counts[enough] / n_beats[enough])
 
 
-def stability_index(expected: Numbers, found: Numbers) -> Numbers:
-    """Give the population stability index between shares by bin, along the last axis."""
-    expected, found = ((share + _LEAST_SHARE) / (1 + N_BINS * _LEAST_SHARE) for share in (expected, found))
-    return np.asarray(((found - expected) * np.log(found / expected)).sum(axis=-1))
+def stability_index(expected: Numbers, observed: Numbers) -> Numbers:
+    """Compute the population stability index along the last axis.
 
+    Parameters
+    ----------
+    expected, observed
+        Shares by bin.
 
-def permutation_test(known: Numbers, new: Numbers, *, seed: int = 0) -> tuple[Numbers, Numbers, Numbers]:
-    """Give of each figure the index between two groups of recordings, its bound, and its p value.
-
-    ``known`` and ``new`` are shares [n, len(WATCHED), N_BINS]. To be comparable, each figure's index is taken
-    relative to what it seldom exceeds.
+    Returns
+    -------
+    The index, 0 for equal shares.
     """
-    both, rng = np.concatenate([known, new]), np.random.default_rng(seed)
-    is_new = np.arange(len(both)) >= len(known)
-    drawn = np.stack([is_new, *(rng.permutation(is_new) for _ in range(N_PERMUTATIONS))]).astype(float)
-    sum_new = np.tensordot(drawn, both, axes=1)
-    index = stability_index((both.sum(axis=0) - sum_new) / len(known), sum_new / len(new))
-    usual = np.maximum(np.quantile(index, 0.95, axis=0), 1e-9)  # a figure may be the same for everybody
+    expected, observed = ((share + _SMOOTHING) / (1 + N_BINS * _SMOOTHING) for share in (expected, observed))
+    return np.asarray(((observed - expected) * np.log(observed / expected)).sum(axis=-1))
+
+
+def permutation_test(training: Numbers, batch: Numbers, *, seed: int = 0) -> tuple[Numbers, Numbers, Numbers]:
+    """Compare two groups of recordings by a permutation test over all variables.
+
+    To be comparable, the index of each variable is divided by the value that it seldom exceeds.
+
+    Parameters
+    ----------
+    training
+        Shares by bin of the training patients, [n, len(MONITORED), N_BINS].
+    batch
+        Shares by bin of the batch, [m, len(MONITORED), N_BINS].
+    seed
+        Seed of the permutations.
+
+    Returns
+    -------
+    Stability index, its bound and its p value, [len(MONITORED)] each.
+    """
+    both, rng = np.concatenate([training, batch]), np.random.default_rng(seed)
+    in_batch = np.arange(len(both)) >= len(training)
+    masks = [in_batch, *(rng.permutation(in_batch) for _ in range(N_PERMUTATIONS))]
+    batch_sum = np.tensordot(np.stack(masks).astype(float), both, axes=1)
+    index = stability_index((both.sum(axis=0) - batch_sum) / len(training), batch_sum / len(batch))
+    usual = np.maximum(np.quantile(index, 0.95, axis=0), 1e-9)  # a variable may be the same for everybody
     largest = (index / usual).max(axis=1)
     p = (largest[:, None] >= index[0] / usual).mean(axis=0)
     return index[0], np.maximum(usual * np.quantile(largest, 1 - FALSE_ALARM_RATE), MIN_BOUND), p
 
 
 def read_reference(folder: Path) -> ReferenceProfile | None:
-    """Read the reference of a model directory, if it has one; ValueError where it is none."""
+    """Read the profile of the training patients from a model directory.
+
+    Returns None if the model has none, and raises ValueError if its file is not valid.
+    """
     path = folder / REFERENCE_FILE
     if not path.is_file():
         return None
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        names, edges, counts = tuple(told["watched"]), np.array(told["edges"]), np.array(told["counts"])
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        names, edges, counts = tuple(stored["watched"]), np.array(stored["edges"]), np.array(stored["counts"])
         reference = ReferenceProfile(edges.astype(np.float64), counts.astype(np.int64))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     if names != MONITORED:
-        raise ValueError(f"{path}: the figures that this version watches expected, others came")
+        raise ValueError(
+            f"{path}: its variables are not those of this version of ectopy. "
+            "Train the model with this version."
+        )
     return reference
 
 
 def write_reference(reference: ReferenceProfile, folder: Path) -> None:
-    """Write ``reference.json``: numbers only, no name of a patient or a record."""
-    told = {"watched": MONITORED, "edges": reference.edges.tolist(), "counts": reference.counts.tolist()}
-    (folder / REFERENCE_FILE).write_text(json.dumps(told, separators=(",", ":")) + "\n", encoding="utf-8")
+    """Write ``reference.json``, which contains only numbers and no names of patients or records.
+
+    Parameters
+    ----------
+    reference
+        The profile of the training patients.
+    folder
+        The model directory.
+    """
+    content = {
+        "watched": MONITORED,
+        "edges": reference.edges.tolist(),
+        "counts": reference.counts.tolist(),
+    }
+    text = json.dumps(content, separators=(",", ":")) + "\n"
+    (folder / REFERENCE_FILE).write_text(text, encoding="utf-8")

@@ -1,12 +1,13 @@
 """Beats, recordings and analyses made by hand, for the tests of rhythm and report."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ectopy.ecg import Analysis, Beats, Recording, Samples, recording_of
-from ectopy.rhythm.events import find_events
+from ectopy.ecg import Analysis, Beats, Event, Recording, Samples, recording_of
+from ectopy.rhythm.events import analyse_rhythm
 
 FS = 100.0
 NOTHING_UNREADABLE = np.empty((0, 2), dtype=np.int64)
@@ -41,18 +42,30 @@ def analysis_of(
     start: datetime | None = None,
     leads: tuple[str, ...] | None = None,
 ) -> Analysis:
-    events = find_events(beats, duration_s=recording.duration_s, unreadable=unreadable)
-    return Analysis(
-        recording.name,
-        recording.fs,
-        recording.n_samples,
-        start,
-        recording.leads,
-        recording.leads if leads is None else leads,
+    """Analyse the rhythm of beats whose labels are known."""
+    recording = replace(recording, start=start)
+    columns = tuple(recording.leads.index(lead) for lead in leads or recording.leads)
+    rhythm = analyse_rhythm(beats, duration_s=recording.duration_s, unreadable=unreadable)
+    clear = np.zeros(len(beats), dtype=bool)
+    return Analysis(recording, columns, rhythm.beats, rhythm.rr_s, clear, rhythm.events, unreadable)
+
+
+def events_of(
+    beats: Beats,
+    *,
+    duration_s: float = 3600.0,
+    unreadable: ArrayLike = NOTHING_UNREADABLE,
+    low_quality: NDArray[np.bool_] | None = None,
+    af_penalty: NDArray[np.float32] | None = None,
+) -> tuple[Event, ...]:
+    """Find the events of beats, in the order of the pipeline."""
+    return analyse_rhythm(
         beats,
-        events,
-        unreadable,
-    )
+        duration_s=duration_s,
+        unreadable=np.asarray(unreadable, dtype=np.int64),
+        low_quality=low_quality,
+        af_penalty=af_penalty,
+    ).events
 
 
 def provenance_of(name: str = "r1") -> dict[str, object]:

@@ -70,7 +70,8 @@ def test_a_recording_without_leads_is_refused():
 
 def test_unreadable_stretches_are_taken_from_the_analysable_time():
     unreadable = np.array([[0, 250], [500, 1000]])
-    analysis = Analysis("x", 250.0, 2500, None, ("I",), ("I",), no_beats(250.0), (), unreadable)
+    recording, none = recording_of(np.zeros(2500), 250.0, leads=("I",)), no_beats(250.0)
+    analysis = Analysis(recording, (0,), none, none.rr_s, np.empty(0, dtype=bool), (), unreadable)
     assert (analysis.duration_s, analysis.analysable_s) == (10.0, 7.0)
 
 

@@ -9,7 +9,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from pydantic import ValidationError
 
-from ectopy import cli, report
+from ectopy import cli
 from ectopy.batch import runner
 from ectopy.batch.planning import ScoreOptions
 from ectopy.report import fhir
@@ -24,7 +24,7 @@ def bundle_of(letters: str, rr_s: float = 0.5, name: str = "r1") -> Json:
     beats = beats_of(letters, rr_s)
     recording = recording_for(beats, max(6000, len(letters) * 100))
     provenance = provenance_of(name)
-    return fhir.bundle(summarise(analysis_of(recording, beats), recording, provenance), provenance)
+    return fhir.bundle(summarise(analysis_of(recording, beats), provenance), provenance)
 
 
 def observed(bundle: Json) -> dict[str, Json]:
@@ -100,7 +100,7 @@ class TestBundle:
         beats = beats_of("NVVVN", 0.5)
         recording = recording_for(beats, 6000)
         other = provenance_of() | {"input_sha256": "cd" * 32}
-        theirs = fhir.bundle(summarise(analysis_of(recording, beats), recording, other), other)
+        theirs = fhir.bundle(summarise(analysis_of(recording, beats), other), other)
         assert not {entry["fullUrl"] for entry in first["entry"]} & {
             entry["fullUrl"] for entry in theirs["entry"]
         }
@@ -110,7 +110,7 @@ class TestFile:
     def test_it_is_written_where_it_is_asked_for(self, tmp_path: Path) -> None:
         beats = beats_of("NVVVN", 0.5)
         recording = recording_for(beats, 6000)
-        report.write_fhir(tmp_path, analysis_of(recording, beats), recording, provenance_of())
+        fhir.write_fhir(tmp_path, summarise(analysis_of(recording, beats), provenance_of()), provenance_of())
         assert json.loads((tmp_path / "fhir.json").read_text(encoding="utf-8")) == bundle_of("NVVVN")
 
     def test_what_is_no_fhir_is_not_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,9 @@ class TestFile:
         beats = beats_of("N")
         recording = recording_for(beats, 6000)
         with pytest.raises(ValidationError):
-            report.write_fhir(tmp_path, analysis_of(recording, beats), recording, provenance_of())
+            fhir.write_fhir(
+                tmp_path, summarise(analysis_of(recording, beats), provenance_of()), provenance_of()
+            )
         assert not (tmp_path / "fhir.json").exists()
 
 

@@ -18,7 +18,7 @@ from ectopy.ec57.episodes import EpisodeComparison, compare_episodes
 from ectopy.model import augmentation
 from ectopy.report.data_files import annotations_of
 from ectopy.rhythm import atrial_fibrillation
-from ectopy.rhythm.atrial_fibrillation import BRIDGE_S, WINDOW, find_atrial_fibrillation, with_runs
+from ectopy.rhythm.atrial_fibrillation import BRIDGE_S, WINDOW, extend_over_runs, find_atrial_fibrillation
 
 N_BEATS = 600
 SEEDS = range(6)
@@ -220,7 +220,7 @@ class TestRunsOfEarlyBeats:
 
     def joined(self, spans: ArrayLike, runs: ArrayLike) -> list[list[int]]:
         first, second = (np.array(each, dtype=np.intp).reshape(-1, 2) for each in (spans, runs))
-        return [[int(start), int(stop)] for start, stop in with_runs(first, second, self.time_s)]
+        return [[int(start), int(stop)] for start, stop in extend_over_runs(first, second, self.time_s)]
 
     def test_that_go_over_into_fibrillation_or_come_out_of_it_are_of_it(self) -> None:
         assert self.joined([[300, 400]], [[200, 290], [402, 450]]) == [[200, 450]]
@@ -341,10 +341,10 @@ def test_patients_made_of_a_simulated_one_fibrillate_or_breathe_as_they_are_made
     rng = np.random.default_rng(3)
     patient = replace(simulate.draw_patient(rng), episodes_per_1000={}, af_share=0.0, noise=simulate.NO_NOISE)
     recording = simulate.simulate(patient, minutes=6, rng=rng).recording
-    shapes = detect_beats(recording, (0, 1)).shapes
+    shapes = detect_beats(recording, (0, 1)).windows
     label = np.full(len(shapes), "N")
     made = {
-        "fibrillates": augmentation.fibrillate(shapes, label, rng)[0],
+        "fibrillates": augmentation.simulate_af(shapes, label, rng)[0],
         "breathes": augmentation.add_respiratory_arrhythmia(shapes, label, rng)[0],
     }
     none = np.zeros(len(shapes), dtype=bool)

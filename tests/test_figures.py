@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from ectopy.ecg import Event
-from ectopy.report import findings
-from ectopy.report.statistics import Figures, recording_stats, stats
-from ectopy.rhythm.events import count_groups, runs
+from ectopy.report.statistics import Stats, recording_stats, stats
+from ectopy.rhythm.finders import count_groups, runs
+from ectopy.rhythm.findings import find_findings
 from tests.handmade import FS, NOTHING_UNREADABLE, analysis_of, beats_of, recording_for
 
 
@@ -22,7 +22,7 @@ def of(
     unreadable: ArrayLike = NOTHING_UNREADABLE,
     start_s: float = 0,
     stop_s: float = 600,
-) -> Figures:
+) -> Stats:
     beats = beats_of(letters, rr_s)
     recording = recording_for(beats, round(600 * FS))
     analysis = analysis_of(recording, beats, unreadable=np.asarray(unreadable, dtype=np.int64))
@@ -31,7 +31,7 @@ def of(
 
 def told(letters: str, rr_s: ArrayLike) -> list[tuple[int, str]]:
     beats = beats_of(letters, rr_s)
-    found = findings.find_findings(analysis_of(recording_for(beats, 60_000), beats))
+    found = find_findings(analysis_of(recording_for(beats, 60_000), beats))
     return [(finding.urgency, finding.text) for finding in found]
 
 

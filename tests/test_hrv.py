@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from ectopy import annotations
 from ectopy.ecg import Beats, Event
 from ectopy.rhythm import hrv
-from ectopy.rhythm.events import in_atrial_fibrillation, readable_rr_s
+from ectopy.rhythm.heart_rate import rr_intervals_s
 from ectopy.rhythm.hrv import NormalIntervals, Variability
 from tests.handmade import NOTHING_UNREADABLE, beats_of
 
@@ -17,11 +17,18 @@ Floats = NDArray[np.float64]
 
 
 def intervals_of(
-    letters: str, rr_s: ArrayLike = 0.8, *, unreadable: object = NOTHING_UNREADABLE, events: object = ()
+    letters: str,
+    rr_s: ArrayLike = 0.8,
+    *,
+    unreadable: object = NOTHING_UNREADABLE,
+    events: tuple[Event, ...] = (),
 ) -> NormalIntervals:
     beats = beats_of(letters, rr_s)
-    seen_s = readable_rr_s(beats, np.asarray(unreadable, dtype=np.int64))
-    return hrv.normal_intervals(beats, seen_s, in_atrial_fibrillation(beats, events))
+    seen_s = rr_intervals_s(beats, np.asarray(unreadable, dtype=np.int64))
+    in_af = np.zeros(len(beats), dtype=bool)
+    for event in events:
+        in_af[beats.between(event.onset_s, event.offset_s)] = True
+    return hrv.normal_intervals(beats, seen_s, in_af)
 
 
 def normal(nn_ms: ArrayLike) -> NormalIntervals:
@@ -199,7 +206,7 @@ def test_figures_of_record_122_are_those_of_its_reference_intervals(mitdb: Path)
     sample = marks.sample[marks.symbol == "N"]
     assert len(sample) == 2476
     beats = Beats(sample, np.full(2476, "N"), np.zeros((2476, 4), np.float32), np.ones(2476, bool), 360.0)
-    rr_s = readable_rr_s(beats, NOTHING_UNREADABLE)
+    rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
     found = of(hrv.normal_intervals(beats, rr_s, np.zeros(2476, bool)), 650_000 / 360, fs=360.0)
     rr_ms = np.diff(sample) / 0.36
     assert found.n_nn == 2475

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from ectopy.ecg import Event
-from ectopy.report import findings
-from ectopy.rhythm import events as rhythm_events
-from ectopy.rhythm.events import find_events
+from ectopy.rhythm.findings import find_findings
+from ectopy.rhythm.heart_rate import rate_bpm, rr_intervals_s
 from ectopy.rhythm.r_on_t import expected_qt_s, may_fall_on_t
-from tests.handmade import NOTHING_UNREADABLE, analysis_of, beats_of, recording_for
+from ectopy.rhythm.wording import Urgency
+from tests.handmade import NOTHING_UNREADABLE, analysis_of, beats_of, events_of, recording_for
 
 # Ten intervals of 1 s give a rate of 60 bpm, at which QT is expected to last 400 ms.
 LEAD_IN = "N" * 10
@@ -18,9 +18,7 @@ def found(letters: str, coupling_s: float, *, unreadable: object = NOTHING_UNREA
     """R-on-T among beats a second apart, of which the one after LEAD_IN comes earlier."""
     rr_s = np.ones(len(letters))
     rr_s[len(LEAD_IN)] = coupling_s
-    events = find_events(
-        beats_of(letters, rr_s), duration_s=3600.0, unreadable=np.asarray(unreadable, dtype=np.int64)
-    )
+    events = events_of(beats_of(letters, rr_s), unreadable=unreadable)
     return [event for event in events if event.kind == "r_on_t"]
 
 
@@ -54,8 +52,7 @@ class TestRule:
 
     def test_without_eight_intervals_before_it_there_is_no_rate_to_expect_qt_from(self) -> None:
         beats = beats_of("NNNVN", [1, 1, 1, 0.3, 1])
-        events = find_events(beats, duration_s=3600, unreadable=NOTHING_UNREADABLE)
-        assert events == ()
+        assert events_of(beats) == ()
 
     def test_an_interval_that_was_not_seen_is_none(self) -> None:
         assert found(LEAD_IN + "VN", 0.38, unreadable=[[1010, 1015]]) == []
@@ -64,8 +61,8 @@ class TestRule:
         # Bigeminy of 0.42 and 1.58 s: at the mean of 1 s QT ends after 0.40 s, at that of the pause after 0.47 s.
         letters = "NV" * 10
         beats = beats_of(letters, np.tile([1.58, 0.42], 10))
-        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
-        rate = rhythm_events.rate_bpm(beats, rr_s)
+        rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
+        rate = rate_bpm(beats, rr_s)
         marked = may_fall_on_t(rr_s, rate, beats.label == "V", beats.label == "N")
         assert rate[8:] == pytest.approx(60.0)
         assert not marked.any()
@@ -82,9 +79,13 @@ class TestFinding:
         rr_s[[10, 15, 20]] = 0.38, 0.30, 0.5
         letters = "".join("V" if at in {10, 15, 20} else "N" for at in range(25))
         beats = beats_of(letters, rr_s)
-        (told,) = findings.r_on_t(analysis_of(recording_for(beats, 6000), beats))
+        (told,) = [
+            finding
+            for finding in find_findings(analysis_of(recording_for(beats, 6000), beats))
+            if "T wave" in finding.text
+        ]
         # The second begins at 15 beats less 0.62 s.
-        assert told.urgency == findings.Urgency.NOTE
+        assert told.urgency == Urgency.NOTE
         assert told.text == (
             "2 ventricular beats (66.7 % of them) may fall on a T wave, by timing alone: "
             "the earliest after 300 ms at 0:00:14"
@@ -92,4 +93,5 @@ class TestFinding:
 
     def test_without_any_there_is_none(self) -> None:
         beats = beats_of("NNVNN")
-        assert list(findings.r_on_t(analysis_of(recording_for(beats, 6000), beats))) == []
+        findings = find_findings(analysis_of(recording_for(beats, 6000), beats))
+        assert not [finding for finding in findings if "T wave" in finding.text]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import wfdb
 
-from ectopy.ecg import Analysis, Beats, Event
+from ectopy.ecg import Analysis, Beats, Event, Recording
 from ectopy.report import data_files
+from ectopy.rhythm.heart_rate import rr_intervals_s
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of
 
 # Symbols that WFDB's annot.h defines: other programs show and count these.
@@ -25,7 +26,9 @@ def analysis_of(
 ) -> Analysis:
     stretches = np.asarray(unreadable, dtype=np.int64)
     n_samples = int(max(beats.sample.max(initial=0), stretches.max(initial=0))) + 1
-    return Analysis("r", beats.fs, n_samples, None, ("II",), ("II",), beats, events, stretches)
+    recording = Recording("r", beats.fs, ("II",), n_samples, lambda start, stop: np.zeros((stop - start, 1)))
+    clear = np.zeros(len(beats), dtype=bool)
+    return Analysis(recording, (0,), beats, rr_intervals_s(beats, stretches), clear, events, stretches)
 
 
 def at(samples: list[int], letters: str, fs: float = FS) -> Beats:
@@ -34,8 +37,8 @@ def at(samples: list[int], letters: str, fs: float = FS) -> Beats:
     return Beats(np.array(samples, np.int64), label, np.zeros((n, 4), np.float32), np.ones(n, bool), fs)
 
 
-def read_back(folder: Path, analysis: Analysis, why_not: str = "") -> wfdb.Annotation:
-    data_files.write_annotation_file(folder / "r", analysis, why_not)
+def read_back(folder: Path, analysis: Analysis, not_analysable: str = "") -> wfdb.Annotation:
+    data_files.write_annotation_file(folder / "r", analysis, not_analysable)
     return wfdb.rdann(str(folder / "r"), "ectopy")
 
 
@@ -92,12 +95,12 @@ class TestReadBack:
         assert len(set(samples)) == len(samples)
 
     def test_every_rhythm_of_an_event_is_one_of_mit(self) -> None:
-        from ectopy.rhythm.events import KINDS
+        from ectopy.rhythm.kinds import KINDS
 
-        assert {known.rhythm for known in KINDS.values()} - {""} <= MIT_RHYTHMS
+        assert {kind.mit_rhythm for kind in KINDS.values()} - {""} <= MIT_RHYTHMS
 
     def test_why_there_is_no_beat_comes_back_as_a_note(self, tmp_path: Path) -> None:
-        read = read_back(tmp_path, analysis_of(at([], "")), why_not="the signal is flat")
+        read = read_back(tmp_path, analysis_of(at([], "")), not_analysable="the signal is flat")
         assert (read.symbol, read.aux_note) == (['"'], ["not analysable: the signal is flat"])
 
     def test_by_the_definition_of_the_format_it_says_the_same_as_by_wfdb(self, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Page(HTMLParser):
 
 
 def page_of(folder: Path, analysis: Analysis, recording: Recording, **provenance: object) -> Page:
-    report.write_outputs(folder, analysis, recording, provenance_of() | provenance)
+    report.write_outputs(folder, analysis, provenance_of() | provenance)
     return Page(folder / "report.html")
 
 
@@ -424,7 +424,7 @@ class TestStrips:
         beats = beats_of("NNNNVNNNNNNN", 1.0)
         recording = recording_for(beats, 2000)
         analysis = analysis_of(recording, beats)
-        drawn = strips.strip(analysis, recording, Event("V", 5.0, 5.0, 1, float("nan")))
+        drawn = strips.strip(analysis, Event("V", 5.0, 5.0, 1, float("nan")))
         assert drawn.start_s == pytest.approx(2.8)
         assert drawn.width_mm == pytest.approx(180.0)
         assert [mark.label for mark in drawn.beats] == list("NNVNNNN")
@@ -446,7 +446,7 @@ class TestStrips:
     def test_the_spike_of_a_beat_is_under_its_letter(self) -> None:
         beats = beats_of("NNNNVNNNNNNN", 1.0)
         recording = recording_for(beats, 2000)
-        drawn = strips.strip(analysis_of(recording, beats), recording, Event("V", 5.0, 5.0, 1, float("nan")))
+        drawn = strips.strip(analysis_of(recording, beats), Event("V", 5.0, 5.0, 1, float("nan")))
         (piece,) = points(drawn.leads[0].trace.path)
         spikes = [x * drawn.leads[0].trace.unit_mm for x, y in piece if y < 0]
         assert spikes == pytest.approx([mark.x_mm for mark in drawn.beats])
@@ -471,13 +471,13 @@ class TestStrips:
         beats = beats_of("NVN")
         recording = recording_for(beats, 2000)
         analysis = analysis_of(recording, beats, leads=("V1",))
-        drawn = strips.strip(analysis, recording, Event("V", 1.6, 1.6, 1, float("nan")))
+        drawn = strips.strip(analysis, Event("V", 1.6, 1.6, 1, float("nan")))
         assert [lead.name for lead in drawn.leads] == ["V1"]
 
     def test_leads_do_not_overlap(self) -> None:
         beats = beats_of("NVN")
         recording = recording_for(beats, 2000)
-        drawn = strips.strip(analysis_of(recording, beats), recording, Event("V", 1.6, 1.6, 1, float("nan")))
+        drawn = strips.strip(analysis_of(recording, beats), Event("V", 1.6, 1.6, 1, float("nan")))
         first, second = drawn.leads
         assert first.top_mm + first.height_mm == second.top_mm
         assert second.top_mm + second.height_mm == drawn.height_mm
@@ -540,7 +540,7 @@ class TestIndex:
     def test_rows_read_back_from_csv_make_the_same_page(self, tmp_path: Path) -> None:
         beats = beats_of("NVVVN", 0.5)
         recording = recording_for(beats, 6000)
-        row = report.write_outputs(tmp_path, analysis_of(recording, beats), recording, provenance_of())
+        row = report.write_outputs(tmp_path, analysis_of(recording, beats), provenance_of())
         as_text = {name: "" if value is None else str(value) for name, value in row.items()}
         assert index_of(tmp_path, row).source == index_of(tmp_path, as_text).source
 

@@ -25,7 +25,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pdf")
     beats = beats_of("NNNVNNSNNVVNNN" * 5)
     recording = recording_for(beats, 30_000)
-    report.write_outputs(folder, analysis_of(recording, beats), recording, provenance_of())
+    report.write_outputs(folder, analysis_of(recording, beats), provenance_of())
     return folder / "report.html"
 
 

@@ -1,6 +1,7 @@
 """Pictures of a whole recording: mean beats, pairs of RR intervals, the overview."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -15,8 +16,8 @@ from tests.paths import points
 
 
 def overview_of(analysis: Analysis, signal: np.ndarray) -> full_disclosure.Disclosure:
-    recording = recording_of(signal, FS)
-    drawn = full_disclosure.full_disclosure(analysis, signal_overview(analysis, recording))
+    analysis = replace(analysis, recording=replace(recording_of(signal, FS), start=analysis.start))
+    drawn = full_disclosure.full_disclosure(analysis, signal_overview(analysis))
     assert drawn is not None
     return drawn
 
@@ -47,9 +48,9 @@ class TestMeanBeats:
         beats.confident[[1, 2]] = False
         recording = recording_for(beats, 2000)
         analysis = analysis_of(recording, beats)
-        normal, ventricular = average_beats.average_beats(analysis, signal_overview(analysis, recording).cuts)
-        assert (normal.label, normal.n_beats, normal.n_unsure, normal.n_drawn) == ("N", 12, 1, 12)
-        assert (ventricular.label, ventricular.n_beats, ventricular.n_unsure) == ("V", 8, 1)
+        normal, ventricular = average_beats.average_beats(analysis, signal_overview(analysis).cuts)
+        assert (normal.label, normal.n_beats, normal.n_low_confidence, normal.n_drawn) == ("N", 12, 1, 12)
+        assert (ventricular.label, ventricular.n_beats, ventricular.n_low_confidence) == ("V", 8, 1)
         assert [lead.name for lead in normal.leads] == ["II", "V1"]
         assert normal.extents == ["II +0.00 to +1.00 mV", "V1 +0.00 to +1.00 mV"]
         assert normal.height_mm == ventricular.height_mm
@@ -64,7 +65,7 @@ class TestMeanBeats:
         beats = beats_of("NVNNNNN")
         recording = recording_for(beats, 2000)
         analysis = analysis_of(recording, beats)
-        normal, ventricular = average_beats.average_beats(analysis, signal_overview(analysis, recording).cuts)
+        normal, ventricular = average_beats.average_beats(analysis, signal_overview(analysis).cuts)
         assert all(normal.bands)
         assert ventricular.bands == ["", ""]
 
@@ -73,7 +74,7 @@ class TestMeanBeats:
         signal[:, 0] = 1
         recording = recording_of(signal, FS, leads=("II", "V1"))
         analysis = analysis_of(recording, beats_of("NNN"))
-        (normal,) = average_beats.average_beats(analysis, signal_overview(analysis, recording).cuts)
+        (normal,) = average_beats.average_beats(analysis, signal_overview(analysis).cuts)
         assert normal.extents[1] == "V1 missing"
         assert normal.leads[1].trace.path == ""
 
@@ -210,12 +211,12 @@ class TestDisclosure:
     def test_without_a_sample_there_is_no_overview(self) -> None:
         recording = recording_of(np.full(6000, np.nan), FS)
         analysis = analysis_of(recording, beats_of(""))
-        assert full_disclosure.full_disclosure(analysis, signal_overview(analysis, recording)) is None
+        assert full_disclosure.full_disclosure(analysis, signal_overview(analysis)) is None
 
     def test_in_long_lines_a_beat_colours_its_bin_alone(self) -> None:
         # Three hours: five minutes a line, 0.375 s a bin; V at 2 s is in bin 5.
         analysis = flat("NVN", n_samples=1_080_000)
-        walked = signal_overview(analysis, recording_of(np.zeros(1_080_000), FS))
+        walked = signal_overview(analysis)
         assert np.flatnonzero(full_disclosure.classes(analysis, walked)).tolist() == [5]
 
     def test_stretches_cover_the_bins_that_they_reach_into(self) -> None:

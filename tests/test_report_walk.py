@@ -1,11 +1,13 @@
 """One walk through the signal: extremes bin by bin, and cuts of beats, whatever the blocks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ectopy.ecg import Analysis, BeatClass, Recording, recording_of
 from ectopy.report import signal_overview as walking
-from ectopy.report.signal_overview import LINE_BINS, bin_edges, columns_of, lines_of, signal_overview
+from ectopy.report.signal_overview import LINE_BINS, bin_edges, lines_of, signal_overview
 from tests.handmade import FS, analysis_of, beats_of, recording_for
 
 
@@ -54,7 +56,7 @@ class TestLines:
 class TestExtremes:
     def test_each_bin_has_its_least_and_its_greatest(self) -> None:
         recording = noise_of(6000)
-        walked = signal_overview(with_beats(recording, "NNN"), recording)
+        walked = signal_overview(with_beats(recording, "NNN"))
         lead = recording.read(0, 6000)[:, 0]
         assert len(walked.low) == LINE_BINS
         for start, stop, low, high in zip(
@@ -67,22 +69,22 @@ class TestExtremes:
         signal[[0, 3]] = np.nan
         signal[300:600] = np.nan
         recording = recording_of(signal, FS)
-        walked = signal_overview(analysis_of(recording, beats_of("")), recording)
+        walked = signal_overview(analysis_of(recording, beats_of("")))
         assert np.flatnonzero(np.isnan(walked.low)).tolist() == list(range(40, 80))  # 7.5 samples each
         assert walked.low[0] == 1
 
     def test_the_first_analysed_lead_is_shown(self) -> None:
         recording = recording_of(np.tile([1.0, 2.0], (6000, 1)), FS, leads=("II", "V1"))
-        walked = signal_overview(analysis_of(recording, beats_of(""), leads=("V1", "II")), recording)
+        walked = signal_overview(analysis_of(recording, beats_of(""), leads=("V1", "II")))
         assert set(walked.high.tolist()) == {2.0}
 
     @pytest.mark.parametrize("block_s", [0.01, 1.0, 7.3, 60.0])
     def test_blocks_of_any_size_show_the_same(self, block_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
         recording = noise_of(20_000)
         analysis = with_beats(recording, "NVNNSNNV" * 20)
-        whole = signal_overview(analysis, recording)
+        whole = signal_overview(analysis)
         monkeypatch.setattr(walking, "BLOCK_S", block_s)
-        again = signal_overview(analysis, recording)
+        again = signal_overview(analysis)
         assert np.array_equal(again.low, whole.low)
         assert np.array_equal(again.high, whole.high)
         for letter, cuts in whole.cuts.items():
@@ -97,7 +99,7 @@ class TestExtremes:
             return whole.read(start, stop)
 
         recording = Recording("counted", FS, whole.leads, whole.n_samples, read)
-        signal_overview(with_beats(recording, "NNN"), recording)
+        signal_overview(with_beats(recording, "NNN"))
         # Four blocks of 300 s; 0.8 s of each reach into the next.
         assert 100_000 <= sum(asked) <= 100_000 + 4 * 80
         assert max(asked) <= 30_080
@@ -107,7 +109,7 @@ class TestCuts:
     def test_a_cut_is_the_signal_around_its_beat(self) -> None:
         recording = noise_of(6000)
         analysis = with_beats(recording, "NVN")
-        cuts = signal_overview(analysis, recording).cuts
+        cuts = signal_overview(analysis).cuts
         assert set(cuts) == {BeatClass.NORMAL, BeatClass.VEB}
         # 0.3 s before the R peak at 1.6 s and 0.5 s after it.
         assert np.array_equal(cuts[BeatClass.VEB][0], recording.read(130, 210))
@@ -115,17 +117,21 @@ class TestCuts:
     def test_of_many_beats_300_are_cut_from_the_first_to_the_last(self) -> None:
         beats = beats_of("N" * 1000)
         recording = recording_for(beats, 81_000)
-        cuts = signal_overview(analysis_of(recording, beats), recording).cuts[BeatClass.NORMAL]
+        cuts = signal_overview(analysis_of(recording, beats)).cuts[BeatClass.NORMAL]
         assert cuts.shape == (300, 80, 2)
         assert (cuts[:, 30] == 1).all()
 
     def test_a_beat_at_the_edge_gives_what_there_is_of_it(self) -> None:
         beats = beats_of("N", 0.1)
         recording = recording_for(beats, 40)
-        cut = signal_overview(analysis_of(recording, beats), recording).cuts[BeatClass.NORMAL][0]
+        cut = signal_overview(analysis_of(recording, beats)).cuts[BeatClass.NORMAL][0]
         # Ten samples before the beat instead of 30, 30 from it on instead of 50.
         assert np.flatnonzero(np.isfinite(cut[:, 0])).tolist() == list(range(20, 60))
 
 
-def test_leads_of_one_name_are_taken_in_turn() -> None:
-    assert columns_of(("ECG", "ECG"), ("SpO2", "ECG", "ECG")) == [1, 2]
+def test_leads_of_one_name_are_read_by_their_column() -> None:
+    signal = np.arange(6000, dtype=np.float32)[:, None] * np.array([1, 2, 3])
+    recording = recording_of(signal, FS, leads=("SpO2", "ECG", "ECG"))
+    analysis = replace(analysis_of(recording, beats_of("")), columns=(1, 2))
+    assert analysis.leads == ("ECG", "ECG")
+    assert analysis.read(10, 11).tolist() == [[20, 30]]

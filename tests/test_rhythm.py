@@ -9,15 +9,17 @@ from numpy.typing import ArrayLike
 
 from ectopy import annotations
 from ectopy.ecg import Beats, Event, no_beats, true_intervals
-from ectopy.rhythm import events as rhythm_events
-from ectopy.rhythm.events import find_events
-from tests.handmade import FS, NOTHING_UNREADABLE, beats_of, fibrillating_rr_s
+from ectopy.rhythm.events import analyse_rhythm, suppress_sveb_in_af
+from ectopy.rhythm.finders import runs
+from ectopy.rhythm.heart_rate import heart_rate, rate_bpm, rr_intervals_s
+from ectopy.rhythm.kinds import KINDS
+from tests.handmade import FS, NOTHING_UNREADABLE, beats_of, events_of, fibrillating_rr_s
 
 
 def found(
     beats: Beats, *, duration_s: float = 3600.0, unreadable: ArrayLike = NOTHING_UNREADABLE
 ) -> tuple[Event, ...]:
-    return find_events(beats, duration_s=duration_s, unreadable=np.asarray(unreadable))
+    return events_of(beats, duration_s=duration_s, unreadable=unreadable)
 
 
 def of_kind(kind: str, beats: Beats) -> list[tuple[float, float, int, float]]:
@@ -214,38 +216,34 @@ class TestBradycardiaAndTachycardia:
 class TestHeartRate:
     def test_it_is_the_mean_over_8_intervals_that_end_at_a_beat(self) -> None:
         beats = beats_of("N" * 10, [1] * 9 + [2])
-        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
-        rate = rhythm_events.rate_bpm(beats, rr_s)
+        rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
+        rate = rate_bpm(beats, rr_s)
         assert np.isnan(rate[:8]).all()
         # Eight of 1 s; seven of 1 s and one of 2 s.
         assert rate[8:].tolist() == [60.0, pytest.approx(60 * 8 / 9)]
 
     def test_least_and_greatest_come_with_their_times(self) -> None:
         beats = beats_of("N" * 30, [1.0] * 10 + [0.5] * 10 + [2.0] * 10)
-        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
-        rate = rhythm_events.heart_rate(beats.time_s, rr_s, rhythm_events.rate_bpm(beats, rr_s))
+        rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
+        rate = heart_rate(beats.time_s, rr_s, rate_bpm(beats, rr_s))
         # 9 + 10 * 0.5 + 10 * 2 s for 29 intervals; beats 18 and 28 end the first windows of one rate alone.
         assert rate == pytest.approx((60 * 29 / 34, 30.0, 120.0, 31.0, 14.0))
 
     def test_no_beat_for_10_s_is_no_heart_rate(self) -> None:
         beats = beats_of("NNNN", [1, 1, 10, 1])
-        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
-        assert (
-            rhythm_events.heart_rate(beats.time_s, rr_s, rhythm_events.rate_bpm(beats, rr_s)).mean_bpm == 60.0
-        )
+        rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
+        assert heart_rate(beats.time_s, rr_s, rate_bpm(beats, rr_s)).mean_bpm == 60.0
 
     @pytest.mark.parametrize("letters", ["", "N"])
     def test_without_an_interval_there_is_none(self, letters: str) -> None:
         beats = beats_of(letters)
-        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
-        assert np.isnan(
-            rhythm_events.heart_rate(beats.time_s, rr_s, rhythm_events.rate_bpm(beats, rr_s))
-        ).all()
+        rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
+        assert np.isnan(heart_rate(beats.time_s, rr_s, rate_bpm(beats, rr_s))).all()
 
     def test_a_few_intervals_have_a_mean_and_no_extremes(self) -> None:
         beats = beats_of("NNN", 1.0)
-        rr_s = rhythm_events.readable_rr_s(beats, NOTHING_UNREADABLE)
-        rate = rhythm_events.heart_rate(beats.time_s, rr_s, rhythm_events.rate_bpm(beats, rr_s))
+        rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
+        rate = heart_rate(beats.time_s, rr_s, rate_bpm(beats, rr_s))
         assert rate.mean_bpm == 60.0
         assert np.isnan([rate.min_bpm, rate.max_bpm]).all()
 
@@ -255,11 +253,11 @@ class TestRuns:
     def test_without_gaps_they_are_the_stretches_of_true(self, bits: str) -> None:
         mask = np.array([bit == "1" for bit in bits], dtype=bool)
         together = np.full(len(mask), 0.5)
-        assert rhythm_events.runs(mask, together).tolist() == true_intervals(mask).tolist()
+        assert runs(mask, together).tolist() == true_intervals(mask).tolist()
 
     def test_a_missing_interval_cuts_a_run_before_its_beat(self) -> None:
         mask = np.ones(4, dtype=bool)
-        assert rhythm_events.runs(mask, np.array([np.nan, 1, np.nan, 1])).tolist() == [[0, 2], [2, 4]]
+        assert runs(mask, np.array([np.nan, 1, np.nan, 1])).tolist() == [[0, 2], [2, 4]]
 
 
 class TestAllRules:
@@ -267,7 +265,7 @@ class TestAllRules:
     @pytest.mark.parametrize("letter", "NSVFQ")
     def test_recordings_of_few_beats_pass(self, n: int, letter: str) -> None:
         events = found(beats_of(letter * n, 0.7))
-        assert {event.kind for event in events} <= set(rhythm_events.KINDS)
+        assert {event.kind for event in events} <= set(KINDS)
 
     def test_no_beat_no_event(self) -> None:
         assert found(no_beats(FS)) == ()
@@ -304,16 +302,14 @@ class TestBeatsInNoise:
         # The third V is doubtful: what is left of five is a couplet on either side.
         beats = beats_of("N" * 20 + "VVVVV" + "N" * 20, 0.5)
         doubtful = np.arange(45) == 22
-        told = find_events(beats, duration_s=30, unreadable=NOTHING_UNREADABLE, low_quality=doubtful)
+        told = events_of(beats, duration_s=30, low_quality=doubtful)
         assert [event.n_beats for event in told if event.kind == "veb_couplet"] == [2, 2]
         assert "vt" not in {event.kind for event in told}
 
     def test_a_pause_beside_one_may_be_a_beat_that_was_not_seen(self) -> None:
         beats = beats_of("N" * 20, np.where(np.arange(20) == 10, 3.0, 0.8))
         for at, kinds in ((9, set()), (10, set()), (11, {"pause"})):
-            told = find_events(
-                beats, duration_s=30, unreadable=NOTHING_UNREADABLE, low_quality=np.arange(20) == at
-            )
+            told = events_of(beats, duration_s=30, low_quality=np.arange(20) == at)
             assert {event.kind for event in told} == kinds
 
     def test_ten_seconds_without_a_beat_are_told_whatever_is_beside_them(self) -> None:
@@ -321,7 +317,7 @@ class TestBeatsInNoise:
         for at in (9, 10):
             beats = beats_of("N" * 20, np.where(np.arange(20) == 10, 10.0, 0.8))
             doubtful = np.arange(20) == at
-            told = find_events(beats, duration_s=60, unreadable=NOTHING_UNREADABLE, low_quality=doubtful)
+            told = events_of(beats, duration_s=60, low_quality=doubtful)
             assert [event.offset_s - event.onset_s for event in told] == pytest.approx([10.0])
 
 
@@ -363,17 +359,15 @@ class TestAtrialFibrillation:
 
     def test_doubt_from_the_shapes_of_beats_speaks_against_it(self) -> None:
         beats = beats_of("N" * 100, self.rr_s)
-        events = find_events(
-            beats, duration_s=70, unreadable=NOTHING_UNREADABLE, af_penalty=np.full(100, 3, np.float32)
-        )
+        events = events_of(beats, duration_s=70, af_penalty=np.full(100, 3, np.float32))
         assert "af" not in {event.kind for event in events}
 
     def test_none_of_its_beats_is_supraventricular_ectopic(self) -> None:
         letters = "NNNSSSNN" + "N" * 60 + "NNSNV" * 20
         beats = beats_of(letters, np.concatenate([np.full(68, 0.5), self.rr_s]))
-        events = found(beats)
-        (episode,) = (event for event in events if event.kind == "af")
-        settled = rhythm_events.suppress_sveb_in_af(beats, events)
+        rhythm = analyse_rhythm(beats, duration_s=3600, unreadable=NOTHING_UNREADABLE)
+        (episode,) = (event for event in rhythm.events if event.kind == "af")
+        settled = rhythm.beats
         within = (beats.time_s >= episode.onset_s) & (beats.time_s <= episode.offset_s)
         np.testing.assert_array_equal(settled.label[~within], beats.label[~within])
         assert list(settled.label[3:6]) == ["S", "S", "S"]
@@ -386,16 +380,14 @@ class TestAtrialFibrillation:
         beats = beats_of("NNSNV" * 20, self.rr_s)
         thought = np.tile(np.float32([0.1, 0.6, 0.3, 0.0]), (100, 1))
         beats = replace(beats, label=np.full(100, "S"), probability=thought)
-        settled = rhythm_events.suppress_sveb_in_af(beats, [Event("af", 0.0, 1e4, 100, 90.0)])
+        settled = suppress_sveb_in_af(beats, np.array([[0, 100]]))
         np.testing.assert_allclose(settled.probability, [[0.25, 0, 0.75, 0]] * 100, atol=1e-5)
         assert set(settled.label) == {"V"}
 
     def test_a_beat_that_is_surely_early_is_normal(self) -> None:
         beats = beats_of("S" * 100, self.rr_s)
         surely = np.tile(np.float32([0, 1, 0, 0]), (100, 1))
-        settled = rhythm_events.suppress_sveb_in_af(
-            replace(beats, probability=surely), [Event("af", 0.0, 1e4, 100, 90.0)]
-        )
+        settled = suppress_sveb_in_af(replace(beats, probability=surely), np.array([[0, 100]]))
         assert set(settled.label) == {"N"}
 
 
@@ -418,7 +410,7 @@ KNOWN_KINDS = {
 
 def test_kinds_are_a_contract_with_the_rhythm_strings_of_mit_bih() -> None:
     # Programs read these from events.csv: a change here is a change of interface.
-    assert {kind: known.rhythm for kind, known in rhythm_events.KINDS.items()} == KNOWN_KINDS
+    assert {name: kind.mit_rhythm for name, kind in KINDS.items()} == KNOWN_KINDS
 
 
 @pytest.mark.real

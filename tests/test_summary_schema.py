@@ -47,7 +47,7 @@ def written(
     beats = beats_of(letters, rr_s)
     recording = recording_for(beats, max(6000, int(beats.sample[-1]) + 100) if letters else 6000)
     analysis = analysis_of(recording, beats, unreadable=np.asarray(unreadable, dtype=np.int64))
-    report.write_outputs(folder, analysis, recording, provenance_of())
+    report.write_outputs(folder, analysis, provenance_of())
     return dict(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
 
 
@@ -146,7 +146,7 @@ class TestDocuments:
     def test_an_empty_recording_obeys_it(self, tmp_path: Path) -> None:
         recording = recording_of(np.empty((0, 1)), 100.0)
         analysis = analysis_of(recording, beats_of(""))
-        report.write_outputs(tmp_path, analysis, recording, provenance_of())
+        report.write_outputs(tmp_path, analysis, provenance_of())
         check(json.loads((tmp_path / "summary.json").read_text()))
 
 

@@ -144,6 +144,21 @@ class Beats:
         """RR intervals in seconds, each ending at its beat; NaN for the first."""
         return np.diff(self.time_s, prepend=np.nan)
 
+    def between(self, start_s: float, stop_s: float) -> slice:
+        """Find the beats between two times, both included.
+
+        Parameters
+        ----------
+        start_s, stop_s
+            The two times, in seconds from the start of the recording.
+
+        Returns
+        -------
+        A slice of the beats.
+        """
+        first = int(np.searchsorted(self.time_s, start_s))
+        return slice(first, int(np.searchsorted(self.time_s, stop_s, side="right")))
+
 
 NO_BEATS_PROBABILITY = np.empty((0, len(CLASSES)), dtype=np.float32)
 
@@ -156,7 +171,7 @@ def no_beats(fs: float) -> Beats:
 
 @dataclass(frozen=True)
 class Event:
-    """A finding with an extent in time; ``rate_bpm`` is NaN where a rate says nothing."""
+    """A finding with an extent in time; ``rate_bpm`` is NaN where a rate means nothing."""
 
     kind: str
     onset_s: float
@@ -164,31 +179,100 @@ class Event:
     n_beats: int
     rate_bpm: float
 
+    @property
+    def duration_s(self) -> float:
+        """Length of the event in seconds."""
+        return self.offset_s - self.onset_s
+
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What is known of one recording after analysis.
+    """The result of analysing one recording.
 
-    ``leads`` are those analysed, out of ``recorded_leads``; ``unreadable`` holds half-open [start, stop)
-    stretches, int64 [k, 2], in which no analysed lead could be read.
+    ``columns`` are the columns of ``recording.leads`` that were analysed. ``rr_s``, float64 [n], are the RR
+    intervals in seconds on which all rates and events rest: NaN for the first beat, across an unreadable
+    interval, and beside a beat of ``low_quality`` [n], which lies in noise. ``events`` are in order of onset.
+    ``unreadable`` are half-open [start, stop) intervals in samples, int64 [k, 2], in which no analysed lead
+    could be read.
     """
 
-    name: str
-    fs: float
-    n_samples: int
-    start: datetime | None
-    recorded_leads: tuple[str, ...]
-    leads: tuple[str, ...]
+    recording: Recording
+    columns: tuple[int, ...]
     beats: Beats
+    rr_s: NDArray[np.float64]
+    low_quality: Mask
     events: tuple[Event, ...]
     unreadable: Samples
 
     @property
+    def name(self) -> str:
+        """Name of the recording."""
+        return self.recording.name
+
+    @property
+    def fs(self) -> float:
+        """Sampling rate in Hz."""
+        return self.recording.fs
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of each lead."""
+        return self.recording.n_samples
+
+    @property
+    def start(self) -> datetime | None:
+        """Time of day at the first sample, if the recording knows it."""
+        return self.recording.start
+
+    @property
+    def recorded_leads(self) -> tuple[str, ...]:
+        """Names of all leads of the recording."""
+        return self.recording.leads
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Names of the leads that were analysed."""
+        return tuple(self.recording.leads[column] for column in self.columns)
+
+    @property
     def duration_s(self) -> float:
-        """Length of the recording."""
-        return self.n_samples / self.fs
+        """Length of the recording in seconds."""
+        return self.recording.duration_s
 
     @property
     def analysable_s(self) -> float:
-        """Time in which at least one lead could be read."""
+        """Time in seconds in which at least one lead could be read."""
         return self.duration_s - float((self.unreadable[:, 1] - self.unreadable[:, 0]).sum()) / self.fs
+
+    def readable_s(self, start_s: float, stop_s: float) -> float:
+        """Compute the readable time between two times of the recording.
+
+        Parameters
+        ----------
+        start_s, stop_s
+            The two times, in seconds.
+
+        Returns
+        -------
+        Seconds.
+        """
+        edges = np.clip(self.unreadable / self.fs, start_s, stop_s)
+        return float(stop_s - start_s - (edges[:, 1] - edges[:, 0]).sum())
+
+    def events_of(self, kind: str) -> list[Event]:
+        """Return the events of one kind, such as ``"vt"``, in order of onset."""
+        return [event for event in self.events if event.kind == kind]
+
+    def read(self, start: int, stop: int) -> Signal:
+        """Read the analysed leads.
+
+        Parameters
+        ----------
+        start, stop
+            Half-open interval of samples.
+
+        Returns
+        -------
+        Signal in mV, float32 [stop - start, n_leads].
+        """
+        return self.recording.read_leads(self.columns, start, stop)

@@ -1,8 +1,9 @@
-"""The road from a recording to its analysis: the table of contents.
+"""The pipeline from a recording to its analysis: the table of contents of ectopy.
 
-Two passes. The first goes through the signal and keeps a small summary of each beat, see
-:mod:`ectopy.beats.detection`; the second looks at all summaries together: what each beat is like among the
-patient's own, its class, the events. Memory grows with the beats and not with the signal.
+Data flows in one direction, in two passes. The first pass goes through the signal block by block and keeps a
+small window of each beat (:mod:`ectopy.beats.detection`). The second pass looks at all beats together: their
+features, their classes, atrial fibrillation, final labels, and every other event
+(:mod:`ectopy.rhythm.events`). Memory grows with the number of beats and not with the length of the signal.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,31 +19,33 @@ from ectopy.beats.windows import BeatWindows
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples
 from ectopy.features import extraction
 from ectopy.rhythm.atrial_fibrillation import af_penalty_from_morphology
-from ectopy.rhythm.events import find_events, suppress_sveb_in_af, ventricular
+from ectopy.rhythm.events import analyse_rhythm
+from ectopy.rhythm.finders import ventricular
 
 Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.float32], Mask]]
-"""Features in parts [n_i, k] -> probability [n, 4], as CLASSES has it, and whether to be confident [n]."""
+"""Features in parts [n_i, k] -> probabilities [n, 4] in the order of CLASSES, and confidence [n]."""
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedRecording:
-    """A recording's beats before they are classified: sample on its grid, shapes.
+    """A recording with its beats before they are classified: all that does not depend on the classifier.
 
-    ``columns`` are the leads analysed; ``doubtful`` tells which beats lie in noise, [n]; ``unreadable`` as in
+    ``columns`` are the leads that were analysed. ``sample`` are the R peaks on the grid of the recording.
+    ``low_quality`` is True where a beat lies in noise, [n]. ``unreadable`` is as in
     :class:`ectopy.ecg.Analysis`.
     """
 
     recording: Recording
     columns: tuple[int, ...]
     sample: Samples
-    shapes: BeatWindows
-    doubtful: Mask
+    windows: BeatWindows
+    low_quality: Mask
     unreadable: Samples
 
     @property
     def features(self) -> Iterator[extraction.Floats]:
-        """What the network reads, [n_i, k], half an hour at a time: of two weeks it would fill 300 MB."""
-        return extraction.iter_features(self.shapes)
+        """Features of the beats, [n_i, k], half an hour at a time: those of two weeks would fill 300 MB."""
+        return extraction.iter_features(self.windows)
 
 
 def analyse(
@@ -55,7 +58,22 @@ def analyse(
 ) -> Analysis:
     """Find and classify the beats of a recording, then its events.
 
-    ``leads`` names those to analyse; ``r_peaks``, on the recording's grid, takes the place of detection.
+    Parameters
+    ----------
+    recording
+        The recording to analyse.
+    classify
+        The classifier, such as :class:`ectopy.model.classifier.Classifier`.
+    leads
+        Names of the leads to analyse; by default they are chosen.
+    r_peaks
+        R peaks in samples of the recording, [n]; they replace detection.
+    block_s
+        Length in seconds of the blocks of signal that are in memory at once.
+
+    Returns
+    -------
+    The analysis.
     """
     return classify_beats(prepare(recording, leads=leads, r_peaks=r_peaks, block_s=block_s), classify)
 
@@ -67,41 +85,55 @@ def prepare(
     r_peaks: Samples | None = None,
     block_s: float = BLOCK_S,
 ) -> PreparedRecording:
-    """Find the beats of a recording and describe them: all that does not depend on the classifier."""
-    silent = () if leads else disconnected_leads(recording)
-    columns = choose_leads(recording.leads, leads, silent=silent)
-    found = detect_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
-    sample = to_recording(found.shapes.sample, recording) if r_peaks is None else r_peaks
-    unreadable = edges_to_recording(found.unreadable, recording)
-    return PreparedRecording(recording, columns, sample, found.shapes, found.doubtful, unreadable)
+    """Find the beats of a recording, with a window of signal around each.
+
+    Parameters
+    ----------
+    recording, leads, r_peaks, block_s
+        As for :func:`analyse`.
+
+    Returns
+    -------
+    All that a classifier needs.
+    """
+    disconnected = () if leads else disconnected_leads(recording)
+    columns = choose_leads(recording.leads, leads, disconnected=disconnected)
+    detected = detect_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
+    sample = to_recording(detected.windows.sample, recording) if r_peaks is None else r_peaks
+    unreadable = edges_to_recording(detected.unreadable, recording)
+    return PreparedRecording(recording, columns, sample, detected.windows, detected.low_quality, unreadable)
 
 
 def classify_beats(
     prepared: PreparedRecording, classify: Classify, *, features: Iterable[extraction.Floats] | None = None
 ) -> Analysis:
-    """Classify the beats of a recording, and name its events; ``read`` are features made before."""
-    recording, unreadable, doubtful = prepared.recording, prepared.unreadable, prepared.doubtful
-    leads = tuple(recording.leads[column] for column in prepared.columns)
+    """Classify the beats of a recording and find its events.
+
+    Parameters
+    ----------
+    prepared
+        The recording with its beats.
+    classify
+        The classifier.
+    features
+        Features that were computed before, in parts [n_i, k]; by default they are computed now.
+
+    Returns
+    -------
+    The analysis.
+    """
+    recording, columns = prepared.recording, prepared.columns
+    low_quality, unreadable = prepared.low_quality, prepared.unreadable
     probability, confident = classify(prepared.features if features is None else features)
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
-    beats = Beats(prepared.sample, label, probability, confident & ~doubtful, recording.fs)
-    doubt_of_af = af_penalty_from_morphology(prepared.shapes, ventricular(beats))
-    del prepared  # and with it, where nobody else has a use for them, the windows: half of all memory
-    events = find_events(
+    beats = Beats(prepared.sample, label, probability, confident & ~low_quality, recording.fs)
+    af_penalty = af_penalty_from_morphology(prepared.windows, ventricular(beats))
+    del prepared  # frees the windows, half of all memory, unless the caller keeps them
+    rhythm = analyse_rhythm(
         beats,
         duration_s=recording.duration_s,
         unreadable=unreadable,
-        low_quality=doubtful,
-        af_penalty=doubt_of_af,
+        low_quality=low_quality,
+        af_penalty=af_penalty,
     )
-    return Analysis(
-        name=recording.name,
-        fs=recording.fs,
-        n_samples=recording.n_samples,
-        start=recording.start,
-        recorded_leads=recording.leads,
-        leads=leads,
-        beats=suppress_sveb_in_af(beats, events),
-        events=events,
-        unreadable=unreadable,
-    )
+    return Analysis(recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable)

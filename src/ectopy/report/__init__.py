@@ -1,9 +1,9 @@
-"""An analysis as files: WFDB annotations, Parquet, CSV, JSON and HTML."""
+"""An analysis as files: WFDB annotations, Parquet, CSV, JSON, HTML, FHIR and PDF."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from ectopy.ecg import Analysis, Recording
+from ectopy.ecg import Analysis
 from ectopy.monitoring.drift import Counts
 from ectopy.report.data_files import write_annotation_file, write_beats, write_events, write_summary
 from ectopy.report.fhir import write_fhir
@@ -11,27 +11,43 @@ from ectopy.report.index import write_index
 from ectopy.report.page import write_page
 from ectopy.report.summary import SUMMARY_COLUMNS, summarise
 
-__all__ = ["SUMMARY_COLUMNS", "write_fhir", "write_index", "write_outputs"]
+__all__ = ["SUMMARY_COLUMNS", "write_index", "write_outputs"]
 
 
 def write_outputs(
     folder: Path,
     analysis: Analysis,
-    recording: Recording,
     provenance: Mapping[str, object],
     *,
     profile: Counts | None = None,
+    fhir: bool = False,
 ) -> dict[str, object]:
-    """Write the five files of one recording into ``folder``, which exists; return its row of the summary.
+    """Write the files of one recording into ``folder``, which exists.
 
-    ``provenance`` holds ``recording`` (the name that the files and the page bear), ``path``,
-    ``input_sha256``, ``model``, ``model_id``, ``versions`` and ``settings``; ``profile`` is what drift is
-    found by (see :mod:`ectopy.monitoring.drift`). Columns of what is not analysed are "".
+    Parameters
+    ----------
+    folder
+        Where the files go.
+    analysis
+        The analysis of the recording.
+    provenance
+        ``recording`` (the name that the files and the page bear), ``path``, ``input_sha256``, ``model``,
+        ``model_id``, ``versions`` and ``settings``.
+    profile
+        The counts by which drift is found, see :mod:`ectopy.monitoring.drift`.
+    fhir
+        Whether to write ``fhir.json`` too.
+
+    Returns
+    -------
+    The row of the recording in ``summary.csv``; columns of what was not analysed are "".
     """
-    summary = summarise(analysis, recording, provenance)
-    write_annotation_file(folder / str(provenance["recording"]), analysis, summary.why_not)
+    summary = summarise(analysis, provenance)
+    if fhir:
+        write_fhir(folder, summary, provenance)
+    write_annotation_file(folder / str(provenance["recording"]), analysis, summary.not_analysable)
     write_beats(folder / "beats.parquet", analysis)
     write_events(folder / "events.csv", analysis.events)
     write_summary(folder / "summary.json", analysis, summary, provenance, profile)
-    write_page(folder / "report.html", analysis, recording, summary, provenance)
+    write_page(folder / "report.html", analysis, summary, provenance)
     return summary.row

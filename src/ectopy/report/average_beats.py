@@ -27,7 +27,7 @@ class MeanBeat(NamedTuple):
     label: str
     name: str
     n_beats: int
-    n_unsure: int
+    n_low_confidence: int
     n_drawn: int
     leads: list[LeadTrace]
     bands: list[str]
@@ -77,7 +77,7 @@ def _drawn(analysis: Analysis, letter: BeatClass, of: _Shape, room: list[Trace])
         label=letter,
         name=CLASS_NAMES[letter],
         n_beats=int(of_class.sum()),
-        n_unsure=int((of_class & ~analysis.beats.confident).sum()),
+        n_low_confidence=int((of_class & ~analysis.beats.confident).sum()),
         n_drawn=of.n_drawn,
         leads=leads,
         bands=[_band(low, high, analysis.fs) if of.n_drawn >= FEW else "" for low, high in both],

@@ -15,9 +15,9 @@ from ectopy.annotations import Annotations, write_annotations
 from ectopy.ecg import CLASSES, Analysis, Event, Labels, Mask, Samples
 from ectopy.monitoring.drift import MONITORED, Counts
 from ectopy.report.summary import Summary
-from ectopy.rhythm.events import KINDS, readable_rr_s
+from ectopy.rhythm.kinds import KINDS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of ``summary.schema.json``, which lies beside this module."""
 NO_RHYTHM = "(N"
 """Rhythm of beats in no event; "(N" stands for all the rest, as in the MIT-BIH AF database."""
@@ -27,37 +27,50 @@ UNREADABLE_BEGINS, UNREADABLE_ENDS = -1, 0
 """Subtypes of noise marks as bxb reads them: a shutdown and its end."""
 
 
-def write_annotation_file(record: Path, analysis: Analysis, why_not: str) -> None:
+def write_annotation_file(record: Path, analysis: Analysis, not_analysable: str) -> None:
     """Write ``<record>.ectopy``; a recording without a beat gets a note (``"``) that says why."""
-    write_annotations(record, "ectopy", annotations_of(analysis, why_not), fs=analysis.fs)
+    write_annotations(record, "ectopy", annotations_of(analysis, not_analysable), fs=analysis.fs)
 
 
-def annotations_of(analysis: Analysis, why_not: str = "") -> Annotations:
+def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
     """List the marks of an analysis in order of time."""
     changes, rhythms = rhythm_changes(analysis)
+    noted, notes = event_notes(analysis)
     edges = analysis.unreadable.ravel()
     shutdowns = np.tile((UNREADABLE_BEGINS, UNREADABLE_ENDS), len(analysis.unreadable))
     groups = [
         _marks(edges, "~", subtype=shutdowns),
         _marks(changes, "+", aux=rhythms),
+        _marks(noted, '"', aux=notes),
         _marks(analysis.beats.sample, analysis.beats.label),
     ]
-    if why_not:
-        groups.append(_marks(NOTE_AT, '"', aux=[f"not analysable: {why_not}"]))
+    if not_analysable:
+        groups.append(_marks(NOTE_AT, '"', aux=[f"not analysable: {not_analysable}"]))
     return _in_order(groups)
 
 
 def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
-    """Where the rhythm changes, and the MIT strings; where events overlap, the most urgent names it."""
+    """Return where the rhythm changes, and the MIT strings; where events overlap, the first kind names it."""
     beats = analysis.beats
     rhythm = np.full(len(beats), NO_RHYTHM, dtype="U6")
-    for kind in reversed([kind for kind, known in KINDS.items() if known.rhythm]):
-        for event in (event for event in analysis.events if event.kind == kind):
+    for kind in reversed(KINDS.values()):
+        for event in analysis.events_of(kind.name) if kind.mit_rhythm else ():
             first = int(np.searchsorted(beats.sample, round(event.onset_s * beats.fs)))
-            rhythm[first : first + event.n_beats] = KINDS[kind].rhythm
+            rhythm[first : first + event.n_beats] = kind.mit_rhythm
     changed = np.flatnonzero(rhythm != np.concatenate(([""], rhythm[:-1]))[: len(rhythm)])
     # One sample before its beat: two marks of one time would have to be on different leads.
     return np.maximum(beats.sample[changed] - 1, 0), rhythm[changed].tolist()
+
+
+def event_notes(analysis: Analysis) -> tuple[Samples, list[str]]:
+    """Return a note for the events without an MIT string: where they begin, and their kinds."""
+    names: dict[int, list[str]] = {}
+    for event in analysis.events:
+        if not KINDS[event.kind].mit_rhythm:
+            # One sample after its beat, as the rhythm stands one before.
+            names.setdefault(round(event.onset_s * analysis.fs) + 1, []).append(event.kind)
+    samples = sorted(names)
+    return np.array(samples, dtype=np.int64), [", ".join(names[sample]) for sample in samples]
 
 
 def _marks(
@@ -90,10 +103,11 @@ def write_beats(path: Path, analysis: Analysis) -> None:
     columns = {
         "sample": _column(beats.sample),
         "time_s": _column(beats.time_s),
-        "rr_s": _column(readable_rr_s(beats, analysis.unreadable)),
+        "rr_s": _column(analysis.rr_s),
         "label": _letters(beats.label),
         **{f"p_{letter.lower()}": _column(beats.probability[:, at]) for at, letter in enumerate(CLASSES)},
         "confident": _column(beats.confident),
+        "low_quality": _column(analysis.low_quality),
     }
     table = pa.Table.from_arrays([*columns.values()], [*columns], metadata={"fs": str(beats.fs)})
     parquet.write_table(table, path)
@@ -150,10 +164,17 @@ def write_summary(
     path.write_text("{\n" + ",\n".join(sections) + "\n}\n", encoding="utf-8")
 
 
-def summary_schema() -> dict[str, object]:
-    """Load the JSON schema of ``summary.json``: every field with its meaning and unit."""
+def summary_schema() -> dict[str, Any]:
+    """Return the JSON schema of ``summary.json``, which describes every field with its unit."""
     text = resources.files("ectopy.report").joinpath("summary.schema.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
+    schema: dict[str, Any] = json.loads(text)
+    stats = schema["$defs"]["figures"]
+    for kind in KINDS.values():
+        if kind.count not in stats["properties"]:
+            number = {"description": f"{kind.title}: {kind.rule}.", "unit": "events", "type": "integer", "minimum": 0}
+            stats["properties"][kind.count] = number
+            stats["required"].append(kind.count)
+    return schema
 
 
 def summary_document(
@@ -163,7 +184,7 @@ def summary_document(
     return {
         "schema_version": SCHEMA_VERSION,
         "row": summary.row,
-        "figures": summary.figures,
+        "figures": summary.stats,
         "hrv": asdict(summary.hrv),
         "findings": [
             {

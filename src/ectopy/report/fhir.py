@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
-from ectopy.ecg import Analysis, Recording
-from ectopy.report.summary import Summary, summarise
+from ectopy.report.summary import Summary
+from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.limits import PAUSE_S
 
 Resource = dict[str, Any]
 
@@ -68,7 +69,7 @@ OBSERVED = {
     "n_sveb_couplets": Figure("Supraventricular couplets", "{couplets}"),
     "n_sv_runs": Figure("Supraventricular runs, 3 beats or more above 100 per minute", "{runs}"),
     "longest_sv_run_s": Figure("Longest supraventricular run", "s"),
-    "n_pauses": Figure("Pauses, RR intervals longer than 2 s", "{pauses}"),
+    "n_pauses": Figure(f"Pauses, RR intervals longer than {PAUSE_S:g} s", "{pauses}"),
     "longest_pause_s": Figure("Longest pause", "s"),
     "n_af": Figure("Episodes of atrial fibrillation", "{episodes}"),
     "af_burden_pct": Figure("Share of the analysable time in atrial fibrillation", "%"),
@@ -89,14 +90,22 @@ def require_library() -> None:
         ) from error
 
 
-def write_fhir(
-    folder: Path, analysis: Analysis, recording: Recording, provenance: Mapping[str, object]
-) -> None:
-    """Write ``fhir.json``, checked; as :func:`ectopy.report.write_outputs`."""
+def write_fhir(folder: Path, summary: Summary, provenance: Mapping[str, object]) -> None:
+    """Write ``fhir.json``, checked against FHIR R4.
+
+    Parameters
+    ----------
+    folder
+        Where the file goes.
+    summary
+        The summary of one recording.
+    provenance
+        As for :func:`ectopy.report.write_outputs`.
+    """
     require_library()
     from fhir.resources.R4B.bundle import Bundle
 
-    document = bundle(summarise(analysis, recording, provenance), provenance)
+    document = bundle(summary, provenance)
     Bundle.model_validate(document)
     (folder / "fhir.json").write_text(
         json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -124,8 +133,9 @@ def bundle(summary: Summary, provenance: Mapping[str, object]) -> Resource:
 
 
 def _observations(summary: Summary, provenance: Mapping[str, object]) -> Iterator[Resource]:
-    values = {**asdict(summary.hrv), **summary.figures}
-    for name, figure in OBSERVED.items():
+    values = {**asdict(summary.hrv), **summary.stats}
+    kinds = {kind.count: Figure(kind.title, "{events}") for kind in KINDS.values()}
+    for name, figure in {**kinds, **OBSERVED}.items():
         if values[name] is not None:
             yield _observation(name, figure, values[name], provenance)
 

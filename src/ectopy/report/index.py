@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ectopy.report.findings import Urgency
 from ectopy.report.templates import render
-from ectopy.report.times import duration
+from ectopy.rhythm.wording import Urgency, duration
 
 SHOWN = 3
 """So many findings of a recording are shown; its report has them all."""

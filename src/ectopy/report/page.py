@@ -4,20 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ectopy.ecg import Analysis, BeatClass, Event, Recording
+from ectopy.ecg import Analysis, BeatClass, Event
 from ectopy.report.average_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, average_beats
-from ectopy.report.findings import Finding, of_kind
 from ectopy.report.full_disclosure import full_disclosure
 from ectopy.report.poincare import CELLS, poincare
 from ectopy.report.signal_overview import CUT_BEFORE_S, signal_overview
-from ectopy.report.statistics import Figures
+from ectopy.report.statistics import Stats
 from ectopy.report.strips import Strip, strip
-from ectopy.report.summary import HOUR_S, Summary, by_period, rates
+from ectopy.report.summary import HOUR_S, Summary, by_period
 from ectopy.report.templates import render
 from ectopy.report.times import Clock
 from ectopy.report.trend import trend
-from ectopy.rhythm.events import KINDS, heart_rate
+from ectopy.rhythm.heart_rate import heart_rate
 from ectopy.rhythm.hrv import Variability
+from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.limits import PAUSE_S
+from ectopy.rhythm.wording import Finding
 
 NOT_CLAIMED = (
     "Atrial flutter: regular with a constant block, called fibrillation with a changing one",
@@ -44,12 +46,11 @@ LISTED = 12
 def write_page(
     path: Path,
     analysis: Analysis,
-    recording: Recording,
     summary: Summary,
     provenance: Mapping[str, object],
 ) -> None:
     """Write the page; it names the recording as the outputs do and shows nothing else of its header."""
-    walked = signal_overview(analysis, recording)
+    overview = signal_overview(analysis)
     page = render(
         "report.html.j2",
         analysis=analysis,
@@ -57,11 +58,11 @@ def write_page(
         findings=summary.findings,
         row=summary.row,
         burden=burden_pct(analysis),
-        rate=heart_rate(*rates(analysis)),
-        trend=trend(analysis),
-        periods=periods(analysis, summary),
-        strips=strips(analysis, recording, summary.findings),
-        mean_beats=average_beats(analysis, walked.cuts),
+        rate=heart_rate(*summary.recording.rates),
+        trend=trend(summary.recording),
+        periods=periods(summary),
+        strips=strips(analysis, summary.findings),
+        mean_beats=average_beats(analysis, overview.cuts),
         mean={
             "width_mm": MEAN_MM,
             "axis_mm": AXIS_MM,
@@ -69,14 +70,15 @@ def write_page(
             "ticks_ms": TICKS_MS,
             "before_ms": 1000 * CUT_BEFORE_S,
         },
-        longest_pause_at_s=summary.figures["longest_pause_at_s"],
-        n_unsure=int((~analysis.beats.confident).sum()),
+        longest_pause_at_s=summary.stats["longest_pause_at_s"],
+        pause_s=PAUSE_S,
+        n_low_confidence=summary.stats["n_low_confidence"],
         poincare=poincare(analysis),
         cells=CELLS,
         variability=variability(summary.hrv),
         nn_share_pct=summary.hrv.nn_share_pct,
-        overview=full_disclosure(analysis, walked),
-        counts=[(known, of_kind(analysis.events, kind)) for kind, known in KINDS.items()],
+        overview=full_disclosure(analysis, overview),
+        counts=[(kind, summary.stats[kind.count]) for kind in KINDS.values()],
         unreadable=(analysis.unreadable / analysis.fs).tolist(),
         listed=LISTED,
         not_claimed=NOT_CLAIMED,
@@ -101,10 +103,10 @@ def variability(hrv: Variability) -> list[tuple[str, str, str]]:
     ]
 
 
-def periods(analysis: Analysis, summary: Summary) -> Sequence[Figures]:
+def periods(summary: Summary) -> Sequence[Stats]:
     """Figures of the rows of the table."""
-    each_s = period_s(analysis.duration_s)
-    return summary.hourly if each_s == HOUR_S else by_period(analysis, each_s)
+    each_s = period_s(summary.recording.analysis.duration_s)
+    return summary.hourly if each_s == HOUR_S else tuple(by_period(summary.recording, each_s))
 
 
 def period_s(duration_s: float) -> float:
@@ -113,9 +115,9 @@ def period_s(duration_s: float) -> float:
     return next((step for longer_than, step in steps if duration_s > longer_than * 1.01), 60.0)
 
 
-def strips(analysis: Analysis, recording: Recording, findings: tuple[Finding, ...]) -> dict[Event, Strip]:
+def strips(analysis: Analysis, findings: tuple[Finding, ...]) -> dict[Event, Strip]:
     """Draw the event that each finding points to, once, in their order; without any, the middle."""
     events = dict.fromkeys(finding.event for finding in findings if finding.event is not None)
     if not events and analysis.n_samples:
         events = {Event("signal", *2 * (analysis.duration_s / 2,), 0, float("nan")): None}
-    return {event: strip(analysis, recording, event) for event in events}
+    return {event: strip(analysis, event) for event in events}

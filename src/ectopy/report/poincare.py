@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import Analysis, Mask, true_intervals
 from ectopy.report.trend import Tick
-from ectopy.rhythm.events import Seconds, readable_rr_s, supraventricular, ventricular
+from ectopy.rhythm.finders import supraventricular, ventricular
+from ectopy.rhythm.heart_rate import Seconds
 
 LEAST_S, MOST_S = 0.2, 2.2
 """Extent of both axes: 300 down to 27 bpm."""
@@ -40,7 +41,7 @@ class Poincare(NamedTuple):
 def poincare(analysis: Analysis) -> Poincare | None:
     """Sort the pairs by the three beats that make them; None where there is no pair."""
     beats = analysis.beats
-    rr_s = readable_rr_s(beats, analysis.unreadable)
+    rr_s = analysis.rr_s
     earlier, later = rr_s[1:-1], rr_s[2:]
     known = np.isfinite(earlier) & np.isfinite(later)
     if not known.any():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Recording, Samples, Signal
+from ectopy.ecg import Analysis, BeatClass, Samples, Signal
 
 CUT_BEFORE_S, CUT_AFTER_S = 0.3, 0.5
 """Extent of a cut around its R peak: P wave to the end of a wide beat's T wave."""
@@ -34,7 +34,7 @@ class SignalOverview(NamedTuple):
     cuts: dict[BeatClass, Signal]
 
 
-def signal_overview(analysis: Analysis, recording: Recording) -> SignalOverview:
+def signal_overview(analysis: Analysis) -> SignalOverview:
     """Read the analysed leads once, block by block."""
     line_s, line_bins = lines_of(analysis.duration_s, analysis.fs)
     edges = bin_edges(analysis.n_samples, line_s * analysis.fs / line_bins)
@@ -46,7 +46,7 @@ def signal_overview(analysis: Analysis, recording: Recording) -> SignalOverview:
     for first, last in _blocks(edges, analysis.fs):
         start, stop = int(edges[first]), int(edges[last])
         begin = max(start - before, 0)
-        signal = read(analysis, recording, begin, min(stop + after, analysis.n_samples))
+        signal = analysis.read(begin, min(stop + after, analysis.n_samples))
         lead = np.ascontiguousarray(signal[start - begin : stop - begin, 0])
         low[first:last] = np.fmin.reduceat(lead, edges[first:last] - start)
         high[first:last] = np.fmax.reduceat(lead, edges[first:last] - start)
@@ -62,19 +62,6 @@ def lines_of(duration_s: float, fs: float) -> tuple[float, int]:
         return duration_s, min(LINE_BINS, round(duration_s * fs))
     line_s = next((line_s for line_s in LINES_S if duration_s <= MOST_LINES * line_s), LINES_S[-1])
     return line_s, min(LINE_BINS, max(round(line_s * fs), 1))
-
-
-def read(analysis: Analysis, recording: Recording, start: int, stop: int) -> Signal:
-    """Read the analysed leads, float32 [stop - start, n_leads] in mV."""
-    return recording.read_leads(columns_of(analysis.leads, recording.leads), start, stop)
-
-
-def columns_of(leads: tuple[str, ...], recorded: tuple[str, ...]) -> list[int]:
-    """Find the columns of leads by name; of several recorded under one name, each in its turn."""
-    columns: list[int] = []
-    for lead in leads:
-        columns.append(next(at for at, name in enumerate(recorded) if name == lead and at not in columns))
-    return columns
 
 
 def bin_edges(n_samples: int, bin_samples: float) -> Samples:

@@ -1,7 +1,8 @@
-"""The figures of a recording or a part of it, topic by topic; their meaning and unit are in the schema.
+"""Statistics of a recording or a part of it, by topic.
 
-Beats count where they are, events and groups of ectopic beats where they begin; fibrillation, bradycardia and
-tachycardia with the time that lies in the part. None where there is no figure.
+Their meaning and unit are in the schema of ``summary.json``. Beats count where they are. Events and groups of
+ectopic beats count where they begin. Atrial fibrillation, bradycardia and tachycardia also count with the
+time that lies in the part. A value that does not exist is None.
 """
 
 from bisect import bisect_left
@@ -11,38 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Event, Labels
-from ectopy.report.findings import (
-    SUSTAINED_S,
-    URGENT_PAUSE_S,
-    analysable_s,
-    burden_pct,
-    of_kind,
-    overlap_s,
-    seconds,
-)
-from ectopy.rhythm.events import (
-    HeartRate,
-    Seconds,
-    Spans,
-    count_groups,
-    heart_rate,
-    in_atrial_fibrillation,
-    rate_bpm,
-    readable_rr_s,
-    runs,
-    supraventricular,
-    ventricular,
-)
+from ectopy.ecg import Analysis, BeatClass, Event, Labels, Mask
+from ectopy.rhythm.finders import Spans, count_groups, runs, supraventricular, ventricular
+from ectopy.rhythm.heart_rate import Seconds, heart_rate, rate_bpm
 from ectopy.rhythm.hrv import NormalIntervals, normal_intervals, short_term
+from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.limits import SUSTAINED_S, URGENT_PAUSE_S
+from ectopy.rhythm.wording import burden_pct, overlap_s
 
-Figures = dict[str, object]
-
-LASTING = ("af", "bradycardia", "tachycardia")
+Stats = dict[str, object]
 
 
 class Rates(NamedTuple):
-    """What heart rates are taken from, an element a beat: time, RR interval, heart rate."""
+    """The series that heart rates come from, one element a beat: time, RR interval, heart rate."""
 
     time_s: Seconds
     rr_s: Seconds
@@ -50,9 +32,9 @@ class Rates(NamedTuple):
 
 
 class RecordingStats(NamedTuple):
-    """What is computed once for all parts: rates, groups of ectopic beats of either origin, NN intervals.
+    """Values that all parts of a recording need: rates, groups of ectopic beats, NN intervals.
 
-    ``lasting`` are the events that count with the time that lies in a part, by kind.
+    ``lasting`` are the events, by kind, that count with the time that lies in a part.
     """
 
     analysis: Analysis
@@ -64,14 +46,15 @@ class RecordingStats(NamedTuple):
 
 
 class PeriodStats(NamedTuple):
-    """What begins in [start_s, stop_s) of a recording."""
+    """The part [start_s, stop_s) of a recording, with the events that begin in it."""
 
-    whole: RecordingStats
+    recording: RecordingStats
     start_s: float
     stop_s: float
     label: Labels
+    confident: Mask
     rates: Rates
-    events: list[Event]
+    events: dict[str, list[Event]]
 
     @property
     def duration_s(self) -> float:
@@ -79,153 +62,157 @@ class PeriodStats(NamedTuple):
         return self.stop_s - self.start_s
 
 
-def rates(analysis: Analysis) -> Rates:
-    """Compute times, readable RR intervals and heart rates once for all parts."""
-    rr_s = readable_rr_s(analysis.beats, analysis.unreadable)
-    return Rates(analysis.beats.time_s, rr_s, rate_bpm(analysis.beats, rr_s))
-
-
 def recording_stats(analysis: Analysis) -> RecordingStats:
-    """Compute what all parts of a recording need."""
-    of, beats = rates(analysis), analysis.beats
-    fibrillating = in_atrial_fibrillation(beats, analysis.events)
+    """Compute the values that all parts of a recording need."""
+    beats, rr_s = analysis.beats, analysis.rr_s
+    in_af = np.zeros(len(beats), dtype=bool)
+    for episode in analysis.events_of("af"):
+        in_af[beats.between(episode.onset_s, episode.offset_s)] = True
     return RecordingStats(
         analysis,
-        {kind: of_kind(analysis.events, kind) for kind in LASTING},
-        of,
-        runs(ventricular(beats), of.rr_s),
-        runs(supraventricular(beats), of.rr_s),
-        normal_intervals(beats, of.rr_s, fibrillating),
+        {name: analysis.events_of(name) for name, kind in KINDS.items() if kind.lasts},
+        Rates(beats.time_s, rr_s, rate_bpm(beats, rr_s)),
+        runs(ventricular(beats), rr_s),
+        runs(supraventricular(beats), rr_s),
+        normal_intervals(beats, rr_s, in_af),
     )
 
 
-def stats(of: RecordingStats, start_s: float, stop_s: float) -> Figures:
-    """Give all figures of the part [start_s, stop_s) of a recording."""
-    found = slice(*np.searchsorted(of.rates.time_s, (start_s, stop_s)).tolist())
-    part = PeriodStats(
-        of,
+def stats(recording: RecordingStats, start_s: float, stop_s: float) -> Stats:
+    """Compute all statistics of the part [start_s, stop_s) of a recording.
+
+    Parameters
+    ----------
+    recording
+        The values that all parts need.
+    start_s, stop_s
+        The part, in seconds from the start of the recording.
+
+    Returns
+    -------
+    Values by name; :func:`ectopy.report.data_files.summary_schema` describes them.
+    """
+    rates, beats = recording.rates, recording.analysis.beats
+    part = slice(*np.searchsorted(rates.time_s, (start_s, stop_s)).tolist())
+    begun = _begun_events(recording.analysis.events, start_s, stop_s)
+    period = PeriodStats(
+        recording,
         start_s,
         stop_s,
-        of.analysis.beats.label[found],
-        Rates(*(values[found] for values in of.rates)),
-        _begun_events(of.analysis.events, start_s, stop_s),
+        beats.label[part],
+        beats.confident[part],
+        Rates(*(values[part] for values in rates)),
+        {name: [event for event in begun if event.kind == name] for name in KINDS},
     )
-    topics = (extent, rate, ventricular_ectopy, supraventricular_ectopy, pauses, episodes, normal)
-    return {name: value for topic in topics for name, value in topic(part).items()}
+    topics = (_extent, _rate, _counts, _ventricular, _supraventricular, _pauses, _lasting, _variability)
+    return {name: value for topic in topics for name, value in topic(period).items()}
 
 
-def extent(part: PeriodStats) -> Figures:
-    """How much there is, and how much of it could be read."""
-    readable_s = analysable_s(part.whole.analysis, part.start_s, part.stop_s)
+def _extent(period: PeriodStats) -> Stats:
+    """Return how much there is, and how much of it could be read and classified."""
     return {
-        "duration_s": round(part.duration_s, 3),
-        "analysable_s": round(readable_s, 3),
-        "n_beats": len(part.label),
-        "n_unclassifiable": int((part.label == BeatClass.UNKNOWN).sum()),
+        "duration_s": round(period.duration_s, 3),
+        "analysable_s": round(period.recording.analysis.readable_s(period.start_s, period.stop_s), 3),
+        "n_beats": len(period.label),
+        "n_unclassifiable": int((period.label == BeatClass.UNKNOWN).sum()),
+        "n_low_confidence": int((~period.confident).sum()),
     }
 
 
-def rate(part: PeriodStats) -> Figures:
-    """Heart rate: mean, least and greatest over eight intervals with their times."""
-    found: HeartRate = heart_rate(*part.rates)
+def _rate(period: PeriodStats) -> Stats:
+    """Return the mean, lowest and highest heart rate over eight intervals, with their times."""
+    rate = heart_rate(*period.rates)
     return {
-        "hr_mean_bpm": _rounded(found.mean_bpm),
-        "hr_min_bpm": _rounded(found.min_bpm),
-        "hr_max_bpm": _rounded(found.max_bpm),
-        "hr_min_at_s": _rounded(found.min_at_s, 3),
-        "hr_max_at_s": _rounded(found.max_at_s, 3),
+        "hr_mean_bpm": _rounded(rate.mean_bpm),
+        "hr_min_bpm": _rounded(rate.min_bpm),
+        "hr_max_bpm": _rounded(rate.max_bpm),
+        "hr_min_at_s": _rounded(rate.min_at_s, 3),
+        "hr_max_at_s": _rounded(rate.max_at_s, 3),
     }
 
 
-def ventricular_ectopy(part: PeriodStats) -> Figures:
-    """VEB alone, in pairs and in runs; runs by rate and length; bigeminy, trigeminy."""
-    tachycardia = of_kind(part.events, "vt")
-    counted = count_groups(_begun(part.whole.ventricular, part))
+def _counts(period: PeriodStats) -> Stats:
+    """Return the number of events of each kind."""
+    return {kind.count: len(period.events[name]) for name, kind in KINDS.items()}
+
+
+def _ventricular(period: PeriodStats) -> Stats:
+    """Return VEB alone, in pairs and in runs, and the longest and fastest tachycardia."""
+    tachycardia = period.events["vt"]
+    groups = count_groups(_begun(period.recording.ventricular, period))
     return {
-        **_ectopic(part, "veb", BeatClass.VEB),
-        "n_fusion": int((part.label == BeatClass.FUSION).sum()),
-        "n_veb_singles": counted.singles,
-        "n_couplets": counted.couplets,
-        "n_veb_triplets": counted.triplets,
-        "n_veb_runs": counted.runs,
-        "veb_run_beats": counted.run_beats,
-        "n_vt_runs": len(tachycardia),
-        "n_vt_sustained": sum(seconds(run) >= SUSTAINED_S for run in tachycardia),
+        **_ectopic(period, "veb", BeatClass.VEB),
+        "n_fusion": int((period.label == BeatClass.FUSION).sum()),
+        "n_veb_singles": groups.singles,
+        "n_veb_triplets": groups.triplets,
+        "n_veb_runs": groups.runs,
+        "veb_run_beats": groups.run_beats,
+        "n_vt_sustained": sum(run.duration_s >= SUSTAINED_S for run in tachycardia),
         "longest_vt_beats": _most_beats(tachycardia),
         "longest_vt_s": _longest(tachycardia)[0],
         "fastest_vt_bpm": _fastest_bpm(tachycardia),
-        "n_idioventricular_runs": len(of_kind(part.events, "idioventricular_rhythm")),
-        "n_bigeminy": len(of_kind(part.events, "bigeminy")),
-        "n_trigeminy": len(of_kind(part.events, "trigeminy")),
-        "n_r_on_t": len(of_kind(part.events, "r_on_t")),
     }
 
 
-def supraventricular_ectopy(part: PeriodStats) -> Figures:
-    """SVEB alone, in pairs and in runs; the fast runs; bigeminy."""
-    fast = of_kind(part.events, "sv_run")
-    counted = count_groups(_begun(part.whole.supraventricular, part))
+def _supraventricular(period: PeriodStats) -> Stats:
+    """Return SVEB alone, in pairs and in runs, and the longest and fastest run."""
+    fast = period.events["sv_run"]
+    groups = count_groups(_begun(period.recording.supraventricular, period))
     return {
-        **_ectopic(part, "sveb", BeatClass.SVEB),
-        "n_sveb_singles": counted.singles,
-        "n_sveb_couplets": counted.couplets,
-        "n_sveb_triplets": counted.triplets,
-        "n_sveb_runs": counted.runs,
-        "sveb_run_beats": counted.run_beats,
-        "n_sv_runs": len(fast),
+        **_ectopic(period, "sveb", BeatClass.SVEB),
+        "n_sveb_singles": groups.singles,
+        "n_sveb_triplets": groups.triplets,
+        "n_sveb_runs": groups.runs,
+        "sveb_run_beats": groups.run_beats,
         "longest_sv_run_beats": _most_beats(fast),
         "longest_sv_run_s": _longest(fast)[0],
         "fastest_sv_run_bpm": _fastest_bpm(fast),
-        "n_sveb_bigeminy": len(of_kind(part.events, "sveb_bigeminy")),
     }
 
 
-def pauses(part: PeriodStats) -> Figures:
-    """Pauses, those of 3 s and more, the longest and when it began."""
-    found = of_kind(part.events, "pause")
-    longest_s, at_s = _longest(found)
+def _pauses(period: PeriodStats) -> Stats:
+    """Return the pauses that are urgent, and the longest pause with its time."""
+    longest_s, at_s = _longest(period.events["pause"])
     return {
-        "n_pauses": len(found),
-        "n_pauses_3s": sum(seconds(pause) >= URGENT_PAUSE_S for pause in found),
+        "n_pauses_3s": sum(pause.duration_s >= URGENT_PAUSE_S for pause in period.events["pause"]),
         "longest_pause_s": longest_s,
         "longest_pause_at_s": at_s,
     }
 
 
-def episodes(part: PeriodStats) -> Figures:
-    """Atrial fibrillation by its share of the readable time; time of slow and of fast rates."""
-    lasting, span = part.whole.lasting, (part.start_s, part.stop_s)
-    burden = burden_pct(lasting["af"], part.whole.analysis, *span) if len(part.label) else np.nan
+def _lasting(period: PeriodStats) -> Stats:
+    """Return AF by its share of the readable time, and the time of slow and of fast rates."""
+    lasting, span = period.recording.lasting, (period.start_s, period.stop_s)
+    burden = burden_pct(lasting["af"], period.recording.analysis, *span) if len(period.label) else np.nan
     return {
-        "n_af": len(of_kind(part.events, "af")),
         "af_burden_pct": _rounded(burden, 2),
-        "longest_af_s": _longest(of_kind(part.events, "af"))[0],
+        "longest_af_s": _longest(period.events["af"])[0],
         "bradycardia_s": round(overlap_s(lasting["bradycardia"], *span), 3),
         "tachycardia_s": round(overlap_s(lasting["tachycardia"], *span), 3),
     }
 
 
-def normal(part: PeriodStats) -> Figures:
-    """Share of normal-to-normal intervals and, where they are enough, their variability."""
-    found = short_term(part.whole.nn.between(part.start_s, part.stop_s), part.duration_s)
-    return {"nn_share_pct": found.nn_share_pct, "sdnn_ms": found.sdnn_ms, "rmssd_ms": found.rmssd_ms}
+def _variability(period: PeriodStats) -> Stats:
+    """Return the share of normal-to-normal intervals and, where they are enough, their variability."""
+    hrv = short_term(period.recording.nn.between(period.start_s, period.stop_s), period.duration_s)
+    return {"nn_share_pct": hrv.nn_share_pct, "sdnn_ms": hrv.sdnn_ms, "rmssd_ms": hrv.rmssd_ms}
 
 
-def _ectopic(part: PeriodStats, name: str, letter: BeatClass) -> Figures:
-    count = int((part.label == letter).sum())
-    burden = round(100 * count / len(part.label), 2) if len(part.label) else None
+def _ectopic(period: PeriodStats, name: str, label: BeatClass) -> Stats:
+    count = int((period.label == label).sum())
+    burden = round(100 * count / len(period.label), 2) if len(period.label) else None
     return {f"n_{name}": count, f"{name}_burden_pct": burden}
 
 
-def _begun_events(events: Sequence[Event], start_s: float, stop_s: float) -> list[Event]:
-    """Find those that begin in [start_s, stop_s); they are in order of onset."""
+def _begun_events(events: Sequence[Event], start_s: float, stop_s: float) -> Sequence[Event]:
+    """Find the events that begin in [start_s, stop_s); they are in order of onset."""
     onset_s = attrgetter("onset_s")
-    return [*events[bisect_left(events, start_s, key=onset_s) : bisect_left(events, stop_s, key=onset_s)]]
+    return events[bisect_left(events, start_s, key=onset_s) : bisect_left(events, stop_s, key=onset_s)]
 
 
-def _begun(spans: Spans, part: PeriodStats) -> Spans:
-    at_s = part.whole.rates.time_s[spans[:, 0]]
-    return spans[(at_s >= part.start_s) & (at_s < part.stop_s)]
+def _begun(spans: Spans, period: PeriodStats) -> Spans:
+    begin_s = period.recording.rates.time_s[spans[:, 0]]
+    return spans[(begin_s >= period.start_s) & (begin_s < period.stop_s)]
 
 
 def _most_beats(events: Sequence[Event]) -> int:
@@ -237,11 +224,11 @@ def _fastest_bpm(events: Sequence[Event]) -> float | None:
 
 
 def _longest(events: Sequence[Event]) -> tuple[float | None, float | None]:
-    """Give the length and the onset of the longest event."""
+    """Return the length and the onset of the longest event, in seconds."""
     if not events:
         return None, None
-    longest = max(events, key=seconds)
-    return round(seconds(longest), 3), round(longest.onset_s, 3)
+    longest = max(events, key=attrgetter("duration_s"))
+    return round(longest.duration_s, 3), round(longest.onset_s, 3)
 
 
 def _rounded(value: float, digits: int = 1) -> float | None:

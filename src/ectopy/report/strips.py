@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Event, Recording, Signal
-from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S, read
+from ectopy.ecg import Analysis, BeatClass, Event, Signal
+from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
 from ectopy.report.svg import MM_PER_S, Trace, trace
-from ectopy.rhythm.events import KINDS, readable_rr_s
+from ectopy.rhythm.kinds import KINDS
 
 STRIP_S = 7.2
 """18 cm of paper: the width of an A4 page."""
@@ -27,7 +27,7 @@ CLASS_NAMES = {
     BeatClass.UNKNOWN: "Unclassifiable",
 }
 TITLES = {
-    **{kind: known.title for kind, known in KINDS.items()},
+    **{name: kind.title for name, kind in KINDS.items()},
     **{str(letter): f"{name} beat" for letter, name in CLASS_NAMES.items()},
     "signal": "What was recorded",
 }
@@ -67,11 +67,11 @@ class Strip(NamedTuple):
     leads: list[LeadTrace]
 
 
-def strip(analysis: Analysis, recording: Recording, event: Event) -> Strip:
+def strip(analysis: Analysis, event: Event) -> Strip:
     """Cut the strip that shows an event best: around a short one, from the onset of a long one."""
     fs = analysis.fs
     start, stop = window(event, analysis.n_samples, fs)
-    signal = read(analysis, recording, start, stop)
+    signal = analysis.read(start, stop)
     drawn = traces(signal, fs)
     leads, height_mm = stacked(analysis.leads, drawn, drawn, HEADER_MM)
     frame_s = (event.onset_s, event.offset_s)
@@ -104,11 +104,10 @@ def beat_marks(analysis: Analysis, start: int, stop: int) -> Iterator[BeatMark]:
     """Place the letters of the beats in [start, stop)."""
     beats = analysis.beats
     first, last = np.searchsorted(beats.sample, (start, stop)).tolist()
-    rr_s = readable_rr_s(beats, analysis.unreadable)
     width_mm = (stop - start) / analysis.fs * MM_PER_S
     for beat in range(first, last):
         x_mm = (int(beats.sample[beat]) - start) / analysis.fs * MM_PER_S
-        rr = float(rr_s[beat])
+        rr = float(analysis.rr_s[beat])
         inside = rr * MM_PER_S <= x_mm  # False for NaN
         yield BeatMark(
             min(max(x_mm, LETTER_MM), max(width_mm - LETTER_MM, LETTER_MM)),

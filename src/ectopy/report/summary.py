@@ -1,4 +1,4 @@
-"""What an analysis comes to: the row of the summary and the figures of each hour."""
+"""The summary of an analysis: its row in summary.csv, its statistics in all and by the hour, its findings."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,20 +8,10 @@ import numpy as np
 
 from ectopy.beats.lead_selection import sample_segments
 from ectopy.ecg import Analysis, Recording
-from ectopy.report.findings import Finding, find_findings
-from ectopy.report.statistics import Figures, Rates, RecordingStats, rates, recording_stats, stats
+from ectopy.report.statistics import RecordingStats, Stats, recording_stats, stats
+from ectopy.rhythm.findings import find_findings
 from ectopy.rhythm.hrv import Variability, variability
-
-__all__ = [
-    "HOUR_S",
-    "SUMMARY_COLUMNS",
-    "Rates",
-    "Summary",
-    "by_period",
-    "not_analysable_reason",
-    "rates",
-    "summarise",
-]
+from ectopy.rhythm.wording import Finding
 
 SUMMARY_COLUMNS = (
     "recording",
@@ -54,27 +44,41 @@ SHORTEST_S = 10.0
 
 @dataclass(frozen=True)
 class Summary:
-    """The row of :data:`SUMMARY_COLUMNS`, findings (the most urgent first), figures by the hour and in all.
+    """Row of :data:`SUMMARY_COLUMNS`, findings by urgency, statistics in all and by the hour.
 
-    ``why_not`` says why nothing could be analysed; "" where something could.
+    ``not_analysable`` is the reason if the recording has no beat, else "". ``recording`` are the values that
+    further statistics of its parts need.
     """
 
     row: dict[str, object]
     findings: tuple[Finding, ...]
-    hourly: tuple[Figures, ...]
-    why_not: str
-    figures: Figures
+    hourly: tuple[Stats, ...]
+    not_analysable: str
+    stats: Stats
     hrv: Variability
+    recording: RecordingStats
 
 
-def summarise(analysis: Analysis, recording: Recording, provenance: Mapping[str, object]) -> Summary:
-    """Sum an analysis up; ``provenance`` as for :func:`ectopy.report.write_outputs`."""
-    why_not = "" if len(analysis.beats) else not_analysable_reason(recording)
-    findings = find_findings(analysis, why_not)
-    of = recording_stats(analysis)
-    found = stats(of, 0, analysis.duration_s)
+def summarise(analysis: Analysis, provenance: Mapping[str, object]) -> Summary:
+    """Compute the summary of an analysis.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of one recording.
+    provenance
+        As for :func:`ectopy.report.write_outputs`.
+
+    Returns
+    -------
+    The summary.
+    """
+    not_analysable = "" if len(analysis.beats) else not_analysable_reason(analysis.recording)
+    findings = find_findings(analysis, not_analysable)
+    recording = recording_stats(analysis)
+    whole = stats(recording, 0, analysis.duration_s)
     row = dict.fromkeys(SUMMARY_COLUMNS) | {
-        **found,
+        **whole,
         "recording": provenance["recording"],
         "path": str(provenance["path"]),
         "status": "scored",
@@ -86,31 +90,40 @@ def summarise(analysis: Analysis, recording: Recording, provenance: Mapping[str,
     return Summary(
         {name: row[name] for name in SUMMARY_COLUMNS},
         findings,
-        tuple(_by_period(of, HOUR_S)),
-        why_not,
-        found,
-        variability(of.nn, analysis.duration_s, analysis.fs),
+        tuple(by_period(recording, HOUR_S)),
+        not_analysable,
+        whole,
+        variability(recording.nn, analysis.duration_s, analysis.fs),
+        recording,
     )
 
 
-def by_period(analysis: Analysis, period_s: float) -> tuple[Figures, ...]:
-    """Figures of each period; the last may be shorter, and a rest below a tenth of one belongs to it."""
-    return tuple(_by_period(recording_stats(analysis), period_s))
+def by_period(recording: RecordingStats, period_s: float) -> Iterator[Stats]:
+    """Compute the statistics of each period of a recording.
 
+    Parameters
+    ----------
+    recording
+        The values that all periods need.
+    period_s
+        Length of a period in seconds. The last may be shorter; a rest below a tenth of one belongs to it.
 
-def _by_period(of: RecordingStats, period_s: float) -> Iterator[Figures]:
-    end = of.analysis.duration_s
+    Returns
+    -------
+    Statistics of each period, with ``start_s`` and ``stop_s``.
+    """
+    end = recording.analysis.duration_s
     starts = [0.0, *np.arange(period_s, end - period_s / 10, period_s).tolist()]
     for start, stop in pairwise((*starts, end)):
-        yield {"start_s": start, "stop_s": stop, **stats(of, start, stop)}
+        yield {"start_s": start, "stop_s": stop, **stats(recording, start, stop)}
 
 
 def not_analysable_reason(recording: Recording) -> str:
-    """Say why a recording without a beat has none, from a few looks at its signal."""
-    seen = [look for look in sample_segments(recording) if len(look)]
-    if not seen:
+    """Return why a recording has no beat, from a few segments of its signal."""
+    segments = [segment for segment in sample_segments(recording) if len(segment)]
+    if not segments:
         return "the recording is empty"
-    signal = np.concatenate(seen)
+    signal = np.concatenate(segments)
     present = signal[np.isfinite(signal).any(axis=1)]
     if not len(present):
         return "every sample is missing"

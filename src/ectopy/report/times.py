@@ -3,20 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-
-def elapsed(seconds: float) -> str:
-    """Time since the start of the recording as h:mm:ss."""
-    minutes, second = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
-
-
-def duration(seconds: float) -> str:
-    """Write a length of time in its two greatest units."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours} h {minute} min" if hours else f"{minute} min {second} s"
+from ectopy.rhythm.wording import elapsed
 
 
 @dataclass(frozen=True)

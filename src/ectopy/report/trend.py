@@ -7,10 +7,9 @@ import numpy as np
 
 from ectopy.ecg import Analysis, BeatClass, Event
 from ectopy.report import svg
-from ectopy.report.findings import of_kind
-from ectopy.report.summary import rates
+from ectopy.report.statistics import RecordingStats
 from ectopy.report.times import Clock
-from ectopy.rhythm.events import KINDS
+from ectopy.rhythm.kinds import KINDS
 
 TICKS = 5
 """At most so many times along the axis, for a phone to show them."""
@@ -22,7 +21,7 @@ class Lane(NamedTuple):
     title: str
     note: str
     path: str
-    kind: str
+    colour: str
 
 
 class Tick(NamedTuple):
@@ -47,20 +46,20 @@ class Trend(NamedTuple):
     description: str
 
 
-def trend(analysis: Analysis) -> Trend | None:
+def trend(recording: RecordingStats) -> Trend | None:
     """Draw the heart rate and every kind of event over time; None without a heart rate."""
-    of = rates(analysis)
-    reduced = svg.envelope(of.time_s, of.rate_bpm, analysis.duration_s)
+    analysis, rates = recording.analysis, recording.rates
+    reduced = svg.envelope(rates.time_s, rates.rate_bpm, analysis.duration_s)
     if np.isnan(reduced.mean).all():
         return None
     low, high = (20 * float(step) for step in _bounds(reduced))
-    y = [100 * (high - values) / (high - low) for values in (*reduced, of.rate_bpm)]
-    few = len(of.time_s) < svg.COLUMNS
+    y = [100 * (high - values) / (high - low) for values in (*reduced, rates.rate_bpm)]
+    few = len(rates.time_s) < svg.COLUMNS
     marks = np.arange(low, high + 1, 20 if high - low <= 120 else 40).tolist()
     edges = analysis.unreadable / analysis.fs
     return Trend(
         band="" if few else svg.band_path(y[0], y[2]),
-        line=svg.through(of.time_s, y[3], analysis.duration_s) if few else svg.line_path(y[1]),
+        line=svg.through(rates.time_s, y[3], analysis.duration_s) if few else svg.line_path(y[1]),
         unreadable=svg.bars(svg.occupied(edges[:, 0], edges[:, 1], analysis.duration_s)),
         rates=[Tick(100 * (high - mark) / (high - low), f"{mark:.0f}") for mark in marks],
         times=time_ticks(analysis.duration_s, Clock(analysis.start)),
@@ -96,19 +95,18 @@ def _short(time: str, step: int) -> str:
 def _lanes(analysis: Analysis) -> Iterator[Lane]:
     beats, duration_s = analysis.beats, analysis.duration_s
     counted = {
-        "V": ("V beats", beats.label == BeatClass.VEB),
-        "S": ("S beats", beats.label == BeatClass.SVEB),
-        "unsure": ("Unsure beats", ~beats.confident),
+        "ventricular": ("V beats", beats.label == BeatClass.VEB),
+        "supraventricular": ("S beats", beats.label == BeatClass.SVEB),
+        "low-confidence": ("Low-confidence beats", ~beats.confident),
     }
-    for kind, (title, mask) in counted.items():
+    for colour, (title, mask) in counted.items():
         time_s = beats.time_s[mask]
         if len(time_s):
             path, _ = svg.histogram(time_s, duration_s)
-            yield Lane(title, f"{len(time_s):,}", path, kind)
-    for kind, known in KINDS.items():
-        events = of_kind(analysis.events, kind)
-        if events:
-            yield Lane(known.title, f"{len(events):,}", _marks(events, duration_s), kind)
+            yield Lane(title, f"{len(time_s):,}", path, colour)
+    for kind in KINDS.values():
+        if events := analysis.events_of(kind.name):
+            yield Lane(kind.title, f"{len(events):,}", _marks(events, duration_s), kind.colour)
 
 
 def _marks(events: list[Event], duration_s: float) -> str:

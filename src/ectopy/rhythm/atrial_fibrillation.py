@@ -70,7 +70,7 @@ def find_atrial_fibrillation(  # noqa: PLR0913
     return spans[time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= shortest_s]
 
 
-def with_runs(spans: Spans, runs: Spans, time_s: Seconds) -> Spans:
+def extend_over_runs(spans: Spans, runs: Spans, time_s: Seconds) -> Spans:
     """Let episodes reach over the runs of early beats next to them, [k, 2] each, both half-open and in order.
 
     What goes over into fibrillation, or comes out of it, without a beat of the sinus node in time is not
@@ -172,7 +172,7 @@ def af_penalty_from_morphology(shapes: BeatWindows, ventricular: Mask) -> Floats
         first, stop = max(start - WINDOW, 0), min(start + _CHUNK, len(shapes))
         part = slice(first, stop + WINDOW)
         use = shapes.readable[part] & ~ventricular[part, None]
-        windows = pad_leads(shapes.windows[part])
+        windows = pad_leads(shapes.signal[part])
         p_wave = _likeness(windows[..., _P], use & after_t[part, None], enough=_ENOUGH_LEFT)
         qrs = _likeness(windows[..., _QRS], use, enough=1 / WINDOW)
         against = P_WEIGHT * np.maximum(p_wave - CONSTANT_P, 0)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import BeatClass, Beats, Mask
-from ectopy.rhythm.events import PAUSE_S
+from ectopy.rhythm.limits import PAUSE_S
 from ectopy.signal.filters import WORKING_FS
 
 SEGMENT_S = 300.0

@@ -6,7 +6,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ectopy.report.svg import COLUMNS, STEP_MM
-from ectopy.report.times import duration, elapsed
+from ectopy.rhythm.wording import duration, elapsed
 
 NOTHING = "\N{EN DASH}"
 

@@ -1,0 +1,120 @@
+"""Findings: what a reader should know of an analysis, in ranked short sentences."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ectopy.ecg import Analysis, BeatClass, Event, Mask
+from ectopy.rhythm.heart_rate import heart_rate, rate_bpm
+from ectopy.rhythm.kinds import FURTHER, LEADING, EventKind
+from ectopy.rhythm.limits import (
+    BRADYCARDIA_BPM,
+    FAST_BPM,
+    FREQUENT_PCT,
+    MIN_INTERVALS,
+    SHORT_S,
+    VERY_FREQUENT_PCT,
+)
+from ectopy.rhythm.wording import Finding, Urgency, count, duration
+
+
+def find_findings(analysis: Analysis, not_analysable: str = "") -> tuple[Finding, ...]:
+    """Find what there is to say about an analysis.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of one recording.
+    not_analysable
+        The reason if the recording has no beat; it is then the only finding.
+
+    Returns
+    -------
+    Findings, the most urgent first. Of one urgency, the kinds of events that can be urgent come before the
+    burden of ectopic beats, and the other kinds after it.
+    """
+    if not_analysable:
+        shown = _middle(analysis) if analysis.n_samples else None
+        return (Finding(Urgency.IMPORTANT, f"not analysable: {not_analysable}", shown),)
+    findings = [
+        *_of_kinds(LEADING, analysis),
+        *_ectopy(analysis, BeatClass.VEB, "ventricular"),
+        *_ectopy(analysis, BeatClass.SVEB, "supraventricular"),
+        *_of_kinds(FURTHER, analysis),
+        *_mean_rate(analysis),
+        *_unreadable(analysis),
+        *_low_confidence(analysis),
+    ]
+    if not any(finding.event for finding in findings):
+        findings.append(Finding(Urgency.INFO, "No ectopic beat, run, pause or change of rate found"))
+    return tuple(sorted(findings, key=lambda finding: -finding.urgency))
+
+
+def _of_kinds(kinds: tuple[EventKind, ...], analysis: Analysis) -> Iterator[Finding]:
+    for kind in kinds:
+        if events := analysis.events_of(kind.name):
+            yield from kind.describe(events, analysis)
+
+
+def _ectopy(analysis: Analysis, label: BeatClass, origin: str) -> Iterator[Finding]:
+    """Describe the burden of ectopic beats of one class: rare, frequent or very frequent."""
+    ectopic = analysis.beats.label == label
+    number = int(ectopic.sum())
+    if not number:
+        return
+    share = 100 * number / len(ectopic)
+    urgency = Urgency.IMPORTANT if share > VERY_FREQUENT_PCT else Urgency(int(share >= FREQUENT_PCT))
+    beats = f"{count(number, 'beat')} ({share:.1f} %)"
+    if analysis.analysable_s > SHORT_S:
+        word = ("Rare", "Frequent", "Very frequent")[urgency]
+        text = f"{word} {origin} ectopy: {beats}, {3600 * number / analysis.analysable_s:,.0f} an hour"
+    else:
+        text = f"{origin.capitalize()} ectopy: {beats}"
+    n_uncertain = int((ectopic & ~analysis.beats.confident).sum())
+    uncertain = f", {n_uncertain:,} of them uncertain" if 0 < n_uncertain < number else ", uncertain"
+    yield Finding(urgency, text + (uncertain if n_uncertain else ""), _example(analysis, ectopic))
+
+
+def _mean_rate(analysis: Analysis) -> Iterator[Finding]:
+    """Describe a slow or fast mean rate of a strip with too few beats for an episode."""
+    beats, rr_s = analysis.beats, analysis.rr_s
+    rate = heart_rate(beats.time_s, rr_s, rate_bpm(beats, rr_s))
+    has_mean_only = np.isnan(rate.min_bpm) and np.isfinite(rr_s).sum() >= MIN_INTERVALS
+    if has_mean_only and not BRADYCARDIA_BPM <= rate.mean_bpm <= FAST_BPM:
+        name = "Bradycardia" if rate.mean_bpm < BRADYCARDIA_BPM else "Tachycardia"
+        text = f"{name}: {rate.mean_bpm:.0f} bpm, mean of {count(len(beats), 'beat')}"
+        yield Finding(Urgency.NOTE, text, _middle(analysis))
+
+
+def _unreadable(analysis: Analysis) -> Iterator[Finding]:
+    """Describe the time that could not be analysed."""
+    lost_s = analysis.duration_s - analysis.analysable_s
+    if lost_s > 0:
+        share = 100 * lost_s / analysis.duration_s
+        urgency = Urgency.IMPORTANT if share >= 50 else Urgency.NOTE if share >= 5 else Urgency.INFO
+        yield Finding(urgency, f"{duration(lost_s)} ({share:.1f} %) could not be analysed")
+
+
+def _low_confidence(analysis: Analysis) -> Iterator[Finding]:
+    """Describe the beats on which the classifier abstains."""
+    number = int((~analysis.beats.confident).sum())
+    if number:
+        share = 100 * number / len(analysis.beats)
+        urgency = Urgency.NOTE if share >= FREQUENT_PCT else Urgency.INFO
+        yield Finding(urgency, f"{count(number, 'beat')} ({share:.1f} %) of uncertain class")
+
+
+def _middle(analysis: Analysis) -> Event:
+    """Return the middle of a recording, to show what was recorded."""
+    middle_s = analysis.duration_s / 2
+    return Event("signal", middle_s, middle_s, 0, float("nan"))
+
+
+def _example(analysis: Analysis, ectopic: Mask) -> Event:
+    """Choose the middle one of the beats that stand alone and are confident, if there are such."""
+    alone = ectopic & ~np.append(False, ectopic[:-1]) & ~np.append(ectopic[1:], False)
+    confident = alone & analysis.beats.confident
+    best = next(mask for mask in (confident, alone, ectopic) if mask.any())
+    candidates = np.flatnonzero(best)
+    time_s = float(analysis.beats.time_s[candidates[len(candidates) // 2]])
+    return Event(str(analysis.beats.label[candidates[0]]), time_s, time_s, 1, float("nan"))

@@ -1,0 +1,124 @@
+"""RR intervals and heart rates.
+
+All rules of rhythm use one series of RR intervals, :attr:`ectopy.ecg.Analysis.rr_s`. An interval ends at its
+beat. It is NaN for the first beat, across an unreadable interval, and beside a beat in noise.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ectopy.ecg import Beats, Mask, Samples
+from ectopy.rhythm.limits import NO_RATE_S, RATE_INTERVALS
+
+Seconds = NDArray[np.float64]
+
+
+def rr_intervals_s(beats: Beats, unreadable: Samples, low_quality: Mask | None = None) -> Seconds:
+    """Compute the RR intervals that rules of rhythm may use.
+
+    Parameters
+    ----------
+    beats
+        Beats in order of time, [n].
+    unreadable
+        Half-open [start, stop) intervals in samples, int64 [k, 2]. No RR interval reaches across one.
+    low_quality
+        True where a beat lies in noise, [n]. A beat may have been missed beside it, or it may be none. So
+        its two RR intervals are NaN, unless they are longer than NO_RATE_S: one missed beat does not explain
+        those, and they may be asystole or fibrillation.
+
+    Returns
+    -------
+    Intervals in seconds that end at each beat, [n].
+    """
+    rr_s = beats.rr_s
+    begun = np.searchsorted(unreadable[:, 0], beats.sample[1:], side="left")
+    ended = np.searchsorted(unreadable[:, 1], beats.sample[:-1], side="right")
+    rr_s[1:][begun > ended] = np.nan
+    if low_quality is not None:
+        beside = low_quality | np.append(False, low_quality)[: len(beats)]
+        rr_s[beside & (rr_s < NO_RATE_S)] = np.nan
+    return rr_s
+
+
+def rate_bpm(beats: Beats, rr_s: Seconds) -> Seconds:
+    """Compute the heart rate at each beat, over the RATE_INTERVALS intervals that end there.
+
+    Parameters
+    ----------
+    beats
+        Beats in order of time, [n].
+    rr_s
+        Their RR intervals in seconds, [n]; see :func:`rr_intervals_s`.
+
+    Returns
+    -------
+    Rates in beats a minute, [n]; NaN where one of the intervals is missing.
+    """
+    rate = np.full(len(beats), np.nan)
+    if len(beats) > RATE_INTERVALS:
+        complete = sliding_window_view(rr_s < NO_RATE_S, RATE_INTERVALS)[1:].all(axis=1)
+        span = beats.sample[RATE_INTERVALS:] - beats.sample[:-RATE_INTERVALS]  # samples: see mean_bpm
+        rate[RATE_INTERVALS:] = np.where(complete, 60 * beats.fs * RATE_INTERVALS / span, np.nan)
+    return rate
+
+
+def mean_bpm(beats: Beats, spans: NDArray[np.intp]) -> Seconds:
+    """Compute the mean rate of groups of beats.
+
+    Parameters
+    ----------
+    beats
+        Beats in order of time.
+    spans
+        Half-open [start, stop) pairs of beats, [k, 2].
+
+    Returns
+    -------
+    Rates in beats a minute, [k].
+    """
+    start, last = spans[:, 0], spans[:, 1] - 1
+    # From samples: in seconds, a run at exactly 100 bpm might be a hair above.
+    return np.asarray(60 * beats.fs * (last - start) / (beats.sample[last] - beats.sample[start]))
+
+
+class HeartRate(NamedTuple):
+    """Mean over all intervals, lowest and highest :func:`rate_bpm` with their times; NaN for none."""
+
+    mean_bpm: float
+    min_bpm: float
+    max_bpm: float
+    min_at_s: float
+    max_at_s: float
+
+
+NO_HEART_RATE = HeartRate(*[np.nan] * 5)
+
+
+def heart_rate(time_s: Seconds, rr_s: Seconds, rate: Seconds) -> HeartRate:
+    """Compute the heart rate of a recording or a part of it.
+
+    Parameters
+    ----------
+    time_s
+        Times of the beats in seconds, [n].
+    rr_s
+        RR intervals that end there, in seconds, [n].
+    rate
+        :func:`rate_bpm` at each beat, [n].
+
+    Returns
+    -------
+    Mean, lowest and highest rate.
+    """
+    beating = rr_s[rr_s < NO_RATE_S]
+    if not len(beating):
+        return NO_HEART_RATE
+    mean = 60 / float(beating.mean())
+    if np.isnan(rate).all():
+        return NO_HEART_RATE._replace(mean_bpm=mean)
+    low, high = np.nanargmin(rate), np.nanargmax(rate)
+    return HeartRate(mean, *map(float, (rate[low], rate[high], time_s[low], time_s[high])))

@@ -1,0 +1,217 @@
+"""The registry of event kinds: one row each. A new kind needs its row here, its finder and its test.
+
+Everything else follows from the row: ``events.csv``, the annotations, the counts of ``summary.json`` and its
+schema, the findings, the report and the table in the documentation (``tools/event_table.py``).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ectopy.ecg import Analysis, Event
+from ectopy.rhythm import finders, wording
+from ectopy.rhythm.finders import RhythmContext, Spans
+from ectopy.rhythm.limits import (
+    BRADYCARDIA_BPM,
+    CYCLES,
+    EPISODE_S,
+    FAST_AF_BPM,
+    FAST_BPM,
+    NO_RATE_S,
+    PAUSE_S,
+    RATE_INTERVALS,
+    RUN_BEATS,
+    SUSTAINED_S,
+    URGENT_PAUSE_S,
+    URGENT_VT_BEATS,
+)
+from ectopy.rhythm.r_on_t import QTC_S
+from ectopy.rhythm.wording import Finding
+
+Colour = Literal["ventricular", "supraventricular", "important", "note"]
+
+
+@dataclass(frozen=True)
+class EventKind:
+    """One row of the registry.
+
+    ``name`` is the stable name in ``events.csv`` and ``title`` what readers see. ``rule`` and ``urgency`` are
+    sentences for the report and the documentation. ``find`` returns the spans of beats of such events and
+    ``describe`` their findings. ``count`` is the name of their number in ``summary.json``. ``colour`` is the
+    class of the mark in the report. ``mit_rhythm`` is the MIT-BIH rhythm string; a kind without one is
+    written as a note. ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is True
+    where the time of such events counts in the hour in which it lies.
+    """
+
+    name: str
+    title: str
+    rule: str
+    urgency: str
+    find: Callable[[RhythmContext], Spans]
+    describe: Callable[[Sequence[Event], Analysis], Iterator[Finding]]
+    count: str
+    colour: Colour
+    mit_rhythm: str = ""
+    has_rate: bool = True
+    lasts: bool = False
+
+
+_LONG = f"{EPISODE_S:g} s or longer"
+_RUN = f"{RUN_BEATS} or more"
+_PATTERN = f"{CYCLES} or more cycles"
+
+LEADING = (
+    EventKind(
+        name="vt",
+        title="Ventricular tachycardia",
+        rule=f"{_RUN} ventricular beats in a row above {FAST_BPM:g} bpm",
+        urgency=f"urgent from {SUSTAINED_S:g} s or {URGENT_VT_BEATS} beats on, else important",
+        find=finders.ventricular_tachycardia,
+        describe=wording.ventricular_tachycardia,
+        count="n_vt_runs",
+        colour="ventricular",
+        mit_rhythm="(VT",
+    ),
+    EventKind(
+        name="pause",
+        title="Pause",
+        rule=f"RR interval longer than {PAUSE_S:g} s",
+        urgency=f"urgent from {URGENT_PAUSE_S:g} s on, else a note; {NO_RATE_S:g} s are reported apart",
+        find=finders.pauses,
+        describe=wording.pauses,
+        count="n_pauses",
+        colour="important",
+        has_rate=False,
+    ),
+    EventKind(
+        name="af",
+        title="Atrial fibrillation",
+        rule=f"RR intervals without any pattern for {_LONG}, and no constant P wave; "
+        "flutter with a changing block too",
+        urgency=f"urgent above {FAST_AF_BPM:g} bpm, else important",
+        find=finders.atrial_fibrillation,
+        describe=wording.atrial_fibrillation,
+        count="n_af",
+        colour="note",
+        mit_rhythm="(AFIB",
+        lasts=True,
+    ),
+    EventKind(
+        name="sv_run",
+        title="Supraventricular run",
+        rule=f"{_RUN} supraventricular ectopic beats in a row above {FAST_BPM:g} bpm",
+        urgency=f"urgent above {SUSTAINED_S:g} s, else a note",
+        find=finders.supraventricular_runs,
+        describe=wording.supraventricular_runs,
+        count="n_sv_runs",
+        colour="supraventricular",
+        mit_rhythm="(SVTA",
+    ),
+    EventKind(
+        name="idioventricular_rhythm",
+        title="Idioventricular rhythm",
+        rule=f"{_RUN} ventricular beats in a row at {FAST_BPM:g} bpm or less",
+        urgency="important; a note where all are uncertain",
+        find=finders.idioventricular_rhythm,
+        describe=wording.idioventricular_rhythm,
+        count="n_idioventricular_runs",
+        colour="ventricular",
+        mit_rhythm="(IVR",
+    ),
+)
+"""Kinds whose findings stand before the burden of ectopic beats, the most urgent first."""
+
+FURTHER = (
+    EventKind(
+        name="veb_couplet",
+        title="Ventricular couplet",
+        rule="2 ventricular beats in a row",
+        urgency="a note",
+        find=finders.ventricular_couplets,
+        describe=wording.ventricular_couplets,
+        count="n_couplets",
+        colour="ventricular",
+    ),
+    EventKind(
+        name="sveb_couplet",
+        title="Supraventricular couplet",
+        rule="2 supraventricular ectopic beats in a row",
+        urgency="a note",
+        find=finders.supraventricular_couplets,
+        describe=wording.supraventricular_couplets,
+        count="n_sveb_couplets",
+        colour="supraventricular",
+    ),
+    EventKind(
+        name="r_on_t",
+        title="Possible R-on-T",
+        rule="ventricular beat before the expected end of QT of the beat before "
+        f"(Fridericia, QTc {QTC_S:.2f} s); by timing alone",
+        urgency="a note",
+        find=finders.r_on_t,
+        describe=wording.r_on_t,
+        count="n_r_on_t",
+        colour="ventricular",
+        has_rate=False,
+    ),
+    EventKind(
+        name="bigeminy",
+        title="Ventricular bigeminy",
+        rule=f"every second beat ventricular, {_PATTERN}",
+        urgency="a note",
+        find=finders.ventricular_bigeminy,
+        describe=wording.ventricular_bigeminy,
+        count="n_bigeminy",
+        colour="ventricular",
+        mit_rhythm="(B",
+    ),
+    EventKind(
+        name="trigeminy",
+        title="Ventricular trigeminy",
+        rule=f"every third beat ventricular, {_PATTERN}",
+        urgency="a note",
+        find=finders.ventricular_trigeminy,
+        describe=wording.ventricular_trigeminy,
+        count="n_trigeminy",
+        colour="ventricular",
+        mit_rhythm="(T",
+    ),
+    EventKind(
+        name="bradycardia",
+        title="Bradycardia",
+        rule=f"below {BRADYCARDIA_BPM:g} bpm, mean of {RATE_INTERVALS} intervals, for {_LONG}",
+        urgency="a note",
+        find=finders.bradycardia,
+        describe=wording.bradycardia,
+        count="n_bradycardia",
+        colour="note",
+        mit_rhythm="(SBR",
+        lasts=True,
+    ),
+    EventKind(
+        name="tachycardia",
+        title="Tachycardia",
+        rule=f"above {FAST_BPM:g} bpm, mean of {RATE_INTERVALS} intervals, for {_LONG}",
+        urgency="a note",
+        find=finders.tachycardia,
+        describe=wording.tachycardia,
+        count="n_tachycardia",
+        colour="note",
+        lasts=True,
+    ),
+    EventKind(
+        name="sveb_bigeminy",
+        title="Supraventricular bigeminy",
+        rule=f"every second beat supraventricular ectopic, {_PATTERN}",
+        urgency="a note",
+        find=finders.supraventricular_bigeminy,
+        describe=wording.supraventricular_bigeminy,
+        count="n_sveb_bigeminy",
+        colour="supraventricular",
+        mit_rhythm="(AB",
+    ),
+)
+"""Kinds whose findings stand after the burden of ectopic beats."""
+
+KINDS = {kind.name: kind for kind in (*LEADING, *FURTHER)}
+"""Every kind by its name. Where events overlap, the first kind names the rhythm in the annotations."""

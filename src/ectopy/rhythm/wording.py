@@ -1,0 +1,292 @@
+"""Findings: one ranked sentence for each kind of event, as :mod:`ectopy.rhythm.kinds` asks for it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ectopy.ecg import Analysis, BeatClass, Event
+from ectopy.rhythm.limits import (
+    FAST_AF_BPM,
+    LOW_CONFIDENCE_SHARE,
+    NO_RATE_S,
+    PAUSE_S,
+    RUN_BEATS,
+    SUSTAINED_S,
+    URGENT_PAUSE_S,
+    URGENT_VT_BEATS,
+)
+
+
+class Urgency(IntEnum):
+    """How soon somebody should look."""
+
+    INFO = 0
+    NOTE = 1
+    IMPORTANT = 2
+    URGENT = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence without a semicolon, and the event that shows it best.
+
+    ``event`` is an event or, of the kinds ``V``, ``S`` and ``signal``, a single beat or a piece of signal.
+    """
+
+    urgency: Urgency
+    text: str
+    event: Event | None = None
+
+    def __str__(self) -> str:
+        return f"{self.urgency.name.lower()}: {self.text}"
+
+
+Events = Sequence[Event]
+Findings = Iterator[Finding]
+
+
+def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:
+    """Describe VT: urgent when sustained or from URGENT_VT_BEATS beats on."""
+    sustained = [run for run in events if run.duration_s >= SUSTAINED_S]
+    if sustained:
+        text = f"Sustained ventricular tachycardia: {_runs(sustained)}{_uncertain(sustained, analysis)}"
+        yield Finding(Urgency.URGENT, text, _longest_run(sustained))
+    if shorter := [run for run in events if run.duration_s < SUSTAINED_S]:
+        longest = _longest_run(shorter)
+        urgency = Urgency.URGENT if longest.n_beats >= URGENT_VT_BEATS else Urgency.IMPORTANT
+        text = f"Non-sustained ventricular tachycardia: {_runs(shorter)}{_uncertain(shorter, analysis)}"
+        yield Finding(urgency, text, longest)
+
+
+def pauses(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001
+    """Describe pauses: urgent from URGENT_PAUSE_S on."""
+    longest = max(events, key=_duration_s)
+    if longest.duration_s >= NO_RATE_S:
+        text = f"No beat for {_lasting(longest)}: asystole, ventricular fibrillation or lost signal"
+        yield Finding(Urgency.URGENT, text, longest)
+    urgency = Urgency.URGENT if longest.duration_s >= URGENT_PAUSE_S else Urgency.NOTE
+    text = f"{count(len(events), 'pause')} longer than {PAUSE_S:g} s, longest {_lasting(longest)}"
+    yield Finding(urgency, text, longest)
+
+
+def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:
+    """Describe AF by its burden, longest episode and rate: urgent where an episode is above FAST_AF_BPM."""
+    longest, fastest = max(events, key=_duration_s), max(events, key=_rate_bpm)
+    urgent = fastest.rate_bpm > FAST_AF_BPM
+    share = burden_pct(events, analysis, 0, analysis.duration_s)
+    intervals = sum(event.n_beats - 1 for event in events)
+    rate = f"{60 * intervals / sum(map(_duration_s, events)):.0f} bpm"
+    if len(events) > 1:
+        rate += f", fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
+    yield Finding(
+        Urgency.URGENT if urgent else Urgency.IMPORTANT,
+        f"Atrial fibrillation: {count(len(events), 'episode')}, {share:.1f} % of the time analysed, "
+        f"longest {_lasting(longest)}, {rate}",
+        fastest if urgent else longest,
+    )
+
+
+def supraventricular_runs(events: Events, analysis: Analysis) -> Findings:
+    """Describe supraventricular runs: urgent when longer than SUSTAINED_S."""
+    sustained = [run for run in events if run.duration_s > SUSTAINED_S]
+    if sustained:
+        text = f"Sustained supraventricular tachycardia: {_runs(sustained)}{_uncertain(sustained, analysis)}"
+        yield Finding(Urgency.URGENT, text, _longest_run(sustained))
+    if shorter := [run for run in events if run.duration_s <= SUSTAINED_S]:
+        text = f"Supraventricular runs: {_runs(shorter)}{_uncertain(shorter, analysis)}"
+        yield Finding(Urgency.NOTE, text, _longest_run(shorter))
+
+
+def idioventricular_rhythm(events: Events, analysis: Analysis) -> Findings:
+    """Describe slow ventricular runs: a note where the classifier abstains on each of them."""
+    uncertain = all(is_uncertain(run, analysis) for run in events)
+    urgency = Urgency.NOTE if uncertain else Urgency.IMPORTANT
+    text = f"Idioventricular rhythm: {_runs(events)}{_uncertain(events, analysis)}"
+    yield Finding(urgency, text, _longest_run(events))
+
+
+def ventricular_couplets(events: Events, analysis: Analysis) -> Findings:
+    """Describe ventricular couplets: a note."""
+    return _couplets("ventricular couplet", events, analysis)
+
+
+def supraventricular_couplets(events: Events, analysis: Analysis) -> Findings:
+    """Describe supraventricular couplets: a note."""
+    return _couplets("supraventricular couplet", events, analysis)
+
+
+def r_on_t(events: Events, analysis: Analysis) -> Findings:
+    """Describe possible R-on-T, which says where to look and is never more than a note."""
+    earliest = min(events, key=_duration_s)
+    share = 100 * len(events) / int((analysis.beats.label == BeatClass.VEB).sum())
+    beats = f"{count(len(events), 'ventricular beat')} ({share:.1f} % of them) may fall on a T wave"
+    text = f"{beats}, by timing alone: the earliest after {_lasting(earliest)}"
+    yield Finding(Urgency.NOTE, text, earliest)
+
+
+def ventricular_bigeminy(events: Events, analysis: Analysis) -> Findings:
+    """Describe ventricular bigeminy: a note."""
+    return _episodes("Ventricular bigeminy", events, analysis)
+
+
+def ventricular_trigeminy(events: Events, analysis: Analysis) -> Findings:
+    """Describe ventricular trigeminy: a note."""
+    return _episodes("Ventricular trigeminy", events, analysis)
+
+
+def supraventricular_bigeminy(events: Events, analysis: Analysis) -> Findings:
+    """Describe supraventricular bigeminy: a note."""
+    return _episodes("Supraventricular bigeminy", events, analysis)
+
+
+def bradycardia(events: Events, analysis: Analysis) -> Findings:
+    """Describe slow heart rates: a note."""
+    return _episodes("Bradycardia", events, analysis)
+
+
+def tachycardia(events: Events, analysis: Analysis) -> Findings:
+    """Describe fast heart rates: a note."""
+    return _episodes("Tachycardia", events, analysis)
+
+
+def is_uncertain(event: Event, analysis: Analysis) -> bool:
+    """Return whether the classifier abstains on half of the beats of an event, or more.
+
+    Parameters
+    ----------
+    event
+        An event of the analysis.
+    analysis
+        The analysis, for its beats.
+
+    Returns
+    -------
+    True where the event should be called uncertain.
+    """
+    beats = analysis.beats
+    confident = beats.confident[beats.between(event.onset_s, event.offset_s)]
+    return float(confident.mean()) <= LOW_CONFIDENCE_SHARE
+
+
+def overlap_s(events: Events, start_s: float, stop_s: float) -> float:
+    """Compute the time of events that lies in [start_s, stop_s).
+
+    Parameters
+    ----------
+    events
+        Events that do not overlap each other.
+    start_s, stop_s
+        The part of the recording, in seconds.
+
+    Returns
+    -------
+    Seconds.
+    """
+    spans = ((max(event.onset_s, start_s), min(event.offset_s, stop_s)) for event in events)
+    return sum((max(offset - onset, 0.0) for onset, offset in spans), start=0.0)
+
+
+def burden_pct(events: Events, analysis: Analysis, start_s: float, stop_s: float) -> float:
+    """Compute the share of the readable time in [start_s, stop_s) that events take.
+
+    Parameters
+    ----------
+    events
+        Events that do not overlap each other.
+    analysis
+        The analysis, for its readable time.
+    start_s, stop_s
+        The part of the recording, in seconds.
+
+    Returns
+    -------
+    Percent; NaN where nothing was readable.
+    """
+    readable_s = analysis.readable_s(start_s, stop_s)
+    spans = ((max(event.onset_s, start_s), min(event.offset_s, stop_s)) for event in events)
+    taken_s = sum(analysis.readable_s(onset, offset) for onset, offset in spans if offset > onset)
+    return 100 * taken_s / readable_s if readable_s else float("nan")
+
+
+def elapsed(seconds: float) -> str:
+    """Return the time since the start of the recording as h:mm:ss."""
+    minutes, second = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its two greatest units."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours} h {minute} min" if hours else f"{minute} min {second} s"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1.
+
+    Parameters
+    ----------
+    number
+        How many.
+    noun
+        The noun in the singular.
+
+    Returns
+    -------
+    For example ``2 couplets``.
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _couplets(name: str, events: Events, analysis: Analysis) -> Findings:
+    fastest = max(events, key=_rate_bpm)
+    text = f"{count(len(events), name)}, shortest {_lasting(fastest)}"
+    yield Finding(Urgency.NOTE, text + _uncertain(events, analysis), fastest)
+
+
+def _episodes(title: str, events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001
+    longest = max(events, key=_duration_s)
+    total = duration(sum(map(_duration_s, events)))
+    text = f"{title}: {count(len(events), 'episode')}, {total} in all, longest {_lasting(longest)}"
+    yield Finding(Urgency.NOTE, text, longest)
+
+
+def _uncertain(events: Events, analysis: Analysis) -> str:
+    """Return how many events are uncertain, as the end of a sentence; nothing where none is."""
+    number = sum(is_uncertain(event, analysis) for event in events)
+    if number == len(events):
+        return ", uncertain" if number == 1 else ", all uncertain"
+    return f", {number:,} of them uncertain" if number else ""
+
+
+def _runs(runs: Events) -> str:
+    longest, fastest = _longest_run(runs), max(runs, key=_rate_bpm)
+    lasting = f" ({duration(longest.duration_s)})" if longest.duration_s >= SUSTAINED_S else ""
+    if len(runs) == 1:
+        name = "1 triplet" if longest.n_beats == RUN_BEATS else f"1 run of {longest.n_beats} beats{lasting}"
+        return f"{name} at {elapsed(longest.onset_s)}, {longest.rate_bpm:.0f} bpm"
+    n_triplets = sum(run.n_beats == RUN_BEATS for run in runs)
+    triplets = f" ({count(n_triplets, 'triplet')})" if n_triplets else ""
+    return (
+        f"{count(len(runs), 'run')}{triplets}, "
+        f"longest {longest.n_beats} beats{lasting} at {elapsed(longest.onset_s)}, "
+        f"fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
+    )
+
+
+def _longest_run(runs: Events) -> Event:
+    return max(runs, key=lambda run: run.n_beats)
+
+
+def _lasting(event: Event) -> str:
+    return f"{duration(event.duration_s)} at {elapsed(event.onset_s)}"
+
+
+def _duration_s(event: Event) -> float:
+    return event.duration_s
+
+
+def _rate_bpm(event: Event) -> float:
+    return event.rate_bpm

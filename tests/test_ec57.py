@@ -111,6 +111,24 @@ class TestLearningPeriod:
         assert cells(ec57.compare_beats(*pair, FS, learning_s=0.0, n_samples=100)) == {"Nn": 2}
 
 
+class TestEndOfLearningPeriod:
+    """Rules of bxb's main() at their limits: the match window is 15 samples."""
+
+    def test_a_detection_inside_may_be_150_ms_away(self) -> None:
+        assert cells(beats("N:8 N:100", "V:-7 N:100")) == {"Nv": 1, "Nn": 1}
+        assert cells(beats("N:8 N:100", "V:-8 N:100")) == {"No": 1, "Nn": 1}
+
+    def test_of_two_detections_as_far_away_the_one_outside_counts(self) -> None:
+        assert cells(beats("N:5 N:100", "V:-5 N:15 N:100")) == {"Nn": 2}
+
+    def test_one_150_ms_outside_is_dropped_if_the_next_is_nearer(self) -> None:
+        assert cells(beats("N:30 N:100", "V:15 N:35 N:100")) == {"Nn": 2}
+        assert cells(beats("N:30 N:100", "V:16 N:35 N:100")) == {"Ov": 1, "Nn": 2}
+
+    def test_but_not_if_the_next_is_as_far_away(self) -> None:
+        assert cells(beats("N:20 N:100", "V:10 N:30 N:100")) == {"Ov": 1, "Nn": 2}
+
+
 class TestEndOfRecord:
     def test_beats_after_the_record_do_not_count(self) -> None:
         late = END - START + 50
@@ -121,6 +139,16 @@ class TestEndOfRecord:
 
     def test_where_the_length_is_unknown_the_last_reference_beat_is_the_end(self) -> None:
         assert cells(beats("N:100", "N:100 V:400 N:900", n_samples=None)) == {"Nn": 1}
+
+    def test_beats_on_the_last_sample_count(self) -> None:
+        end = END - START
+        assert cells(beats("N:100", f"N:100 V:{end}")) == {"Nn": 1, "Ov": 1}
+        assert cells(beats("N:100", f"N:100 V:{end + 1}")) == {"Nn": 1}
+        assert cells(beats(f"N:100 V:{end}", "N:100")) == {"Nn": 1, "Vo": 1}
+        assert cells(beats(f"N:100 V:{end + 1}", "N:100")) == {"Nn": 1}
+
+    def test_without_a_length_and_a_reference_beat_nothing_is_compared(self) -> None:
+        assert cells(beats("", f"N:{-START} V:100", learning_s=0.0, n_samples=None)) == {}
 
 
 class TestMatrix:
@@ -223,6 +251,11 @@ class TestShutdown:
         assert cells(found) == {"Nn": 2, "Xv": 1}
         assert found.veb_positive_predictivity == 0.0
 
+    def test_its_time_counts_up_to_the_test_beat_after_the_next(self) -> None:
+        # bxb reads one beat ahead: with the beat at 400 it has read up to 500, so only 0.3 s are known.
+        test = "N:100 N:400 ~:420:-1 ~:450:0 N:500 ~:520:-1 ~:560:0 N:600"
+        assert beats("N:100", test, n_samples=None).shutdown_s == pytest.approx(0.3)
+
 
 class TestRRIntervals:
     def test_the_error_is_the_root_mean_square(self) -> None:
@@ -276,6 +309,19 @@ class TestFigures:
     def test_f1_is_the_harmonic_mean(self) -> None:
         found = beats("V:100 V:200 N:300", "V:100 N:200 N:300")
         assert found.veb_f1 == pytest.approx(2 * 0.5 * 1.0 / 1.5)
+
+    def test_f1_of_sveb_is_too(self) -> None:
+        # One of two SVEB found, and one false: Se 1/2, +P 1/2, F1 1/2. A second found: Se 2/3, +P 1.
+        assert beats("S:100 S:200 N:300", "S:100 N:200 S:300").sveb_f1 == 0.5
+        assert beats("S:100 S:200 S:300", "S:100 S:200 N:300").sveb_f1 == pytest.approx(2 * 2 / (3 + 2))
+
+    def test_a_comparison_of_counts_alone_has_no_rr_and_no_shutdown(self) -> None:
+        counts = np.zeros((7, 7), dtype=np.int64)
+        counts[0, 0] = 5
+        found = ec57.BeatComparison(counts)
+        assert (found.rr_square_error_s2, found.n_rr, found.shutdown_s) == (0.0, 0, 0.0)
+        assert found.qrs_sensitivity == 1.0
+        assert math.isnan(found.rms_rr_error_ms)
 
     def test_figures_of_what_is_not_there_are_undefined(self) -> None:
         found = beats("N:100", "V:100")

@@ -60,6 +60,13 @@ def test_of_one_that_straddles_its_end_the_rest_counts() -> None:
     assert (found.found, found.reference_s, found.reference_overlap_s) == (1, 1.0, 1.0)
 
 
+def test_one_that_ends_with_the_learning_period_counts_without_time() -> None:
+    # As epicmp has it: only an episode that ends before the test period is left out.
+    found = episodes("+:-900:(AFIB +:0:(N", "N:5")
+    assert (found.missed, found.reference_s) == (1, 0.0)
+    assert episodes("+:-900:(AFIB +:-1:(N", "N:5").missed == 0
+
+
 def test_after_the_record_nothing_counts() -> None:
     late = END - START
     found = episodes(f"+:{late - 100}:(AFIB +:{late + 900}:(N", f"+:{late}:(AFIB +:{late + 900}:(N")

@@ -12,7 +12,7 @@ from ectopy import cli, ec57
 from ectopy.annotations import Annotations, read_annotations, write_annotations
 from ectopy.datasets import simulate
 from ectopy.ecg import UnreadableError
-from tests.ec57_marks import END, FS, START, marks
+from tests.ec57_marks import END, FS, START, cells, marks
 
 REFERENCE = "N:100 V:200 V:300 N:400 S:500 e:600 N:650 [:700 ]:900 +:1000:(AFIB +:2000:(N N:2100"
 TEST = "N:100 V:200 V:300 N:400 N:500 S:600 N:650 [:700 ]:900 +:1000:(AFIB +:1500:(N N:2100"
@@ -63,6 +63,13 @@ class TestWhichRecords:
         # As `ectopy score --out` leaves them.
         write(tmp_path / "out" / "a", "a", "ectopy", TEST)
         assert list(ec57.compare_directories(folders[0], tmp_path / "out", "ectopy")) == ["a"]
+
+    def test_the_record_ends_where_its_header_says(self, tmp_path: Path) -> None:
+        # Ten minutes: an extra test beat after the last of the reference counts, one beyond the end does not.
+        write(tmp_path / "reference", "a", "atr", "N:100")
+        write(tmp_path / "test", "a", "mine", f"N:100 V:{END - START - 1} V:{END - START + 1}")
+        compared = ec57.compare_directories(tmp_path / "reference", tmp_path / "test", "mine")
+        assert cells(compared["a"].beats) == {"Nn": 1, "Ov": 1}
 
     def test_records_of_one_side_only_are_named(
         self, folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture

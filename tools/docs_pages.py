@@ -5,13 +5,13 @@ notebooks with the outputs that are stored in them. CONTRIBUTING.md and CHANGELO
 """
 
 import base64
-import importlib
 import json
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -36,13 +36,24 @@ PACKAGE_ORDER = (
     "registry",
     "flows",
 )
-WITHOUT_API = {"cli", "__main__"}
+WITHOUT_API = {"cli", "__main__", "qrs"}  # the commands have a page of their own; qrs is an old address
+VALUE_NAMES = {int: "N", float: "NUMBER", Path: "PATH"}
 # Pages of the repository that are shown in the site too, with the address of each there.
 REPOSITORY_PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "deploy/README.md": "how-to/several-machines.md",
 }
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """List the pages of the API in the navigation, below "Python API"."""
+    pages = [{name: f"reference/api/{name}.md"} for name in api_names()]
+    for section in config.nav or ():
+        for entry in section.get("Reference", ()):
+            if "Python API" in entry:
+                entry["Python API"] += pages
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -120,16 +131,17 @@ def walk_commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def usage(name: str, command: Any) -> list[str]:
     """Return the usage line of one command and the table of its arguments and options."""
+    hints = get_type_hints(command.callback)
     parameters = [each for each in command.params if not getattr(each, "hidden", False)]
     arguments = [each for each in parameters if each.param_type_name == "argument"]
     options = [each for each in parameters if each.param_type_name == "option" and each.name != "help"]
     words = [name, *("[OPTIONS]" if options else "",), *(argument_name(each) for each in arguments)]
-    lines = ["```", " ".join(word for word in words if word), "```"]
+    lines = ["```text", " ".join(word for word in words if word), "```"]
     if parameters:
         lines += ["", "| parameter | description | default |", "|---|---|---|"]
     for each in (*arguments, *options):
         is_argument = each.param_type_name == "argument"
-        title = argument_name(each) if is_argument else option_name(each)
+        title = argument_name(each) if is_argument else option_name(each, hints.get(each.name, str))
         text = (getattr(each, "help", "") or "").replace("|", "\\|")
         lines.append(f"| `{title}` | {text} | {default_of(each)} |")
     return lines
@@ -140,14 +152,19 @@ def argument_name(parameter: Any) -> str:
     return str(parameter.metavar or parameter.name.upper())
 
 
-def option_name(parameter: Any) -> str:
-    """Return an option with the kind of its value."""
-    name = "/".join((*parameter.opts, *parameter.secondary_opts))
-    if parameter.is_flag:
-        return name
-    choices = getattr(parameter.type, "choices", None)
-    value = "|".join(str(getattr(choice, "value", choice)) for choice in choices) if choices else ""
-    return f"{name} {parameter.metavar or value or parameter.type.name.upper()}".replace("|", "\u2758")
+def option_name(parameter: Any, hint: Any) -> str:
+    """Return an option with the kind of its value, from the type that its command declares."""
+    types = [each for each in (get_args(hint) or (hint,)) if each is not type(None)]
+    first = types[0] if types and isinstance(types[0], type) else str
+    if first is bool:
+        return str(parameter.opts[0])
+    if parameter.metavar:
+        value = str(parameter.metavar)
+    elif issubclass(first, Enum):
+        value = "/".join(str(choice.value) for choice in first)
+    else:
+        value = VALUE_NAMES.get(first, "TEXT")
+    return f"{parameter.opts[0]} {value}"
 
 
 def default_of(parameter: Any) -> str:
@@ -236,11 +253,8 @@ def features_page() -> str:
 
 def api_pages() -> Iterator[tuple[str, str]]:
     """Yield a page for the top level of the package, and one for each package and module in it."""
-    package = importlib.import_module("ectopy")
-    names = {module.name for module in pkgutil.iter_modules(package.__path__)} - WITHOUT_API
-    order = [*(name for name in PACKAGE_ORDER if name in names), *sorted(names - {*PACKAGE_ORDER})]
     rows = []
-    for name in order:
+    for name in api_names():
         if module := api_module(f"ectopy.{name}"):
             yield f"reference/api/{name}.md", "\n".join(module)
             rows.append(f"| [`ectopy.{name}`]({name}.md) | {summary_of(f'ectopy.{name}')} |")
@@ -268,6 +282,12 @@ def api_pages() -> Iterator[tuple[str, str]]:
     )
 
 
+def api_names() -> list[str]:
+    """Return the packages and modules of ectopy in the order of the pipeline, then of the alphabet."""
+    names = {module.name for module in pkgutil.iter_modules([str(ROOT / "src/ectopy")])} - WITHOUT_API
+    return [*(name for name in PACKAGE_ORDER if name in names), *sorted(names - {*PACKAGE_ORDER})]
+
+
 def top_level_names() -> list[tuple[str, str]]:
     """Return the module and the name of each object that ``ectopy`` exports."""
     import ectopy
@@ -282,9 +302,16 @@ def api_module(name: str) -> list[str]:
     modules = [name, *submodules(name)]
     title = name.removeprefix("ectopy.")
     lines = [f"# {title}", ""]
+    exported: dict[str, list[str]] = {}
+    for home, each in top_level_names():
+        exported.setdefault(f"ectopy.{home}", []).append(each)
     for module in modules:
-        level = 2
-        lines += [f"::: {module}", "    options:", f"      heading_level: {level}", ""]
+        lines += [f"::: {module}", "    options:", "      heading_level: 2"]
+        if shown_above := exported.get(module):
+            lines.append(f'      filters: ["!^_", "!^({"|".join(shown_above)})$"]')
+            listed = ", ".join(f"[`{each}`][{module}.{each}]" for each in sorted(shown_above))
+            lines += ["", f"{listed}: see [`ectopy`](index.md#ectopy)."]
+        lines.append("")
     return lines
 
 

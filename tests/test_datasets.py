@@ -178,7 +178,7 @@ def test_a_garbled_file_is_refused(
     published = hashlib.sha256((simdb_source / "simdb/1.0.0" / file).read_bytes()).hexdigest()
     message = refused(file, garbled)
     assert message.startswith("FetchError")  # asking again would not help
-    assert message.endswith(f"SHA-256 {published} expected, another came")
+    assert f"SHA-256 differs from {published}" in message
 
 
 @pytest.mark.parametrize("file", ["s0-002.dat", "RECORDS", "SHA256SUMS.txt"])
@@ -190,14 +190,14 @@ def test_a_connection_cut_half_way_leaves_nothing(refused: Callable[[str, object
 def test_a_file_the_server_does_not_have_is_named(refused: Callable[[str, object], str], file: str) -> None:
     message = refused(file, 404)
     assert message.startswith("FetchError")  # asking again would not help
-    assert message.endswith("the server answered 404")
+    assert "the server answered 404. Check the address" in message
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_server_in_trouble_may_be_asked_again(refused: Callable[[str, object], str], status: int) -> None:
     message = refused("s0-001.dat", status)
     assert message.startswith("UnreachableError")
-    assert message.endswith(f"the server answered {status}")
+    assert message.endswith(f"the server answered {status}. Try again.")
 
 
 def test_records_before_a_failing_one_stay(server: FaultyServer, data_dir: Path) -> None:
@@ -211,38 +211,38 @@ def test_a_port_where_nobody_listens_is_unreachable(data_dir: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}/"
-    with pytest.raises(UnreachableError, match=f"{address}simdb/1.0.0/RECORDS: no answer"):
+    with pytest.raises(UnreachableError, match=f"{address}simdb/1.0.0/RECORDS: the server did not answer"):
         fetch("simdb", address, data_dir)
     assert contents(data_dir) == {}
 
 
 def test_a_file_missing_from_a_directory_is_named(source: Path, data_dir: Path) -> None:
     (source / "simdb/1.0.0/s0-001.dat").unlink()
-    with pytest.raises(FetchError, match=r"simdb/1\.0\.0/s0-001\.dat: not there"):
+    with pytest.raises(FetchError, match=r"simdb/1\.0\.0/s0-001\.dat: file not found"):
         fetch("simdb", source, data_dir)
 
 
 def test_a_file_broken_in_a_directory_is_refused(source: Path, data_dir: Path) -> None:
     broken = source / "simdb/1.0.0/s0-001.dat"
     broken.write_bytes(half(broken.read_bytes()))
-    with pytest.raises(FetchError, match=r"s0-001\.dat: SHA-256 [0-9a-f]{64} expected"):
+    with pytest.raises(FetchError, match=r"s0-001\.dat: SHA-256 differs from [0-9a-f]{64}"):
         fetch("simdb", source, data_dir)
     assert not list(data_dir.rglob("*.dat"))
 
 
 def test_a_directory_without_the_database_is_refused(tmp_path: Path, data_dir: Path) -> None:
-    with pytest.raises(FetchError, match=r"mitdb/1\.0\.0: the source holds no such directory"):
+    with pytest.raises(FetchError, match=r"mitdb/1\.0\.0: no such directory"):
         fetch("mitdb", tmp_path, data_dir)
 
 
 @pytest.mark.parametrize("source", ["ftp://example.org/", "s3://bucket/files"])
 def test_a_source_of_another_kind_is_refused(source: str, data_dir: Path) -> None:
-    with pytest.raises(FetchError, match="an http"):
+    with pytest.raises(FetchError, match="not a supported source"):
         fetch("simdb", source, data_dir)
 
 
 def test_an_unknown_database_is_told_what_is_known(simdb_source: Path, data_dir: Path) -> None:
-    with pytest.raises(FetchError, match="mitbih: not a known database; known are mitdb, nstdb, afdb"):
+    with pytest.raises(FetchError, match=r"mitbih: unknown database\. Choose one of mitdb, nstdb, afdb"):
         fetch("mitbih", simdb_source, data_dir)
 
 
@@ -252,7 +252,7 @@ def test_a_record_of_another_database_is_refused(simdb_source: Path, data_dir: P
 
 
 def test_a_record_needs_the_index_first(simdb_source: Path, data_dir: Path) -> None:
-    with pytest.raises(FetchError, match=r"SHA256SUMS\.txt: checksums expected, none there"):
+    with pytest.raises(FetchError, match=r"SHA256SUMS\.txt: no checksums"):
         download.fetch_record("simdb", "s0-001", source=str(simdb_source), data_dir=data_dir)
 
 
@@ -261,14 +261,14 @@ def test_a_file_without_a_published_sum_is_refused(source: Path, data_dir: Path)
     sums.write_text(
         "".join(line for line in sums.read_text().splitlines(keepends=True) if ".dat" not in line)
     )
-    with pytest.raises(FetchError, match=r"s0-001\.dat is not in .*SHA256SUMS\.txt"):
+    with pytest.raises(FetchError, match=r"s0-001\.dat has no checksum in .*SHA256SUMS\.txt"):
         fetch("simdb", source, data_dir)
 
 
 @pytest.mark.parametrize("text", ["", "<html>Please log in</html>\n", "0123 s0-001.dat\n"])
 def test_sums_that_are_none_are_refused(source: Path, data_dir: Path, text: str) -> None:
     (source / "simdb/1.0.0/SHA256SUMS.txt").write_text(text)
-    with pytest.raises(FetchError, match=r"lines of a SHA-256 and a file name expected"):
+    with pytest.raises(FetchError, match=r"not a list of SHA-256 checksums"):
         fetch("simdb", source, data_dir)
 
 
@@ -279,20 +279,20 @@ def test_a_header_cannot_reach_outside_its_folder(source: Path, data_dir: Path, 
     """A hostile source publishes the right sums for what it does, too."""
     (source / "evil.dat").write_text("gotcha")
     header = f"s0-001 1 360 4320\n{name} 212 200\n"
-    with pytest.raises(FetchError, match="is no name of a file in the database's own folder"):
+    with pytest.raises(FetchError, match="is not a file name inside the folder"):
         fetch("simdb", with_header(source, header), data_dir, ("s0-001",))
     assert not list(data_dir.rglob("*evil*"))
 
 
 def test_a_record_list_cannot_reach_outside_its_folder(source: Path, data_dir: Path) -> None:
     (source / "simdb/1.0.0/RECORDS").write_text("s0-001\n../../evil\n")
-    with pytest.raises(FetchError, match=r"RECORDS: names of records expected, '\.\./\.\./evil' came"):
+    with pytest.raises(FetchError, match=r"RECORDS: '\.\./\.\./evil' is not a record name"):
         fetch("simdb", source, data_dir)
 
 
 def test_a_log_in_page_in_place_of_records_is_refused(source: Path, data_dir: Path) -> None:
     (source / "simdb/1.0.0/RECORDS").write_text("<html>Please log in</html>\n")
-    with pytest.raises(FetchError, match="names of records expected, '<html>Please' came"):
+    with pytest.raises(FetchError, match="'<html>Please' is not a record name"):
         fetch("simdb", source, data_dir)
 
 
@@ -308,7 +308,7 @@ def test_a_log_in_page_in_place_of_records_is_refused(source: Path, data_dir: Pa
     ],
 )
 def test_what_is_no_header_is_refused(source: Path, data_dir: Path, text: str) -> None:
-    with pytest.raises(FetchError, match=r"s0-001\.hea: the WFDB header of one segment expected"):
+    with pytest.raises(FetchError, match=r"s0-001\.hea: not a WFDB header of a single segment"):
         fetch("simdb", with_header(source, text), data_dir, ("s0-001",))
 
 

@@ -131,7 +131,8 @@ def test_the_command_gives_a_line_for_each_failed_record_and_status_1(
     )
     assert (status, out) == (1, "")
     base = f"{server.address}simdb/1.0.0"
-    assert [f"{base}/{name}: the server answered 404" for name in ("s0-001.dat", "s0-003.atr")] == err[-2:]
+    expected = "the server answered 404. Check the address of the source."
+    assert [f"{base}/{name}: {expected}" for name in ("s0-001.dat", "s0-003.atr")] == err[-2:]
 
 
 def test_the_command_refuses_an_unknown_database_at_once(
@@ -140,7 +141,7 @@ def test_the_command_refuses_an_unknown_database_at_once(
     # wrong usage, not a database that could not be had
     status, out, err = command("ingest", "mitbih", "--data-dir", data_dir, capsys=capsys)
     assert (status, out, len(err)) == (2, "", 1)
-    assert err[0].startswith("ectopy: mitbih: not a known database; known are mitdb,")
+    assert err[0].startswith("ectopy: mitbih: unknown database. Choose one of mitdb,")
 
 
 def test_the_command_speaks_for_itself_and_prefect_keeps_quiet(simdb_source: Path, data_dir: Path) -> None:

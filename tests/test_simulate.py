@@ -162,7 +162,9 @@ def test_habits_count_episodes_in_1000_beats(healthy: simulate.Patient) -> None:
 
 
 def test_a_ventricular_beat_is_early_and_its_pause_compensates(healthy: simulate.Patient) -> None:
-    still = replace(healthy, timing=replace(healthy.timing, breath_amplitude=0.0), episodes_per_1000={"single PVC": 20.0})
+    still = replace(
+        healthy, timing=replace(healthy.timing, breath_amplitude=0.0), episodes_per_1000={"single PVC": 20.0}
+    )
     _, beats, symbols = recorded(still, minutes=30)
     pvc = np.flatnonzero(symbols[1:-1] == "V") + 1
     before, after = (beats[pvc] - beats[pvc - 1]) / FS, (beats[pvc + 1] - beats[pvc]) / FS
@@ -204,7 +206,9 @@ def test_an_atrial_beat_has_a_p_wave_of_its_own(healthy: simulate.Patient) -> No
 
 
 def test_an_aberrant_atrial_beat_is_wider(healthy: simulate.Patient) -> None:
-    narrow, wide = (replace(healthy, episodes_per_1000={"single PAC": 20.0}, aberrancy=share) for share in (0.0, 1.0))
+    narrow, wide = (
+        replace(healthy, episodes_per_1000={"single PAC": 20.0}, aberrancy=share) for share in (0.0, 1.0)
+    )
     widths = []
     for patient in (narrow, wide):
         signal, beats, symbols = recorded(patient)

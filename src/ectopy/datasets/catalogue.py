@@ -1,4 +1,4 @@
-"""Catalogue."""
+"""Catalogue of PhysioNet databases: versions, patients, and the split into training and held-out records."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from types import MappingProxyType
 
-# de Chazal et al. (2004), IEEE Trans Biomed Eng 51(7); the paced records are in neither. 201 and 202 are
-# one man, on both sides here: figures on DS2 are therefore reported without 202 too.
+# de Chazal et al. (2004), IEEE Trans Biomed Eng 51(7). The paced records are in neither. 201 and 202 are the
+# same patient, but 201 is in DS1 and 202 in DS2. Metrics on DS2 are therefore also reported without 202.
 DS1 = (
     *("101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122"),
     *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
@@ -20,18 +20,19 @@ PACED = ("102", "104", "107", "217")
 
 
 class FetchError(ValueError):
-    """Something that cannot be had as the database publishes it; the message names it."""
+    """A file or record that is missing, or differs from what the database publishes."""
 
 
 class UnknownDatabaseError(FetchError):
-    """A name that is not that of a database."""
+    """A database that is not in the catalogue."""
 
 
 @dataclass(frozen=True)
 class Database:
-    """A database on PhysioNet; its records are those in the RECORDS file of the source.
+    """A database on PhysioNet; the RECORDS file of the source lists its records.
 
-    ``patients`` names the patient of records that share one, as (pattern, patient); see :func:`patient_of`.
+    ``patients`` has pairs (pattern of record names, patient) for patients with several records; see
+    :func:`patient_of`.
     """
 
     name: str
@@ -42,7 +43,8 @@ class Database:
     note: str = ""
 
 
-# Records of each of incartdb's 32 patients, in order from I01, after its files-patients-diagnoses.txt.
+# Number of records of each of incartdb's 32 patients, in order from I01. Source: its file
+# files-patients-diagnoses.txt.
 _INCART_RECORDS = (
     *(2, 3, 2, 1, 3, 3, 1, 2, 2, 3, 2, 2, 2, 4, 2, 3),
     *(2, 2, 2, 3, 2, 2, 3, 3, 2, 3, 3, 3, 2, 2, 2, 2),
@@ -71,20 +73,20 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
                 "nstdb",
                 "MIT-BIH Noise Stress Test Database",
                 patients=((r"(118|119)e.*", r"mitdb/\1"),),
-                note="118 and 119 of mitdb with noise; bw, em and ma are noise alone and have no beats",
+                note="118 and 119 of mitdb with added noise; bw, em and ma are pure noise without beats",
             ),
             Database(
                 "afdb",
                 "MIT-BIH Atrial Fibrillation Database",
                 annotators=("atr", "qrs"),
-                note="atr holds rhythms, qrs unaudited beats; 00735 and 03665 have no signals",
+                note="atr has rhythms, qrs has beats that nobody corrected; 00735 and 03665 have no signals",
             ),
             Database("svdb", "MIT-BIH Supraventricular Arrhythmia Database"),
             Database(
                 "incartdb",
                 "St Petersburg INCART 12-lead Arrhythmia Database",
                 patients=tuple(_incart_patients()),
-                note="beats are marked amid the QRS of all leads, where an algorithm put them",
+                note="an algorithm placed the beat annotations in the middle of the QRS of all leads",
             ),
             Database("ltdb", "MIT-BIH Long-Term ECG Database"),
             Database("nsrdb", "MIT-BIH Normal Sinus Rhythm Database"),
@@ -92,7 +94,7 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
                 "edb",
                 "European ST-T Database",
                 patients=((".*", "edb"),),
-                note="90 records of 79 patients, and not said whose: one group, so that no split parts them",
+                note="90 records of 79 patients; it is not published whose they are, so all are one group",
             ),
             Database(
                 "qtdb",
@@ -113,14 +115,28 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
 
 
 def find_database(name: str) -> Database:
-    """Look a database up by its PhysioNet name."""
+    """Return the database with a PhysioNet name."""
     if name not in DATABASES:
-        raise UnknownDatabaseError(f"{name}: not a known database; known are {', '.join(DATABASES)}")
+        raise UnknownDatabaseError(f"{name}: unknown database. Choose one of {', '.join(DATABASES)}.")
     return DATABASES[name]
 
 
 def patient_of(database: Database, record: str) -> str:
-    """Name the patient of a record, the same wherever else the patient appears: ``mitdb/118`` for 118e24."""
+    """Return the patient of a record, such as ``mitdb/118`` for record 118e24 of nstdb.
+
+    A patient has the same name in every database.
+
+    Parameters
+    ----------
+    database
+        The database.
+    record
+        Name of the record.
+
+    Returns
+    -------
+    ``<database>/<record>``, where the record is one of the patient's.
+    """
     for pattern, patient in database.patients:
         if match := re.fullmatch(pattern, record):
             return match.expand(patient)
@@ -128,21 +144,32 @@ def patient_of(database: Database, record: str) -> str:
 
 
 def split(database: Database, records: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Divide records into those to learn from and those to be examined on.
+    """Split records into training and held-out records.
 
-    DS1 and DS2 where the database has them, without the paced; the noise stress test is for examination as a
-    whole; elsewhere every third record is.
+    These are DS1 and DS2 for mitdb, without the paced records. The whole of nstdb is held out. Of the other
+    databases every third record is held out.
+
+    Parameters
+    ----------
+    database
+        The database.
+    records
+        Names of its records.
+
+    Returns
+    -------
+    Training records, held-out records.
     """
     names = tuple(records)
     if database.name == "mitdb":
         return tuple(n for n in names if n in DS1), tuple(n for n in names if n in DS2)
     if database.name == "nstdb":
         return (), tuple(name for name in names if noise_db(name) is not None)
-    examined = names[2::3]
-    return tuple(name for name in names if name not in examined), examined
+    held_out = names[2::3]
+    return tuple(name for name in names if name not in held_out), held_out
 
 
 def noise_db(record: str) -> int | None:
-    """Give the signal-to-noise ratio of a record of nstdb, such as -6 dB of 118e_6; None of pure noise."""
+    """Return the signal-to-noise ratio of an nstdb record, such as -6 dB for 118e_6; None for pure noise."""
     match = re.fullmatch(r"\d+e(_?)(\d+)", record)
     return None if match is None else int(match[2]) * (-1 if match[1] else 1)

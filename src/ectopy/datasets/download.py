@@ -1,8 +1,8 @@
-"""PhysioNet databases as data, and their files fetched from PhysioNet, a mirror or a directory.
+"""Files of PhysioNet databases, downloaded from PhysioNet or a mirror, or copied from a directory.
 
-Every source is laid out as ``<source>/<database>/<version>/``, and so is the data directory: it is a source
-itself. A file is checked against the SHA-256 that the source publishes and bears its name only when it is
-whole. RECORDS is the one file not checked: a mirror that holds part of a database lists just that part.
+Every source has the layout ``<source>/<database>/<version>/``. The data directory has it too, so it can be
+a source itself. A file is verified by the SHA-256 that the source publishes, and gets its name only when it
+is complete. RECORDS is not verified, because a partial mirror lists only the records that it has.
 """
 
 import logging
@@ -19,46 +19,80 @@ from ectopy.datasets.catalogue import Database, FetchError, find_database
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
-"""Patience with a silent server."""
+"""Timeouts of connections and reads, in seconds."""
 
 
 class UnreachableError(FetchError):
-    """A source that did not answer, or broke off: worth another try."""
+    """A source that did not answer or closed the connection; another try may succeed."""
 
 
 def database_folder(database: Database, data_dir: Path) -> Path:
-    """Tell where a database lies in a data directory."""
+    """Return the folder of a database.
+
+    Parameters
+    ----------
+    database
+        The database.
+    data_dir
+        The data directory.
+
+    Returns
+    -------
+    ``<data_dir>/<database>/<version>``.
+    """
     return data_dir / database.name / database.version
 
 
 def read_records(folder: Path) -> tuple[str, ...]:
-    """Read the names in a database's RECORDS file."""
+    """Read the record names in the RECORDS file of a database."""
     if not (folder / "RECORDS").is_file():
         name = folder.parent.name
         raise FetchError(
-            f"{folder}: the database {name} expected, none there; `ectopy ingest {name}` brings it"
+            f"{folder}: the database {name} is missing. Download it with `ectopy ingest {name}`."
         )
     names = tuple((folder / "RECORDS").read_text(encoding="latin-1").split())
     if bad := [name for name in names if not _is_plain(name)]:
-        raise FetchError(f"{folder / 'RECORDS'}: names of records expected, {bad[0]!r:.60} came")
+        raise FetchError(
+            f"{folder / 'RECORDS'}: {bad[0]!r:.60} is not a record name. Check the address of the source."
+        )
     return names
 
 
 def annotated_records(folder: Path) -> tuple[str, ...]:
-    """Name the annotated records that are there, whether RECORDS of a partial mirror lists them or not."""
+    """Return the annotated records in a folder, including those that RECORDS of a partial mirror omits."""
     listed = read_records(folder)
-    here = {header.stem for header in folder.glob("*.hea") if header.with_suffix(".atr").is_file()}
-    if lacking := [name for name in listed if name not in here]:
-        logger.warning("%s: %d of %d records are not there", folder, len(lacking), len(listed))
-    return tuple(sorted(here))
+    present = {header.stem for header in folder.glob("*.hea") if header.with_suffix(".atr").is_file()}
+    if missing := [name for name in listed if name not in present]:
+        logger.warning("%s: %d of %d records are missing", folder, len(missing), len(listed))
+    return tuple(sorted(present))
 
 
 def fetch_index(
     name: str, *, source: str, data_dir: Path, records: Iterable[str] | None = None
 ) -> tuple[str, ...]:
-    """Fetch what a database says about itself; return the records asked for, which are all by default.
+    """Download the index of a database: RECORDS, ANNOTATORS and the checksums.
 
-    A published version never changes, so its index is fetched once; that of a directory is taken anew.
+    A published version never changes, so its index is downloaded once. That of a directory is copied anew.
+
+    Parameters
+    ----------
+    name
+        Name of the database.
+    source
+        An http(s) address or a directory.
+    data_dir
+        The data directory.
+    records
+        The records to select; by default all.
+
+    Returns
+    -------
+    Names of the selected records.
+
+    Raises
+    ------
+    FetchError
+        If the source lacks the database or a record.
     """
     database = find_database(name)
     _check_source(source, database)
@@ -67,14 +101,40 @@ def fetch_index(
         _fetch(file, database, source, folder)
     if "ANNOTATORS" in (sums := _read_sums(folder)):
         _fetch("ANNOTATORS", database, source, folder, sums["ANNOTATORS"])
-    asked = read_records(folder) if records is None else tuple(records)
-    if strange := [record for record in asked if f"{record}.hea" not in sums]:
-        raise FetchError(f"{name}: no record {', '.join(strange)} in {folder / 'SHA256SUMS.txt'}")
-    return asked
+    selected = read_records(folder) if records is None else tuple(records)
+    if unknown := [record for record in selected if f"{record}.hea" not in sums]:
+        raise FetchError(
+            f"{name}: no record {', '.join(unknown)} in {folder / 'SHA256SUMS.txt'}. "
+            "Choose records that RECORDS lists."
+        )
+    return selected
 
 
 def fetch_record(name: str, record: str, *, source: str, data_dir: Path) -> tuple[Path, ...]:
-    """Fetch header, signals and annotations of one record, after :func:`fetch_index`; what is whole stays."""
+    """Download header, signals and annotations of a record; complete files are not downloaded again.
+
+    Call :func:`fetch_index` first.
+
+    Parameters
+    ----------
+    name
+        Name of the database.
+    record
+        Name of the record.
+    source
+        An http(s) address or a directory.
+    data_dir
+        The data directory.
+
+    Returns
+    -------
+    Paths of the files, the header first.
+
+    Raises
+    ------
+    FetchError
+        If a file is missing or its checksum is wrong.
+    """
     database = find_database(name)
     folder = database_folder(database, data_dir)
     sums = _read_sums(folder)
@@ -89,9 +149,12 @@ def fetch_record(name: str, record: str, *, source: str, data_dir: Path) -> tupl
 def _check_source(source: str, database: Database) -> None:
     if "://" in source:
         if not _is_web(source):
-            raise FetchError(f"{source}: an http(s) address or a directory expected as source")
+            raise FetchError(f"{source}: not a supported source. Use an http(s) address or a directory.")
     elif not database_folder(database, Path(source)).is_dir():
-        raise FetchError(f"{database_folder(database, Path(source))}: the source holds no such directory")
+        raise FetchError(
+            f"{database_folder(database, Path(source))}: no such directory. "
+            "The source must have the layout DATABASE/VERSION."
+        )
 
 
 def _is_web(source: str) -> bool:
@@ -99,42 +162,52 @@ def _is_web(source: str) -> bool:
 
 
 def _is_plain(name: str) -> bool:
-    """Tell whether a name stays in its folder; names come from files that others wrote."""
+    """Check that a file name cannot lead out of its folder; the names come from files of the source."""
     return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name) is not None
 
 
 def _read_sums(folder: Path) -> dict[str, str]:
     path = folder / "SHA256SUMS.txt"
     if not path.is_file():
-        raise FetchError(f"{path}: checksums expected, none there; fetch the index first")
+        raise FetchError(f"{path}: no checksums. Download the index of the database first.")
     lines = path.read_text(encoding="latin-1").splitlines()
     pairs = [re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(.+)", line.rstrip()) for line in lines if line.strip()]
     if not pairs or None in pairs:
-        raise FetchError(f"{path}: lines of a SHA-256 and a file name expected, something else came")
+        raise FetchError(
+            f"{path}: not a list of SHA-256 checksums and file names. Check the address of the source."
+        )
     return {pair[2]: pair[1].lower() for pair in pairs if pair}
 
 
 def _signal_files(header: Path) -> tuple[str, ...]:
-    """Read the names of the signal files, each once; ``~`` stands for none."""
+    """Read the names of the signal files without repetition; ``~`` stands for no file."""
     lines = header.read_text(encoding="latin-1").splitlines()
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     first = re.match(r"(\S+)\s+(\d+)\b", lines[0]) if lines else None
     if first is None or "/" in first[1] or len(lines) < 1 + int(first[2]):
-        raise FetchError(f"{header}: the WFDB header of one segment expected, something else came")
+        raise FetchError(
+            f"{header}: not a WFDB header of a single segment. Records of several segments are not supported."
+        )
     names = [line.split()[0] for line in lines[1 : 1 + int(first[2])]]
     return tuple(dict.fromkeys(name for name in names if name != "~"))
 
 
 def _fetch_checked(file: str, database: Database, source: str, folder: Path, sums: Mapping[str, str]) -> Path:
     if not _is_plain(file):
-        raise FetchError(f"{database.name}: {file!r:.60} is no name of a file in the database's own folder")
+        raise FetchError(
+            f"{database.name}: {file!r:.60} is not a file name inside the folder of the database. "
+            "Do not use this source."
+        )
     if file not in sums:
-        raise FetchError(f"{database.name}: {file} is not in {folder / 'SHA256SUMS.txt'}")
+        raise FetchError(
+            f"{database.name}: {file} has no checksum in {folder / 'SHA256SUMS.txt'}. "
+            "Use a source with all checksums."
+        )
     return _fetch(file, database, source, folder, sums[file])
 
 
 def _fetch(file: str, database: Database, source: str, folder: Path, sha256: str | None = None) -> Path:
-    """Fetch a file unless it is there with its checksum (or at all, where there is none)."""
+    """Download a file unless it is present with the right checksum, or present at all if it has none."""
     web = _is_web(source)
     base = (
         f"{source.rstrip('/')}/{database.name}/{database.version}"
@@ -150,23 +223,30 @@ def _fetch(file: str, database: Database, source: str, folder: Path, sha256: str
     except requests.RequestException as error:
         raise _web_error(address, error) from error
     except FileNotFoundError as error:
-        raise FetchError(f"{address}: not there") from error
-    except ValueError as error:  # pooch's word for a wrong checksum
-        raise FetchError(f"{address}: SHA-256 {sha256} expected, another came") from error
+        raise FetchError(f"{address}: file not found. Use a complete copy of the database.") from error
+    except ValueError as error:  # raised by pooch for a wrong checksum
+        raise FetchError(
+            f"{address}: SHA-256 differs from {sha256}, so the file is damaged. "
+            "Delete it there or use another source."
+        ) from error
     return folder / file
 
 
 def _web_error(address: str, error: requests.RequestException) -> FetchError:
     if error.response is None:
-        return UnreachableError(f"{address}: no answer, or broken off ({type(error).__name__})")
+        return UnreachableError(
+            f"{address}: the server did not answer or closed the connection ({type(error).__name__}). "
+            "Try again."
+        )
     error.response.close()  # pooch leaves it open
     status = error.response.status_code
-    lasting = 400 <= status < 500 and status not in {408, 429}
-    return (FetchError if lasting else UnreachableError)(f"{address}: the server answered {status}")
+    if 400 <= status < 500 and status not in {408, 429}:
+        return FetchError(f"{address}: the server answered {status}. Check the address of the source.")
+    return UnreachableError(f"{address}: the server answered {status}. Try again.")
 
 
 def _download(address: str, path: str, _pooch: object) -> None:
-    Path(path).unlink()  # pooch makes its temporary file for the owner alone; made anew, all may read it
+    Path(path).unlink()  # only its owner can read pooch's temporary file; a new one gets the usual mode
     pooch.HTTPDownloader(timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), chunk_size=2**16)(address, path, None)
 
 

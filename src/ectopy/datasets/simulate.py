@@ -1,9 +1,12 @@
-"""Simulated patients: recordings whose every beat is known, for the demo and the tests.
+"""Simulated patients: recordings whose beats are all known, for the demo and the tests.
 
-A beat is a sum of Gaussian waves, as in McSharry et al. (2003). A rhythm is a word, one letter a beat:
-``N`` sinus, ``f`` conducted in atrial fibrillation, ``A`` atrial and ``V`` ventricular extra beat, ``P`` the
-beat that ends a pause. All a recording holds follows from a :class:`Patient` and a random generator.
-It exercises the road and stands for no real heart: no figure on it says how good ectopy is.
+A beat is a sum of Gaussian waves, as in McSharry et al. (2003). A rhythm is a sequence of letters, one per
+beat. ``N`` is sinus rhythm and ``f`` a beat in atrial fibrillation. ``A`` is an atrial and ``V`` a
+ventricular extra beat. ``P`` is the beat that ends a pause. A recording depends only on a :class:`Patient`
+and a random generator.
+
+Simulated recordings exercise the pipeline. They do not represent real hearts, so no metric on them says how
+good ectopy is.
 """
 
 import hashlib
@@ -21,26 +24,26 @@ from ectopy.signal.noise import band_noise, on_and_off
 
 LEADS = ("MLII", "V1")
 DEFAULT_FS = 360.0
-"""In Hz, as in MIT-BIH."""
+"""Sampling rate in Hz, as in MIT-BIH."""
 STEPS_PER_MV = 200
 """Resolution of the simulated recorder, as in MIT-BIH."""
 LIMIT_MV = 10.0
-"""Where its amplifier saturates; inside the 12 bits of WFDB format 212."""
+"""Amplitude at which the simulated amplifier saturates; it fits into the 12 bits of WFDB format 212."""
 DATABASE, VERSION = "simdb", "1.0.0"
 
 _SHORTEST_RR_S = 0.28
-_MARK_S = 0.15  # a rhythm mark stands this long before the first beat of its rhythm
-_WAVE_REACH = 4  # widths (sigma) on either side of a wave's centre; beyond them it is below 0.1 % of its peak
+_MARK_S = 0.15  # time from a rhythm annotation to the first beat of its rhythm
+_WAVE_REACH = 4  # in widths (sigma); farther from its centre a wave is below 0.1 % of its peak
 
 Floats: TypeAlias = NDArray[np.float64]
 Waves: TypeAlias = NDArray[np.float64]
-"""[n, 4]: centre in s from the R peak, width (sigma) in s, amplitudes on MLII and V1 (R of MLII is 1)."""
+"""[n, 4]: centre in s from the R peak, width (sigma) in s, amplitudes on MLII and V1 (R on MLII is 1)."""
 
 
 class Pattern(NamedTuple):
-    """Company in which extra beats come: ``unit`` repeated, ``.`` being whatever beat was there.
+    """Pattern of extra beats: ``unit`` is repeated, and its ``.`` leaves the beat of the rhythm unchanged.
 
-    ``share`` of the patients have it, ``low`` to ``high`` times in 1000 beats.
+    A fraction ``share`` of the patients has the pattern, ``low`` to ``high`` times in 1000 beats.
     """
 
     unit: str
@@ -66,9 +69,10 @@ PATTERNS = {
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """Waves of one patient; T waves are placed by the QT interval, so their centres are near 0.
+    """Waves of one patient. T waves are shifted by the QT interval, so their centres are near 0.
 
-    ``foci`` are the ventricular origins, T wave included; ``aberrant`` is a QRS conducted wide.
+    ``foci`` are the beats of each ventricular focus, with their T wave. ``aberrant`` is the wide QRS of an
+    aberrantly conducted beat.
     """
 
     p: Waves
@@ -81,7 +85,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Timing:
-    """Timing of one patient, in seconds or as a share of the sinus RR interval."""
+    """Timing of one patient, in seconds or as a fraction of the sinus RR interval."""
 
     rr_s: float
     breath_s: float
@@ -95,7 +99,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Noise:
-    """Disturbances in mV (rms); electrode motion is there for ``motion_share`` of the time."""
+    """Noise in mV (rms); electrode motion is present for the fraction ``motion_share`` of the time."""
 
     baseline_mv: float = 0.0
     muscle_mv: float = 0.0
@@ -110,10 +114,11 @@ NO_NOISE = Noise()
 
 @dataclass(frozen=True, eq=False)
 class Patient:
-    """What makes one patient differ from another.
+    """Parameters of one patient.
 
-    ``habits`` gives the episodes of each of :data:`PATTERNS` in 1000 beats, ``af_share`` the share of beats
-    in atrial fibrillation, ``aberrancy`` the share of atrial extra beats that are conducted wide.
+    ``episodes_per_1000`` holds the number of episodes of each of :data:`PATTERNS` in 1000 beats. ``af_share``
+    is the fraction of beats in atrial fibrillation. ``aberrancy`` is the fraction of atrial extra beats that
+    are conducted aberrantly.
     """
 
     r_mv: float
@@ -128,7 +133,7 @@ class Patient:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedRecording:
-    """A recording and the truth about it: beats N, V and A, rhythm marks ``(N`` and ``(AFIB``."""
+    """A recording with its annotations: beats N, V and A, rhythms ``(N`` and ``(AFIB``."""
 
     recording: Recording
     annotations: Annotations
@@ -143,12 +148,12 @@ class _Rhythm:
 
 
 def draw_patient(rng: np.random.Generator) -> Patient:
-    """Draw a patient with shapes, rate, habits and noise of their own."""
+    """Draw a random patient with waves, rate, ectopic beats and noise of their own."""
     return Patient(
         r_mv=rng.uniform(0.5, 1.8),
         shapes=_draw_shapes(rng),
-        timing=_draw_tempo(rng),
-        episodes_per_1000=_draw_habits(rng),
+        timing=_draw_timing(rng),
+        episodes_per_1000=_draw_episode_rates(rng),
         noise=_draw_noise(rng),
         af_share=float(rng.choice([0.0, 0.0, 0.3, 0.6])),
         f_wave_mv=rng.uniform(0.02, 0.08),
@@ -177,13 +182,13 @@ def _qrs(width_s: float, s_wave: float, v1: float) -> Waves:
 
 
 def _draw_p_wave(rng: np.random.Generator, *, upright: bool) -> Waves:
-    """Draw the P wave of sinus beats or of extra beats; the latter is lower, upside down or hidden."""
+    """Draw the P wave of sinus beats or of extra beats; the latter is lower, inverted or hidden."""
     mlii = rng.uniform(0.07, 0.17) if upright else rng.uniform(-0.12, 0.06)
     return np.array([[-rng.uniform(0.12, 0.19), rng.uniform(0.016, 0.024), mlii, rng.uniform(-0.06, 0.06)]])
 
 
 def _draw_focus(rng: np.random.Generator) -> Waves:
-    """Draw a wide QRS in two humps with a T wave against it; the R peak is the extreme on MLII."""
+    """Draw a wide QRS of two waves and a T wave of opposite sign; the R peak is the extreme on MLII."""
     width_s = rng.uniform(0.016, 0.034)
     mlii, v1 = rng.choice([-1.0, 1.0], 2) * rng.uniform(0.7, 1.7, 2)
     second = -rng.uniform(0.1, 0.7)
@@ -199,11 +204,11 @@ def _draw_focus(rng: np.random.Generator) -> Waves:
 
 def _centred(waves: Waves) -> Waves:
     grid_s = np.arange(-0.1, 0.1, 0.001)
-    extreme_s = grid_s[np.argmax(np.abs(_drawn(waves, grid_s)[:, 0]))]
+    extreme_s = grid_s[np.argmax(np.abs(_sum_waves(waves, grid_s)[:, 0]))]
     return waves - (extreme_s, 0, 0, 0)
 
 
-def _draw_tempo(rng: np.random.Generator) -> Timing:
+def _draw_timing(rng: np.random.Generator) -> Timing:
     return Timing(
         rr_s=rng.uniform(0.62, 1.05),
         breath_s=rng.uniform(3.0, 5.5),
@@ -216,7 +221,7 @@ def _draw_tempo(rng: np.random.Generator) -> Timing:
     )
 
 
-def _draw_habits(rng: np.random.Generator) -> dict[str, float]:
+def _draw_episode_rates(rng: np.random.Generator) -> dict[str, float]:
     return {
         name: float(np.exp(rng.uniform(np.log(pattern.low), np.log(pattern.high))))
         for name, pattern in PATTERNS.items()
@@ -243,7 +248,25 @@ def simulate(
     rng: np.random.Generator,
     name: str = "simulated",
 ) -> SimulatedRecording:
-    """Record a patient for some minutes; the samples are those a 12-bit recorder would give."""
+    """Simulate a recording of a patient, with the resolution of a 12-bit recorder.
+
+    Parameters
+    ----------
+    patient
+        The patient.
+    minutes
+        Length of the recording.
+    fs
+        Sampling rate in Hz.
+    rng
+        Source of randomness.
+    name
+        Name of the recording.
+
+    Returns
+    -------
+    The recording and its annotations.
+    """
     n_samples = round(minutes * 60 * fs)
     rhythm = _draw_rhythm(patient, n_samples, fs, rng)
     signal = _ecg(rhythm, patient, n_samples, fs, rng) + _disturbance(patient.noise, n_samples, fs, rng)
@@ -254,36 +277,38 @@ def simulate(
 
 
 def _draw_rhythm(patient: Patient, n_samples: int, fs: float, rng: np.random.Generator) -> _Rhythm:
-    n_beats = round(n_samples / fs / _SHORTEST_RR_S) + 1  # enough even if every interval were the shortest
+    n_beats = round(n_samples / fs / _SHORTEST_RR_S) + 1  # enough if every interval were the shortest
     fibrillating = on_and_off(n_beats, share=patient.af_share, mean_length=150, rng=rng)
     kind = _draw_kinds(patient.episodes_per_1000, fibrillating, rng)
     rr_s = _draw_rr_s(kind, fibrillating, patient.timing, rng)
     sample = np.round((np.cumsum(rr_s) - rr_s[0] * rng.random()) * fs).astype(np.int64)
-    here = sample < n_samples
-    return _Rhythm(sample[here], kind[here], rr_s[here], fibrillating[here])
+    inside = sample < n_samples
+    return _Rhythm(sample[inside], kind[inside], rr_s[inside], fibrillating[inside])
 
 
-def _draw_kinds(habits: Mapping[str, float], fibrillating: Mask, rng: np.random.Generator) -> Labels:
+def _draw_kinds(
+    episodes_per_1000: Mapping[str, float], fibrillating: Mask, rng: np.random.Generator
+) -> Labels:
     kind = np.where(fibrillating, "f", "N")
-    for name, per_1000 in habits.items():
+    for name, per_1000 in episodes_per_1000.items():
         pattern = PATTERNS[name]
         starts = rng.integers(1, len(kind), rng.poisson(per_1000 * len(kind) / 1000))
         for start, repeats in zip(
             starts, rng.integers(pattern.min_repeats, pattern.max_repeats + 1, len(starts)), strict=True
         ):
             episode = np.array(list(pattern.unit * repeats))[: len(kind) - start]
-            there = kind[start : start + len(episode)]
-            there[episode != "."] = episode[episode != "."]
+            beats = kind[start : start + len(episode)]
+            beats[episode != "."] = episode[episode != "."]
     kind[fibrillating & (kind == "A")] = "f"  # a fibrillating atrium has no extra beats
     return kind
 
 
-def _draw_rr_s(kind: Labels, fibrillating: Mask, tempo: Timing, rng: np.random.Generator) -> Floats:
+def _draw_rr_s(kind: Labels, fibrillating: Mask, timing: Timing, rng: np.random.Generator) -> Floats:
     n = len(kind)
     before = np.roll(kind, 1)
-    usual_s = np.where(fibrillating, tempo.af_rr_s * rng.lognormal(0, 0.2, n), _sinus_rr_s(n, tempo, rng))
-    pvc_coupling = rng.normal(tempo.pvc_coupling, 0.03, n)
-    pac_coupling = rng.normal(tempo.pac_coupling, 0.04, n)
+    usual_s = np.where(fibrillating, timing.af_rr_s * rng.lognormal(0, 0.2, n), _sinus_rr_s(n, timing, rng))
+    pvc_coupling = rng.normal(timing.pvc_coupling, 0.03, n)
+    pac_coupling = rng.normal(timing.pac_coupling, 0.04, n)
     rr_s = np.select(
         [
             kind == "P",
@@ -291,13 +316,13 @@ def _draw_rr_s(kind: Labels, fibrillating: Mask, tempo: Timing, rng: np.random.G
             (kind == "A") & (before == "A"),
             kind == "V",
             kind == "A",
-            before == "V",  # compensatory: the sinus node keeps its time
-            before == "A",  # not compensatory: it is reset
+            before == "V",  # a compensatory pause: the sinus node is not reset
+            before == "A",  # no compensatory pause: it is reset
         ],
         [
             rng.uniform(2.1, 3.8, n),
-            rng.normal(tempo.ventricular_run_rr_s, 0.02, n),
-            rng.normal(tempo.atrial_run_rr_s, 0.02, n),
+            rng.normal(timing.ventricular_run_rr_s, 0.02, n),
+            rng.normal(timing.atrial_run_rr_s, 0.02, n),
             pvc_coupling * usual_s,
             pac_coupling * usual_s,
             (2 - np.roll(pvc_coupling, 1)) * usual_s,
@@ -308,13 +333,13 @@ def _draw_rr_s(kind: Labels, fibrillating: Mask, tempo: Timing, rng: np.random.G
     return np.asarray(np.maximum(rr_s, _SHORTEST_RR_S))
 
 
-def _sinus_rr_s(n: int, tempo: Timing, rng: np.random.Generator) -> Floats:
-    """Breathing, a slow drift over minutes, and a little chance."""
-    time_s = np.arange(n) * tempo.rr_s
-    breath = tempo.breath_amplitude * _sine(time_s / tempo.breath_s)
+def _sinus_rr_s(n: int, timing: Timing, rng: np.random.Generator) -> Floats:
+    """Draw sinus RR intervals with respiratory arrhythmia, a slow drift over minutes and random jitter."""
+    time_s = np.arange(n) * timing.rr_s
+    breath = timing.breath_amplitude * _sine(time_s / timing.breath_s)
     periods_s = rng.uniform(60, 600, 3)
     drift = 0.04 * _sine(time_s[:, None] / periods_s + rng.random(3)).sum(axis=1)
-    return np.asarray(tempo.rr_s * (1 + breath + drift + rng.normal(0, 0.01, n)))
+    return np.asarray(timing.rr_s * (1 + breath + drift + rng.normal(0, 0.01, n)))
 
 
 def _sine(cycles: NDArray[np.floating]) -> Floats:
@@ -344,10 +369,10 @@ def _ecg(rhythm: _Rhythm, patient: Patient, n_samples: int, fs: float, rng: np.r
 
 
 def _add(signal: Floats, sample: Samples, scale: Floats, waves: Waves, fs: float) -> None:
-    """Add waves around each sample; what reaches beyond the ends is lost."""
+    """Add waves around each sample; parts beyond the ends of the signal are cut off."""
     reach = round(np.max(np.abs(waves[:, 0]) + _WAVE_REACH * waves[:, 1]) * fs)
     grid = np.arange(-reach, reach + 1)
-    template = _drawn(waves, grid / fs)
+    template = _sum_waves(waves, grid / fs)
     where = sample[:, None] + grid
     inside = (where >= 0) & (where < len(signal))
     for lead in range(signal.shape[1]):
@@ -355,14 +380,14 @@ def _add(signal: Floats, sample: Samples, scale: Floats, waves: Waves, fs: float
         signal[:, lead] += np.bincount(where[inside], values[inside], minlength=len(signal))
 
 
-def _drawn(waves: Waves, time_s: Floats) -> Floats:
+def _sum_waves(waves: Waves, time_s: Floats) -> Floats:
     bells = np.exp(-0.5 * ((time_s[:, None] - waves[:, 0]) / waves[:, 1]) ** 2)
     return np.asarray(bells @ waves[:, 2:])
 
 
 def _disturbance(noise: Noise, n_samples: int, fs: float, rng: np.random.Generator) -> Floats:
     moving = on_and_off(n_samples, share=noise.motion_share, mean_length=10 * fs, rng=rng)
-    muscle = np.exp(0.7 * _band(n_samples, fs, (0.005, 0.1), rng))  # tension comes and goes
+    muscle = np.exp(0.7 * _band(n_samples, fs, (0.005, 0.1), rng))  # muscle tension varies
     hum = np.sqrt(2) * _sine(noise.powerline_hz * np.arange(n_samples) / fs)
     return np.asarray(
         noise.baseline_mv * _band(n_samples, fs, (0.05, 0.5), rng)
@@ -375,7 +400,7 @@ def _disturbance(noise: Noise, n_samples: int, fs: float, rng: np.random.Generat
 def _fibrillation(
     rhythm: _Rhythm, patient: Patient, n_samples: int, fs: float, rng: np.random.Generator
 ) -> Floats:
-    """Give the fine waves of a fibrillating atrium, strongest on V1."""
+    """Return the f waves of atrial fibrillation, which are strongest on V1."""
     next_beat = np.searchsorted(rhythm.sample, np.arange(n_samples))
     fibrillating = np.append(rhythm.fibrillating, False)[next_beat]
     waves_mv = patient.f_wave_mv * _band(n_samples, fs, (4, 8), rng) * (0.5, 1.0)
@@ -402,10 +427,22 @@ def _annotate(rhythm: _Rhythm, fs: float) -> Annotations:
 
 
 def write(simulated: SimulatedRecording, folder: Path) -> Path:
-    """Write header, signals (format 212) and ``.atr`` into a folder; return the header's path."""
+    """Write a recording in WFDB format: header, signals (format 212) and ``.atr``.
+
+    Parameters
+    ----------
+    simulated
+        The recording with its annotations.
+    folder
+        The folder to write to.
+
+    Returns
+    -------
+    Path of the header.
+    """
     recording, leads = simulated.recording, simulated.recording.leads
     folder.mkdir(parents=True, exist_ok=True)
-    import wfdb  # and pandas with it: only what writes needs them
+    import wfdb  # imports pandas too, so only when needed
 
     wfdb.wrsamp(
         recording.name,
@@ -423,10 +460,25 @@ def write(simulated: SimulatedRecording, folder: Path) -> Path:
 
 
 def simulate_database(folder: Path, *, recordings: int, minutes: float, seed: int) -> Path:
-    """Lay simulated patients out like a PhysioNet database, ``<folder>/simdb/1.0.0/``, and return that path.
+    """Write recordings of simulated patients in the layout of a PhysioNet database.
 
-    The folder is then a source for ``ectopy ingest simdb``. A patient keeps name and shape whatever the
-    number of recordings asked for, and patients of different seeds have different names.
+    The folder is then a source for ``ectopy ingest simdb``. A patient does not depend on the number of
+    recordings. Patients of different seeds have different names.
+
+    Parameters
+    ----------
+    folder
+        The folder of the database.
+    recordings
+        Number of recordings, one per patient.
+    minutes
+        Length of each recording.
+    seed
+        Seed of the patients.
+
+    Returns
+    -------
+    ``<folder>/simdb/1.0.0``.
     """
     database = folder / DATABASE / VERSION
     names = [f"s{seed}-{number:03d}" for number in range(1, recordings + 1)]
@@ -435,11 +487,11 @@ def simulate_database(folder: Path, *, recordings: int, minutes: float, seed: in
         write(simulate(draw_patient(rng), minutes=minutes, rng=rng, name=name), database)
     (database / "RECORDS").write_text("".join(f"{name}\n" for name in names))
     (database / "ANNOTATORS").write_text("atr\tthe simulated beats and rhythms\n")
-    _write_sums(database)
+    _write_checksums(database)
     return database
 
 
-def _write_sums(database: Path) -> None:
+def _write_checksums(database: Path) -> None:
     files = sorted(path for path in database.iterdir() if path.name != "SHA256SUMS.txt")
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.name}\n" for path in files]
     (database / "SHA256SUMS.txt").write_text("".join(sums))

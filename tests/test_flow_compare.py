@@ -9,7 +9,7 @@ import pytest
 from ectopy.datasets import catalogue, download
 from ectopy.datasets.simulate import simulate_database
 from ectopy.flows.compare import compare
-from tests.test_comparison_trials import CONFIG
+from tests.test_ablation_trials import CONFIG
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
 

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import folds, network, training_set
 from ectopy.model.calibration import UNCALIBRATED, Calibration
 from ectopy.model.classifier import CHUNK, load_classifier, softmax
-from ectopy.model.network import TrainConfig
+from ectopy.model.network import TrainConfig, TrainConfigError
 from ectopy.model.training_set import TRAINED_LABELS, TrainingSequence
 
 TINY = TrainConfig(
@@ -24,23 +24,23 @@ TINY = TrainConfig(
 LEARNS = {
     "epochs": 25,
     "warmup_steps": 5,
-    "feature_loss": 0.0,
-    "offset_sd": 0.1,
+    "feature_dropout": 0.0,
+    "feature_offset_sd": 0.1,
     "dropout": 0.0,
     "learning_rate": 0.02,
 }
 K = len(FEATURE_NAMES)
 
 
-def example_of(record, *, n=200, seed=0, view="given", shuffled=False):
-    """A patient whose class is told by the first feature: N near 0, S near 3, V near -3."""
+def example_of(record, *, n=200, seed=0, variant="given", shuffled=False):
+    """A patient whose class is epochs by the first feature: N near 0, S near 3, V near -3."""
     rng = np.random.default_rng(seed)
     label = rng.choice(TRAINED_LABELS, n, p=[0.6, 0.2, 0.2])
     x = rng.normal(0, 0.3, (n, K)).astype(np.float32)
     x[:, 0] += 3 * (label == "S") - 3 * (label == "V")
     if shuffled:
         label = rng.permutation(label)
-    return TrainingSequence(record, record, view, np.arange(n) * 200, x, label)
+    return TrainingSequence(record, record, variant, np.arange(n) * 200, x, label)
 
 
 def accuracy(fitted, example):
@@ -55,7 +55,7 @@ def fitted():
 
 
 class TestFit:
-    def test_what_can_be_told_apart_is_learned_for_patients_never_seen(self, fitted):
+    def test_what_can_be_epochs_apart_is_learned_for_patients_never_seen(self, fitted):
         assert accuracy(fitted, example_of("c", seed=2)) > 0.95
 
     def test_shuffled_labels_fall_to_chance(self):
@@ -86,13 +86,12 @@ class TestFit:
         np.testing.assert_array_equal(one.logits(x), same.logits(x))
         assert not np.array_equal(one.logits(x), other.logits(x))
 
-    def test_every_epoch_is_told_of(self):
-        told = []
-        network.fit(
-            [example_of("a")], TINY, seed=0, on_epoch=lambda epoch, losses: told.append((epoch, losses))
-        )
-        assert [epoch for epoch, _ in told] == list(range(TINY.epochs))
-        assert all(np.isfinite(losses["loss"]) for _, losses in told)
+    def test_every_epoch_is_epochs_of(self):
+        epochs = []
+        fitted = network.fit([example_of("a")], TINY, seed=0, callbacks=[epochs.append])
+        assert [epoch.number for epoch in epochs] == list(range(TINY.epochs))
+        assert all(np.isfinite(epoch.losses["loss"]) and epoch.cpu_s > 0 for epoch in epochs)
+        assert epochs[-1].network.model is fitted.model
 
     def test_a_record_shorter_than_a_window_is_learned_from(self):
         network.fit([example_of("a", n=5), example_of("b", seed=1)], replace(TINY, epochs=1), seed=0)
@@ -114,26 +113,26 @@ def learned(monkeypatch):
 
 class TestHoldOut:
     def test_a_fold_s_patients_are_judged_on_detected_beats_and_not_learned_from(self, learned):
-        lessons = [
+        records = [
             training_set.TrainingRecord(
-                (example_of(name, seed=n), example_of(name, seed=n, view="detected")), truth
+                (example_of(name, seed=n), example_of(name, seed=n, variant="detected")), truth
             )
             for n, name in enumerate("abc")
             for truth in [Reference(name, name, None, 200.0, 50_000)]
         ]
-        _, held = network.fit_fold(lessons, folds.Fold(("a", "b"), ("c",)), TINY)
+        _, held = network.fit_fold(records, folds.Fold(("a", "b"), ("c",)), TINY)
         assert {example.record for example in learned} == {"a", "b"}
         assert [(each.sequence.record, each.sequence.variant) for each in held] == [("c", "detected")]
 
     def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(self, learned):
-        own, lent = example_of("a"), replace(example_of("a", view="made: x"), donor="b")
-        lessons = [
+        own, lent = example_of("a"), replace(example_of("a", variant="augmented: x"), donor="b")
+        records = [
             training_set.TrainingRecord((own, lent), Reference("a", "a", None, 200.0, 50_000)),
             training_set.TrainingRecord(
-                (example_of("b", seed=1, view="detected"),), Reference("b", "b", None, 200.0, 50_000)
+                (example_of("b", seed=1, variant="detected"),), Reference("b", "b", None, 200.0, 50_000)
             ),
         ]
-        network.fit_fold(lessons, folds.Fold(("a",), ("b",)), TINY)
+        network.fit_fold(records, folds.Fold(("a",), ("b",)), TINY)
         assert learned == [own]
 
 
@@ -155,8 +154,10 @@ class TestWindows:
         assert weight.mean() == pytest.approx(0.5)
 
     def test_true_and_made_patients_are_drawn_as_configured(self):
-        made = replace(example_of("b"), view="made: x", features=np.full((200, K), 9.0))
-        drawn = self.windows([example_of("a"), made], made_share=0.25).draw(np.random.default_rng(0))[0]
+        made = replace(example_of("b"), variant="augmented: x", features=np.full((200, K), 9.0))
+        drawn = self.windows([example_of("a"), made], augmented_fraction=0.25).draw(np.random.default_rng(0))[
+            0
+        ]
         assert (drawn[:, 0, 0] == 9).mean() == pytest.approx(0.25, abs=0.06)
 
     def test_without_made_patients_only_true_ones_are_drawn(self):
@@ -172,15 +173,15 @@ class TestExport:
 
     def test_the_specification_carries_all_that_scoring_needs(self, fitted, tmp_path):
         network.save(fitted, tmp_path, Calibration(1.5, 0.7), name="ectopy 3", run="abc")
-        told = load_classifier(tmp_path).specification
-        assert (told.name, told.run, told.temperature, told.confidence_threshold) == (
+        epochs = load_classifier(tmp_path).specification
+        assert (epochs.name, epochs.run, epochs.temperature, epochs.confidence_threshold) == (
             "ectopy 3",
             "abc",
             1.5,
             0.7,
         )
-        assert told.features == FEATURE_NAMES
-        assert told.labels == TRAINED_LABELS
+        assert epochs.features == FEATURE_NAMES
+        assert epochs.labels == TRAINED_LABELS
 
     def test_the_keras_model_can_be_loaded_again(self, fitted, tmp_path):
         network.save(fitted, tmp_path, UNCALIBRATED, name="x", run="y")
@@ -220,7 +221,7 @@ class TestCompiled:
 
     @pytest.mark.usefixtures("nowhere")
     def test_a_program_is_kept_once_for_all_networks(self, tmp_path):
-        with network.compiled_in(tmp_path):
+        with network.compilation_cache(tmp_path):
             one = network.fit([example_of("a")], replace(TINY, epochs=1), seed=0)
             after_one = {path.name for path in tmp_path.glob("jit_train_step-*")}
             other = network.fit([example_of("b", seed=1)], replace(TINY, epochs=1), seed=1)
@@ -231,12 +232,49 @@ class TestCompiled:
 
     @pytest.mark.usefixtures("nowhere")
     def test_afterwards_nothing_is_kept_there(self, tmp_path):
-        with network.compiled_in(tmp_path / "first"):
+        with network.compilation_cache(tmp_path / "first"):
             pass
         network.fit([example_of("a")], replace(TINY, epochs=1), seed=0)
         assert not list(tmp_path.glob("first/*"))
 
     def test_where_the_environment_says_so_it_is_kept_elsewhere(self, tmp_path):
-        with network.compiled_in(tmp_path):
+        with network.compilation_cache(tmp_path):
             network.fit([example_of("a")], replace(TINY, epochs=1), seed=0)
         assert not list(tmp_path.iterdir())
+
+
+class TestWithValues:
+    def test_texts_are_read_by_the_type_of_the_setting(self):
+        values = {"learning_rate": "3e-3", "epochs": "12", "class_weights": "1, 2,3.5"}
+        expected = TrainConfig(learning_rate=0.003, epochs=12, class_weights=(1.0, 2.0, 3.5))
+        assert TrainConfig().with_values(values) == expected
+
+    def test_other_settings_keep_their_value(self):
+        assert TINY.with_values({"seed": "7"}) == replace(TINY, seed=7)
+
+    def test_an_unknown_name_is_refused_with_the_known_ones(self):
+        complaint = (
+            r"learning_speed: unknown training setting\. Use one of seed, .*learning_rate, .*coverage\."
+        )
+        with pytest.raises(TrainConfigError, match=complaint):
+            TrainConfig().with_values({"learning_speed": "1"})
+
+    @pytest.mark.parametrize(
+        ("name", "text", "complaint"),
+        [
+            ("epochs", "2.5", r"epochs: '2\.5' is not an integer\. Give an integer such as 24\."),
+            ("learning_rate", "fast", r"learning_rate: 'fast' is not a number\. Give a number such as"),
+            ("dropout", "nan", "dropout: 'nan' is not a number"),
+            ("dropout", "", "dropout: '' is not a number"),
+            ("class_weights", "1,2", r"class_weights: '1,2' has 2 numbers\. Give 3, separated by commas\."),
+            ("class_weights", "1,x,2", "class_weights: 'x' is not a number"),
+        ],
+    )
+    def test_a_text_of_another_type_is_refused_by_name(self, name, text, complaint):
+        with pytest.raises(TrainConfigError, match=complaint):
+            TrainConfig().with_values({name: text})
+
+    def test_every_setting_is_documented(self):
+        text = TrainConfig.__doc__ or ""
+        names = [field.name for field in fields(TrainConfig)]
+        assert [name for name in names if f"\n    {name}\n        " not in text] == []

@@ -1,14 +1,17 @@
-"""Kinds of networks compared on one budget, out of fold: what each learns, how fast, and how small it can be.
+"""Ablation study: network architectures compared on the training patients, with equal budgets.
 
-============= =======================================================================================
-architectures the kinds, alike in all but what relates a beat to its neighbours
-rounds        one fold: trained without some patients, with its losses, times and reach
-compression   how a network is made smaller: pruning, eight bits; sizes and times of files
-forms         the same networks in each smaller form, judged again
-trials        a kind, a length of sequence and a seed, cross-validated
-claims        what is said of GRUs, and whether it holds here
-page          tables, figure and page, over all trials
-============= =======================================================================================
+============================ ===========================================================================
+module                       contents
+============================ ===========================================================================
+:mod:`.architectures`        the architectures, which differ in the temporal layer only
+:mod:`.fold_runs`            one fold: a trained network, its losses, times and receptive field
+:mod:`.compression`          pruning and int8 quantisation; size and speed of ONNX files
+:mod:`.compressed_variants`  the trained networks in each compressed variant, evaluated again
+:mod:`.trials`               the cross-validation of an architecture with one sequence length and seed
+:mod:`.hypotheses`           common hypotheses about GRUs, tested with the trials
+:mod:`.results_page`         tables, figure and page of all trials
+:mod:`.log_trials`           the same in MLflow
+============================ ===========================================================================
 """
 
 from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN, UnknownArchitectureError
@@ -18,8 +21,8 @@ from ectopy.ablation.trials import (
     Trial,
     costs_of,
     parameters_of,
+    run_attempt,
     select_architectures,
-    try_out,
 )
 
 __all__ = [
@@ -31,6 +34,6 @@ __all__ = [
     "UnknownArchitectureError",
     "costs_of",
     "parameters_of",
+    "run_attempt",
     "select_architectures",
-    "try_out",
 ]

@@ -1,6 +1,6 @@
-"""Kinds of networks beside the GRU, alike in all but what relates a beat to its neighbours.
+"""Network architectures to compare with the GRU; they differ only in how a beat is related to its neighbours.
 
-Each reads sequences of any length, as scoring does, and is about as wide as both directions of the GRU.
+Each accepts sequences of any length, as scoring needs, and is about as wide as both directions of the GRU.
 """
 
 from collections.abc import Mapping
@@ -11,56 +11,118 @@ from typing import Any
 import numpy as np
 
 from ectopy.model import network
-from ectopy.model.network import Across, Build, TrainConfig
+from ectopy.model.network import Builder, TemporalLayer, TrainConfig
 
 import keras  # isort: skip - after network, which chooses its backend
 
 BLOCKS = 2
+"""Blocks of the Transformer encoder."""
 HEADS = 4
+"""Attention heads: half of them look back, half look ahead."""
 SLOPES = np.array([1 / 2, 1 / 8], dtype=np.float32)
-"""Of attention by distance in beats; two heads each way."""
-WALL = np.float32(1e4)
-"""In the logits of attention."""
+"""By how much the attention logit falls per beat of distance, for the two heads of each direction (ALiBi)."""
+MASKED = np.float32(1e4)
+"""Subtracted from the attention logit of beats in the other direction."""
 
 
 def simple_rnn(x: Any, config: TrainConfig) -> Any:
-    """Read the beats both ways with units that have no gates."""
-    return _both_ways(keras.layers.SimpleRNN(config.gru_units, return_sequences=True), x)
+    """Apply a recurrent layer without gates in each direction of time.
+
+    Parameters
+    ----------
+    x
+        Keras tensor [batch, beats, dense_units].
+    config
+        The training configuration.
+
+    Returns
+    -------
+    Keras tensor [batch, beats, 2 * gru_units].
+    """
+    return _bidirectional(keras.layers.SimpleRNN(config.gru_units, return_sequences=True), x)
 
 
 def lstm(x: Any, config: TrainConfig) -> Any:
-    """Read the beats both ways with three gates and a cell state."""
-    return _both_ways(keras.layers.LSTM(config.gru_units, return_sequences=True), x)
+    """Apply an LSTM in each direction of time.
+
+    Parameters
+    ----------
+    x
+        Keras tensor [batch, beats, dense_units].
+    config
+        The training configuration.
+
+    Returns
+    -------
+    Keras tensor [batch, beats, 2 * gru_units].
+    """
+    return _bidirectional(keras.layers.LSTM(config.gru_units, return_sequences=True), x)
 
 
 def gru_attention(x: Any, config: TrainConfig) -> Any:
-    """Read the beats with the GRU, then let each look at the others."""
-    read = network.gru(x, config)
-    return keras.layers.Add()([read, Attention()(keras.layers.LayerNormalization()(read))])
+    """Apply the GRU, and add self-attention over its output.
+
+    Parameters
+    ----------
+    x
+        Keras tensor [batch, beats, dense_units].
+    config
+        The training configuration.
+
+    Returns
+    -------
+    Keras tensor [batch, beats, 2 * gru_units].
+    """
+    recurrent = network.gru(x, config)
+    return keras.layers.Add()([recurrent, Attention()(keras.layers.LayerNormalization()(recurrent))])
 
 
 def transformer(x: Any, config: TrainConfig) -> Any:
-    """Encode with blocks of attention and a dense layer each, normalised first (Xiong 2020)."""
+    """Apply a Transformer encoder with layer normalisation before attention and dense layers (Xiong 2020).
+
+    Parameters
+    ----------
+    x
+        Keras tensor [batch, beats, dense_units].
+    config
+        The training configuration.
+
+    Returns
+    -------
+    Keras tensor [batch, beats, 2 * gru_units].
+    """
     width = 2 * config.gru_units
     x = keras.layers.Dense(width)(x)
     for _ in range(BLOCKS):
-        looked = Attention()(keras.layers.LayerNormalization()(x))
-        x = keras.layers.Add()([x, keras.layers.Dropout(config.dropout)(looked)])
-        thought = keras.layers.Dense(width, activation="relu")(keras.layers.LayerNormalization()(x))
-        x = keras.layers.Add()([x, keras.layers.Dropout(config.dropout)(keras.layers.Dense(width)(thought))])
+        attended = Attention()(keras.layers.LayerNormalization()(x))
+        x = keras.layers.Add()([x, keras.layers.Dropout(config.dropout)(attended)])
+        hidden = keras.layers.Dense(width, activation="relu")(keras.layers.LayerNormalization()(x))
+        x = keras.layers.Add()([x, keras.layers.Dropout(config.dropout)(keras.layers.Dense(width)(hidden))])
     return keras.layers.LayerNormalization()(x)
 
 
 def no_recurrence(x: Any, config: TrainConfig) -> Any:
-    """Let no beat know of another; with as many weights as the GRU has."""
+    """Apply a dense layer to each beat alone, with about as many weights as the GRU has.
+
+    Parameters
+    ----------
+    x
+        Keras tensor [batch, beats, dense_units].
+    config
+        The training configuration.
+
+    Returns
+    -------
+    Keras tensor [batch, beats, units].
+    """
     units, dense = config.gru_units, config.dense_units
     weights_of_gru = 2 * 3 * units * (dense + units + 2)
     return keras.layers.Dense(round(weights_of_gru / (dense + 1)), activation="relu")(x)
 
 
 CHOSEN = "gru"
-"""The kind that ships."""
-ARCHITECTURES: Mapping[str, Across] = MappingProxyType(
+"""The architecture of the shipped model."""
+ARCHITECTURES: Mapping[str, TemporalLayer] = MappingProxyType(
     {
         "simple-rnn": simple_rnn,
         CHOSEN: network.gru,
@@ -70,57 +132,61 @@ ARCHITECTURES: Mapping[str, Across] = MappingProxyType(
         "no-recurrence": no_recurrence,
     }
 )
-"""What each kind does across beats."""
+"""The temporal layer of each architecture, by name."""
 
 
 class UnknownArchitectureError(ValueError):
-    """A kind of network that is not among these."""
+    """A name that is not in :data:`ARCHITECTURES`."""
 
 
-def builder(architecture: str) -> Build:
-    """Say how a kind of network is built."""
+def builder(architecture: str) -> Builder:
+    """Return the function that builds a network of an architecture, by its name."""
     if architecture not in ARCHITECTURES:
-        raise UnknownArchitectureError(f"{architecture}: one of {', '.join(ARCHITECTURES)} expected")
-    return partial(network.build, across=ARCHITECTURES[architecture])
+        raise UnknownArchitectureError(
+            f"{architecture}: unknown architecture. Use one of {', '.join(ARCHITECTURES)}."
+        )
+    return partial(network.build, temporal_layer=ARCHITECTURES[architecture])
 
 
-def _both_ways(layer: Any, x: Any) -> Any:
+def _bidirectional(layer: Any, x: Any) -> Any:
     return keras.layers.Bidirectional(layer)(x)
 
 
 @keras.saving.register_keras_serializable("ectopy")
 class Attention(keras.layers.Layer):  # type: ignore[misc]
-    """Self-attention; half of the heads look back, half ahead, each the less the further (ALiBi, Press 2022).
+    """Self-attention whose heads look in one direction of time each, less at beats further away (ALiBi).
 
-    So order needs no code of positions, and a recording may be longer than what was learned from.
+    With these penalties (Press 2022) the order of beats needs no positional encoding. A recording may
+    therefore be longer than the training windows.
     """
 
     def build(self, shape: tuple[int, ...]) -> None:
-        """Make the weights for an input [batch, beats, width]."""
+        """Create the weights for an input [batch, beats, width]."""
         width = shape[-1]
-        self.looks = keras.layers.Dense(3 * width, name="looks")
-        self.told = keras.layers.Dense(width, name="told")
-        self.looks.build(shape)
-        self.told.build(shape)
+        self.qkv = keras.layers.Dense(3 * width, name="qkv")
+        self.projection = keras.layers.Dense(width, name="projection")
+        self.qkv.build(shape)
+        self.projection.build(shape)
 
     def call(self, x: Any) -> Any:
-        """Give what each beat was told by those it looked at, [batch, beats, width]."""
+        """Compute the attention output of each beat, [batch, beats, width]."""
         ops = keras.ops
         n, width = x.shape[1:]
-        split = ops.reshape(self.looks(x), (-1, n, 3 * HEADS, width // HEADS))
-        query, key, value = ops.split(ops.transpose(split, (0, 2, 1, 3)), 3, axis=1)
+        heads = ops.reshape(self.qkv(x), (-1, n, 3 * HEADS, width // HEADS))
+        query, key, value = ops.split(ops.transpose(heads, (0, 2, 1, 3)), 3, axis=1)
         unit = np.float32((width // HEADS) ** -0.5)
-        score = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * unit + self._reach(x)
-        share = ops.exp(score - ops.logsumexp(score, axis=-1, keepdims=True))  # a softmax, also of one beat
-        seen = ops.matmul(share, value)
-        return self.told(ops.reshape(ops.transpose(seen, (0, 2, 1, 3)), (-1, n, width)))
+        score = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * unit + self._distance_bias(x)
+        weight = ops.exp(score - ops.logsumexp(score, axis=-1, keepdims=True))  # a softmax, also of one beat
+        attended = ops.matmul(weight, value)
+        return self.projection(ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, n, width)))
 
-    def _reach(self, x: Any) -> Any:
-        """Give [heads, beats, beats]: less for beats further away, and a wall in the other direction."""
+    def _distance_bias(self, x: Any) -> Any:
+        """Return [heads, beats, beats]: lower for beats further away, masked in the other direction."""
         ops = keras.ops
-        at = ops.cumsum(ops.ones_like(x[0, :, 0]))  # an arange of free length does not export
-        ahead = at[None, :] - at[:, None]
-        back, on = (
-            ops.where(way < 0, -WALL, -SLOPES[:, None, None] * ops.relu(way)) for way in (-ahead, ahead)
+        position = ops.cumsum(ops.ones_like(x[0, :, 0]))  # an arange of free length does not export
+        ahead = position[None, :] - position[:, None]
+        backward, forward = (
+            ops.where(distance < 0, -MASKED, -SLOPES[:, None, None] * ops.relu(distance))
+            for distance in (-ahead, ahead)
         )
-        return ops.concatenate([back, on], axis=0)
+        return ops.concatenate([backward, forward], axis=0)

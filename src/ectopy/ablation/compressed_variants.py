@@ -1,4 +1,4 @@
-"""The same networks in smaller forms: written, pruned, in eight bits; each form measured and judged again."""
+"""The trained networks in compressed variants: exported, pruned or in int8; each is evaluated again."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,120 +10,166 @@ import numpy as np
 
 from ectopy.ablation import compression
 from ectopy.ablation.compression import Size
-from ectopy.ablation.fold_runs import FoldRun, figures_of
+from ectopy.ablation.fold_runs import FoldRun, headline_of
 from ectopy.ecg import Mask
 from ectopy.model import network, onnx_export
 from ectopy.model.classifier import CHUNK
 from ectopy.model.network import Network
 
 SPARSITIES = (0.5, 0.7, 0.8, 0.9)
+"""Fractions of pruned weights, without further training."""
+KERAS_EXPORTER, NATIVE = "Keras exporter", "native"
+"""ONNX files written by the Keras exporter, and with the recurrent nodes of ONNX."""
 INT8 = "computed in int8"
 REFINED = (0.8, 0.9)
-"""Sparsities that are also reached with further training in between."""
+"""Fractions of pruned weights that are also evaluated after further training."""
 REFINING_SHARE = 0.5
-"""Of the epochs of a training, and of its learning rate."""
+"""Epochs and learning rate of the further training, over those of the training."""
 
-Shrink = Callable[[FoldRun, Path], None]
-"""Writes a round's network to a file, in some form."""
+VariantWriter = Callable[[FoldRun, Path], None]
+"""Writes the network of a fold to an ONNX file, in some variant."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Networks in one form: how large one is, how fast, and how good they are out of fold."""
+    """Size, speed and out-of-fold metrics of networks in one variant.
 
-    form: str
+    ``day_s`` and ``chunk_s`` are the CPU seconds for 100,000 beats and for one chunk. ``sparsity`` is the
+    fraction of weights that are zero.
+    """
+
+    name: str
     size: Size
     day_s: float
     chunk_s: float
     sparsity: float = 0.0
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-def exported_of(fitted: Network, folder: Path) -> Variant:
-    """Measure a network as ONNX, with recurrent nodes where ONNX has them, else as the exporter traces it."""
+def measure_export(fitted: Network, folder: Path) -> Variant:
+    """Measure the ONNX export of a network: with native recurrent nodes, or by the Keras exporter.
+
+    Parameters
+    ----------
+    fitted
+        The trained network.
+    folder
+        Folder for the ONNX file.
+
+    Returns
+    -------
+    Size and speed, without metrics.
+    """
     path = folder / "exported.onnx"
     try:
         onnx_export.export_onnx(fitted.model, path)
     except onnx_export.UnsupportedLayerError:
         network.export_onnx_with_keras(fitted.model, path)
-        return _measured("traced", path, fitted)
-    return _measured("native", path, fitted)
+        return _measure(KERAS_EXPORTER, path, fitted)
+    return _measure(NATIVE, path, fitted)
 
 
-def _measured(form: str, path: Path, fitted: Network) -> Variant:
-    run, k = compression.runner(path), len(fitted.mean)
+def _measure(name: str, path: Path, fitted: Network) -> Variant:
+    run, n_features = compression.load_onnx(path), len(fitted.mean)
     return Variant(
-        form,
+        name,
         compression.size_of(path),
-        day_s=compression.seconds_for(run, compression.DAY_BEATS, k),
-        chunk_s=compression.seconds_for(run, CHUNK, k, repeats=20),
+        day_s=compression.seconds_for(run, compression.DAY_BEATS, n_features),
+        chunk_s=compression.seconds_for(run, CHUNK, n_features, repeats=20),
     )
 
 
-def every() -> dict[str, Shrink]:
-    """List every form; in the last ones the network is pruned for good, and must come in this order."""
-    listed: dict[str, Shrink] = {
-        "traced": lambda each, path: network.export_onnx_with_keras(each.network.model, path),
-        "native": _write,
+def all_variants() -> dict[str, VariantWriter]:
+    """Return the writer of every variant by its name.
+
+    The last ones prune the network itself, so they must be written in this order.
+    """
+    writers: dict[str, VariantWriter] = {
+        KERAS_EXPORTER: lambda run, path: network.export_onnx_with_keras(run.network.model, path),
+        NATIVE: _write,
         INT8: write_int8,
         "weights in int8": partial(_write, eight_bits=True),
     }
     for sparsity in SPARSITIES:
-        listed[f"pruned {sparsity:.0%}"] = partial(_write_pruned, sparsity=sparsity)
+        writers[f"pruned {sparsity:.0%}"] = partial(_write_pruned, sparsity=sparsity)
     for sparsity in REFINED:
-        listed[f"pruned {sparsity:.0%}, refined"] = partial(_write_refined, sparsity=sparsity)
-    listed[f"pruned {REFINED[-1]:.0%}, refined, weights in int8"] = partial(_write, eight_bits=True)
-    return listed
+        writers[f"pruned {sparsity:.0%}, refined"] = partial(_write_refined, sparsity=sparsity)
+    writers[f"pruned {REFINED[-1]:.0%}, refined, weights in int8"] = partial(_write, eight_bits=True)
+    return writers
 
 
-def judged(rounds: Sequence[FoldRun], shrinks: Mapping[str, Shrink], folder: Path) -> tuple[Variant, ...]:
-    """Judge the networks in each of some forms."""
-    return tuple(_judged_in(form, shrink, rounds, folder) for form, shrink in shrinks.items())
+def evaluate_variants(
+    runs: Sequence[FoldRun], writers: Mapping[str, VariantWriter], folder: Path
+) -> tuple[Variant, ...]:
+    """Evaluate the networks of all folds in some variants.
+
+    Parameters
+    ----------
+    runs
+        The folds.
+    writers
+        Writers of the variants by name.
+    folder
+        Folder for the ONNX files.
+
+    Returns
+    -------
+    The variants, in the order of ``writers``.
+    """
+    return tuple(_evaluate_variant(name, writer, runs, folder) for name, writer in writers.items())
 
 
-def _judged_in(form: str, shrink: Shrink, rounds: Sequence[FoldRun], folder: Path) -> Variant:
+def _evaluate_variant(name: str, writer: VariantWriter, runs: Sequence[FoldRun], folder: Path) -> Variant:
     held_out, sparsity = [], []
-    for number, each in enumerate(rounds):
+    for number, run in enumerate(runs):
         path = folder / f"{number}.onnx"
-        shrink(each, path)
-        held_out += each.held_out(compression.runner(path))
+        writer(run, path)
+        held_out += run.held_out(compression.load_onnx(path))
         sparsity.append(compression.sparsity_of_file(path))
-    variant = _measured(form, folder / "0.onnx", rounds[0].network)
-    return replace(variant, sparsity=float(np.mean(sparsity)), figures=figures_of(held_out))
+    variant = _measure(name, folder / "0.onnx", runs[0].network)
+    return replace(variant, sparsity=float(np.mean(sparsity)), metrics=headline_of(held_out))
 
 
-def _write(each: FoldRun, path: Path, *, eight_bits: bool = False) -> None:
-    onnx_export.export_onnx(each.network.model, path, eight_bits=eight_bits)
+def _write(run: FoldRun, path: Path, *, eight_bits: bool = False) -> None:
+    onnx_export.export_onnx(run.network.model, path, eight_bits=eight_bits)
 
 
-def write_int8(each: FoldRun, path: Path) -> None:
-    """Write a network to be computed in eight bits."""
-    _write(each, path)
+def write_int8(run: FoldRun, path: Path) -> None:
+    """Write a network that computes in int8.
+
+    Parameters
+    ----------
+    run
+        The fold with the network.
+    path
+        The ONNX file.
+    """
+    _write(run, path)
     compression.quantise(path)
 
 
-def _write_pruned(each: FoldRun, path: Path, *, sparsity: float) -> None:
-    model = each.network.model
-    whole = model.get_weights()
-    model.set_weights(compression.pruned(whole, sparsity))
-    _write(each, path)
-    model.set_weights(whole)
+def _write_pruned(run: FoldRun, path: Path, *, sparsity: float) -> None:
+    model = run.network.model
+    unpruned = model.get_weights()
+    model.set_weights(compression.prune(unpruned, sparsity))
+    _write(run, path)
+    model.set_weights(unpruned)
 
 
-def _write_refined(each: FoldRun, path: Path, *, sparsity: float) -> None:
-    """Prune the network as it stands for good, and train what is left a little further."""
-    model, config = each.network.model, each.config
-    model.set_weights(compression.pruned(model.get_weights(), sparsity))
+def _write_refined(run: FoldRun, path: Path, *, sparsity: float) -> None:
+    """Prune the network permanently, and train the remaining weights a little further."""
+    model, config = run.network.model, run.config
+    model.set_weights(compression.prune(model.get_weights(), sparsity))
     for variable in model.trainable_variables:
-        variable.constraint = _only(np.asarray(variable) != 0)
+        variable.constraint = _keep_zeros(np.asarray(variable) != 0)
     shorter = replace(
         config,
         epochs=max(1, round(config.epochs * REFINING_SHARE)),
         learning_rate=config.learning_rate * REFINING_SHARE,
     )
-    network.fit(each.learned, shorter, seed=config.seed, build=lambda _: model)
-    _write(each, path)
+    network.fit(run.train_sequences, shorter, seed=config.seed, build=lambda _: model)
+    _write(run, path)
 
 
-def _only(kept: Mask) -> Callable[[Any], Any]:
-    return lambda weights: weights * kept.astype(np.float32)
+def _keep_zeros(nonzero: Mask) -> Callable[[Any], Any]:
+    return lambda weights: weights * nonzero.astype(np.float32)

@@ -1,7 +1,4 @@
-"""Networks made smaller: pruned by magnitude, quantised to eight bits; how large and how fast a file is.
-
-What is made smaller is an ONNX file or a list of weights.
-"""
+"""Compression of networks: pruning by magnitude and int8 quantisation; size and speed of ONNX files."""
 
 import gzip
 import time
@@ -18,15 +15,15 @@ from ectopy.model.classifier import in_chunks
 
 Weights = list[NDArray[Any]]
 Run = Callable[[Floats], Floats]
-"""Standardised features [n, k] to logits [n, m]."""
-AT_ONCE = 32
-"""Sequences: attention over all of a day's at once would take 6 GB."""
+"""Applies a network: standardised features [n, k] to logits [n, m]."""
+BATCH_CHUNKS = 32
+"""Chunks in one call: attention over all chunks of a day at once would take 6 GB."""
 DAY_BEATS = 100_000
 """About a day of heartbeats."""
 
 
 def quantise(path: Path) -> None:
-    """Let ONNX Runtime compute in eight bits what it can: dense layers and LSTMs, but no GRU."""
+    """Quantise an ONNX file for computation in int8 by ONNX Runtime: dense layers and LSTMs, but no GRU."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -34,18 +31,30 @@ def quantise(path: Path) -> None:
     quantize_dynamic(path, path, weight_type=QuantType.QInt8, per_channel=True)
 
 
-def pruned(weights: Weights, sparsity: float) -> Weights:
-    """Set the smallest weights of all matrices to zero (Han 2015), such a share of them; biases stay."""
-    sizes = np.concatenate([np.abs(w).ravel() for w in weights if _is_matrix(w)])
-    least = np.quantile(sizes, sparsity)
-    return [w * (np.abs(w) > least) if _is_matrix(w) else w for w in weights]
+def prune(weights: Weights, sparsity: float) -> Weights:
+    """Set the smallest weights of all matrices together to zero (Han 2015); biases stay.
+
+    Parameters
+    ----------
+    weights
+        Weights of a Keras model.
+    sparsity
+        Fraction of the weights of matrices to set to zero.
+
+    Returns
+    -------
+    The pruned weights.
+    """
+    magnitudes = np.concatenate([np.abs(w).ravel() for w in weights if _is_matrix(w)])
+    threshold = np.quantile(magnitudes, sparsity)
+    return [w * (np.abs(w) > threshold) if _is_matrix(w) else w for w in weights]
 
 
 def sparsity_of_file(path: Path) -> float:
-    """Give the share of zeros in the matrices of an ONNX file."""
+    """Return the fraction of zeros in the matrices of an ONNX file."""
     from onnx import load, numpy_helper
 
-    constants = [numpy_helper.to_array(each) for each in load(path).graph.initializer]
+    constants = [numpy_helper.to_array(tensor) for tensor in load(path).graph.initializer]
     zeros = [w.ravel() == 0 for w in constants if _is_matrix(w)]
     return float(np.concatenate(zeros).mean()) if zeros else 0.0
 
@@ -63,13 +72,13 @@ class Size:
 
 
 def size_of(path: Path) -> Size:
-    """Measure a file."""
+    """Return the size of a file in bytes."""
     content = path.read_bytes()
     return Size(len(content), len(gzip.compress(content, mtime=0)))
 
 
-def runner(path: Path) -> Run:
-    """Load an ONNX network as scoring does, on one thread."""
+def load_onnx(path: Path) -> Run:
+    """Load an ONNX network for one thread, as scoring does."""
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
@@ -78,21 +87,37 @@ def runner(path: Path) -> Run:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
-    def run(sequences: Floats) -> Floats:
-        parts = [sequences[at : at + AT_ONCE] for at in range(0, len(sequences), AT_ONCE)]
-        return np.concatenate([session.run(None, {name: part})[0] for part in parts])
+    def run(chunks: Floats) -> Floats:
+        batches = [chunks[start : start + BATCH_CHUNKS] for start in range(0, len(chunks), BATCH_CHUNKS)]
+        return np.concatenate([session.run(None, {name: batch})[0] for batch in batches])
 
     return lambda standard: in_chunks(run, standard)
 
 
 def seconds_for(run: Run, n_beats: int, n_features: int, *, repeats: int = 3) -> float:
-    """Time the reading of so many beats in CPU seconds: the best of some repeats, after one to warm up."""
+    """Measure the CPU time of a network.
+
+    Parameters
+    ----------
+    run
+        The network.
+    n_beats
+        Number of beats.
+    n_features
+        Number of features of a beat.
+    repeats
+        Number of measurements, after one run to warm up.
+
+    Returns
+    -------
+    The shortest time in CPU seconds.
+    """
     standard = np.random.default_rng(0).standard_normal((n_beats, n_features), dtype=np.float32)
     run(standard)
     return min(_seconds(run, standard) for _ in range(repeats))
 
 
 def _seconds(run: Run, x: Floats) -> float:
-    start = time.process_time()
+    start_s = time.process_time()
     run(x)
-    return time.process_time() - start
+    return time.process_time() - start_s

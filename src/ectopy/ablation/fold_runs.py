@@ -1,12 +1,7 @@
-"""One fold of a comparison: a network trained without some patients, and what it makes of them.
+"""One fold of a comparison: a network trained without some patients, its losses, times and predictions."""
 
-Watched while it trains: the loss on them after each epoch, and the CPU seconds.
-"""
-
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,127 +9,150 @@ from ectopy.ablation import architectures
 from ectopy.ec57.reference import DETECTED
 from ectopy.evaluation import headline_metrics
 from ectopy.features.extraction import Floats
-from ectopy.model import calibration, folds, network
+from ectopy.model import calibration, network
 from ectopy.model.calibration import HeldOut
-from ectopy.model.folds import Fold
-from ectopy.model.network import Build, Network, TrainConfig
+from ectopy.model.folds import Fold, select_records, training_sequences
+from ectopy.model.network import Epoch, Network, TrainConfig
 from ectopy.model.training_set import TRAINED_LABELS, TrainingRecord, TrainingSequence
 
-DISTANCES = (0, 1, 2, 4, 8, 16, 32, 64, 128)
-"""How many beats away another beat is, where its influence is measured."""
-REACH_WINDOWS = 64
+DISTANCES_BEATS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
+"""Distances between two beats, in beats, at which the influence of one on the other is measured."""
+RECEPTIVE_FIELD_WINDOWS = 64
+"""Number of windows of beats from which the receptive field is measured."""
 
 
 @dataclass(frozen=True, eq=False)
 class FoldRun:
-    """One fold's network and what it was trained on and is judged by."""
+    """The network of one fold, its training and test sequences, and the loss and CPU time of each epoch.
+
+    ``losses`` are those of the test sequences after each epoch; ``epoch_s`` is in CPU seconds.
+    """
 
     network: Network
     config: TrainConfig
-    learned: Sequence[TrainingSequence]
-    judged: Sequence[tuple[TrainingRecord, TrainingSequence]]
+    train_sequences: Sequence[TrainingSequence]
+    test_sequences: Sequence[tuple[TrainingRecord, TrainingSequence]]
     losses: Sequence[float]
     epoch_s: Sequence[float]
 
     @property
-    def weight(self) -> int:
-        """How many beats have a say in the loss."""
-        return sum(int((example.label != "").sum()) for _, example in self.judged)
+    def n_test_beats(self) -> int:
+        """Number of labelled beats in the test sequences, from which the loss is computed."""
+        return sum(int((sequence.label != "").sum()) for _, sequence in self.test_sequences)
 
     def held_out(self, run: Callable[[Floats], Floats]) -> list[HeldOut]:
-        """Say what the network makes of the fold's patients when standardised features go through ``run``."""
+        """Apply ``run``, standardised features [n, k] to logits, to the test sequences of the fold."""
         mean, scale = self.network.mean, self.network.scale
         return [
-            HeldOut(example, lesson.reference, run(((example.features - mean) / scale).astype(np.float32)))
-            for lesson, example in self.judged
+            HeldOut(sequence, record.reference, run(((sequence.features - mean) / scale).astype(np.float32)))
+            for record, sequence in self.test_sequences
         ]
 
 
 def train_without(
-    lessons: Sequence[TrainingRecord], fold: Fold, config: TrainConfig, architecture: str
+    records: Sequence[TrainingRecord], fold: Fold, config: TrainConfig, architecture: str
 ) -> FoldRun:
-    """Train without the patients of a fold, and take the loss on them after every epoch."""
-    learned = folds.training_sequences(lessons, fold)
-    judged = [(lesson, lesson.variant(DETECTED)) for lesson in folds.of_records(lessons, fold.test)]
-    watch = _Watch([example for _, example in judged])
-    build = watch.following(architectures.builder(architecture))
-    fitted = network.fit(learned, config, seed=config.seed, build=build, judge=watch)
-    return FoldRun(fitted, config, learned, judged, tuple(watch.losses), tuple(watch.seconds))
+    """Train without the test patients of a fold, and compute the loss on their beats after every epoch.
 
+    Parameters
+    ----------
+    records
+        The training set.
+    fold
+        The records to train on and to test on.
+    config
+        The training configuration.
+    architecture
+        Name of the architecture.
 
-class _Watch:
-    """Notes the CPU seconds of each epoch, and after it the loss on held-out patients.
-
-    Drawing the windows is off the clock: it takes as long as the training itself, and as long for every kind.
+    Returns
+    -------
+    The trained network with its losses and times.
     """
+    train = training_sequences(records, fold)
+    test = [(record, record.get(DETECTED)) for record in select_records(records, fold.test)]
+    losses: list[float] = []
+    epoch_s: list[float] = []
 
-    def __init__(self, held_out: Sequence[TrainingSequence]) -> None:
-        self.seconds: list[float] = []
-        self.losses: list[float] = []
-        self._held_out = held_out
+    def note(epoch: Epoch) -> None:
+        losses.append(held_out_loss(epoch.network, [sequence for _, sequence in test]))
+        epoch_s.append(epoch.cpu_s)
 
-    def __call__(self, fitted: Network) -> dict[str, float]:
-        self.losses.append(loss_on(fitted, self._held_out))
-        return {}
-
-    def following(self, build: Build) -> Build:
-        """Build a model that is on the clock whenever it is fitted."""
-
-        def followed(config: TrainConfig) -> Any:
-            model = build(config)
-            fit = model.fit
-
-            def on_the_clock(*given: Any, **named: Any) -> Any:
-                start = time.process_time()
-                history = fit(*given, **named)
-                self.seconds.append(time.process_time() - start)
-                return history
-
-            model.fit = on_the_clock
-            return model
-
-        return followed
+    builder = architectures.builder(architecture)
+    fitted = network.fit(train, config, seed=config.seed, build=builder, callbacks=[note])
+    return FoldRun(fitted, config, train, test, tuple(losses), tuple(epoch_s))
 
 
-def loss_on(fitted: Network, examples: Sequence[TrainingSequence]) -> float:
-    """Give the loss that a network was trained by on beats of other patients."""
-    logits = np.concatenate([fitted.logits(example.features) for example in examples])
-    label = np.concatenate([example.label for example in examples])
+def held_out_loss(fitted: Network, sequences: Sequence[TrainingSequence]) -> float:
+    """Compute the training loss on sequences of other patients.
+
+    Parameters
+    ----------
+    fitted
+        The trained network.
+    sequences
+        Sequences of patients on which it was not trained.
+
+    Returns
+    -------
+    The mean loss of the labelled beats.
+    """
+    logits = np.concatenate([fitted.logits(sequence.features) for sequence in sequences])
+    label = np.concatenate([sequence.label for sequence in sequences])
     one_hot = (label[:, None] == np.array(TRAINED_LABELS)).astype(np.float32)
-    known = label != ""
-    return float(fitted.model.loss(one_hot[known], logits[known]))
+    labelled = label != ""
+    return float(fitted.model.loss(one_hot[labelled], logits[labelled]))
 
 
-def seconds_of(rounds: Sequence[FoldRun]) -> list[float]:
-    """Give CPU seconds of a fold: of set-up, then of each epoch; the first epoch is as long as the others."""
-    first, *others = np.mean([each.epoch_s for each in rounds], axis=0).tolist()
-    usual = float(np.median(others)) if others else first
-    return [first - usual, usual, *others]
+def mean_epoch_seconds(runs: Sequence[FoldRun]) -> list[float]:
+    """Return the mean CPU seconds of a fold: of compilation, then of each epoch.
 
-
-def receptive_field(fitted: Network, examples: Sequence[TrainingSequence]) -> tuple[float, ...]:
-    """Give how much a beat's logits change when a beat so many before it is another's, relative to its own.
-
-    From windows of held-out patients around beats drawn at random; NaN where their records are too short.
+    The first epoch contains the compilation. It is assumed to take as long as the median of the others.
     """
-    rng, span = np.random.default_rng(0), max(DISTANCES)
-    long = [example.features for example in examples if len(example.features) > 2 * span]
-    if not long:
-        return (float("nan"),) * len(DISTANCES)
-    drawn = [long[index] for index in rng.integers(len(long), size=REACH_WINDOWS)]
+    first, *others = np.mean([run.epoch_s for run in runs], axis=0).tolist()
+    median = float(np.median(others)) if others else first
+    return [first - median, median, *others]
+
+
+def receptive_field(fitted: Network, sequences: Sequence[TrainingSequence]) -> tuple[float, ...]:
+    """Measure by how much the logits of a beat change when an earlier beat is replaced.
+
+    The replacement is a random beat of another window. Windows around random beats of held-out patients are
+    used.
+
+    Parameters
+    ----------
+    fitted
+        The trained network.
+    sequences
+        Sequences of held-out patients.
+
+    Returns
+    -------
+    The change at each of DISTANCES_BEATS, relative to that when the beat itself is replaced. NaN if all
+    sequences are too short.
+    """
+    rng, span = np.random.default_rng(0), max(DISTANCES_BEATS)
+    long_enough = [sequence.features for sequence in sequences if len(sequence.features) > 2 * span]
+    if not long_enough:
+        return (float("nan"),) * len(DISTANCES_BEATS)
+    drawn = [long_enough[index] for index in rng.integers(len(long_enough), size=RECEPTIVE_FIELD_WINDOWS)]
     starts = [rng.integers(len(rows) - 2 * span) for rows in drawn]
-    windows = np.stack([rows[at : at + 2 * span + 1] for rows, at in zip(drawn, starts, strict=True)])
+    windows = np.stack(
+        [rows[start : start + 2 * span + 1] for rows, start in zip(drawn, starts, strict=True)]
+    )
     windows = ((windows - fitted.mean) / fitted.scale).astype(np.float32)
-    strange = windows[rng.permutation(REACH_WINDOWS)]
-    as_is = fitted.model.predict_on_batch(windows)[:, span]
+    others = windows[rng.permutation(RECEPTIVE_FIELD_WINDOWS)]
+    unchanged = fitted.model.predict_on_batch(windows)[:, span]
     change = []
-    for distance in DISTANCES:
-        changed = windows.copy()
-        changed[:, span - distance] = strange[:, span - distance]
-        change.append(float(np.abs(fitted.model.predict_on_batch(changed)[:, span] - as_is).mean()))
-    return tuple(each / change[0] for each in change)
+    for distance in DISTANCES_BEATS:
+        replaced = windows.copy()
+        replaced[:, span - distance] = others[:, span - distance]
+        logits = fitted.model.predict_on_batch(replaced)[:, span]
+        change.append(float(np.abs(logits - unchanged).mean()))
+    return tuple(value / change[0] for value in change)
 
 
-def figures_of(held_out: Sequence[HeldOut]) -> dict[str, float]:
-    """Give the headline figures of detected beats."""
-    return headline_metrics.summarise(calibration.comparisons(held_out))
+def headline_of(held_out: Sequence[HeldOut]) -> dict[str, float]:
+    """Return the headline metrics on detected beats."""
+    return headline_metrics.summarise(calibration.compare_records(held_out))

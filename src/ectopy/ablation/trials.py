@@ -1,6 +1,7 @@
-"""Several kinds of networks on the same lessons, folds, optimiser and budget: what each learns, and how fast.
+"""Trials: the cross-validation of one architecture, with one sequence length and one seed.
 
-Only training patients have a part in this: every figure is out of fold.
+All trials share training records, folds, optimiser and budget. All metrics are out of fold; the test records
+are not used.
 """
 
 import tempfile
@@ -12,28 +13,29 @@ from pathlib import Path
 import numpy as np
 
 from ectopy.ablation import architectures, compressed_variants
-from ectopy.ablation.compressed_variants import Variant
-from ectopy.ablation.fold_runs import figures_of, receptive_field, seconds_of, train_without
-from ectopy.model import folds
+from ectopy.ablation.compressed_variants import Variant, VariantWriter
+from ectopy.ablation.fold_runs import headline_of, mean_epoch_seconds, receptive_field, train_without
+from ectopy.model import network
 from ectopy.model.calibration import HeldOut
-from ectopy.model.network import TrainConfig, compiled_in
+from ectopy.model.folds import split_folds
+from ectopy.model.network import TrainConfig
 from ectopy.model.training_set import RecordJob, TrainingRecord
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A kind of network, and how many beats long the sequences are that it learns from."""
+    """An architecture to compare: its name in ARCHITECTURES, and the length of training windows in beats."""
 
-    architecture: str
+    kind: str
     window_beats: int
 
     @property
     def name(self) -> str:
-        """What runs and rows are called."""
-        return f"{self.architecture}, {self.window_beats} beats"
+        """Name in runs and tables."""
+        return f"{self.kind}, {self.window_beats} beats"
 
     def config(self, config: TrainConfig) -> TrainConfig:
-        """Change the length of sequences, and nothing else: as many beats a step and steps an epoch."""
+        """Return the configuration with this window length, and as many beats per batch and per epoch."""
         ratio = config.window_beats / self.window_beats
         return replace(
             config,
@@ -45,37 +47,41 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One contender and one seed, on lessons that lie on disk; ``compiled`` is shared by all attempts."""
+    """Input of a trial: an architecture, a seed, the shared configuration, and the prepared training records.
 
-    contender: Architecture
+    ``compilation_cache`` is a folder for compiled programs that all attempts share.
+    """
+
+    architecture: Architecture
     seed: int
     config: TrainConfig
-    readings: tuple[RecordJob, ...]
-    compiled: Path
+    jobs: tuple[RecordJob, ...]
+    compilation_cache: Path
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of an attempt.
+    """Result of an attempt.
 
-    ``losses`` are out of fold after each epoch; ``epoch_s`` and ``set_up_s`` (to compile) are CPU seconds of
-    one fold; ``reach`` is the influence of beats at each of DISTANCES, relative to a beat's own.
+    ``losses`` are out of fold, after each epoch. ``epoch_s`` and ``set_up_s`` (compilation) are CPU seconds
+    of one fold. ``receptive_field`` is the influence of a beat at each of DISTANCES_BEATS, relative to that
+    of the beat itself. ``exported`` is the ONNX export; ``variants`` are the compressed variants, if any.
     """
 
-    contender: Architecture
+    architecture: Architecture
     seed: int
     n_parameters: int
     losses: tuple[float, ...]
     epoch_s: tuple[float, ...]
     set_up_s: float
-    reach: tuple[float, ...]
-    figures: Mapping[str, float]
+    receptive_field: tuple[float, ...]
+    metrics: Mapping[str, float]
     exported: Variant
-    smaller: tuple[Variant, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of least loss, from 1."""
+        """The epoch of lowest loss, from 1."""
         return int(np.argmin(self.losses)) + 1
 
     @property
@@ -85,86 +91,111 @@ class Trial:
 
     @property
     def best_s(self) -> float:
-        """CPU seconds of one fold up to the epoch of least loss."""
+        """CPU seconds of one fold up to the epoch of lowest loss."""
         return sum(self.epoch_s[: self.best_epoch])
 
 
 def select_architectures(
     names: Sequence[str], lengths: Sequence[int], config: TrainConfig
 ) -> tuple[Architecture, ...]:
-    """List every kind at the configured length, and the one that ships at each of the lengths."""
+    """List the architectures to compare.
+
+    Parameters
+    ----------
+    names
+        Names of ARCHITECTURES, each compared at the configured window length.
+    lengths
+        Further window lengths of the shipped architecture, in beats.
+    config
+        The training configuration.
+
+    Returns
+    -------
+    The architectures, each once.
+    """
     for name in names:
-        architectures.builder(name)  # an unknown one is refused before anything is read
-    kinds = [Architecture(name, config.window_beats) for name in names]
-    longer = [Architecture(architectures.CHOSEN, length) for length in lengths]
-    return tuple(dict.fromkeys([*kinds, *longer]))
+        architectures.builder(name)  # an unknown name is an error before any record is read
+    at_usual_length = [Architecture(name, config.window_beats) for name in names]
+    at_other_lengths = [Architecture(architectures.CHOSEN, length) for length in lengths]
+    return tuple(dict.fromkeys([*at_usual_length, *at_other_lengths]))
 
 
-def try_out(attempt: Attempt) -> Trial:
-    """Cross-validate a contender, in whatever process this is called."""
-    with compiled_in(attempt.compiled):
-        return _tried(attempt)
+def run_attempt(attempt: Attempt) -> Trial:
+    """Cross-validate an architecture; runs in any process."""
+    with network.compilation_cache(attempt.compilation_cache):
+        return _cross_validate(attempt)
 
 
-def _tried(attempt: Attempt) -> Trial:
-    lessons = _load(attempt.readings)
-    config = replace(attempt.contender.config(attempt.config), seed=attempt.seed)
-    parts = folds.folds(lessons, config.n_folds, seed=attempt.config.seed)  # the same for every seed
-    rounds = [train_without(lessons, fold, config, attempt.contender.architecture) for fold in parts]
+def _cross_validate(attempt: Attempt) -> Trial:
+    records = _load(attempt.jobs)
+    config = replace(attempt.architecture.config(attempt.config), seed=attempt.seed)
+    folds = split_folds(records, config.n_folds, seed=attempt.config.seed)  # the same for every seed
+    runs = [train_without(records, fold, config, attempt.architecture.kind) for fold in folds]
     held_out = [
-        HeldOut(example, lesson.reference, each.network.logits(example.features))
-        for each in rounds
-        for lesson, example in each.judged
+        HeldOut(sequence, record.reference, run.network.logits(sequence.features))
+        for run in runs
+        for record, sequence in run.test_sequences
     ]
-    set_up_s, *epoch_s = seconds_of(rounds)
-    first = rounds[0]
+    set_up_s, *epoch_s = mean_epoch_seconds(runs)
+    losses = np.average([run.losses for run in runs], axis=0, weights=[run.n_test_beats for run in runs])
+    first = runs[0]
     with tempfile.TemporaryDirectory() as scratch:
         return Trial(
-            contender=attempt.contender,
+            architecture=attempt.architecture,
             seed=attempt.seed,
             n_parameters=int(first.network.model.count_params()),
-            losses=tuple(
-                np.average([e.losses for e in rounds], axis=0, weights=[e.weight for e in rounds]).tolist()
-            ),
+            losses=tuple(losses.tolist()),
             epoch_s=tuple(epoch_s),
             set_up_s=set_up_s,
-            reach=receptive_field(first.network, [example for _, example in first.judged]),
-            figures=figures_of(held_out),
-            exported=compressed_variants.exported_of(first.network, Path(scratch)),
-            smaller=compressed_variants.judged(rounds, _forms_for(attempt), Path(scratch)),
+            receptive_field=receptive_field(
+                first.network, [sequence for _, sequence in first.test_sequences]
+            ),
+            metrics=headline_of(held_out),
+            exported=compressed_variants.measure_export(first.network, Path(scratch)),
+            variants=compressed_variants.evaluate_variants(runs, _variants_for(attempt), Path(scratch)),
         )
 
 
 @cache
-def _load(readings: tuple[RecordJob, ...]) -> tuple[TrainingRecord, ...]:
-    return tuple(reading.load() for reading in readings)
+def _load(jobs: tuple[RecordJob, ...]) -> tuple[TrainingRecord, ...]:
+    return tuple(job.load() for job in jobs)
 
 
-def _forms_for(attempt: Attempt) -> dict[str, compressed_variants.Shrink]:
-    """Say in which forms networks are judged: those of the length that ships, the GRU in all."""
-    if attempt.contender.window_beats != attempt.config.window_beats:
+def _variants_for(attempt: Attempt) -> dict[str, VariantWriter]:
+    """Return the variants to evaluate: at the usual length all for the GRU, and int8 for the LSTM."""
+    if attempt.architecture.window_beats != attempt.config.window_beats:
         return {}
-    if attempt.contender.architecture == architectures.CHOSEN:
-        return compressed_variants.every()
-    return (
-        {compressed_variants.INT8: compressed_variants.write_int8}
-        if attempt.contender.architecture == "lstm"
-        else {}
-    )
+    if attempt.architecture.kind == architectures.CHOSEN:
+        return compressed_variants.all_variants()
+    if attempt.architecture.kind == "lstm":
+        return {compressed_variants.INT8: compressed_variants.write_int8}
+    return {}
 
 
 def parameters_of(trial: Trial, config: TrainConfig) -> dict[str, object]:
-    """Give what a trial's run chose, for the tracking store."""
-    chosen = replace(trial.contender.config(config), seed=trial.seed)
+    """Return the parameters of a trial for MLflow.
+
+    Parameters
+    ----------
+    trial
+        The trial.
+    config
+        The configuration that all trials share.
+
+    Returns
+    -------
+    Parameters by name.
+    """
+    settings = replace(trial.architecture.config(config), seed=trial.seed)
     return {
-        "architecture": trial.contender.architecture,
+        "architecture": trial.architecture.kind,
         "n_parameters": trial.n_parameters,
-        **asdict(chosen),
+        **asdict(settings),
     }
 
 
 def costs_of(trial: Trial) -> dict[str, float]:
-    """Give what a trial took, for the tracking store."""
+    """Return time, size and number of parameters of a trial for MLflow."""
     return {
         "best_epoch": trial.best_epoch,
         "cost/best_s": trial.best_s,

@@ -1,10 +1,38 @@
-"""Patients that the training records lack, made of those that are there.
+"""Augmentation: new patients made from the beats of the training patients.
 
-A few patients with fibrillation or many ectopic beats are too few to learn from what a rhythm says about an
-early beat, and what an early beat looks like in anybody else. Timing is read from the times of beats, so a
-true record's beats at other times are a new patient for next to nothing; and the ventricular beats of one
-patient among the beats of another are a new pair of shapes. Beats that are not told to move stay as early as
-they were, and keep their label.
+DS1 has 22 recordings. Few of their patients have atrial fibrillation (AF) or many supraventricular
+premature beats. The network cannot learn from them alone which premature beats are ectopic in which rhythm.
+An augmentation changes the RR intervals of a real patient, the signal before the QRS (P wave), and the labels
+that follow from this. It can also insert ventricular beats of another patient. Beats that it does not move
+keep their label.
+
+fibrillating
+    The whole recording is in AF: random RR intervals, f waves instead of P waves; S becomes N. The network
+    learns that a short RR interval means nothing when all intervals are irregular.
+fibrillating at times
+    Episodes of AF, and sinus rhythm with premature beats between them. The rhythm around a beat decides, not
+    the patient.
+early beats
+    Normal beats come early, alone, in couplets or in runs, and become S. The network sees other rates of S,
+    other coupling intervals and other pauses than those of the training patients.
+early beats in a pattern
+    Bigeminy, trigeminy, quadrigeminy: every second to fourth beat comes early and becomes S. The short RR
+    interval is then as common as the long one, and still marks the ectopic beat.
+breathing
+    Respiratory sinus arrhythmia; labels do not change. Not every short RR interval is a premature beat.
+breathing with early beats
+    Both of these in one patient. The network must tell one from the other.
+atrial runs between pauses
+    Sick sinus syndrome: fast atrial runs become S, sinus beats between them come late. Ectopic beats can be
+    the majority.
+sinus pauses
+    Normal beats come late: sinus pauses, blocked beats, Wenckebach cycles; labels do not change. A normal
+    beat among late ones is not premature.
+ventricular beats of another
+    Some normal beats are replaced by ventricular beats of a donor and become V. This gives pairs of normal
+    and ventricular morphology that no training patient has.
+ventricular beats of another with early beats
+    As "early beats", then as above: S and V in one patient.
 """
 
 from dataclasses import replace
@@ -18,20 +46,20 @@ from ectopy.model.rr_augmentation import (
     P_STOP,
     Floats,
     Patient,
-    duplicate,
+    consecutive,
+    every_nth_beat,
     following_beats,
-    in_pattern,
+    local_median,
     make_premature,
     movable_beats,
+    place_beats,
     random_episodes,
-    retimed,
-    rr_of,
+    rr_intervals,
     singles_and_runs,
-    usual_of,
-    wander,
+    smooth_noise,
 )
 
-SHARES = {
+SAMPLING_WEIGHTS = {
     "fibrillating": 1.0,
     "fibrillating at times": 0.3,
     "early beats": 0.6,
@@ -43,181 +71,320 @@ SHARES = {
     "ventricular beats of another": 0.6,
     "ventricular beats of another with early beats": 0.5,
 }
-"""How often each kind of patient is drawn among those that are made, by cross-validation on DS1."""
-ENOUGH_VENTRICULAR = 10
-"""Ventricular beats from which a patient can lend some to another."""
+"""How often training draws from each augmentation, relative to the others.
 
-TACHYCARDIC = (0.38, 0.66)  # an atrial run's RR over the sinus node's
+Chosen by cross-validation on DS1.
+"""
+MIN_DONOR_VENTRICULAR = 10
+"""Ventricular beats that a patient needs to be a donor."""
+
+TACHYCARDIC = (0.38, 0.66)
+"""RR of a fast atrial run over that of the sinus rhythm: lowest and highest mean of a run."""
 
 
-def augmented(
-    given: BeatWindows,
-    label: Labels,
+def augment_patient(
+    beats: BeatWindows,
+    labels: Labels,
     rng: np.random.Generator,
     *,
-    fibrillates: bool,
+    has_af: bool,
     donor: Patient | None = None,
 ) -> dict[str, Patient]:
-    """Make other patients of one, by what is new in them; one who fibrillates has no sinus rhythm.
+    """Make new patients from one patient, by each augmentation that applies.
 
-    ``donor`` lends ventricular beats, if it has enough.
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
+    has_af
+        Whether the patient has AF; augmentations that need sinus rhythm are then left out.
+    donor
+        Another patient; if it has enough ventricular beats, some are inserted.
+
+    Returns
+    -------
+    Beats and labels of each new patient, by the name of the augmentation.
     """
-    patient = given, label
-    patients = {"fibrillating": fibrillate(*patient, rng)}
-    lends = donor is not None and np.count_nonzero(donor[1] == "V") >= ENOUGH_VENTRICULAR
-    if donor is not None and lends:
+    patient = beats, labels
+    patients = {"fibrillating": simulate_af(*patient, rng)}
+    donor_fits = donor is not None and np.count_nonzero(donor[1] == "V") >= MIN_DONOR_VENTRICULAR
+    if donor is not None and donor_fits:
         patients["ventricular beats of another"] = borrow_ventricular_beats(*patient, rng, donor=donor)
-    if fibrillates:
+    if has_af:
         return patients
-    early = add_premature_beats(*patient, rng)
+    premature = add_premature_beats(*patient, rng)
     patients |= {
-        "early beats": early,
+        "early beats": premature,
         "early beats in a pattern": add_bigeminy(*patient, rng),
         "breathing": add_respiratory_arrhythmia(*patient, rng),
         "breathing with early beats": add_respiratory_arrhythmia(*add_premature_beats(*patient, rng), rng),
-        "atrial runs between pauses": run_between_pauses(*patient, rng),
-        "sinus pauses": pause(*patient, rng),
-        "fibrillating at times": fibrillate_at_times(*patient, rng),
+        "atrial runs between pauses": add_atrial_runs(*patient, rng),
+        "sinus pauses": add_sinus_pauses(*patient, rng),
+        "fibrillating at times": simulate_paroxysmal_af(*patient, rng),
     }
-    if donor is not None and lends:
-        both = borrow_ventricular_beats(*early, rng, donor=donor)
+    if donor is not None and donor_fits:
+        both = borrow_ventricular_beats(*premature, rng, donor=donor)
         patients["ventricular beats of another with early beats"] = both
     return patients
 
 
-def fibrillate(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
-    """Give the same beats in atrial fibrillation: RR at random, fibrillatory waves for P waves, no SVEB.
+def simulate_af(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
+    """Turn the whole recording into atrial fibrillation.
 
-    Ventricular beats stay as early as they were, on a base that varies.
+    RR intervals are drawn independently around a mean that drifts. Fibrillatory waves of 4.5 to 8 Hz replace
+    the P waves. S beats become N, because no beat of AF is supraventricular premature. Ventricular beats keep
+    their RR interval relative to the mean.
+
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
+
+    Returns
+    -------
+    The changed beats, and their labels.
     """
-    n_beats = len(label)
-    usual_s = rng.uniform(0.45, 1.05) * np.exp(0.003 * rng.standard_normal(n_beats).cumsum())
-    drawn_s = usual_s * np.exp(rng.uniform(0.08, 0.3) * rng.standard_normal(n_beats))
+    n_beats = len(labels)
+    mean_s = rng.uniform(0.45, 1.05) * np.exp(0.003 * rng.standard_normal(n_beats).cumsum())
+    random_s = mean_s * np.exp(rng.uniform(0.08, 0.3) * rng.standard_normal(n_beats))
     shortest_s = rng.uniform(0.3, 0.4) + 0.05 * rng.random(n_beats)
-    hz = rng.uniform(4.5, 8, n_beats)
-    waves = _f_waves(hz, rng.uniform(0, 1, n_beats), rng.uniform(0.02, 0.1, N_LEADS))
-    return _without_p(shapes, label, drawn_s, waves, shortest_s, rng)
+    frequency_hz = rng.uniform(4.5, 8, n_beats)
+    f_waves = _f_waves(frequency_hz, rng.uniform(0, 1, n_beats), rng.uniform(0.02, 0.1, N_LEADS))
+    return _without_p_waves(beats, labels, random_s, f_waves, shortest_s, rng)
 
 
-def fibrillate_at_times(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
-    """Give the same patient with SVEB in sinus rhythm, and with episodes of atrial fibrillation."""
-    sinus, fibrillating = add_premature_beats(shapes, label, rng), fibrillate(shapes, label, rng)
-    lasts, apart = (lambda: rng.choice((20, 60, 200, 600))), (lambda: rng.choice((60, 200, 500)))
-    now = random_episodes(len(label), int(rng.integers(5, 80)), apart, lasts)
-    rr_s = np.where(now, rr_of(fibrillating[0].sample), rr_of(sinus[0].sample))
-    windows = np.where(now[:, None, None], fibrillating[0].windows, sinus[0].windows)
-    both = replace(shapes, sample=retimed(shapes.sample, rr_s), windows=windows)
-    return both, np.where(now, fibrillating[1], sinus[1])
+def simulate_paroxysmal_af(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
+    """Turn some intervals into AF, and add premature beats to the sinus rhythm between them.
 
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
 
-def add_premature_beats(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
-    """Give the same patient with SVEB: normal beats come early, alone, in pairs and in runs.
-
-    The T wave of the beat before then lies where the P wave was.
+    Returns
+    -------
+    The changed beats, and their labels.
     """
-    return make_premature(shapes, label, singles_and_runs(len(label), rng), rng, pause=(0.98, 1.35))
+    sinus, af = add_premature_beats(beats, labels, rng), simulate_af(beats, labels, rng)
+    length, gap = (lambda: rng.choice((20, 60, 200, 600))), (lambda: rng.choice((60, 200, 500)))
+    in_af = random_episodes(len(labels), int(rng.integers(5, 80)), gap, length)
+    rr_s = np.where(in_af, rr_intervals(af[0].sample), rr_intervals(sinus[0].sample))
+    windows = np.where(in_af[:, None, None], af[0].signal, sinus[0].signal)
+    both = replace(beats, sample=place_beats(beats.sample, rr_s), signal=windows)
+    return both, np.where(in_af, af[1], sinus[1])
 
 
-def add_bigeminy(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
-    """Give the same patient with every second, third or fourth beat early, for stretches."""
-    return make_premature(shapes, label, in_pattern(len(label), rng), rng, pause=(0.95, 1.3))
+def add_premature_beats(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
+    """Turn some normal beats into supraventricular premature beats: singles, couplets and runs.
+
+    Each episode is followed by a pause of 0.98 to 1.35 times the usual RR interval. The T wave of the beat
+    before a premature beat moves to where the P wave was.
+
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
+
+    Returns
+    -------
+    The changed beats, and their labels.
+    """
+    return make_premature(beats, labels, singles_and_runs(len(labels), rng), rng, pause=(0.98, 1.35))
 
 
-def run_between_pauses(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
-    """Give the same patient with a sick sinus: atrial runs, up to most of all beats, and late sinus beats."""
-    usual_run, usual_sinus = rng.choice((2, 5, 15, 40)), rng.choice((1, 3, 8, 20))
-    lasts, apart = (lambda: 1 + rng.geometric(1 / usual_run)), (lambda: rng.geometric(1 / usual_sinus))
-    runs = random_episodes(len(label), 3, apart, lasts)
-    pace = rng.uniform(0.75, 1.3) * np.exp(0.08 * wander(len(label), 60, rng))
-    slowed = replace(shapes, sample=retimed(shapes.sample, pace * rr_of(shapes.sample)))
+def add_bigeminy(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
+    """Make every second, third or fourth beat premature during episodes; a moved beat becomes S.
+
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
+
+    Returns
+    -------
+    The changed beats, and their labels.
+    """
+    return make_premature(beats, labels, every_nth_beat(len(labels), rng), rng, pause=(0.95, 1.3))
+
+
+def add_atrial_runs(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
+    """Simulate sick sinus syndrome: fast atrial runs (label S), and late sinus beats between them.
+
+    The runs may contain most beats of the recording.
+
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
+
+    Returns
+    -------
+    The changed beats, and their labels.
+    """
+    mean_run, mean_sinus = rng.choice((2, 5, 15, 40)), rng.choice((1, 3, 8, 20))
+    length, gap = (lambda: 1 + rng.geometric(1 / mean_run)), (lambda: rng.geometric(1 / mean_sinus))
+    runs = random_episodes(len(labels), 3, gap, length)
+    rr_ratio = rng.uniform(0.75, 1.3) * np.exp(0.08 * smooth_noise(len(labels), 60, rng))
+    retimed = replace(beats, sample=place_beats(beats.sample, rr_ratio * rr_intervals(beats.sample)))
     late = rng.uniform(1.0, 1.6)
-    return make_premature(slowed, label, runs, rng, prematurity=TACHYCARDIC, pause=(0.9 * late, 1.1 * late))
+    return make_premature(retimed, labels, runs, rng, prematurity=TACHYCARDIC, pause=(0.9 * late, 1.1 * late))
 
 
-def pause(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
-    """Give the same patient with late beats that no early beat explains: sinus pauses and blocked beats.
+def add_sinus_pauses(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
+    """Make normal beats late without a premature beat before them; no label changes.
 
-    Either one late beat now and then, by any amount or by a whole cycle, or the grouped beats of Wenckebach.
+    One of three patterns is drawn. The first is grouped beats as in Wenckebach block. The others are single
+    long RR intervals: about twice the usual RR (a blocked beat), or 1.2 to 1.6 times (a sinus pause).
+
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
+
+    Returns
+    -------
+    The changed beats, and their labels.
     """
-    n_beats = len(label)
+    n_beats = len(labels)
     late = rng.random(n_beats) < rng.choice((0.02, 0.1))
     period = int(rng.integers(3, 8))
     phase = np.arange(n_beats) % period
-    grouped = np.where(phase == 0, rng.uniform(1.4, 1.9), 1.0 + 0.1 * (phase == 1) - 0.02 * phase)
-    kinds = (grouped, np.where(late, rng.uniform(1.8, 2.1), 1.0), np.where(late, rng.uniform(1.2, 1.6), 1.0))
-    lengthened = np.where(duplicate(label, "N"), kinds[rng.choice(3)], 1.0)
-    rr_s = rr_of(shapes.sample) * lengthened * rng.uniform(0.8, 1.2)
+    wenckebach = np.where(phase == 0, rng.uniform(1.4, 1.9), 1.0 + 0.1 * (phase == 1) - 0.02 * phase)
+    blocked = np.where(late, rng.uniform(1.8, 2.1), 1.0)
+    paused = np.where(late, rng.uniform(1.2, 1.6), 1.0)
+    patterns = (wenckebach, blocked, paused)
+    lengthening = np.where(consecutive(labels, "N"), patterns[rng.choice(3)], 1.0)
+    rr_s = rr_intervals(beats.sample) * lengthening * rng.uniform(0.8, 1.2)
     rr_s *= np.exp(0.01 * rng.standard_normal(n_beats))
-    return replace(shapes, sample=retimed(shapes.sample, rr_s)), label.copy()
+    return replace(beats, sample=place_beats(beats.sample, rr_s)), labels.copy()
 
 
 def borrow_ventricular_beats(
-    shapes: BeatWindows, label: Labels, rng: np.random.Generator, *, donor: Patient
+    beats: BeatWindows, labels: Labels, rng: np.random.Generator, *, donor: Patient
 ) -> Patient:
-    """Give the same patient with ventricular beats of another, as early there as here.
+    """Replace some normal beats by ventricular beats of a donor (label V).
 
-    Which way a lead points is not the beat's: at random, a lead of them is turned over.
+    An inserted beat keeps its RR interval relative to the usual RR, and its height relative to the normal
+    beats. Each lead is inverted with a probability of 1/4, because the polarity of a lead is arbitrary.
+
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
+    donor
+        Beats and labels of another patient.
+
+    Returns
+    -------
+    The changed beats, and their labels.
     """
-    lent, lent_label = donor
-    told = (singles_and_runs, singles_and_runs, in_pattern)[rng.integers(3)](len(label), rng)
-    beats = np.flatnonzero(movable_beats(told, label))
-    ventricular = np.flatnonzero(lent_label == "V")
-    chosen = rng.choice(ventricular[ventricular > 0], min(len(ventricular), 40))
-    source = chosen[rng.integers(len(chosen), size=len(beats))]
-    new = np.isin(np.arange(len(label)), beats)
-    rr_s, usual_s = rr_of(shapes.sample), usual_of(rr_of(shapes.sample))
-    lateness = np.clip(rr_of(lent.sample) / usual_of(rr_of(lent.sample)), 0.4, 1.3)
-    rr_s[beats] = np.maximum(usual_s[beats] * lateness[source], 0.3)
-    after = following_beats(new) & (label == "N")
-    rr_s[after] = (usual_s * rng.uniform(1.0, 1.5, len(label)))[after]
-    windows, scale, readable = shapes.windows.copy(), shapes.scale.copy(), shapes.readable.copy()
-    sense = rng.choice((1, 1, 1, -1), (1, N_LEADS, 1)).astype(np.float16)
-    gain = np.median(shapes.scale, axis=0) / np.median(lent.scale[lent_label == "N"], axis=0)
-    windows[beats], scale[beats] = lent.windows[source] * sense, lent.scale[source] * gain
-    readable[beats] &= lent.readable[source]
-    at = retimed(shapes.sample, rr_s)
-    return BeatWindows(at, windows, scale, readable), np.where(new, "V", label)
+    donor_beats, donor_labels = donor
+    chosen = (singles_and_runs, singles_and_runs, every_nth_beat)[rng.integers(3)](len(labels), rng)
+    index = np.flatnonzero(movable_beats(chosen, labels))
+    ventricular = np.flatnonzero(donor_labels == "V")
+    borrowed = rng.choice(ventricular[ventricular > 0], min(len(ventricular), 40))
+    source = borrowed[rng.integers(len(borrowed), size=len(index))]
+    inserted = np.isin(np.arange(len(labels)), index)
+    rr_s, median_s = rr_intervals(beats.sample), local_median(rr_intervals(beats.sample))
+    donor_rr_s = rr_intervals(donor_beats.sample)
+    rr_ratio = np.clip(donor_rr_s / local_median(donor_rr_s), 0.4, 1.3)
+    rr_s[index] = np.maximum(median_s[index] * rr_ratio[source], 0.3)
+    after = following_beats(inserted) & (labels == "N")
+    rr_s[after] = (median_s * rng.uniform(1.0, 1.5, len(labels)))[after]
+    windows, scale, readable = beats.signal.copy(), beats.scale.copy(), beats.readable.copy()
+    polarity = rng.choice((1, 1, 1, -1), (1, N_LEADS, 1)).astype(np.float16)
+    gain = np.median(beats.scale, axis=0) / np.median(donor_beats.scale[donor_labels == "N"], axis=0)
+    windows[index], scale[index] = donor_beats.signal[source] * polarity, donor_beats.scale[source] * gain
+    readable[index] &= donor_beats.readable[source]
+    sample = place_beats(beats.sample, rr_s)
+    return BeatWindows(sample, windows, scale, readable), np.where(inserted, "V", labels)
 
 
-def add_respiratory_arrhythmia(shapes: BeatWindows, label: Labels, rng: np.random.Generator) -> Patient:
-    """Give the same patient with sinus arrhythmia, at another rate that changes, and with sinus pauses.
+def add_respiratory_arrhythmia(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
+    """Add respiratory sinus arrhythmia at another heart rate, and in some patients sinus pauses.
 
-    Respiration modulates RR at 0.12 to 0.35 Hz (Task Force 1996), by up to a third between breaths.
+    Respiration modulates the RR interval at 0.12 to 0.35 Hz (Task Force 1996), by up to a third within a
+    breath. No label changes.
+
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
+
+    Returns
+    -------
+    The changed beats, and their labels.
     """
-    rr_s, n_beats = rr_of(shapes.sample) * rng.uniform(0.75, 1.35), len(label)
-    breath = rng.uniform(0.12, 0.35) * np.exp(0.15 * wander(n_beats, 5, rng))
-    depth = rng.uniform(0.02, 0.17) * np.exp(0.4 * wander(n_beats, 15, rng))
-    slow = rng.uniform(0, 0.15) * wander(n_beats, rng.choice((10, 30, 100)), rng)
-    rr_s *= np.exp(depth * np.sin(2 * np.pi * (breath * rr_s).cumsum()) + slow)
-    late = (rng.random(n_beats) < rng.choice((0, 0, 0.003, 0.02))) & duplicate(label, "N")
+    rr_s, n_beats = rr_intervals(beats.sample) * rng.uniform(0.75, 1.35), len(labels)
+    breath_hz = rng.uniform(0.12, 0.35) * np.exp(0.15 * smooth_noise(n_beats, 5, rng))
+    depth = rng.uniform(0.02, 0.17) * np.exp(0.4 * smooth_noise(n_beats, 15, rng))
+    drift = rng.uniform(0, 0.15) * smooth_noise(n_beats, rng.choice((10, 30, 100)), rng)
+    rr_s *= np.exp(depth * np.sin(2 * np.pi * (breath_hz * rr_s).cumsum()) + drift)
+    late = (rng.random(n_beats) < rng.choice((0, 0, 0.003, 0.02))) & consecutive(labels, "N")
     rr_s[late] *= rng.uniform(1.3, 2.2, int(late.sum()))
-    return replace(shapes, sample=retimed(shapes.sample, rr_s)), label.copy()
+    return replace(beats, sample=place_beats(beats.sample, rr_s)), labels.copy()
 
 
-def _f_waves(hz: Floats, phase: Floats, size: Floats) -> Floats:
-    """Give fibrillatory or flutter waves [n, n_slots, P window] from each beat's rate and phase in turns."""
+def _f_waves(frequency_hz: Floats, phase: Floats, amplitude: Floats) -> Floats:
+    """Return fibrillatory waves [n, n_leads, P_STOP] from the frequency and phase (in turns) of each beat."""
     time_s = np.arange(P_STOP) / WINDOW_FS
-    turns = hz[:, None] * time_s + phase[:, None]
-    return np.asarray(size[:, None] * np.sin(2 * np.pi * turns)[:, None])
+    turns = frequency_hz[:, None] * time_s + phase[:, None]
+    return np.asarray(amplitude[:, None] * np.sin(2 * np.pi * turns)[:, None])
 
 
-def _without_p(  # noqa: PLR0913, PLR0917 - a rhythm is its times and its waves
-    shapes: BeatWindows,
-    label: Labels,
-    drawn_s: Floats,
-    waves: Floats,
+def _without_p_waves(  # noqa: PLR0913, PLR0917 - an atrial rhythm is its RR intervals and its waves
+    beats: BeatWindows,
+    labels: Labels,
+    new_s: Floats,
+    f_waves: Floats,
     shortest_s: Floats,
     rng: np.random.Generator,
 ) -> Patient:
-    """Give an atrial rhythm's RR and waves to all but ectopic beats, which stay as early as they were."""
-    rr_s = rr_of(shapes.sample)
-    base_s = median_filter(drawn_s, size=21, mode="nearest")
-    kept_s = base_s * rr_s / usual_of(rr_s) * np.exp(0.15 * rng.standard_normal(len(label)))
-    new_s = np.maximum(np.where(np.isin(label, ("N", "S")), drawn_s, kept_s), shortest_s)
-    windows = shapes.windows.astype(np.float32)
-    p = windows[:, :, :P_STOP]
+    """Apply new RR intervals to N and S, replace the P waves, and keep the relative RR of other beats."""
+    rr_s = rr_intervals(beats.sample)
+    mean_s = median_filter(new_s, size=21, mode="nearest")
+    ectopic_s = mean_s * rr_s / local_median(rr_s) * np.exp(0.15 * rng.standard_normal(len(labels)))
+    new_rr_s = np.maximum(np.where(np.isin(labels, ("N", "S")), new_s, ectopic_s), shortest_s)
+    windows = beats.signal.astype(np.float32)
+    p_wave = windows[:, :, :P_STOP]
     baseline = windows[:, :, P_STOP, None] * np.linspace(0.6, 1, P_STOP)
-    left = 0.3 * (p - p.mean(axis=2, keepdims=True)) * rng.standard_normal((len(label), 1, 1))
-    windows[:, :, :P_STOP] = baseline + waves + left
-    moved = replace(shapes, sample=retimed(shapes.sample, new_s), windows=windows.astype(np.float16))
-    return moved, np.where(label == "S", "N", label)
+    remainder = 0.3 * (p_wave - p_wave.mean(axis=2, keepdims=True)) * rng.standard_normal((len(labels), 1, 1))
+    windows[:, :, :P_STOP] = baseline + f_waves + remainder
+    moved = replace(beats, sample=place_beats(beats.sample, new_rr_s), signal=windows.astype(np.float16))
+    return moved, np.where(labels == "S", "N", labels)

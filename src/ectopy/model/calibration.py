@@ -1,4 +1,4 @@
-"""Calibration."""
+"""Calibration of the network on held-out patients: temperature and confidence threshold."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +10,19 @@ from ectopy.annotations import Annotations
 from ectopy.ec57 import BeatComparison
 from ectopy.ec57.reference import Reference
 from ectopy.ecg import Labels
-from ectopy.features import extraction
+from ectopy.features.extraction import Floats
 from ectopy.model.classifier import by_class, softmax
-from ectopy.model.training_set import TRAINED_LABELS, TrainingSequence, stacked
+from ectopy.model.training_set import TRAINED_LABELS, TrainingSequence, stack_features
 from ectopy.monitoring import drift
 from ectopy.monitoring.drift import ReferenceProfile
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperature of the logits, and the probability below which the classifier abstains."""
+    """Temperature by which logits are divided, and the probability below which a beat is not confident.
+
+    ``expected_error`` is the expected calibration error on the patients of the calibration.
+    """
 
     temperature: float
     confidence_threshold: float
@@ -27,14 +30,29 @@ class Calibration:
 
 
 UNCALIBRATED = Calibration(temperature=1.0, confidence_threshold=0.0)
+"""Leaves probabilities unchanged; all beats are confident."""
 
 
-def calibrate(logits: extraction.Floats, label: Labels, *, coverage: float) -> Calibration:
-    """Fit the temperature (Guo 2017) on beats of held-out patients; abstain on the least certain of them."""
+def calibrate(logits: Floats, label: Labels, *, coverage: float) -> Calibration:
+    """Fit the temperature (Guo 2017) and the confidence threshold on beats of held-out patients.
+
+    Parameters
+    ----------
+    logits
+        Logits [n, n_labels] of the network.
+    label
+        True labels [n]; beats with '' are ignored.
+    coverage
+        Share of beats that are confident afterwards, 0 to 1.
+
+    Returns
+    -------
+    The calibration, with its expected error on the same beats.
+    """
     from scipy.optimize import minimize_scalar
 
-    known = label != ""
-    logits, target = logits[known], np.array([TRAINED_LABELS.index(name) for name in label[known]])
+    labelled = label != ""
+    logits, target = logits[labelled], np.array([TRAINED_LABELS.index(name) for name in label[labelled]])
     rows = np.arange(len(target))
 
     def loss(log_temperature: float) -> float:
@@ -49,52 +67,90 @@ def calibrate(logits: extraction.Floats, label: Labels, *, coverage: float) -> C
 
 
 def calibration_error(
-    certainty: NDArray[np.floating], right: NDArray[np.bool_], *, n_bins: int = 15
+    certainty: NDArray[np.floating], correct: NDArray[np.bool_], *, n_bins: int = 15
 ) -> float:
-    """Give the expected calibration error over bins of equal width (Naeini 2015)."""
+    """Compute the expected calibration error over bins of equal width (Naeini 2015).
+
+    Parameters
+    ----------
+    certainty
+        Probability [n] of the predicted class.
+    correct
+        Whether the predicted class is the true one [n].
+    n_bins
+        Number of bins between 0 and 1.
+
+    Returns
+    -------
+    Mean difference between certainty and accuracy, 0 to 1.
+    """
     index = np.minimum((certainty * n_bins).astype(int), n_bins - 1)
-    gap = np.bincount(index, certainty - right, minlength=n_bins)
+    gap = np.bincount(index, certainty - correct, minlength=n_bins)
     return float(np.abs(gap).sum() / max(len(certainty), 1))
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What a network that never saw the patient says of one example: logits [n, n_labels]."""
+    """Logits [n, n_labels] of one sequence, from a network that was not trained on its patient."""
 
     sequence: TrainingSequence
     reference: Reference
-    logits: extraction.Floats
+    logits: Floats
 
     def compare(self) -> BeatComparison:
-        """Judge the likeliest labels by EC57."""
+        """Compare the most likely labels with the reference by EC57."""
         label = np.array(TRAINED_LABELS)[self.logits.argmax(axis=1)]
-        none = np.zeros(len(label), dtype=np.int64)
-        return self.reference.compare(Annotations(self.sequence.sample, label, none, ("",) * len(label)))
+        zeros = np.zeros(len(label), dtype=np.int64)
+        return self.reference.compare(Annotations(self.sequence.sample, label, zeros, ("",) * len(label)))
 
 
-def comparisons(held_out: Iterable[HeldOut]) -> dict[str, BeatComparison]:
-    """Judge what was said of each record."""
-    return {held.reference.record: held.compare() for held in held_out}
+def compare_records(held_out: Iterable[HeldOut]) -> dict[str, BeatComparison]:
+    """Compare the predictions of each record with its reference by EC57; return them by record."""
+    return {prediction.reference.record: prediction.compare() for prediction in held_out}
 
 
-def calibrate_on(held_out: Sequence[HeldOut], *, coverage: float) -> Calibration:
-    """Calibrate on what was said of held-out patients."""
+def calibrate_held_out(held_out: Sequence[HeldOut], *, coverage: float) -> Calibration:
+    """Calibrate on the predictions for held-out patients.
+
+    Parameters
+    ----------
+    held_out
+        Predictions, each by a network that was not trained on the patient.
+    coverage
+        Share of beats that are confident afterwards, 0 to 1.
+
+    Returns
+    -------
+    The calibration.
+    """
     return calibrate(
-        np.concatenate([held.logits for held in held_out]),
-        np.concatenate([held.sequence.label for held in held_out]),
+        np.concatenate([prediction.logits for prediction in held_out]),
+        np.concatenate([prediction.sequence.label for prediction in held_out]),
         coverage=coverage,
     )
 
 
-def reference_of(held_out: Sequence[HeldOut], calibration: Calibration) -> ReferenceProfile:
-    """Sum up the training patients, each as a network that never saw them reads the detected beats."""
-    patients: dict[str, list[HeldOut]] = {held.sequence.patient: [] for held in held_out}
-    for held in held_out:
-        patients[held.sequence.patient].append(held)
-    rows, probability = [], []
-    for of_one in patients.values():
-        logits: extraction.Floats = np.concatenate([held.logits for held in of_one])
+def reference_profile(held_out: Sequence[HeldOut], calibration: Calibration) -> ReferenceProfile:
+    """Summarise features and probabilities of the training patients, as the reference for drift monitoring.
+
+    Parameters
+    ----------
+    held_out
+        Predictions, each by a network that was not trained on the patient.
+    calibration
+        Calibration of the predictions.
+
+    Returns
+    -------
+    The reference profile over all patients.
+    """
+    by_patient: dict[str, list[HeldOut]] = {prediction.sequence.patient: [] for prediction in held_out}
+    for prediction in held_out:
+        by_patient[prediction.sequence.patient].append(prediction)
+    features, probability = [], []
+    for predictions in by_patient.values():
+        logits: Floats = np.concatenate([prediction.logits for prediction in predictions])
         calibrated = softmax(logits / np.float32(calibration.temperature))
-        rows.append(stacked([held.sequence for held in of_one]))
+        features.append(stack_features([prediction.sequence for prediction in predictions]))
         probability.append(by_class(calibrated, TRAINED_LABELS))
-    return drift.fit_reference(rows, probability)
+    return drift.fit_reference(features, probability)

@@ -1,4 +1,9 @@
-"""The exported network at work: features in, calibrated class probabilities out (ONNX Runtime, no Keras)."""
+"""Inference with a model directory: features in, calibrated class probabilities out.
+
+Uses ONNX Runtime only, not Keras. A model directory contains ``model.onnx`` (the network) and ``model.json``
+(the :class:`Specification`). Most have ``reference.json`` (the training patients) and ``card.md`` (the model
+card) too.
+"""
 
 import hashlib
 import json
@@ -13,33 +18,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, Mask
-from ectopy.features.extraction import FEATURE_NAMES, Floats, in_parts
+from ectopy.features.extraction import FEATURE_NAMES, Floats, as_parts
 from ectopy.monitoring.drift import REFERENCE_FILE, ReferenceProfile, read_reference
 
 SHIPPED_MODEL = Path(__file__).with_name("shipped")
 MODEL_FILE, SPECIFICATION_FILE, CARD_FILE = "model.onnx", "model.json", "card.md"
 
 _RENAMED = {"confident_from": "confidence_threshold", "enough_beats": "min_beats"}  # fields of version 0.1
-_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 CHUNK = 512
-"""Beats that the network reads at once; longer recordings are read in chunks."""
+"""Beats in one input sequence of the network; longer recordings are split into chunks."""
 CONTEXT = 64
-"""Beats on either side of a chunk's share that only lend context: a training sequence."""
-AT_ONCE = 8
-"""Chunks of one call: more are no faster, and what the network makes of them in between takes memory."""
+"""Beats at either end of a chunk that give context only; their output is taken from the next chunk.
+
+As many as the beats of a training window.
+"""
+BATCH_CHUNKS = 8
+"""Chunks in one call of the network; more are not faster, and intermediate results take memory."""
+
+
+_RESTORE = "Export the model again or restore the original file."
 
 
 class ModelError(ValueError):
-    """A model directory that cannot be used; the message says why."""
+    """A model directory that cannot be used; the message states the problem and the remedy."""
 
 
 @dataclass(frozen=True)
 class Specification:
-    """All that turns features into probabilities, apart from the network itself.
+    """Contents of ``model.json``: how features become probabilities, apart from the network itself.
 
-    ``mean`` and ``scale`` standardise ``features``; logits of ``labels`` are divided by ``temperature``;
-    below ``confidence_threshold``, or with fewer than ``min_beats`` beats, the classifier abstains.
+    ``mean`` and ``scale`` standardise the ``features``. The logits of the ``labels`` are divided by
+    ``temperature``. Beats with a probability below ``confidence_threshold`` are not confident; in recordings
+    with fewer than ``min_beats`` beats none is.
     """
 
     name: str
@@ -54,26 +66,25 @@ class Specification:
 
     def __post_init__(self) -> None:
         if not len(self.features) == len(self.mean) == len(self.scale):
-            raise ModelError(
-                f"{len(self.features)} features, {len(self.mean)} means, {len(self.scale)} scales"
-            )
+            counts = f"{len(self.features)} features, {len(self.mean)} means, {len(self.scale)} scales"
+            raise ModelError(f"{counts}: the numbers must be equal. {_RESTORE}")
         if unknown := set(self.labels) - set(CLASSES):
             raise ModelError(
-                f"labels out of {', '.join(CLASSES)} expected, {', '.join(sorted(unknown))} came"
+                f"unknown labels {', '.join(sorted(unknown))}. Only {', '.join(CLASSES)} are allowed."
             )
         numbers = [*self.mean, *self.scale, self.temperature, self.confidence_threshold, self.min_beats]
         if not np.isfinite(np.array(numbers, dtype=np.float64)).all():
-            raise ModelError("finite numbers expected, others came")
+            raise ModelError(f"a number is not finite. {_RESTORE}")
         if not min(*self.scale, self.temperature) > 0:
-            raise ModelError("scales and a temperature above 0 expected, others came")
+            raise ModelError(f"a scale or the temperature is not above 0. {_RESTORE}")
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A network with its specification; call it with features [n, k], or with parts of them in turn.
+    """A network with its specification; call it with features [n, k], or with an iterable of parts of them.
 
-    ``version_id`` is the SHA-256 over the files that decide a result, read once: the folder may be replaced.
-    ``reference`` sums up the training patients, where the model brings them along.
+    The files are read once, because the folder may be replaced. ``version_id`` is the SHA-256 over those that
+    affect results. ``reference`` summarises the training patients, if the model directory contains it.
     """
 
     folder: Path
@@ -84,26 +95,27 @@ class Classifier:
 
     @property
     def name(self) -> str:
-        """What outputs call the model."""
+        """Name of the model in outputs."""
         return self.specification.name
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime  # a quarter of a second that --help need not pay
+        import onnxruntime  # takes a quarter of a second, which --help does not need
 
         onnxruntime.set_default_logger_severity(3)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # recordings are scored side by side, by process
-        # Weights in files of their own would come from the working directory: a file is no folder of them.
-        options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(self.folder / MODEL_FILE))
+        options.intra_op_num_threads = 1  # recordings are scored in parallel processes
+        # ONNX Runtime would load external weights from the working directory. A file is no valid folder, so
+        # that it refuses them.
+        options.add_session_config_entry(_WEIGHTS_FOLDER, str(self.folder / MODEL_FILE))
         try:
             return onnxruntime.InferenceSession(self.network, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises classes of its own, derived from nothing else
-            what = f"{self.folder / MODEL_FILE}: a whole network in ONNX expected"
-            raise ModelError(f"{what}, {type(error).__name__} came") from error
+        except Exception as error:  # ONNX Runtime raises its own classes, without a common base
+            problem = f"{self.folder / MODEL_FILE}: not a complete ONNX network ({type(error).__name__})"
+            raise ModelError(f"{problem}. {_RESTORE}") from error
 
     def __call__(self, features: Floats | Iterable[Floats]) -> tuple[NDArray[np.float32], Mask]:
-        """Give probability [n, 4] in the order of CLASSES and whether to be confident [n]."""
+        """Return probabilities [n, 4] in the order of CLASSES, and whether each beat is confident [n]."""
         specification = self.specification
         logits = self.logits(features) / np.float32(specification.temperature)
         probability = by_class(softmax(logits), specification.labels)
@@ -111,20 +123,24 @@ class Classifier:
         return probability, confident & (len(logits) >= specification.min_beats)
 
     def logits(self, features: Floats | Iterable[Floats]) -> Floats:
-        """Give the network's answer before calibration, [n, n_labels]."""
+        """Return the output of the network before calibration, [n, n_labels]."""
         n_labels = len(self.specification.labels)
-        logits = in_chunks(self._run, map(self._fitting, in_parts(features)), at_once=AT_ONCE)
+        logits = in_chunks(self._run, map(self._checked, as_parts(features)), batch_size=BATCH_CHUNKS)
         if not len(logits):
             return np.empty((0, n_labels), dtype=np.float32)
         if logits.shape[1] != n_labels:
-            raise ModelError(f"{self.folder}: {n_labels} answers a beat expected, {logits.shape[1]} came")
+            problem = f"the network returns {logits.shape[1]} values per beat for {n_labels} labels"
+            raise ModelError(f"{self.folder}: {problem}. {_RESTORE}")
         return logits
 
-    def _fitting(self, features: Floats) -> Floats:
+    def _checked(self, features: Floats) -> Floats:
         specification = self.specification
         if features.shape[1:] != (len(specification.features),):
             shape = f"[n, {len(specification.features)}]"
-            raise ModelError(f"{self.folder}: features of shape {shape} expected, {features.shape} came")
+            raise ModelError(
+                f"{self.folder}: features have shape {features.shape}, but the model needs {shape}. "
+                "Use ectopy.features.extraction.extract_features."
+            )
         return features
 
     def _run(self, sequences: Floats) -> Floats:
@@ -135,75 +151,104 @@ class Classifier:
         return np.asarray(logits)
 
 
-def in_chunks(run: Any, x: Floats | Iterable[Floats], *, at_once: int | None = None) -> Floats:
-    """Apply ``run``, [batch, time, k] -> [batch, time, m], to a sequence [n, k] in chunks that overlap.
+def in_chunks(run: Any, x: Floats | Iterable[Floats], *, batch_size: int | None = None) -> Floats:
+    """Apply a network to a long sequence in overlapping chunks.
 
-    The sequence may come in parts, of which no more than a batch needs is held at once; ``at_once`` is the
-    greatest batch, without it all chunks are one. Nothing leads to [0].
+    Parameters
+    ----------
+    run
+        The network, [batch, beats, k] to [batch, beats, m].
+    x
+        The sequence [n, k], or an iterable of consecutive parts of it. Only the parts of one batch are in
+        memory at once.
+    batch_size
+        Largest number of chunks in one call of ``run``; None for all chunks in one call.
+
+    Returns
+    -------
+    The output [n, m], or an empty array [0] for an empty sequence.
     """
-    starts, answers = [], []
-    chunks = _chunks(in_parts(x))
-    while batch := list(islice(chunks, at_once)):
+    starts, outputs = [], []
+    chunks = _chunks(as_parts(x))
+    while batch := list(islice(chunks, batch_size)):
         starts += [start for start, _ in batch]
-        answers += list(run(np.stack([chunk for _, chunk in batch])))
-    if not answers:
+        outputs += list(run(np.stack([chunk for _, chunk in batch])))
+    if not outputs:
         return np.empty(0, dtype=np.float32)
-    y = np.empty((starts[-1] + len(answers[-1]), answers[-1].shape[1]), dtype=np.float32)
-    for start, answer in zip(starts, answers, strict=True):
+    y = np.empty((starts[-1] + len(outputs[-1]), outputs[-1].shape[1]), dtype=np.float32)
+    for start, output in zip(starts, outputs, strict=True):
         skip = CONTEXT if start else 0
-        y[start + skip : start + CHUNK] = answer[skip:]
+        y[start + skip : start + CHUNK] = output[skip:]
     return y
 
 
 def _chunks(parts: Iterable[Floats]) -> Iterator[tuple[int, Floats]]:
-    """Cut a sequence into chunks with where they start; the last one ends where the sequence does."""
-    held, first, start = np.empty((0, 0), dtype=np.float32), 0, 0
+    """Yield overlapping chunks of a sequence, each with its start; the last one ends with the sequence."""
+    buffer, first, start = np.empty((0, 0), dtype=np.float32), 0, 0
     for part in parts:
-        held = np.concatenate((held, part)) if len(held) else part
-        while start + CHUNK < first + len(held):
-            yield start, held[start - first : start - first + CHUNK]
+        buffer = np.concatenate((buffer, part)) if len(buffer) else part
+        while start + CHUNK < first + len(buffer):
+            yield start, buffer[start - first : start - first + CHUNK]
             start += CHUNK - 2 * CONTEXT
-        done = max(len(held) - CHUNK, 0)  # of what is left the last chunk may be made
-        held, first = held[done:], first + done
-    if len(held):
-        yield first, held
+        done = max(len(buffer) - CHUNK, 0)  # the last chunk may need the remaining beats
+        buffer, first = buffer[done:], first + done
+    if len(buffer):
+        yield first, buffer
 
 
 def by_class(probability: Floats, labels: Sequence[str]) -> Floats:
-    """Put probabilities of labels [n, n_labels] in the order of CLASSES, [n, 4]; 0 where none is modelled."""
-    every = np.zeros((len(probability), len(CLASSES)), dtype=np.float32)
-    every[:, [CLASSES.index(label) for label in labels]] = probability
-    return every
+    """Arrange probabilities in the order of CLASSES.
+
+    Parameters
+    ----------
+    probability
+        Probabilities [n, n_labels] of the labels of a model.
+    labels
+        Labels of the columns.
+
+    Returns
+    -------
+    Probabilities [n, 4]; 0 for classes without a label.
+    """
+    ordered = np.zeros((len(probability), len(CLASSES)), dtype=np.float32)
+    ordered[:, [CLASSES.index(label) for label in labels]] = probability
+    return ordered
 
 
 def softmax(logits: Floats) -> Floats:
-    """Turn logits [n, m] into probabilities."""
+    """Compute probabilities [n, m] from logits [n, m]."""
     power = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(power / power.sum(axis=1, keepdims=True))
 
 
 def load_classifier(folder: Path) -> Classifier:
-    """Read a model directory: ``model.onnx`` and ``model.json``, nothing that could run code."""
-    folder = folder.resolve()  # the champion's is a link, which may be turned to another model meanwhile
+    """Read a model directory: ``model.onnx`` and ``model.json``, no file that could run code.
+
+    Raises :class:`ModelError` if it cannot be used.
+    """
+    folder = folder.resolve()  # that of the champion is a link, which may change to another model meanwhile
     for file in (MODEL_FILE, SPECIFICATION_FILE):
         if not (folder / file).is_file():
-            raise ModelError(f"{folder}: a model directory with {file} expected, none there")
-    network, specified = ((folder / file).read_bytes() for file in (MODEL_FILE, SPECIFICATION_FILE))
+            raise ModelError(f"{folder}: not a model directory (no {file}). Give a folder that contains it.")
+    network, specification_json = ((folder / file).read_bytes() for file in (MODEL_FILE, SPECIFICATION_FILE))
     try:
-        stored: dict[str, Any] = dict(json.loads(specified))
+        stored: dict[str, Any] = dict(json.loads(specification_json))
         fields = {_RENAMED.get(key, key): _frozen(value) for key, value in stored.items()}
         specification = Specification(**fields)
-    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+    except ModelError as error:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}") from error
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}. {_RESTORE}") from error
     if specification.features != FEATURE_NAMES:
         raise ModelError(
-            f"{folder}: a model for the features of this version expected; train or score with its own"
+            f"{folder}: the model was trained with other features than those of this version of ectopy. "
+            "Train it again, or score with the version that trained it."
         )
     try:
         reference = read_reference(folder)
     except ValueError as error:
         raise ModelError(str(error)) from error
-    version_id = hashlib.sha256(network + specified).hexdigest()
+    version_id = hashlib.sha256(network + specification_json).hexdigest()
     return Classifier(folder, specification, network, version_id, reference)
 
 
@@ -213,13 +258,13 @@ def _frozen(value: Any) -> Any:
 
 
 def classifier_in(folder: Path) -> Classifier:
-    """Give the classifier of a model directory, read once a process; anew where another took its place."""
-    folder = folder.resolve()  # the champion's is a link
+    """Return the classifier of a model directory; it is cached until its files change."""
+    folder = folder.resolve()  # that of the champion is a link
     files = [folder / name for name in (MODEL_FILE, SPECIFICATION_FILE, REFERENCE_FILE)]
-    known = (file.stat() for file in files if file.is_file())
-    return _read_once(folder, tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in known))
+    stats = (file.stat() for file in files if file.is_file())
+    return _load_cached(folder, tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats))
 
 
 @lru_cache(maxsize=1)
-def _read_once(folder: Path, _files: tuple[tuple[int, ...], ...]) -> Classifier:
+def _load_cached(folder: Path, _files: tuple[tuple[int, ...], ...]) -> Classifier:
     return load_classifier(folder)

@@ -1,4 +1,4 @@
-"""Folds by patient."""
+"""Cross-validation: split the training records by patient, so that no patient is trained and tested on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,48 +10,95 @@ from ectopy.model.training_set import TrainingRecord, TrainingSequence
 
 
 class TooFewPatientsError(ValueError):
-    """Data from which nothing can be learned or judged."""
+    """The training set has fewer patients than folds."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Records to learn from and to judge by; no patient is in both."""
+    """Names of the records to train on and to test on; no patient is in both."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
 
 
-def folds(lessons: Sequence[TrainingRecord], n_folds: int, *, seed: int) -> tuple[Fold, ...]:
-    """Split records by patient, with the classes spread as evenly as patients allow."""
+def split_folds(records: Sequence[TrainingRecord], n_folds: int, *, seed: int) -> tuple[Fold, ...]:
+    """Split the records by patient, with the classes spread as evenly as the patients allow.
+
+    Parameters
+    ----------
+    records
+        The training set.
+    n_folds
+        Number of folds; each record is in the test set of one fold.
+    seed
+        Seed of the split.
+
+    Returns
+    -------
+    The folds.
+
+    Raises
+    ------
+    TooFewPatientsError
+        If there are fewer patients than folds.
+    """
     from sklearn.model_selection import StratifiedGroupKFold  # training only
 
-    patients = {lesson.reference.patient for lesson in lessons}
+    patients = {record.reference.patient for record in records}
     if len(patients) < n_folds:
-        raise TooFewPatientsError(f"{n_folds} patients to learn from expected, {len(patients)} are there")
-    given = [lesson.variant(GIVEN) for lesson in lessons]
-    label = np.concatenate([example.label for example in given])
-    index = np.repeat(np.arange(len(given)), [len(example.label) for example in given])
-    patient = np.array([example.patient for example in given])[index]
+        raise TooFewPatientsError(
+            f"{len(patients)} patients are too few for {n_folds} folds. Add records or lower n_folds."
+        )
+    given = [record.get(GIVEN) for record in records]
+    label = np.concatenate([sequence.label for sequence in given])
+    index = np.repeat(np.arange(len(given)), [len(sequence.label) for sequence in given])
+    patient = np.array([sequence.patient for sequence in given])[index]
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    names = np.array([example.record for example in given])
+    names = np.array([sequence.record for sequence in given])
     return tuple(
         Fold(tuple(names[np.unique(index[train])]), tuple(names[np.unique(index[test])]))
         for train, test in splitter.split(label, label, patient)
     )
 
 
-def of_records(lessons: Iterable[TrainingRecord], records: Sequence[str]) -> list[TrainingRecord]:
-    """Keep the lessons of some records."""
-    return [lesson for lesson in lessons if lesson.reference.record in records]
+def select_records(records: Iterable[TrainingRecord], names: Sequence[str]) -> list[TrainingRecord]:
+    """Select training records by name.
+
+    Parameters
+    ----------
+    records
+        The training set.
+    names
+        Names of records.
+
+    Returns
+    -------
+    The training records with these names, in the order of the training set.
+    """
+    return [record for record in records if record.reference.record in names]
 
 
-def training_sequences(lessons: Iterable[TrainingRecord], fold: Fold) -> list[TrainingSequence]:
-    """Give what a fold's network may learn from: nothing in which a beat of its held-out patients is lent."""
-    lessons = list(lessons)
-    unseen = {lesson.reference.patient for lesson in of_records(lessons, fold.test)}
+def training_sequences(records: Iterable[TrainingRecord], fold: Fold) -> list[TrainingSequence]:
+    """Collect the sequences on which the network of a fold may be trained.
+
+    A sequence with borrowed beats of a test patient is left out.
+
+    Parameters
+    ----------
+    records
+        The training set.
+    fold
+        The fold.
+
+    Returns
+    -------
+    Sequences that contain no beat of a test patient.
+    """
+    records = list(records)
+    test_patients = {record.reference.patient for record in select_records(records, fold.test)}
     return [
-        example
-        for lesson in of_records(lessons, fold.train)
-        for example in lesson.sequences
-        if not example.patients & unseen
+        sequence
+        for record in select_records(records, fold.train)
+        for sequence in record.sequences
+        if not sequence.patients & test_patients
     ]

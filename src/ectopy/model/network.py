@@ -1,15 +1,17 @@
-"""The Keras GRU: build, fit, save with its input specification, export to ONNX.
+"""The Keras network: build, train, save with its input specification, export to ONNX.
 
-A small network across beats, not samples: what makes a beat ectopic is how it relates to its neighbours, and
-22 patients are too few to learn morphology from raw signal.
+The network is small and reads features of beats, not samples of signal. The class of a beat depends on how it
+compares with its neighbours. The 22 recordings of DS1 are too few to learn morphology from the raw signal.
 """
 
 import json
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from ectopy.ec57.reference import DETECTED
 from ectopy.features.extraction import FEATURE_NAMES, Floats
 from ectopy.model.calibration import Calibration, HeldOut
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
-from ectopy.model.folds import Fold, of_records, training_sequences
+from ectopy.model.folds import Fold, select_records, training_sequences
 from ectopy.model.onnx_export import export_onnx
 from ectopy.model.training_set import TRAINED_LABELS, TrainingRecord, TrainingSequence
 
@@ -33,9 +35,70 @@ logger = logging.getLogger(__name__)
 KERAS_FILE = "model.keras"
 
 
+class TrainConfigError(ValueError):
+    """A value of the training configuration that does not exist or cannot be read."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that an experiment chooses."""
+    """All settings of one training: cross-validation, network, optimiser, augmentation and calibration.
+
+    To change a setting for one training, for example the learning rate:
+
+    * on the command line: ``ectopy train --set learning_rate=0.003``;
+    * in Python: ``ectopy.flows.train.train(config=TrainConfig(learning_rate=3e-3))``;
+    * in the run form of the deployment in Prefect: the field ``config``.
+
+    MLflow logs the settings as parameters of the run.
+
+    Parameters
+    ----------
+    seed
+        Seed of folds, added noise, augmentation, initial weights and drawn windows. Member k of the ensemble
+        uses seed + k.
+    n_folds
+        Number of folds of the cross-validation.
+    members
+        Number of networks in the ensemble, whose logits are averaged.
+    window_beats
+        Length of a training window, in beats.
+    dense_units
+        Units of the dense layer that reads the features of each beat.
+    gru_units
+        Units of the GRU in each direction.
+    dropout
+        Probability with which a unit is dropped after the dense layer and after the GRU.
+    epochs
+        Number of epochs.
+    windows_per_epoch
+        Number of training windows drawn in an epoch.
+    batch_windows
+        Number of windows in a batch.
+    learning_rate
+        Learning rate of AdamW at the end of the warm-up; then it falls to 0 along a cosine.
+    warmup_steps
+        Number of batches during which the learning rate rises from 0.
+    weight_decay
+        Weight decay of AdamW.
+    focal_gamma
+        Exponent of the focal loss; 0 is cross-entropy.
+    class_weights
+        Weights of N, S and V in the loss.
+    feature_offset_sd
+        Standard deviation of an offset that is added to a feature in a whole window, so that the network does
+        not memorise the usual level of a patient. In standard deviations of the feature.
+    noise_sd
+        Standard deviation of noise that is added to a feature of each beat, in standard deviations of the
+        feature.
+    feature_dropout
+        Probability with which a feature is set to 0 in a whole window.
+    augmented_fraction
+        Fraction of windows drawn from augmented patients.
+    jitter_s
+        Standard deviation of the shift of beats in the jittered variant, in seconds; 0 omits the variant.
+    coverage
+        Fraction of beats of held-out patients that are confident after calibration.
+    """
 
     seed: int = 0
     n_folds: int = 5
@@ -59,41 +122,99 @@ class TrainConfig:
     jitter_s: float = 0.02
     coverage: float = 0.97
 
+    def with_values(self, values: Mapping[str, str]) -> "TrainConfig":
+        """Return a copy with some settings changed, from texts such as ``{"learning_rate": "0.003"}``.
+
+        ``class_weights`` are three numbers separated by commas. Raises :class:`TrainConfigError` for an
+        unknown name, or a text that is not a number of the type of the setting.
+        """
+        defaults = {field.name: field.default for field in fields(self)}
+        if unknown := [name for name in values if name not in defaults]:
+            raise TrainConfigError(
+                f"{', '.join(unknown)}: unknown training setting. Use one of {', '.join(defaults)}."
+            )
+        return replace(self, **{name: _parse(name, text, defaults[name]) for name, text in values.items()})
+
+
+def _parse(name: str, text: str, default: Any) -> Any:
+    """Read a text as a value of the type of a default."""
+    if isinstance(default, tuple):
+        parts = text.split(",")
+        if len(parts) != len(default):
+            raise TrainConfigError(
+                f"{name}: {text!r} has {len(parts)} numbers. Give {len(default)}, separated by commas."
+            )
+        return tuple(_parse(name, part, value) for part, value in zip(parts, default, strict=True))
+    kind = type(default)
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        what = "an integer" if kind is int else "a number"
+        raise TrainConfigError(f"{name}: {text.strip()!r} is not {what}. Give {what} such as {default}.")
+    return value
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained model of logits with the standardisation of its input."""
+    """A trained Keras model that returns logits, with the mean and scale that standardise its input."""
 
     model: Any
     mean: Floats
     scale: Floats
 
     def logits(self, features: Floats) -> Floats:
-        """Give logits [n, n_labels] of features [n, k], as :class:`ectopy.model.classifier.Classifier` does."""
+        """Compute logits [n, n_labels] of features [n, k], in chunks as the classifier does."""
         if not len(features):
             return np.empty((0, len(TRAINED_LABELS)), dtype=np.float32)
         standard = ((features - self.mean) / self.scale).astype(np.float32)
-        return in_chunks(self.model.predict_on_batch, standard)  # compiled once a shape, unlike a call
+        return in_chunks(self.model.predict_on_batch, standard)  # compiled once per shape, unlike a call
 
 
-OnEpoch = Callable[[int, dict[str, float]], None]
-Build = Callable[[TrainConfig], Any]
-Across = Callable[[Any, TrainConfig], Any]
-"""What relates beats to their neighbours: tensor [batch, beats, dense_units] -> [batch, beats, any]."""
-Judge = Callable[[Network], dict[str, float]]
-"""Figures of a network half trained."""
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """A finished epoch of training: its number from 0, its losses, its CPU time, and the network so far.
+
+    ``cpu_s`` is the CPU time of the training steps in seconds, without drawing the windows.
+    """
+
+    number: int
+    losses: Mapping[str, float]
+    cpu_s: float
+    network: Network
+
+
+Callback = Callable[[Epoch], None]
+"""A function that :func:`fit` calls after each epoch."""
+Builder = Callable[[TrainConfig], Any]
+"""Builds an untrained Keras model from the training configuration."""
+TemporalLayer = Callable[[Any, TrainConfig], Any]
+"""Relates beats to their neighbours: tensor [batch, beats, dense_units] to [batch, beats, any]."""
 
 
 def gru(x: Any, config: TrainConfig) -> Any:
-    """Read the beats forwards and backwards with a GRU each."""
+    """Apply a GRU in each direction of time.
+
+    Parameters
+    ----------
+    x
+        Keras tensor [batch, beats, dense_units].
+    config
+        The training configuration.
+
+    Returns
+    -------
+    Keras tensor [batch, beats, 2 * gru_units].
+    """
     return keras.layers.Bidirectional(keras.layers.GRU(config.gru_units, return_sequences=True))(x)
 
 
 @contextmanager
-def compiled_in(folder: Path) -> Iterator[None]:
-    """Keep in a folder what is compiled meanwhile, and look there first: a run's networks are one program.
+def compilation_cache(folder: Path) -> Iterator[None]:
+    """Keep compiled JAX programs in a folder, because all networks of a training are the same program.
 
-    Where JAX_COMPILATION_CACHE_DIR names another, that one serves as its owner wants.
+    If the environment variable JAX_COMPILATION_CACHE_DIR is set, the folder that it names is used instead.
     """
     config: Any = jax.config
     if config.jax_compilation_cache_dir:
@@ -116,33 +237,66 @@ def _configure(values: Mapping[str, object]) -> None:
     config: Any = jax.config
     for name, value in values.items():
         config.update(name, value)
-    reset_cache()  # JAX settles where to look at the first program that it compiles
+    reset_cache()  # JAX chooses the folder when it compiles its first program
 
 
-def build(config: TrainConfig, *, across: Across = gru, n_features: int = len(FEATURE_NAMES)) -> Any:
-    """Build the network, float32 [batch, beats, n_features] -> logits [batch, beats, len(TRAINED_LABELS)]."""
+def build(
+    config: TrainConfig, *, temporal_layer: TemporalLayer = gru, n_features: int = len(FEATURE_NAMES)
+) -> Any:
+    """Build the untrained network: a dense layer per beat, the temporal layer, logits per beat.
+
+    Parameters
+    ----------
+    config
+        The training configuration.
+    temporal_layer
+        The layer that relates beats to their neighbours.
+    n_features
+        Number of features of a beat.
+
+    Returns
+    -------
+    Keras model, float32 [batch, beats, n_features] to logits [batch, beats, len(TRAINED_LABELS)].
+    """
     beats = keras.Input((None, n_features))
     x = keras.layers.Dense(config.dense_units, activation="relu")(beats)
     x = keras.layers.Dropout(config.dropout)(x)
-    x = across(x, config)
+    x = temporal_layer(x, config)
     x = keras.layers.Dropout(config.dropout)(x)
     return keras.Model(beats, keras.layers.Dense(len(TRAINED_LABELS))(x))
 
 
-def fit(  # noqa: PLR0913 - all but two are choices
-    examples: Sequence[TrainingSequence],
+def fit(
+    sequences: Sequence[TrainingSequence],
     config: TrainConfig,
     *,
     seed: int,
-    on_epoch: OnEpoch | None = None,
-    build: Build = build,
-    judge: Judge | None = None,
+    callbacks: Sequence[Callback] = (),
+    build: Builder = build,
 ) -> Network:
-    """Train one network; ``on_epoch`` is told of each epoch's number, its losses and what ``judge`` adds."""
+    """Train one network.
+
+    Parameters
+    ----------
+    sequences
+        Sequences to draw the training windows from.
+    config
+        The training configuration.
+    seed
+        Seed of the initial weights and the drawn windows.
+    callbacks
+        Functions that are called after each epoch.
+    build
+        Builds the untrained network.
+
+    Returns
+    -------
+    The trained network, with the standardisation of these sequences.
+    """
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
-    mean, scale = _standardisation(examples)
-    draw = _Windows(examples, config, mean, scale).draw
+    mean, scale = _standardisation(sequences)
+    draw = _Windows(sequences, config, mean, scale).draw
     model = build(config)
     n_steps = config.epochs * (config.windows_per_epoch // config.batch_windows)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -158,78 +312,99 @@ def fit(  # noqa: PLR0913 - all but two are choices
         ),
         weighted_metrics=["categorical_accuracy"],
     )
-    for epoch in range(config.epochs):
+    for number in range(config.epochs):
         x, y, weight = draw(rng)
+        start_s = time.process_time()
         history = model.fit(x, y, sample_weight=weight, batch_size=config.batch_windows, verbose=0).history
+        cpu_s = time.process_time() - start_s
         losses = {name: float(values[-1]) for name, values in history.items()}
-        if judge:
-            losses |= judge(Network(model, mean, scale))
-        if on_epoch:
-            on_epoch(epoch, losses)
+        for callback in callbacks:
+            callback(Epoch(number, losses, cpu_s, Network(model, mean, scale)))
     return Network(model, mean, scale)
 
 
 def fit_fold(
-    lessons: Sequence[TrainingRecord], fold: Fold, config: TrainConfig, *, on_epoch: OnEpoch | None = None
+    records: Sequence[TrainingRecord], fold: Fold, config: TrainConfig, *, callbacks: Sequence[Callback] = ()
 ) -> tuple[Network, list[HeldOut]]:
-    """Train without the patients of a fold, and say what the network makes of their detected beats."""
-    learned = training_sequences(lessons, fold)
-    network = fit(learned, config, seed=config.seed, on_epoch=on_epoch)
-    seen = [(lesson.variant(DETECTED), lesson.reference) for lesson in of_records(lessons, fold.test)]
-    return network, [HeldOut(example, truth, network.logits(example.features)) for example, truth in seen]
+    """Train a network without the test patients of a fold, and apply it to their detected beats.
+
+    Parameters
+    ----------
+    records
+        The training set.
+    fold
+        The records to train on and to test on.
+    config
+        The training configuration.
+    callbacks
+        Functions that are called after each epoch.
+
+    Returns
+    -------
+    The network, and its predictions for the test records.
+    """
+    network = fit(training_sequences(records, fold), config, seed=config.seed, callbacks=callbacks)
+    test = [(record.get(DETECTED), record.reference) for record in select_records(records, fold.test)]
+    return network, [
+        HeldOut(sequence, reference, network.logits(sequence.features)) for sequence, reference in test
+    ]
 
 
-def _standardisation(examples: Sequence[TrainingSequence]) -> tuple[Floats, Floats]:
-    rows = np.concatenate([example.features for example in examples])
+def _standardisation(sequences: Sequence[TrainingSequence]) -> tuple[Floats, Floats]:
+    rows = np.concatenate([sequence.features for sequence in sequences])
     return rows.mean(axis=0), rows.std(axis=0) + np.float32(1e-3)
 
 
 class _Windows:
-    """Random windows of training sequences, disturbed lest a patient's own level be learned by heart."""
+    """Random windows of training sequences, with noise so that the network does not memorise patients."""
 
     def __init__(
-        self, examples: Sequence[TrainingSequence], config: TrainConfig, mean: Floats, scale: Floats
+        self, sequences: Sequence[TrainingSequence], config: TrainConfig, mean: Floats, scale: Floats
     ) -> None:
         self._config = config
-        self._sequences = [_sequence(example, config.window_beats, mean, scale) for example in examples]
-        self._chance = _chance(examples, config.augmented_fraction)
+        min_beats = config.window_beats
+        self._sequences = [_standardised(sequence, min_beats, mean, scale) for sequence in sequences]
+        self._chance = _chance(sequences, config.augmented_fraction)
 
     def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-        """Draw an epoch of windows from anywhere: x, one-hot y, and the weight of each beat."""
+        """Draw the windows of an epoch: features, one-hot labels, and the weight of each beat."""
         drawn = rng.choice(len(self._sequences), self._config.windows_per_epoch, p=self._chance)
         windows = []
         for x, y in (self._sequences[index] for index in drawn):
             start = rng.integers(len(x) - self._config.window_beats + 1)
-            within = slice(start, start + self._config.window_beats)
-            windows.append((x[within], y[within]))
+            window = slice(start, start + self._config.window_beats)
+            windows.append((x[window], y[window]))
         x, y = (np.stack(part) for part in zip(*windows, strict=True))
         return self._disturb(x, rng), y, y.sum(axis=2)
 
     def _disturb(self, x: Floats, rng: np.random.Generator) -> Floats:
-        config, per_sequence = self._config, (len(x), 1, x.shape[2])
-        x = x + config.feature_offset_sd * rng.standard_normal(per_sequence, dtype=np.float32)
+        config, per_window = self._config, (len(x), 1, x.shape[2])
+        x = x + config.feature_offset_sd * rng.standard_normal(per_window, dtype=np.float32)
         x = x + config.noise_sd * rng.standard_normal(x.shape, dtype=np.float32)
-        kept = rng.random(per_sequence) >= config.feature_dropout
+        kept = rng.random(per_window) >= config.feature_dropout
         return np.asarray(x * (kept / (1 - config.feature_dropout)), dtype=np.float32)
 
 
-def _sequence(example: TrainingSequence, at_least: int, mean: Floats, scale: Floats) -> tuple[Floats, Floats]:
-    """Standardise an example and lengthen it to a whole window, with beats that carry no weight."""
-    lacking = ((0, max(at_least - len(example.label), 0)), (0, 0))
-    x = np.pad((example.features - mean) / scale, lacking)
-    return x.astype(np.float32), np.pad(_one_hot(example.label), lacking)
+def _standardised(
+    sequence: TrainingSequence, min_beats: int, mean: Floats, scale: Floats
+) -> tuple[Floats, Floats]:
+    """Standardise the features, one-hot encode the labels, and pad to a window with beats of no weight."""
+    missing = ((0, max(min_beats - len(sequence.label), 0)), (0, 0))
+    x = np.pad((sequence.features - mean) / scale, missing)
+    return x.astype(np.float32), np.pad(_one_hot(sequence.label), missing)
 
 
-def _chance(examples: Sequence[TrainingSequence], made_share: float) -> NDArray[np.float64]:
-    """Give each example its chance to be drawn.
+def _chance(sequences: Sequence[TrainingSequence], augmented_fraction: float) -> NDArray[np.float64]:
+    """Compute the probability with which each sequence is drawn.
 
-    It goes by the root of its length and the share of its kind; true to made are as configured.
+    It is proportional to the square root of the number of beats and to the sampling weight of the variant.
+    Augmented sequences together have the configured fraction.
     """
-    made = np.array([example.augmented for example in examples])
-    chance = np.sqrt([max(len(example.label), 1) for example in examples])
-    chance *= [example.share for example in examples]
-    for kind, share in ((made, made_share), (~made, 1 - made_share)):
-        chance[kind] *= share / max(chance[kind].sum(), 1e-12)
+    augmented = np.array([sequence.augmented for sequence in sequences])
+    chance = np.sqrt([max(len(sequence.label), 1) for sequence in sequences])
+    chance *= [sequence.sampling_weight for sequence in sequences]
+    for group, fraction in ((augmented, augmented_fraction), (~augmented, 1 - augmented_fraction)):
+        chance[group] *= fraction / max(chance[group].sum(), 1e-12)
     return np.asarray(chance / chance.sum())
 
 
@@ -238,7 +413,7 @@ def _one_hot(label: NDArray[np.str_]) -> Floats:
 
 
 def ensemble(networks: Sequence[Network]) -> Network:
-    """Average the logits of networks that were trained on the same examples."""
+    """Return a network whose logits are the mean of those of networks with the same standardisation."""
     if len(networks) == 1:
         return networks[0]
     beats = keras.Input(networks[0].model.input_shape[1:])
@@ -247,7 +422,21 @@ def ensemble(networks: Sequence[Network]) -> Network:
 
 
 def save(network: Network, folder: Path, calibration: Calibration, *, name: str, run: str) -> None:
-    """Write a model directory: Keras model, ONNX export and the specification of its input."""
+    """Write a model directory: the Keras model, its ONNX export and its specification.
+
+    Parameters
+    ----------
+    network
+        The trained network.
+    folder
+        The model directory; created if missing.
+    calibration
+        The calibration of the network.
+    name
+        Name of the model in outputs.
+    run
+        MLflow run that trained it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     network.model.save(folder / KERAS_FILE)
     export_onnx(network.model, folder / MODEL_FILE)
@@ -271,12 +460,22 @@ def load_keras(folder: Path) -> Any:
 
 
 MIN_BEATS = 30
-"""A patient's typical beat and rate, to which everything is relative, are not known from fewer."""
+"""Beats that a recording needs for confident labels, because features compare with its template and rate."""
 
 
 def export_onnx_with_keras(model: Any, path: Path) -> None:
-    """Export a Keras model of logits with a free batch and time axis."""
+    """Export a Keras model with the Keras exporter.
+
+    It supports all layers, but writes recurrent ones as loops. Batch size and number of beats stay free.
+
+    Parameters
+    ----------
+    model
+        The Keras model, [batch, beats, n_features] to logits.
+    path
+        The ONNX file to write.
+    """
     n_features = model.input_shape[-1]
-    model(np.zeros((1, 2, n_features), dtype=np.float32))  # the exporter wants a model that was called
+    model(np.zeros((1, 2, n_features), dtype=np.float32))  # the exporter needs a model that was called once
     signature = [keras.InputSpec(shape=(None, None, n_features), dtype="float32", name="beats")]
     model.export(str(path), format="onnx", input_signature=signature, verbose=False)

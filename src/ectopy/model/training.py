@@ -20,7 +20,7 @@ from ectopy.model import calibration, folds, network
 from ectopy.model.calibration import UNCALIBRATED, Calibration, HeldOut
 from ectopy.model.classifier import load_classifier
 from ectopy.model.folds import Fold
-from ectopy.model.network import Network, OnEpoch, TrainConfig
+from ectopy.model.network import Callback, Network, TrainConfig
 from ectopy.model.training_set import RecordJob, TrainingRecord, stack_features
 from ectopy.monitoring.drift import write_reference
 
@@ -122,7 +122,7 @@ def fit_fold(  # noqa: PLR0913 - what to train on, how, and where to write
     model: Path,
     predictions: Path,
     name: str,
-    on_epoch: OnEpoch | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> dict[str, BeatComparison]:
     """Train a network without the patients of a fold, and write its logits on their detected beats.
 
@@ -140,14 +140,14 @@ def fit_fold(  # noqa: PLR0913 - what to train on, how, and where to write
         The ``.npz`` file of logits to write, see :func:`load_held_out`.
     name
         The name of the network.
-    on_epoch
-        Called with the number of each epoch and its losses.
+    callbacks
+        Functions that are called after each epoch.
 
     Returns
     -------
     The EC57 comparison of each held-out record.
     """
-    fitted, held_out = network.fit_fold(load_records(jobs), fold, config, on_epoch=on_epoch)
+    fitted, held_out = network.fit_fold(load_records(jobs), fold, config, callbacks=callbacks)
     network.save(fitted, model, UNCALIBRATED, name=name, run="out of fold")
     np.savez(
         predictions,
@@ -210,7 +210,7 @@ def fit_member(  # noqa: PLR0913 - what to train on, how, and where to write
     *,
     model: Path,
     name: str,
-    on_epoch: OnEpoch | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> None:
     """Train one network of the ensemble on all training records.
 
@@ -226,11 +226,11 @@ def fit_member(  # noqa: PLR0913 - what to train on, how, and where to write
         The model directory to write.
     name
         The name of the network.
-    on_epoch
-        Called with the number of each epoch and its losses.
+    callbacks
+        Functions that are called after each epoch.
     """
     sequences = [sequence for record in load_records(jobs) for sequence in record.sequences]
-    fitted = network.fit(sequences, config, seed=config.seed, on_epoch=on_epoch)
+    fitted = network.fit(sequences, config, seed=config.seed, callbacks=callbacks)
     network.save(fitted, model, calibrated, name=name, run="one of the ensemble")
 
 

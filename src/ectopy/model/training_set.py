@@ -1,8 +1,29 @@
-"""What is learned from, and how it is judged without looking at a patient twice.
+"""The training set: features and labels of the training records, in several variants of each record.
 
-An :class:`Example` is one pass over one record: its features and the labels of its beats. The same record
-gives several: with given and with detected beats, under noise, cut into strips, with its leads swapped or
-lost, and as other patients that are made of it.
+* A **training record** (:class:`TrainingRecord`) is one annotated recording: its reference annotations and
+  all its training sequences.
+* A **training sequence** (:class:`TrainingSequence`) is one pass over the recording: the features and the
+  label of each beat, in order of time. The network trains on windows of consecutive beats from it.
+* A **variant** is the way in which a sequence was obtained from the recording. ``record.get("detected")``
+  returns a sequence by the name of its variant.
+
+These are the variants:
+
+detected
+    Beats found by the ectopy detector, each with the label of the annotated beat within 150 ms.
+given
+    Annotated beats.
+strips
+    Detected beats; features are computed as if the record were many recordings of 12 to 200 beats.
+noisy
+    Detected beats of the recording with added noise.
+jittered
+    Annotated beats, shifted in time at random.
+augmented: NAME
+    Annotated beats, changed into those of a new patient. See :mod:`ectopy.model.augmentation`.
+
+Each variant exists four times: with both leads, with the leads swapped, and with either lead alone. The name
+then ends in ", swapped", ", first lead" or ", second lead".
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,201 +36,95 @@ from zlib import crc32
 import numpy as np
 
 from ectopy.annotations import Annotations, read_annotations
-from ectopy.beats.detection import detect_beats, to_recording
+from ectopy.beats.detection import detect_beats
 from ectopy.beats.lead_selection import choose_leads
-from ectopy.beats.windows import pad_leads
+from ectopy.beats.windows import N_LEADS, BeatWindows, pad_leads
 from ectopy.ec57 import classes_of, match_beats
 from ectopy.ec57.reference import DETECTED, GIVEN, Reference
 from ectopy.ecg import Labels, Recording, Samples
-from ectopy.features import extraction
+from ectopy.features.extraction import Floats, extract_features
 from ectopy.model import augmentation
 from ectopy.readers import open_recording
 from ectopy.signal.noise import add_noise
+from ectopy.signal.time_grid import TimeGrid
 
 TRAINED_LABELS = ("N", "S", "V")
-"""Classes that are modelled. F is one patient in either half of the database: nothing to learn from."""
+"""Classes of the network. F is left out: in each half of MIT-BIH nearly all F beats are of one patient."""
 MATCH_S = 0.150
-"""A detected beat takes the label of the annotated beat this near, as in EC57."""
-AUGMENTED = "made: "
-"""Begins the views of a patient made of a record; its own are DETECTED, by our detector, and GIVEN."""
+"""A detected beat takes the label of an annotated beat at most this far away, as in EC57."""
+AUGMENTED = "augmented: "
+"""Prefix of the variants made by augmentation."""
 STRIPS = "strips"
-"""View of a record's own beats as if it were many short recordings."""
+"""Variant of the detected beats whose features are computed as if the record were many short recordings."""
 STRIP_BEATS = (12, 30, 60, 100, 200)
-BORROWED = tuple(
-    AUGMENTED + kind for kind in augmentation.SHARES if kind.startswith("ventricular beats of another")
+BORROWED_VARIANTS = tuple(
+    AUGMENTED + name
+    for name in augmentation.SAMPLING_WEIGHTS
+    if name.startswith("ventricular beats of another")
 )
-"""Views of a patient made of two."""
-FIBRILLATION = ("(AFIB", "(AFL")
+"""Augmented variants with ventricular beats of a second patient."""
+AF_RHYTHMS = ("(AFIB", "(AFL")
+"""Rhythm annotations of atrial fibrillation and atrial flutter."""
 
-LabelledBeats: TypeAlias = tuple[extraction.BeatWindows, Labels]
+LabelledBeats: TypeAlias = tuple[BeatWindows, Labels]
 """Beats and their labels."""
 RecordRef: TypeAlias = tuple[Path, str]
-"""A record and whose it is."""
+"""Path of a record, and its patient."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSequence:
-    """Features [n, k] and labels [n] of one record's beats, '' where a beat has none to learn from.
+    """Features [n, k] and labels [n] of consecutive beats of one record, in one variant.
 
-    ``sample`` is on the record's grid, that of a made patient on WORKING_FS; ``view`` says how the record
-    was looked at; ``donor`` is the other patient whose beats a made one has, if any.
+    The label is '' for beats that must not be trained on. ``sample`` is on the grid of the recording;
+    in an augmented variant it is on the grid of WORKING_FS. ``donor`` is the patient whose ventricular
+    beats were borrowed, or ''.
     """
 
     record: str
     patient: str
     variant: str
     sample: Samples
-    features: extraction.Floats
+    features: Floats
     label: Labels
     donor: str = ""
 
     @property
     def patients(self) -> set[str]:
-        """Whose beats these are: a made patient may have some of a second one, the donor."""
+        """The patients whose beats are in the sequence: the patient and, if any, the donor."""
         return {self.patient, self.donor} - {""}
 
     @property
     def augmented(self) -> bool:
-        """Whether this is a patient made of a true one."""
+        """Whether the sequence was made by augmentation."""
         return self.variant.startswith(AUGMENTED)
 
     @property
-    def share(self) -> float:
-        """How often this kind of patient is drawn, relative to other kinds."""
-        return augmentation.SHARES.get(self.variant.removeprefix(AUGMENTED).partition(",")[0], 1.0)
+    def sampling_weight(self) -> float:
+        """How often training draws from this variant, relative to other variants."""
+        name = self.variant.removeprefix(AUGMENTED).partition(",")[0]
+        return augmentation.SAMPLING_WEIGHTS.get(name, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRecord:
-    """One record's examples and its truth."""
+    """All training sequences of one record, and its reference annotations."""
 
     sequences: tuple[TrainingSequence, ...]
     reference: Reference
 
-    def variant(self, name: str) -> TrainingSequence:
-        """Give the example that looks at the record in one way."""
-        return next(example for example in self.sequences if example.variant == name)
-
-
-def read_training_record(
-    record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0, donors: Sequence[RecordRef] = ()
-) -> TrainingRecord:
-    """Read a record and look at it in every way that training uses; one of ``donors`` lends it beats."""
-    recording, rng = open_recording(record), np.random.default_rng([seed, crc32(record.name.encode())])
-    annotations = read_annotations(record, "atr")
-    columns = choose_leads(recording.leads)
-    sample, label = labelled_beats(annotations)
-    found = _shapes(recording, columns)
-    given = _shapes(recording, columns, r_peaks=sample)
-    tolerance = round(MATCH_S * recording.fs)
-
-    def labelled(shapes: extraction.BeatWindows) -> LabelledBeats:
-        at = to_recording(shapes.sample, recording)
-        return shapes, labels_near(at, sample, label, tolerance=tolerance)
-
-    noisy = add_noise(recording, rng)
-    looks = {
-        DETECTED: labelled(found),
-        GIVEN: (given, label),
-        STRIPS: labelled(found),
-        "noisy": labelled(_shapes(noisy, columns)),
-    }
-    if jitter_s:
-        jittered = _jittered(sample, recording, jitter_s, rng)
-        looks["jittered"] = labelled(_shapes(recording, columns, r_peaks=jittered))
-    donor, lent = _draw_donor(donors, rng)
-    fibrillates = any(note.startswith(FIBRILLATION) for note in annotations.aux)
-    made = augmentation.augmented(given, label, rng, fibrillates=fibrillates, donor=lent)
-    looks |= {AUGMENTED + name: look for name, look in made.items()}
-    examples = tuple(
-        example
-        for view, look in looks.items()
-        for example in _examples(recording, patient, view, look, rng, donor=donor if view in BORROWED else "")
-    )
-    truth = Reference(record.name, patient, annotations, recording.fs, recording.n_samples)
-    return TrainingRecord(examples, truth)
-
-
-def _shapes(
-    recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None
-) -> extraction.BeatWindows:
-    """Find the beats, with a slot for each lead that is read: leads are going to be exchanged."""
-    found = detect_beats(recording, columns, r_peaks=r_peaks).shapes
-    return replace(found, windows=pad_leads(found.windows))
-
-
-def _examples(  # noqa: PLR0913 - the fields of an example
-    recording: Recording,
-    patient: str,
-    view: str,
-    look: LabelledBeats,
-    rng: np.random.Generator,
-    *,
-    donor: str,
-) -> Iterator[TrainingSequence]:
-    """Give a look at a record with its leads as they are, swapped, and with either one alone."""
-    shapes, label = look
-    made = view.startswith(AUGMENTED)  # whose beats are at times of their own, and may outlast the recording
-    sample = shapes.sample if made else to_recording(shapes.sample, recording)
-    strips = _strips(len(label), rng) if view == STRIPS else [slice(None)]
-    for leads, seen in _lead_views(shapes).items():
-        name = view if leads == "both" else f"{view}, {leads}"
-        described = np.concatenate([extraction.extract_features(seen.take(strip)) for strip in strips])
-        yield TrainingSequence(recording.name, patient, name, sample, described, label, donor)
-
-
-def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
-    """Cut a record into recordings of a few seconds or minutes, whose typical beat is hard to tell."""
-    n_most = n_beats // min(STRIP_BEATS) + 1
-    edges = np.append(0, rng.choice(STRIP_BEATS, n_most).cumsum())
-    edges = np.append(edges[edges < n_beats], n_beats)
-    return [slice(*edge) for edge in pairwise(edges.tolist())] or [slice(None)]
-
-
-def _draw_donor(donors: Sequence[RecordRef], rng: np.random.Generator) -> tuple[str, LabelledBeats | None]:
-    """Choose a patient with ventricular beats to lend at random: who it is, and the beats."""
-    for index in rng.permutation(len(donors)):
-        record, patient = donors[index]
-        sample, label = labelled_beats(read_annotations(record, "atr"))
-        if np.count_nonzero(label == "V") >= augmentation.ENOUGH_VENTRICULAR:
-            recording = open_recording(record)
-            columns = choose_leads(recording.leads)
-            return patient, (_shapes(recording, columns, r_peaks=sample), label)
-    return "", None
-
-
-_KEPT = ("sample", "features", "label", "donor")
-
-
-def save_training_record(lesson: TrainingRecord, path: Path) -> None:
-    """Write a lesson's examples to an .npz file; its truth stays with the record."""
-    arrays = {}
-    for example in lesson.sequences:
-        for name in _KEPT:
-            arrays[f"{example.variant}/{name}"] = np.asarray(getattr(example, name))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, allow_pickle=False, **arrays)
-
-
-def load_training_record(path: Path, record: Path, patient: str) -> TrainingRecord:
-    """Read what :func:`save_lesson` wrote."""
-    recording = open_recording(record)
-    truth = Reference(
-        record.name, patient, read_annotations(record, "atr"), recording.fs, recording.n_samples
-    )
-    with np.load(path, allow_pickle=False) as arrays:
-        views = dict.fromkeys(name.partition("/")[0] for name in arrays)
-        kept = {view: {name: arrays[f"{view}/{name}"] for name in _KEPT} for view in views}
-    examples = (
-        TrainingSequence(record.name, patient, view, **told | {"donor": str(told["donor"])})
-        for view, told in kept.items()
-    )
-    return TrainingRecord(tuple(examples), truth)
+    def get(self, variant: str) -> TrainingSequence:
+        """Return the sequence of one variant."""
+        return next(sequence for sequence in self.sequences if sequence.variant == variant)
 
 
 @dataclass(frozen=True)
 class RecordJob:
-    """A record to be read for training, and where its lesson goes."""
+    """A record to prepare for training, and the ``.npz`` file for the result.
+
+    ``jitter_s`` is the standard deviation of the shift in the jittered variant, in seconds; 0 omits the
+    variant. One of ``donors`` lends ventricular beats.
+    """
 
     record: Path
     patient: str
@@ -219,37 +134,208 @@ class RecordJob:
     donors: tuple[RecordRef, ...] = ()
 
     def load(self) -> TrainingRecord:
-        """Load the lesson that was read."""
+        """Load the training record that :func:`run_job` wrote."""
         return load_training_record(self.training_record, self.record, self.patient)
 
 
-def read(reading: RecordJob) -> RecordJob:
-    """Read a record for training, in whatever process this is called."""
-    lesson = read_training_record(
-        reading.record,
-        reading.patient,
-        jitter_s=reading.jitter_s,
-        seed=reading.seed,
-        donors=reading.donors,
+def run_job(job: RecordJob) -> RecordJob:
+    """Prepare a record for training, write the result, and return the job; runs in any process."""
+    record = read_training_record(
+        job.record, job.patient, jitter_s=job.jitter_s, seed=job.seed, donors=job.donors
     )
-    save_training_record(lesson, reading.training_record)
-    return reading
+    save_training_record(record, job.training_record)
+    return job
+
+
+def read_training_record(
+    record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0, donors: Sequence[RecordRef] = ()
+) -> TrainingRecord:
+    """Read a record and compute the features of all its variants.
+
+    Parameters
+    ----------
+    record
+        Path of the record, with beat annotations in ``.atr``.
+    patient
+        Patient of the record.
+    jitter_s
+        Standard deviation of the shift of beats in the jittered variant, in seconds; 0 omits the variant.
+    seed
+        Seed of the noise and the augmentation; each record has its own random numbers for a seed.
+    donors
+        Records of other patients; the first with enough ventricular beats, in random order, lends some.
+
+    Returns
+    -------
+    The training record with all its sequences.
+    """
+    recording, rng = open_recording(record), np.random.default_rng([seed, crc32(record.name.encode())])
+    annotations = read_annotations(record, "atr")
+    columns = choose_leads(recording.leads)
+    sample, labels = labelled_beats(annotations)
+    detected = _beat_windows(recording, columns)
+    given = _beat_windows(recording, columns, r_peaks=sample)
+    tolerance = round(MATCH_S * recording.fs)
+
+    def with_labels(beats: BeatWindows) -> LabelledBeats:
+        positions = TimeGrid.of(recording).to_recording(beats.sample)
+        return beats, labels_near(positions, sample, labels, tolerance=tolerance)
+
+    noisy = add_noise(recording, rng)
+    variants = {
+        DETECTED: with_labels(detected),
+        GIVEN: (given, labels),
+        STRIPS: with_labels(detected),
+        "noisy": with_labels(_beat_windows(noisy, columns)),
+    }
+    if jitter_s:
+        jittered = _jittered(sample, recording, jitter_s, rng)
+        variants["jittered"] = with_labels(_beat_windows(recording, columns, r_peaks=jittered))
+    donor, donor_beats = _draw_donor(donors, rng)
+    has_af = any(note.startswith(AF_RHYTHMS) for note in annotations.aux)
+    augmented = augmentation.augment_patient(given, labels, rng, has_af=has_af, donor=donor_beats)
+    variants |= {AUGMENTED + name: beats for name, beats in augmented.items()}
+    sequences = tuple(
+        sequence
+        for name, beats in variants.items()
+        for sequence in _sequences(
+            recording, patient, name, beats, rng, donor=donor if name in BORROWED_VARIANTS else ""
+        )
+    )
+    reference = Reference(record.name, patient, annotations, recording.fs, recording.n_samples)
+    return TrainingRecord(sequences, reference)
+
+
+def _beat_windows(
+    recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None
+) -> BeatWindows:
+    """Detect the beats; the windows have room for both leads, because the leads will be swapped."""
+    beats = detect_beats(recording, columns, r_peaks=r_peaks).windows
+    return replace(beats, signal=pad_leads(beats.signal))
+
+
+def _sequences(  # noqa: PLR0913 - the fields of a training sequence
+    recording: Recording,
+    patient: str,
+    variant: str,
+    labelled: LabelledBeats,
+    rng: np.random.Generator,
+    *,
+    donor: str,
+) -> Iterator[TrainingSequence]:
+    """Compute the features of one variant with both leads, swapped leads, and either lead alone."""
+    beats, labels = labelled
+    # The beats of an augmented patient have times of their own, possibly after the end of the recording.
+    augmented = variant.startswith(AUGMENTED)
+    sample = beats.sample if augmented else TimeGrid.of(recording).to_recording(beats.sample)
+    strips = _strips(len(labels), rng) if variant == STRIPS else [slice(None)]
+    for leads, view in _lead_variants(beats).items():
+        name = variant if leads == "both" else f"{variant}, {leads}"
+        features = np.concatenate([extract_features(view.take(strip)) for strip in strips])
+        yield TrainingSequence(recording.name, patient, name, sample, features, labels, donor)
+
+
+def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
+    """Cut a record into recordings of seconds to minutes, whose template beat is less certain."""
+    n_most = n_beats // min(STRIP_BEATS) + 1
+    edges = np.append(0, rng.choice(STRIP_BEATS, n_most).cumsum())
+    edges = np.append(edges[edges < n_beats], n_beats)
+    return [slice(*edge) for edge in pairwise(edges.tolist())] or [slice(None)]
+
+
+def _draw_donor(donors: Sequence[RecordRef], rng: np.random.Generator) -> tuple[str, LabelledBeats | None]:
+    """Return a random patient with enough ventricular beats, and the beats of that patient."""
+    for index in rng.permutation(len(donors)):
+        record, patient = donors[index]
+        sample, labels = labelled_beats(read_annotations(record, "atr"))
+        if np.count_nonzero(labels == "V") >= augmentation.MIN_DONOR_VENTRICULAR:
+            recording = open_recording(record)
+            columns = choose_leads(recording.leads)
+            return patient, (_beat_windows(recording, columns, r_peaks=sample), labels)
+    return "", None
+
+
+_STORED = ("sample", "features", "label", "donor")
+
+
+def save_training_record(record: TrainingRecord, path: Path) -> None:
+    """Write the sequences of a training record to an ``.npz`` file; the reference is not stored.
+
+    Parameters
+    ----------
+    record
+        The training record.
+    path
+        File to write; missing folders are created.
+    """
+    arrays = {}
+    for sequence in record.sequences:
+        for name in _STORED:
+            arrays[f"{sequence.variant}/{name}"] = np.asarray(getattr(sequence, name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def load_training_record(path: Path, record: Path, patient: str) -> TrainingRecord:
+    """Read the file that :func:`save_training_record` wrote.
+
+    Parameters
+    ----------
+    path
+        The ``.npz`` file.
+    record
+        Path of the record, whose annotations are the reference.
+    patient
+        Patient of the record.
+
+    Returns
+    -------
+    The training record with all its sequences.
+    """
+    recording = open_recording(record)
+    reference = Reference(
+        record.name, patient, read_annotations(record, "atr"), recording.fs, recording.n_samples
+    )
+    with np.load(path, allow_pickle=False) as arrays:
+        variants = dict.fromkeys(name.partition("/")[0] for name in arrays)
+        stored = {variant: {name: arrays[f"{variant}/{name}"] for name in _STORED} for variant in variants}
+    sequences = (
+        TrainingSequence(record.name, patient, variant, **fields | {"donor": str(fields["donor"])})
+        for variant, fields in stored.items()
+    )
+    return TrainingRecord(tuple(sequences), reference)
 
 
 def labelled_beats(annotations: Annotations) -> tuple[Samples, Labels]:
-    """Give the annotated beats and their classes, escape beats as N (de Chazal 2004), F and Q as ''."""
+    """Return the annotated beats and their classes: escape beats are N (de Chazal 2004), F and Q are ''."""
     label = classes_of(annotations.symbol, "dechazal")
-    beat = label != ""
-    sample, label = annotations.sample[beat], label[beat]
+    is_beat = label != ""
+    sample, label = annotations.sample[is_beat], label[is_beat]
     return sample, np.where(np.isin(label, TRAINED_LABELS), label, "")
 
 
 def labels_near(sample: Samples, reference: Samples, label: Labels, *, tolerance: int) -> Labels:
-    """Give each beat the label of the reference beat it matches, '' without one."""
-    near = np.full(len(sample), "", dtype="U1")
+    """Return for each beat the label of the reference beat that it matches, or ''.
+
+    Parameters
+    ----------
+    sample
+        Times of the beats, in samples.
+    reference
+        Times of the reference beats, in samples.
+    label
+        Labels of the reference beats.
+    tolerance
+        Largest distance of a match, in samples.
+
+    Returns
+    -------
+    Labels [n] of the beats.
+    """
+    labels = np.full(len(sample), "", dtype="U1")
     matches = match_beats(reference, sample, tolerance=tolerance)
-    near[matches.test] = label[matches.reference]
-    return near
+    labels[matches.test] = label[matches.reference]
+    return labels
 
 
 def _jittered(sample: Samples, recording: Recording, sd_s: float, rng: np.random.Generator) -> Samples:
@@ -257,23 +343,23 @@ def _jittered(sample: Samples, recording: Recording, sd_s: float, rng: np.random
     return np.unique(np.clip(moved, 0, recording.n_samples - 1))
 
 
-def _lead_views(shapes: extraction.BeatWindows) -> dict[str, extraction.BeatWindows]:
-    """Look at the same beats with their leads as they are, swapped, and with either one alone."""
+def _lead_variants(beats: BeatWindows) -> dict[str, BeatWindows]:
+    """Return the same beats with both leads, with the leads swapped, and with either lead alone."""
     swapped = replace(
-        shapes,
-        windows=shapes.windows[:, ::-1],
-        scale=shapes.scale[:, ::-1],
-        readable=shapes.readable[:, ::-1],
+        beats,
+        signal=beats.signal[:, ::-1],
+        scale=beats.scale[:, ::-1],
+        readable=beats.readable[:, ::-1],
     )
-    first = np.arange(extraction.N_LEADS) == 0
+    first = np.arange(N_LEADS) == 0
     return {
-        "both": shapes,
+        "both": beats,
         "swapped": swapped,
-        "first lead": replace(shapes, readable=shapes.readable & first),
+        "first lead": replace(beats, readable=beats.readable & first),
         "second lead": replace(swapped, readable=swapped.readable & first),
     }
 
 
-def stacked(examples: Sequence[TrainingSequence]) -> extraction.Floats:
-    """Put the features of examples under one another."""
-    return np.concatenate([example.features for example in examples])
+def stack_features(sequences: Sequence[TrainingSequence]) -> Floats:
+    """Return the features of all sequences in one array [n, k]."""
+    return np.concatenate([sequence.features for sequence in sequences])

@@ -8,7 +8,7 @@ from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
 from ectopy.model.classifier import CHUNK, in_chunks
 from ectopy.model.onnx_export import export_onnx
-from tests.test_native import CONFIG, operators, shaken
+from tests.test_onnx_export import CONFIG, operators, shaken
 
 K = len(FEATURE_NAMES)
 KINDS = ("gru", "lstm")
@@ -44,14 +44,14 @@ class TestEightBits:
         compression.quantise(path)
         assert expected <= set(operators(path))
         told = in_chunks(models[kind].predict_on_batch, x)
-        assert np.mean(compression.runner(path)(x).argmax(axis=1) == told.argmax(axis=1)) > 0.97
+        assert np.mean(compression.load_onnx(path)(x).argmax(axis=1) == told.argmax(axis=1)) > 0.97
 
 
 class TestPruning:
     @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9])
     def test_the_smallest_weights_go_whatever_matrix_they_are_in(self, sparsity, gru):
         weights = gru.get_weights()
-        cut = compression.pruned(weights, sparsity)
+        cut = compression.prune(weights, sparsity)
         gone = np.concatenate([np.abs(w[c == 0]) for w, c in zip(weights, cut, strict=True)])
         kept = np.concatenate([np.abs(c[c != 0]) for c in cut if c.ndim == 2 and len(c) > 2])
         assert len(gone) / (len(gone) + len(kept)) == pytest.approx(sparsity, abs=0.001)
@@ -59,7 +59,7 @@ class TestPruning:
 
     def test_biases_stay(self, gru):
         weights = gru.get_weights()
-        cut = compression.pruned(weights, 0.9)
+        cut = compression.prune(weights, 0.9)
         biases = [k for k, w in enumerate(weights) if w.ndim == 1 or len(w) == 2]
         assert len(biases) == 4  # of two dense layers, and of a GRU each way
         assert all(np.array_equal(weights[k], cut[k]) for k in biases)
@@ -68,7 +68,7 @@ class TestPruning:
         model = shaken(network.build(CONFIG))
         export_onnx(model, path)
         whole = compression.size_of(path)
-        model.set_weights(compression.pruned(model.get_weights(), 0.8))
+        model.set_weights(compression.prune(model.get_weights(), 0.8))
         export_onnx(model, path)
         assert compression.sparsity_of_file(path) == pytest.approx(0.8, abs=0.001)
         pruned = compression.size_of(path)

@@ -6,17 +6,17 @@ import pytest
 from ectopy.ablation import results_page
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.compression import Size
-from ectopy.ablation.fold_runs import DISTANCES
+from ectopy.ablation.fold_runs import DISTANCES_BEATS
 from ectopy.ablation.results_page import F1
 from ectopy.ablation.trials import Architecture, Trial
 from ectopy.model.network import TrainConfig
 
 
-def figures(veb, sveb):
+def metrics(veb, sveb):
     return dict(zip(F1, (veb, sveb, veb - 0.1, sveb - 0.1), strict=True))
 
 
-def trial(architecture="gru", beats=64, *, seed=0, veb=0.9, sveb=0.7, day_s=0.2, smaller=()):
+def trial(architecture="gru", beats=64, *, seed=0, veb=0.9, sveb=0.7, day_s=0.2, variants=()):
     return Trial(
         Architecture(architecture, beats),
         seed,
@@ -24,22 +24,22 @@ def trial(architecture="gru", beats=64, *, seed=0, veb=0.9, sveb=0.7, day_s=0.2,
         losses=(0.3, 0.1, 0.2),
         epoch_s=(1.0, 2.0, 4.0),
         set_up_s=5.0,
-        reach=tuple(1 / (1 + distance) for distance in DISTANCES),
-        figures=figures(veb, sveb),
+        receptive_field=tuple(1 / (1 + distance) for distance in DISTANCES_BEATS),
+        metrics=metrics(veb, sveb),
         exported=Variant("native", Size(47_000, 43_000), day_s, 0.0005),
-        smaller=smaller,
+        variants=variants,
     )
 
 
 def pruned(veb, sveb):
-    return Variant("pruned 90%", Size(47_000, 9_000), 0.2, 0.0005, 0.9, figures(veb, sveb))
+    return Variant("pruned 90%", Size(47_000, 9_000), 0.2, 0.0005, 0.9, metrics(veb, sveb))
 
 
 TRIALS = (
-    trial(seed=0, veb=0.90, day_s=0.3, smaller=(pruned(0.85, 0.5),)),
+    trial(seed=0, veb=0.90, day_s=0.3, variants=(pruned(0.85, 0.5),)),
     trial("lstm", veb=0.88),
     trial(beats=16, veb=0.80),
-    trial(seed=1, veb=0.94, day_s=0.2, smaller=(pruned(0.93, 0.6),)),
+    trial(seed=1, veb=0.94, day_s=0.2, variants=(pruned(0.93, 0.6),)),
 )
 
 
@@ -51,7 +51,7 @@ def cells(table, row):
 
 class TestKinds:
     def table(self):
-        return results_page.kind_table(results_page.kinds(TRIALS, 64))
+        return results_page.kind_table(results_page.by_kind(TRIALS, 64))
 
     def test_a_row_is_a_kind_over_all_its_seeds(self):
         assert len(self.table().splitlines()) == 2 + 2  # GRU and LSTM; 16 beats are not the usual length
@@ -65,41 +65,51 @@ class TestKinds:
 
     def test_times_to_the_best_epoch_are_less_than_in_all(self):
         lstm = cells(self.table(), 1)
-        assert (lstm["best epoch"], lstm["CPU s to it"], lstm["CPU s in all"]) == ("2.0", "3.0", "7.0")
+        assert (lstm["best epoch"], lstm["CPU s to best epoch"], lstm["CPU s in total"]) == (
+            "2.0",
+            "3.0",
+            "7.0",
+        )
 
     def test_of_the_speeds_the_fastest_counts(self):
         assert cells(self.table(), 0)["100,000 beats, s"] == "0.20"
 
     def test_reach_is_in_percent_of_a_beat_s_own_influence(self):
-        assert cells(self.table(), 0)["reach 1"] == "50 %"
+        assert cells(self.table(), 0)["influence 1"] == "50 %"
 
 
 class TestLengths:
     def test_the_shortest_comes_first_and_only_the_chosen_kind(self):
-        found = results_page.lengths(TRIALS, "gru")
+        found = results_page.by_length(TRIALS, "gru")
         assert list(found) == [16, 64]
         assert cells(results_page.length_table(found), 0)["VEB F1"] == "80.0"
 
 
-class TestSmaller:
+class TestVariants:
     def test_what_is_lost_is_against_the_same_seed(self):
-        group = results_page.kinds(TRIALS, 64)["gru"]
-        row = cells(results_page.smaller_table(group), 0)
+        group = results_page.by_kind(TRIALS, 64)["gru"]
+        row = cells(results_page.variant_table(group), 0)
         assert row["VEB lost"] == "+3.0 ± 2.8"  # 90 - 85 and 94 - 93
         assert (row["zeros"], row["bytes"], row["gzip"]) == ("90%", "47,000", "9,000")
 
 
 class TestWhole:
     def test_the_page_has_what_holds_and_a_table_for_each_question(self):
-        text = results_page.page(TRIALS, TrainConfig(window_beats=64, epochs=12), database="simdb")
+        text = results_page.build_page(TRIALS, TrainConfig(window_beats=64, epochs=12), database="simdb")
         headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
-        usual = "Kinds, 64 beats a sequence"
-        assert headings == ["Why a GRU", "What holds", usual, "Lengths of sequence, GRU", "Smaller, GRU"]
-        assert "12 epochs of as many beats, the same optimiser and 2 seed(s)" in " ".join(text.split())
+        usual = "Architectures, sequences of 64 beats"
+        assert headings == [
+            "Why a GRU",
+            "Hypotheses about GRUs",
+            usual,
+            "Sequence lengths, GRU",
+            "Compressed variants, GRU",
+        ]
+        assert "the same optimiser and 2 seed(s). Each training had 12 epochs" in " ".join(text.split())
         assert "| it is as good as an LSTM |" in text
 
     def test_the_store_gets_a_row_a_trial_and_none_for_what_is_undefined(self):
-        table = results_page.columns((trial(veb=float("nan")), trial(seed=1)))
+        table = results_page.trial_columns((trial(veb=float("nan")), trial(seed=1)))
         assert table["gross/veb_f1"] == [None, 90.0]
         assert table["seed"] == [0, 1]
         assert {len(column) for column in table.values()} == {2}
@@ -110,12 +120,12 @@ class TestWhole:
         assert results_page.variant_columns(TRIALS[1]) == {}
 
     def test_the_figure_has_a_mark_a_seed_and_a_curve_a_kind(self):
-        losses, kinds, lengths, reach = results_page.figure(TRIALS, TrainConfig(window_beats=64)).axes
+        losses, kinds, lengths, reach = results_page.draw_figure(TRIALS, TrainConfig(window_beats=64)).axes
         assert [line.get_label() for line in losses.lines] == ["GRU", "LSTM"]
         assert list(np.asarray(losses.lines[0].get_ydata())) == pytest.approx([0.3, 0.1, 0.2])
         assert [len(line.get_xdata()) for line in kinds.lines] == [
             3
-        ] * 4  # GRU twice, LSTM once; four figures
+        ] * 4  # GRU twice, LSTM once; four metrics
         assert [text.get_text() for text in lengths.get_yticklabels()] == ["16", "64"]
         assert np.asarray(reach.lines[0].get_ydata())[0] == pytest.approx(50)
 

@@ -7,7 +7,7 @@ from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57.reference import Reference
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import calibration, folds, training_set
-from ectopy.model.augmentation import ENOUGH_VENTRICULAR
+from ectopy.model.augmentation import MIN_DONOR_VENTRICULAR
 from ectopy.model.calibration import HeldOut
 from ectopy.model.classifier import softmax
 from ectopy.model.training_set import TrainingRecord, TrainingSequence
@@ -21,14 +21,16 @@ def annotations_of(symbols, *, every=200, aux=None):
     )
 
 
-def lesson_of(record, patient, letters="NNNSVN"):
+def record_of(record, patient, letters="NNNSVN"):
     label = np.array(list(letters), dtype="U1")
     x = np.random.default_rng(0).normal(size=(len(label), len(FEATURE_NAMES))).astype(np.float32)
     sample = np.arange(1, len(label) + 1) * 200
     annotations = annotations_of(letters)
     truth = Reference(record, patient, annotations, 200.0, 200 * len(label) + 200)
-    views = [TrainingSequence(record, patient, view, sample, x, label) for view in ("detected", "given")]
-    return TrainingRecord(tuple(views), truth)
+    variants = [
+        TrainingSequence(record, patient, variant, sample, x, label) for variant in ("detected", "given")
+    ]
+    return TrainingRecord(tuple(variants), truth)
 
 
 class TestLabels:
@@ -50,21 +52,27 @@ class TestLabels:
 
 class TestFolds:
     def test_no_patient_is_learned_from_and_judged(self):
-        lessons = [lesson_of(str(n), f"patient {n // 2}") for n in range(12)]
-        for fold in folds.folds(lessons, 3, seed=0):
-            train = {lesson.reference.patient for lesson in folds.of_records(lessons, fold.train)}
-            test = {lesson.reference.patient for lesson in folds.of_records(lessons, fold.test)}
+        records = [record_of(str(n), f"patient {n // 2}") for n in range(12)]
+        for fold in folds.split_folds(records, 3, seed=0):
+            train = {
+                training_record.reference.patient
+                for training_record in folds.select_records(records, fold.train)
+            }
+            test = {
+                training_record.reference.patient
+                for training_record in folds.select_records(records, fold.test)
+            }
             assert not train & test
 
     def test_every_record_is_held_out_once(self):
-        lessons = [lesson_of(str(n), str(n)) for n in range(10)]
-        held = [record for fold in folds.folds(lessons, 5, seed=0) for record in fold.test]
+        records = [record_of(str(n), str(n)) for n in range(10)]
+        held = [record for fold in folds.split_folds(records, 5, seed=0) for record in fold.test]
         assert sorted(held, key=int) == [str(n) for n in range(10)]
 
     def test_fewer_patients_than_folds_are_refused_with_both_numbers(self):
-        lessons = [lesson_of(str(n), f"patient {n // 2}") for n in range(6)]
-        with pytest.raises(folds.TooFewPatientsError, match="5 patients to learn from expected, 3 are"):
-            folds.folds(lessons, 5, seed=0)
+        records = [record_of(str(n), f"patient {n // 2}") for n in range(6)]
+        with pytest.raises(folds.TooFewPatientsError, match="3 patients are too few for 5 folds"):
+            folds.split_folds(records, 5, seed=0)
 
     def test_201_and_202_are_one_patient(self):
         mitdb = catalogue.find_database("mitdb")
@@ -130,11 +138,11 @@ class TestCalibration:
 
 
 def test_held_out_logits_are_judged_by_their_likeliest_label():
-    lesson = lesson_of("r", "p", "N" * 400 + "V")  # the first five minutes are not scored
-    example = lesson.variant("given")
+    training_record = record_of("r", "p", "N" * 400 + "V")  # the first five minutes are not scored
+    example = training_record.get("given")
     logits = np.zeros((401, 3), np.float32)
     logits[:, 0], logits[400, 2] = 1, 2
-    comparison = HeldOut(example, lesson.reference, logits).compare()
+    comparison = HeldOut(example, training_record.reference, logits).compare()
     assert (comparison.count("V", "V"), comparison.count("N", "V")) == (1, 0)
 
 
@@ -146,59 +154,59 @@ def simulated(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lesson(simulated, lender):
-    return training_set.read_training_record(simulated, "patient", jitter_s=0.02, donors=[(lender, "lender")])
+def training_record(simulated, donor):
+    return training_set.read_training_record(simulated, "patient", jitter_s=0.02, donors=[(donor, "donor")])
 
 
 @pytest.fixture(scope="module")
-def lender(tmp_path_factory):
+def donor(tmp_path_factory):
     """Another patient, with ventricular beats to lend."""
     for seed in range(20):
-        source = simulate_database(tmp_path_factory.mktemp("lender"), recordings=1, minutes=3, seed=seed)
+        source = simulate_database(tmp_path_factory.mktemp("donor"), recordings=1, minutes=3, seed=seed)
         record = next(source.rglob("*.hea")).with_suffix("")
         _, label = training_set.labelled_beats(read_annotations(record, "atr"))
-        if (label == "V").sum() >= ENOUGH_VENTRICULAR:
+        if (label == "V").sum() >= MIN_DONOR_VENTRICULAR:
             return record
     raise AssertionError("no simulated patient with ventricular beats")
 
 
-class TestLesson:
-    def test_a_record_is_looked_at_in_every_way(self, lesson):
-        views = {example.view for example in lesson.examples}
+class TestTrainingRecord:
+    def test_a_record_is_looked_at_in_every_way(self, training_record):
+        variants = {example.variant for example in training_record.sequences}
         expected = {"detected", "given", "jittered", "noisy", "strips", "given, swapped", "given, first lead"}
-        assert expected <= views
+        assert expected <= variants
 
-    def test_patients_made_of_true_ones_are_marked_as_made(self, lesson):
-        made = {example.view for example in lesson.examples if example.made}
+    def test_patients_made_of_true_ones_are_marked_as_made(self, training_record):
+        made = {example.variant for example in training_record.sequences if example.augmented}
         assert made
-        assert all(view.startswith("made: ") for view in made)
+        assert all(variant.startswith("augmented: ") for variant in made)
 
-    def test_a_lesson_survives_being_written(self, lesson, simulated, tmp_path):
-        training_set.save_training_record(lesson, tmp_path / "lesson.npz")
-        again = training_set.load_training_record(tmp_path / "lesson.npz", simulated, "patient")
-        assert [e.variant for e in again.sequences] == [e.view for e in lesson.examples]
-        for one, other in zip(again.sequences, lesson.examples, strict=True):
+    def test_a_training_record_survives_being_written(self, training_record, simulated, tmp_path):
+        training_set.save_training_record(training_record, tmp_path / "record.npz")
+        again = training_set.load_training_record(tmp_path / "record.npz", simulated, "patient")
+        assert [e.variant for e in again.sequences] == [e.variant for e in training_record.sequences]
+        for one, other in zip(again.sequences, training_record.sequences, strict=True):
             np.testing.assert_array_equal(one.features, other.features)
             np.testing.assert_array_equal(one.label, other.label)
             assert one.patients == other.patients
 
-    def test_a_lost_lead_changes_features_and_no_label(self, lesson):
-        both, one = lesson.view("given"), lesson.view("given, first lead")
+    def test_a_lost_lead_changes_features_and_no_label(self, training_record):
+        both, one = training_record.get("given"), training_record.get("given, first lead")
         assert not np.array_equal(both.features, one.features)
         np.testing.assert_array_equal(both.label, one.label)
 
-    def test_a_patient_made_of_two_is_known_as_both(self, lesson):
-        owners = {example.view: example.patients for example in lesson.examples}
-        lent = {view for view, patients in owners.items() if patients == {"patient", "lender"}}
-        assert {view.partition(",")[0] for view in lent} == set(training_set.BORROWED)
-        assert all(owners[view] == {"patient"} for view in owners.keys() - lent)
+    def test_a_patient_made_of_two_is_known_as_both(self, training_record):
+        owners = {example.variant: example.patients for example in training_record.sequences}
+        lent = {variant for variant, patients in owners.items() if patients == {"patient", "donor"}}
+        assert {variant.partition(",")[0] for variant in lent} == set(training_set.BORROWED_VARIANTS)
+        assert all(owners[variant] == {"patient"} for variant in owners.keys() - lent)
 
     def test_nobody_lends_who_has_nothing_to_lend(self, simulated):
         alone = training_set.read_training_record(simulated, "patient")
         assert all(example.patients == {"patient"} for example in alone.sequences)
 
-    def test_strips_are_described_without_what_lies_around_them(self, lesson):
-        whole, strips = lesson.view("detected"), lesson.view("strips")
+    def test_strips_are_described_without_what_lies_around_them(self, training_record):
+        whole, strips = training_record.get("detected"), training_record.get("strips")
         np.testing.assert_array_equal(whole.label, strips.label)
         assert whole.features.shape == strips.features.shape
         assert not np.allclose(whole.features, strips.features)
@@ -209,6 +217,6 @@ class TestLesson:
         beats = np.concatenate([np.arange(n_beats)[strip] for strip in cut])
         np.testing.assert_array_equal(beats, np.arange(n_beats))
 
-    def test_beats_are_in_order_of_time(self, lesson):
-        for example in lesson.examples:
+    def test_beats_are_in_order_of_time(self, training_record):
+        for example in training_record.sequences:
             assert (np.diff(example.sample) > 0).all()

@@ -12,13 +12,13 @@ from ectopy.signal.filters import WORKING_FS
 
 Make = Callable[[f.BeatWindows, Labels, np.random.Generator], tuple[f.BeatWindows, Labels]]
 KINDS = (
-    augmentation.fibrillate,
-    augmentation.fibrillate_at_times,
+    augmentation.simulate_af,
+    augmentation.simulate_paroxysmal_af,
     augmentation.add_premature_beats,
     augmentation.add_bigeminy,
     augmentation.add_respiratory_arrhythmia,
-    augmentation.run_between_pauses,
-    augmentation.pause,
+    augmentation.add_atrial_runs,
+    augmentation.add_sinus_pauses,
 )
 ANY = pytest.mark.parametrize("make", KINDS)
 RR = round(0.8 * WORKING_FS)
@@ -61,7 +61,7 @@ def test_the_true_patient_is_left_alone(make: Make) -> None:
     shapes, label = patient()
     make(shapes, label, rng())
     untouched, same = patient()
-    np.testing.assert_array_equal(shapes.windows, untouched.windows)
+    np.testing.assert_array_equal(shapes.signal, untouched.signal)
     np.testing.assert_array_equal(shapes.sample, untouched.sample)
     np.testing.assert_array_equal(label, same)
 
@@ -70,7 +70,7 @@ def test_the_true_patient_is_left_alone(make: Make) -> None:
 def test_one_seed_makes_one_patient(make: Make) -> None:
     first, second, other = (make(*patient(), rng(seed))[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.sample, second.sample)
-    np.testing.assert_array_equal(first.windows, second.windows)
+    np.testing.assert_array_equal(first.signal, second.signal)
     assert not np.array_equal(first.sample, other.sample)
 
 
@@ -81,23 +81,23 @@ def test_ventricular_and_unlabelled_beats_keep_their_label_and_qrs(make: Make) -
     for name in ("V", ""):
         np.testing.assert_array_equal(made_label == name, label == name)
     qrs = slice(round(f.BEFORE_S * f.WINDOW_FS) - 5, None)
-    np.testing.assert_array_equal(made.windows[:, :, qrs], shapes.windows[:, :, qrs])
+    np.testing.assert_array_equal(made.signal[:, :, qrs], shapes.signal[:, :, qrs])
 
 
 def test_nothing_is_supraventricular_in_fibrillation() -> None:
-    _, label = augmentation.fibrillate(*patient(), rng())
+    _, label = augmentation.simulate_af(*patient(), rng())
     assert set(label) == {"N", "V", ""}
 
 
 def test_fibrillation_is_irregular() -> None:
     shapes, label = patient()
-    made, _ = augmentation.fibrillate(shapes, label, rng())
+    made, _ = augmentation.simulate_af(shapes, label, rng())
     step = np.abs(np.diff(np.log(rr_s(made))))
     assert np.median(np.abs(np.diff(np.log(rr_s(shapes))))) == 0
     assert np.median(step) > 0.1  # two RR intervals of spread 0.12 or more
 
 
-@pytest.mark.parametrize("make", [augmentation.fibrillate, augmentation.add_respiratory_arrhythmia])
+@pytest.mark.parametrize("make", [augmentation.simulate_af, augmentation.add_respiratory_arrhythmia])
 def test_ventricular_beats_stay_early_in_another_rhythm(make: Make) -> None:
     shapes, label = patient()
     made, _ = make(shapes, label, rng())
@@ -128,14 +128,14 @@ def test_breathing_changes_times_and_nothing_else() -> None:
     shapes, label = patient()
     made, made_label = augmentation.add_respiratory_arrhythmia(shapes, label, rng())
     np.testing.assert_array_equal(made_label, label)
-    np.testing.assert_array_equal(made.windows, shapes.windows)
+    np.testing.assert_array_equal(made.signal, shapes.signal)
     assert np.ptp(rr_s(made)[:18]) > 0.02
 
 
 def test_breathing_comes_and_goes_at_the_rate_of_breaths() -> None:
     shapes, label = patient()
     label[:] = "N"
-    steady = f.BeatWindows(RR * np.arange(600), shapes.windows, shapes.scale, shapes.readable)
+    steady = f.BeatWindows(RR * np.arange(600), shapes.signal, shapes.scale, shapes.readable)
     peaks = []
     for seed in range(12):
         interval = np.log(rr_s(augmentation.add_respiratory_arrhythmia(steady, label, rng(seed))[0]))
@@ -153,7 +153,7 @@ def new_among(label: Labels, made_label: Labels, name: str) -> np.ndarray:
 def test_fibrillation_at_times_leaves_sinus_rhythm_between() -> None:
     shapes, label = patient(2000)
     label[:] = "N"
-    made, _ = augmentation.fibrillate_at_times(shapes, label, rng(3))
+    made, _ = augmentation.simulate_paroxysmal_af(shapes, label, rng(3))
     step = np.abs(np.diff(np.log(rr_s(made))))
     windows = step[: 60 * (len(step) // 60)].reshape(-1, 60)
     irregular = np.median(windows, axis=1) > 0.05
@@ -173,7 +173,7 @@ def test_a_pattern_brings_every_so_many_beats_forward() -> None:
 def test_atrial_runs_are_fast_and_sinus_beats_after_them_late() -> None:
     shapes, label = patient(3000)
     label[:] = "N"
-    made, made_label = augmentation.run_between_pauses(shapes, label, rng(1))
+    made, made_label = augmentation.add_atrial_runs(shapes, label, rng(1))
     run, before = made_label[1:] == "S", made_label[:-1]
     interval = rr_s(made)
     assert 0.05 < run.mean() < 0.99
@@ -184,7 +184,7 @@ def test_atrial_runs_are_fast_and_sinus_beats_after_them_late() -> None:
 def test_pauses_lengthen_intervals_and_change_no_label() -> None:
     for seed in range(6):
         shapes, label = patient()
-        made, made_label = augmentation.pause(shapes, label, rng(seed))
+        made, made_label = augmentation.add_sinus_pauses(shapes, label, rng(seed))
         np.testing.assert_array_equal(made_label, label)
         in_time = rr_s(made)[(label[1:] == "N") & (label[:-1] == "N")]
         assert in_time.max() > 1.15 * np.median(in_time)
@@ -193,7 +193,7 @@ def test_pauses_lengthen_intervals_and_change_no_label() -> None:
 def lender() -> tuple[f.BeatWindows, Labels]:
     """A patient whose ventricular beats are upside down and twice as high as the others."""
     shapes, label = patient()
-    shapes.windows[label == "V"] *= -1
+    shapes.signal[label == "V"] *= -1
     shapes.scale[label == "V"] *= 2
     return shapes, label
 
@@ -201,13 +201,13 @@ def lender() -> tuple[f.BeatWindows, Labels]:
 def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
     shapes, label = patient()
     label[:] = "N"
-    even = f.BeatWindows(RR * np.arange(600), shapes.windows, shapes.scale / 4, shapes.readable)
+    even = f.BeatWindows(RR * np.arange(600), shapes.signal, shapes.scale / 4, shapes.readable)
     made, made_label = augmentation.borrow_ventricular_beats(even, label, rng(), donor=lender())
     lent = new_among(label, made_label, "V")
     assert lent.any()
     r_peak = round(f.BEFORE_S * f.WINDOW_FS)
-    assert (np.abs(made.windows[lent, :, r_peak]) == 1).all()
-    assert set(np.sign(made.windows[lent, 0, r_peak])) in ({-1.0}, {1.0})  # a lead is turned as a whole
+    assert (np.abs(made.signal[lent, :, r_peak]) == 1).all()
+    assert set(np.sign(made.signal[lent, 0, r_peak])) in ({-1.0}, {1.0})  # a lead is turned as a whole
     np.testing.assert_allclose(made.scale[lent], 2 / 4)  # twice as high as the patient's own beats
     single = lent[1:] & ~lent[:-1]
     np.testing.assert_allclose(rr_s(made)[single], 0.75 * 0.8, atol=0.01)  # a quarter early, as at home
@@ -222,29 +222,29 @@ def test_what_is_lent_takes_the_place_of_normal_beats_only() -> None:
 
 
 def test_who_has_few_ventricular_beats_lends_none() -> None:
-    shapes, label = patient(augmentation.ENOUGH_VENTRICULAR * 60 - 60)  # one in sixty
-    made = augmentation.augmented(*patient(), rng(), fibrillates=False, donor=(shapes, label))
+    shapes, label = patient(augmentation.MIN_DONOR_VENTRICULAR * 60 - 60)  # one in sixty
+    made = augmentation.augment_patient(*patient(), rng(), has_af=False, donor=(shapes, label))
     assert not any("ventricular" in kind for kind in made)
 
 
 @pytest.mark.parametrize("fibrillates", [False, True])
 def test_each_kind_of_patient_that_is_made_has_a_share(*, fibrillates: bool) -> None:
-    made = augmentation.augmented(*patient(), rng(), fibrillates=fibrillates, donor=lender())
-    assert set(made) <= set(augmentation.SHARES)
+    made = augmentation.augment_patient(*patient(), rng(), has_af=fibrillates, donor=lender())
+    assert set(made) <= set(augmentation.SAMPLING_WEIGHTS)
     assert all(len(shapes) == len(label) == 600 for shapes, label in made.values())
 
 
 def test_who_fibrillates_is_not_made_to_have_supraventricular_beats() -> None:
     # No P wave, no usual RR: which beat is early is not known, and N is what all beats are called.
-    made = augmentation.augmented(*patient(), rng(), fibrillates=True)
+    made = augmentation.augment_patient(*patient(), rng(), has_af=True)
     assert not any((label == "S").any() for _, label in made.values())
 
 
 def test_the_p_wave_goes_where_the_rhythm_has_none() -> None:
     shapes, label = patient()
     p = slice(0, round(0.22 * f.WINDOW_FS))
-    true = shapes.windows[:, 0, p].astype(np.float32)
-    made = augmentation.fibrillate(shapes, label, rng())[0].windows[:, 0, p].astype(np.float32)
+    true = shapes.signal[:, 0, p].astype(np.float32)
+    made = augmentation.simulate_af(shapes, label, rng())[0].signal[:, 0, p].astype(np.float32)
     unit = true[0] - true[0].mean()
     height = (made @ unit) / (unit @ unit)
     assert abs(np.median(height)) < 0.5  # of the P wave that was there

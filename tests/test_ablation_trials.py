@@ -1,4 +1,4 @@
-"""One contender: the same budget whatever the length, patients held out, times and losses that mean something."""
+"""One architecture: the same budget whatever the length, patients held out, times and losses that mean something."""
 
 import pickle
 from dataclasses import replace
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ectopy.ablation import compressed_variants, parameters_of, select_architectures, try_out
+from ectopy.ablation import compressed_variants, parameters_of, run_attempt, select_architectures
 from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN, UnknownArchitectureError
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.compression import Size
-from ectopy.ablation.fold_runs import DISTANCES, train_without
+from ectopy.ablation.fold_runs import DISTANCES_BEATS, train_without
 from ectopy.ablation.trials import Architecture, Attempt, Trial
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57.reference import DETECTED
@@ -32,32 +32,32 @@ CONFIG = TrainConfig(
 
 
 @pytest.fixture(scope="module")
-def readings(tmp_path_factory):
+def jobs(tmp_path_factory):
     data = tmp_path_factory.mktemp("comparison")
     simulate_database(data, recordings=2, minutes=6.0, seed=0)  # EC57 does not score the first five
     found = [
         RecordJob(data / "simdb" / "1.0.0" / name, name, data / f"{name}.npz", 0.0, 0)
         for name in ("s0-001", "s0-002")
     ]
-    return tuple(training_set.read(reading) for reading in found)
+    return tuple(training_set.run_job(job) for job in found)
 
 
 @pytest.fixture(scope="module")
-def attempt(readings, tmp_path_factory):
-    return Attempt(Architecture(CHOSEN, 16), 5, CONFIG, readings, tmp_path_factory.mktemp("compiled"))
+def attempt(jobs, tmp_path_factory):
+    return Attempt(Architecture(CHOSEN, 16), 5, CONFIG, jobs, tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.fixture(scope="module")
 def trial(attempt):
-    return try_out(attempt)
+    return run_attempt(attempt)
 
 
 @pytest.fixture(scope="module")
 def longer(attempt):
-    return try_out(replace(attempt, contender=Architecture("no-recurrence", 32)))
+    return run_attempt(replace(attempt, architecture=Architecture("no-recurrence", 32)))
 
 
-class TestContenders:
+class TestArchitectures:
     @pytest.mark.parametrize("beats", [16, 32, 128, 256])
     def test_any_length_has_as_many_beats_a_step_and_steps_an_epoch(self, beats):
         usual = TrainConfig()
@@ -96,57 +96,62 @@ class TestTrial:
         assert trial.set_up_s > 3 * max(trial.epoch_s)
 
     def test_figures_are_of_detected_beats_of_all_records(self, trial):
-        assert {"gross/veb_f1", "average/sveb_f1"} <= set(trial.figures)
-        assert trial.figures["gross/qrs_sensitivity"] > 0.95  # found by our detector on a clean simulation
+        assert {"gross/veb_f1", "average/sveb_f1"} <= set(trial.metrics)
+        assert trial.metrics["gross/qrs_sensitivity"] > 0.95  # found by our detector on a clean simulation
 
     def test_the_same_seed_gives_the_same_and_another_does_not(self, attempt, longer):
-        kind = replace(attempt, contender=longer.contender)
-        again, other = (try_out(replace(kind, seed=seed)) for seed in (5, 6))
+        other_kind = replace(attempt, architecture=longer.architecture)
+        again, other = (run_attempt(replace(other_kind, seed=seed)) for seed in (5, 6))
         assert again.losses == longer.losses
-        assert again.figures == pytest.approx(longer.figures, nan_ok=True)
+        assert again.metrics == pytest.approx(longer.metrics, nan_ok=True)
         assert other.losses != longer.losses
 
     def test_recurrence_reaches_other_beats_and_its_own_is_the_measure(self, trial):
-        assert trial.reach[0] == 1
-        assert trial.reach[1] > 0
+        assert trial.receptive_field[0] == 1
+        assert trial.receptive_field[1] > 0
 
     def test_without_recurrence_no_other_beat_is_reached(self, longer):
-        assert longer.reach == (1.0,) + (0.0,) * (len(DISTANCES) - 1)
+        assert longer.receptive_field == (1.0,) + (0.0,) * (len(DISTANCES_BEATS) - 1)
 
     def test_only_the_chosen_kind_at_the_usual_length_comes_in_every_form(self, trial, longer):
-        assert [variant.form for variant in trial.smaller] == list(compressed_variants.every())
-        assert longer.smaller == ()
+        assert [variant.name for variant in trial.variants] == list(compressed_variants.all_variants())
+        assert longer.variants == ()
 
     def test_what_a_run_chose_is_what_was_trained_with(self, longer):
-        told = parameters_of(longer, CONFIG)
-        assert (told["architecture"], told["window_beats"], told["seed"]) == ("no-recurrence", 32, 5)
-        assert (told["windows_per_epoch"], told["batch_windows"]) == (16, 8)
+        parameters = parameters_of(longer, CONFIG)
+        assert (parameters["architecture"], parameters["window_beats"], parameters["seed"]) == (
+            "no-recurrence",
+            32,
+            5,
+        )
+        assert (parameters["windows_per_epoch"], parameters["batch_windows"]) == (16, 8)
 
 
-class TestForms:
-    def form(self, trial, name):
-        (variant,) = (each for each in trial.smaller if each.form == name)
+class TestVariants:
+    def variant(self, trial, name):
+        (variant,) = (each for each in trial.variants if each.name == name)
         return variant
 
-    @pytest.mark.parametrize("name", ["traced", "native"])
+    @pytest.mark.parametrize("name", ["Keras exporter", "native"])
     def test_exports_judge_as_keras_does(self, name, trial):
-        assert self.form(trial, name).figures == pytest.approx(trial.figures, nan_ok=True)
+        assert self.variant(trial, name).metrics == pytest.approx(trial.metrics, nan_ok=True)
 
     @pytest.mark.parametrize("name", ["pruned 50%", "pruned 90%", "pruned 80%, refined"])
     def test_as_many_zeros_as_named(self, name, trial):
         share = int(name.removeprefix("pruned ").partition("%")[0]) / 100
-        assert self.form(trial, name).sparsity == pytest.approx(share, abs=0.002)
+        assert self.variant(trial, name).sparsity == pytest.approx(share, abs=0.002)
 
     def test_further_training_does_not_wake_what_was_pruned(self, trial):
-        assert self.form(trial, "pruned 90%, refined").sparsity >= 0.9 - 0.002
+        assert self.variant(trial, "pruned 90%, refined").sparsity >= 0.9 - 0.002
 
     def test_further_training_changes_what_is_left(self, trial):
         assert (
-            self.form(trial, "pruned 90%, refined").size.zipped != self.form(trial, "pruned 90%").size.zipped
+            self.variant(trial, "pruned 90%, refined").size.zipped
+            != self.variant(trial, "pruned 90%").size.zipped
         )
 
     def test_eight_bits_are_fewer(self, trial):
-        assert self.form(trial, "weights in int8").size.plain < self.form(trial, "native").size.plain
+        assert self.variant(trial, "weights in int8").size.plain < self.variant(trial, "native").size.plain
 
 
 class TestTimes:
@@ -160,26 +165,26 @@ class TestTimes:
 
 
 class TestHeldOut:
-    def test_no_patient_of_a_fold_is_learned_from(self, readings):
-        lessons = [reading.load() for reading in readings]
+    def test_no_patient_of_a_fold_is_learned_from(self, jobs):
+        records = [job.load() for job in jobs]
         fold = Fold(("s0-001",), ("s0-002",))
-        tried = train_without(lessons, fold, replace(CONFIG, epochs=1), "no-recurrence")
-        assert {example.patient for example in tried.learned} == {"s0-001"}
-        assert {(each.patient, each.variant) for _, each in tried.judged} == {("s0-002", DETECTED)}
+        tried = train_without(records, fold, replace(CONFIG, epochs=1), "no-recurrence")
+        assert {example.patient for example in tried.train_sequences} == {"s0-001"}
+        assert {(each.patient, each.variant) for _, each in tried.test_sequences} == {("s0-002", DETECTED)}
 
 
 def test_every_kind_can_be_tried():
     assert len(select_architectures(tuple(ARCHITECTURES), (), CONFIG)) == 6
 
 
-def test_readings_are_named_by_paths_that_a_process_can_open(readings):
-    assert all(isinstance(reading.lesson, Path) and reading.lesson.is_file() for reading in readings)
+def test_jobs_are_named_by_paths_that_a_process_can_open(jobs):
+    assert all(isinstance(job.training_record, Path) and job.training_record.is_file() for job in jobs)
 
 
-def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(readings):
-    one, other = (reading.load() for reading in readings)
-    own = one.view(DETECTED)
-    lent = replace(own, view="made: with a beat of another", donor=other.truth.patient)
-    fold = Fold((one.truth.record,), (other.truth.record,))
-    fitted = train_without((replace(one, examples=(own, lent)), other), fold, CONFIG, CHOSEN)
-    assert [example.variant for example in fitted.learned] == [DETECTED]
+def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(jobs):
+    one, other = (job.load() for job in jobs)
+    own = one.get(DETECTED)
+    lent = replace(own, variant="augmented: with a beat of another", donor=other.reference.patient)
+    fold = Fold((one.reference.record,), (other.reference.record,))
+    fitted = train_without((replace(one, sequences=(own, lent)), other), fold, CONFIG, CHOSEN)
+    assert [example.variant for example in fitted.train_sequences] == [DETECTED]

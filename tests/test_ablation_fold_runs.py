@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ectopy.ablation.fold_runs import loss_on, receptive_field
+from ectopy.ablation.fold_runs import held_out_loss, receptive_field
 from ectopy.model import training_set
 from ectopy.model.network import Network
 from tests.test_network import example_of
@@ -26,11 +26,11 @@ class TestLoss:
         right = 20 * (example.label[:, None] == np.array(training_set.TRAINED_LABELS))
         example = replace(example, features=np.pad(right, ((0, 0), (0, 5))).astype(np.float32))
         fitted = Network(Told(), np.float32(0), np.float32(1))
-        assert loss_on(fitted, [example]) == pytest.approx(0, abs=1e-6)
+        assert held_out_loss(fitted, [example]) == pytest.approx(0, abs=1e-6)
         wrong = replace(example, label=np.roll(example.label, 1))
-        assert loss_on(fitted, [wrong]) > 1
+        assert held_out_loss(fitted, [wrong]) > 1
         silent = replace(wrong, label=np.where(wrong.label == example.label, wrong.label, ""))
-        assert loss_on(fitted, [silent]) == pytest.approx(0, abs=1e-6)
+        assert held_out_loss(fitted, [silent]) == pytest.approx(0, abs=1e-6)
 
 
 class TestReach:

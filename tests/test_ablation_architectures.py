@@ -1,11 +1,11 @@
-"""Kinds of networks: what each may know of other beats, and that all can be trained, kept and exported."""
+"""Architectures: what each may know of other beats, and that all can be trained, saved and exported."""
 
 import numpy as np
 import pytest
 
 from ectopy.ablation import architectures
 from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN
-from ectopy.ablation.compression import runner
+from ectopy.ablation.compression import load_onnx
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
 from ectopy.model.network import TrainConfig
@@ -94,7 +94,7 @@ class TestKept:
     @pytest.mark.parametrize("kind", ["gru-attention", "transformer"])
     def test_attention_exports_with_free_batch_and_time(self, kind, models, tmp_path):
         network.export_onnx_with_keras(models[kind], tmp_path / "model.onnx")
-        run = runner(tmp_path / "model.onnx")
+        run = load_onnx(tmp_path / "model.onnx")
         for n in (3, 41):
             x = beats(n=n)
             np.testing.assert_allclose(run(x[0]), models[kind].predict_on_batch(x)[0], atol=1e-5)

@@ -1,4 +1,4 @@
-"""Verdicts on what is said of GRUs: a difference counts when it is larger than its spread."""
+"""Verdicts on hypotheses about GRUs: a difference counts when it is larger than its spread."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ import pytest
 from ectopy.ablation import hypotheses
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.compression import Size
-from ectopy.ablation.fold_runs import DISTANCES
+from ectopy.ablation.fold_runs import DISTANCES_BEATS
 from ectopy.ablation.hypotheses import FAILS, HOLDS, PARTLY, UNDECIDED, difference
-from tests.test_comparison_page import figures, trial
+from tests.test_ablation_results_page import metrics, trial
 
 
 def group(kind="gru", veb=(0.90, 0.92, 0.94), sveb=0.7, **changes):
@@ -19,25 +19,25 @@ def group(kind="gru", veb=(0.90, 0.92, 0.94), sveb=0.7, **changes):
 
 def verdicts(**groups):
     kinds = {name.replace("_", "-"): trials for name, trials in groups.items()}
-    return {claim.hypothesis: claim.verdict for claim in hypotheses.hypotheses(kinds, {})}
+    return {hypothesis.statement: hypothesis.verdict for hypothesis in hypotheses.check_hypotheses(kinds, {})}
 
 
 class TestDifference:
     def test_it_is_taken_seed_by_seed(self):
         """Seeds differ by 4 points here, kinds by 1 each time: that is no chance."""
-        apart = difference(group(), group(veb=(0.89, 0.91, 0.93)), lambda t: 100 * t.figures["gross/veb_f1"])
+        apart = difference(group(), group(veb=(0.89, 0.91, 0.93)), lambda t: 100 * t.metrics["gross/veb_f1"])
         assert apart.mean == pytest.approx(1)
         assert apart.spread == pytest.approx(0, abs=1e-9)
         assert apart.more
         assert not apart.less
 
     def test_one_within_its_spread_is_neither_more_nor_less(self):
-        apart = difference(group(), group(veb=(0.88, 0.92, 0.95)), lambda t: 100 * t.figures["gross/veb_f1"])
+        apart = difference(group(), group(veb=(0.88, 0.92, 0.95)), lambda t: 100 * t.metrics["gross/veb_f1"])
         assert not apart.more
         assert not apart.less
 
     def test_seeds_that_only_one_has_are_left_out(self):
-        apart = difference(group(), group(veb=(0.80,)), lambda t: t.figures["gross/veb_f1"])
+        apart = difference(group(), group(veb=(0.80,)), lambda t: t.metrics["gross/veb_f1"])
         assert apart.mean == pytest.approx(0.1)
         assert apart.spread == 0
 
@@ -46,8 +46,8 @@ class TestAgainstAnLSTM:
     LSTM = group("lstm", n_parameters=14_547)
 
     def test_parameters_are_of_the_whole_network(self):
-        (claim, *_) = hypotheses.against_lstm(group(), self.LSTM)
-        assert (claim.measured.split()[0], claim.verdict) == ("80%", HOLDS)  # 11,571 of 14,547
+        (hypothesis, *_) = hypotheses.check_against_lstm(group(), self.LSTM)
+        assert (hypothesis.measured.split()[0], hypothesis.verdict) == ("80%", HOLDS)  # 11,571 of 14,547
 
     def test_as_long_is_not_faster(self):
         assert verdicts(gru=group(), lstm=self.LSTM)["it trains faster than an LSTM"] == FAILS
@@ -57,7 +57,7 @@ class TestAgainstAnLSTM:
         assert verdicts(gru=gru, lstm=self.LSTM)["it trains faster than an LSTM"] == HOLDS
 
     def test_converged_is_near_the_least_loss_not_at_it(self):
-        assert hypotheses.converged(replace(trial(), losses=(0.3, 0.105, 0.2, 0.1))) == 2
+        assert hypotheses.epochs_to_converge(replace(trial(), losses=(0.3, 0.105, 0.2, 0.1))) == 2
 
     def test_one_that_starts_better_converges_sooner(self):
         gru = group(losses=(0.1, 0.1, 0.1))
@@ -71,25 +71,28 @@ class TestAgainstAnLSTM:
         assert verdicts(gru=group(), lstm=lstm)["it is as good as an LSTM"] == verdict
 
 
-class TestReach:
-    saying = "it forgets over long sequences"
+class TestForgetting:
+    statement = "it forgets over long sequences"
 
     def test_under_a_hundredth_is_forgotten(self):
-        reach = tuple(0.5**distance for distance in DISTANCES)
-        (claim,) = (
+        reach = tuple(0.5**distance for distance in DISTANCES_BEATS)
+        (hypothesis,) = (
             each
-            for each in hypotheses.hypotheses({"gru": group(reach=reach)}, {})
-            if each.hypothesis == self.saying
+            for each in hypotheses.check_hypotheses({"gru": group(receptive_field=reach)}, {})
+            if each.statement == self.statement
         )
-        assert claim.verdict == HOLDS
-        assert "from 8 beats away" in claim.measured  # a halving a beat: 1/16 at 4, 1/256 at 8
+        assert hypothesis.verdict == HOLDS
+        assert "from 8 beats away" in hypothesis.measured  # a halving a beat: 1/16 at 4, 1/256 at 8
 
     def test_influence_that_stays_is_not_forgotten(self):
-        assert verdicts(gru=group(reach=(1.0, *[0.2] * (len(DISTANCES) - 1))))[self.saying] == FAILS
+        assert (
+            verdicts(gru=group(receptive_field=(1.0, *[0.2] * (len(DISTANCES_BEATS) - 1))))[self.statement]
+            == FAILS
+        )
 
 
 class TestRivals:
-    attention = "with attention it keeps both order and focus: it does better than without"
+    attention = "attention improves it"
 
     def test_attention_that_adds_nothing_is_not_better(self):
         assert verdicts(gru=group(), gru_attention=group("gru-attention"))[self.attention] == FAILS
@@ -100,30 +103,34 @@ class TestRivals:
 
     def test_recurrence_that_adds_to_both_is_worth_having(self):
         none = group("no-recurrence", veb=(0.8, 0.82, 0.84), sveb=0.5)
-        saying = "recurrence is worth having: it does better than no recurrence"
-        assert verdicts(gru=group(), no_recurrence=none)[saying] == HOLDS
+        statement = "recurrence helps: it is better than no recurrence"
+        assert verdicts(gru=group(), no_recurrence=none)[statement] == HOLDS
 
-    def test_long_sequences_are_judged_at_twice_the_usual(self):
+    def test_long_sequences_are_checked_at_twice_the_usual(self):
         longer = [
-            replace(each, contender=replace(each.contender, window_beats=128))
+            replace(each, architecture=replace(each.architecture, window_beats=128))
             for each in group(veb=(0.8, 0.8, 0.8))
         ]
-        judged = hypotheses.hypotheses({"gru": group()}, {128: longer})
-        (claim,) = (each for each in judged if each.hypothesis.startswith("sequences of 128 beats"))
-        assert claim.verdict == HOLDS
-        assert claim.measured.startswith("VEB F1 -12.0 ± 2.0")
+        checked = hypotheses.check_hypotheses({"gru": group()}, {128: longer})
+        (hypothesis,) = (
+            each for each in checked if each.statement.startswith("training on sequences of 128 beats")
+        )
+        assert hypothesis.verdict == HOLDS
+        assert hypothesis.measured.startswith("VEB F1 -12.0 ± 2.0")
 
 
-class TestSmaller:
+class TestCompressed:
     @pytest.mark.parametrize(("veb", "verdict"), [(0.899, HOLDS), (0.85, FAILS)])
     def test_a_point_of_f1_may_be_lost(self, veb, verdict):
-        form = Variant("weights in int8", Size(15_000, 14_000), 0.2, 0.0005, 0.0, figures(veb, 0.7))
-        gru = [trial(seed=seed, veb=0.9, sveb=0.7, smaller=(form,)) for seed in (0, 1)]
-        (claim,) = (
-            each for each in hypotheses.hypotheses({"gru": gru}, {}) if "quantise well" in each.hypothesis
+        stored = Variant("weights in int8", Size(15_000, 14_000), 0.2, 0.0005, 0.0, metrics(veb, 0.7))
+        gru = [trial(seed=seed, veb=0.9, sveb=0.7, variants=(stored,)) for seed in (0, 1)]
+        (hypothesis,) = (
+            each
+            for each in hypotheses.check_hypotheses({"gru": gru}, {})
+            if "stored in int8" in each.statement
         )
-        assert claim.verdict == verdict
-        assert claim.measured.endswith("15,000 bytes of 47,000, with gzip 14,000 of 43,000")
+        assert hypothesis.verdict == verdict
+        assert hypothesis.measured.endswith("15,000 bytes of 47,000, with gzip 14,000 of 43,000")
 
 
 def test_one_seed_decides_nothing():
@@ -131,4 +138,4 @@ def test_one_seed_decides_nothing():
 
 
 def test_without_a_gru_nothing_is_said_of_it():
-    assert hypotheses.hypotheses({"lstm": group("lstm")}, {}) == []
+    assert hypotheses.check_hypotheses({"lstm": group("lstm")}, {}) == []

@@ -1,8 +1,8 @@
-"""Many short recordings, and how many beats the network had best read at once.
+"""Time to score many short recordings, and time to classify beats in chunks of several sizes.
 
-``uv run python benchmarks/batch.py --json figures.json``: 2,000 simulated recordings of 60 s by the command,
-all outputs; then a day of beats through ONNX Runtime by chunk (see ``ectopy.model.classifier.CHUNK``), with how far
-the answers are from those of the size in use.
+``uv run python benchmarks/batch.py --json results.json`` scores 2,000 simulated recordings of 60 s with the
+command, all outputs. Then it classifies a day of beats with ONNX Runtime in chunks of several sizes (see
+``ectopy.model.classifier.CHUNK``). It also compares the probabilities with those of the size in use.
 """
 
 import tempfile
@@ -27,7 +27,7 @@ DAY_BEATS = 100_000
 
 
 def main() -> None:
-    """Measure both."""
+    """Run both benchmarks and report them."""
     parser = options(__doc__ or "")
     parser.add_argument("--recordings", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
@@ -44,7 +44,7 @@ def main() -> None:
             )
             for _ in range(chosen.runs)
         ]
-    figures = {
+    metrics = {
         "recordings of 60 s, two leads, command, all outputs": {
             "number": chosen.recordings,
             "workers": chosen.workers,
@@ -52,14 +52,14 @@ def main() -> None:
         },
         "a day of beats by chunk": by_chunk(chosen.runs),
     }
-    report("batch", figures, chosen.json)
+    report("batch", metrics, chosen.json)
 
 
 def write(folder: Path, number: int) -> None:
     """Write WFDB records in format 16, cut from longer ones of simulated patients."""
     per_patient = MINUTES * 60 // SECONDS
-    for at in range(number):
-        patient, piece = divmod(at, per_patient)
+    for index in range(number):
+        patient, piece = divmod(index, per_patient)
         if piece == 0:
             samples = patient_of(patient)
         cut = samples[piece * SECONDS * FS :][: SECONDS * FS]
@@ -70,14 +70,14 @@ def write(folder: Path, number: int) -> None:
 
 
 def patient_of(seed: int) -> NDArray[np.int16]:
-    """Simulate a patient, [n, 2] in steps of a 12-bit recorder."""
+    """Simulate a patient: two leads [n, 2] in steps of a 12-bit recorder."""
     rng = np.random.default_rng(seed)
     recording = simulate(draw_patient(rng), minutes=MINUTES, fs=FS, rng=rng).recording
     return np.round(recording.read(0, recording.n_samples)[:, :2] * STEPS_PER_MV).astype("<i2")
 
 
 def by_chunk(n_runs: int, chunks: Sequence[int] = CHUNKS) -> dict[str, object]:
-    """Classify a day of beats in chunks of each size, in turns, once before it counts."""
+    """Measure the classification of a day of beats by chunk size, in turns, after one run to warm up."""
     classify = load_classifier(SHIPPED_MODEL)
     features = np.random.default_rng(0).normal(size=(DAY_BEATS, len(FEATURE_NAMES))).astype(np.float32)
     seconds: dict[int, list[float]] = {chunk: [] for chunk in chunks}

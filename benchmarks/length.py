@@ -1,7 +1,8 @@
 """Time and memory against the length of a recording: 1 h, 6 h, 24 h, 3 and 14 days of one lead at 250 Hz.
 
-``uv run python benchmarks/length.py --json figures.json``; all outputs, by the command. The lead is that of
-simulated patients, half an hour each, one after the other. How far times are from a straight line is told.
+``uv run python benchmarks/length.py --json results.json`` runs the command with all outputs. The lead is
+that of simulated patients, half an hour each, one after the other. The report says how far the times
+deviate from a straight line.
 """
 
 import tempfile
@@ -35,15 +36,15 @@ def main() -> None:
                 runs[hours].append(
                     cost_of(ectopy("score", header, "--out", out, "--workers", str(chosen.workers)))
                 )
-        told = {f"{hours} h": costs(of) for hours, of in runs.items()}
-    figures = {
-        "one lead at 250 Hz, command, all outputs": told,
+        by_length = {f"{hours} h": costs(measured) for hours, measured in runs.items()}
+    metrics = {
+        "one lead at 250 Hz, command, all outputs": by_length,
         "off a straight line, %": {
-            kind: off_line(chosen.hours, [told[f"{hours} h"][kind]["median"] for hours in chosen.hours])
+            kind: off_line(chosen.hours, [by_length[f"{hours} h"][kind]["median"] for hours in chosen.hours])
             for kind in ("wall_s", "cpu_s")
         },
     }
-    report("length", figures, chosen.json)
+    report("length", metrics, chosen.json)
 
 
 def half_hours() -> Iterator[NDArray[np.int16]]:
@@ -56,7 +57,7 @@ def half_hours() -> Iterator[NDArray[np.int16]]:
 
 
 def write(folder: Path, hours: int, halves: Sequence[NDArray[np.int16]]) -> Path:
-    """Write a WFDB record in format 16, the half hours again and again."""
+    """Write a WFDB record in format 16 that repeats the half hours."""
     header = folder / f"{hours}h.hea"
     with header.with_suffix(".dat").open("wb") as file:
         for half in range(hours * 60 // MINUTES):
@@ -68,7 +69,7 @@ def write(folder: Path, hours: int, halves: Sequence[NDArray[np.int16]]) -> Path
 
 
 def off_line(hours: Sequence[int], seconds: Sequence[float]) -> float | None:
-    """Lay the line that misses the times by the least share of them; give the greatest share."""
+    """Fit a line by the relative error, and return the largest relative error in percent."""
     if len(hours) < 3:
         return None
     weighted = np.vander(np.asarray(hours, dtype=float), 2) / np.asarray(seconds)[:, None]

@@ -1,8 +1,8 @@
-"""What the benchmarks of time share: clocks, memory of all processes of a command, figures and their form.
+"""Tools of the benchmarks: time and memory of a command with all its processes, and the report.
 
-A figure is a median with its spread over runs; what is compared runs in turns, so that whatever else the
-machine does falls on all alike. Memory is the proportional set size of the command and its children, as the
-system accounts for it: what processes share counts once.
+Results are medians over runs, with the least and the greatest. Things that are compared run in turns, so
+that other load on the machine affects all of them. Memory is the proportional set size of the command and
+its children, in which shared pages count once.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 import psutil
 
 LOOK_EVERY_S = 0.05
-"""How often memory is looked at; a peak that lasts less may be missed."""
+"""Interval at which memory is sampled; a shorter peak may be missed."""
 
 
 class Cost(NamedTuple):
-    """What one run of a command took: by the clock, of all cores, of memory."""
+    """Cost of one run of a command: wall time, CPU time of all cores, and peak of memory."""
 
     wall_s: float
     cpu_s: float
@@ -37,7 +37,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(command: Sequence[str], **environment: str) -> Cost:
-    """Run a command that must succeed, and see what it takes with all its children."""
+    """Run a command that must succeed, and measure it with all its children."""
     before = getrusage(RUSAGE_CHILDREN)
     begun = time.perf_counter()
     process = psutil.Popen(
@@ -62,15 +62,15 @@ def memory_of(process: psutil.Process) -> int:
     """Add up the proportional set sizes of a process and its descendants, in bytes."""
     total = 0
     try:
-        for each in (process, *process.children(recursive=True)):
-            total += each.memory_full_info().pss
-    except psutil.Error:  # one of them has just ended: the next look counts
+        for member in (process, *process.children(recursive=True)):
+            total += member.memory_full_info().pss
+    except psutil.Error:  # one of them has just ended: the next sample counts
         return 0
     return total
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Give median, least and greatest of some runs."""
+    """Return median, least and greatest of some runs."""
     return {
         "median": round(statistics.median(values), 3),
         "least": round(min(values), 3),
@@ -79,19 +79,19 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def costs(runs: Sequence[Cost]) -> dict[str, dict[str, float]]:
-    """Give the spread of each kind of cost."""
+    """Return median, least and greatest of each kind of cost."""
     return {name: spread(values) for name, values in zip(Cost._fields, zip(*runs, strict=True), strict=True)}
 
 
 class Stages:
-    """Seconds by stage; a stage within another counts for itself alone."""
+    """CPU time in seconds by stage; the time of an inner stage does not count for the outer one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._inner: list[float] = []
 
     def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap a function so that its time goes to ``stage``."""
+        """Return a function whose CPU time is added to ``stage``."""
 
         @wraps(function)
         def clocked(*arguments: Any, **named: Any) -> Any:
@@ -110,20 +110,22 @@ class Stages:
 
     @contextmanager
     def of(self, where: Mapping[str, Sequence[tuple[ModuleType, str]]]) -> Iterator[None]:
-        """Time some functions, by stage, for a while: those that modules know by these names."""
-        kept = [(module, name, getattr(module, name)) for names in where.values() for module, name in names]
+        """Measure functions, given as (module, name) by stage, as long as the context lasts."""
+        originals = [
+            (module, name, getattr(module, name)) for names in where.values() for module, name in names
+        ]
         for stage, names in where.items():
             for module, name in names:
                 setattr(module, name, self.timed(stage, getattr(module, name)))
         try:
             yield
         finally:
-            for module, name, function in kept:
+            for module, name, function in originals:
                 setattr(module, name, function)
 
 
 def machine() -> dict[str, object]:
-    """Say where and when something was measured, and how busy the machine was with other things."""
+    """Return the machine, the date, and the load of the last minute."""
     model = next(
         (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
@@ -144,22 +146,22 @@ def _lines(path: str) -> list[str]:
 
 
 def options(about: str) -> argparse.ArgumentParser:
-    """Make the parser of a benchmark: what all of them take."""
+    """Return a parser with the options that all benchmarks have."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5, help="how often each is run, in turns")
-    parser.add_argument("--json", type=Path, help="a file for the figures; what it holds of others is kept")
+    parser.add_argument("--json", type=Path, help="a file to which the results are added")
     return parser
 
 
-def report(name: str, figures: Mapping[str, object], path: Path | None) -> None:
-    """Print the figures of a benchmark, and put them beside those of others in a file."""
-    told = {"machine": machine(), **figures}
-    print(json.dumps({name: told}, indent=1))
+def report(name: str, metrics: Mapping[str, object], path: Path | None) -> None:
+    """Print the results of a benchmark, and add them to a file with those of others."""
+    results = {"machine": machine(), **metrics}
+    print(json.dumps({name: results}, indent=1))
     if path is not None:
         others = json.loads(path.read_text()) if path.is_file() else {}
-        path.write_text(json.dumps(others | {name: told}, indent=1, sort_keys=True) + "\n")
+        path.write_text(json.dumps(others | {name: results}, indent=1, sort_keys=True) + "\n")
 
 
 def ectopy(*arguments: str | Path) -> list[str]:
-    """Give the command line of ``ectopy`` for this interpreter."""
+    """Return the command line of ``ectopy`` for this interpreter."""
     return [sys.executable, "-m", "ectopy", *map(str, arguments)]

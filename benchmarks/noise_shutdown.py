@@ -1,8 +1,9 @@
-"""What marking noise does: figures of the shipped model by signal-to-noise ratio, with and without shutdown.
+"""Effect of marking noise as unreadable: metrics of the shipped model with and without it, by noise level.
 
-``uv run python benchmarks/noise_shutdown.py data/nstdb/1.0.0 data/mitdb/1.0.0`` prints Markdown tables: of
-nstdb, and of eight other training records under nstdb's own electrode motion (118e_6 less 118). All patients
-are training patients: a comparison of two ways, no figures of merit. No record of DS2 is read.
+``uv run python benchmarks/noise_shutdown.py data/nstdb/1.0.0 data/mitdb/1.0.0`` prints Markdown tables.
+They are of nstdb, and of eight other training records with the electrode motion of nstdb (118e_6 minus 118)
+added. All patients are training patients, so the tables compare two methods and do not measure performance.
+No record of DS2 is read.
 """
 
 import sys
@@ -26,13 +27,13 @@ from ectopy.signal import noise
 OTHERS = ("101", "109", "116", "124", "201", "203", "208", "223")
 LEVELS_DB = (12, 6, 0, -6)
 FIRST_S, ON_S, EVERY_S = 300, 120, 240
-"""Noise begins after five minutes, two minutes on and two off."""
+"""Noise starts after five minutes: two minutes with it, two without, in s."""
 NEVER = -np.inf
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A recording, its truth, and where it is noisy."""
+    """Recording, its reference annotations, and a mask of its noisy samples."""
 
     recording: Recording
     reference: Annotations
@@ -40,29 +41,29 @@ class Case:
 
 
 def noisy_part(n_samples: int, fs: float) -> NDArray[np.bool_]:
-    """Tell where nstdb has its noise."""
+    """Return which samples of a record of nstdb are noisy."""
     time_s = np.arange(n_samples) / fs
     return np.asarray((time_s >= FIRST_S) & ((time_s - FIRST_S) % EVERY_S < ON_S))
 
 
 def stress_case(record: Path) -> Case:
-    """Take a record of nstdb as it is."""
+    """Read a record of nstdb."""
     recording = open_recording(record)
     return Case(recording, read_annotations(record, "atr"), noisy_part(recording.n_samples, recording.fs))
 
 
 def electrode_motion(nstdb: Path, mitdb: Path) -> NDArray[np.float64]:
-    """Take nstdb's noise alone, the noisy parts in a row, of unit power within a second."""
-    loud, clean = (open_recording(path) for path in (nstdb / "118e_6", mitdb / "118"))
-    alone = (loud.read(0, loud.n_samples) - clean.read(0, clean.n_samples)).astype(np.float64)
-    on = alone[noisy_part(len(alone), loud.fs)]
+    """Return the noise of nstdb alone: its noisy parts joined, with a median power of 1 within a second."""
+    noisy, clean = (open_recording(path) for path in (nstdb / "118e_6", mitdb / "118"))
+    alone = (noisy.read(0, noisy.n_samples) - clean.read(0, clean.n_samples)).astype(np.float64)
+    on = alone[noisy_part(len(alone), noisy.fs)]
     on = on - np.median(on, axis=0)
     seconds = on[: len(on) // 360 * 360].reshape(-1, 360, on.shape[1])
     return np.asarray(on / np.sqrt(np.median(seconds.var(axis=1), axis=0)))
 
 
 def mixed_case(record: Path, motion: NDArray[np.float64], db: int) -> Case:
-    """Add the noise to a record, from a place of its own, turned about and exchanged between leads."""
+    """Add the noise to a record, from a random offset, with random sign and order of leads."""
     recording, rng = open_recording(record), np.random.default_rng([int(record.name), db + 100])
     signal = recording.read(0, recording.n_samples).copy()
     noisy = noisy_part(len(signal), recording.fs)
@@ -74,9 +75,9 @@ def mixed_case(record: Path, motion: NDArray[np.float64], db: int) -> Case:
     return Case(mixed, read_annotations(record, "atr"), noisy)
 
 
-def figures(cases: Iterable[Case], classify: Classifier) -> str:
-    """Analyse and judge: QRS Se / +P, VEB Se / +P, false V an hour of noise, share of it shut down."""
-    compared, shut, false_v, hours = [], [], 0, 0.0
+def metrics_of(cases: Iterable[Case], classify: Classifier) -> str:
+    """Compute QRS and VEB Se / +P, false V per hour of noise, and the unreadable fraction of the noise."""
+    compared, fractions, false_v, hours = [], [], 0, 0.0
     for case in cases:
         analysis = pipeline.analyse(case.recording, classify)
         n_samples, fs = analysis.n_samples, analysis.fs
@@ -85,20 +86,21 @@ def figures(cases: Iterable[Case], classify: Classifier) -> str:
                 case.reference, annotations_of(analysis), fs, beat_map="dechazal", n_samples=n_samples
             )
         )
-        quiet = np.zeros(n_samples, dtype=bool)
+        unreadable = np.zeros(n_samples, dtype=bool)
         for start, stop in analysis.unreadable.tolist():
-            quiet[start:stop] = True
-        shut.append(quiet[case.noisy].mean())
+            unreadable[start:stop] = True
+        fractions.append(unreadable[case.noisy].mean())
         false_v += sum(compared[-1].count(row, "V") for row in "NSOX")
         hours += float(case.noisy.sum() / fs / 3600)
-    told = ec57.compute_metrics(ec57.gross(compared))
+    metrics = ec57.compute_metrics(ec57.gross(compared))
     names = ("qrs_sensitivity", "qrs_positive_predictivity", "veb_sensitivity", "veb_positive_predictivity")
-    qrs_se, qrs_pp, veb_se, veb_pp = (f"{100 * told[name]:.1f}" for name in names)
-    return f"{qrs_se} / {qrs_pp} | {veb_se} / {veb_pp} | {false_v / hours:.0f} | {100 * np.mean(shut):.0f} %"
+    qrs_se, qrs_pp, veb_se, veb_pp = (f"{100 * metrics[name]:.1f}" for name in names)
+    percent = 100 * np.mean(fractions)
+    return f"{qrs_se} / {qrs_pp} | {veb_se} / {veb_pp} | {false_v / hours:.0f} | {percent:.0f} %"
 
 
 def main(nstdb: Path, mitdb: Path) -> None:
-    """Print the tables, a row a signal-to-noise ratio."""
+    """Print the tables, with one row for each signal-to-noise ratio."""
     classify, motion = load_classifier(SHIPPED_MODEL), electrode_motion(nstdb, mitdb)
     records = sorted({path.with_suffix("") for path in nstdb.glob("*.atr")})
     levels = sorted({db for record in records if (db := noise_db(record.name)) is not None}, reverse=True)
@@ -109,15 +111,15 @@ def main(nstdb: Path, mitdb: Path) -> None:
     rows |= {
         f"others, {db} dB": [mixed_case(mitdb / name, motion, db) for name in OTHERS] for db in LEVELS_DB
     }
-    print("| | without: QRS Se / +P | VEB Se / +P | false V an hour | shut down", end=" ")
-    print("| with: QRS Se / +P | VEB Se / +P | false V an hour | shut down |")
+    print("| | without: QRS Se / +P | VEB Se / +P | false V per hour | marked unreadable", end=" ")
+    print("| with: QRS Se / +P | VEB Se / +P | false V per hour | marked unreadable |")
     print("|---" * 9 + "|")
     usual = signal_to_noise.SQI_UNREADABLE
     for name, cases in rows.items():
         signal_to_noise.SQI_UNREADABLE = NEVER  # type: ignore[misc]
-        without = figures(cases, classify)
+        without = metrics_of(cases, classify)
         signal_to_noise.SQI_UNREADABLE = usual  # type: ignore[misc]
-        print(f"| {name} | {without} | {figures(cases, classify)} |", flush=True)
+        print(f"| {name} | {without} | {metrics_of(cases, classify)} |", flush=True)
 
 
 if __name__ == "__main__":

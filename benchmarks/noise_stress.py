@@ -1,7 +1,7 @@
-"""QRS detection by signal-to-noise ratio: ours beside wfdb's xqrs, judged by EC57 on nstdb.
+"""QRS detection by signal-to-noise ratio: our detector and xqrs of wfdb, compared by EC57 on nstdb.
 
-``uv run python benchmarks/noise_stress.py data/nstdb/1.0.0`` prints a Markdown table. The patients, 118 and
-119, are training patients; no detector here is learned from them, but ours was tuned with them in sight.
+``uv run python benchmarks/noise_stress.py data/nstdb/1.0.0`` prints a Markdown table. The patients 118 and
+119 are training patients. No detector was trained on them, but ours was tuned by looking at them.
 """
 
 import sys
@@ -23,7 +23,7 @@ Detector = Callable[[NDArray[np.float32], float], Samples]
 
 
 def xqrs(signal: NDArray[np.float32], fs: float) -> Samples:
-    """Detect with wfdb's own detector, which reads one lead."""
+    """Find beats with the detector of wfdb, which reads one lead."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from wfdb.processing import xqrs_detect
@@ -39,16 +39,16 @@ DETECTORS: dict[str, Detector] = {
 
 
 def compare(record: Path, detect: Detector) -> ec57.BeatComparison:
-    """Judge one detector on one record."""
+    """Compare one detector with the reference of one record."""
     recording = open_recording(record)
-    found = detect(recording.read(0, recording.n_samples), recording.fs)
-    marks = Annotations(found, np.full(len(found), "N"), np.zeros(len(found), np.int64), ("",) * len(found))
+    beats = detect(recording.read(0, recording.n_samples), recording.fs)
+    marks = Annotations(beats, np.full(len(beats), "N"), np.zeros(len(beats), np.int64), ("",) * len(beats))
     reference = read_annotations(record, "atr")
     return ec57.compare_beats(reference, marks, recording.fs, n_samples=recording.n_samples)
 
 
 def main(folder: Path) -> None:
-    """Print the table, a row a signal-to-noise ratio."""
+    """Print the table, with one row for each signal-to-noise ratio."""
     records = sorted({path.with_suffix("") for path in folder.glob("*.atr")})
     levels = sorted({db for record in records if (db := noise_db(record.name)) is not None}, reverse=True)
     print(f"| SNR (dB) | {' | '.join(f'{name}: QRS Se / +P' for name in DETECTORS)} |")
@@ -56,9 +56,10 @@ def main(folder: Path) -> None:
     for level in levels:
         cells = []
         for detect in DETECTORS.values():
-            told = ec57.gross(compare(each, detect) for each in records if noise_db(each.name) == level)
-            figures = (told.qrs_sensitivity, told.qrs_positive_predictivity)
-            cells.append(" / ".join(f"{100 * value:.2f}" for value in figures))
+            of_level = (record for record in records if noise_db(record.name) == level)
+            total = ec57.gross(compare(record, detect) for record in of_level)
+            metrics = (total.qrs_sensitivity, total.qrs_positive_predictivity)
+            cells.append(" / ".join(f"{100 * value:.2f}" for value in metrics))
         print(f"| {level} | {' | '.join(cells)} |")
 
 

@@ -1,7 +1,7 @@
-"""The figures of all benchmarks as a page and a picture.
+"""Results of all benchmarks as a page and a plot.
 
 ``uv run python benchmarks/page.py docs/benchmarks.json`` writes ``docs/benchmarks.md`` and
-``docs/benchmarks.png`` beside it. What was not measured is not on them.
+``docs/benchmarks.png`` beside it. Benchmarks without results are left out.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-Figures = Mapping[str, Any]
+Results = Mapping[str, Any]
 
 DAY, ONE = "command, cold, all outputs", "command, cold, one record"
 LENGTHS, SHORT = (
@@ -30,26 +30,26 @@ WARM, START = "Python, warm, one process, without report, s", "of importing nump
 OURS = "#0b5cad"
 
 
-def by_number(told: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Put what begins with a number in its order."""
-    return sorted(told.items(), key=lambda item: int(item[0].split()[0]))
+def by_number(results: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return items in the order of the numbers with which their names start."""
+    return sorted(results.items(), key=lambda item: int(item[0].split()[0]))
 
 
 def main(path: Path) -> None:
-    """Write both."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    draw(told).savefig(path.with_suffix(".png"), dpi=110)
-    path.with_suffix(".md").write_text("\n".join(page(told, path.stem)) + "\n", encoding="utf-8")
+    """Write the page and the plot."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    draw(results).savefig(path.with_suffix(".png"), dpi=110)
+    path.with_suffix(".md").write_text("\n".join(page(results, path.stem)) + "\n", encoding="utf-8")
 
 
-def page(told: Figures, name: str) -> Iterator[str]:
-    """Give the lines of the page."""
+def page(results: Results, name: str) -> Iterator[str]:
+    """Return the lines of the page."""
     yield "# Benchmarks"
     yield ""
-    yield "Medians, in brackets least and greatest of all runs. CPU is the time of all cores together:"
-    yield "where the machine does other things too, the clock says more of those. Memory is the proportional"
-    yield "set size of all processes at its peak. Made by `benchmarks/page.py`; each benchmark says in its"
-    yield "first lines how it is run."
+    yield "Results are medians, with the least and greatest of all runs in brackets. CPU is the time of all"
+    yield "cores together. Wall time also depends on other load on the machine. Memory is the peak of the"
+    yield "proportional set size of all processes. `benchmarks/page.py` writes this page. The first lines of"
+    yield "each benchmark say how to run it."
     yield ""
     yield f"![Stages, time against length, others]({name}.png)"
     for benchmark, lines in (
@@ -58,138 +58,143 @@ def page(told: Figures, name: str) -> Iterator[str]:
         ("batch", batch),
         ("training", training),
     ):
-        if benchmark in told:
+        if benchmark in results:
             yield ""
-            yield from lines(told[benchmark])
+            yield from lines(results[benchmark])
             yield ""
-            yield on(told[benchmark]["machine"])
+            yield conditions(results[benchmark]["machine"])
 
 
-def on(machine: Figures) -> str:
-    """Say where and when something was measured."""
+def conditions(machine: Results) -> str:
+    """Return the machine and the time of a measurement."""
     return (
         f"{machine['date']}; {machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, "
         f"Python {machine['python']}; load at the end: {machine['load_of_the_last_minute']}."
     )
 
 
-def cell(of: Figures, digits: int = 1) -> str:
-    """Write a median with its spread."""
-    return f"{of['median']:,.{digits}f} [{of['least']:,.{digits}f} - {of['greatest']:,.{digits}f}]"
+def cell(spread: Results, digits: int = 1) -> str:
+    """Return a median with least and greatest."""
+    least, greatest = (f"{spread[end]:,.{digits}f}" for end in ("least", "greatest"))
+    return f"{spread['median']:,.{digits}f} [{least} - {greatest}]"
 
 
-def row(name: str, of: Figures) -> str:
-    """Write the costs of a command."""
-    return f"| {name} | {cell(of['wall_s'])} | {cell(of['cpu_s'])} | {cell(of['peak_mb'], 0)} |"
+def row(name: str, cost: Results) -> str:
+    """Return the table row of the costs of a command."""
+    return f"| {name} | {cell(cost['wall_s'])} | {cell(cost['cpu_s'])} | {cell(cost['peak_mb'], 0)} |"
 
 
-COST_HEAD = ("| | by the clock, s | CPU, s | memory, MB |", "|---|---|---|---|")
+COST_HEAD = ("| | wall time, s | CPU, s | memory, MB |", "|---|---|---|---|")
 
 
-def scoring(told: Figures) -> Iterator[str]:
-    """Write what `scoring.py` found."""
-    hours = told["recordings"]["hours"]
-    yield f"## {told['recordings']['number']} recordings, {hours:g} h of two leads"
+def scoring(results: Results) -> Iterator[str]:
+    """Return the lines of `scoring.py`."""
+    hours = results["recordings"]["hours"]
+    yield f"## {results['recordings']['number']} recordings, {hours:g} h of two leads"
     yield ""
     yield from COST_HEAD
-    yield row(f"`ectopy score`, {told[DAY]['workers']} processes, all outputs", told[DAY])
-    yield row("`ectopy score`, one record of half an hour", told[ONE])
+    yield row(f"`ectopy score`, {results[DAY]['workers']} processes, all outputs", results[DAY])
+    yield row("`ectopy score`, one record of half an hour", results[ONE])
     yield ""
-    yield f"One record takes {cell(told[ONE][START], 2)} times what"
-    yield "`python -c 'import numpy, scipy.signal'` takes in the same run."
-    yield f"In Python, warm and without a report, all take {cell(told[WARM])} s in one process,"
-    yield f"{cell(told[POOL])} s in a pool of {told[POOL]['workers']}."
-    yield f"EC57 of all their annotations takes {cell(told[JUDGED], 2)} s of one core."
+    yield f"One record takes {cell(results[ONE][START], 2)} times as much wall time as"
+    yield "`python -c 'import numpy, scipy.signal'` in the same run."
+    yield f"In Python, without start-up and report, all records take {cell(results[WARM])} s in one process,"
+    yield f"{cell(results[POOL])} s in a pool of {results[POOL]['workers']}."
+    yield f"EC57 of all their annotations takes {cell(results[JUDGED], 2)} s of one core."
     yield ""
     yield "| stage | CPU, s | share |"
     yield "|---|---|---|"
-    total = sum(of["median"] for of in told[STAGES].values())
-    for stage, of in told[STAGES].items():
-        yield f"| {stage} | {cell(of, 2)} | {100 * of['median'] / total:.0f} % |"
+    total = sum(spread["median"] for spread in results[STAGES].values())
+    for stage, spread in results[STAGES].items():
+        yield f"| {stage} | {cell(spread, 2)} | {100 * spread['median'] / total:.0f} % |"
     yield ""
     yield "| first lead of one record | CPU, s | of our whole analysis |"
     yield "|---|---|---|"
-    for name, of in told[BESIDE].items():
-        yield f"| {name} | {cell(of, 3)} | {of['of ours']:g} |"
+    for name, spread in results[BESIDE].items():
+        yield f"| {name} | {cell(spread, 3)} | {spread['of ours']:g} |"
     yield ""
-    yield "Of a compiled program (`--program`) all counts, from its start to its end; of the others the call."
+    yield "The time of a compiled program (`--program`) includes its start; that of others is the call alone."
 
 
-def length(told: Figures) -> Iterator[str]:
-    """Write what `length.py` found."""
+def length(results: Results) -> Iterator[str]:
+    """Return the lines of `length.py`."""
     yield "## One lead at 250 Hz, by length"
     yield ""
     yield from COST_HEAD
-    for name, of in by_number(told[LENGTHS]):
-        yield row(name, of)
-    off = told["off a straight line, %"]
+    for name, cost in by_number(results[LENGTHS]):
+        yield row(name, cost)
+    off = results["off a straight line, %"]
     yield ""
-    yield f"Off a straight line by {off['cpu_s']} % at most in CPU, {off['wall_s']} % by the clock."
+    yield f"Largest deviation from a straight line: {off['cpu_s']} % of CPU, {off['wall_s']} % of wall time."
 
 
-def batch(told: Figures) -> Iterator[str]:
-    """Write what `batch.py` found."""
+def batch(results: Results) -> Iterator[str]:
+    """Return the lines of `batch.py`."""
     yield "## Many short recordings"
     yield ""
     yield from COST_HEAD
     yield row(
-        f"{told[SHORT]['number']:,} recordings of 60 s, {told[SHORT]['workers']} processes", told[SHORT]
+        f"{results[SHORT]['number']:,} recordings of 60 s, {results[SHORT]['workers']} processes",
+        results[SHORT],
     )
     yield ""
-    yield "| beats the network reads at once | CPU, s, of a day | largest difference of a probability |"
+    yield "| beats in a chunk | CPU for a day of beats, s | largest difference of a probability |"
     yield "|---|---|---|"
-    for chunk, of in by_number(told["a day of beats by chunk"]):
-        yield f"| {chunk} | {cell(of['cpu_s'], 2)} | {of['largest difference of a probability']:.1g} |"
+    for chunk, values in by_number(results["a day of beats by chunk"]):
+        difference = values["largest difference of a probability"]
+        yield f"| {chunk} | {cell(values['cpu_s'], 2)} | {difference:.1g} |"
 
 
-def training(told: Figures) -> Iterator[str]:
-    """Write what `training.py` found."""
+def training(results: Results) -> Iterator[str]:
+    """Return the lines of `training.py`."""
     yield "## Training"
     yield ""
     yield from COST_HEAD
-    yield row(f"{told['folds']} folds, {told['members']} members", told)
+    yield row(f"{results['folds']} folds, {results['members']} members", results)
 
 
-def draw(told: Figures) -> Figure:
-    """Draw stages, lengths and others side by side, as far as they were measured."""
+def draw(results: Results) -> Figure:
+    """Draw stages, lengths and other tools side by side, as far as they were measured."""
     panels = [
-        (draw_bars, "Seconds of one core by stage", told.get("scoring", {}).get(STAGES)),
-        (draw_lengths, "Time against length", told.get("length", {}).get(LENGTHS)),
-        (draw_others, "First lead of one record, s of one core", told.get("scoring", {}).get(BESIDE)),
+        (draw_bars, "Seconds of one core by stage", results.get("scoring", {}).get(STAGES)),
+        (draw_lengths, "Time against length", results.get("length", {}).get(LENGTHS)),
+        (draw_others, "First lead of one record, s of one core", results.get("scoring", {}).get(BESIDE)),
     ]
-    known = [panel for panel in panels if panel[2]]
-    figure = Figure(figsize=(4.6 * max(len(known), 1), 3.6), layout="constrained")
-    for number, (drawn, title, of) in enumerate(known, 1):
-        axes = figure.add_subplot(1, len(known), number)
+    measured = [panel for panel in panels if panel[2]]
+    figure = Figure(figsize=(4.6 * max(len(measured), 1), 3.6), layout="constrained")
+    for number, (draw_panel, title, values) in enumerate(measured, 1):
+        axes = figure.add_subplot(1, len(measured), number)
         axes.set_title(title, fontsize=10)
-        drawn(axes, of)
+        draw_panel(axes, values)
     return figure
 
 
-def draw_bars(axes: Axes, of: Figures) -> None:
-    """Draw a bar a name, with its spread."""
-    names = list(of)[::-1]
-    medians = [of[name]["median"] for name in names]
-    low, high = ([abs(of[name][end] - of[name]["median"]) for name in names] for end in ("least", "greatest"))
+def draw_bars(axes: Axes, values: Results) -> None:
+    """Draw one bar for each name, from least to greatest."""
+    names = list(values)[::-1]
+    medians = [values[name]["median"] for name in names]
+    low, high = (
+        [abs(values[name][end] - values[name]["median"]) for name in names] for end in ("least", "greatest")
+    )
     axes.barh(
         names, medians, xerr=(low, high), color=[OURS if "ectopy" in name else "#8a8f98" for name in names]
     )
-    for at, median in enumerate(medians):
-        axes.text(median, at, f" {median:.2g}", va="bottom", fontsize=8)
+    for position, median in enumerate(medians):
+        axes.text(median, position, f" {median:.2g}", va="bottom", fontsize=8)
 
 
-def draw_others(axes: Axes, of: Figures) -> None:
-    """Draw bars on a scale of powers of ten."""
-    draw_bars(axes, of)
+def draw_others(axes: Axes, values: Results) -> None:
+    """Draw bars on a logarithmic scale."""
+    draw_bars(axes, values)
     axes.set_xscale("log")
 
 
-def draw_lengths(axes: Axes, of: Figures) -> None:
-    """Draw time by the clock and of all cores, and memory, over hours."""
-    of = dict(by_number(dict(of)))
-    hours = [float(name.split()[0]) for name in of]
-    for kind, name in (("wall_s", "clock, s"), ("cpu_s", "CPU, s"), ("peak_mb", "memory, MB")):
-        axes.loglog(hours, [each[kind]["median"] for each in of.values()], marker="o", label=name)
+def draw_lengths(axes: Axes, values: Results) -> None:
+    """Draw wall time, CPU time and memory over hours."""
+    costs = dict(by_number(dict(values)))
+    hours = [float(name.split()[0]) for name in costs]
+    for kind, name in (("wall_s", "wall time, s"), ("cpu_s", "CPU, s"), ("peak_mb", "memory, MB")):
+        axes.loglog(hours, [cost[kind]["median"] for cost in costs.values()], marker="o", label=name)
     axes.set_xlabel("hours of one lead at 250 Hz")
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)

@@ -1,9 +1,9 @@
-"""Time and memory of scoring: by stage, in one process, as a command, and beside other tools.
+"""Time and memory of scoring: by stage, in one process, as a command, and compared with other tools.
 
-``uv run python benchmarks/scoring.py data/mitdb/1.0.0 --json figures.json`` takes the 48 records end to end
-for a day of two leads. Detectors of others read the first lead of one record: wfdb's xqrs, sleepecg's and
-NeuroKit2's by ``--sleepecg PYTHON`` and ``--neurokit PYTHON``, interpreters that have them, and any compiled
-program by ``--program "PATH {record}"``, of which all counts, reading too.
+``uv run python benchmarks/scoring.py data/mitdb/1.0.0 --json results.json`` scores the 48 records, which
+together last a day. Other detectors read the first lead of one record: xqrs of wfdb, and those of sleepecg
+and NeuroKit2. ``--sleepecg PYTHON`` and ``--neurokit PYTHON`` name interpreters that have them. ``--program
+"PATH {record}"`` names any compiled program, whose time includes reading.
 """
 
 import shlex
@@ -28,7 +28,7 @@ import ectopy.report as ectopy_report
 from ectopy import ec57, pipeline
 from ectopy.api import analyse
 from ectopy.batch import planning, runner
-from ectopy.beats import detection, qrs_candidates
+from ectopy.beats import detection
 from ectopy.features import extraction
 from ectopy.model.classifier import SHIPPED_MODEL, Classifier
 from ectopy.readers import open_recording
@@ -51,42 +51,42 @@ PEERS = {
     ),
 }
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "quality": [(quality, "usable"), (detection, "choose")],
+    "quality": [(quality, "usable"), (pipeline, "choose_leads")],
     "filter": [(detection, "fill_gaps"), (detection, "resample"), (detection, "bandpass")],
-    "detect": [(qrs_candidates, "find_candidates"), (qrs_candidates, "select_beats")],
+    "detect": [(detection, "find_candidates"), (detection, "select_beats")],
     "features": [(detection, "cut_windows"), (extraction, "_segment_features")],
     "classify": [(Classifier, "__call__")],
-    "rhythm": [(pipeline, "find_events"), (pipeline, "doubt_from_shapes")],
+    "rhythm": [(pipeline, "analyse_rhythm"), (pipeline, "af_penalty_from_morphology")],
     "write": [(ectopy_report, "write_outputs")],
 }
 
 
 def by_stage(records: Sequence[Path], out: Path) -> dict[str, float]:
-    """Score in this process, and see where the processor's time goes, in seconds."""
+    """Score in this process, and measure the CPU time of each stage in seconds."""
     stages = Stages()
 
     def open_timed(path: Path, fs: float | None = None) -> Any:
         recording = open_recording(path, fs=fs)
         return replace(recording, read=stages.timed("read", recording.read))
 
-    kept, runner.open_recording = runner.open_recording, open_timed
+    original, runner.open_recording = runner.open_recording, open_timed
     try:
         with stages.of(STAGES):
             whole = stages.timed("other", lambda: [runner.score_one(job) for job in jobs_of(records, out)])
             whole()
     finally:
-        runner.open_recording = kept
+        runner.open_recording = original
     return stages.seconds
 
 
 def jobs_of(records: Sequence[Path], out: Path) -> list[planning.Job]:
-    """Plan to score into a fresh folder."""
+    """Return the jobs of scoring into a new folder."""
     folder = Path(tempfile.mkdtemp(dir=out))
     return planning.plan(records, folder, planning.ScoreOptions(SHIPPED_MODEL))
 
 
 def warm(records: Sequence[Path]) -> float:
-    """Analyse by the Python interface in this process, without report, in seconds by the clock."""
+    """Analyse with the Python interface in this process, without report; return the wall time in seconds."""
     begun = time.perf_counter()
     for record in records:
         analyse(open_recording(record))
@@ -94,7 +94,7 @@ def warm(records: Sequence[Path]) -> float:
 
 
 def warm_side_by_side(records: Sequence[Path], workers: int) -> float:
-    """Do the same in so many processes of a pool that is up and has loaded the model."""
+    """Measure the same with a pool of processes that has started and has loaded the model."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         list(pool.map(analyse, records[:workers] * 2))
         begun = time.perf_counter()
@@ -103,23 +103,23 @@ def warm_side_by_side(records: Sequence[Path], workers: int) -> float:
 
 
 def compared(folder: Path) -> float:
-    """Compare reference annotations with themselves by EC57, all records of a folder."""
+    """Measure the comparison by EC57 of all reference annotations of a folder with themselves."""
     return timed(lambda: ec57.compare_directories(folder, folder, "atr"))
 
 
 def cold(paths: Sequence[Path], out: Path, workers: int) -> Cost:
-    """Score by the command, all outputs, into a fresh folder."""
+    """Measure the command that scores into a new folder, with all outputs."""
     folder = Path(tempfile.mkdtemp(dir=out))
     return cost_of(ectopy_score(paths, folder, workers))
 
 
 def ectopy_score(paths: Sequence[Path], folder: Path, workers: int) -> list[str]:
-    """Give the command that scores into a folder."""
+    """Return the command that scores into a folder."""
     return ectopy("score", *paths, "--out", folder, "--workers", str(workers))
 
 
 def timed(run: Callable[[], object]) -> float:
-    """Give the seconds of the processor that something takes."""
+    """Return the CPU time of a function in seconds."""
     begun = time.process_time()
     run()
     return time.process_time() - begun
@@ -128,7 +128,7 @@ def timed(run: Callable[[], object]) -> float:
 def peers(
     record: Path, out: Path, interpreters: Mapping[str, str | None], program: str | None
 ) -> dict[str, Callable[[], float]]:
-    """Give what runs beside us on the first lead of one record, each telling its seconds."""
+    """Return functions that run a tool on the first lead of one record and return its seconds."""
     recording = open_recording(record)
     lead, fs = recording.read(0, recording.n_samples)[:, 0].astype(np.float64), recording.fs
     np.save(out / "lead.npy", lead)
@@ -146,32 +146,34 @@ def peers(
     for name, interpreter in interpreters.items():
         if interpreter:
             command = [interpreter, "-W", "ignore", "-c", PEERS[name], str(out / "lead.npy"), str(fs)]
-            runs[name] = partial(_told_by, command)
+            runs[name] = partial(_printed_seconds, command)
     if program:
         command_of = shlex.split(program.format(record=record.with_suffix("")))
         runs[Path(command_of[0]).name] = lambda: cost_of(command_of).cpu_s
     return runs
 
 
-def _told_by(command: Sequence[str]) -> float:
+def _printed_seconds(command: Sequence[str]) -> float:
     return float(subprocess.check_output(command, text=True).split()[-1])
 
 
 def beside(runs: dict[str, Callable[[], float]], n: int) -> dict[str, object]:
-    """Run all in turns, once before it counts; ratios are to our whole analysis."""
+    """Measure tools in turns, after one run to warm up; ratios are to our whole analysis."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(n + 1):
         for name, run in runs.items():
             took = run()
             if turn:
                 seconds[name].append(took)
-    told = {name: spread(values) for name, values in seconds.items()}
-    ours = told["ectopy, the whole analysis"]["median"]
-    return {name: {**each, "of ours": round(each["median"] / ours, 2)} for name, each in told.items()}
+    spreads = {name: spread(values) for name, values in seconds.items()}
+    ours = spreads["ectopy, the whole analysis"]["median"]
+    return {
+        name: {**values, "of ours": round(values["median"] / ours, 2)} for name, values in spreads.items()
+    }
 
 
 def main() -> None:
-    """Measure all of it."""
+    """Run all measurements and report them."""
     parser = options(__doc__ or "")
     parser.add_argument("folder", type=Path, help="WFDB records, such as data/mitdb/1.0.0")
     parser.add_argument("--workers", type=int, default=2)
@@ -197,7 +199,7 @@ def main() -> None:
             colds.append(cold([chosen.folder], out, chosen.workers))
             imports.append(cost_of(IMPORTS))
             starts.append(cold([one], out, chosen.workers))
-        figures = {
+        metrics = {
             "recordings": {"number": len(records), "hours": round(hours, 2)},
             "by stage, seconds of one core": {
                 stage: spread([run[stage] for run in staged]) for stage in staged[0]
@@ -220,7 +222,7 @@ def main() -> None:
                 chosen.runs,
             ),
         }
-    report("scoring", figures, chosen.json)
+    report("scoring", metrics, chosen.json)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The inbox under fire: recordings of which some are bad, and a run that is killed again and again.
+"""Stress test of the inbox: some recordings are broken, and the run is killed again and again.
 
 ``uv run python benchmarks/soak.py --recordings 2000 --kills 10`` simulates recordings of a minute, 5 % of
-them broken in the ways of :data:`BROKEN`, starts ``score_inbox`` on them, kills it or one of its processes
-and starts it again, until nothing is left to do. What it prints must say ``lost`` 0 and ``scored_twice`` 0.
+them broken in the ways of :data:`BROKEN`. It starts ``score_inbox``, kills it or one of its processes, and
+starts it again until no recording is waiting. The result must have ``lost`` 0 and ``scored_twice`` 0.
 """
 
 import json
@@ -45,7 +45,7 @@ RULES = {
 def write_recording(
     folder: Path, name: str, number: int, patients: Sequence[tuple[np.ndarray, float]]
 ) -> Path:
-    """Write a minute of one of the patients, as nobody else has it: begun elsewhere, another gain."""
+    """Write a minute of one of the patients, made unique by a random start and gain."""
     signal_mv, fs = patients[number % len(patients)]
     rng = np.random.default_rng(number)
     own = np.roll(signal_mv, rng.integers(len(signal_mv)), axis=0) * rng.uniform(0.7, 1.4)
@@ -61,12 +61,12 @@ def write_header(header: Path, signals: str, fs: float, n_samples: int) -> Path:
 
 
 def cut(header: Path) -> None:
-    """Cut the signals off in the middle: a copy that was given up."""
+    """Truncate the signals, as an interrupted copy does."""
     os.truncate(header.with_suffix(".dat"), 20_001)
 
 
 def without_signals(header: Path) -> None:
-    """Take the signals away."""
+    """Remove the signals."""
     header.with_suffix(".dat").unlink()
 
 
@@ -76,22 +76,22 @@ def empty(header: Path) -> None:
 
 
 def garbage(header: Path) -> None:
-    """Put noise into the header."""
+    """Write random bytes into the header."""
     header.write_bytes(random.Random(0).randbytes(500))  # noqa: S311
 
 
 def outside(header: Path) -> None:
-    """Let the header name a file outside its folder."""
+    """Write a header that names a file outside its folder."""
     write_header(header, "../../../etc/passwd", 360, 21_600)
 
 
 def too_many_leads(header: Path) -> None:
-    """Let the header promise a million leads."""
+    """Write a header with a million leads."""
     header.write_text(f"{header.stem} 1000000 360 21600\n")
 
 
 def instead(suffix: str, content: bytes) -> Callable[[Path], None]:
-    """Put a broken file of another format in the place of the recording."""
+    """Return a function that replaces the recording by a broken file of another format."""
 
     def replace(header: Path) -> None:
         header.with_suffix(".dat").unlink()
@@ -119,14 +119,14 @@ BROKEN: dict[str, Callable[[Path], None]] = {
 
 
 def endless(header: Path) -> None:
-    """Make a recording of 90 days, with holes on the disk: it takes longer than it may."""
+    """Write a recording of 90 days as a sparse file: scoring takes longer than the limit."""
     n_samples = 90 * 86_400 * 360
     os.truncate(header.with_suffix(".dat"), n_samples * 4)
     write_header(header, header.with_suffix(".dat").name, 360, n_samples)
 
 
 def fill(inbox: Path, n: int, n_broken: int, n_endless: int) -> None:
-    """Lay recordings into the inbox, the broken ones anywhere among them."""
+    """Write recordings into the inbox, the broken ones at random places."""
     inbox.mkdir(parents=True)
     patients = []
     for number in range(min(N_PATIENTS, n)):
@@ -145,7 +145,7 @@ def fill(inbox: Path, n: int, n_broken: int, n_endless: int) -> None:
 
 @dataclass
 class Watch:
-    """What is seen from outside: when each result was written, and the memory of the run at its peak."""
+    """Observer of a run: when each result was written, and the peak of memory."""
 
     scored: Path
     first_seen: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -153,20 +153,20 @@ class Watch:
     peak_mb: float = 0.0
 
     def look(self) -> int:
-        """Look at the results; one whose file is another than before was scored twice."""
+        """Check the results: a recording whose file was replaced was scored twice."""
         with os.scandir(self.scored) as entries:
             names = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
         for name in names:
-            with suppress(FileNotFoundError):  # it is just being replaced: the next look sees by what
+            with suppress(FileNotFoundError):  # it is being replaced: the next look sees the new file
                 stat = (self.scored / name / "summary.json").stat()
-                now = (stat.st_ino, stat.st_mtime_ns)
-                if self.first_seen.setdefault(name, now) != now:
+                version = (stat.st_ino, stat.st_mtime_ns)
+                if self.first_seen.setdefault(name, version) != version:
                     self.twice.add(name)
         return len(names)
 
 
 def soak(data: Path, n: int, n_kills: int, environment: dict[str, str]) -> dict[str, object]:
-    """Run until nothing is left to do, killed so many times, after equal parts of the work."""
+    """Run until no recording waits, and kill the run ``n_kills`` times, after equal parts of the work."""
     chance = random.Random(0)  # noqa: S311
     (data / "scored").mkdir()
     watch, runs, killed = Watch(data / "scored"), 0, Counter[str]()
@@ -195,7 +195,7 @@ def soak(data: Path, n: int, n_kills: int, environment: dict[str, str]) -> dict[
 
 
 def kill(run: psutil.Process, chance: random.Random) -> str:
-    """Kill the run, or in one of three cases a process that scores for it."""
+    """Kill the run, or in one of three cases one of its scoring processes."""
     scoring = [child for child in run.children() if "spawn_main" in " ".join(child.cmdline())]
     if scoring and chance.random() < 1 / 3:
         chance.choice(scoring).send_signal(signal.SIGKILL)
@@ -205,13 +205,13 @@ def kill(run: psutil.Process, chance: random.Random) -> str:
 
 
 def left(data: Path) -> int:
-    """Count what waits."""
+    """Count the recordings that wait."""
     with open_ledger(data / "scored") as ledger:
         return len(ledger.entries(Status.WAITING, Status.BAD))
 
 
 def ends(data: Path, n: int) -> dict[str, object]:
-    """Count how recordings ended, each by its name."""
+    """Count the recordings by how they ended."""
     whole = {
         path.parent.name
         for path in (data / "scored").glob("[!.]*/summary.json")
@@ -220,21 +220,21 @@ def ends(data: Path, n: int) -> dict[str, object]:
     with open_ledger(data / "scored") as ledger:
         away = {entry.name: entry.reason for entry in ledger.entries(Status.QUARANTINED)}
         others = {Path(entry.path).stem for entry in ledger.entries(Status.OTHER)}
-    every = {f"r{number:05d}" for number in range(n)}
+    names = {f"r{number:05d}" for number in range(n)}
     reasons = Counter(reason.partition(": ")[2] or reason for reason in away.values())
     return {
         "recordings": n,
         "scored": len(whole),
         "quarantined": len(away),
         "left_as_no_recording": len(others - whole - away.keys()),
-        "lost": len(every - whole - away.keys() - others),
+        "lost": len(names - whole - away.keys() - others),
         "reasons": dict(reasons.most_common()),
     }
 
 
 @contextmanager
 def prefect_server(home: Path) -> "Iterator[str]":
-    """Start a Prefect server for all runs; give its address."""
+    """Start a Prefect server for all runs, and return its address."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -252,37 +252,39 @@ def prefect_server(home: Path) -> "Iterator[str]":
 
 
 def wait_for(port: int) -> None:
-    """Wait until something listens."""
+    """Wait until a server listens on a port."""
     for _ in range(2000):
         with closing(socket.socket()) as door:
             if door.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.5)
-    raise SystemExit("the Prefect server did not come up")
+    raise SystemExit("The Prefect server did not start. Read server.log in the folder of --keep.")
 
 
 def main() -> None:
-    """Fill an inbox and see what becomes of it."""
+    """Fill an inbox, run the stress test, and report it."""
     parser = options(__doc__ or "")
     parser.add_argument("--recordings", type=int, default=2000)
-    parser.add_argument("--bad", type=float, default=0.05, help="share of them")
-    parser.add_argument("--endless", type=int, default=0, help="of the bad ones so many that take too long")
+    parser.add_argument("--bad", type=float, default=0.05, help="fraction of broken recordings")
+    parser.add_argument(
+        "--endless", type=int, default=0, help="number of broken recordings that take too long"
+    )
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--keep", type=Path, help="a new folder for all of it, which stays")
+    parser.add_argument("--keep", type=Path, help="a new folder for all files, which is not deleted")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         data = (chosen.keep or Path(temporary, "soak")).absolute()
         fill(data / "inbox", chosen.recordings, round(chosen.recordings * chosen.bad), chosen.endless)
         with prefect_server(data / "prefect") as api:
-            told = {
+            addresses = {
                 "PREFECT_API_URL": api,
                 "PREFECT_HOME": str(data / "prefect"),
                 "ECTOPY_DATA_DIR": str(data),
             }
-            environment = {**RULES, **told, "ECTOPY_WORKERS": str(chosen.workers)}
-            figures = soak(data, chosen.recordings, chosen.kills, environment)
-    report("soak", figures, chosen.json)
+            environment = {**RULES, **addresses, "ECTOPY_WORKERS": str(chosen.workers)}
+            metrics = soak(data, chosen.recordings, chosen.kills, environment)
+    report("soak", metrics, chosen.json)
 
 
 if __name__ == "__main__":

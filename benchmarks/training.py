@@ -1,7 +1,8 @@
 """Time and memory of training: cross-validation by patient and one member, or as many as ship.
 
-``uv run python benchmarks/training.py data --runs 1 --members 1 --json figures.json``, ``data`` holding mitdb
-(see ``ectopy ingest``). The flow of ``ectopy train``, from records to a registered model, in its own store.
+``uv run python benchmarks/training.py data --runs 1 --members 1 --json results.json`` runs the flow of
+``ectopy train`` from records to a registered model, in a tracking store of its own. ``data`` is the
+directory that holds mitdb (see ``ectopy ingest``).
 """
 
 import sys
@@ -13,14 +14,14 @@ from measure import cost_of, costs, options, report
 TRAIN = """
 import sys
 from pathlib import Path
-from ectopy.network import TrainConfig
-from flows.train import train
+from ectopy.flows.train import train
+from ectopy.model.network import TrainConfig
 train("mitdb", Path(sys.argv[1]), TrainConfig(members=int(sys.argv[2])))
 """
 
 
 def main() -> None:
-    """Train so often."""
+    """Run the training several times and report its costs."""
     parser = options(__doc__ or "")
     parser.add_argument("data", type=Path, help="directory that holds mitdb/1.0.0")
     parser.add_argument("--members", type=int, default=1, help="networks of the ensemble")

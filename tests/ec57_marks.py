@@ -1,6 +1,6 @@
 """Annotations for tests of EC57, written as words: ``symbol:sample[:note or subtype]``.
 
-Samples count from the end of the learning period, at 100 Hz: the match window is 15 samples.
+Samples are counted from the end of the learning period, at 100 Hz: the match window is 15 samples.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ def beats(reference: str, test: str, **options: Any) -> ec57.BeatComparison:
 
 
 def cells(comparison: ec57.BeatComparison) -> dict[str, int]:
-    """Give the cells that are not empty, named as in bxb."""
+    """Return the cells that are not empty, named as in bxb."""
     names = [row + column.lower() for row in "NSVFQOX" for column in "NSVFQOX"]
     return {name: int(n) for name, n in zip(names, comparison.counts.ravel(), strict=True) if n}
 
@@ -44,7 +44,7 @@ def runs(reference: str, test: str, kind: ec57.RunKind = "ventricular") -> ec57.
 
 
 def lengths(matrix: np.ndarray[Any, Any]) -> dict[tuple[int, int], int]:
-    """Give the cells of a run matrix that are not empty, by length in the reference and in the test."""
+    """Return the cells of a run matrix that are not empty, by length in the reference and in the test."""
     return {(int(i), int(j)): int(matrix[i, j]) for i, j in np.argwhere(matrix)}
 
 

@@ -1,8 +1,8 @@
-"""The very text of ``sumstats``: the lines of a tool, then their sum, gross figures and record average.
+"""The exact text of ``sumstats``: the lines of a tool, then their sum, gross metrics and record average.
 
-``sumstats`` works from the lines, so its figures are what these let it see: it leaves F called S out of the
-SVEB +P, and takes the overlap of AF and VF from durations and whole percents. :func:`gross` and
-:func:`average` of this package do neither; elsewhere they agree to the digit printed.
+``sumstats`` works from the lines. Therefore it leaves F called S out of the SVEB +P, and takes the overlap of AF
+and VF from durations and whole percents. :func:`gross` and :func:`average` of ``ectopy.ec57`` do neither. All
+other numbers agree to the digit printed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,13 +19,13 @@ _SVEB = ("sveb_sensitivity", "sveb_positive_predictivity_sumstats")
 
 
 def bxb_sumstats(records: Mapping[str, BeatComparison], *, sveb: bool = True) -> str:
-    """Give what sumstats makes of ``bxb -L``, or of ``bxb -l`` without ``sveb``."""
+    """Return the summary of ``bxb -L``, or of ``bxb -l`` without ``sveb``."""
     summary = _sveb_summary(records.values()) if sveb else _veb_summary(records.values())
     return lines.bxb_lines(records, sveb=sveb) + summary + _closing(records)
 
 
 def rxr_sumstats(records: Mapping[str, RunComparison], kind: RunKind) -> str:
-    """Give what sumstats makes of ``rxr -L``."""
+    """Return the summary of ``rxr -L``."""
     total = gross(records.values())
     counts = " ".join(f"{count:3}" for length in RUN_LENGTHS for count in total.tally(length))
     couplets, short_runs, long_runs = (sum(total.tally(length)[:2]) for length in RUN_LENGTHS)
@@ -39,11 +39,13 @@ def rxr_sumstats(records: Mapping[str, RunComparison], kind: RunKind) -> str:
 
 
 def epicmp_sumstats(records: Mapping[str, EpisodeComparison], kind: EpisodeKind) -> str:
-    """Give what sumstats makes of ``epicmp -L``."""
+    """Return the summary of ``epicmp -L``."""
     total = gross(records.values())
     reference, test = (
         sum(lines.to_ms(seconds) for seconds in durations)
-        for durations in zip(*((each.reference_s, each.test_s) for each in records.values()), strict=True)
+        for durations in zip(
+            *((record.reference_s, record.test_s) for record in records.values()), strict=True
+        )
     )
     overlap = _overlap_ms(records.values())
     episodes, durations = tuple(total.METRICS)[:2], tuple(total.METRICS)[2:]
@@ -104,7 +106,7 @@ def _defined(value: float, form: str) -> str:
 
 
 def _overlap_ms(records: Iterable[EpisodeComparison]) -> int:
-    """Take the overlap of each record from its longer duration and that one's share in whole percents."""
+    """Compute the overlap of each record from its longer duration and the overlap in whole percents."""
     overlap = 0
     for episodes in records:
         reference, test = lines.to_ms(episodes.reference_s), lines.to_ms(episodes.test_s)

@@ -127,16 +127,16 @@ class TestTheBytesAreThoseOfWfdb:
 
 class TestWhatCannotBeWritten:
     def test_marks_that_go_back_in_time(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="annotations are not in order of time. Sort them"):
+        with pytest.raises(ValueError, match=r"annotations are not in order of time\. Sort them"):
             write_annotations(tmp_path / "r", "x", annotations_of((9, "N", 0, ""), (8, "N", 0, "")), fs=FS)
 
     def test_a_symbol_that_wfdb_does_not_have(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="unknown annotation symbols: Z. Use the symbols of WFDB"):
+        with pytest.raises(ValueError, match=r"unknown annotation symbols: Z\. Use the symbols of WFDB"):
             write_annotations(tmp_path / "r", "x", annotations_of((9, "Z", 0, "")), fs=FS)
 
     def test_a_text_that_its_byte_of_length_does_not_hold(self, tmp_path: Path) -> None:
         with pytest.raises(
-            ValueError, match="annotation text of 256 characters, more than the limit of 255. Shorten it"
+            ValueError, match=r"annotation text of 256 characters, more than the limit of 255\. Shorten it"
         ):
             write_annotations(tmp_path / "r", "x", annotations_of((9, "+", 0, "(" * 256)), fs=FS)
 

@@ -450,7 +450,7 @@ class TestRarerStorage:
         path = write_record(tmp_path, "m/1 2 250 600\nm 600\n", name="m")
         assert readers.companion_files(path) == (path,)
         with pytest.raises(
-            UnreadableError, match="no segment with signals, .* Name only segments that have signal files"
+            UnreadableError, match=r"no segment with signals, .* Name only segments that have signal files"
         ):
             readers.open_recording(path)
 
@@ -643,7 +643,7 @@ class TestSearch:
         assert find_recordings([folder / "notes.txt"]).recordings == (folder / "notes.txt",)
 
     def test_a_path_that_does_not_exist_is_an_error(self, folder: Path) -> None:
-        with pytest.raises(FileNotFoundError, match="nowhere: no such file or directory. Check the path"):
+        with pytest.raises(FileNotFoundError, match=r"nowhere: no such file or directory\. Check the path"):
             find_recordings([folder / "nowhere"])
         with pytest.raises(FileNotFoundError, match="no such file"):
             find_recordings([f"{folder}/*.hea"])

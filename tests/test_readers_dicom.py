@@ -95,7 +95,9 @@ class TestFacts:
         group = dicom_group(counts(), channels)
         assert readers.open_recording(write_dicom(tmp_path / "a.dcm", [group])).leads == ("lead 1", "lead 2")
         hemodynamic = write_dicom(tmp_path / "b.dcm", [group], sop_class="1.2.840.10008.5.1.4.1.1.9.2.1")
-        with pytest.raises(UnreadableError, match="no waveform with ECG leads in a unit of voltage. Export"):
+        with pytest.raises(
+            UnreadableError, match=r"no waveform with ECG leads in a unit of voltage\. Export"
+        ):
             readers.open_recording(hemodynamic)
 
     @pytest.mark.parametrize("meaning", ["Arterial pressure", "Respiration", "EEG C3", "Pleth"])
@@ -103,7 +105,9 @@ class TestFacts:
         other = dicom_channel(1, code="1-2", scheme="SRT", meaning=meaning)
         path = write_dicom(tmp_path / "a.dcm", [dicom_group(counts(), [dicom_channel(0), other])])
         assert readers.open_recording(path).leads == ("I",)
-        with pytest.raises(UnreadableError, match="no waveform with ECG leads in a unit of voltage. Export"):
+        with pytest.raises(
+            UnreadableError, match=r"no waveform with ECG leads in a unit of voltage\. Export"
+        ):
             readers.open_recording(of_one(tmp_path / "b.dcm", code="1-2", scheme="SRT", meaning=meaning))
 
 
@@ -179,7 +183,9 @@ class TestGroups:
 
     def test_median_beats_alone_are_no_recording(self, tmp_path: Path) -> None:
         beats = dicom_group(counts(), two_dicom_leads(), label="MEDIAN BEAT", WaveformOriginality="DERIVED")
-        with pytest.raises(UnreadableError, match="no waveform with ECG leads in a unit of voltage. Export"):
+        with pytest.raises(
+            UnreadableError, match=r"no waveform with ECG leads in a unit of voltage\. Export"
+        ):
             readers.open_recording(write_dicom(tmp_path / "a.dcm", [beats]))
 
     def test_what_was_recorded_counts_more_than_what_was_derived(self, tmp_path: Path) -> None:

@@ -147,5 +147,5 @@ class TestAnnotations:
             read_annotations(write(tmp_path / "a.ecg", ishne(counts())))
 
     def test_nothing_after_the_header_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(UnreadableError, match="no annotations after the header .0 bytes.. Copy"):
+        with pytest.raises(UnreadableError, match=r"no annotations after the header \(0 bytes\)\. Copy"):
             read_annotations(write(tmp_path / "a.ann", ishne_annotations([])[:-4]))

@@ -182,7 +182,7 @@ class TestReferenceBeats:
     def test_a_beat_that_was_thinned_out_otherwise_is_refused(self, tmp_path: Path) -> None:
         sections = self.sections(counts(1000, 1)[:, 0], [(0, 81, 100, 120, 81, 120)], interval_us=2000)
         with pytest.raises(
-            UnreadableError, match="a sample every 2000 us, but the reference beat every 4000 us. Export"
+            UnreadableError, match=r"a sample every 2000 us, but the reference beat every 4000 us\. Export"
         ):
             readers.open_recording(write(tmp_path, scp_file(sections)))
 

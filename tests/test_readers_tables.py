@@ -91,7 +91,7 @@ class TestCsv:
     def test_a_rate_may_be_said_before_the_names(self, tmp_path: Path, said: str) -> None:
         if said == "# Fs 360":
             with pytest.raises(
-                UnreadableError, match="no sampling rate. Give the rate with --fs HZ"
+                UnreadableError, match=r"no sampling rate\. Give the rate with --fs HZ"
             ):  # which may as well be a name
                 readers.open_recording(write(tmp_path, f"{said}\nII,V1\n{rows()}"))
         else:
@@ -344,5 +344,5 @@ class TestParquet:
         content = path.read_bytes()
         path.write_bytes(content[: round(keep if keep > 1 else keep * len(content))])
         assert not readers.is_recording(path)
-        with pytest.raises(UnreadableError, match="not a complete Parquet file .ArrowInvalid.. Copy"):
+        with pytest.raises(UnreadableError, match=r"not a complete Parquet file \(ArrowInvalid\)\. Copy"):
             readers.open_recording(path)

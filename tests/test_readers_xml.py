@@ -107,7 +107,7 @@ class TestAnnotatedEcg:
         typical = aecg_series([beat], code="REPRESENTATIVE_BEAT")
         recording = readers.open_recording(write(tmp_path, aecg([typical, series])))
         assert recording.n_samples == 1000
-        with pytest.raises(UnreadableError, match="no rhythm series with ECG leads. Export"):
+        with pytest.raises(UnreadableError, match=r"no rhythm series with ECG leads\. Export"):
             readers.open_recording(write(tmp_path, aecg([typical])))
 
     def test_sets_one_after_the_other_make_one_recording(self, tmp_path: Path) -> None:
@@ -306,11 +306,11 @@ class TestXli:
         assert unpack(Path("a"), lzw(data), most_bytes=20_000) == data
 
     def test_a_lead_that_swells_is_refused(self) -> None:
-        with pytest.raises(UnreadableError, match="exceeds the limit of 1000 bytes. Export"):
+        with pytest.raises(UnreadableError, match=r"exceeds the limit of 1000 bytes\. Export"):
             unpack(Path("a"), lzw(b"a" * 2000), most_bytes=1000)
 
     def test_a_code_nobody_made_is_refused(self) -> None:
-        with pytest.raises(UnreadableError, match="invalid code in the compressed waveforms. Copy"):
+        with pytest.raises(UnreadableError, match=r"invalid code in the compressed waveforms\. Copy"):
             unpack(Path("a"), (900 << 6).to_bytes(2, "big"), most_bytes=1000)
 
 

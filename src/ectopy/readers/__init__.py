@@ -52,7 +52,8 @@ class Format(Protocol):
       The message must not quote the file, which may contain a patient's name.
     * Patient data in the file is not read.
     * Third-party libraries are imported inside the functions that need them: ``import ectopy`` must be fast.
-    * Test the format in ``tests/test_readers_<format>.py``, and add it to ``tests/fuzz.py``.
+    * Test the format in ``tests/test_readers_<format>.py``, and add a small file to ``WRITERS`` in
+      ``tests/test_readers_fuzz.py``.
     """
 
     SUFFIXES: tuple[str, ...]

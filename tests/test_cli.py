@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -67,14 +68,17 @@ class TestHelp:
             line.split()[0] for line in shown.stdout.partition("Commands:")[2].splitlines() if line.strip()
         ]
         assert listed == [
-            *("ingest", "train", "evaluate", "score", "ec57", "simulate", "compare", "demo"),
-            *("pseudonym", "up", "models"),
+            *("ingest", "train", "evaluate", "score", "ec57", "simulate", "ablation", "demo"),
+            *("up", "pseudonyms", "models"),
         ]
 
     @pytest.mark.parametrize(
         ("command", "options"),
         [
             ("ingest", "--source --data-dir --records"),
+            ("train", "--database --data-dir --set"),
+            ("evaluate", "--database --data-dir --reason --card-to"),
+            ("ablation", "--database --data-dir --seeds --architectures --lengths --out --quick"),
             ("score", "--out --model --workers --fs --leads --force --fhir --pdf"),
             ("ec57", "--reference --test --annotator --reference-annotator --records --map --format --json"),
             ("simulate", "--out --recordings --minutes --seed"),
@@ -145,7 +149,7 @@ class TestWrongUsage:
     def test_a_misspelt_setting_is_refused(self, tmp_path: Path) -> None:
         ran = ectopy("score", tmp_path, "--out", "o", env=environment(ECTOPY_WORKER="2"), cwd=tmp_path)
         assert ran.returncode == 2
-        assert ran.stderr.startswith("ectopy: unknown setting ECTOPY_WORKER; known: ")
+        assert ran.stderr.startswith("ectopy: ECTOPY_WORKER: unknown setting. Use one of ")
         assert len(ran.stderr.splitlines()) == 1
 
     def test_a_setting_with_an_impossible_value_is_refused(self, tmp_path: Path) -> None:
@@ -190,7 +194,7 @@ class TestErrors:
         )
         ran = ectopy("ingest", "mitdb", env=environment(PYTHONPATH=str(tmp_path)), cwd=tmp_path)
         assert ran.returncode == 1
-        assert ran.stderr == "ectopy: prefect is not installed: this needs `pip install 'ectopy[pipeline]'`\n"
+        assert ran.stderr == "ectopy: prefect is not installed. Run `pip install 'ectopy[pipeline]'`.\n"
 
     @pytest.mark.parametrize(
         "error", [ValueError("a bug"), ModuleNotFoundError("no x", name="x"), KeyError("k")]
@@ -200,21 +204,26 @@ class TestErrors:
             self.ended(error, monkeypatch)
 
 
-class TestCompare:
+class TestAblation:
+    @pytest.mark.parametrize("command", ["ablation", "compare"])
     def test_the_flow_gets_the_options_and_its_tables_are_printed(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self,
+        command: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
     ) -> None:
         from ectopy.flows import compare
 
         given: list[object] = []
 
-        def flow(*told: object) -> str:
-            given.extend(told)
+        def flow(*arguments: object) -> str:
+            given.extend(arguments)
             return "| the table |"
 
         monkeypatch.setattr(compare, "compare", flow)
         arguments = ("--data-dir", str(tmp_path), "--seeds", "2", "--architectures", "gru, lstm")
-        status, printed, said = run("compare", *arguments, "--lengths", "16,256", "--quick", capsys=capsys)
+        status, printed, said = run(command, *arguments, "--lengths", "16,256", "--quick", capsys=capsys)
         assert (status, printed) == (0, "| the table |\n"), said
         assert given == ["mitdb", tmp_path, 2, ("gru", "lstm"), (16, 256), compare.QUICK, None]
 
@@ -222,9 +231,9 @@ class TestCompare:
     def test_a_length_that_is_no_number_of_beats_is_wrong_usage(
         self, lengths: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        status, _, said = run("compare", "--lengths", lengths, capsys=capsys)
+        status, _, said = run("ablation", "--lengths", lengths, capsys=capsys)
         assert status == 2
-        assert "whole numbers above 0 expected" in said
+        assert "not whole numbers above 0" in said
 
     def test_an_unknown_kind_is_wrong_usage_and_the_known_are_named(self) -> None:
         from ectopy.ablation.architectures import UnknownArchitectureError, builder
@@ -235,6 +244,77 @@ class TestCompare:
         ):
             builder("gru2")
         assert UnknownArchitectureError.__name__ in _WRONG_USAGE
+
+
+class TestTrain:
+    @pytest.fixture
+    def configs(self, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+        """The configurations that the flow is called with."""
+        from ectopy.flows import train
+
+        given: list[object] = []
+
+        def flow(_database: str, _data_dir: Path, config: object) -> object:
+            given.append(config)
+            return SimpleNamespace(uri="models:/ectopy/1")
+
+        monkeypatch.setattr(train, "train", flow)
+        return given
+
+    def test_fields_of_the_configuration_can_be_set(
+        self, configs: list[object], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from ectopy.model.network import TrainConfig
+
+        changes = ("--set", "learning_rate=0.003", "--set", "epochs=2")
+        assert run("train", *changes, capsys=capsys)[:2] == (0, "models:/ectopy/1\n")
+        assert run("train", capsys=capsys)[0] == 0
+        assert configs == [TrainConfig(learning_rate=0.003, epochs=2), None]
+
+    def test_an_unknown_field_is_wrong_usage(
+        self, configs: list[object], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        status, _, message = run("train", "--set", "speed=1", capsys=capsys)
+        assert (status, configs) == (2, [])
+        assert "speed" in message
+
+    @pytest.mark.parametrize("text", ["epochs", "=2", ""])
+    def test_a_change_without_name_or_equals_sign_is_wrong_usage(
+        self, text: str, configs: list[object], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        status, _, message = run("train", "--set", text, capsys=capsys)
+        assert (status, configs) == (2, [])
+        assert "not of the form NAME=VALUE" in message
+
+
+class TestReason:
+    """--reason was --why in version 0.1."""
+
+    @pytest.mark.parametrize("option", ["--reason", "--why"])
+    def test_the_flow_gets_it(
+        self, option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from ectopy.flows import evaluate
+        from ectopy.registry.promotion_gate import PromotionDecision
+
+        given: dict[str, object] = {}
+
+        def flow(*_: object, **arguments: object) -> PromotionDecision:
+            given.update(arguments)
+            return PromotionDecision(False, "a test", "# Report")
+
+        monkeypatch.setattr(evaluate, "evaluate", flow)
+        status, printed, _ = run("evaluate", option, "a new release", capsys=capsys)
+        assert (status, printed) == (0, "# Report\nnot promoted: a test\n")
+        assert given["reason"] == "a new release"
+
+    @pytest.mark.parametrize("command", [("promote", "1"), ("rollback",)])
+    def test_a_change_of_the_champion_needs_one(
+        self, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        status, _, message = run("models", *command, capsys=capsys)
+        assert status == 2
+        assert "--reason" in message
 
 
 class TestScore:
@@ -257,7 +337,7 @@ class TestScore:
         ran = ectopy("score", tmp_path / "in", "--out", out, "--model", model, "--workers", "2")
         assert (ran.returncode, ran.stdout.splitlines()[0]) == (0, "3 recordings: 3 scored")
         assert sorted(ran.stderr.splitlines()[1:-1]) == ["r0: scored", "r1: scored", "r2: scored"]
-        assert ran.stderr.splitlines()[-1] == "1 other file is no recording"
+        assert ran.stderr.splitlines()[-1] == "1 other file is not a recording"
 
     def test_a_second_run_skips_and_says_so(
         self, tmp_path: Path, out: Path, model: Path, capsys: pytest.CaptureFixture[str]
@@ -283,7 +363,7 @@ class TestScore:
         write_record(tmp_path, "cut")
         os.truncate(tmp_path / "cut.dat", 10)
         ran = ectopy("score", tmp_path, "--out", out, "--model", model, "--workers", "1")
-        reason = f"{tmp_path / 'cut.dat'}: 60000 bytes promised by its header, 10 came"
+        reason = f"{tmp_path / 'cut.dat'}: the file has 10 bytes, but its header describes 60000. Copy the complete file again."
         assert ran.returncode == 1
         assert ran.stdout.splitlines()[0] == "2 recordings: 1 failed, 1 scored"
         assert f"cut: failed: {reason}" in ran.stderr.splitlines()
@@ -338,7 +418,10 @@ class TestBadInput:
 
     def test_a_path_that_does_not_exist(self) -> None:
         status, said = self.score(self.here / "nowhere")
-        assert (status, said) == (2, f"ectopy: {self.here / 'nowhere'}: no such file or directory\n")
+        assert (status, said) == (
+            2,
+            f"ectopy: {self.here / 'nowhere'}: no such file or directory. Check the path or the pattern.\n",
+        )
         assert not self.out.exists()
 
     def test_one_missing_path_among_others_stops_before_the_others_begin(self) -> None:
@@ -359,20 +442,28 @@ class TestBadInput:
     def test_a_header_without_its_signal(self) -> None:
         header = write_record(self.here)
         header.with_suffix(".dat").unlink()
-        assert self.failed(header) == "r.hea: r.dat expected beside it, none there"
+        reason = "r.hea: signal file r.dat not found in the same folder. Copy it there or correct the header."
+        assert self.failed(header) == reason
 
     def test_a_truncated_signal_file(self) -> None:
         header = write_record(self.here)
         os.truncate(header.with_suffix(".dat"), 59_999)
-        assert self.failed(header) == "r.dat: 60000 bytes promised by its header, 59999 came"
+        assert (
+            self.failed(header)
+            == "r.dat: the file has 59999 bytes, but its header describes 60000. Copy the complete file again."
+        )
 
     def test_a_header_that_names_no_lead(self) -> None:
         (self.here / "r.hea").write_text("r 0 250 15000\n")
-        assert self.failed(self.here / "r.hea") == "r.hea: at least one lead expected, the header names 0"
+        reason = "r.hea: the header describes no lead. Correct the numbers in the first line."
+        assert self.failed(self.here / "r.hea") == reason
 
     def test_a_text_file_named_as_a_header(self) -> None:
         (self.here / "letter.hea").write_text("Dear reader,\nall is well.\n")
-        reason = "letter.hea: a WFDB header expected, its first line describes no record"
+        reason = (
+            "letter.hea: not a WFDB header (the first line describes no record). "
+            "Correct the line, or rename the file."
+        )
         assert self.failed(self.here / "letter.hea") == reason
 
     @pytest.mark.parametrize("name", ["../r.dat", "/etc/hostname", "..\\r.dat"])
@@ -380,12 +471,18 @@ class TestBadInput:
         header = write_record(self.here)
         (self.here.parent / "r.dat").write_bytes((self.here / "r.dat").read_bytes())
         header.write_text(header.read_text().replace("r.dat", name))
-        reason = "r.hea: the name of a file in its own folder expected, a path came"
+        reason = (
+            "r.hea: the header names a file outside its own folder. "
+            "Copy the file next to the header and write only its name."
+        )
         assert self.failed(header) == reason
 
     def test_a_named_file_that_is_no_recording(self) -> None:
         (self.here / "photo.jpg").write_bytes(b"\xff\xd8\xff")
-        reason = "photo.jpg: a recording expected, the format is not one that is read"
+        reason = (
+            "photo.jpg: not a recording in a supported format. "
+            "Export it in another format, such as EDF or WFDB."
+        )
         assert self.failed(self.here / "photo.jpg") == reason
 
     def test_every_sample_missing(self) -> None:
@@ -503,7 +600,9 @@ class TestKilled:
         os.kill(self.workers(process)[0], signal.SIGKILL)  # as the kernel does when memory runs out
         assert process.wait(timeout=120) == 1
         failed = [row for row in summary(out).values() if row["status"] == "failed"]
-        assert [row["reason"] for row in failed] == ["the process that worked on it died (out of memory?)"]
+        assert [row["reason"] for row in failed] == [
+            "the worker process died, perhaps for lack of memory. Try fewer workers."
+        ]
         assert len(summary(out)) == 12
 
     def test_a_run_broken_off_keeps_what_was_done(

@@ -1,5 +1,6 @@
 """The inbox: each recording is scored once, whatever happens to the run, the disk or the file."""
 
+import csv
 import errno
 import json
 import os
@@ -17,6 +18,7 @@ from ectopy.batch import runner
 from ectopy.batch.inbox import DeferredError, InboxPolicy, open_inbox
 from ectopy.batch.ledger import Status, open_ledger
 from ectopy.batch.planning import Job, ScoreOptions
+from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.batch.results import BusyError, SummaryRow
 from ectopy.batch.storage import Folder
 from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
@@ -183,7 +185,44 @@ class TestWhole:
         assert statuses(run(inbox, out, how)) == {"r": "scored"}
 
 
+class TestLinks:
+    """Whoever may fill an inbox must not have files read that lie elsewhere."""
+
+    def test_a_link_to_a_recording_elsewhere_is_not_followed(
+        self, tmp_path: Path, inbox: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        header = write_record(tmp_path / "elsewhere", "private")
+        inbox.mkdir()
+        for file in (header, header.with_suffix(".dat")):
+            (inbox / file.name).symlink_to(file)
+        (inbox / "folder").symlink_to(header.parent)
+        write_record(inbox, "own")
+        assert statuses(run(inbox, out, how)) == {"own": "scored"}
+        assert known(out) == {
+            "own.hea": Status.SCORED,
+            "private.hea": Status.OTHER,
+            "private.dat": Status.OTHER,
+        }
+        assert header.is_file()
+
+
 class TestQuarantine:
+    def test_with_pseudonyms_the_true_path_is_in_no_summary(
+        self, inbox: Path, out: Path, model: Path
+    ) -> None:
+        pseudonyms = Pseudonyms("a salt of the tests alone")
+        options = ScoreOptions(model, pseudonyms=pseudonyms)
+        os.truncate(write_record(inbox / "ward 7", "Doe_Jane").with_suffix(".dat"), 10)
+        for n_runs in (1, 2):  # the second one writes the row from the ledger, as a killed run left it
+            (out / "summary.csv").unlink(missing_ok=True)
+            rows = run(inbox, out, options)
+            assert len(rows) == (n_runs == 1)
+            (row,) = csv.DictReader((out / "summary.csv").read_text().splitlines())
+            path = str(inbox / "ward 7" / "Doe_Jane.hea")
+            assert (row["status"], row["path"]) == ("failed", pseudonyms.of(path))
+            for file in (out / "summary.csv", out / "index.html"):
+                assert not any(part in file.read_text() for part in ("Doe", "Jane", "ward"))
+
     def test_a_bad_recording_goes_there_with_its_reason_and_does_not_come_back(
         self, inbox: Path, out: Path, how: ScoreOptions
     ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ectopy import cli
 from ectopy.batch import planning
-from ectopy.batch.pseudonyms import RedactedError, Pseudonyms
+from ectopy.batch.pseudonyms import Pseudonyms, RedactedError
 from ectopy.batch.storage import UnreachableError
 from ectopy.ecg import UnreadableError
 from tests.small import write_model, write_record
@@ -176,12 +176,16 @@ class TestScoring:
 
 
 class TestCommand:
-    def test_it_tells_what_a_recording_is_called(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    @pytest.mark.parametrize("command", [("pseudonyms", "show"), ("pseudonym",)])
+    def test_it_shows_the_pseudonym_of_a_recording(
+        self,
+        command: tuple[str, ...],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         monkeypatch.setenv("ECTOPY_PSEUDONYM_SALT", SALT)
         with pytest.raises(SystemExit, match="0"):
-            cli.main(["pseudonym", NAME])
+            cli.main([*command, NAME])
         assert capsys.readouterr().out == f"{HIDDEN}\t{NAME}\n"
 
     def test_without_a_salt_there_are_none(
@@ -189,7 +193,7 @@ class TestCommand:
     ) -> None:
         monkeypatch.delenv("ECTOPY_PSEUDONYM_SALT", raising=False)
         with pytest.raises(SystemExit, match="2"):
-            cli.main(["pseudonym", NAME])
+            cli.main(["pseudonyms", "show", NAME])
         assert capsys.readouterr().err == (
             "ectopy: ECTOPY_PSEUDONYM_SALT is not set. Set it to the salt that the results were made with.\n"
         )
@@ -199,7 +203,7 @@ class TestCommand:
     ) -> None:
         monkeypatch.setenv("ECTOPY_PSEUDONYM_SALT", "fifteen letters")
         with pytest.raises(SystemExit, match="2"):
-            cli.main(["pseudonym", NAME])
+            cli.main(["pseudonyms", "show", NAME])
         said = capsys.readouterr().err
         assert said.startswith("ectopy: ECTOPY_PSEUDONYM_SALT: ")
         assert "fifteen" not in said

@@ -410,6 +410,30 @@ class TestClaim:
         run([write_record(tmp_path)], out, how)
         assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
 
+    def test_it_puts_results_back_that_a_killed_run_had_moved_away(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        # Killed between its two renames: the old results are away, the new ones not yet in their place.
+        record = write_record(tmp_path)
+        (first,) = run([record], out, how)
+        (out / "r").rename(out / ".r.tmp-0a1b2c3d-old")
+        (out / ".r.tmp-0a1b2c3d").mkdir()
+        with results.lock_output(out) as interrupted:
+            assert interrupted == ["r"]  # the new results were being written
+            assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
+        assert run([record], out, how) == [first | {"status": "skipped"}]
+
+    def test_it_removes_old_results_that_a_killed_run_had_replaced(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        # Killed after its second rename: both are there, and the new results are complete.
+        record = write_record(tmp_path)
+        run([record], out, how)
+        (out / ".r.tmp-0a1b2c3d-old").mkdir()
+        with results.lock_output(out):
+            assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
+        assert run([record], out, how)[0]["status"] == "skipped"
+
     def test_it_leaves_other_hidden_files_alone(self, out: Path) -> None:
         out.mkdir()
         (out / ".gitignore").write_text("*")

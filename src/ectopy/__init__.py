@@ -1,39 +1,72 @@
-"""Find, classify and report irregular heartbeats in ECG recordings, and say honestly how well.
+"""Find, classify and report irregular heartbeats in ECG recordings, and measure honestly how well.
 
-``ectopy.analyse("100")`` reads a recording and gives its beats and events. Nothing heavy is imported before
-it is used, and Keras, MLflow and Prefect never are.
+``ectopy.analyse("100")`` reads a recording and returns its beats and events. The names in ``__all__`` are
+public and stable. Everything below them is documented, but internal: it may change with any release. Nothing
+heavy is imported before it is used, and Keras, MLflow and Prefect never are.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ectopy import ec57
     from ectopy.api import analyse
-    from ectopy.ecg import Analysis, BeatClass, Beats, Event, Recording, recording_of
+    from ectopy.beats.detection import detect_qrs
+    from ectopy.datasets import simulate
+    from ectopy.ecg import (
+        Analysis,
+        BeatClass,
+        Beats,
+        Event,
+        NotAnalysableError,
+        Recording,
+        UnreadableError,
+        recording_of,
+    )
+    from ectopy.plotting import plot_strip
     from ectopy.readers import open_recording
+    from ectopy.readers import open_recording as read
+    from ectopy.rhythm.events import find_events
 
 __all__ = [
     "Analysis",
     "BeatClass",
     "Beats",
     "Event",
+    "NotAnalysableError",
     "Recording",
+    "UnreadableError",
     "analyse",
+    "detect_qrs",
+    "ec57",
+    "find_events",
     "open_recording",
+    "plot_strip",
+    "read",
     "recording_of",
+    "simulate",
 ]
 
-_HOMES = {"analyse": "ectopy.api", "open_recording": "ectopy.readers"}
-_MODULES = {"ec57": "ectopy.ec57", "simulate": "ectopy.datasets.simulate"}
+# Where each name comes from, as module and attribute; the module itself where there is no attribute.
+_HOMES = {
+    "analyse": ("ectopy.api", "analyse"),
+    "detect_qrs": ("ectopy.beats.detection", "detect_qrs"),
+    "ec57": ("ectopy.ec57", ""),
+    "find_events": ("ectopy.rhythm.events", "find_events"),
+    "open_recording": ("ectopy.readers", "open_recording"),
+    "plot_strip": ("ectopy.plotting", "plot_strip"),
+    "read": ("ectopy.readers", "open_recording"),
+    "simulate": ("ectopy.datasets.simulate", ""),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(_MODULES[name])
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "ectopy.ecg")), name)
+    module, attribute = _HOMES.get(name, ("ectopy.ecg", name))
+    home = import_module(module)
+    return getattr(home, attribute) if attribute else home
 
 
 def __dir__() -> list[str]:
-    return [*__all__, *_MODULES]
+    return __all__

@@ -1,17 +1,20 @@
-"""The Python API: a recording, by path or loaded, to its analysis with a model of one's choice."""
+"""The Python API: from a path, a recording or an array to its analysis."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ectopy import pipeline
-from ectopy.ecg import Analysis, Recording
+from ectopy.ecg import Analysis, NotAnalysableError, Recording, recording_of
 from ectopy.model.classifier import SHIPPED_MODEL, classifier_in
 from ectopy.parallel.blas_threads import one_blas_thread
 from ectopy.readers import open_recording
 
 
 def analyse(
-    recording: Recording | str | Path,
+    recording: Recording | str | Path | NDArray[np.floating],
     *,
     leads: Sequence[str] | None = None,
     model: str | Path = SHIPPED_MODEL,
@@ -19,10 +22,46 @@ def analyse(
 ) -> Analysis:
     """Find and classify the beats of a recording, then its events.
 
-    ``leads`` names at most two to analyse, by default the usual Holter leads; ``model`` is a directory with
-    ``model.onnx`` and ``model.json``; ``fs`` is for formats that carry no rate. Raises ``UnreadableError``
-    for a file that is no recording, ``NotAnalysableError`` for a lead it does not have.
+    Parameters
+    ----------
+    recording
+        A path, a :class:`ectopy.Recording`, or an array in mV, [n_samples] or [n_samples, n_leads].
+    leads
+        Names of at most two leads to analyse; by default the usual Holter leads.
+    model
+        A directory with ``model.onnx`` and ``model.json``; by default the model that ships with ectopy.
+    fs
+        Sampling rate in Hz, for an array or for a file format that has none.
+
+    Returns
+    -------
+    The analysis: beats, events, RR intervals and the intervals that could not be read.
+
+    Raises
+    ------
+    UnreadableError
+        If the file cannot be read as a recording.
+    NotAnalysableError
+        If the recording has no lead of that name, or if an array comes without ``fs``.
+
+    Examples
+    --------
+    >>> import ectopy
+    >>> patient = ectopy.simulate.draw_patient(np.random.default_rng(0))
+    >>> recording = ectopy.simulate.simulate(patient, minutes=1, rng=np.random.default_rng(1)).recording
+    >>> analysis = ectopy.analyse(recording)
+    >>> len(analysis.beats) > 40
+    True
     """
-    opened = recording if isinstance(recording, Recording) else open_recording(recording, fs=fs)
     with one_blas_thread():
-        return pipeline.analyse(opened, classifier_in(Path(model)), leads=leads)
+        return pipeline.analyse(_opened(recording, fs), classifier_in(Path(model)), leads=leads)
+
+
+def _opened(recording: Recording | str | Path | NDArray[np.floating], fs: float | None) -> Recording:
+    if isinstance(recording, Recording):
+        return recording
+    if isinstance(recording, str | Path):
+        return open_recording(recording, fs=fs)
+    if fs is None:
+        raise NotAnalysableError("an array has no sampling rate. Give it: analyse(array, fs=250.0)")
+    return recording_of(np.asarray(recording), fs)

@@ -1,14 +1,22 @@
 """The nouns: recordings, beats, events and analyses, as frozen values with units."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import TypeAlias
+from html import escape
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ectopy.plotting import plot_strip
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 Signal: TypeAlias = NDArray[np.float32]
 """Samples in mV; [n_samples] for one lead, [n_samples, n_leads] for several. NaN where missing."""
@@ -20,15 +28,15 @@ Labels: TypeAlias = NDArray[np.str_]
 
 
 def true_intervals(mask: Mask) -> NDArray[np.intp]:
-    """Half-open [start, stop) pairs of the True stretches of a mask, [k, 2]."""
-    if not mask.any():  # most masks of what is rare
+    """Return the half-open [start, stop) intervals in which a mask is True, [k, 2]."""
+    if not mask.any():  # true of most masks of rare events
         return np.empty((0, 2), dtype=np.intp)
     edges = np.diff(np.concatenate(([False], mask, [False])).astype(np.int8))
     return np.flatnonzero(edges).reshape(-1, 2)
 
 
 def merge_intervals(spans: Samples) -> Samples:
-    """Join half-open [start, stop) pairs in any order, [k, 2], that overlap or follow each other at once."""
+    """Merge half-open [start, stop) intervals in any order, [k, 2], that overlap or touch."""
     spans = spans[(spans[:, 0] < spans[:, 1])]
     spans = spans[np.argsort(spans[:, 0], kind="stable")]
     reached = np.maximum.accumulate(spans[:, 1])
@@ -61,9 +69,10 @@ class NotAnalysableError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """The facts of a recording at once, its samples when asked.
+    """A recording: its metadata, and a function that reads its samples when they are needed.
 
-    ``read(start, stop)`` gives float32 [stop - start, n_leads] in mV, NaN where a sample is missing.
+    ``fs`` is the sampling rate in Hz and ``start`` the time of day at the first sample. ``read(start, stop)``
+    returns float32 [stop - start, n_leads] in mV, NaN where a sample is missing.
     """
 
     name: str
@@ -75,11 +84,11 @@ class Recording:
 
     def __post_init__(self) -> None:
         if not self.leads:
-            raise UnreadableError(f"{self.name}: at least one lead expected, 0 named")
+            raise UnreadableError(f"{self.name}: no lead. Name at least one.")
         if not (np.isfinite(self.fs) and self.fs > 0):
-            raise UnreadableError(f"{self.name}: a positive sampling rate expected, {self.fs} Hz came")
+            raise UnreadableError(f"{self.name}: sampling rate {self.fs} Hz. Give a rate above 0.")
         if self.n_samples < 0:
-            raise UnreadableError(f"{self.name}: {self.n_samples} samples")
+            raise UnreadableError(f"{self.name}: {self.n_samples} samples. Check the length in the header.")
 
     @property
     def duration_s(self) -> float:
@@ -87,7 +96,19 @@ class Recording:
         return self.n_samples / self.fs
 
     def read_leads(self, columns: Sequence[int], start: int, stop: int) -> Signal:
-        """Read some of the leads, float32 [stop - start, n_columns] in mV."""
+        """Read some of the leads.
+
+        Parameters
+        ----------
+        columns
+            Columns of ``leads``.
+        start, stop
+            Half-open interval of samples.
+
+        Returns
+        -------
+        Signal in mV, float32 [stop - start, n_columns].
+        """
         signal = self.read(start, stop)
         every = list(columns) == list(range(signal.shape[1]))
         return signal if every else signal[:, list(columns)]
@@ -96,12 +117,35 @@ class Recording:
 def recording_of(
     signal: NDArray[np.floating], fs: float, *, name: str = "recording", leads: tuple[str, ...] = ()
 ) -> Recording:
-    """Wrap an array in mV, [n_samples] or [n_samples, n_leads], as a recording."""
+    """Return an array as a recording.
+
+    Parameters
+    ----------
+    signal
+        Signal in mV, [n_samples] or [n_samples, n_leads].
+    fs
+        Sampling rate in Hz.
+    name
+        Name of the recording.
+    leads
+        Names of the leads; by default they are numbered.
+
+    Returns
+    -------
+    The recording.
+
+    Raises
+    ------
+    UnreadableError
+        If the array has not as many leads as there are names.
+    """
     array = np.asarray(signal, dtype=np.float32)
     array = array[:, None] if array.ndim == 1 else array
     leads = leads or tuple(f"lead {number}" for number in range(1, array.shape[1] + 1))
     if array.ndim != 2 or array.shape[1] != len(leads):
-        raise UnreadableError(f"{name}: {len(leads)} leads named, an array of shape {array.shape} came")
+        raise UnreadableError(
+            f"{name}: {len(leads)} lead names for an array of shape {array.shape}. Give [n_samples, n_leads]."
+        )
     return Recording(name, float(fs), leads, len(array), lambda start, stop: array[start:stop])
 
 
@@ -134,7 +178,7 @@ class Beats:
 
     @cached_property
     def time_s(self) -> NDArray[np.float64]:
-        """R-peak times in seconds from the start of the recording; read-only, reckoned once."""
+        """R-peak times in seconds from the start of the recording; computed once, read-only."""
         time_s = self.sample / self.fs
         time_s.flags.writeable = False
         return time_s
@@ -158,6 +202,22 @@ class Beats:
         """
         first = int(np.searchsorted(self.time_s, start_s))
         return slice(first, int(np.searchsorted(self.time_s, stop_s, side="right")))
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a pandas table with one row a beat: its time, class and probabilities."""
+        import pandas as pd
+
+        probabilities = {f"p_{name.lower()}": self.probability[:, at] for at, name in enumerate(CLASSES)}
+        return pd.DataFrame(
+            {
+                "sample": self.sample,
+                "time_s": self.time_s,
+                "rr_s": self.rr_s,
+                "label": self.label.astype(object),
+                **probabilities,
+                "confident": self.confident,
+            }
+        )
 
 
 NO_BEATS_PROBABILITY = np.empty((0, len(CLASSES)), dtype=np.float32)
@@ -262,6 +322,60 @@ class Analysis:
     def events_of(self, kind: str) -> list[Event]:
         """Return the events of one kind, such as ``"vt"``, in order of onset."""
         return [event for event in self.events if event.kind == kind]
+
+    def events_frame(self) -> "pd.DataFrame":
+        """Return a pandas table, one row an event: kind, onset, offset, number of beats, rate."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(event) for event in self.events], columns=list(Event.__dataclass_fields__))
+
+    def plot(self, *, start_s: float = 0.0, duration_s: float = 10.0) -> "Figure":
+        """Draw a strip of the analysed leads on ECG paper, with the class of each beat.
+
+        Parameters
+        ----------
+        start_s
+            Start of the strip since the start of the recording, in seconds.
+        duration_s
+            Length of the strip in seconds.
+
+        Returns
+        -------
+        A Matplotlib figure; see :func:`ectopy.plot_strip`.
+        """
+        start = min(max(round(start_s * self.fs), 0), self.n_samples)
+        stop = min(start + round(duration_s * self.fs), self.n_samples)
+        if stop <= start:
+            raise NotAnalysableError(
+                f"{self.name}: no signal at {start_s:g} s. Choose a time within its {self.duration_s:.1f} s."
+            )
+        return plot_strip(
+            self.read(start, stop), self.fs, leads=self.leads, beats=self.beats, start_s=start / self.fs
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self._facts())
+
+    def _repr_html_(self) -> str:
+        """Return the summary as a small table for Jupyter."""
+        rows = (f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._facts())
+        return f"<table>{''.join(rows)}</table>"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Return the lines of the summary: a name and a text each."""
+        per_class = (f"{int((self.beats.label == letter).sum()):,} {letter}" for letter in BeatClass)
+        beating = self.rr_s[self.rr_s < 10]  # longer intervals are no part of a heart rate
+        rate = f"{60 / beating.mean():.0f} bpm" if len(beating) else "unknown"
+        kinds = Counter(event.kind for event in self.events)
+        share = 100 * self.analysable_s / self.duration_s if self.n_samples else 0.0
+        return [
+            ("Recording", f"{self.name}, {self.duration_s:,.0f} s at {self.fs:g} Hz"),
+            ("Leads", f"{', '.join(self.leads)} of {', '.join(self.recorded_leads)}"),
+            ("Analysed", f"{share:.1f} % of the time"),
+            ("Beats", f"{len(self.beats):,}: {', '.join(per_class)}"),
+            ("Mean heart rate", rate),
+            ("Events", ", ".join(f"{number:,} {kind}" for kind, number in kinds.items()) or "none"),
+        ]
 
     def read(self, start: int, stop: int) -> Signal:
         """Read the analysed leads.

@@ -1,13 +1,13 @@
-"""Print the documentation's table of events: ``uv run python tools/event_table.py > docs/reference/events.md``."""
+"""Print the page of events: ``uv run python tools/event_table.py > docs/reference/events.md``."""
 
 from ectopy.rhythm.kinds import KINDS
 
 INTRODUCTION = """\
 # Events
 
-The kinds of events in `events.csv`, made from the registry `ectopy.rhythm.kinds`. The limits and their sources
-are in `ectopy.rhythm.limits`. An event lasts from the R peak of its first beat to that of its last. Events of
-different kinds may overlap.
+The kinds of events in `events.csv`, made from the registry `ectopy.rhythm.kinds`. The limits and their
+sources are in `ectopy.rhythm.limits`. An event lasts from the R peak of its first beat to that of its last.
+Events of different kinds may overlap.
 
 | kind | title | rule | urgency | number in `summary.json` | annotation |
 |---|---|---|---|---|---|"""

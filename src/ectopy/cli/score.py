@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,9 +114,7 @@ def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
     if options.fhir or options.pdf:
         fail("--runner does not write FHIR or PDF. Leave --fhir and --pdf out, or score without --runner.", 2)
     quiet_prefect()
-    try:
-        import prefect_dask  # noqa: F401 - reported before anything is scored
-    except ImportError:
+    if find_spec("prefect_dask") is None:  # reported before anything is scored
         fail("--runner: prefect-dask is not installed. Run `pip install 'ectopy[dask]'`.", 1)
     from ectopy.flows.score import score as flow
     from ectopy.flows.task_runners import one_server

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A database and a user each for Prefect and MLflow; PostgreSQL's image runs this once, when it begins.
+# Create a database and a user for Prefect, and for MLflow. The image of PostgreSQL runs this at its first start.
 set -eu
 psql --set=ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" \
   --set=prefect="$PREFECT_DB_PASSWORD" --set=mlflow="$MLFLOW_DB_PASSWORD" <<'SQL'

@@ -1,6 +1,6 @@
 #!/bin/sh
-# MLflow's server: its bucket is made where there is none. Addresses and keys come by the environment, not by
-# the command line, which every user of the machine can read.
+# Run MLflow's server, and create its bucket if it does not exist. Addresses and keys come from the environment:
+# every user of the machine can read a command line.
 set -eu
 python - <<'PYTHON'
 import os, boto3

@@ -240,7 +240,7 @@ class TestAblation:
         from ectopy.cli import _WRONG_USAGE
 
         with pytest.raises(
-            UnknownArchitectureError, match=r"gru2: one of simple-rnn, gru, lstm, .* expected"
+            UnknownArchitectureError, match=r"gru2: unknown architecture\. Use one of simple-rnn, gru, lstm, "
         ):
             builder("gru2")
         assert UnknownArchitectureError.__name__ in _WRONG_USAGE
@@ -377,7 +377,7 @@ class TestScore:
         header = write_record(tmp_path)
         status, _, said = run("score", header, "--out", out, "--model", tmp_path / "empty", capsys=capsys)
         assert (status, out.exists()) == (1, False)
-        assert said.startswith(f"ectopy: {tmp_path / 'empty'}: a model directory with model.onnx expected")
+        assert said.startswith(f"ectopy: {tmp_path / 'empty'}: not a model directory (no model.onnx).")
 
 
 class TestBadInput:

@@ -14,8 +14,8 @@ from ectopy.batch import planning
 from ectopy.datasets import catalogue
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ecg import CLASSES
-from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.evaluation.jobs import challenger_jobs
+from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.flows.evaluate import evaluate
 from ectopy.flows.train import train
 from ectopy.model import network, training_set

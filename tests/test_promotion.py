@@ -55,7 +55,7 @@ def three(name: str, tmp_path: Path) -> list[Version]:
 
 
 def in_use(data: Path) -> str:
-    return planning.load_model(planning.find_model(None, data)).name
+    return planning.load_model(planning.find_model(None, data).folder).name
 
 
 def history(version: Version) -> list[str]:
@@ -84,7 +84,7 @@ class TestPromote:
         champion = data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
         assert (champion / "card.md").read_text() == "# 1\n"
-        assert planning.model_source(champion) == "champion"
+        assert planning.find_model(None, data) == (champion, planning.ModelSource.CHAMPION)
 
     def test_the_champion_promoted_once_more_is_laid_anew_and_nothing_else(
         self, three: list[Version], data: Path
@@ -139,7 +139,7 @@ class TestPromote:
 
         def read() -> None:
             while not done.is_set():
-                seen.append(load_classifier(planning.find_model(None, data)).version_id)
+                seen.append(load_classifier(planning.find_model(None, data).folder).version_id)
 
         with ThreadPoolExecutor(1) as threads:
             reader = threads.submit(read)

@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from ectopy.batch import planning
 from ectopy.batch.pseudonyms import Pseudonyms
-from ectopy.flows.local_stack import Ports, deploy, run_local_stack, servers, addresses, worker
+from ectopy.flows.local_stack import Ports, addresses, deploy, run_local_stack, servers, worker
 from ectopy.flows.score import score_inbox
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.registry import model_versions, runs

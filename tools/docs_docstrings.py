@@ -1,7 +1,7 @@
 """Extension of Griffe: docstrings as the site shows them.
 
-Docstrings use roles of Sphinx, such as ``:func:``, and state what a function returns without repeating the type.
-Here the roles become links, and the type is taken from the signature.
+Docstrings use roles of Sphinx, such as ``:func:``. They describe what a function returns and do not repeat
+the type. Here the roles become links, and the type is taken from the signature.
 """
 
 import re

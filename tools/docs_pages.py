@@ -4,13 +4,16 @@ The commands, the settings, the features and the Python API are read from the pa
 notebooks with the outputs that are stored in them. CONTRIBUTING.md and CHANGELOG.md are shown as they are.
 """
 
+import ast
 import base64
 import json
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -44,6 +47,14 @@ REPOSITORY_PAGES = {
     "CHANGELOG.md": "changelog.md",
     "deploy/README.md": "how-to/several-machines.md",
 }
+
+
+TOP_LEVEL = """\
+::: ectopy.{home}.{name}
+    options:
+      heading_level: 3
+      show_root_full_path: false
+"""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -190,8 +201,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "This page is generated from `ectopy.settings`. Settings are environment variables. Flows and commands",
-        "read them; the Python API does not. A misspelt `ECTOPY_...` variable is an error.",
+        "This page is generated from `ectopy.settings`. Settings are environment variables. Flows and",
+        "commands read them; the Python API does not. A misspelt `ECTOPY_...` variable is an error.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",
@@ -209,8 +220,8 @@ def settings_page() -> str:
         [
             *lines,
             "",
-            "Prefect has settings of its own, such as `PREFECT_API_URL`. [Operations](../operations.md) describes",
-            "how the settings of the inbox work together.",
+            "Prefect has settings of its own, such as `PREFECT_API_URL`. [Operations](../operations.md)",
+            "describes how the settings of the inbox work together.",
             "",
         ]
     )
@@ -218,12 +229,10 @@ def settings_page() -> str:
 
 def attribute_docstrings(path: Path, class_name: str) -> dict[str, str]:
     """Return the string below each attribute of a class."""
-    import ast
-
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
     notes = {}
-    for before, node in zip(body, body[1:], strict=False):
+    for before, node in pairwise(body):
         is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if is_text and isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
             notes[before.target.id] = str(node.value.value)
@@ -239,9 +248,9 @@ def features_page() -> str:
     lines = [
         "# Features",
         "",
-        f"This page is generated from `ectopy.features.extraction`. The network reads {len(descriptions)} numbers",
-        "per beat, in this order. All of them are relative to the patient. A feature of a lead is 0 where that",
-        "lead cannot be read.",
+        "This page is generated from `ectopy.features.extraction`. The network reads",
+        f"{len(descriptions)} numbers per beat, in this order. All of them are relative to the patient.",
+        "A feature of a lead is 0 where that lead cannot be read.",
         "",
         "| # | feature | meaning |",
         "|---|---|---|",
@@ -264,8 +273,8 @@ def api_pages() -> Iterator[tuple[str, str]]:
             [
                 "# Python API",
                 "",
-                "The names that can be imported from `ectopy` itself are the public interface. The packages below",
-                "are documented for contributors. They may change between minor versions.",
+                "The names that can be imported from `ectopy` itself are the public interface. The packages",
+                "below are documented for contributors. They may change between minor versions.",
                 "",
                 "| package | content |",
                 "|---|---|",
@@ -273,10 +282,7 @@ def api_pages() -> Iterator[tuple[str, str]]:
                 "",
                 "## ectopy",
                 "",
-                *(
-                    f"::: ectopy.{home}.{name}\n    options:\n      heading_level: 3\n      show_root_full_path: false\n"
-                    for home, name in top_level_names()
-                ),
+                *(TOP_LEVEL.format(home=home, name=name) for home, name in top_level_names()),
             ]
         ),
     )
@@ -292,9 +298,13 @@ def top_level_names() -> list[tuple[str, str]]:
     """Return the module and the name of each object that ``ectopy`` exports."""
     import ectopy
 
-    objects = [(name, getattr(ectopy, name)) for name in ectopy.__all__]
-    functions_first = sorted(objects, key=lambda item: isinstance(item[1], type))
-    return [(each.__module__.removeprefix("ectopy."), name) for name, each in functions_first]
+    objects = dict.fromkeys(getattr(ectopy, name) for name in ectopy.__all__)  # an alias counts once
+    functions_first = sorted(objects, key=lambda each: isinstance(each, type))
+    return [
+        (each.__module__.removeprefix("ectopy."), each.__name__)
+        for each in functions_first
+        if not isinstance(each, ModuleType)
+    ]
 
 
 def api_module(name: str) -> list[str]:
@@ -327,8 +337,6 @@ def submodules(name: str) -> Iterator[str]:
 
 def summary_of(name: str) -> str:
     """Return the first sentence of the docstring of a module, without importing what it imports."""
-    import ast
-
     path = ROOT / "src" / Path(*name.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""

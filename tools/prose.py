@@ -1,8 +1,9 @@
 """Check the prose of the project: ``uv run python tools/prose.py [PATH...]``, by default everything.
 
 The rules are in docs/writing.md. Docstrings begin with a verb of the list. Error messages state the problem
-and not "X expected, Y came". Words of the list below are not used. Sentences have at most 25 words. In ``src``, a
-public function with more than one parameter has the numpydoc sections Parameters and Returns. A line with
+and not "X expected, Y came". Words of the list below are not used. Sentences have at most 25 words. In
+``src``, a public function
+with more than one parameter has the numpydoc sections Parameters and Returns. A line with
 ``prose: ok`` is left alone.
 """
 

@@ -64,7 +64,7 @@ def test_an_impossible_rate_is_refused(fs):
 
 
 def test_a_recording_without_leads_is_refused():
-    with pytest.raises(UnreadableError, match="x: no lead. Name at least one"):
+    with pytest.raises(UnreadableError, match=r"x: no lead\. Name at least one"):
         Recording("x", 250.0, (), 10, lambda start, stop: np.zeros((stop - start, 0), np.float32))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ectopy import ec57
-    from ectopy.api import analyse
+    from ectopy.api import analyse, read
     from ectopy.beats.detection import detect_qrs
     from ectopy.datasets import simulate
     from ectopy.ecg import (
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     )
     from ectopy.plotting import plot_strip
     from ectopy.readers import open_recording
-    from ectopy.readers import open_recording as read
     from ectopy.rhythm.events import find_events
 
 __all__ = [
@@ -55,7 +54,7 @@ _HOMES = {
     "find_events": ("ectopy.rhythm.events", "find_events"),
     "open_recording": ("ectopy.readers", "open_recording"),
     "plot_strip": ("ectopy.plotting", "plot_strip"),
-    "read": ("ectopy.readers", "open_recording"),
+    "read": ("ectopy.api", "read"),
     "simulate": ("ectopy.datasets.simulate", ""),
 }
 

@@ -57,11 +57,33 @@ def analyse(
         return pipeline.analyse(_opened(recording, fs), classifier_in(Path(model)), leads=leads)
 
 
+def read(path: str | Path, *, fs: float | None = None) -> Recording:
+    """Read a recording of any supported format: metadata now, samples when they are needed.
+
+    Parameters
+    ----------
+    path
+        A file, or the name of a WFDB record without ``.hea``.
+    fs
+        Sampling rate in Hz, for a format that has none.
+
+    Returns
+    -------
+    The recording.
+
+    Raises
+    ------
+    UnreadableError
+        If the file cannot be read as a recording.
+    """
+    return open_recording(path, fs=fs)
+
+
 def _opened(recording: Recording | str | Path | NDArray[np.floating], fs: float | None) -> Recording:
     if isinstance(recording, Recording):
         return recording
     if isinstance(recording, str | Path):
-        return open_recording(recording, fs=fs)
+        return read(recording, fs=fs)
     if fs is None:
         raise NotAnalysableError("an array has no sampling rate. Give it: analyse(array, fs=250.0)")
     return recording_of(np.asarray(recording), fs)

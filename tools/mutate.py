@@ -26,6 +26,8 @@ core module, and 97 % in ``ec57/``. The tests see ``ECTOPY_SOURCE``; without it 
 import argparse
 import ast
 import copy
+import importlib
+import multiprocessing
 import os
 import random
 import shutil
@@ -36,6 +38,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from queue import SimpleQueue
@@ -147,6 +150,19 @@ _OPPOSITES = (
 _SWAPPED = dict(_OPPOSITES) | {right: left for left, right in _OPPOSITES}
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception"}
 _TYPE_NAMES = {"Literal", "NDArray", "Mapping", "Callable", "TypeVar", "NewType", "cast"}
+
+_OUTPUT = "mutate-output.txt"
+# Each mutant is tested in a fork of this process, which has imported these: that takes most of a short test.
+_LIBRARIES = (
+    "numpy",
+    "scipy.signal",
+    "scipy.ndimage",
+    "pandas",
+    "wfdb",
+    "hypothesis",
+    "pytest",
+    "_pytest.assertion",
+)
 
 # A test with hypothesis draws the same examples every time, and a failure is not made smaller: that is slow.
 _HYPOTHESIS_PROFILE = """
@@ -355,7 +371,7 @@ def copy_tree(folder: Path) -> Path:
 
 
 def run_tests(tree: Path, tests: Sequence[str], timeout_s: float) -> tuple[bool, str]:
-    """Run test files in a copied tree until one fails.
+    """Run test files in a copied tree until one fails; a process for each, as most mutants die in the first.
 
     Parameters
     ----------
@@ -364,34 +380,50 @@ def run_tests(tree: Path, tests: Sequence[str], timeout_s: float) -> tuple[bool,
     tests
         Paths of the test files, relative to the root.
     timeout_s
-        Wall time after which the tests are stopped, in seconds.
+        Wall time after which the tests of a file are stopped, in seconds.
 
     Returns
     -------
     Whether all passed, and the name of the test that failed.
     """
-    imports = f"{tree / 'src'}{os.pathsep}{tree}"
-    environment = os.environ | {"PYTHONPATH": imports, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider"]
-    command += ["-p", "tests.mutate_profile", "--hypothesis-profile=mutate", "--tb=no", *tests]
-    with subprocess.Popen(
-        command,
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return False, "timeout"
+    for test in tests:
+        passed, reason = _run_test_file(tree, test, timeout_s)
+        if not passed:
+            return False, reason
+    return True, ""
+
+
+def _run_test_file(tree: Path, test: str, timeout_s: float) -> tuple[bool, str]:
+    process = multiprocessing.get_context("fork").Process(target=_pytest, args=(tree, test))
+    process.start()
+    process.join(timeout_s)
+    if process.is_alive():
+        with suppress(ProcessLookupError):  # it may just have ended
+            os.killpg(process.pid or 0, signal.SIGKILL)
+        process.join()
+        return False, f"timeout of {test}"
+    output = (tree / _OUTPUT).read_text()
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     reason = failed[0].split(" - ")[0] if failed else output.strip()[-300:]
-    return process.returncode == 0, reason
+    return process.exitcode == 0, reason
+
+
+def _pytest(tree: Path, test: str) -> None:
+    """Run a test file in this process, a fork in which the libraries are imported already."""
+    import pytest
+
+    os.setsid()
+    os.chdir(tree)
+    with (tree / _OUTPUT).open("w") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    sys.path[:] = [str(tree / "src"), str(tree), *(path for path in sys.path if path != str(ROOT / "src"))]
+    os.environ["PYTHONPATH"] = f"{tree / 'src'}{os.pathsep}{tree}"
+    command = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "-p", "tests.mutate_profile"]
+    command += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is imported already
+    status = pytest.main([*command, "--hypothesis-profile=mutate", "--tb=no", test])
+    sys.stdout.flush()
+    os._exit(int(status))
 
 
 def judge(trees: SimpleQueue[Path], mutant: Mutant, timeout_s: float) -> Outcome:
@@ -466,6 +498,8 @@ def main() -> int:
     paths = [path.resolve() for path in options.module]
     found = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*.py")))]
     files = [file.relative_to(ROOT).as_posix() for file in found]
+    for library in _LIBRARIES:
+        importlib.import_module(library)
     with tempfile.TemporaryDirectory(prefix="ectopy-mutants-") as folder:
         trees = [copy_tree(Path(folder) / str(worker)) for worker in range(options.workers)]
         drawn = draw(trees[0], files, options.n, options.seed)

@@ -1,4 +1,4 @@
-"""A made-up patient has the beats of a true one, at other times, and labels that still hold."""
+"""An augmented patient has the beats of a true one, at other times, and labels that still hold."""
 
 from collections.abc import Callable
 
@@ -41,28 +41,28 @@ def patient(n_beats: int = 600) -> tuple[f.BeatWindows, Labels]:
     return f.BeatWindows(sample, windows, ones.astype(np.float32), ones.astype(bool)), label
 
 
-def rr_s(shapes: f.BeatWindows) -> f.Floats:
-    return np.asarray(np.diff(shapes.sample) / WORKING_FS, dtype=np.float32)
+def rr_s(beats: f.BeatWindows) -> f.Floats:
+    return np.asarray(np.diff(beats.sample) / WORKING_FS, dtype=np.float32)
 
 
 @ANY
 @pytest.mark.parametrize("n_beats", [1, 2, 30, 600])
 def test_beats_stay_in_order_and_none_is_lost(make: Make, n_beats: int) -> None:
-    shapes, label = patient(n_beats)
-    made, made_label = make(shapes, label, rng())
-    assert len(made) == len(made_label) == n_beats
-    assert made.sample[0] == shapes.sample[0]
-    assert (rr_s(made) >= 0.25).all()
-    assert np.isfinite(f.extract_features(made)).all()
+    beats, label = patient(n_beats)
+    augmented, new_labels = make(beats, label, rng())
+    assert len(augmented) == len(new_labels) == n_beats
+    assert augmented.sample[0] == beats.sample[0]
+    assert (rr_s(augmented) >= 0.25).all()
+    assert np.isfinite(f.extract_features(augmented)).all()
 
 
 @ANY
 def test_the_true_patient_is_left_alone(make: Make) -> None:
-    shapes, label = patient()
-    make(shapes, label, rng())
+    beats, label = patient()
+    make(beats, label, rng())
     untouched, same = patient()
-    np.testing.assert_array_equal(shapes.signal, untouched.signal)
-    np.testing.assert_array_equal(shapes.sample, untouched.sample)
+    np.testing.assert_array_equal(beats.signal, untouched.signal)
+    np.testing.assert_array_equal(beats.sample, untouched.sample)
     np.testing.assert_array_equal(label, same)
 
 
@@ -76,12 +76,12 @@ def test_one_seed_makes_one_patient(make: Make) -> None:
 
 @ANY
 def test_ventricular_and_unlabelled_beats_keep_their_label_and_qrs(make: Make) -> None:
-    shapes, label = patient()
-    made, made_label = make(shapes, label, rng())
+    beats, label = patient()
+    augmented, new_labels = make(beats, label, rng())
     for name in ("V", ""):
-        np.testing.assert_array_equal(made_label == name, label == name)
+        np.testing.assert_array_equal(new_labels == name, label == name)
     qrs = slice(round(f.BEFORE_S * f.WINDOW_FS) - 5, None)
-    np.testing.assert_array_equal(made.signal[:, :, qrs], shapes.signal[:, :, qrs])
+    np.testing.assert_array_equal(augmented.signal[:, :, qrs], beats.signal[:, :, qrs])
 
 
 def test_nothing_is_supraventricular_in_fibrillation() -> None:
@@ -90,52 +90,52 @@ def test_nothing_is_supraventricular_in_fibrillation() -> None:
 
 
 def test_fibrillation_is_irregular() -> None:
-    shapes, label = patient()
-    made, _ = augmentation.simulate_af(shapes, label, rng())
-    step = np.abs(np.diff(np.log(rr_s(made))))
-    assert np.median(np.abs(np.diff(np.log(rr_s(shapes))))) == 0
+    beats, label = patient()
+    augmented, _ = augmentation.simulate_af(beats, label, rng())
+    step = np.abs(np.diff(np.log(rr_s(augmented))))
+    assert np.median(np.abs(np.diff(np.log(rr_s(beats))))) == 0
     assert np.median(step) > 0.1  # two RR intervals of spread 0.12 or more
 
 
 @pytest.mark.parametrize("make", [augmentation.simulate_af, augmentation.add_respiratory_arrhythmia])
 def test_ventricular_beats_stay_early_in_another_rhythm(make: Make) -> None:
-    shapes, label = patient()
-    made, _ = make(shapes, label, rng())
-    interval, ventricular = rr_s(made), label[1:] == "V"
+    beats, label = patient()
+    augmented, _ = make(beats, label, rng())
+    interval, ventricular = rr_s(augmented), label[1:] == "V"
     assert np.median(interval[ventricular]) < 0.9 * np.median(interval[~ventricular])
 
 
 def test_beats_brought_forward_are_early_and_named_so() -> None:
-    shapes, label = patient()
-    made, made_label = augmentation.add_premature_beats(shapes, label, rng())
-    new = ((made_label == "S") & (label == "N"))[1:]
+    beats, label = patient()
+    augmented, new_labels = augmentation.add_premature_beats(beats, label, rng())
+    new = ((new_labels == "S") & (label == "N"))[1:]
     assert new.sum() > 0
-    other = (made_label == "N")[1:]
+    other = (new_labels == "N")[1:]
     # 0.88 of the usual RR at most, but for the spread of 6 % between runs and 3 % within.
-    assert np.quantile(rr_s(made)[new], 0.95) < np.median(rr_s(made)[other])
+    assert np.quantile(rr_s(augmented)[new], 0.95) < np.median(rr_s(augmented)[other])
 
 
 def test_the_beat_after_those_brought_forward_comes_in_time_or_late() -> None:
-    shapes, label = patient()
-    made, made_label = augmentation.add_premature_beats(shapes, label, rng())
-    new = (made_label == "S") & (label == "N")
-    after = np.flatnonzero(new[:-1] & (made_label[1:] == "N"))
+    beats, label = patient()
+    augmented, new_labels = augmentation.add_premature_beats(beats, label, rng())
+    new = (new_labels == "S") & (label == "N")
+    after = np.flatnonzero(new[:-1] & (new_labels[1:] == "N"))
     assert after.size
-    assert (rr_s(made)[after] >= 0.98 * 0.8 - 2 / WORKING_FS).all()
+    assert (rr_s(augmented)[after] >= 0.98 * 0.8 - 2 / WORKING_FS).all()
 
 
 def test_breathing_changes_times_and_nothing_else() -> None:
-    shapes, label = patient()
-    made, made_label = augmentation.add_respiratory_arrhythmia(shapes, label, rng())
-    np.testing.assert_array_equal(made_label, label)
-    np.testing.assert_array_equal(made.signal, shapes.signal)
-    assert np.ptp(rr_s(made)[:18]) > 0.02
+    beats, label = patient()
+    augmented, new_labels = augmentation.add_respiratory_arrhythmia(beats, label, rng())
+    np.testing.assert_array_equal(new_labels, label)
+    np.testing.assert_array_equal(augmented.signal, beats.signal)
+    assert np.ptp(rr_s(augmented)[:18]) > 0.02
 
 
 def test_breathing_comes_and_goes_at_the_rate_of_breaths() -> None:
-    shapes, label = patient()
+    beats, label = patient()
     label[:] = "N"
-    steady = f.BeatWindows(RR * np.arange(600), shapes.signal, shapes.scale, shapes.readable)
+    steady = f.BeatWindows(RR * np.arange(600), beats.signal, beats.scale, beats.readable)
     peaks = []
     for seed in range(12):
         interval = np.log(rr_s(augmentation.add_respiratory_arrhythmia(steady, label, rng(seed))[0]))
@@ -146,36 +146,36 @@ def test_breathing_comes_and_goes_at_the_rate_of_breaths() -> None:
     assert 0.11 < np.median(peaks) < 0.4
 
 
-def new_among(label: Labels, made_label: Labels, name: str) -> np.ndarray:
-    return np.asarray((made_label == name) & (label != name))
+def new_among(label: Labels, new_labels: Labels, name: str) -> np.ndarray:
+    return np.asarray((new_labels == name) & (label != name))
 
 
 def test_fibrillation_at_times_leaves_sinus_rhythm_between() -> None:
-    shapes, label = patient(2000)
+    beats, label = patient(2000)
     label[:] = "N"
-    made, _ = augmentation.simulate_paroxysmal_af(shapes, label, rng(3))
-    step = np.abs(np.diff(np.log(rr_s(made))))
+    augmented, _ = augmentation.simulate_paroxysmal_af(beats, label, rng(3))
+    step = np.abs(np.diff(np.log(rr_s(augmented))))
     windows = step[: 60 * (len(step) // 60)].reshape(-1, 60)
     irregular = np.median(windows, axis=1) > 0.05
     assert 0 < irregular.mean() < 1
 
 
 def test_a_pattern_brings_every_so_many_beats_forward() -> None:
-    shapes, label = patient(3000)
+    beats, label = patient(3000)
     label[:] = "N"
-    _, made_label = augmentation.add_bigeminy(shapes, label, rng())
-    apart = np.diff(np.flatnonzero(made_label == "S"))
+    _, new_labels = augmentation.add_bigeminy(beats, label, rng())
+    apart = np.diff(np.flatnonzero(new_labels == "S"))
     commonest = np.bincount(apart).argmax()
     assert commonest in {2, 3, 4}
     assert (apart == commonest).mean() > 0.8  # the rest are the gaps between stretches
 
 
 def test_atrial_runs_are_fast_and_sinus_beats_after_them_late() -> None:
-    shapes, label = patient(3000)
+    beats, label = patient(3000)
     label[:] = "N"
-    made, made_label = augmentation.add_atrial_runs(shapes, label, rng(1))
-    run, before = made_label[1:] == "S", made_label[:-1]
-    interval = rr_s(made)
+    augmented, new_labels = augmentation.add_atrial_runs(beats, label, rng(1))
+    run, before = new_labels[1:] == "S", new_labels[:-1]
+    interval = rr_s(augmented)
     assert 0.05 < run.mean() < 0.99
     # 0.66 of the sinus rate's RR at most, but for 6 % and 3 % of spread and a rate that wanders.
     assert np.median(interval[run]) < 0.75 * np.median(interval[~run & (before == "S")])
@@ -183,77 +183,76 @@ def test_atrial_runs_are_fast_and_sinus_beats_after_them_late() -> None:
 
 def test_pauses_lengthen_intervals_and_change_no_label() -> None:
     for seed in range(6):
-        shapes, label = patient()
-        made, made_label = augmentation.add_sinus_pauses(shapes, label, rng(seed))
-        np.testing.assert_array_equal(made_label, label)
-        in_time = rr_s(made)[(label[1:] == "N") & (label[:-1] == "N")]
+        beats, label = patient()
+        augmented, new_labels = augmentation.add_sinus_pauses(beats, label, rng(seed))
+        np.testing.assert_array_equal(new_labels, label)
+        in_time = rr_s(augmented)[(label[1:] == "N") & (label[:-1] == "N")]
         assert in_time.max() > 1.15 * np.median(in_time)
 
 
 def lender() -> tuple[f.BeatWindows, Labels]:
     """A patient whose ventricular beats are upside down and twice as high as the others."""
-    shapes, label = patient()
-    shapes.signal[label == "V"] *= -1
-    shapes.scale[label == "V"] *= 2
-    return shapes, label
+    beats, label = patient()
+    beats.signal[label == "V"] *= -1
+    beats.scale[label == "V"] *= 2
+    return beats, label
 
 
 def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
-    shapes, label = patient()
+    beats, label = patient()
     label[:] = "N"
-    even = f.BeatWindows(RR * np.arange(600), shapes.signal, shapes.scale / 4, shapes.readable)
-    made, made_label = augmentation.borrow_ventricular_beats(even, label, rng(), donor=lender())
-    lent = new_among(label, made_label, "V")
+    even = f.BeatWindows(RR * np.arange(600), beats.signal, beats.scale / 4, beats.readable)
+    augmented, new_labels = augmentation.borrow_ventricular_beats(even, label, rng(), donor=lender())
+    lent = new_among(label, new_labels, "V")
     assert lent.any()
     r_peak = round(f.BEFORE_S * f.WINDOW_FS)
-    assert (np.abs(made.signal[lent, :, r_peak]) == 1).all()
-    assert set(np.sign(made.signal[lent, 0, r_peak])) in ({-1.0}, {1.0})  # a lead is turned as a whole
-    np.testing.assert_allclose(made.scale[lent], 2 / 4)  # twice as high as the patient's own beats
+    assert (np.abs(augmented.signal[lent, :, r_peak]) == 1).all()
+    assert set(np.sign(augmented.signal[lent, 0, r_peak])) in ({-1.0}, {1.0})  # a lead is turned as a whole
+    np.testing.assert_allclose(augmented.scale[lent], 2 / 4)  # twice as high as the patient's own beats
     single = lent[1:] & ~lent[:-1]
-    np.testing.assert_allclose(rr_s(made)[single], 0.75 * 0.8, atol=0.01)  # a quarter early, as at home
+    np.testing.assert_allclose(rr_s(augmented)[single], 0.75 * 0.8, atol=0.01)  # a quarter early, as at home
 
 
 def test_what_is_lent_takes_the_place_of_normal_beats_only() -> None:
-    shapes, label = patient()
-    _, made_label = augmentation.borrow_ventricular_beats(shapes, label, rng(), donor=lender())
-    changed = made_label != label
+    beats, label = patient()
+    _, new_labels = augmentation.borrow_ventricular_beats(beats, label, rng(), donor=lender())
+    changed = new_labels != label
     assert set(label[changed]) == {"N"}
-    assert set(made_label[changed]) == {"V"}
+    assert set(new_labels[changed]) == {"V"}
 
 
 def test_who_has_few_ventricular_beats_lends_none() -> None:
-    shapes, label = patient(augmentation.MIN_DONOR_VENTRICULAR * 60 - 60)  # one in sixty
-    made = augmentation.augment_patient(*patient(), rng(), has_af=False, donor=(shapes, label))
-    assert not any("ventricular" in kind for kind in made)
+    beats, label = patient(augmentation.MIN_DONOR_VENTRICULAR * 60 - 60)  # one in sixty
+    augmented = augmentation.augment_patient(*patient(), rng(), has_af=False, donor=(beats, label))
+    assert not any("ventricular" in kind for kind in augmented)
 
 
 @pytest.mark.parametrize("fibrillates", [False, True])
 def test_each_kind_of_patient_that_is_made_has_a_share(*, fibrillates: bool) -> None:
-    made = augmentation.augment_patient(*patient(), rng(), has_af=fibrillates, donor=lender())
-    assert set(made) <= set(augmentation.SAMPLING_WEIGHTS)
-    assert all(len(shapes) == len(label) == 600 for shapes, label in made.values())
+    augmented = augmentation.augment_patient(*patient(), rng(), has_af=fibrillates, donor=lender())
+    assert set(augmented) <= set(augmentation.SAMPLING_WEIGHTS)
+    assert all(len(beats) == len(label) == 600 for beats, label in augmented.values())
 
 
 def test_who_fibrillates_is_not_made_to_have_supraventricular_beats() -> None:
     # No P wave, no usual RR: which beat is early is not known, and N is what all beats are called.
-    made = augmentation.augment_patient(*patient(), rng(), has_af=True)
-    assert not any((label == "S").any() for _, label in made.values())
+    augmented = augmentation.augment_patient(*patient(), rng(), has_af=True)
+    assert not any((label == "S").any() for _, label in augmented.values())
 
 
 def test_the_p_wave_goes_where_the_rhythm_has_none() -> None:
-    shapes, label = patient()
+    beats, label = patient()
     p = slice(0, round(0.22 * f.WINDOW_FS))
-    true = shapes.signal[:, 0, p].astype(np.float32)
-    made = augmentation.simulate_af(shapes, label, rng())[0].signal[:, 0, p].astype(np.float32)
+    true = beats.signal[:, 0, p].astype(np.float32)
+    augmented = augmentation.simulate_af(beats, label, rng())[0].signal[:, 0, p].astype(np.float32)
     unit = true[0] - true[0].mean()
-    height = (made @ unit) / (unit @ unit)
+    height = (augmented @ unit) / (unit @ unit)
     assert abs(np.median(height)) < 0.5  # of the P wave that was there
 
 
 def test_patients_differ_in_how_many_beats_come_early() -> None:
-    shapes, label = patient()
+    beats, label = patient()
     early = [
-        int((augmentation.add_premature_beats(shapes, label, rng(seed))[1] == "S").sum())
-        for seed in range(12)
+        int((augmentation.add_premature_beats(beats, label, rng(seed))[1] == "S").sum()) for seed in range(12)
     ]
     assert max(early) > 3 * min(early)

@@ -160,14 +160,14 @@ def test_flat_windows_have_finite_features(level: float) -> None:
 def test_beats_at_the_very_ends_have_windows() -> None:
     signal = ecg(steady(3))
     shapes = shapes_of(signal, np.array([0, 1, len(signal) - 1]))
-    assert shapes.windows.shape == (3, f.N_LEADS, f.WINDOW)
-    assert np.isfinite(shapes.windows).all()
+    assert shapes.signal.shape == (3, f.N_LEADS, f.WINDOW)
+    assert np.isfinite(shapes.signal).all()
 
 
 def test_windows_are_scaled_to_their_largest_deflection(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, _ = ordinary
     shapes = shapes_of(signal, sample)
-    np.testing.assert_allclose(np.abs(shapes.windows).max(axis=2), 1, atol=1e-3)
+    np.testing.assert_allclose(np.abs(shapes.signal).max(axis=2), 1, atol=1e-3)
     # 1 mV of R wave in the first lead, 0.6 in the second, and some noise.
     np.testing.assert_allclose(np.median(shapes.scale, axis=0), [1.0, 0.6], atol=0.02)
 

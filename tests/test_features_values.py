@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from ectopy.beats.windows import BeatWindows, cut_windows
-from ectopy.features import extraction
+from ectopy.features import extraction, morphology
 from ectopy.signal.filters import WORKING_FS
 
-N_BEATS = 120
+N_BEATS = 250  # so that a 15th, a 16th and a 17th of them differ
 EPS = 1e-6
 R = 30  # index of the R peak in a window at 100 Hz, which lasts from 0.30 s before it to 0.45 s after it
 QRS, P_WAVE, T_WAVE = slice(R - 12, R + 15), slice(R - 28, R - 8), slice(R + 15, R + 45)
@@ -169,8 +169,8 @@ def similarity_features(qrs: Array, template: Array, timing: Array) -> Array:
     power = (qrs**2).sum(axis=1)
     distance = np.array(
         [
-            [np.linalg.norm(a - b) / math.sqrt(p + q + EPS) for b, q in zip(qrs, power, strict=True)]
-            for a, p in zip(qrs, power, strict=True)
+            np.linalg.norm(qrs - q, axis=1) / np.sqrt(power + q_power + EPS)
+            for q, q_power in zip(qrs, power, strict=True)
         ]
     )
     near = np.median([np.sort(distance[i])[len(qrs) // 16] for i in template])
@@ -187,7 +187,7 @@ def plain_features(beats: BeatWindows) -> Array:
     timing = timing_features(rr, template)
     leads = [
         lead_features(
-            beats.windows[:, lead].astype(float),
+            beats.signal[:, lead].astype(float),
             beats.scale[:, lead].astype(float),
             beats.readable[:, lead],
             template,
@@ -266,7 +266,7 @@ def test_few_template_beats_are_five_or_all() -> None:
 def test_the_probes_of_a_long_segment_are_256_beats_spread_over_it() -> None:
     # 1,000 equal beats with one of another shape, which is no probe: it is similar to none of them.
     beats = recording_of(np.arange(200, 200_200, 200))
-    windows = beats.windows.copy()
+    windows = beats.signal.copy()
     probes = np.unique(np.linspace(0, 999, 256).round().astype(int))
     other = next(i for i in range(500, 600) if i not in probes)
     windows[other] = np.sin(np.arange(76)).astype(np.float16)
@@ -286,3 +286,8 @@ def test_of_a_single_beat_nothing_is_compared() -> None:
     assert values["lead 1: correlation with beat after"] == 1.0
     assert values["lead 1: readable"] == 1.0
     assert x[len(extraction.TIMING) + 2] == pytest.approx(math.log(1.01), abs=1e-3)
+
+
+def test_correlations_of_plus_and_minus_1_are_finite() -> None:
+    # They are taken as 0.999, whose Fisher z is 3.80.
+    assert morphology._fisher_z(np.array([-1.0, 0.0, 1.0])) == pytest.approx([-3.8002, 0.0, 3.8002], abs=1e-4)

@@ -95,7 +95,7 @@ def test_the_height_of_beats_is_that_of_most(clean: Recording) -> None:
 def test_missing_samples_stay_missing(clean: Recording) -> None:
     torn = samples(clean).copy()
     torn[1000:9000, 0] = np.nan
-    noisy = noise.add_noise(recording_of(torn, FS), np.random.default_rng(0), share=1.0)
+    noisy = noise.add_noise(recording_of(torn, FS), np.random.default_rng(0), noisy_fraction=1.0)
     np.testing.assert_array_equal(np.isnan(samples(noisy)), np.isnan(torn))
 
 
@@ -103,7 +103,7 @@ def test_missing_samples_stay_missing(clean: Recording) -> None:
 @pytest.mark.parametrize("n_leads", [1, 2, 3])
 def test_a_recording_of_any_length_and_leads_is_noisy(n_samples: int, n_leads: int) -> None:
     recording = recording_of(np.ones((n_samples, n_leads)), FS)
-    noisy = noise.add_noise(recording, np.random.default_rng(0), share=1.0)
+    noisy = noise.add_noise(recording, np.random.default_rng(0), noisy_fraction=1.0)
     assert samples(noisy).shape == (n_samples, n_leads)
     assert np.isfinite(samples(noisy)).all()
 

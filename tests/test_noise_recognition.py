@@ -16,7 +16,7 @@ from ectopy.datasets import simulate
 from ectopy.ec57 import classes_of
 from ectopy.ecg import CLASSES, Analysis, Mask, Recording, Samples, recording_of
 from ectopy.features.extraction import Floats
-from ectopy.rhythm.events import readable_rr_s
+from ectopy.rhythm.heart_rate import rr_intervals_s
 from ectopy.signal import noise
 from tests.test_qrs import drawn, steady
 
@@ -100,7 +100,7 @@ def test_no_beat_is_reported_where_nothing_can_be_read(told: Analysis) -> None:
 
 
 def test_noise_is_no_pause(told: Analysis) -> None:
-    assert np.nanmax(readable_rr_s(told.beats, told.unreadable)) < 2
+    assert np.nanmax(rr_intervals_s(told.beats, told.unreadable)) < 2
     assert "pause" not in {event.kind for event in told.events}
 
 
@@ -114,7 +114,7 @@ def test_little_noise_costs_nothing(clean: NDArray[np.float64]) -> None:
 def test_noise_on_one_lead_leaves_the_other_to_read(clean: NDArray[np.float64], lead: int) -> None:
     signal = disturbed(clean, snr_db=-6, leads=(lead,))
     assert shut_share(analysed(signal)) < 0.05
-    shapes = detection.detect_beats(recording_of(signal, FS), (0, 1)).shapes
+    shapes = detection.detect_beats(recording_of(signal, FS), (0, 1)).windows
     there = (shapes.sample > 64 * 200) & (shapes.sample < 96 * 200)
     assert shapes.readable[there, lead].mean() < 0.5
     assert shapes.readable[there, 1 - lead].all()

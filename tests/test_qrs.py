@@ -367,21 +367,19 @@ def test_noise_at_12_db_costs_no_beat(nstdb: Path) -> None:
 
 
 @pytest.mark.parametrize("clear", [0.0, 0.5, 0.95, 1.0])
-def test_what_is_in_every_best_sequence_need_not_be_searched_for(clear, monkeypatch):
-    """With no beat sure, the whole is searched: the reference."""
+def test_certain_beats_need_not_be_searched_for(clear, monkeypatch):
+    """The reference searches everything, because no beat is certain."""
     rng = np.random.default_rng(round(100 * clear))
     for n in (0, 1, 2, 7, 40, 300):
         time_s = np.cumsum(rng.choice([0.05, 0.13, 0.3, 0.8, 2.5], n))
-        evidence = np.where(rng.random(n) < clear, rng.uniform(9, 18, n), rng.uniform(-9, 9, n))
+        llr = np.where(rng.random(n) < clear, rng.uniform(9, 18, n), rng.uniform(-9, 9, n))
         usual_s = rng.uniform(0.5, 1.2, n)
-        found = beat_selection._most_likely_beats(time_s, evidence, usual_s)
+        found = beat_selection._most_likely_beats(time_s, llr, usual_s)
         with monkeypatch.context() as patch:
-            patch.setattr(
-                beat_selection, "_in_every_best_sequence", lambda time_s, _: np.zeros(len(time_s), bool)
-            )
-            np.testing.assert_array_equal(found, beat_selection._most_likely_beats(time_s, evidence, usual_s))
+            patch.setattr(beat_selection, "_certain_beats", lambda time_s, _: np.zeros(len(time_s), bool))
+            np.testing.assert_array_equal(found, beat_selection._most_likely_beats(time_s, llr, usual_s))
 
 
-def test_a_beat_that_stands_alone_and_clear_is_in_every_best_sequence():
-    time_s, evidence = np.array([1.0, 1.1, 2.0, 3.0]), np.array([18.0, 2.0, 8.1, 7.9])
-    assert beat_selection._certain_beats(time_s, evidence).tolist() == [True, False, True, False]
+def test_a_beat_with_strong_evidence_and_no_neighbour_is_certain():
+    time_s, llr = np.array([1.0, 1.1, 2.0, 3.0]), np.array([18.0, 2.0, 8.1, 7.9])
+    assert beat_selection._certain_beats(time_s, llr).tolist() == [True, False, True, False]

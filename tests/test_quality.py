@@ -135,17 +135,17 @@ def test_record_116_is_at_the_rail_for_two_and_a_half_seconds(mitdb: Path) -> No
 
 
 @pytest.mark.parametrize("n_beats", [1, 7, 8, 9, 100])
-def test_likeness_is_the_same_in_chunks_of_any_size(n_beats: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_similarity_is_the_same_in_chunks_of_any_size(n_beats: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(n_beats)
     windows, scale = (
         rng.normal(size=(120, 76)).astype(np.float16),
         rng.uniform(0.5, 2, 120).astype(np.float32),
     )
     beats = np.sort(rng.choice(120, n_beats, replace=False))
-    whole = signal_to_noise._likeness(windows, scale, beats)
+    whole = signal_to_noise._similarity(windows, scale, beats)
     monkeypatch.setattr(signal_to_noise, "_CHUNK", 16)
     assert len(whole) == n_beats
-    np.testing.assert_array_equal(signal_to_noise._likeness(windows, scale, beats), whole)
+    np.testing.assert_array_equal(signal_to_noise._similarity(windows, scale, beats), whole)
 
 
 @pytest.mark.parametrize("n_samples", [1, 5, 8, 20, 72, 300])
@@ -155,5 +155,5 @@ def test_runs_that_last_are_found_whatever_they_lie_on(n_samples: int) -> None:
         mask = np.zeros((700, 2), dtype=bool)
         mask[begin : begin + n_samples, 0] = True
         mask[begin : begin + n_samples - 1, 1] = True
-        kept = quality._lasting(mask, n_samples)
+        kept = quality.long_runs(mask, n_samples)
         np.testing.assert_array_equal(kept, mask & (True, False))

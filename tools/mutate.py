@@ -68,14 +68,14 @@ TESTS: Mapping[str, tuple[str, ...]] = {
     "features": ("test_features_values", "test_features", "test_plain"),
     "beats": (
         "test_beats_values",
-        "test_leads",
+        "test_lead_selection",
         "test_qrs",
         "test_quality",
-        "test_first_pass",
+        "test_detection",
         "test_noise_recognition",
         "test_pipeline",
     ),
-    "signal": ("test_signal_values", "test_running", "test_filters", "test_quality", "test_noise"),
+    "signal": ("test_signal_values", "test_rolling", "test_filters", "test_quality", "test_noise"),
     "rhythm": (
         "test_rhythm_values",
         "test_rhythm",

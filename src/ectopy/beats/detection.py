@@ -1,9 +1,9 @@
-"""The first pass: through the signal once, to the beats and a small summary of each.
+"""Beat detection: one pass through the signal, from samples to beats with a window of signal around each.
 
-By block, with overlap: resample, band-pass, mark what cannot be read, find candidates for beats and cut a
-window around each. Every step of it has finite support, so blocks of any size give the same candidates.
-By chapter of some hours: choose the beats among the candidates and let go of the rest. So memory grows with
-neither the signal nor what is found in it that is no beat.
+The signal is processed in overlapping blocks: resample, filter, find unusable samples, find candidates for
+beats and cut a window around each. Every step has finite reach, so blocks of any size give the same
+candidates. The beats are then selected among the candidates in chunks of some hours. Memory therefore does
+not grow with the length of the signal, nor with the number of candidates that are not beats.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.beats import beat_selection, qrs_candidates, signal_to_noise
+from ectopy.beats import qrs_candidates, signal_to_noise
 from ectopy.beats.beat_selection import select_beats
 from ectopy.beats.qrs_candidates import find_candidates
 from ectopy.beats.windows import WINDOW, BeatWindows, cut_windows, join
@@ -28,183 +28,256 @@ from ectopy.signal.filters import (
     resample,
     working_length,
 )
+from ectopy.signal.time_grid import TimeGrid
 
 BLOCK_S = 600.0
-"""Signal that is in memory at once."""
+"""Length of the blocks of signal in memory at once, in seconds."""
 CHUNK_S = 6 * 3600.0
-"""Time whose candidates are in memory at once, about: a recording has chapters of equal length."""
+"""Approximate length of a chunk, whose candidates are in memory at once, in seconds.
+
+All chunks of a recording have the same length.
+"""
 CONTEXT_S = 600.0
-"""Time on either side of a chapter that is known when its beats are chosen: five times what any choice on the
-records of mitdb and nstdb rests on."""
+"""Time on either side of a chunk whose candidates are considered when its beats are selected, in seconds.
+
+This is five times the longest reach of any selection on the records of mitdb and nstdb.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A stretch of clean signal on the grid of WORKING_FS with the overlap that its edges need.
-
-    ``clean`` and ``usable``, [n, n_leads], begin at ``first``; the block answers for [start, stop).
-    """
+    """An interval of filtered signal on the working grid, with a margin on either side."""
 
     first: int
+    """Sample where ``filtered`` and ``usable`` begin."""
     start: int
+    """First sample of the block without its margins."""
     stop: int
-    clean: Signal
+    """End of the block without its margins, exclusive."""
+    filtered: Signal
+    """[n, n_leads], the band-passed signal in mV, with the margins."""
     usable: Mask
+    """[n, n_leads], which samples can be analysed."""
 
     @property
-    def answers_for(self) -> slice:
-        """Where in ``clean`` the stretch lies that the block answers for."""
+    def core(self) -> slice:
+        """The part of ``filtered`` without the margins."""
         return slice(self.start - self.first, self.stop - self.first)
 
 
 @dataclass(frozen=True, eq=False)
 class DetectedBeats:
-    """Beats on the grid of WORKING_FS, and which of them lie in noise, [n].
+    """Beats on the working grid of 200 Hz."""
 
-    ``unreadable`` is where no lead can be read, [start, stop) int64 [k, 2], on that grid too.
-    """
-
-    shapes: BeatWindows
-    doubtful: Mask
+    windows: BeatWindows
+    """R peaks of the n beats, and a window of signal around each."""
+    low_quality: Mask
+    """[n], which beats lie in noise on every lead."""
     unreadable: Samples
+    """[k, 2], intervals in which no lead can be analysed: first sample and end, exclusive."""
 
 
 @dataclass(frozen=True, eq=False)
 class CandidateBeats:
-    """What was seen: candidates, the shape of each, and where no lead can be used, [k, 2]."""
+    """Candidates for beats on the working grid, with a window of signal around each."""
 
     candidates: qrs_candidates.Candidates
-    shapes: BeatWindows
+    windows: BeatWindows
     unusable: Samples
+    """[k, 2], intervals in which no lead is usable."""
 
     def between(self, start: int, stop: int) -> "CandidateBeats":
-        """Keep the candidates of a stretch; a copy, for a view would keep all of them."""
+        """Return the candidates of an interval as a copy; a view would keep all of them in memory.
+
+        Parameters
+        ----------
+        start, stop
+            The interval [start, stop) on the working grid.
+
+        Returns
+        -------
+        The candidates of the interval.
+        """
         part = np.arange(*np.searchsorted(self.candidates.sample, (start, stop)))
-        return replace(self, candidates=self.candidates[part], shapes=self.shapes.take(part))
+        return replace(self, candidates=self.candidates[part], windows=self.windows.take(part))
 
 
-def detect_beats(
+def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
     recording: Recording,
     columns: Sequence[int],
     *,
     r_peaks: Samples | None = None,
     block_s: float = BLOCK_S,
+    chunk_s: float = CHUNK_S,
+    context_s: float = CONTEXT_S,
 ) -> DetectedBeats:
-    """Walk through the signal once and keep the small summary of each beat; given ones are taken on trust."""
+    """Find the beats of a recording, with a window of signal around each.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    columns
+        Columns of the leads to analyse.
+    r_peaks
+        Samples of known R peaks on the grid of the recording. All of them are kept, and no others are sought.
+    block_s
+        Length of the blocks of signal in memory at once, in seconds.
+    chunk_s
+        Approximate time whose candidates are in memory at once, in seconds.
+    context_s
+        Time on either side of a chunk whose candidates are considered too, in seconds.
+
+    Returns
+    -------
+    Beats and unreadable intervals on the working grid of 200 Hz.
+    """
     _keep_memory()
-    walk = blocks(recording, columns, block_s=block_s)
-    if r_peaks is None:
-        return _merge(_detected(walk, working_length(recording.n_samples, recording.fs)), len(columns))
-    return _merge(_beats_from_annotations(walk, to_working(r_peaks, recording)), len(columns))
+    grid = TimeGrid.of(recording)
+    signal_blocks = blocks(recording, columns, block_s=block_s)
+    if r_peaks is not None:
+        return _merge(_beats_from_annotations(signal_blocks, grid.to_working(r_peaks)), len(columns))
+    edges = _chunk_edges(grid.n_working, chunk_s)
+    parts = _detect_by_chunk(signal_blocks, edges, context=round(context_s * WORKING_FS))
+    return _merge(parts, len(columns))
 
 
 def _keep_memory() -> None:
-    """Have the memory of one block kept for the next, and not given back to be cleared each time.
+    """Make the C library keep the memory of a block for the next one, instead of returning and clearing it.
 
-    The C library of Linux keeps twice as much as was ever freed in one piece, up to 64 MB: M_MMAP_THRESHOLD
-    of mallopt(3). A piece that nobody writes to takes no memory and no time.
+    The C library of Linux keeps twice as much as was ever freed in one piece, up to 64 MB: see
+    M_MMAP_THRESHOLD of mallopt(3). Memory that is never written to costs neither memory nor time.
     """
     np.empty(31 * 2**20, dtype=np.uint8)
 
 
-def _beats_from_annotations(walk: Iterable[Block], r_peaks: Samples) -> Iterator[DetectedBeats]:
-    for block in walk:
+def _beats_from_annotations(signal_blocks: Iterable[Block], r_peaks: Samples) -> Iterator[DetectedBeats]:
+    for block in signal_blocks:
         first, last = np.searchsorted(r_peaks, (block.start, block.stop))
-        shapes = _cut_windows(block, r_peaks[first:last])
-        yield DetectedBeats(shapes, np.zeros(len(shapes), dtype=bool), _unusable_intervals(block))
+        windows = _cut_windows(block, r_peaks[first:last])
+        yield DetectedBeats(windows, np.zeros(len(windows), dtype=bool), _unusable_intervals(block))
 
 
-def _detected(walk: Iterable[Block], n_working: int) -> Iterator[DetectedBeats]:
-    """Choose the beats chapter by chapter, as soon as what lies around one has been seen, too."""
-    around = round(CONTEXT_S * WORKING_FS)
-    chapters = pairwise(_chunk_edges(n_working))
-    start, stop = next(chapters)
-    held: list[CandidateBeats] = []
-    for block in walk:
-        held.append(_find_candidates(block))
-        while block.stop >= min(stop + around, n_working):
-            held = [_concatenate(held)]
-            yield select(held[0].between(start - around, stop + around), start, stop)
+def _detect_by_chunk(
+    signal_blocks: Iterable[Block], edges: Sequence[int], *, context: int
+) -> Iterator[DetectedBeats]:
+    """Select the beats chunk by chunk, as soon as the candidates of its context are complete."""
+    chunks, n_working = pairwise(edges), edges[-1]
+    start, stop = next(chunks)
+    pending: list[CandidateBeats] = []
+    for block in signal_blocks:
+        pending.append(_find_candidates(block))
+        while block.stop >= min(stop + context, n_working):
+            whole = _concatenate(pending)
+            yield select_in_chunk(whole.between(start - context, stop + context), start, stop)
             if stop == n_working:
                 return
-            start, stop = next(chapters)
-            held = [replace(held[0].between(start - around, block.stop), unusable=held[0].unusable[:0])]
+            start, stop = next(chunks)
+            pending = [replace(whole.between(start - context, block.stop), unusable=whole.unusable[:0])]
 
 
-def _chunk_edges(n_working: int) -> list[int]:
-    n_chapters = max(round(n_working / (CHUNK_S * WORKING_FS)), 1)
-    return [round(n_working * chapter / n_chapters) for chapter in range(n_chapters + 1)]
+def _chunk_edges(n_working: int, chunk_s: float) -> list[int]:
+    n_chunks = max(round(n_working / (chunk_s * WORKING_FS)), 1)
+    return [round(n_working * chunk / n_chunks) for chunk in range(n_chunks + 1)]
 
 
 def _find_candidates(block: Block) -> CandidateBeats:
-    found = qrs_candidates.find_candidates(block.clean, block.usable).shifted(block.first)
-    found = found.between(block.start, block.stop)
-    return CandidateBeats(found, _cut_windows(block, found.sample), _unusable_intervals(block))
+    candidates = find_candidates(block.filtered, block.usable).shifted(block.first)
+    candidates = candidates.between(block.start, block.stop)
+    return CandidateBeats(candidates, _cut_windows(block, candidates.sample), _unusable_intervals(block))
 
 
-def _cut_windows(block: Block, at: Samples) -> BeatWindows:
-    return replace(cut_windows(block.clean, block.usable, at - block.first), sample=at)
+def _cut_windows(block: Block, sample: Samples) -> BeatWindows:
+    return replace(cut_windows(block.filtered, block.usable, sample - block.first), sample=sample)
 
 
 def _unusable_intervals(block: Block) -> Samples:
     if block.usable.all():
         return np.empty((0, 2), dtype=np.int64)
-    off: Mask = np.asarray(~block.usable[block.answers_for].any(axis=1))
-    return true_intervals(off) + block.start
+    unusable: Mask = np.asarray(~block.usable[block.core].any(axis=1))
+    return true_intervals(unusable) + block.start
 
 
 def _concatenate(parts: Sequence[CandidateBeats]) -> CandidateBeats:
     candidates = qrs_candidates.join([part.candidates for part in parts])
     unusable = np.concatenate([part.unusable for part in parts])
-    return CandidateBeats(candidates, join([part.shapes for part in parts]), unusable)
+    return CandidateBeats(candidates, join([part.windows for part in parts]), unusable)
 
 
 def _merge(parts: Iterable[DetectedBeats], n_leads: int) -> DetectedBeats:
-    """Put the beats of successive parts in one row.
+    """Concatenate the beats of successive parts.
 
-    Windows are most of what is kept: each part's are put there at once, without a copy in the end.
+    The windows take most of the memory. They are appended to one buffer at once, so that no copy is made at
+    the end.
     """
-    windows, kept = bytearray(), []
+    signal, rest = bytearray(), []
     for part in parts:
-        windows += part.shapes.windows.tobytes()
-        without = np.empty((len(part.shapes), 0, 0), dtype=np.float16)
-        kept.append(replace(part, shapes=replace(part.shapes, windows=without)))
-    in_row = np.frombuffer(windows, dtype=np.float16).reshape(-1, n_leads, WINDOW)
+        signal += part.windows.signal.tobytes()
+        no_signal = np.empty((len(part.windows), 0, 0), dtype=np.float16)
+        rest.append(replace(part, windows=replace(part.windows, signal=no_signal)))
+    joined = np.frombuffer(signal, dtype=np.float16).reshape(-1, n_leads, WINDOW)
     return DetectedBeats(
-        replace(join([part.shapes for part in kept]), windows=in_row),
-        np.concatenate([part.doubtful for part in kept]),
-        merge_intervals(np.concatenate([part.unreadable for part in kept])),
+        replace(join([part.windows for part in rest]), signal=joined),
+        np.concatenate([part.low_quality for part in rest]),
+        merge_intervals(np.concatenate([part.unreadable for part in rest])),
     )
 
 
-def select(seen: CandidateBeats, start: int, stop: int) -> DetectedBeats:
-    """Choose the beats of [start, stop), all that was seen considered.
+def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedBeats:
+    """Select the beats of a chunk.
 
-    A lead is dropped where it is noise and another clearer, and all are where none is of use.
+    A noisy lead counts as unreadable where another one has less noise. Where all leads are too noisy, the
+    signal is unreadable and no beat is reported.
+
+    Parameters
+    ----------
+    context
+        Candidates of the chunk and of the context around it.
+    start, stop
+        The chunk, [start, stop) on the working grid.
+
+    Returns
+    -------
+    The beats and unreadable intervals of the chunk.
     """
-    candidates, shapes = seen.candidates, seen.shapes
+    candidates, windows = context.candidates, context.windows
     beat = np.zeros(len(candidates), dtype=bool)
-    beat[beat_selection.select_beats(candidates)] = True
-    told = candidates.strength, candidates.background, shapes.windows, shapes.scale
-    clear = signal_to_noise.signal_quality_index(*told, beat=beat)
-    lost = signal_to_noise.unreadable(clear, shapes.windows)
-    readable = shapes.readable.copy()
-    readable[:, : clear.shape[1]] &= ~signal_to_noise.noisy_leads(clear)
+    beat[select_beats(candidates)] = True
+    sqi = signal_to_noise.signal_quality_index(
+        candidates.strength, candidates.background, windows.signal, windows.scale, beat=beat
+    )
+    in_noise = signal_to_noise.unreadable(sqi, windows.signal)
+    readable = windows.readable.copy()
+    readable[:, : sqi.shape[1]] &= ~signal_to_noise.noisy_leads(sqi)
     between = (candidates.sample[1:] + candidates.sample[:-1]) // 2
-    noise = np.concatenate(([start], between, [stop]))[true_intervals(lost)]
+    noise = np.concatenate(([start], between, [stop]))[true_intervals(in_noise)]
     inside = (candidates.sample >= start) & (candidates.sample < stop)
-    kept = np.flatnonzero(beat & ~lost & inside)
+    selected = np.flatnonzero(beat & ~in_noise & inside)
     return DetectedBeats(
-        replace(shapes, readable=readable).take(kept),
-        signal_to_noise.low_quality(clear)[kept],
-        np.concatenate((seen.unusable, np.clip(noise, start, stop))),
+        replace(windows, readable=readable).take(selected),
+        signal_to_noise.low_quality(sqi)[selected],
+        np.concatenate((context.unusable, np.clip(noise, start, stop))),
     )
 
 
 def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLOCK_S) -> Iterator[Block]:
-    """Read and clean a recording block by block; at least one block, were it empty."""
+    """Read and filter a recording block by block.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    columns
+        Columns of the leads to read.
+    block_s
+        Length of a block without its margins, in seconds.
+
+    Yields
+    ------
+    Blocks in order of time; one without samples of its own for an empty recording.
+    """
     ratio = rate_ratio(recording.fs)
-    # A block begins where a sample of one grid falls on a sample of the other: every `denominator` samples.
+    # A block begins where the two grids have a sample at the same time: every `denominator` samples.
     margin = (
         -(-round((MARGIN_S + qrs_candidates.REACH_S) * recording.fs) // ratio.denominator) * ratio.denominator
     )
@@ -213,39 +286,33 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     for start in range(0, max(n_samples, 1), step):
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
         raw = recording.read_leads(columns, first, last)
-        if not n_samples:  # filters need a sample to hold; the block answers for none
+        if not n_samples:  # the filters need at least one sample; it lies outside the core of the block
             raw = np.full((1, len(columns)), np.nan, dtype=np.float32)
         yield Block(
             first=first * ratio.numerator // ratio.denominator,
             start=start * ratio.numerator // ratio.denominator,
             stop=min((start + step) * ratio.numerator // ratio.denominator, n_working),
-            clean=bandpass(resample(fill_gaps(raw), recording.fs)),
+            filtered=bandpass(resample(fill_gaps(raw), recording.fs)),
             usable=quality.usable(raw, recording.fs),
         )
 
 
-def to_recording(sample: Samples, recording: Recording) -> Samples:
-    """Move indices from the grid of WORKING_FS to the recording's, by the ratio that it was resampled by."""
-    return np.minimum(edges_to_recording(sample, recording), max(recording.n_samples - 1, 0))
-
-
-def edges_to_recording(edge: Samples, recording: Recording) -> Samples:
-    """Move edges of stretches, where the last may be the recording's end, as :func:`to_recording` does."""
-    moved = np.round(edge / float(rate_ratio(recording.fs))).astype(np.int64)
-    return np.minimum(moved, recording.n_samples)
-
-
-def to_working(sample: Samples, recording: Recording) -> Samples:
-    """Move indices from the recording's grid to that of WORKING_FS."""
-    moved = np.round(sample * float(rate_ratio(recording.fs))).astype(np.int64)
-    return np.minimum(moved, max(working_length(recording.n_samples, recording.fs) - 1, 0))
-
-
 def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
-    """Find R peaks in mV, [n] or [n, n_leads], as samples on the grid of ``fs``; NaN where missing."""
+    """Find the R peaks of a signal in memory.
+
+    Parameters
+    ----------
+    signal
+        [n] or [n, n_leads] in mV; NaN where missing.
+    fs
+        Its sampling rate in Hz.
+
+    Returns
+    -------
+    Samples of the R peaks at ``fs``, [n_beats].
+    """
     leads = np.asarray(signal, dtype=np.float32)
     leads = leads[:, None] if leads.ndim == 1 else leads
-    clean = bandpass(resample(fill_gaps(leads), fs)) if len(leads) else leads
-    candidates = find_candidates(clean, quality.usable(leads, fs))
-    beats = candidates.sample[select_beats(candidates)]
-    return np.minimum(np.round(beats / float(rate_ratio(fs))), len(leads) - 1).astype(np.int64)
+    filtered = bandpass(resample(fill_gaps(leads), fs)) if len(leads) else leads
+    candidates = find_candidates(filtered, quality.usable(leads, fs))
+    return TimeGrid(fs, len(leads)).to_recording(candidates.sample[select_beats(candidates)])

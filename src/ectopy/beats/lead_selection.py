@@ -1,71 +1,94 @@
-"""Which leads of a recording are analysed, and in which order."""
+"""Selection of the leads that are analysed, and their order."""
 
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
+from ectopy.beats.windows import N_LEADS
 from ectopy.ecg import NotAnalysableError, Recording, Signal
-from ectopy.features.extraction import N_LEADS
 from ectopy.signal.quality import usable
 
 SEGMENT_S, N_SEGMENTS = 10.0, 8
+"""Length and number of the segments that are sampled to find disconnected leads."""
 
-# The first slot holds the lead with the tallest QRS, the second one that shows the P wave and tells bundle
-# branches apart. These are the usual Holter leads and those of the training recordings.
 PREFERRED = (("II", "V5", "I", "III"), ("V1", "V2", "V5", "V4", "V6", "III", "I"))
+"""Leads by preference, for the first and the second lead of the analysis.
+
+The first lead should have a tall QRS complex. The second should show the P wave and distinguish the bundle
+branch blocks. These are the usual Holter leads and those of the training recordings.
+"""
 
 
-def _plain(lead: str) -> str:
-    """Reduce names such as ``MLII``, ``ECG II`` or ``Lead V1`` to the lead they stand for."""
+def _standard_name(lead: str) -> str:
+    """Return the standard name of the lead for names such as ``MLII``, ``ECG II`` or ``Lead V1``."""
     name = lead.upper().replace("-", " ").replace("_", " ")
     return name.removeprefix("ECG").strip().removeprefix("LEAD").strip().removeprefix("M").removeprefix("L")
 
 
 def choose_leads(
-    recorded: Sequence[str], wanted: Sequence[str] | None = None, *, silent: Collection[int] = ()
+    recorded: Sequence[str], wanted: Sequence[str] | None = None, *, disconnected: Collection[int] = ()
 ) -> tuple[int, ...]:
-    """Give the columns to analyse, at most N_SLOTS: those wanted, in that order, else the usual Holter leads.
+    """Choose the leads to analyse.
 
-    ``wanted`` names match without regard to case, MLII as II. Leads of unknown names come in their order.
-    Columns of ``silent`` are chosen only where they are wanted.
+    Parameters
+    ----------
+    recorded
+        Names of the leads of the recording. Leads with unknown names are chosen in their order.
+    wanted
+        Names of the leads to analyse, in this order. Upper and lower case are equal, and II matches MLII. By
+        default, the usual Holter leads are chosen.
+    disconnected
+        Columns without signal. They are chosen only if they are wanted.
+
+    Returns
+    -------
+    Columns of the leads, at most N_LEADS.
+
+    Raises
+    ------
+    NotAnalysableError
+        If a wanted lead does not exist, is named twice, or too many are wanted.
     """
     if wanted:
         columns = tuple(_column(name, recorded) for name in wanted)
         if len(set(columns)) < len(columns) or len(columns) > N_LEADS:
             raise NotAnalysableError(
-                f"at most {N_LEADS} different leads expected, {', '.join(wanted)} wanted"
+                f"cannot analyse the leads {', '.join(wanted)}. Name at most {N_LEADS} different leads."
             )
         return columns
-    plain = [_plain(lead) for lead in recorded]
+    names = [_standard_name(lead) for lead in recorded]
     chosen: list[int] = []
     for preferred in PREFERRED:
-        free = [column for column in range(len(plain)) if column not in {*chosen, *silent}]
-        named = [plain.index(name) for name in preferred if name in plain]
+        free = [column for column in range(len(names)) if column not in {*chosen, *disconnected}]
+        named = [names.index(name) for name in preferred if name in names]
         chosen += ([column for column in named if column in free] or free)[:1]
     return tuple(chosen)
 
 
 def disconnected_leads(recording: Recording) -> frozenset[int]:
-    """Give the columns that can be read less than half as often as the best one, where leads can be chosen.
+    """Find the leads that are usable less than half as often as the best one.
 
-    An electrode that is off must not cost a recording of twelve leads one of the two that are analysed.
+    They are not chosen for the analysis. A recording of N_LEADS leads or fewer leaves no choice, so the
+    result is empty and nothing is read.
     """
     if len(recording.leads) <= N_LEADS or not recording.n_samples:
         return frozenset()
-    share = np.mean([usable(look, recording.fs).mean(axis=0) for look in sample_segments(recording)], axis=0)
+    segments = sample_segments(recording)
+    share = np.mean([usable(segment, recording.fs).mean(axis=0) for segment in segments], axis=0)
     return frozenset(np.flatnonzero(share < share.max() / 2).tolist())
 
 
 def sample_segments(recording: Recording) -> Iterator[Signal]:
-    """Read a few pieces of LOOK_S that are spread over a recording, [n, n_leads] each."""
+    """Read N_SEGMENTS segments, spread evenly over a recording, [n, n_leads] each."""
     length = min(recording.n_samples, round(SEGMENT_S * recording.fs))
     for start in np.linspace(0, recording.n_samples - length, N_SEGMENTS).round().astype(int).tolist():
         yield recording.read(start, start + length)
 
 
 def _column(name: str, recorded: Sequence[str]) -> int:
-    for same in (str.upper, _plain):
-        matching = [column for column, lead in enumerate(recorded) if same(lead) == same(name)]
+    """Find a lead by its name; an exact name is preferred to a variant of it."""
+    for normalise in (str.upper, _standard_name):
+        matching = [column for column, lead in enumerate(recorded) if normalise(lead) == normalise(name)]
         if matching:
             return matching[0]
-    raise NotAnalysableError(f"lead {name} wanted, the recording has {', '.join(recorded)}")
+    raise NotAnalysableError(f"the recording has no lead {name}. Name leads among {', '.join(recorded)}.")

@@ -1,11 +1,7 @@
-"""Find R peaks: candidates by block of signal, then beats chosen among the candidates of hours.
+"""Candidates for beats: the maxima of the QRS energy in a block of signal.
 
-A candidate is a local maximum of the energy between about 5 and 25 Hz, where a QRS complex stands out from
-P waves, T waves and baseline wander. Which candidates are beats is decided knowing what is around: in each
-lead beats and the rest form two populations of log amplitude that drift with time, and the likeliest sequence
-of beats, given amplitudes and rhythm, is found by dynamic programming. Search-back, refractory period and
-T-wave rejection are that one optimum, no rules of their own. Only ratios of amplitudes count, so neither
-gain nor polarity matter.
+A candidate is a local maximum of the energy between about 5 and 25 Hz. In this band, a QRS complex stands out
+from P waves, T waves and baseline wander. :mod:`ectopy.beats.beat_selection` selects the beats among them.
 """
 
 from collections.abc import Sequence
@@ -26,17 +22,17 @@ from ectopy.signal.filters import (
 from ectopy.signal.rolling import maximum_filter1d, minimum_filter1d, uniform_filter1d
 
 REACH_S = 7.0
-"""Signal on either side of a candidate that decides whether it is one, and what its features are."""
+"""Signal on either side of a candidate on which the candidate and its features depend, in seconds."""
 
 # Finding candidates
-_QRS_HZ, _QRS_SD_HZ = 15.0, 6.0  # the band that told beats from the rest best on DS1, among 6 to 18 Hz
-_APART_S = 0.12  # candidates nearer than this are one
-_LEAD_NEAR_S = 0.06  # leads peak this far apart at most
-_LEVEL_S = 3.0  # leads are compared by their mean energy over this time on either side
-_LEAST_BACKGROUND = 1e-3  # of the mean energy: made signals may have none
-_EDGE_S = 0.1  # beside an unusable stretch the filters see its end, not the heart
-_R_NEAR_S = 0.12  # the R peak is this near to the peak of energy, in wide beats too
-_BASELINE_SD_S = 0.06
+_QRS_HZ, _QRS_SD_HZ = 15.0, 6.0  # on DS1, this band separated beats from the rest best, among 6 to 18 Hz
+_APART_S = 0.12  # candidates closer than this are one candidate
+_LEAD_NEAR_S = 0.06  # greatest time between the peaks of two leads
+_LEVEL_S = 3.0  # leads are normalised by their mean energy within this time on either side
+_MIN_BACKGROUND = 1e-3  # of the mean energy: simulated signals may have no background
+_EDGE_S = 0.1  # beside an unusable interval, the filters respond to its end and not to the heart
+_R_NEAR_S = 0.12  # greatest time between the R peak and the energy peak, also in wide beats
+_BASELINE_SD_S = 0.06  # width (sigma) of the mean that is the baseline of an R peak
 
 
 Floats = NDArray[np.float64]
@@ -44,81 +40,104 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Where a beat may be, in order of time, on the grid of WORKING_FS.
-
-    ``sample`` is the R peak. ``strength`` is float32 [n, n_leads], the peak amplitude of each lead in the QRS
-    band, in mV; NaN where the lead cannot be used. ``background`` is the geometric mean of that amplitude
-    around the candidate: what there is between beats, for they are short.
-    """
+    """Candidates for beats in order of time, on the grid of WORKING_FS."""
 
     sample: Samples
+    """[n], the R peaks."""
     strength: NDArray[np.float32]
+    """[n, n_leads], the peak amplitude in the QRS band in mV; NaN where the lead is unusable."""
     background: NDArray[np.float32]
+    """[n, n_leads], the geometric mean of that amplitude around the candidate in mV.
+
+    Beats are short, so this is the level between beats.
+    """
 
     def __len__(self) -> int:
         return len(self.sample)
 
-    def __getitem__(self, chosen: slice | NDArray[np.generic]) -> Self:
-        """Give the candidates of a slice, mask or index array."""
-        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
+    def __getitem__(self, index: slice | NDArray[np.generic]) -> Self:
+        """Return the candidates of a slice, mask or index array."""
+        return type(self)(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def between(self, start: int, stop: int) -> Self:
-        """Give the candidates from sample ``start`` up to, not including, ``stop``."""
+        """Return the candidates of an interval.
+
+        Parameters
+        ----------
+        start, stop
+            The interval [start, stop) in samples.
+
+        Returns
+        -------
+        The candidates of the interval.
+        """
         first, last = np.searchsorted(self.sample, (start, stop))
         return self[first:last]
 
     def shifted(self, by: int) -> Self:
-        """Give the same candidates ``by`` samples later."""
+        """Return the same candidates ``by`` samples later."""
         return type(self)(self.sample + by, *(getattr(self, field.name) for field in fields(self)[1:]))
 
 
 def join(parts: Sequence[Candidates]) -> Candidates:
-    """Put the candidates of successive blocks, at least one, in one row."""
+    """Concatenate the candidates of successive blocks, at least one."""
     columns = ([getattr(part, field.name) for part in parts] for field in fields(Candidates))
     return Candidates(*(np.concatenate(column) for column in columns))
 
 
-def find_candidates(clean: Signal, usable: Mask) -> Candidates:
-    """Find where a beat may be in [n, n_leads] band-passed samples at WORKING_FS."""
-    if len(clean) == 0:
-        none = np.empty(clean.shape, dtype=np.float32)
-        return Candidates(np.empty(0, dtype=np.int64), none, none)
+def find_candidates(filtered: Signal, usable: Mask) -> Candidates:
+    """Find the candidates for beats in a block of signal.
+
+    Parameters
+    ----------
+    filtered
+        [n, n_leads], band-passed signal in mV at WORKING_FS.
+    usable
+        [n, n_leads], which samples can be analysed.
+
+    Returns
+    -------
+    The candidates.
+    """
+    if len(filtered) == 0:
+        empty = np.empty(filtered.shape, dtype=np.float32)
+        return Candidates(np.empty(0, dtype=np.int64), empty, empty)
     inside = _inside(usable)
-    energy = _qrs_energy(clean)
+    energy = _qrs_energy(filtered)
     if not inside.all():
         energy[~inside] = 0
     level = _level(energy, inside)
     peak = _peaks(np.sqrt(np.square(energy / level).sum(axis=1)))
     strength = _around(energy, peak, round(_LEAD_NEAR_S * WORKING_FS)).max(axis=2)
-    sample = _r_peaks(clean, peak, strength / level[peak])
+    sample = _r_peaks(filtered, peak, strength / level[peak])
     strength[strength == 0] = np.nan
     order = np.argsort(sample, kind="stable")
     return Candidates(sample[order], strength[order], _background(energy, level, inside, peak)[order])
 
 
 def _inside(usable: Mask) -> Mask:
-    """Tell what is usable and not near what is not."""
+    """Find the usable samples that are not near an unusable one."""
     if usable.all():
         return usable
     return minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1)
 
 
-def _around(signal: Signal, at: Samples, reach: int) -> Signal:
-    """Cut out what lies around some samples of [n, n_leads], [n_at, n_leads, 2 * reach + 1]; ends held."""
+def _around(signal: Signal, sample: Samples, reach: int) -> Signal:
+    """Cut windows around some samples of [n, n_leads]: [n_windows, n_leads, 2 * reach + 1]."""
     padded = np.pad(signal.T, ((0, 0), (reach, reach)), mode="edge")
-    return np.moveaxis(sliding_window_view(padded, 2 * reach + 1, axis=1)[:, at], 0, 1)
+    return np.moveaxis(sliding_window_view(padded, 2 * reach + 1, axis=1)[:, sample], 0, 1)
 
 
-def _qrs_energy(clean: Signal) -> Signal:
-    """Give the envelope of the QRS band: the magnitude of a Gabor wavelet's response."""
-    even, odd = (np.square(part(clean)) for part in _wavelet())
+def _qrs_energy(filtered: Signal) -> Signal:
+    """Compute the envelope of the QRS band: the magnitude of a Gabor wavelet's response."""
+    even, odd = (np.square(part(filtered)) for part in _wavelet())
     even += odd
-    return np.sqrt(even, out=even)[: len(clean)]
+    return np.sqrt(even, out=even)[: len(filtered)]
 
 
 @lru_cache
 def _wavelet() -> tuple[ShortFilter, ShortFilter]:
-    """Make the real and the imaginary part of the wavelet."""
+    """Build the real and the imaginary part of the wavelet."""
     sd_s = 1 / (2 * np.pi * _QRS_SD_HZ)
     time_s = _offsets(3 * sd_s) / WORKING_FS
     window = np.exp(-0.5 * np.square(time_s / sd_s))
@@ -130,19 +149,19 @@ def _wavelet() -> tuple[ShortFilter, ShortFilter]:
 
 @lru_cache
 def _without_baseline() -> ShortFilter:
-    """Take out the mean around each sample, weighted by a normal distribution."""
+    """Build the filter that subtracts the mean around each sample, weighted by a normal distribution."""
     taps = np.exp(-0.5 * np.square(_offsets(3 * _BASELINE_SD_S) / (_BASELINE_SD_S * WORKING_FS)))
     return short_filter((_offsets(3 * _BASELINE_SD_S) == 0) - taps / taps.sum())
 
 
 def _offsets(reach_s: float) -> Samples:
-    """Give the offsets from ``-reach_s`` to ``reach_s`` in samples."""
+    """Return the offsets from ``-reach_s`` to ``reach_s`` in samples."""
     half = round(reach_s * WORKING_FS)
     return np.arange(-half, half + 1)
 
 
 def _level(energy: Signal, inside: Mask) -> Signal:
-    """Give the mean energy of each lead in the neighbourhood, over its usable samples."""
+    """Compute the mean energy of each lead in the neighbourhood, over its usable samples."""
     reach = round(_LEVEL_S * WORKING_FS)
     mean = uniform_filter1d(energy, 2 * reach + 1, mode="constant")
     share = _share_inside(len(energy), reach) if inside.all() else _running_share(inside, reach)
@@ -155,14 +174,13 @@ def _running_share(inside: Mask, reach: int) -> Signal:
 
 
 def _share_inside(n: int, reach: int) -> Signal:
-    """Give the share of a neighbourhood that lies between the ends of n samples, [n, 1]."""
-    at = np.arange(n, dtype=np.float32)[:, None]
-    there = np.minimum(at, np.float32(reach))
-    return (there + there[::-1] + np.float32(1)) / np.float32(2 * reach + 1)
+    """Compute the fraction of each neighbourhood that lies between the ends of n samples, [n, 1]."""
+    n_before = np.minimum(np.arange(n, dtype=np.float32)[:, None], np.float32(reach))
+    return (n_before + n_before[::-1] + np.float32(1)) / np.float32(2 * reach + 1)
 
 
 def _background(energy: Signal, level: Signal, inside: Mask, peak: Samples) -> Signal:
-    """Give the geometric mean of the energy in the neighbourhood of each peak, over its usable samples."""
+    """Compute the geometric mean of the energy around each peak, over its usable samples."""
     reach = round(_LEVEL_S * WORKING_FS)
     first, last = np.maximum(peak - reach, 0), np.minimum(peak + reach + 1, len(energy))
 
@@ -170,7 +188,7 @@ def _background(energy: Signal, level: Signal, inside: Mask, peak: Samples) -> S
         summed = np.cumsum(values, axis=0, dtype=np.float64)
         return np.asarray(summed[last - 1] - summed[first] + values[first])
 
-    height = np.log(np.maximum(energy, _LEAST_BACKGROUND * level))
+    height = np.log(np.maximum(energy, _MIN_BACKGROUND * level))
     if inside.all():
         return np.asarray(np.exp(total(height) / (last - first)[:, None]), dtype=np.float32)
     height[~inside] = 0
@@ -178,18 +196,18 @@ def _background(energy: Signal, level: Signal, inside: Mask, peak: Samples) -> S
 
 
 def _peaks(energy: Signal) -> Samples:
-    """Find the samples that no other exceeds within _APART_S on either side."""
+    """Find the maxima within _APART_S on either side."""
     apart = round(_APART_S * WORKING_FS)
     highest = maximum_filter1d(energy, 2 * apart + 1, mode="constant")
     peak = np.flatnonzero((energy == highest) & (energy > 0))
     return peak[np.diff(peak, prepend=-apart) >= apart]
 
 
-def _r_peaks(clean: Signal, peak: Samples, clarity: Signal) -> Samples:
-    """Find the largest deflection near each peak, in the first lead unless another is twice as clear."""
-    deflection = np.abs(_without_baseline()(clean)[: len(clean)])
-    lead = (clarity * np.where(np.arange(clarity.shape[1]) == 0, 2, 1)).argmax(axis=1)
+def _r_peaks(filtered: Signal, peak: Samples, prominence: Signal) -> Samples:
+    """Find the largest deflection near each peak, in the first lead unless another is twice as prominent."""
+    deflection = np.abs(_without_baseline()(filtered)[: len(filtered)])
+    lead = (prominence * np.where(np.arange(prominence.shape[1]) == 0, 2, 1)).argmax(axis=1)
     reach = round(_R_NEAR_S * WORKING_FS)
     near = _around(deflection, peak, reach)[np.arange(len(peak)), lead]
-    at: Samples = np.clip(peak + near.argmax(axis=1) - reach, 0, len(clean) - 1)
-    return at
+    sample: Samples = np.clip(peak + near.argmax(axis=1) - reach, 0, len(filtered) - 1)
+    return sample

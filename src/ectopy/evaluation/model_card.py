@@ -126,7 +126,7 @@ single networks on the beats to which the temperature was fitted.
 """
 
 
-MEANINGS: Mapping[str, tuple[Sequence[str], str]] = MappingProxyType(
+MEANINGS: Mapping[str, tuple[Iterable[str], str]] = MappingProxyType(
     {
         "timing": (
             TIMING,

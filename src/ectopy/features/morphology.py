@@ -1,9 +1,12 @@
-"""How a beat's shape relates to the patient's own: to the typical beat, its neighbours and its kin.
+"""Morphology features: each beat compared with the template beat, with its neighbours and with similar beats.
 
-The typical beat is the median of the *late* beats of a segment, not of all: a late beat is never premature,
-while in a patient with many ectopic beats the median beat is one of them (record 232).
+The template of a segment is the median of its *template beats*, which come latest relative to the local RR.
+Such a beat is never premature. The median of all beats would be ectopic in a patient with many ectopic beats
+(record 232).
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,192 +15,299 @@ from numpy.typing import NDArray
 
 from ectopy.beats.windows import BEFORE, WINDOW, WINDOW_FS, Floats
 from ectopy.ecg import Mask
+from ectopy.features.columns import EPS, log_ratio, stack_columns
 
-ALL_LEADS = ("correlation in own spread", "residual in own spread")
-CLUSTER = ("share of kin", "prematurity of kin", "pause after kin", "share of kin in time")
-MORPHOLOGY = (
-    "correlation",
-    "residual",
-    "amplitude",
-    "width",
-    "area",
-    "polarity",
-    "own width",
-    "P correlation",
-    "P residual",
-    "T correlation",
-    "correlation with beat before",
-    "correlation with beat after",
-    "readable",
+ALL_LEADS: Mapping[str, str] = MappingProxyType(
+    {
+        "correlation in own spread": (
+            "Fisher's z of the correlation with the template QRS over all leads, minus its median in the "
+            "template beats, over twice their spread plus 0.05; limited to +-6"
+        ),
+        "residual in own spread": (
+            "log of the norm of QRS minus template QRS over the norm of the template QRS, over all leads, "
+            "minus its median in the template beats, over twice their spread plus 0.05; limited to +-6"
+        ),
+    }
 )
+"""Name and meaning of each feature of all leads together, in the order of the columns."""
+
+CLUSTER: Mapping[str, str] = MappingProxyType(
+    {
+        "share of kin": "log of 0.01 plus the fraction of the beats of the segment that are similar",
+        "prematurity of kin": "mean over the similar beats of the log of RR over the local RR",
+        "pause after kin": "mean over the similar beats of the log of the next RR over RR",
+        "share of kin in time": (
+            "fraction of the similar beats, 0 to 1, that are not premature (log of RR over the local RR "
+            "above -0.05) and not followed by a pause (log of the next RR over RR below 0.15)"
+        ),
+    }
+)
+"""Name and meaning of each feature of the cluster of similar beats, in the order of the columns."""
+
+MORPHOLOGY: Mapping[str, str] = MappingProxyType(
+    {
+        "correlation": (
+            "Fisher's z of the correlation of the QRS with the template QRS, at the best alignment within "
+            "40 ms"
+        ),
+        "residual": (
+            "log of the norm of QRS minus template QRS over the norm of the template QRS; limited to +-3"
+        ),
+        "amplitude": (
+            "log of the peak-to-peak amplitude of the QRS over that of the template QRS; limited to +-1.5"
+        ),
+        "width": "log of the QRS width over that of the template QRS; limited to +-1.5",
+        "area": (
+            "log of the sum of absolute deflections of the QRS from its median, over that of the template "
+            "QRS; limited to +-1.5"
+        ),
+        "polarity": (
+            "projection of the QRS on the template QRS: 1 if equal, negative if inverted; limited to -2 to 3"
+        ),
+        "own width": "QRS width in units of 0.1 s, not relative to the template",
+        "P correlation": "Fisher's z of the correlation with the template 0.28 to 0.08 s before the R peak",
+        "P residual": (
+            "log of the norm of the difference from the template 0.28 to 0.08 s before the R peak, over the "
+            "peak-to-peak amplitude of the template QRS; limited to +-3"
+        ),
+        "T correlation": "Fisher's z of the correlation with the template 0.15 to 0.45 s after the R peak",
+        "correlation with beat before": (
+            "Fisher's z of the correlation of the QRS with the QRS of the beat before"
+        ),
+        "correlation with beat after": (
+            "Fisher's z of the correlation of the QRS with the QRS of the beat after"
+        ),
+        "readable": "1 if the lead is readable at the beat, else 0; then all features of the lead are 0",
+    }
+)
+"""Name and meaning of each feature of a single lead, in the order of the columns."""
 
 N_PROBES = 256
-"""Beats that stand for a segment's when kin are looked for."""
+"""Beats that represent the beats of a segment when similar beats are counted."""
 
 _QRS = slice(BEFORE - 12, BEFORE + 15)
 _P = slice(BEFORE - 28, BEFORE - 8)
 _T = slice(BEFORE + 15, BEFORE + 45)
 _SHIFTS = range(-4, 5)
-"""Alignment of a beat with another, +-40 ms."""
-_EPS = np.float32(1e-6)
-
-
-def log_ratio(x: Any, unit: Any, *, limit: float = 1.5) -> Floats:
-    """Give the logarithm of a ratio, no further than ``limit`` from 0."""
-    ratio = np.log((x + _EPS) / (unit + _EPS))
-    return np.asarray(np.clip(ratio, -limit, limit), dtype=np.float32)
-
-
-def _fisher_z(correlation: Any) -> Floats:
-    """Spread correlations near 1, where the beats are, after Fisher (1915)."""
-    return np.asarray(np.arctanh(np.clip(correlation, -0.999, 0.999)), dtype=np.float32)
-
-
-def _unit(x: Floats) -> Floats:
-    """Take the mean out of the last axis and scale it to length 1."""
-    centred = x - x.mean(axis=-1, keepdims=True)
-    return np.asarray(centred / (np.linalg.norm(centred, axis=-1, keepdims=True) + _EPS))
+"""Shifts by which a beat is aligned with the template: +-40 ms."""
 
 
 class LeadMorphology(NamedTuple):
-    """One lead's ``likeness`` [n, len(LIKENESS)]; each beat's ``qrs`` and the ``typical`` one, [n, QRS].
+    """Morphology of the beats of one lead; 0 where the lead cannot be read.
 
-    The QRS complexes are aligned, in units of the typical one and 0 where the lead cannot be read.
+    ``qrs`` and ``template`` hold QRS complexes without their mean, aligned, in units of the norm of the
+    template.
     """
 
     features: Floats
+    """[n, len(MORPHOLOGY)]."""
     qrs: Floats
+    """[n, QRS], the QRS complex of each beat."""
     template: Floats
+    """[n, QRS], the template QRS for each beat."""
 
 
 def morphology_features(
-    windows: Floats, scale: Floats, readable: Mask, late: NDArray[np.intp]
+    windows: Floats, scale: Floats, readable: Mask, template_beats: NDArray[np.intp]
 ) -> LeadMorphology:
-    """Compare one lead's beats [n, WINDOW] with their typical beat."""
+    """Compare the beats of one lead with the template beat and with their neighbours.
+
+    Parameters
+    ----------
+    windows
+        [n, WINDOW], each window scaled to a largest deflection of 1.
+    scale
+        [n], the largest deflection in mV.
+    readable
+        [n], whether the lead can be read at the beat.
+    template_beats
+        Indices of the template beats.
+
+    Returns
+    -------
+    Features and aligned QRS complexes.
+    """
     if not readable.any():
-        none = np.zeros_like(windows[:, _QRS])
-        return LeadMorphology(np.zeros((len(windows), len(MORPHOLOGY)), dtype=np.float32), none, none)
-    chosen = late[readable[late]] if readable[late].any() else np.flatnonzero(readable)
+        empty = np.zeros_like(windows[:, _QRS])
+        return LeadMorphology(np.zeros((len(windows), len(MORPHOLOGY)), dtype=np.float32), empty, empty)
+    readable_template = template_beats[readable[template_beats]]
+    chosen = readable_template if len(readable_template) else np.flatnonzero(readable)
     relative = scale / np.median(scale[chosen])
     beats = windows * relative[:, None]
-    typical = np.median(beats[chosen], axis=0)
-    correlation, beats = _align(beats, typical)
-    typical = np.median(beats[chosen], axis=0)
-    qrs, typical_qrs = beats[:, _QRS], typical[_QRS]
-    columns: list[Floats] = [
-        _fisher_z(correlation),
-        *_compare_qrs(qrs, typical_qrs),
-        *_compare_waves(beats, typical),
-        *_compare_neighbours(_unit(qrs)),
-        np.ones(len(beats), dtype=np.float32),
-    ]
-    seen = readable[:, None].astype(np.float32)
-    unit = np.linalg.norm(_centre(typical_qrs)) + _EPS
-    likeness = np.stack(columns, axis=1, dtype=np.float32) * seen
-    return LeadMorphology(likeness, _centre(qrs) / unit * seen, _centre(typical_qrs) / unit * seen)
+    correlation, beats = _align(beats, np.median(beats[chosen], axis=0))
+    template = np.median(beats[chosen], axis=0)
+    qrs, template_qrs = beats[:, _QRS], template[_QRS]
+    features = stack_columns(
+        {
+            "correlation": _fisher_z(correlation),
+            **_compare_qrs(qrs, template_qrs),
+            **_compare_waves(beats, template),
+            **_compare_neighbours(_unit(qrs)),
+            "readable": np.ones(len(beats), dtype=np.float32),
+        },
+        MORPHOLOGY,
+    )
+    mask = readable[:, None].astype(np.float32)
+    size = np.linalg.norm(_centre(template_qrs)) + EPS
+    return LeadMorphology(features * mask, _centre(qrs) / size * mask, _centre(template_qrs) / size * mask)
 
 
-def _compare_qrs(qrs: Floats, typical: Floats) -> list[Floats]:
-    """Give residual, amplitude, width, area and polarity of each QRS, and its own width in 0.1 s."""
-    deviation = np.abs(qrs - np.median(qrs, axis=1, keepdims=True))
-    typical_deviation = np.abs(typical - np.median(typical))
-    width_s = _width_s(deviation)
-    return [
-        log_ratio(np.linalg.norm(qrs - typical, axis=1), np.linalg.norm(typical), limit=3),
-        log_ratio(np.ptp(qrs, axis=1), np.ptp(typical)),
-        log_ratio(width_s, _width_s(typical_deviation[None])),
-        log_ratio(deviation.sum(axis=1), typical_deviation.sum()),
-        np.clip((qrs @ typical) / (typical @ typical + _EPS), -2, 3),
-        10 * width_s,
-    ]
+def all_lead_features(qrs: Floats, template: Floats, template_beats: NDArray[np.intp]) -> Floats:
+    """Compare the QRS complexes of all leads at once with the template.
+
+    Differences are measured in the spread of the template beats, which contains noise and breathing.
+
+    Parameters
+    ----------
+    qrs, template
+        [n, N_LEADS * QRS], ``qrs`` and ``template`` of :class:`LeadMorphology`, one lead after the other.
+    template_beats
+        Indices of the template beats.
+
+    Returns
+    -------
+    [n, len(ALL_LEADS)].
+    """
+    size = np.linalg.norm(template, axis=1)
+    correlation = (qrs * template).sum(axis=1) / (np.linalg.norm(qrs, axis=1) * size + EPS)
+    residual = log_ratio(np.linalg.norm(qrs - template, axis=1), size, limit=3)
+    return stack_columns(
+        {
+            "correlation in own spread": _in_spread(_fisher_z(correlation), template_beats),
+            "residual in own spread": _in_spread(residual, template_beats),
+        },
+        ALL_LEADS,
+    )
 
 
-def _compare_waves(beats: Floats, typical: Floats) -> list[Floats]:
-    """Give correlation and residual where the P wave is, and the correlation of the T wave."""
-    p, typical_p = _centre(beats[:, _P]), _centre(typical[_P])
-    return [
-        _fisher_z(_unit(p) @ _unit(typical_p)),
-        log_ratio(np.linalg.norm(p - typical_p, axis=1), np.ptp(typical[_QRS]), limit=3),
-        _fisher_z(_unit(beats[:, _T]) @ _unit(typical[_T])),
-    ]
+def cluster_features(qrs: Floats, template_beats: NDArray[np.intp], rr_ratios: Floats) -> Floats:
+    """Compute how many beats of the segment are similar to each beat, and how premature those are.
+
+    This is a soft clustering. N_PROBES beats, spread evenly over the segment, represent all of them. The
+    distance of similar beats depends on the patient: within it, template beats have a sixteenth of all beats.
+
+    Parameters
+    ----------
+    qrs
+        [n, N_LEADS * QRS], ``qrs`` of :class:`LeadMorphology`, one lead after the other.
+    template_beats
+        Indices of the template beats.
+    rr_ratios
+        [n, 2], the logs of RR over the local RR and of the next RR over RR.
+
+    Returns
+    -------
+    [n, len(CLUSTER)].
+    """
+    probe = np.unique(np.linspace(0, len(qrs) - 1, N_PROBES).round().astype(int))
+    power = (qrs**2).sum(axis=1)
+    both = power[:, None] + power[probe]
+    distance = np.sqrt(np.maximum(both - 2 * qrs @ qrs[probe].T, 0) / (both + EPS))
+    rank = len(probe) // 16
+    near = np.median(np.partition(distance[template_beats], rank, axis=1)[:, rank])
+    weight = np.clip(2 - distance / (1.5 * np.clip(near, 0.05, 0.4)), 0, 1) + EPS
+    total = weight.sum(axis=1, keepdims=True)
+    in_time = (rr_ratios[probe, :1] > -0.05) & (rr_ratios[probe, 1:] < 0.15)
+    means = weight @ np.concatenate([rr_ratios[probe], in_time], axis=1, dtype=np.float32) / total
+    return stack_columns(
+        {
+            "share of kin": np.log(total / len(probe) + 0.01)[:, 0],
+            "prematurity of kin": means[:, 0],
+            "pause after kin": means[:, 1],
+            "share of kin in time": means[:, 2],
+        },
+        CLUSTER,
+    )
 
 
-def _compare_neighbours(shape: Floats) -> list[Floats]:
-    """Give the correlation of each beat with the one before and the one after, from shapes of length 1."""
-    if len(shape) == 1:
-        return [np.ones(1, dtype=np.float32)] * 2
-    neighbours = _fisher_z((shape[1:] * shape[:-1]).sum(axis=1))
-    return [np.append(neighbours[:1], neighbours), np.append(neighbours, neighbours[-1:])]
+def _fisher_z(correlation: Any) -> Floats:
+    """Compute Fisher's z (1915), which spreads the correlations near 1, where most beats are."""
+    return np.asarray(np.arctanh(np.clip(correlation, -0.999, 0.999)), dtype=np.float32)
 
 
 def _centre(x: Floats) -> Floats:
     return np.asarray(x - x.mean(axis=-1, keepdims=True))
 
 
-def _align(beats: Floats, typical: Floats) -> tuple[Floats, Floats]:
-    """Shift each beat [n, WINDOW] to where its QRS fits the typical one best; give the correlation, too."""
+def _unit(x: Floats) -> Floats:
+    """Subtract the mean along the last axis and scale it to length 1."""
+    centred = _centre(x)
+    return np.asarray(centred / (np.linalg.norm(centred, axis=-1, keepdims=True) + EPS))
+
+
+def _compare_qrs(qrs: Floats, template: Floats) -> dict[str, Floats]:
+    """Compare the QRS complexes [n, QRS] with the template QRS [QRS]."""
+    deviation = np.abs(qrs - np.median(qrs, axis=1, keepdims=True))
+    template_deviation = np.abs(template - np.median(template))
+    width_s = _width_s(deviation)
+    return {
+        "residual": log_ratio(np.linalg.norm(qrs - template, axis=1), np.linalg.norm(template), limit=3),
+        "amplitude": log_ratio(np.ptp(qrs, axis=1), np.ptp(template)),
+        "width": log_ratio(width_s, _width_s(template_deviation[None])),
+        "area": log_ratio(deviation.sum(axis=1), template_deviation.sum()),
+        "polarity": np.clip((qrs @ template) / (template @ template + EPS), -2, 3),
+        "own width": 10 * width_s,
+    }
+
+
+def _compare_waves(beats: Floats, template: Floats) -> dict[str, Floats]:
+    """Compare the P wave and the T wave of beats [n, WINDOW] with those of the template."""
+    p, template_p = _centre(beats[:, _P]), _centre(template[_P])
+    difference = np.linalg.norm(p - template_p, axis=1)
+    return {
+        "P correlation": _fisher_z(_unit(p) @ _unit(template_p)),
+        "P residual": log_ratio(difference, np.ptp(template[_QRS]), limit=3),
+        "T correlation": _fisher_z(_unit(beats[:, _T]) @ _unit(template[_T])),
+    }
+
+
+def _compare_neighbours(unit: Floats) -> dict[str, Floats]:
+    """Correlate each QRS with the one before and the one after; rows of ``unit`` have length 1."""
+    if len(unit) == 1:
+        before = after = np.ones(1, dtype=np.float32)
+    else:
+        neighbours = _fisher_z((unit[1:] * unit[:-1]).sum(axis=1))
+        before, after = np.append(neighbours[:1], neighbours), np.append(neighbours, neighbours[-1:])
+    return {"correlation with beat before": before, "correlation with beat after": after}
+
+
+def _align(beats: Floats, template: Floats) -> tuple[Floats, Floats]:
+    """Shift each beat [n, WINDOW] to where its QRS correlates best; return that correlation and the beats."""
     reach = _SHIFTS.stop - 1
     padded = np.pad(beats, ((0, 0), (reach, reach)), mode="edge")
-    fit = _correlations(padded[:, _QRS.start : _QRS.stop + 2 * reach], typical[_QRS])
+    fit = _correlations(padded[:, _QRS.start : _QRS.stop + 2 * reach], template[_QRS])
     best = fit.argmax(axis=1)
     rows = np.arange(len(beats))
     return fit[rows, best], sliding_window_view(padded, WINDOW, axis=1)[rows, best]
 
 
 def _correlations(waves: Floats, wave: Floats) -> Floats:
-    """Correlate one wave with all that is as long in each of ``waves`` [n, k], [n, k - len(wave) + 1]."""
+    """Correlate one wave with every part of ``waves`` [n, k] of its length: [n, k - len(wave) + 1]."""
     n_lags = waves.shape[1] - len(wave) + 1
-    lag = np.arange(waves.shape[1])[:, None] - np.arange(n_lags)  # sample of the wave that meets each sample
+    lag = np.arange(waves.shape[1])[:, None] - np.arange(n_lags)  # sample of the wave at each sample of waves
     meets = (lag >= 0) & (lag < len(wave))
     unit = np.where(meets, _unit(wave)[np.clip(lag, 0, len(wave) - 1)], np.float32(0))
     centred = _centre(waves)
     total, power = centred @ meets.astype(np.float32), np.square(centred) @ meets.astype(np.float32)
-    # Beside an artefact the difference may be less than what rounding leaves of it.
-    size = np.sqrt(np.maximum(power - np.square(total) / len(wave), _EPS * power))
-    return np.asarray(centred @ unit / (size + _EPS))
+    # Beside an artefact, the variance may be smaller than the rounding error of this difference.
+    size = np.sqrt(np.maximum(power - np.square(total) / len(wave), EPS * power))
+    return np.asarray(centred @ unit / (size + EPS))
 
 
 def _width_s(deviation: Floats) -> Floats:
-    """Width of a QRS [n, QRS] as the spread of its deflection about its centre, times sqrt(12)."""
-    at = np.arange(deviation.shape[1], dtype=np.float32) / np.float32(WINDOW_FS)
-    weight = deviation**2 + _EPS
+    """Compute the width of QRS complexes [n, QRS]: the spread of the deflection in time, times sqrt(12).
+
+    The factor makes it the width of a rectangular pulse.
+    """
+    time_s = np.arange(deviation.shape[1], dtype=np.float32) / np.float32(WINDOW_FS)
+    weight = deviation**2 + EPS
     weight /= weight.sum(axis=1, keepdims=True)
-    centre = weight @ at
-    return np.asarray(np.sqrt(np.maximum(weight @ at**2 - centre**2, 0) * 12))
+    centre = weight @ time_s
+    return np.asarray(np.sqrt(np.maximum(weight @ time_s**2 - centre**2, 0) * 12))
 
 
-def all_lead_features(qrs: Floats, typical: Floats, late: NDArray[np.intp]) -> Floats:
-    """Compare the QRS of all leads at once, [n, N_SLOTS * QRS], with the typical one.
-
-    The yardstick is how much the patient's late beats differ among themselves: noise, breathing.
-    """
-    size = np.linalg.norm(typical, axis=1)
-    fit = (qrs * typical).sum(axis=1) / (np.linalg.norm(qrs, axis=1) * size + _EPS)
-    residual = log_ratio(np.linalg.norm(qrs - typical, axis=1), size, limit=3)
-    return np.stack([_in_spread(_fisher_z(fit), late), _in_spread(residual, late)], axis=1)
-
-
-def _in_spread(x: Floats, late: NDArray[np.intp]) -> Floats:
-    """Give how far values are from those of the late beats, in their spread."""
-    middle = np.median(x[late])
-    spread = 1.48 * np.median(np.abs(x[late] - middle))  # the standard deviation of a normal distribution
+def _in_spread(x: Floats, template_beats: NDArray[np.intp]) -> Floats:
+    """Compute the distance of values from the median of the template beats, in units of their spread."""
+    middle = np.median(x[template_beats])
+    spread = 1.48 * np.median(np.abs(x[template_beats] - middle))  # standard deviation if they are normal
     return np.asarray(np.clip((x - middle) / (2 * spread + 0.05), -6, 6), dtype=np.float32)
-
-
-def cluster_features(qrs: Floats, late: NDArray[np.intp], early: Floats) -> Floats:
-    """Say how many of the segment's beats look like this one, and how early those came.
-
-    ``early`` [n, 2] holds the logarithms of RR over the local median and of the next RR over RR.
-    A soft clustering: N_PROBES beats spread over the segment stand for it. How near kin are depends on the
-    patient: late beats find kin in a sixteenth of all.
-    """
-    probe = np.unique(np.linspace(0, len(qrs) - 1, N_PROBES).round().astype(int))
-    power = (qrs**2).sum(axis=1)
-    both = power[:, None] + power[probe]
-    distance = np.sqrt(np.maximum(both - 2 * qrs @ qrs[probe].T, 0) / (both + _EPS))
-    near = np.median(np.partition(distance[late], len(probe) // 16, axis=1)[:, len(probe) // 16])
-    weight = np.clip(2 - distance / (1.5 * np.clip(near, 0.05, 0.4)), 0, 1) + _EPS
-    total = weight.sum(axis=1, keepdims=True)
-    in_time = (early[probe, :1] > -0.05) & (early[probe, 1:] < 0.15)
-    told = weight @ np.concatenate([early[probe], in_time], axis=1, dtype=np.float32) / total
-    return np.concatenate([np.log(total / len(probe) + 0.01), told], axis=1, dtype=np.float32)

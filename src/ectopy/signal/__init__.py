@@ -1,1 +1,1 @@
-"""Signal in, signal out: filters, rolling statistics, quality and realistic noise."""
+"""Functions on signals: filters, rolling statistics, the time grid, usable samples and simulated noise."""

@@ -1,8 +1,8 @@
-"""Band-pass and resampling with finite support: signal in, signal out.
+"""Band-pass filter, resampling and bridging of gaps, all with finite reach.
 
-Every filter here is FIR, so a sample of output depends on ``MARGIN_S`` of input on either side and on
-nothing else. A recording cut into blocks with that overlap therefore gives the samples of the whole.
-scipy.signal has all of them, too, and takes as long to import as half an hour of signal to analyse.
+Every filter is FIR, so a sample of output depends on ``MARGIN_S`` of input on either side and on nothing
+else. A recording cut into blocks with that overlap therefore gives the same samples as the whole recording.
+scipy.signal has the same filters, but its import takes as long as the analysis of half an hour of signal.
 """
 
 from dataclasses import dataclass
@@ -16,30 +16,60 @@ from numpy.typing import NDArray
 from ectopy.ecg import Mask, Signal
 
 WORKING_FS = 200.0
-"""Rate at which everything is analysed, in Hz; OSEA's choice. Enough for a 40 Hz band."""
+"""Sampling rate of the analysis, in Hz. OSEA uses it too. It is enough for a band of 40 Hz."""
 LOW_HZ, HIGH_HZ = 0.5, 40.0
-"""AHA's band for ambulatory rhythm analysis."""
+"""Band of the band-pass filter: the AHA's band for ambulatory rhythm analysis."""
 MARGIN_S = 5.0
-"""Reach of what is below on either side: filters 2.2 s, and as much again where they look into a gap."""
-_TAPS_S = 4.0
-_BRIDGED = 128
-_FFT_SIZE = 4096  # five times the taps of the band-pass, and in the cache
-_PIECE = 64  # samples a piece gives at least: about as many as the taps that overlap
+"""Reach of the filters and of :func:`fill_gaps` on either side.
+
+The filters reach 2.2 s. Where they reach into a gap, the signal beyond it counts as far again.
+"""
+_TAPS_S = 4.0  # length of the band-pass filter
+_BRIDGED = 128  # samples of the longest gap that is bridged by a straight line
+_FFT_SIZE = 4096  # five times the taps of the band-pass filter, and small enough for the cache
+_PIECE = 64  # least number of output samples per piece: about as many as the overlapping taps
 
 
 def rate_ratio(fs: float) -> Fraction:
-    """Give WORKING_FS / fs as a ratio of small whole numbers (rates of recorders are rounded anyway)."""
+    """Return WORKING_FS / fs as a ratio of small whole numbers.
+
+    Real recorders state rounded rates anyway.
+    """
     return (Fraction(WORKING_FS) / Fraction(fs).limit_denominator(1000)).limit_denominator(1000)
 
 
 def working_length(n_samples: int, fs: float) -> int:
-    """Count the samples that so many at ``fs`` have on the grid of WORKING_FS."""
+    """Return the number of samples at WORKING_FS.
+
+    Parameters
+    ----------
+    n_samples
+        Number of samples of the recording.
+    fs
+        Its sampling rate in Hz.
+
+    Returns
+    -------
+    The number of samples after :func:`resample`, rounded up.
+    """
     ratio = rate_ratio(fs)
     return -(-n_samples * ratio.numerator // ratio.denominator)
 
 
 def resample(signal: Signal, fs: float) -> Signal:
-    """Bring [n, n_leads] samples without gaps from ``fs`` to WORKING_FS; the ends are held."""
+    """Resample a signal to WORKING_FS.
+
+    Parameters
+    ----------
+    signal
+        [n, n_leads] without missing samples. The ends are extended by their last value.
+    fs
+        Sampling rate of the signal in Hz.
+
+    Returns
+    -------
+    [n_working, n_leads] at WORKING_FS.
+    """
     ratio = rate_ratio(fs)
     if ratio == 1:
         return signal
@@ -47,20 +77,21 @@ def resample(signal: Signal, fs: float) -> Signal:
 
 
 def bandpass(signal: Signal) -> Signal:
-    """Keep LOW_HZ to HIGH_HZ of [n, n_leads] samples at WORKING_FS, without phase shift; ends held."""
+    """Filter [n, n_leads] samples at WORKING_FS to LOW_HZ to HIGH_HZ, without phase shift."""
     reach = len(_bandpass_taps()) // 2
     pieces = _pieces(signal, reach, size=_FFT_SIZE, step=_FFT_SIZE - 2 * reach)
     spectrum = np.fft.rfft(pieces)
     spectrum *= _bandpass_spectrum()
-    filtered = np.fft.irfft(spectrum, _FFT_SIZE)[..., 2 * reach :]  # before, it wraps around
+    filtered = np.fft.irfft(spectrum, _FFT_SIZE)[..., 2 * reach :]  # the samples before wrap around
     return np.asarray(filtered.reshape(signal.shape[1], -1)[:, : len(signal)].T, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class ShortFilter:
-    """A filter of few taps, as the product of pieces of signal, a ``step`` apart, with one matrix.
+    """A filter with few taps, computed as one matrix product per piece of signal.
 
-    A piece begins ``reach`` samples before its step; it has a row of ``matrix``, and its output a column.
+    Pieces are ``step`` samples apart. A piece begins ``reach`` samples before its step. ``matrix`` has a row
+    per sample of input and a column per sample of output.
     """
 
     matrix: NDArray[np.float32]
@@ -68,16 +99,29 @@ class ShortFilter:
     reach: int
 
     def __call__(self, signal: Signal) -> Signal:
-        """Filter [n, n_leads] samples, their ends held; a part of a piece may follow what was asked for."""
+        """Filter [n, n_leads] samples; the result may have a few samples too many at its end."""
         pieces = _pieces(signal, self.reach, size=len(self.matrix), step=self.step)
-        filtered = np.ascontiguousarray(pieces) @ self.matrix  # overlapping rows would not go to BLAS
+        filtered = np.ascontiguousarray(pieces) @ self.matrix  # BLAS does not take overlapping rows
         return filtered.reshape(signal.shape[1], -1).T
 
 
 def short_filter(taps: NDArray[np.floating], *, up: int = 1, down: int = 1) -> ShortFilter:
-    """Make the filter of an odd number of centred taps; it brings the rate up and down by whole numbers.
+    """Build the filter of an odd number of centred taps, which may also change the sampling rate.
 
-    As :func:`scipy.signal.upfirdn` has it: zeros are put between the samples, one in ``down`` is kept.
+    It does the same as :func:`scipy.signal.upfirdn`.
+
+    Parameters
+    ----------
+    taps
+        The impulse response at ``up`` times the rate of the input.
+    up
+        Factor by which the rate is raised: zeros are put between the samples.
+    down
+        Factor by which the rate is lowered: one sample in ``down`` is kept.
+
+    Returns
+    -------
+    The filter.
     """
     half, periods = len(taps) // 2, -(-_PIECE // up)
     reach, step = -(-half // up), periods * down
@@ -98,7 +142,7 @@ def _pieces(signal: Signal, reach: int, *, size: int, step: int) -> NDArray[np.f
 
 @lru_cache
 def _resampler(ratio: Fraction) -> ShortFilter:
-    """Make the filter of :func:`scipy.signal.resample_poly`: below both rates, Kaiser's window."""
+    """Build the filter of :func:`scipy.signal.resample_poly`: a low-pass below both rates, Kaiser window."""
     fastest = max(ratio.numerator, ratio.denominator)
     offsets = np.arange(-10 * fastest, 10 * fastest + 1)
     taps = np.sinc(offsets / fastest) * np.kaiser(len(offsets), 5.0)
@@ -107,7 +151,7 @@ def _resampler(ratio: Fraction) -> ShortFilter:
 
 @lru_cache
 def _bandpass_taps() -> NDArray[np.float32]:
-    """Give the taps of :func:`scipy.signal.firwin`, by Hamming's window: gain 1 in the middle of the band."""
+    """Compute the taps of :func:`scipy.signal.firwin`: Hamming window, gain 1 in the middle of the band."""
     half = round(_TAPS_S * WORKING_FS) // 2
     offsets = np.arange(-half, half + 1)
     high, low = (2 * hz / WORKING_FS for hz in (HIGH_HZ, LOW_HZ))
@@ -122,16 +166,17 @@ def _bandpass_spectrum() -> NDArray[np.complex64]:
 
 
 def all_finite(signal: Signal) -> bool:
-    """Tell whether no sample is missing: one that is makes their sum so."""
+    """Check that no sample is missing; the sum is finite only if all samples are."""
     with np.errstate(invalid="ignore", over="ignore"):
         return bool(np.isfinite(signal.sum()))
 
 
 def fill_gaps(signal: Signal) -> Signal:
-    """Bridge missing samples (NaN) of [n, n_leads]; a lead without a sample becomes 0.
+    """Fill missing samples (NaN) of [n, n_leads]; a lead without any sample becomes 0.
 
-    A gap of up to _BRIDGED samples becomes a straight line. A longer one holds its ends as far as its middle:
-    so what lies outside it depends on MARGIN_S of signal only, however long it lasts.
+    A gap of up to _BRIDGED samples becomes a straight line. In a longer gap, each half repeats the sample at
+    its end. The signal outside the gap then depends on MARGIN_S of input only, whatever the length of the
+    gap.
     """
     if all_finite(signal):
         return signal
@@ -143,11 +188,11 @@ def fill_gaps(signal: Signal) -> Signal:
 
 
 def _bridge(lead: NDArray[np.float32], missing: Mask) -> NDArray[np.float32]:
-    known, gap = np.flatnonzero(~missing), np.flatnonzero(missing)
-    after = np.searchsorted(known, gap)
-    left, right = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
-    held = lead[np.where(np.abs(gap - left) <= np.abs(right - gap), left, right)]
-    line = np.interp(gap, known, lead[known])
+    valid, gap = np.flatnonzero(~missing), np.flatnonzero(missing)
+    after = np.searchsorted(valid, gap)
+    left, right = valid[np.maximum(after - 1, 0)], valid[np.minimum(after, len(valid) - 1)]
+    nearest = lead[np.where(np.abs(gap - left) <= np.abs(right - gap), left, right)]
+    line = np.interp(gap, valid, lead[valid])
     bridged = lead.copy()
-    bridged[gap] = np.where(right - left <= _BRIDGED, line, held)
+    bridged[gap] = np.where(right - left <= _BRIDGED, line, nearest)
     return bridged

@@ -1,7 +1,8 @@
-"""Running mean, median and extremes: those of scipy.ndimage, without the half second that it takes to import.
+"""Rolling mean, median, maximum and minimum, with the names and results of scipy.ndimage.
 
-Each gives an array as long as the one it is given, along its first axis. ``size`` is that of the window about
-each element; beyond the ends ``mode`` goes on as scipy has it: "reflect", "nearest" or "constant" (0).
+scipy.ndimage takes half a second to import, which these functions save. Each returns an array as long as its
+input, along the first axis. ``mode`` sets how values go on beyond the ends, as in scipy.ndimage: "reflect",
+"nearest" or "constant" (0).
 """
 
 from bisect import bisect_left, insort
@@ -15,11 +16,25 @@ from numpy.typing import NDArray
 Values = NDArray[Any]
 
 _WORTH_SORTING = 130
-"""Size of a window from which on it costs less to keep it in order than to look for each median anew."""
+"""From this window size on, keeping the window sorted is faster than computing each median anew."""
 
 
 def uniform_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Values:
-    """Give the mean; of booleans, the share that is True in float32."""
+    """Compute the rolling mean.
+
+    Parameters
+    ----------
+    values
+        [n, ...]. For booleans, the result is the fraction that is True, as float32.
+    size
+        Length of the window around each element.
+    mode
+        How the values go on beyond the ends.
+
+    Returns
+    -------
+    The means, [n, ...].
+    """
     padded = _padded(values, size, mode).T
     total = np.zeros((*padded.shape[:-1], padded.shape[-1] + 1))
     np.cumsum(padded, axis=-1, out=total[..., 1:])
@@ -28,17 +43,59 @@ def uniform_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Val
 
 
 def maximum_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Values:
-    """Give the greatest."""
+    """Compute the rolling maximum.
+
+    Parameters
+    ----------
+    values
+        [n, ...].
+    size
+        Length of the window around each element.
+    mode
+        How the values go on beyond the ends.
+
+    Returns
+    -------
+    The maxima, [n, ...].
+    """
     return _extreme(values, size, mode, np.maximum)
 
 
 def minimum_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Values:
-    """Give the least."""
+    """Compute the rolling minimum.
+
+    Parameters
+    ----------
+    values
+        [n, ...].
+    size
+        Length of the window around each element.
+    mode
+        How the values go on beyond the ends.
+
+    Returns
+    -------
+    The minima, [n, ...].
+    """
     return _extreme(values, size, mode, np.minimum)
 
 
 def median_filter(values: Values, size: int, *, mode: str = "reflect") -> Values:
-    """Give the median of [n] values, none of them NaN; ``size`` is odd."""
+    """Compute the rolling median.
+
+    Parameters
+    ----------
+    values
+        [n], none of them NaN.
+    size
+        Length of the window around each element; odd.
+    mode
+        How the values go on beyond the ends.
+
+    Returns
+    -------
+    The medians, [n].
+    """
     if not len(values):
         return values
     padded = _padded(values, size, mode)
@@ -48,7 +105,7 @@ def median_filter(values: Values, size: int, *, mode: str = "reflect") -> Values
 
 
 def _medians_of_sorted(values: list[float], size: int) -> list[float]:
-    """Keep a window in order while one value comes and one goes."""
+    """Compute the medians from a window that stays sorted while one value enters and one leaves."""
     window = sorted(values[:size])
     medians = [window[size // 2]]
     for new, old in zip(values[size:], values, strict=False):
@@ -59,7 +116,7 @@ def _medians_of_sorted(values: list[float], size: int) -> list[float]:
 
 
 def _extreme(values: Values, size: int, mode: str, better: Callable[[Values, Values], Values]) -> Values:
-    """Widen windows, at first of one element, by as much again as long as they do not get too wide."""
+    """Compute rolling extremes by doubling the window: two windows that overlap make a wider one."""
     best, width = _padded(values, size, mode), 1
     while width < size:
         step = min(width, size - width)
@@ -68,17 +125,17 @@ def _extreme(values: Values, size: int, mode: str, better: Callable[[Values, Val
 
 
 def _padded(values: Values, size: int, mode: str) -> Values:
-    if not len(values):  # there is no end to go on from
+    if not len(values):  # there is no end to continue
         return np.zeros((size - 1, *values.shape[1:]), dtype=values.dtype)
     before, after = np.arange(-(size // 2), 0), np.arange(len(values), len(values) + (size - 1) // 2)
     ends = [values[_inside(beyond, len(values), mode)] for beyond in (before, after)]
     if mode == "constant":
         ends = [np.zeros_like(end) for end in ends]
-    return np.concatenate((ends[0].T, values.T, ends[1].T), axis=-1).T  # lead after lead
+    return np.concatenate((ends[0].T, values.T, ends[1].T), axis=-1).T  # each lead contiguous in memory
 
 
 def _inside(beyond: NDArray[np.intp], n: int, mode: str) -> NDArray[np.intp]:
-    """Bring indices beyond the ends back inside: as in a mirror that shows the end twice, or to that end."""
-    if mode == "reflect":
+    """Map indices beyond the ends to the elements that stand for them."""
+    if mode == "reflect":  # the end itself is repeated: d c b a | a b c d | d c b a
         return np.minimum(beyond % (2 * n), (-1 - beyond) % (2 * n))
     return np.clip(beyond, 0, n - 1)

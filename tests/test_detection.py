@@ -1,0 +1,172 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from ectopy.beats import detection
+from ectopy.beats.windows import WINDOW, pad_leads
+from ectopy.ecg import Recording, recording_of
+from ectopy.features import extraction
+from ectopy.readers import open_recording
+from ectopy.signal.filters import WORKING_FS, working_length
+from ectopy.signal.time_grid import TimeGrid
+from tests.small import simulated
+
+
+@pytest.fixture(scope="module")
+def patient():
+    return simulated()
+
+
+@pytest.mark.parametrize("block_s", [7.0, 33.3, 60.0, 1000.0])
+def test_blocks_of_any_size_give_the_same_beats_and_windows(patient, block_s):
+    whole = detection.detect_beats(patient.recording, (0, 1), block_s=3600).windows
+    cut = detection.detect_beats(patient.recording, (0, 1), block_s=block_s).windows
+    np.testing.assert_array_equal(cut.sample, whole.sample)
+    np.testing.assert_array_equal(cut.readable, whole.readable)
+    # half precision keeps three digits: one unit in the last place is 0.0005 of the largest deflection
+    np.testing.assert_allclose(cut.signal.astype(float), whole.signal.astype(float), atol=1.1e-3)
+
+
+@pytest.mark.parametrize("block_s", [11.0, 50.0])
+def test_blocks_of_any_size_find_the_same_gaps(block_s):
+    signal = simulated().recording.read(0, 60 * 360).copy()
+    signal[20 * 360 : 35 * 360] = np.nan
+    recording = recording_of(signal, 360)
+    whole = detection.detect_beats(recording, (0, 1), block_s=3600).unreadable
+    cut = detection.detect_beats(recording, (0, 1), block_s=block_s).unreadable
+    np.testing.assert_array_equal(cut, whole)
+    np.testing.assert_allclose(TimeGrid.of(recording).edges_to_recording(whole) / 360, [[20, 35]], atol=0.2)
+
+
+@pytest.mark.parametrize("fs", [100.0, 128.0, 250.0, 257.3, 360.0, 500.0, 1000.0])
+def test_every_working_sample_is_in_the_core_of_one_block(fs):
+    recording = recording_of(np.zeros((round(100 * fs) + 1, 1)), fs)
+    spans = [(block.start, block.stop) for block in detection.blocks(recording, (0,), block_s=7)]
+    assert spans[0][0] == 0
+    assert spans[-1][1] == working_length(recording.n_samples, recording.fs)
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(spans))
+
+
+@pytest.mark.parametrize("fs", [128.0, 250.0, 257.3, 360.0, 1000.0])
+def test_the_signal_of_a_block_covers_its_core(fs):
+    recording = recording_of(np.zeros((round(100 * fs) + 1, 1)), fs)
+    for block in detection.blocks(recording, (0,), block_s=7):
+        assert len(block.filtered[block.core]) == block.stop - block.start
+        assert len(block.filtered) == len(block.usable)
+
+
+def test_the_grids_are_inverse_to_half_a_sample():
+    recording = recording_of(np.zeros(36_001), 360)
+    sample = np.arange(0, 36_000, 7)
+    grid = TimeGrid.of(recording)
+    round_trip = grid.to_recording(grid.to_working(sample))
+    assert np.abs(round_trip - sample).max() <= np.ceil(360 / WORKING_FS / 2)
+
+
+@pytest.mark.parametrize("fs", [100.0, 200.0, 257.3, 360.0])
+def test_no_index_is_converted_beyond_the_end(fs):
+    grid = TimeGrid(fs, 1001)
+    last, end = np.array([1000]), np.array([grid.n_working])
+    assert grid.to_working(last + 50)[0] == grid.n_working - 1
+    assert grid.to_recording(end)[0] == 1000
+    assert grid.edges_to_recording(end)[0] == 1001  # the end of an interval is exclusive
+    assert TimeGrid(fs, 0).to_recording(np.array([0])).tolist() == [0]
+
+
+@pytest.mark.parametrize("fs", [128.0512, 124.945, 999.56, 1017.25])
+def test_times_do_not_drift_at_an_odd_rate(fs):
+    """The rate is approximated by a ratio of small numbers; indices must be converted by the same ratio."""
+    n_samples = round(5 * 3600 * fs)
+    recording = Recording("odd", fs, ("II",), n_samples, lambda a, b: np.zeros((b - a, 1), np.float32))
+    *_, last = detection.blocks(recording, (0,), block_s=3600)
+    grid = TimeGrid.of(recording)
+    end = grid.to_recording(np.array([last.stop]))[0]
+    assert abs(int(end) - n_samples) <= np.ceil(fs / WORKING_FS)
+    assert abs(int(grid.to_working(np.array([n_samples]))[0]) - last.stop) <= 1
+
+
+def test_features_see_a_lost_lead_as_unreadable(patient):
+    windows = detection.detect_beats(patient.recording, (0,)).windows
+    assert windows.readable[:, 0].all()
+    assert not windows.readable[:, 1].any()
+    assert windows.signal.shape[1] == 1
+    assert not pad_leads(windows.signal)[:, 1].any()
+    assert extraction.extract_features(windows).shape == (len(windows), len(extraction.FEATURE_NAMES))
+
+
+@pytest.fixture(scope="module")
+def long():
+    """Half an hour, with a gap, noise without a beat, and noise over beats."""
+    rng = np.random.default_rng(11)
+    whole = simulated(minutes=30, fs=200.0, seed=11).recording
+    mv = whole.read(0, whole.n_samples).copy()
+    mv[60_000:75_000] = np.nan
+    mv[150_000:170_000] = rng.normal(0, 1, (20_000, 2))
+    mv[250_000:280_000] += rng.normal(0, 0.4, (30_000, 2))
+    return recording_of(mv, 200.0, leads=whole.leads)
+
+
+@pytest.fixture(scope="module")
+def in_one(long):
+    return detection.detect_beats(long, (0, 1))
+
+
+class TestChunks:
+    """Beats are selected in chunks of some hours; the context on either side is enough for every selection."""
+
+    @pytest.mark.parametrize(("chunk_s", "block_s"), [(300, 600.0), (300, 70.0), (420, 100.0), (1e6, 3600.0)])
+    def test_chunks_of_any_length_have_the_same_beats(self, long, in_one, chunk_s, block_s):
+        detected = detection.detect_beats(long, (0, 1), block_s=block_s, chunk_s=chunk_s, context_s=200.0)
+        assert len(in_one.unreadable) >= 2
+        np.testing.assert_array_equal(detected.windows.sample, in_one.windows.sample)
+        np.testing.assert_array_equal(detected.windows.readable, in_one.windows.readable)
+        np.testing.assert_array_equal(detected.low_quality, in_one.low_quality)
+        np.testing.assert_array_equal(detected.unreadable, in_one.unreadable)
+
+    def test_a_chunk_without_context_has_other_beats(self, long, in_one):
+        detected = detection.detect_beats(long, (0, 1), chunk_s=60, context_s=0.0)
+        assert not np.array_equal(detected.windows.sample, in_one.windows.sample)
+
+    @pytest.mark.parametrize("r_peaks", [None, np.arange(500, 359_000, 170)])
+    def test_every_array_has_one_row_per_beat(self, long, r_peaks):
+        detected = detection.detect_beats(long, (0,), r_peaks=r_peaks)
+        assert len(detected.windows) == len(detected.low_quality) == len(detected.windows.signal)
+        if r_peaks is not None:
+            np.testing.assert_array_equal(detected.windows.sample, r_peaks)
+
+    @pytest.mark.real
+    @pytest.mark.parametrize("record", ["203", "207", "222"])
+    def test_chunks_of_real_records_have_the_same_beats(self, mitdb, record):
+        recording = open_recording(mitdb / record)
+        whole = detection.detect_beats(recording, (0, 1))
+        detected = detection.detect_beats(recording, (0, 1), chunk_s=400, context_s=200.0)
+        np.testing.assert_array_equal(detected.windows.sample, whole.windows.sample)
+        np.testing.assert_array_equal(detected.unreadable, whole.unreadable)
+
+    @pytest.mark.parametrize("chunk_s", [200, 300, 600])
+    def test_a_chunk_may_end_where_a_block_does(self, long, in_one, chunk_s):
+        detected = detection.detect_beats(long, (0, 1), block_s=100.0, chunk_s=chunk_s, context_s=200.0)
+        np.testing.assert_array_equal(detected.windows.sample, in_one.windows.sample)
+
+    def test_noise_longer_than_a_chunk_and_its_context_is_found(self, long):
+        """An hour of noise; its edges may differ by a few beats, whose similar beats may lie in another chunk."""
+        rng = np.random.default_rng(2)
+        mv, fs = long.read(0, 120_000), 200
+        noise = rng.normal(0, 3, (3600 * fs, 2)).astype(np.float32)
+        recording = recording_of(np.concatenate([mv, noise, mv]), fs, leads=long.leads)
+        whole = detection.detect_beats(recording, (0, 1))
+        detected = detection.detect_beats(recording, (0, 1), chunk_s=1200)
+        differ = np.setxor1d(detected.windows.sample, whole.windows.sample)
+        assert np.abs(differ[:, None] - (600 * fs, 4200 * fs)).min(axis=1).max(initial=0) < 5 * fs
+        np.testing.assert_allclose(detected.unreadable, whole.unreadable, atol=5 * fs)
+        assert np.diff(detected.unreadable).max() > 3590 * fs
+
+    @pytest.mark.parametrize("n_samples", [0, 1, 700])
+    @pytest.mark.parametrize("r_peaks", [None, np.empty(0, dtype=np.int64)])
+    def test_a_recording_without_heart_has_no_beats(self, n_samples, r_peaks):
+        detected = detection.detect_beats(
+            recording_of(np.zeros((n_samples, 1)), 250.0), (0,), r_peaks=r_peaks
+        )
+        assert (len(detected.windows), len(detected.low_quality)) == (0, 0)
+        assert detected.windows.signal.shape[1:] == (1, WINDOW)

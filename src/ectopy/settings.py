@@ -16,11 +16,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ECTOPY_", frozen=True, extra="forbid")
 
     data_dir: Path = Path("data")
+    """Folder of databases, models, the inbox and results."""
     source: str = PHYSIONET
+    """Base address, or a directory laid out like it, from which databases are copied."""
     tracking_uri: str = Field(
         default="sqlite:///mlruns/mlflow.db",
         validation_alias=AliasChoices("ECTOPY_TRACKING_URI", "MLFLOW_TRACKING_URI"),
     )
+    """Address of the tracking store of MLflow."""
     pseudonym_salt: SecretStr | None = Field(default=None, min_length=16)
     """If set, pseudonyms replace the names of recordings. A short salt could be found by trial."""
     inbox_quiet_s: float = Field(default=60, ge=0)
@@ -34,7 +37,9 @@ class Settings(BaseSettings):
     recording_memory_mb: int = Field(default=4096, ge=1024)
     """Memory that one recording may take under Prefect."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Number of processes that score, or of workers on a local Dask cluster."""
     on_drift: Literal["warn", "train"] = "warn"
+    """What drift causes: a warning only, or also a run of the deployment ``train``."""
 
 
 class SettingsError(ValueError):

@@ -310,13 +310,12 @@ def top_level_names() -> list[tuple[str, str]]:
 def api_module(name: str) -> list[str]:
     """Return the lines of the page of one package or module."""
     modules = [name, *submodules(name)]
-    title = name.removeprefix("ectopy.")
-    lines = [f"# {title}", ""]
+    lines = []
     exported: dict[str, list[str]] = {}
     for home, each in top_level_names():
         exported.setdefault(f"ectopy.{home}", []).append(each)
     for module in modules:
-        lines += [f"::: {module}", "    options:", "      heading_level: 2"]
+        lines += [f"::: {module}", "    options:", f"      heading_level: {1 if module == name else 2}"]
         if shown_above := exported.get(module):
             lines.append(f'      filters: ["!^_", "!^({"|".join(shown_above)})$"]')
             listed = ", ".join(f"[`{each}`][{module}.{each}]" for each in sorted(shown_above))

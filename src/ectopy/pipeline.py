@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.beats.detection import BLOCK_S, detect_beats, edges_to_recording, to_recording
+from ectopy.beats.detection import BLOCK_S, detect_beats
 from ectopy.beats.lead_selection import choose_leads, disconnected_leads
 from ectopy.beats.windows import BeatWindows
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples
@@ -21,6 +21,7 @@ from ectopy.features import extraction
 from ectopy.rhythm.atrial_fibrillation import af_penalty_from_morphology
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.finders import ventricular
+from ectopy.signal.time_grid import TimeGrid
 
 Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.float32], Mask]]
 """Features in parts [n_i, k] -> probabilities [n, 4] in the order of CLASSES, and confidence [n]."""
@@ -98,9 +99,10 @@ def prepare(
     """
     disconnected = () if leads else disconnected_leads(recording)
     columns = choose_leads(recording.leads, leads, disconnected=disconnected)
+    grid = TimeGrid.of(recording)
     detected = detect_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
-    sample = to_recording(detected.windows.sample, recording) if r_peaks is None else r_peaks
-    unreadable = edges_to_recording(detected.unreadable, recording)
+    sample = grid.to_recording(detected.windows.sample) if r_peaks is None else r_peaks
+    unreadable = grid.edges_to_recording(detected.unreadable)
     return PreparedRecording(recording, columns, sample, detected.windows, detected.low_quality, unreadable)
 
 

@@ -67,6 +67,11 @@ class TestMatching:
         matches = ec57.match_beats(np.array([0, 100]), np.array([50, 150]), tolerance=54)
         assert (matches.reference.tolist(), matches.test.tolist()) == ([1], [1])
 
+    def test_of_two_beats_on_one_sample_the_second_is_paired(self) -> None:
+        # Neither is nearer, so bxb gives the first up.
+        matches = ec57.match_beats(np.array([100, 100]), np.array([100]), tolerance=15)
+        assert (matches.reference.tolist(), matches.test.tolist()) == ([1], [0])
+
     def test_nothing_matches_nothing(self) -> None:
         none = np.array([], dtype=np.int64)
         for reference, test in ((none, none), (none, np.array([5])), (np.array([5]), none)):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ectopy.beats.windows import Floats
 from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples
-from ectopy.features.extraction import Floats
 from ectopy.rhythm.atrial_fibrillation import extend_over_runs, find_atrial_fibrillation
 from ectopy.rhythm.finders import RhythmContext, Spans, long_runs, supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm, rate_bpm, rr_intervals_s

@@ -1,4 +1,9 @@
-"""Findings: one ranked sentence for each kind of event, as :mod:`ectopy.rhythm.kinds` asks for it."""
+"""Describe events in findings: one ranked sentence for each kind of event.
+
+Each public function that returns :data:`Findings` describes one kind of event. :mod:`ectopy.rhythm.kinds`
+names it as ``describe`` of that kind. Its parameters are always ``events``, all events of that kind and at
+least one, in order of onset, and ``analysis``, the analysis of their recording.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +35,8 @@ class Urgency(IntEnum):
 class Finding:
     """One sentence without a semicolon, and the event that shows it best.
 
-    ``event`` is an event or, of the kinds ``V``, ``S`` and ``signal``, a single beat or a piece of signal.
+    ``event`` is one of the events. Or its kind is ``V`` or ``S`` for a single beat, or ``signal`` for a piece
+    of signal.
     """
 
     urgency: Urgency
@@ -45,7 +51,7 @@ Events = Sequence[Event]
 Findings = Iterator[Finding]
 
 
-def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:
+def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe VT: urgent when sustained or from URGENT_VT_BEATS beats on."""
     sustained = [run for run in events if run.duration_s >= SUSTAINED_S]
     if sustained:
@@ -58,7 +64,7 @@ def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:
         yield Finding(urgency, text, longest)
 
 
-def pauses(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001
+def pauses(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001  # prose: ok
     """Describe pauses: urgent from URGENT_PAUSE_S on."""
     longest = max(events, key=_duration_s)
     if longest.duration_s >= NO_RATE_S:
@@ -69,7 +75,7 @@ def pauses(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001
     yield Finding(urgency, text, longest)
 
 
-def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:
+def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe AF by its burden, longest episode and rate: urgent where an episode is above FAST_AF_BPM."""
     longest, fastest = max(events, key=_duration_s), max(events, key=_rate_bpm)
     urgent = fastest.rate_bpm > FAST_AF_BPM
@@ -86,7 +92,7 @@ def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:
     )
 
 
-def supraventricular_runs(events: Events, analysis: Analysis) -> Findings:
+def supraventricular_runs(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe supraventricular runs: urgent when longer than SUSTAINED_S."""
     sustained = [run for run in events if run.duration_s > SUSTAINED_S]
     if sustained:
@@ -97,7 +103,7 @@ def supraventricular_runs(events: Events, analysis: Analysis) -> Findings:
         yield Finding(Urgency.NOTE, text, _longest_run(shorter))
 
 
-def idioventricular_rhythm(events: Events, analysis: Analysis) -> Findings:
+def idioventricular_rhythm(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe slow ventricular runs: a note where the classifier abstains on each of them."""
     uncertain = all(is_uncertain(run, analysis) for run in events)
     urgency = Urgency.NOTE if uncertain else Urgency.IMPORTANT
@@ -105,18 +111,18 @@ def idioventricular_rhythm(events: Events, analysis: Analysis) -> Findings:
     yield Finding(urgency, text, _longest_run(events))
 
 
-def ventricular_couplets(events: Events, analysis: Analysis) -> Findings:
+def ventricular_couplets(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe ventricular couplets: a note."""
     return _couplets("ventricular couplet", events, analysis)
 
 
-def supraventricular_couplets(events: Events, analysis: Analysis) -> Findings:
+def supraventricular_couplets(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe supraventricular couplets: a note."""
     return _couplets("supraventricular couplet", events, analysis)
 
 
-def r_on_t(events: Events, analysis: Analysis) -> Findings:
-    """Describe possible R-on-T, which says where to look and is never more than a note."""
+def r_on_t(events: Events, analysis: Analysis) -> Findings:  # prose: ok
+    """Describe possible R-on-T: never more than a note, because it only shows where to look."""
     earliest = min(events, key=_duration_s)
     share = 100 * len(events) / int((analysis.beats.label == BeatClass.VEB).sum())
     beats = f"{count(len(events), 'ventricular beat')} ({share:.1f} % of them) may fall on a T wave"
@@ -124,33 +130,33 @@ def r_on_t(events: Events, analysis: Analysis) -> Findings:
     yield Finding(Urgency.NOTE, text, earliest)
 
 
-def ventricular_bigeminy(events: Events, analysis: Analysis) -> Findings:
+def ventricular_bigeminy(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe ventricular bigeminy: a note."""
     return _episodes("Ventricular bigeminy", events, analysis)
 
 
-def ventricular_trigeminy(events: Events, analysis: Analysis) -> Findings:
+def ventricular_trigeminy(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe ventricular trigeminy: a note."""
     return _episodes("Ventricular trigeminy", events, analysis)
 
 
-def supraventricular_bigeminy(events: Events, analysis: Analysis) -> Findings:
+def supraventricular_bigeminy(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe supraventricular bigeminy: a note."""
     return _episodes("Supraventricular bigeminy", events, analysis)
 
 
-def bradycardia(events: Events, analysis: Analysis) -> Findings:
+def bradycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe slow heart rates: a note."""
     return _episodes("Bradycardia", events, analysis)
 
 
-def tachycardia(events: Events, analysis: Analysis) -> Findings:
+def tachycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe fast heart rates: a note."""
     return _episodes("Tachycardia", events, analysis)
 
 
 def is_uncertain(event: Event, analysis: Analysis) -> bool:
-    """Return whether the classifier abstains on half of the beats of an event, or more.
+    """Return whether the classifier abstains on at least half of the beats of an event.
 
     Parameters
     ----------
@@ -187,7 +193,7 @@ def overlap_s(events: Events, start_s: float, stop_s: float) -> float:
 
 
 def burden_pct(events: Events, analysis: Analysis, start_s: float, stop_s: float) -> float:
-    """Compute the share of the readable time in [start_s, stop_s) that events take.
+    """Compute the share of the readable time in [start_s, stop_s) that events occupy.
 
     Parameters
     ----------
@@ -215,7 +221,7 @@ def elapsed(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in its two greatest units."""
+    """Return a duration in its two largest units."""
     if seconds < 59.95:
         return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
     minutes, second = divmod(round(seconds), 60)
@@ -229,7 +235,7 @@ def count(number: int, noun: str) -> str:
     Parameters
     ----------
     number
-        How many.
+        The number.
     noun
         The noun in the singular.
 
@@ -254,7 +260,7 @@ def _episodes(title: str, events: Events, analysis: Analysis) -> Findings:  # no
 
 
 def _uncertain(events: Events, analysis: Analysis) -> str:
-    """Return how many events are uncertain, as the end of a sentence; nothing where none is."""
+    """Return how many events are uncertain, as the end of a sentence; "" where none is."""
     number = sum(is_uncertain(event, analysis) for event in events)
     if number == len(events):
         return ", uncertain" if number == 1 else ", all uncertain"

@@ -242,7 +242,7 @@ class TestCommand:
     ) -> None:
         assert self.run("list", "--model", "nobody") == 0
         told = capsys.readouterr().out.splitlines()
-        assert told[0] == "nobody: no version yet; `ectopy train` makes one"
+        assert told[0] == "nobody: no version yet. Run `ectopy train` to make one."
         assert told[1].endswith(", shipped")
 
     def test_promote_and_rollback_say_what_is_in_use_now(
@@ -262,7 +262,7 @@ class TestCommand:
     @pytest.mark.parametrize("command", [["promote", "1"], ["rollback"]])
     def test_both_want_a_reason(self, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert self.run(*command) == 2
-        assert "--why" in capsys.readouterr().err
+        assert "--reason" in capsys.readouterr().err
 
     def test_a_version_that_is_not_there_is_named(
         self, three: list[Version], capsys: pytest.CaptureFixture[str]

@@ -19,8 +19,8 @@ log_evaluation   log all of this to MLflow, and write the model card as a page
 log_out_of_fold  log the metrics of the cross-validation, on which the promotion gate decides
 ================ ====================================================================================
 
-``jobs``, ``log_evaluation`` and ``log_out_of_fold`` import MLflow, and ``plots`` imports Matplotlib. Import these
-modules by their names.
+``jobs``, ``log_evaluation`` and ``log_out_of_fold`` import MLflow, and ``plots`` imports Matplotlib.
+Import these modules by their names.
 """
 
 from ectopy.evaluation.evaluate_record import (

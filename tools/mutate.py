@@ -81,7 +81,7 @@ TESTS: Mapping[str, tuple[str, ...]] = {
         "test_rhythm",
         "test_r_on_t",
         "test_hrv",
-        "test_fibrillation",
+        "test_atrial_fibrillation",
         "test_findings",
         "test_report_files",
     ),
@@ -340,14 +340,26 @@ def equivalent(mutant: Mutant) -> Equivalent | None:
     return next((entry for entry in EQUIVALENT if (entry.file, entry.line) == (mutant.file, added)), None)
 
 
-def tests_of(file: str) -> tuple[str, ...]:
-    """Return the test files of a module: those of TESTS, else those that are named after it."""
+def tests_of(tree: Path, file: str) -> tuple[str, ...]:
+    """Return the test files of a module: those of TESTS, else those that are named after it.
+
+    Parameters
+    ----------
+    tree
+        Root of a copy of the project.
+    file
+        Path of the module, relative to the root.
+
+    Returns
+    -------
+    Paths of the test files that exist, relative to the root.
+    """
     module = file.removeprefix("src/ectopy/").removesuffix(".py")
     keys = [key for key in TESTS if module == key or module.startswith(f"{key}/")]
-    name = Path(module).name
     names = TESTS[max(keys, key=len)] if keys else ()
-    paths = [ROOT / "tests" / f"{test}.py" for test in names] or [*(ROOT / "tests").glob(f"test_*{name}*.py")]
-    existing = [path.relative_to(ROOT).as_posix() for path in paths if path.is_file()]
+    paths = [tree / "tests" / f"{test}.py" for test in names]
+    paths = paths or sorted((tree / "tests").glob(f"test_*{Path(module).name}*.py"))
+    existing = [path.relative_to(tree).as_posix() for path in paths if path.is_file()]
     if not existing:
         raise SystemExit(f"{file}: no test file found. Add the module to TESTS in tools/mutate.py.")
     return tuple(existing)
@@ -447,7 +459,7 @@ def judge(trees: SimpleQueue[Path], mutant: Mutant, timeout_s: float) -> Outcome
     original = path.read_bytes()
     try:
         path.write_bytes(original[: mutant.start] + mutant.text.encode() + original[mutant.stop :])
-        passed, by = run_tests(tree, tests_of(mutant.file), timeout_s)
+        passed, by = run_tests(tree, tests_of(tree, mutant.file), timeout_s)
     finally:
         path.write_bytes(original)
         trees.put(tree)
@@ -524,12 +536,13 @@ def run_all(trees: Sequence[Path], mutants: Sequence[Mutant]) -> Iterator[bool]:
     ------
     Whether the mutant was killed.
     """
-    limits = {tests: time_limit(trees[0], tests) for tests in {tests_of(mutant.file) for mutant in mutants}}
+    groups = {mutant.file: tests_of(trees[0], mutant.file) for mutant in mutants}
+    limits = {tests: time_limit(trees[0], tests) for tests in sorted(set(groups.values()))}
     free: SimpleQueue[Path] = SimpleQueue()
     for tree in trees:
         free.put(tree)
     with ThreadPoolExecutor(len(trees)) as pool:
-        for outcome in pool.map(lambda mutant: judge(free, mutant, limits[tests_of(mutant.file)]), mutants):
+        for outcome in pool.map(lambda mutant: judge(free, mutant, limits[groups[mutant.file]]), mutants):
             show(outcome)
             yield outcome.killed
 

@@ -1,11 +1,13 @@
-"""The fast path gives what the plain one does: the same beats and labels, on true and on simulated recordings.
+"""The pipeline gives the same beats and labels as one whose filters and rolling statistics are those of scipy.
 
-The plain path is that of scipy, a call a step: what the filters, the wavelet and the running statistics are
-meant to be. It takes as long to import as half an hour of signal to analyse, which is why it is a test's only.
+The plain path calls scipy once per step. Its import takes as long as the analysis of half an hour of signal, so
+only this test uses it. Recordings are real and simulated.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -13,17 +15,27 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from ectopy import pipeline
-from ectopy.beats import detection, qrs_candidates
+from ectopy.beats import beat_selection, detection, qrs_candidates, signal_to_noise
 from ectopy.datasets.simulate import draw_patient, simulate
 from ectopy.ecg import Analysis, Recording, Signal, recording_of
-from ectopy.features import extraction
+from ectopy.features import extraction, timing
 from ectopy.model.classifier import SHIPPED_MODEL, Classifier, load_classifier
 from ectopy.readers import open_recording
 from ectopy.rhythm import atrial_fibrillation, hrv
-from ectopy.signal import filters, quality
+from ectopy.signal import filters, quality, rolling
 
 FS = filters.WORKING_FS
-RUNNING = ("uniform_filter1d", "maximum_filter1d", "minimum_filter1d", "median_filter")
+MEAN, MAXIMUM, MINIMUM, MEDIAN = "uniform_filter1d", "maximum_filter1d", "minimum_filter1d", "median_filter"
+ROLLING = {
+    beat_selection: (MAXIMUM, MEDIAN),
+    qrs_candidates: (MAXIMUM, MINIMUM, MEAN),
+    signal_to_noise: (MEDIAN,),
+    quality: (MAXIMUM, MINIMUM, MEAN),
+    extraction: (MEDIAN,),
+    timing: (MEDIAN, MINIMUM, MEAN),
+    atrial_fibrillation: (MEAN,),
+}
+"""The rolling statistics that each module uses; a name that a module does not have is an error."""
 ROUNDING = 1e-3
 """Of a probability: sums of float32 in another order, through a network that squares differences."""
 
@@ -65,7 +77,7 @@ def without_baseline() -> Callable[[Signal], Signal]:
 
 
 def like_ndimage(name: str) -> Callable[..., NDArray]:
-    """As scipy has it; the mean of booleans is a share, which scipy needs to be told."""
+    """Return the function of scipy; the mean of booleans is a fraction, for which scipy needs floats."""
 
     def filtered(values: NDArray, size: int, mode: str = "reflect") -> NDArray:
         along = {} if name == "median_filter" else {"axis": 0}
@@ -91,10 +103,9 @@ def plain(classify: Classifier) -> Callable[[Recording], Analysis]:
             patch.setattr(detection, "bandpass", bandpass)
             patch.setattr(qrs_candidates, "_qrs_energy", qrs_energy)
             patch.setattr(qrs_candidates, "_without_baseline", without_baseline)
-            for module in (qrs_candidates, quality, extraction, atrial_fibrillation):
-                for name in RUNNING:
-                    if hasattr(module, name):
-                        patch.setattr(module, name, like_ndimage(name))
+            for module, names in ROLLING.items():
+                for name in names:
+                    patch.setattr(module, name, like_ndimage(name))
             return pipeline.analyse(recording, classify)
 
     return analyse
@@ -109,6 +120,18 @@ def assert_same(fast: Analysis, slow: Analysis) -> None:
     assert [(event.kind, event.onset_s, event.n_beats) for event in fast.events] == [
         (event.kind, event.onset_s, event.n_beats) for event in slow.events
     ]
+
+
+def test_the_plain_path_replaces_every_rolling_statistic_of_the_pipeline() -> None:
+    functions = {getattr(rolling, name) for name in (MEAN, MAXIMUM, MINIMUM, MEDIAN)}
+    used = {
+        (module.__name__, name)
+        for module in list(sys.modules.values())
+        if module.__name__.startswith("ectopy.") and module is not rolling
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType) and value in functions
+    }
+    assert used == {(module.__name__, name) for module, names in ROLLING.items() for name in names}
 
 
 # Fusion, every second beat ventricular, pauses, runs, fibrillation, flutter, noise, a lead that is off.

@@ -170,6 +170,26 @@ def test_a_lead_that_comes_off_is_replaced_by_the_other(lead: Signal, beats_s: l
     assert_beats(detected(np.hstack([first, second])), beats_s)
 
 
+def candidates_of_two_leads(off_s: tuple[float, float]) -> qrs_candidates.Candidates:
+    """Candidates every 0.4 s, every second one a beat; the second lead is off for some time."""
+    sample = 80 * np.arange(1, 151)
+    beat = np.arange(150) % 2 == 0
+    strength = np.where(beat, 1.0, 0.25).astype(np.float32)[:, None].repeat(2, axis=1)
+    off = (sample >= off_s[0] * WORKING_FS) & (sample < off_s[1] * WORKING_FS)
+    strength[off, 1] = 0.02
+    return qrs_candidates.Candidates(sample, strength, strength / 10)
+
+
+def test_a_lead_that_is_off_has_no_vote_on_the_beats() -> None:
+    # Beats four times as high as the rest are weak evidence; a lead of a fiftieth of its height would outvote it.
+    candidates = candidates_of_two_leads((20, 26))
+    beats = beat_selection.select_beats(candidates)
+    # At its edges, the lead still has a beat within the two seconds that decide whether it is off.
+    time_s = candidates.sample / WORKING_FS
+    inside = np.flatnonzero((time_s >= 22) & (time_s < 24))
+    np.testing.assert_array_equal(np.intersect1d(beats, inside), inside[inside % 2 == 0])
+
+
 @pytest.mark.parametrize(
     "signal",
     [

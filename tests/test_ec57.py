@@ -113,7 +113,9 @@ class TestLearningPeriod:
 
     def test_without_one_the_very_first_beat_counts(self) -> None:
         pair = marks("N:10 N:90", start=0), marks("N:12 N:90", start=0)
-        assert cells(ec57.compare_beats(*pair, FS, learning_s=0.0, n_samples=100)) == {"Nn": 2}
+        found = ec57.compare_beats(*pair, FS, learning_s=0.0, n_samples=100)
+        assert cells(found) == {"Nn": 2}
+        assert found.n_rr == 1  # the time from the start to the first beat is no RR interval
 
 
 class TestEndOfLearningPeriod:

@@ -112,7 +112,68 @@ class Equivalent(NamedTuple):
 
 
 # Judged by a person, as the docstring above describes; ``line`` is the mutated line without its indent.
-EQUIVALENT: tuple[Equivalent, ...] = ()
+EQUIVALENT: tuple[Equivalent, ...] = (
+    Equivalent(
+        "src/ectopy/ec57/beats.py",
+        "_MATCH, _EXTRA, _MISSED = (-1), 1, 2",
+        "the three kinds of steps only have to differ",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/beats.py",
+        "_MATCH, _EXTRA, _MISSED = 0, 1, (3)",
+        "the three kinds of steps only have to differ",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/beats.py",
+        "_MATCH, _EXTRA, _MISSED = 0, 1, (4)",
+        "the three kinds of steps only have to differ",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/beats.py",
+        "return np.array(steps, dtype=np.intp).reshape(-(2), 3), j",
+        "numpy takes any negative length for the one to be computed",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/beats.py",
+        "until = (n_samples, n_samples) if n_samples else (NEVER - (2), -1)  # -1: test beats do not matter",
+        "no beat is at these times",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/beats.py",
+        "until = (n_samples, n_samples) if n_samples else (NEVER - 1, -(2))  # -1: test beats do not matter",
+        "no beat has a negative time",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "NEVER = np.iinfo(np.int64).max // (3)",
+        "any time beyond all files, as long as differences do not overflow",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "NEVER = np.iinfo(np.int64).max // (5)",
+        "any time beyond all files, as long as differences do not overflow",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "NEVER = np.iinfo(np.int64).max // (8)",
+        "any time beyond all files, as long as differences do not overflow",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "return np.concatenate(([0], np.searchsorted(self.mark[:], marks), [n, n]))",
+        "the last mark is NEVER, after all others",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/files.py",
+        "_HEAD = (255)  # number of bytes at the start of a file in which the resolution is, if it is given",
+        "the note is the first mark of a file and far shorter",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/files.py",
+        "_HEAD = (257)  # number of bytes at the start of a file in which the resolution is, if it is given",
+        "the note is the first mark of a file and far shorter",
+    ),
+)
 
 _COMPARISONS: Mapping[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.Gt),

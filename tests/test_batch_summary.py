@@ -124,6 +124,10 @@ class TestFailures:
     def test_the_kind_of_a_failure_names_no_file_and_no_number(self, reason: str, told: str) -> None:
         assert failure_kind(reason, Path("inbox/Miller John.hea")) == told
 
+    def test_a_word_that_is_the_name_of_the_folder_too_stays(self) -> None:
+        reason = "in/b.dat: not found in the same folder. Copy it there."
+        assert failure_kind(reason, Path("in/b.hea")) == "not found in the same folder. Copy it there."
+
     def test_failures_of_a_kind_are_counted_the_most_frequent_first(self, tmp_path: Path) -> None:
         rows = [
             failed("a", "in/a.hea: no lead"),

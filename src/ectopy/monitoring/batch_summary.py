@@ -187,9 +187,14 @@ def failure_kind(reason: str, source: Path) -> str:
     -------
     Text that is the same for all recordings with this failure.
     """
-    for name in (str(source.with_suffix("")), str(source.parent), source.stem):
-        if name not in {"", ".", "/"}:
-            reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "", reason)
+    # A folder is removed where it stands as a path: the word "in" of a sentence is no folder of that name.
+    for name, end in (
+        (source.with_suffix(""), r"(?!\w)"),
+        (source.parent, r"(?=[/:]|$)"),
+        (source.stem, r"(?!\w)"),
+    ):
+        if str(name) not in {"", ".", "/"}:
+            reason = re.sub(rf"(?<!\w){re.escape(str(name))}{end}", "", reason)
     reason = re.sub(r"'[^']*'|\S*(?:/|\.[A-Za-z])\S*", "a file", reason)
     return re.sub(r"\d+(\.\d+)?", "N", reason.removeprefix("a file ")).strip(": ")
 

@@ -61,19 +61,19 @@ def test_a_noisy_recording_is_read_in_any_parts(clean: Recording) -> None:
 
 def test_noise_lies_on_about_the_share_asked_for(clean: Recording) -> None:
     # Stretches of half a minute in four minutes: 40 recordings have some 160 of them, the mean is near.
-    disturbed = [(added(clean, seed, share=0.3) != 0).any(axis=1).mean() for seed in range(40)]
+    disturbed = [(added(clean, seed, noisy_fraction=0.3) != 0).any(axis=1).mean() for seed in range(40)]
     assert np.mean(disturbed) == pytest.approx(0.3, abs=0.1)
 
 
 def test_no_share_is_no_noise(clean: Recording) -> None:
-    assert not added(clean, share=0.0).any()
+    assert not added(clean, noisy_fraction=0.0).any()
 
 
 @pytest.mark.parametrize("snr_db", [-6.0, 6.0, 18.0])
 def test_the_ratio_is_that_of_the_noise_stress_test(clean: Recording, snr_db: float) -> None:
     # QRS peak-to-peak squared over 8, over the mean power within a second; a second kind adds 0.4 dB at most.
     height_mv = noise.qrs_height_mv(samples(clean), FS)
-    noise_mv = added(clean, share=1.0, snr_db=(snr_db, snr_db))
+    noise_mv = added(clean, noisy_fraction=1.0, snr_db=(snr_db, snr_db))
     power = noise_mv[: 4 * 60 * 250].reshape(-1, 250, 2).var(axis=1)
     measured_db = 10 * np.log10(height_mv**2 / 8 / power.mean(axis=0))
     assert measured_db.min() == pytest.approx(snr_db, abs=1.0)

@@ -1,4 +1,4 @@
-"""Noise is left out and no rhythm is: whatever the gain, rate, lead or block."""
+"""Noise is marked as unreadable and no rhythm is, whatever the gain, rate, lead or block."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,11 +18,11 @@ from ectopy.ecg import CLASSES, Analysis, Mask, Recording, Samples, recording_of
 from ectopy.features.extraction import Floats
 from ectopy.rhythm.heart_rate import rr_intervals_s
 from ectopy.signal import noise
-from tests.test_qrs import drawn, steady
+from tests.drawn_ecg import drawn, steady
 
 FS = 250.0
 NOISE_S = (60.0, 100.0)
-"""Where the noise of these tests lies."""
+"""Interval with noise in these tests, in seconds."""
 
 
 def all_normal(parts: Iterable[Floats]) -> tuple[NDArray[np.float32], Mask]:
@@ -37,7 +37,7 @@ def analysed(signal: NDArray[np.floating], fs: float = FS, *, block_s: float = 6
 
 
 def patient(seed: int, *, minutes: float = 3.0, fs: float = FS) -> NDArray[np.float64]:
-    """Give two leads of a simulated patient without noise."""
+    """Return two leads of a simulated patient without noise."""
     rng = np.random.default_rng(seed)
     quiet = replace(simulate.draw_patient(rng), noise=simulate.NO_NOISE)
     recording = simulate.simulate(quiet, minutes=minutes, fs=fs, rng=rng).recording
@@ -60,12 +60,12 @@ def disturbed(
     return noisy
 
 
-def shut_share(analysis: Analysis, start_s: float = NOISE_S[0], stop_s: float = NOISE_S[1]) -> float:
-    """Give the share of a stretch that is unreadable."""
-    shut = np.zeros(analysis.n_samples, dtype=bool)
+def unreadable_fraction(analysis: Analysis, start_s: float = NOISE_S[0], stop_s: float = NOISE_S[1]) -> float:
+    """Return the fraction of an interval that is unreadable."""
+    unreadable = np.zeros(analysis.n_samples, dtype=bool)
     for start, stop in analysis.unreadable.tolist():
-        shut[start:stop] = True
-    return float(shut[round(start_s * analysis.fs) : round(stop_s * analysis.fs)].mean())
+        unreadable[start:stop] = True
+    return float(unreadable[round(start_s * analysis.fs) : round(stop_s * analysis.fs)].mean())
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -85,23 +85,29 @@ def noisy(clean: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @pytest.fixture(scope="module")
-def told(noisy: NDArray[np.float64]) -> Analysis:
+def in_noise(noisy: NDArray[np.float64]) -> Analysis:
     return analysed(noisy)
 
 
-def test_noise_on_every_lead_is_unreadable_and_nothing_else_is(told: Analysis) -> None:
-    assert shut_share(told) > 0.9
-    assert shut_share(told, 0, NOISE_S[0] - 4) == shut_share(told, NOISE_S[1] + 4, 180) == 0
+def test_noise_on_every_lead_is_unreadable_and_nothing_else_is(in_noise: Analysis) -> None:
+    # Each edge of the 40 s may be 2 s late: a level is the median of 11 beats, of which 5 lie on either side.
+    assert unreadable_fraction(in_noise) > 0.9
+    assert (
+        unreadable_fraction(in_noise, 0, NOISE_S[0] - 4)
+        == unreadable_fraction(in_noise, NOISE_S[1] + 4, 180)
+        == 0
+    )
 
 
-def test_no_beat_is_reported_where_nothing_can_be_read(told: Analysis) -> None:
-    for start, stop in told.unreadable.tolist():
-        assert not ((told.beats.sample >= start) & (told.beats.sample < stop)).any()
+def test_no_beat_is_reported_where_nothing_can_be_read(in_noise: Analysis) -> None:
+    for start, stop in in_noise.unreadable.tolist():
+        assert not ((in_noise.beats.sample >= start) & (in_noise.beats.sample < stop)).any()
 
 
-def test_noise_is_no_pause(told: Analysis) -> None:
-    assert np.nanmax(rr_intervals_s(told.beats, told.unreadable)) < 2
-    assert "pause" not in {event.kind for event in told.events}
+def test_noise_is_no_pause(in_noise: Analysis) -> None:
+    # The patient has no RR interval of 2 s; the noise lasts 40 s.
+    assert np.nanmax(rr_intervals_s(in_noise.beats, in_noise.unreadable)) < 2
+    assert "pause" not in {event.kind for event in in_noise.events}
 
 
 def test_little_noise_costs_nothing(clean: NDArray[np.float64]) -> None:
@@ -112,23 +118,25 @@ def test_little_noise_costs_nothing(clean: NDArray[np.float64]) -> None:
 
 @pytest.mark.parametrize("lead", [0, 1])
 def test_noise_on_one_lead_leaves_the_other_to_read(clean: NDArray[np.float64], lead: int) -> None:
+    # The other lead is clean, so at most 2 s of 40 s may be unreadable: the edges, where both are compared.
     signal = disturbed(clean, snr_db=-6, leads=(lead,))
-    assert shut_share(analysed(signal)) < 0.05
-    shapes = detection.detect_beats(recording_of(signal, FS), (0, 1)).windows
-    there = (shapes.sample > 64 * 200) & (shapes.sample < 96 * 200)
-    assert shapes.readable[there, lead].mean() < 0.5
-    assert shapes.readable[there, 1 - lead].all()
-    assert shapes.readable[~there & (shapes.sample < 55 * 200)].all()
+    assert unreadable_fraction(analysed(signal)) < 0.05
+    windows = detection.detect_beats(recording_of(signal, FS), (0, 1)).windows
+    # 4 s within the edges of the noise, so that the running median of 11 beats lies inside.
+    inside = (windows.sample > 64 * 200) & (windows.sample < 96 * 200)
+    assert windows.readable[inside, lead].mean() < 0.5  # at -6 dB single beats still stand out
+    assert windows.readable[inside, 1 - lead].all()
+    assert windows.readable[~inside & (windows.sample < 55 * 200)].all()
 
 
 def test_one_lead_is_enough_to_tell(noisy: NDArray[np.float64]) -> None:
-    assert shut_share(analysed(noisy[:, :1])) > 0.9
+    assert unreadable_fraction(analysed(noisy[:, :1])) > 0.9
 
 
 def test_a_lead_off_beside_a_noisy_one_is_unreadable(noisy: NDArray[np.float64]) -> None:
     noisy = noisy.copy()
     noisy[:, 1] = np.nan
-    assert shut_share(analysed(noisy)) > 0.9
+    assert unreadable_fraction(analysed(noisy)) > 0.9
 
 
 def test_given_r_peaks_are_all_kept(noisy: NDArray[np.float64]) -> None:
@@ -139,26 +147,27 @@ def test_given_r_peaks_are_all_kept(noisy: NDArray[np.float64]) -> None:
 
 @pytest.mark.parametrize("gain", [1e-4, 1e4, -1.0])
 def test_gain_polarity_and_offset_do_not_matter(
-    noisy: NDArray[np.float64], told: Analysis, gain: float
+    noisy: NDArray[np.float64], in_noise: Analysis, gain: float
 ) -> None:
     other = analysed(gain * (noisy + 3.0))
-    np.testing.assert_allclose(other.unreadable, told.unreadable, atol=2)
-    assert len(other.beats) == len(told.beats)
+    np.testing.assert_allclose(other.unreadable, in_noise.unreadable, atol=2)
+    assert len(other.beats) == len(in_noise.beats)
 
 
 @pytest.mark.parametrize("block_s", [13.0, 47.0])
 def test_blocks_of_any_size_find_the_same_noise(
-    noisy: NDArray[np.float64], told: Analysis, block_s: float
+    noisy: NDArray[np.float64], in_noise: Analysis, block_s: float
 ) -> None:
     cut = analysed(noisy, block_s=block_s)
-    np.testing.assert_array_equal(cut.unreadable, told.unreadable)
-    np.testing.assert_array_equal(cut.beats.sample, told.beats.sample)
+    np.testing.assert_array_equal(cut.unreadable, in_noise.unreadable)
+    np.testing.assert_array_equal(cut.beats.sample, in_noise.beats.sample)
 
 
 @pytest.mark.parametrize("fs", [100.0, 360.0, 1000.0])
 def test_the_sampling_rate_does_not_matter(fs: float) -> None:
     signal = patient(1, fs=fs)
-    assert shut_share(analysed(disturbed(signal, snr_db=-18, fs=fs), fs)) > 0.85
+    # As above, and the noise differs with the rate: of 40 s, each edge may be 3 s late.
+    assert unreadable_fraction(analysed(disturbed(signal, snr_db=-18, fs=fs), fs)) > 0.85
     assert len(analysed(signal, fs).unreadable) == 0
 
 
@@ -167,15 +176,18 @@ def test_the_sampling_rate_does_not_matter(fs: float) -> None:
 def test_noise_alone_has_no_beat(seconds: int, seed: int) -> None:
     analysis = analysed(np.random.default_rng(seed).normal(size=(round(seconds * FS), 2)))
     assert len(analysis.beats) == 0
+    # Noise shorter than six candidates, about 2 s, is not marked: it may remain at the ends.
     assert analysis.analysable_s < 0.1 * seconds
 
 
 @pytest.mark.parametrize(
     ("snr_db", "least", "most"), [(6, 1.0, 1.0), (0, 0.5, 0.8), (-6, 0.0, 0.3), (-12, 0.0, 0.0)]
 )
-def test_the_less_beats_stand_out_of_noise_the_fewer_are_sure(
+def test_the_stronger_the_noise_the_fewer_beats_are_confident(
     clean: NDArray[np.float64], snr_db: float, least: float, most: float
 ) -> None:
+    # At 6 dB an R peak is five times the noise: log 5 and the similarity exceed 3.2. At -12 dB none can. Between
+    # them the fraction falls; its bounds leave room for another draw of the noise.
     beats = analysed(disturbed(clean, snr_db=snr_db)).beats
     noisy = (beats.time_s > NOISE_S[0] + 2) & (beats.time_s < NOISE_S[1] - 2)
     assert least <= beats.confident[noisy].mean() <= most
@@ -214,10 +226,11 @@ def test_ventricular_fibrillation_is_no_noise(hz: float) -> None:
     rate = hz * (1 + 0.1 * noise.band_noise(n_samples, 1, fs, (0.1, 1), rng))
     height = 0.4 * np.exp(0.3 * noise.band_noise(n_samples, 1, fs, (0.2, 1), rng))
     signal[-n_samples:] += height * np.sin(2 * np.pi * np.cumsum(rate, axis=0) / fs)
-    assert shut_share(analysed(signal, fs), 65, 115) < 0.1
+    # 5 s from either edge; noise of up to 5 s may be found where the waves are most irregular.
+    assert unreadable_fraction(analysed(signal, fs), 65, 115) < 0.1
 
 
-def test_clarity_is_high_in_a_clean_lead_low_in_noise_and_unknown_without_a_lead() -> None:
+def test_the_sqi_is_high_in_a_clean_lead_low_in_noise_and_nan_without_a_lead() -> None:
     rng = np.random.default_rng(0)
     n = 60
     windows = np.repeat(rng.normal(size=(1, 2, 76)), n, axis=0)
@@ -225,29 +238,29 @@ def test_clarity_is_high_in_a_clean_lead_low_in_noise_and_unknown_without_a_lead
     strength = np.full((n, 2), 1.0)
     background = np.tile([0.02, 0.5], (n, 1))
     strength[:5, 1] = np.nan
-    clear = signal_to_noise.signal_quality_index(
+    sqi = signal_to_noise.signal_quality_index(
         strength, background, windows, np.ones((n, 2)), beat=np.ones(n, dtype=bool)
     )
-    # log 50 and the highest likeness that counts, arctanh 0.999; log 2 and what chance correlates.
-    np.testing.assert_allclose(clear[:, 0], np.log(50) + np.arctanh(0.999), rtol=1e-3)
-    assert (clear[5:, 1] < np.log(2) + 0.6).all()
-    assert np.isnan(clear[:5, 1]).all()
+    # log 50 and the highest similarity that counts, arctanh 0.999; log 2 and what chance correlates.
+    np.testing.assert_allclose(sqi[:, 0], np.log(50) + np.arctanh(0.999), rtol=1e-3)
+    assert (sqi[5:, 1] < np.log(2) + 0.6).all()
+    assert np.isnan(sqi[:5, 1]).all()
 
 
-def useless(clearest: list[float]) -> str:
-    """Give one letter a candidate, x where it is useless; the other of two leads is noise throughout."""
-    clear = np.stack([clearest, np.full(len(clearest), 1.0)], axis=1)
-    windows = np.random.default_rng(0).normal(size=(len(clearest), 2, 76))
-    return "".join(np.where(signal_to_noise.unreadable(clear, windows), "x", "."))
+def unreadable(best: list[float]) -> str:
+    """Return a letter per candidate, x where it is unreadable; the other of two leads is noisy throughout."""
+    sqi = np.stack([best, np.full(len(best), 1.0)], axis=1)
+    windows = np.random.default_rng(0).normal(size=(len(best), 2, 76))
+    return "".join(np.where(signal_to_noise.unreadable(sqi, windows), "x", "."))
 
 
-def test_a_stretch_is_useless_where_the_clearest_lead_is_noise_and_as_far_as_it_is_doubtful() -> None:
-    assert useless([9.0] * 3 + [2.5] * 4 + [2.0] + [2.5] * 2 + [9.0] * 2) == "...xxxxxxx.."
-    assert useless([9.0] * 3 + [2.5] * 7 + [9.0] * 2) == "............"
+def test_an_unreadable_interval_extends_until_one_lead_is_above_the_second_limit() -> None:
+    assert unreadable([9.0] * 3 + [2.5] * 4 + [2.0] + [2.5] * 2 + [9.0] * 2) == "...xxxxxxx.."
+    assert unreadable([9.0] * 3 + [2.5] * 7 + [9.0] * 2) == "............"
 
 
-def test_a_moment_of_noise_is_not_worth_a_shutdown() -> None:
-    assert useless([9.0] * 4 + [2.0] * 5 + [9.0] * 4) == "............."
+def test_a_moment_of_noise_is_not_marked() -> None:
+    assert unreadable([9.0] * 4 + [2.0] * 5 + [9.0] * 4) == "............."
 
 
 def test_what_is_off_is_not_noise() -> None:
@@ -262,29 +275,29 @@ def test_waves_that_repeat_themselves_are_no_noise() -> None:
 
 
 @pytest.mark.parametrize("n_beats", [0, 1, 2, 7, 8, 30])
-def test_any_number_of_beats_has_a_clarity(n_beats: int) -> None:
+def test_any_number_of_beats_has_an_sqi(n_beats: int) -> None:
     windows = np.random.default_rng(0).normal(size=(n_beats, 1, 76))
     ones = np.ones((n_beats, 1))
-    clear = signal_to_noise.signal_quality_index(
+    sqi = signal_to_noise.signal_quality_index(
         ones, ones / 30, windows, ones, beat=np.ones(n_beats, dtype=bool)
     )
-    assert np.isfinite(clear).all()
+    assert np.isfinite(sqi).all()
 
 
-def test_each_candidate_in_noise_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_candidate_in_noise_is_examined_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # The work grows with the candidates, and those with time: a day of noise costs a day's worth.
-    looked_at, once = [], signal_to_noise._autocorrelation
+    examined, autocorrelation = [], signal_to_noise._autocorrelation
 
     def counted(windows: Floats) -> Floats:
-        looked_at.append(len(windows))
-        return np.asarray(once(windows), dtype=np.float32)
+        examined.append(len(windows))
+        return np.asarray(autocorrelation(windows), dtype=np.float32)
 
     monkeypatch.setattr(signal_to_noise, "_autocorrelation", counted)
     monkeypatch.setattr(signal_to_noise, "_CHUNK", 100)
-    clear, windows = np.full((950, 2), 1.0), np.random.default_rng(0).normal(size=(950, 2, 76))
-    clear[300:400] = 9.0
-    assert signal_to_noise.unreadable(clear, windows).sum() == 850
-    assert (sum(looked_at), max(looked_at)) == (850, 100)
+    sqi, windows = np.full((950, 2), 1.0), np.random.default_rng(0).normal(size=(950, 2, 76))
+    sqi[300:400] = 9.0
+    assert signal_to_noise.unreadable(sqi, windows).sum() == 850
+    assert (sum(examined), max(examined)) == (850, 100)
 
 
 def beats_of(record: Path) -> Samples:
@@ -293,7 +306,7 @@ def beats_of(record: Path) -> Samples:
 
 
 def recorded(record: Path) -> Recording:
-    """Give a record's leads; its files are read at once."""
+    """Return the leads of a record, read into memory."""
     return recording_of(np.asarray(rdrecord(str(record)).p_signal, dtype=np.float32), 360.0)
 
 
@@ -310,7 +323,7 @@ def test_no_annotated_beat_of_a_hard_record_lies_in_noise(mitdb: Path, name: str
 @pytest.mark.parametrize(
     ("name", "least", "most"), [("118e12", 1.0, 1.0), ("118e06", 0.5, 0.8), ("118e_6", 0.0, 0.2)]
 )
-def test_of_the_noise_stress_test_at_6_db_most_beats_are_sure_and_at_minus_6_hardly_any(
+def test_in_the_noise_stress_test_fewer_beats_are_confident_at_a_lower_ratio(
     nstdb: Path, name: str, least: float, most: float
 ) -> None:
     beats = pipeline.analyse(recorded(nstdb / name), all_normal).beats

@@ -253,6 +253,23 @@ class TestShutdown:
         assert cells(found) == {"Nn": 2, "Nx": 1}
         assert found.shutdown_s == pytest.approx(7.70)
 
+    def test_without_a_beat_before_it_that_one_starts_150_ms_after_the_file(self) -> None:
+        found = beats("N:900", "~:400:-1 N:900")
+        assert found.shutdown_s == pytest.approx((START + 900 - 15 - 15) / FS)
+
+    def test_after_vf_it_starts_150_ms_after_that(self) -> None:
+        found = beats("N:100 N:900", "N:100 [:200 ]:500 ~:600:-1 N:900")
+        assert found.shutdown_s == pytest.approx((900 - 15 - 500 - 15) / FS)
+
+    def test_the_samples_of_its_marks_belong_to_it(self) -> None:
+        test = "N:100 ~:200:-1 ~:600:0 N:900"
+        reference = (f"N:100 N:{sample} N:900" for sample in (199, 200, 600, 601))
+        assert [cells(beats(words, test)).get("Nx", 0) for words in reference] == [0, 1, 1, 0]
+
+    def test_one_that_never_ends_has_no_time_where_the_length_is_unknown(self) -> None:
+        found = beats("N:100 N:300", "N:100 ~:200:-1", n_samples=None)
+        assert (cells(found), found.shutdown_s) == ({"Nn": 1, "Nx": 1}, 0.0)
+
     def test_test_beats_in_a_reference_shutdown_have_a_row_of_their_own(self) -> None:
         found = beats("N:100 ~:200:-1 ~:600:0 N:900", "N:100 V:300 N:900")
         assert cells(found) == {"Nn": 2, "Xv": 1}

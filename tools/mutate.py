@@ -173,6 +173,31 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "_HEAD = (257)  # number of bytes at the start of a file in which the resolution is, if it is given",
         "the note is the first mark of a file and far shorter",
     ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "return Intervals(*np.array([*intervals, _Interval(NEVER, NEVER, -1, (1))], dtype=np.int64).T)",
+        "it starts NEVER, so nothing is in it, and its length is not summed",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "return Intervals(*np.array([*intervals, _Interval(NEVER, NEVER, -1, (-1))], dtype=np.int64).T)",
+        "it starts NEVER, so nothing is in it, and its length is not summed",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "return Intervals(*np.array([*intervals, _Interval(NEVER, NEVER, -(2), 0)], dtype=np.int64).T)",
+        "it starts NEVER, so nothing is in it, and its length is not summed",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "return Intervals(*np.array([*intervals, _Interval(NEVER, NEVER, -(0), 0)], dtype=np.int64).T)",
+        "it starts NEVER, so nothing is in it, and its length is not summed",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "return Intervals(*np.array([*intervals, _Interval(NEVER, NEVER, (1), 0)], dtype=np.int64).T)",
+        "it starts NEVER, so nothing is in it, and its length is not summed",
+    ),
 )
 
 _COMPARISONS: Mapping[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {

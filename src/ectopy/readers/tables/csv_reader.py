@@ -115,6 +115,8 @@ def _clock_s(path: Path, texts: Any) -> NDArray[np.float64]:
             moments = pd.to_datetime(plain, format="ISO8601", utc=True)
             return np.asarray((moments - moments.iloc[0]).dt.total_seconds(), dtype=np.float64)
         full = plain.where(plain.str.count(":") == 2, "0:" + plain)
+        # pandas before 3.1 ignores characters after the digits; it refuses a text without digits.
+        full = full.mask(full.str.contains(r":[\d.]*[^\d.:\s]", na=False), "x")
         return np.asarray(pd.to_timedelta(full).dt.total_seconds(), dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:
         raise UnreadableError(

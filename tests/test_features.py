@@ -1,4 +1,4 @@
-"""What the network reads is relative to the patient: nothing of units, gain, polarity or time of day is left."""
+"""Features are relative to the patient: units, gain, polarity and time of day do not matter."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def ecg(sample: Samples, wide: Mask | None = None, *, n_leads: int = 2) -> Signa
     return np.asarray(signal + noise, dtype=np.float32)
 
 
-def shapes_of(signal: Signal, sample: Samples) -> f.BeatWindows:
+def windows_of(signal: Signal, sample: Samples) -> f.BeatWindows:
     return f.cut_windows(signal, np.ones(signal.shape, dtype=bool), sample)
 
 
@@ -71,28 +71,28 @@ def test_the_gain_of_the_recorder_changes_nothing(
     ordinary: tuple[Signal, Samples, Mask], gain: float
 ) -> None:
     signal, sample, _ = ordinary
-    expected = f.extract_features(shapes_of(signal, sample))
+    expected = f.extract_features(windows_of(signal, sample))
     np.testing.assert_allclose(
-        f.extract_features(shapes_of(signal * np.float32(gain), sample)), expected, atol=0.02
+        f.extract_features(windows_of(signal * np.float32(gain), sample)), expected, atol=0.02
     )
 
 
 def test_polarity_changes_nothing(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, _ = ordinary
-    expected = f.extract_features(shapes_of(signal, sample))
-    np.testing.assert_allclose(f.extract_features(shapes_of(-signal, sample)), expected, atol=1e-3)
+    expected = f.extract_features(windows_of(signal, sample))
+    np.testing.assert_allclose(f.extract_features(windows_of(-signal, sample)), expected, atol=1e-3)
 
 
 def test_the_time_of_day_changes_nothing(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, _ = ordinary
-    shapes = shapes_of(signal, sample)
-    later = replace(shapes, sample=shapes.sample + 24 * 3600 * round(WORKING_FS))
-    np.testing.assert_array_equal(f.extract_features(later), f.extract_features(shapes))
+    windows = windows_of(signal, sample)
+    later = replace(windows, sample=windows.sample + 24 * 3600 * round(WORKING_FS))
+    np.testing.assert_array_equal(f.extract_features(later), f.extract_features(windows))
 
 
 def test_there_is_one_name_a_column(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, _ = ordinary
-    x = f.extract_features(shapes_of(signal, sample))
+    x = f.extract_features(windows_of(signal, sample))
     assert x.shape == (60, len(f.FEATURE_NAMES))
     assert x.dtype == np.float32
     assert len(set(f.FEATURE_NAMES)) == len(f.FEATURE_NAMES)
@@ -100,7 +100,7 @@ def test_there_is_one_name_a_column(ordinary: tuple[Signal, Samples, Mask]) -> N
 
 def test_swapped_leads_swap_their_columns(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, _ = ordinary
-    x, swapped = (f.extract_features(shapes_of(leads, sample)) for leads in (signal, signal[:, ::-1]))
+    x, swapped = (f.extract_features(windows_of(leads, sample)) for leads in (signal, signal[:, ::-1]))
     for name in f.MORPHOLOGY:
         np.testing.assert_allclose(
             column(x, f"lead 1: {name}"), column(swapped, f"lead 2: {name}"), rtol=1e-5
@@ -112,8 +112,8 @@ def test_swapped_leads_swap_their_columns(ordinary: tuple[Signal, Samples, Mask]
 def test_a_missing_lead_is_zero_and_leaves_the_other_alone(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, _ = ordinary
     both, one = (
-        f.extract_features(shapes_of(signal, sample)),
-        f.extract_features(shapes_of(signal[:, :1], sample)),
+        f.extract_features(windows_of(signal, sample)),
+        f.extract_features(windows_of(signal[:, :1], sample)),
     )
     for name in f.MORPHOLOGY:
         np.testing.assert_array_equal(column(one, f"lead 2: {name}"), 0)
@@ -124,7 +124,7 @@ def test_only_the_first_leads_are_read(ordinary: tuple[Signal, Samples, Mask]) -
     signal, sample, wide = ordinary
     twelve = np.concatenate([signal, ecg(sample, ~wide, n_leads=10)], axis=1)
     np.testing.assert_array_equal(
-        f.extract_features(shapes_of(twelve, sample)), f.extract_features(shapes_of(signal, sample))
+        f.extract_features(windows_of(twelve, sample)), f.extract_features(windows_of(signal, sample))
     )
 
 
@@ -140,41 +140,41 @@ def test_a_lead_that_falls_off_is_unreadable_where_it_did(ordinary: tuple[Signal
 @pytest.mark.parametrize("n_beats", [1, 2, 3, 5, 40])
 def test_a_strip_of_few_beats_has_features(n_beats: int) -> None:
     sample = steady(n_beats)
-    x = f.extract_features(shapes_of(ecg(sample), sample))
+    x = f.extract_features(windows_of(ecg(sample), sample))
     assert x.shape == (n_beats, len(f.FEATURE_NAMES))
     assert np.isfinite(x).all()
 
 
 def test_no_beats_have_no_features() -> None:
     none = np.empty(0, dtype=np.int64)
-    assert f.extract_features(shapes_of(ecg(steady(3)), none)).shape == (0, len(f.FEATURE_NAMES))
+    assert f.extract_features(windows_of(ecg(steady(3)), none)).shape == (0, len(f.FEATURE_NAMES))
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -5.12])
 def test_flat_windows_have_finite_features(level: float) -> None:
     sample = steady()
-    x = f.extract_features(shapes_of(np.full((int(sample[-1]) + 100, 2), level, dtype=np.float32), sample))
+    x = f.extract_features(windows_of(np.full((int(sample[-1]) + 100, 2), level, dtype=np.float32), sample))
     assert np.isfinite(x).all()
 
 
 def test_beats_at_the_very_ends_have_windows() -> None:
     signal = ecg(steady(3))
-    shapes = shapes_of(signal, np.array([0, 1, len(signal) - 1]))
-    assert shapes.signal.shape == (3, f.N_LEADS, f.WINDOW)
-    assert np.isfinite(shapes.signal).all()
+    windows = windows_of(signal, np.array([0, 1, len(signal) - 1]))
+    assert windows.signal.shape == (3, f.N_LEADS, f.WINDOW)
+    assert np.isfinite(windows.signal).all()
 
 
 def test_windows_are_scaled_to_their_largest_deflection(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, _ = ordinary
-    shapes = shapes_of(signal, sample)
-    np.testing.assert_allclose(np.abs(shapes.signal).max(axis=2), 1, atol=1e-3)
+    windows = windows_of(signal, sample)
+    np.testing.assert_allclose(np.abs(windows.signal).max(axis=2), 1, atol=1e-3)
     # 1 mV of R wave in the first lead, 0.6 in the second, and some noise.
-    np.testing.assert_allclose(np.median(shapes.scale, axis=0), [1.0, 0.6], atol=0.02)
+    np.testing.assert_allclose(np.median(windows.scale, axis=0), [1.0, 0.6], atol=0.02)
 
 
 def test_an_early_beat_has_a_short_rr_and_a_pause_after_it(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, _ = ordinary
-    x = f.extract_features(shapes_of(signal, sample))
+    x = f.extract_features(windows_of(signal, sample))
     early = [20, 30, 40]
     # A third of an RR early: log(2/3) before it, log(4/3) to the next beat, twice the usual RR together.
     np.testing.assert_allclose(column(x, "rr over local median")[early], np.log(2 / 3), atol=0.02)
@@ -183,9 +183,9 @@ def test_an_early_beat_has_a_short_rr_and_a_pause_after_it(ordinary: tuple[Signa
     assert (np.abs(np.delete(column(x, "rr over local median"), [20, 21, 30, 31, 40, 41])) < 0.01).all()
 
 
-def test_a_wide_beat_is_wider_and_unlike_the_typical_one(ordinary: tuple[Signal, Samples, Mask]) -> None:
+def test_a_wide_beat_is_wider_and_unlike_the_template_one(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, wide = ordinary
-    x = f.extract_features(shapes_of(signal, sample))
+    x = f.extract_features(windows_of(signal, sample))
     for slot in (1, 2):
         width = column(x, f"lead {slot}: width")
         likeness = column(x, f"lead {slot}: correlation")
@@ -194,9 +194,9 @@ def test_a_wide_beat_is_wider_and_unlike_the_typical_one(ordinary: tuple[Signal,
         assert likeness[wide].max() < likeness[~wide].min()
 
 
-def test_a_narrow_early_beat_is_like_the_typical_one(ordinary: tuple[Signal, Samples, Mask]) -> None:
+def test_a_narrow_early_beat_is_like_the_template_one(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, wide = ordinary
-    likeness = column(f.extract_features(shapes_of(signal, sample)), "lead 1: correlation")
+    likeness = column(f.extract_features(windows_of(signal, sample)), "lead 1: correlation")
     assert likeness[30] > np.median(likeness[~wide]) - 1
 
 
@@ -204,7 +204,7 @@ def test_unlikeness_is_measured_in_the_patients_own_spread(ordinary: tuple[Signa
     signal, sample, wide = ordinary
     noisy = signal + np.random.default_rng(1).normal(scale=0.15, size=signal.shape).astype(np.float32)
     quiet_z, noisy_z = (
-        column(f.extract_features(shapes_of(leads, sample)), "residual in own spread")
+        column(f.extract_features(windows_of(leads, sample)), "residual in own spread")
         for leads in (signal, noisy)
     )
     for z in (quiet_z, noisy_z):
@@ -214,11 +214,11 @@ def test_unlikeness_is_measured_in_the_patients_own_spread(ordinary: tuple[Signa
 
 
 @pytest.mark.parametrize("n_beats", [40, 400])
-def test_the_typical_beat_of_a_patient_in_bigeminy_is_the_normal_one(n_beats: int) -> None:
+def test_the_template_beat_of_a_patient_in_bigeminy_is_the_normal_one(n_beats: int) -> None:
     # Every second beat is ectopic, so that the median beat may be either; the late ones are normal.
     sample = with_early(steady(n_beats), *range(1, n_beats, 2))
     wide = np.arange(n_beats) % 2 == 1
-    x = f.extract_features(shapes_of(ecg(sample, wide), sample))
+    x = f.extract_features(windows_of(ecg(sample, wide), sample))
     likeness = column(x, "lead 1: correlation")
     assert likeness[~wide].min() > likeness[wide].max()
 
@@ -227,7 +227,7 @@ def test_pauses_that_make_up_for_early_beats_do_not_set_the_pace() -> None:
     # Every fifth beat is early by a third of the usual RR, the one after it late by as much.
     sample = with_early(steady(400), *range(4, 400, 5))
     in_time = np.isin(np.arange(400) % 5, (1, 2, 3))
-    x = f.extract_features(shapes_of(ecg(sample), sample))
+    x = f.extract_features(windows_of(ecg(sample), sample))
     np.testing.assert_allclose(column(x, "rr over late rr")[in_time], 0, atol=0.02)
 
 
@@ -235,33 +235,33 @@ def test_late_beats_that_nothing_early_explains_set_the_pace() -> None:
     # Runs of nine at the same RR, then one beat after twice as long: the late ones are the sinus node's.
     rr = np.where(np.arange(400) % 10 == 9, 2 * RR, RR)
     sample = steady(1)[0] + np.cumsum(rr) - rr[0]
-    x = f.extract_features(shapes_of(ecg(sample), sample))
+    x = f.extract_features(windows_of(ecg(sample), sample))
     assert np.median(column(x, "rr over late rr")[rr == RR]) < -0.35  # they seem early by a third or more
 
 
-def test_kin_tells_how_often_a_shape_comes() -> None:
+def test_the_share_of_similar_beats_is_how_often_a_morphology_occurs() -> None:
     sample, wide = steady(120), np.arange(120) % 4 == 3
-    share = np.exp(column(f.extract_features(shapes_of(ecg(sample, wide), sample)), "share of kin"))
+    share = np.exp(column(f.extract_features(windows_of(ecg(sample, wide), sample)), "share of kin"))
     np.testing.assert_allclose(share[wide], 1 / 4, atol=0.02)
     np.testing.assert_allclose(share[~wide], 3 / 4, atol=0.02)
 
 
-def test_kin_tells_that_beats_of_a_shape_come_early() -> None:
+def test_similar_beats_show_that_a_morphology_is_premature() -> None:
     early = np.arange(7, 120, 10)
     sample, wide = with_early(steady(120), *early), np.isin(np.arange(120), early)
-    sample[57] += RR // 3  # one of them comes in time: its kin give it away
-    kin = column(f.extract_features(shapes_of(ecg(sample, wide), sample)), "prematurity of kin")
+    sample[57] += RR // 3  # one of them comes in time, but the similar beats are premature
+    kin = column(f.extract_features(windows_of(ecg(sample, wide), sample)), "prematurity of kin")
     assert kin[57] < -0.3
     assert np.abs(kin[~wide]).max() < 0.05
 
 
-def test_an_irregular_rhythm_is_told_from_a_regular_one_with_early_beats() -> None:
+def test_an_irregular_rhythm_is_distinguished_from_a_regular_one_with_early_beats() -> None:
     rng = np.random.default_rng(1)
     fibrillating = 200 + np.cumsum(np.round(RR * np.exp(0.2 * rng.normal(size=200)))).astype(np.int64)
     bigeminy = with_early(steady(200), *range(1, 200, 2))
     lonely = with_early(steady(200), *range(5, 200, 12))
     entropy = {
-        name: np.median(column(f.extract_features(shapes_of(ecg(sample), sample)), "sample entropy"))
+        name: np.median(column(f.extract_features(windows_of(ecg(sample), sample)), "sample entropy"))
         for name, sample in (("af", fibrillating), ("bigeminy", bigeminy), ("lonely", lonely))
     }
     assert entropy["af"] > entropy["lonely"] + 0.5
@@ -279,12 +279,12 @@ def test_a_recording_is_read_in_half_hours(minutes: int, expected: int) -> None:
 def test_a_gap_of_hours_leaves_no_empty_segment() -> None:
     sample = np.concatenate([steady(), steady() + 5 * 3600 * round(WORKING_FS)])
     assert [part.stop - part.start for part in f.segments(sample)] == [60, 60]
-    assert np.isfinite(f.extract_features(shapes_of(ecg(steady(120)), steady(120)))).all()
+    assert np.isfinite(f.extract_features(windows_of(ecg(steady(120)), steady(120)))).all()
 
 
 def test_blocks_joined_are_the_whole(ordinary: tuple[Signal, Samples, Mask]) -> None:
     signal, sample, _ = ordinary
-    whole = shapes_of(signal, sample)
+    whole = windows_of(signal, sample)
     parts = f.join([whole.take(slice(0, 17)), whole.take(slice(17, 17)), whole.take(slice(17, None))])
     np.testing.assert_array_equal(f.extract_features(parts), f.extract_features(whole))
     assert len(parts) == len(whole) == 60

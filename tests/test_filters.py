@@ -15,7 +15,7 @@ def tone(hz: float, *, fs: float = FS, seconds: float = 30) -> Signal:
 
 
 def inner(signal: Signal, *, fs: float = FS) -> Signal:
-    """Give the samples that know nothing of the ends."""
+    """Return the samples that do not depend on the ends."""
     margin = round(filters.MARGIN_S * fs)
     return signal[margin:-margin]
 

@@ -14,23 +14,25 @@ TIME_S = (np.arange(WINDOW) - BEFORE) / 100
 
 
 def bump(centre_s: float, width_s: float, height: float) -> np.ndarray:
-    return height * np.exp(-0.5 * ((TIME_S - centre_s) / width_s) ** 2)
+    return np.asarray(height * np.exp(-0.5 * ((TIME_S - centre_s) / width_s) ** 2))
 
 
 def normal_beat(*, p: float = 0.15, r: float = 1.0, t: float = 0.3, width_s: float = 0.015) -> np.ndarray:
     return bump(-0.18, 0.02, p) + bump(0.0, width_s, r) + bump(0.28, 0.04, t)
 
 
-def features_of(changed: np.ndarray | None = None, *, number: int = 10, **kwargs: object) -> dict[str, float]:
-    """Return the features of one beat among normal ones."""
+def features_of(
+    changed: np.ndarray | None = None, *, scale: float = 1.0, readable: np.ndarray | None = None
+) -> dict[str, float]:
+    """Return the features of beat 10, the only one that may differ from the others."""
     windows = np.repeat(normal_beat()[None], N_BEATS, axis=0).astype(np.float32)
     if changed is not None:
-        windows[number] = changed
-    scale = np.ones(N_BEATS, dtype=np.float32)
-    scale[number] = kwargs.get("scale", 1.0)
-    readable = np.asarray(kwargs.get("readable", np.ones(N_BEATS, dtype=bool)))
-    lead = morphology.morphology_features(windows, scale, readable, TEMPLATE_BEATS)
-    return dict(zip(morphology.MORPHOLOGY, lead.features[number].tolist(), strict=True))
+        windows[10] = changed
+    scales = np.ones(N_BEATS, dtype=np.float32)
+    scales[10] = scale
+    mask = np.ones(N_BEATS, dtype=bool) if readable is None else readable
+    lead = morphology.morphology_features(windows, scales, mask, TEMPLATE_BEATS)
+    return dict(zip(morphology.MORPHOLOGY, lead.features[10].tolist(), strict=True))
 
 
 class TestOneLead:

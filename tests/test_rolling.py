@@ -1,4 +1,4 @@
-"""Running statistics are those of scipy.ndimage, and what numpy gives window by window."""
+"""Rolling statistics equal those of scipy.ndimage, and those of numpy window by window."""
 
 from typing import Any
 

@@ -8,7 +8,8 @@ from ectopy.beats.windows import BEFORE, N_LEADS, WINDOW, BeatWindows, cut_windo
 
 def ramp(n_samples: int = 1000, n_leads: int = 2) -> np.ndarray:
     """Each sample holds its own index; the second lead is negative and half as high."""
-    return (np.arange(n_samples)[:, None] * np.array([1.0, -0.5, 3.0])[:n_leads]).astype(np.float32)
+    gain = np.array([1.0, -0.5, 3.0])[:n_leads]
+    return np.asarray(np.arange(n_samples)[:, None] * gain, dtype=np.float32)
 
 
 def cut(signal: np.ndarray, r_peaks: list[int], usable: np.ndarray | None = None) -> BeatWindows:

@@ -65,9 +65,9 @@ TESTS: Mapping[str, tuple[str, ...]] = {
     "ec57/lines": ("test_ec57_lines", "test_ec57_records", "test_ec57_golden"),
     "ec57/report": ("test_ec57_lines", "test_ec57_records"),
     "ec57/files": ("test_ec57_records",),
-    "features": ("test_features_values", "test_features", "test_plain"),
+    "features": ("test_features_values", "test_features", "test_morphology", "test_plain"),
     "beats": (
-        "test_beats_values",
+        "test_windows",
         "test_lead_selection",
         "test_qrs",
         "test_quality",
@@ -75,18 +75,17 @@ TESTS: Mapping[str, tuple[str, ...]] = {
         "test_noise_recognition",
         "test_pipeline",
     ),
-    "signal": ("test_signal_values", "test_rolling", "test_filters", "test_quality", "test_noise"),
+    "signal": ("test_rolling", "test_filters", "test_quality", "test_noise"),
     "rhythm": (
-        "test_rhythm_values",
         "test_rhythm",
+        "test_kinds",
         "test_r_on_t",
         "test_hrv",
         "test_atrial_fibrillation",
-        "test_findings",
+        "test_statistics",
         "test_report_files",
     ),
     "batch": (
-        "test_batch_values",
         "test_pseudonyms",
         "test_inbox",
         "test_places",
@@ -443,6 +442,7 @@ def tests_of(tree: Path, file: str) -> tuple[str, ...]:
     module = file.removeprefix("src/ectopy/").removesuffix(".py")
     keys = [key for key in TESTS if module == key or module.startswith(f"{key}/")]
     names = TESTS[max(keys, key=len)] if keys else ()
+    names = sorted(names, key=lambda test: Path(module).name not in test)  # its own file first
     paths = [tree / "tests" / f"{test}.py" for test in names]
     paths = paths or sorted((tree / "tests").glob(f"test_*{Path(module).name}*.py"))
     existing = [path.relative_to(tree).as_posix() for path in paths if path.is_file()]

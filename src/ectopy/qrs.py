@@ -1,4 +1,4 @@
-"""Old address of :func:`ectopy.detect_qrs`, kept for one release."""
+"""Former address of :func:`ectopy.detect_qrs`, kept for one release."""
 
 from ectopy.beats.detection import detect_qrs
 

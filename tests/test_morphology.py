@@ -18,7 +18,8 @@ def bump(centre_s: float, width_s: float, height: float) -> np.ndarray:
 
 
 def normal_beat(*, p: float = 0.15, r: float = 1.0, t: float = 0.3, width_s: float = 0.015) -> np.ndarray:
-    return bump(-0.18, 0.02, p) + bump(0.0, width_s, r) + bump(0.28, 0.04, t)
+    waves = bump(-0.18, 0.02, p) + bump(0.0, width_s, r) + bump(0.28, 0.04, t)
+    return np.asarray(waves)
 
 
 def features_of(

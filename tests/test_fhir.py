@@ -51,9 +51,9 @@ class TestBundle:
         for entry in bundle_of("NVVVN")["entry"]:
             resource = entry["resource"]
             assert resource["status"] == "preliminary"
-            said = resource.get("conclusion") or resource["note"][0]["text"]
-            assert "Automatic, unconfirmed" in said
-            assert "not a medical device" in said
+            text = resource.get("conclusion") or resource["note"][0]["text"]
+            assert "Automatic, unconfirmed" in text
+            assert "not a medical device" in text
 
     def test_the_conclusion_holds_the_findings(self) -> None:
         report = bundle_of("NVVVN")["entry"][0]["resource"]
@@ -168,9 +168,9 @@ class TestCommand:
         monkeypatch.setitem(sys.modules, "fhir", None)
         monkeypatch.setattr(runner, "run", lambda *_, **__: pytest.fail("it began"))
         record = write_record(tmp_path)
-        status, _, said = self.run(
+        status, _, printed = self.run(
             capsys, "score", record, "--out", tmp_path / "out", "--model", model, "--fhir"
         )
         assert status == 1
-        assert "is not installed: --fhir needs `pip install 'ectopy[fhir]'`" in said
+        assert "is not installed. Run `pip install 'ectopy[fhir]'`." in printed
         assert not (tmp_path / "out").exists()

@@ -126,7 +126,7 @@ class TestReport:
         assert (levels[0], set(levels)) == (1, {1, 2, 3})
         assert all(deeper <= level + 1 for level, deeper in pairwise(levels))
 
-    def test_each_table_has_a_caption_and_scopes(self, everything: Page) -> None:
+    def test_every_table_has_a_caption_and_scopes(self, everything: Page) -> None:
         assert everything.elements.count("caption") == everything.elements.count("table") == 3
         assert everything.elements.count("th") == len(everything.all("scope"))
 
@@ -138,16 +138,16 @@ class TestReport:
         headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", everything.source)
         assert headings == [
             "Findings",
-            "Key figures",
+            "Summary",
             "Heart rate and events",
             "By time",
             "Strips",
             "Beats by class",
             "RR intervals",
             "Whole recording",
-            "What was looked for",
+            "Events and their rules",
             "What was not analysed",
-            "Where this comes from",
+            "Provenance",
         ]
 
     def test_it_names_the_recording_as_the_outputs_do_and_not_as_its_header(self, everything: Page) -> None:
@@ -182,18 +182,18 @@ class TestReport:
     def test_without_a_beat_it_claims_nothing(self, tmp_path: Path) -> None:
         read = page_with(tmp_path, "")
         assert "Not analysable: the signal is flat" in read.text
-        assert "Key figures" not in read.text
-        assert "What was looked for" not in read.text
-        assert "What was recorded" in read.text
+        assert "Atrial fibrillation" not in read.text
+        assert "Events and their rules" not in read.text
+        assert "Recorded signal" in read.text
 
     def test_without_an_event_a_piece_of_what_was_recorded_is_shown(self, tmp_path: Path) -> None:
         read = page_with(tmp_path, "N" * 20)
-        assert "What was recorded" in read.text
+        assert "Recorded signal" in read.text
         assert 'class="to-strip' not in read.source
 
     @pytest.mark.parametrize("letters", ["N", "V", "NN", "NNNNNNNNN"])
     def test_few_beats_make_a_page(self, tmp_path: Path, letters: str) -> None:
-        assert "Key figures" in page_with(tmp_path, letters).text
+        assert "Mean heart rate" in page_with(tmp_path, letters).text
 
     def test_an_empty_recording_makes_a_page(self, tmp_path: Path) -> None:
         beats = beats_of("")
@@ -213,14 +213,14 @@ class TestReport:
         source = page_of(tmp_path, analysis_of(recording, beats), recording).source
         assert "nan" not in source.split("</style>")[1]
 
-    def test_a_long_list_of_unreadable_stretches_is_cut(self, tmp_path: Path) -> None:
+    def test_a_long_list_of_unreadable_intervals_is_cut(self, tmp_path: Path) -> None:
         beats = beats_of("NN")
         recording = recording_for(beats, 30_000)
         begin = np.arange(1000, 21_000, 1000)
         analysis = analysis_of(recording, beats, unreadable=np.column_stack((begin, begin + 50)))
         text = page_of(tmp_path, analysis, recording).text
         assert text.count("No readable lead from") == 12
-        assert "8 more unreadable stretches" in text
+        assert "8 more unreadable intervals" in text
 
 
 def luminance(colour: str) -> float:
@@ -522,10 +522,10 @@ class TestIndex:
         assert reports(read) == ["c/report.html", "a/report.html", "b/report.html"]
 
     def test_what_failed_has_its_reason_and_no_link(self, tmp_path: Path) -> None:
-        failed = row_of("bad", "", status="failed", reason="bad.hea: a header expected, text came")
+        failed = row_of("bad", "", status="failed", reason="bad.hea: not a WFDB header. Check the file.")
         read = index_of(tmp_path, failed)
         assert reports(read) == []
-        assert "bad.hea: a header expected, text came" in read.text
+        assert "bad.hea: not a WFDB header. Check the file." in read.text
 
     def test_the_models_that_called_the_beats_are_named_once(self, tmp_path: Path) -> None:
         rows = (row_of(name, "", model=f"ectopy {model}") for name, model in (("a", 3), ("b", 2), ("c", 3)))

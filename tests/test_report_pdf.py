@@ -124,11 +124,11 @@ class TestOption:
         monkeypatch.setitem(sys.modules, "weasyprint", None)
         monkeypatch.setattr(runner, "run", lambda *_, **__: pytest.fail("it began"))
         record, model = write_record(tmp_path), write_model(tmp_path / "model")
-        status, _, said = self.run(
+        status, _, printed = self.run(
             capsys, "score", record, "--out", tmp_path / "out", "--model", model, "--pdf"
         )
         assert status == 1
-        assert "weasyprint is not installed: --pdf needs `pip install 'ectopy[pdf]'`" in said
+        assert "--pdf: weasyprint is not installed. Run `pip install 'ectopy[pdf]'`." in printed
         assert not (tmp_path / "out").exists()
 
     def test_without_pango_it_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,5 +139,5 @@ class TestOption:
 
         monkeypatch.delitem(sys.modules, "weasyprint", raising=False)
         monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-        with pytest.raises(MissingLibraryError, match=r"needs Pango.*libpango"):
+        with pytest.raises(MissingLibraryError, match=r"library Pango could not be loaded.*libpango.*Install"):
             pdf.require_weasyprint()

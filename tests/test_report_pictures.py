@@ -171,7 +171,7 @@ class TestDisclosure:
 
     def test_a_flat_lead_is_a_line_in_the_middle(self) -> None:
         drawn = overview_of(flat(""), np.zeros(12_000))
-        assert drawn.height_mv == full_disclosure.LEAST_REACH_MV
+        assert drawn.height_mv == full_disclosure.MIN_HEIGHT_MV
         assert drawn.lines[0].paths[0][1].startswith(f"M0 {drawn.height // 2}l1 0")
 
     def test_each_line_has_its_own_baseline(self) -> None:

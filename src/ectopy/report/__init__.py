@@ -1,4 +1,4 @@
-"""An analysis as files: WFDB annotations, Parquet, CSV, JSON, HTML, FHIR and PDF."""
+"""Write an analysis as files: WFDB annotations, Parquet, CSV, JSON, HTML, FHIR and PDF."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,20 +27,20 @@ def write_outputs(
     Parameters
     ----------
     folder
-        Where the files go.
+        The output folder of the recording.
     analysis
         The analysis of the recording.
     provenance
-        ``recording`` (the name that the files and the page bear), ``path``, ``input_sha256``, ``model``,
+        ``recording`` (the name used in the files and on the page), ``path``, ``input_sha256``, ``model``,
         ``model_id``, ``versions`` and ``settings``.
     profile
-        The counts by which drift is found, see :mod:`ectopy.monitoring.drift`.
+        The counts for drift detection, see :mod:`ectopy.monitoring.drift`.
     fhir
-        Whether to write ``fhir.json`` too.
+        Whether to write ``fhir.json`` as well.
 
     Returns
     -------
-    The row of the recording in ``summary.csv``; columns of what was not analysed are "".
+    The row of the recording in ``summary.csv``.
     """
     summary = summarise(analysis, provenance)
     if fhir:

@@ -1,4 +1,4 @@
-"""The mean beat of each class in each lead, and how much its beats differ."""
+"""Draw the mean beat of each class in each lead, and how much the beats of the class differ."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,16 +13,19 @@ from ectopy.report.svg import MM_PER_S, Trace, band, quantile, thin, trace
 MEAN_MM = (CUT_BEFORE_S + CUT_AFTER_S) * MM_PER_S
 ZOOM = 2
 AXIS_MM = 3.5
-"""Room below the leads for the time axis."""
+"""Height of the time axis below the leads."""
 TICKS_MS = (-200, 0, 200, 400)
-LEAST_SHARE, MOST_SHARE = 0.1, 0.9
+BAND_LOW, BAND_HIGH = 0.1, 0.9
 """The band holds the middle 80 % of the beats."""
-FEW = 5
-"""Of fewer beats no band is drawn."""
+MIN_BAND_BEATS = 5
+"""A band needs this many beats."""
 
 
 class MeanBeat(NamedTuple):
-    """Mean of ``n_drawn`` of the ``n_beats`` of a class, a trace and a band a lead, on one piece of paper."""
+    """Mean beat of a class: one trace and one band per lead, on one piece of ECG paper.
+
+    The mean is that of ``n_drawn`` of the ``n_beats`` beats of the class. Lengths are in millimetres.
+    """
 
     label: str
     name: str
@@ -44,44 +47,59 @@ class _Shape(NamedTuple):
 
 
 def average_beats(analysis: Analysis, cuts: Mapping[BeatClass, Signal]) -> list[MeanBeat]:
-    """Draw the mean of each class, with the same room for each."""
-    shapes = {letter: _shape(of_class, analysis.fs) for letter, of_class in cuts.items()}
-    room = [lead for of in shapes.values() for lead in of.traces]
-    return [_drawn(analysis, letter, of, room) for letter, of in shapes.items()]
+    """Draw the mean beat of each class; all classes have the same height.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of one recording.
+    cuts
+        Signal around beats of each class in mV, [n_beats, n_samples, n_leads].
+
+    Returns
+    -------
+    One drawing per class.
+    """
+    shapes = {letter: _shape(class_cuts, analysis.fs) for letter, class_cuts in cuts.items()}
+    traces = [lead for shape in shapes.values() for lead in shape.traces]
+    return [_mean_beat(analysis, letter, shape, traces) for letter, shape in shapes.items()]
 
 
 def mean(cuts: Signal) -> Signal:
-    """Average beats, [n_beats, n_samples, n_leads]; where some are missing the others make it."""
-    seen = np.isfinite(cuts)
+    """Compute the mean of beats, [n_beats, n_samples, n_leads], without their missing samples."""
+    present = np.isfinite(cuts)
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(seen, cuts, 0).sum(axis=0) / seen.sum(axis=0), dtype=np.float32)
+        return np.asarray(np.where(present, cuts, 0).sum(axis=0) / present.sum(axis=0), dtype=np.float32)
 
 
 def level(cuts: Signal) -> Signal:
-    """Move each beat to its median."""
+    """Subtract its median from each beat, [n_beats, n_samples, n_leads]."""
     return cuts - np.nan_to_num(quantile(cuts, 0.5, axis=1))
 
 
 def _shape(cuts: Signal, fs: float) -> _Shape:
     levelled = level(cuts)
     middle = mean(levelled)
-    low, high = (quantile(levelled, share, axis=0)[0] for share in (LEAST_SHARE, MOST_SHARE))
+    low, high = (quantile(levelled, share, axis=0)[0] for share in (BAND_LOW, BAND_HIGH))
     return _Shape(len(cuts), middle, low, high, [trace(lead, fs, centred=False) for lead in middle.T])
 
 
-def _drawn(analysis: Analysis, letter: BeatClass, of: _Shape, room: list[Trace]) -> MeanBeat:
-    leads, height_mm = stacked(analysis.leads, of.traces, room, 0.0)
-    of_class = analysis.beats.label == letter
-    both = zip(of.low.T, of.high.T, strict=True)
+def _mean_beat(analysis: Analysis, letter: BeatClass, shape: _Shape, traces: list[Trace]) -> MeanBeat:
+    leads, height_mm = stacked(analysis.leads, shape.traces, traces, 0.0)
+    in_class = analysis.beats.label == letter
+    band_edges = zip(shape.low.T, shape.high.T, strict=True)
     return MeanBeat(
         label=letter,
         name=CLASS_NAMES[letter],
-        n_beats=int(of_class.sum()),
-        n_low_confidence=int((of_class & ~analysis.beats.confident).sum()),
-        n_drawn=of.n_drawn,
+        n_beats=int(in_class.sum()),
+        n_low_confidence=int((in_class & ~analysis.beats.confident).sum()),
+        n_drawn=shape.n_drawn,
         leads=leads,
-        bands=[_band(low, high, analysis.fs) if of.n_drawn >= FEW else "" for low, high in both],
-        extents=[_extent(name, lead) for name, lead in zip(analysis.leads, of.mean.T, strict=True)],
+        bands=[
+            _band(low, high, analysis.fs) if shape.n_drawn >= MIN_BAND_BEATS else ""
+            for low, high in band_edges
+        ],
+        extents=[_extent(name, lead) for name, lead in zip(analysis.leads, shape.mean.T, strict=True)],
         height_mm=height_mm + AXIS_MM,
     )
 
@@ -92,5 +110,5 @@ def _band(low: Signal, high: Signal, fs: float) -> str:
 
 
 def _extent(name: str, lead: Signal) -> str:
-    seen = lead[np.isfinite(lead)]
-    return f"{name} {seen.min():+.2f} to {seen.max():+.2f} mV" if len(seen) else f"{name} missing"
+    present = lead[np.isfinite(lead)]
+    return f"{name} {present.min():+.2f} to {present.max():+.2f} mV" if len(present) else f"{name} missing"

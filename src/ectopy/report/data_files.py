@@ -1,4 +1,4 @@
-"""The outputs for programs: WFDB annotations, Parquet, CSV, JSON."""
+"""Write the outputs for programs: WFDB annotations, Parquet, CSV, JSON."""
 
 import csv
 import json
@@ -18,39 +18,64 @@ from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
 
 SCHEMA_VERSION = 3
-"""Of ``summary.schema.json``, which lies beside this module."""
+"""Version of ``summary.schema.json``, which is in the folder of this module."""
 NO_RHYTHM = "(N"
-"""Rhythm of beats in no event; "(N" stands for all the rest, as in the MIT-BIH AF database."""
-NOTE_AT = np.array([1])
-"""A note at sample 0 would be taken for the file's own header by readers."""
+"""Rhythm of beats in no event: "(N" stands for every other rhythm, as in the MIT-BIH AF database."""
+NOTE_SAMPLE = np.array([1])
+"""Sample of a note on the whole recording. Readers take a note at sample 0 for the header of the file."""
 UNREADABLE_BEGINS, UNREADABLE_ENDS = -1, 0
-"""Subtypes of noise marks as bxb reads them: a shutdown and its end."""
+"""Subtypes of noise marks as bxb reads them: the start and the end of a shutdown."""
 
 
 def write_annotation_file(record: Path, analysis: Analysis, not_analysable: str) -> None:
-    """Write ``<record>.ectopy``; a recording without a beat gets a note (``"``) that says why."""
+    """Write the annotation file ``<record>.ectopy``.
+
+    Parameters
+    ----------
+    record
+        Path of the file without its extension.
+    analysis
+        The analysis of the recording.
+    not_analysable
+        The reason if the recording has no beat. It is written as a note (``"``).
+    """
     write_annotations(record, "ectopy", annotations_of(analysis, not_analysable), fs=analysis.fs)
 
 
 def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
-    """List the marks of an analysis in order of time."""
+    """Return the annotations of an analysis in order of time.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of a recording.
+    not_analysable
+        The reason if the recording has no beat, for a note.
+
+    Returns
+    -------
+    Beats, changes of rhythm, notes on events and noise marks.
+    """
     changes, rhythms = rhythm_changes(analysis)
-    noted, notes = event_notes(analysis)
+    note_samples, notes = event_notes(analysis)
     edges = analysis.unreadable.ravel()
     shutdowns = np.tile((UNREADABLE_BEGINS, UNREADABLE_ENDS), len(analysis.unreadable))
     groups = [
         _marks(edges, "~", subtype=shutdowns),
         _marks(changes, "+", aux=rhythms),
-        _marks(noted, '"', aux=notes),
+        _marks(note_samples, '"', aux=notes),
         _marks(analysis.beats.sample, analysis.beats.label),
     ]
     if not_analysable:
-        groups.append(_marks(NOTE_AT, '"', aux=[f"not analysable: {not_analysable}"]))
+        groups.append(_marks(NOTE_SAMPLE, '"', aux=[f"not analysable: {not_analysable}"]))
     return _in_order(groups)
 
 
 def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
-    """Return where the rhythm changes, and the MIT strings; where events overlap, the first kind names it."""
+    """Return the samples at which the rhythm changes, and the MIT rhythm strings.
+
+    Where events overlap, the first of their kinds in the registry names the rhythm.
+    """
     beats = analysis.beats
     rhythm = np.full(len(beats), NO_RHYTHM, dtype="U6")
     for kind in reversed(KINDS.values()):
@@ -58,16 +83,16 @@ def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
             first = int(np.searchsorted(beats.sample, round(event.onset_s * beats.fs)))
             rhythm[first : first + event.n_beats] = kind.mit_rhythm
     changed = np.flatnonzero(rhythm != np.concatenate(([""], rhythm[:-1]))[: len(rhythm)])
-    # One sample before its beat: two marks of one time would have to be on different leads.
+    # One sample before its beat: WFDB allows two marks at one time only on different leads.
     return np.maximum(beats.sample[changed] - 1, 0), rhythm[changed].tolist()
 
 
 def event_notes(analysis: Analysis) -> tuple[Samples, list[str]]:
-    """Return a note for the events without an MIT string: where they begin, and their kinds."""
+    """Return the samples and the texts of notes on the events that have no MIT rhythm string."""
     names: dict[int, list[str]] = {}
     for event in analysis.events:
         if not KINDS[event.kind].mit_rhythm:
-            # One sample after its beat, as the rhythm stands one before.
+            # One sample after its beat, because a rhythm change is one sample before.
             names.setdefault(round(event.onset_s * analysis.fs) + 1, []).append(event.kind)
     samples = sorted(names)
     return np.array(samples, dtype=np.int64), [", ".join(names[sample]) for sample in samples]
@@ -95,7 +120,17 @@ def _in_order(groups: Sequence[Annotations]) -> Annotations:
 
 
 def write_beats(path: Path, analysis: Analysis) -> None:
-    """Write one row a beat; ``rr_s`` is null for the first and across an unreadable stretch."""
+    """Write ``beats.parquet`` with one row per beat.
+
+    ``rr_s`` is null for the first beat and across an unreadable interval.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    analysis
+        The analysis of a recording.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -105,7 +140,10 @@ def write_beats(path: Path, analysis: Analysis) -> None:
         "time_s": _column(beats.time_s),
         "rr_s": _column(analysis.rr_s),
         "label": _letters(beats.label),
-        **{f"p_{letter.lower()}": _column(beats.probability[:, at]) for at, letter in enumerate(CLASSES)},
+        **{
+            f"p_{letter.lower()}": _column(beats.probability[:, column])
+            for column, letter in enumerate(CLASSES)
+        },
         "confident": _column(beats.confident),
         "low_quality": _column(analysis.low_quality),
     }
@@ -114,16 +152,18 @@ def write_beats(path: Path, analysis: Analysis) -> None:
 
 
 def _column(values: NDArray[Any]) -> Any:
-    """Make a column, null where NaN, of plain buffers: pyarrow.array would import pandas, for a second."""
+    """Build a column, null where NaN, from plain buffers: pyarrow.array would import pandas for a second."""
     import pyarrow as pa
 
-    known = pa.py_buffer(_bits(~np.isnan(values))) if np.isnan(values).any() else None
-    held = _bits(values) if values.dtype == bool else np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [known, pa.py_buffer(held)])
+    validity = pa.py_buffer(_bits(~np.isnan(values))) if np.isnan(values).any() else None
+    content = _bits(values) if values.dtype == bool else np.ascontiguousarray(values)
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(values.dtype), len(values), [validity, pa.py_buffer(content)]
+    )
 
 
 def _letters(labels: Labels) -> Any:
-    """Make a column of strings of one letter each."""
+    """Build a column of strings of one letter each."""
     import pyarrow as pa
 
     ends = np.arange(len(labels) + 1, dtype=np.int32)
@@ -135,7 +175,15 @@ def _bits(mask: Mask) -> NDArray[np.uint8]:
 
 
 def write_events(path: Path, events: Sequence[Event]) -> None:
-    """Write one row an event; the rate is empty where it says nothing."""
+    """Write ``events.csv`` with one row per event; the rate is empty where it has no meaning.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    events
+        Events in order of onset.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("kind", "onset_s", "offset_s", "n_beats", "rate_bpm"))
@@ -153,10 +201,24 @@ def write_summary(
     provenance: Mapping[str, object],
     profile: Counts | None = None,
 ) -> None:
-    """Write the document that ``summary.schema.json`` describes."""
-    told = None if profile is None else dict(zip(MONITORED, profile.tolist(), strict=True))
-    document = summary_document(analysis, summary, provenance) | {"profile": told}
-    # A section a line: with an indent Python's own encoder is used, which takes ten times as long.
+    """Write ``summary.json``, which ``summary.schema.json`` describes.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    analysis
+        The analysis of a recording.
+    summary
+        Its summary.
+    provenance
+        As for :func:`ectopy.report.write_outputs`.
+    profile
+        The counts for drift detection, or None.
+    """
+    counts = None if profile is None else dict(zip(MONITORED, profile.tolist(), strict=True))
+    document = _summary_document(analysis, summary, provenance) | {"profile": counts}
+    # One section per line: with an indent, json uses its Python encoder, which takes ten times as long.
     sections = (
         f"{json.dumps(name)}: {json.dumps(section, allow_nan=False, default=str, ensure_ascii=False)}"
         for name, section in document.items()
@@ -171,16 +233,21 @@ def summary_schema() -> dict[str, Any]:
     stats = schema["$defs"]["figures"]
     for kind in KINDS.values():
         if kind.count not in stats["properties"]:
-            number = {"description": f"{kind.title}: {kind.rule}.", "unit": "events", "type": "integer", "minimum": 0}
+            number = {
+                "description": f"{kind.title}: {kind.rule}.",
+                "unit": "events",
+                "type": "integer",
+                "minimum": 0,
+            }
             stats["properties"][kind.count] = number
             stats["required"].append(kind.count)
     return schema
 
 
-def summary_document(
+def _summary_document(
     analysis: Analysis, summary: Summary, provenance: Mapping[str, object]
 ) -> dict[str, object]:
-    """Put together the row, all figures, the findings and where all of it comes from."""
+    """Build the document: the row, all statistics, the findings and the provenance."""
     return {
         "schema_version": SCHEMA_VERSION,
         "row": summary.row,

@@ -1,11 +1,15 @@
-"""A summary as FHIR R4: a DiagnosticReport and its Observations in a Bundle of type collection.
+"""Write a summary as FHIR R4: a DiagnosticReport and its Observations in a Bundle of type collection.
 
-Preliminary, and in words automatic and unconfirmed. It names no patient, no recording, no file and no time:
-who takes it in knows whose it is and adds ``subject`` and ``effective``; the recording is told by the SHA-256
-of its content. Codes are LOINC where one fits for certain, else text and the name of the figure in
-summary.json. No heart rate has LOINC 8867-4: it would be a vital sign then, and need a subject and a time.
+The resources have the status preliminary, and their text says automatic and unconfirmed. They name no
+patient, no recording, no file and no time. The receiving system knows the patient and adds ``subject`` and
+``effective``. The recording is identified by the SHA-256 of its content.
 
-``fhir.resources`` (the extra ``fhir``) checks what is written, by its R4B: these resources are as in R4.
+Codes are LOINC where a code certainly fits. All others are text and the name of the value in summary.json.
+Heart rates do not have LOINC 8867-4: with that code they would be vital signs, which need a subject and a
+time.
+
+``fhir.resources`` (the extra ``fhir``) validates the document. Its R4B models are used, because these
+resources are the same in R4.
 """
 
 import json
@@ -22,8 +26,8 @@ from ectopy.rhythm.limits import PAUSE_S
 Resource = dict[str, Any]
 
 UNCONFIRMED = (
-    "Automatic, unconfirmed. For research; advisory only, not the sole basis of a diagnosis, "
-    "not for alarms or life support; not a medical device."
+    "Automatic, unconfirmed. For research use only; not a medical device. "
+    "Advisory: not the sole basis of a diagnosis, not for alarms or life support."
 )
 LOINC, UCUM, FIGURES = "http://loinc.org", "http://unitsofmeasure.org", "urn:ectopy:summary"
 EKG_STUDY = {"system": LOINC, "code": "11524-6", "display": "EKG study"}
@@ -37,11 +41,11 @@ PROCEDURE = {"system": "http://terminology.hl7.org/CodeSystem/observation-catego
 
 
 class MissingLibraryError(ValueError):
-    """An option that needs a library of an extra."""
+    """Error: an option needs a library of an extra that is not installed."""
 
 
 class Figure(NamedTuple):
-    """A figure of the summary as an Observation: what it is called, and its unit in UCUM."""
+    """Text and UCUM unit of the Observation of one value of the summary."""
 
     text: str
     unit: str
@@ -51,8 +55,8 @@ OBSERVED = {
     "analysable_s": Figure("Analysable time of the recording", "s"),
     "n_beats": Figure("Heartbeats", "{beats}"),
     "hr_mean_bpm": Figure("Mean heart rate of the recording", "/min"),
-    "hr_min_bpm": Figure("Least heart rate, mean of 8 RR intervals", "/min"),
-    "hr_max_bpm": Figure("Greatest heart rate, mean of 8 RR intervals", "/min"),
+    "hr_min_bpm": Figure("Lowest heart rate, mean of 8 RR intervals", "/min"),
+    "hr_max_bpm": Figure("Highest heart rate, mean of 8 RR intervals", "/min"),
     "n_veb": Figure("Ventricular ectopic beats", "{beats}"),
     "veb_burden_pct": Figure("Share of beats that are ventricular ectopic", "%"),
     "n_couplets": Figure("Ventricular couplets", "{couplets}"),
@@ -81,22 +85,28 @@ OBSERVED = {
 
 
 def require_library() -> None:
-    """Refuse to begin without the library that checks what is written."""
+    """Check that the library that validates FHIR is installed.
+
+    Raises
+    ------
+    MissingLibraryError
+        If it is not.
+    """
     try:
         import fhir.resources.R4B  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingLibraryError(
-            f"{error.name} is not installed: --fhir needs `pip install 'ectopy[fhir]'`"
+            f"--fhir: {error.name} is not installed. Run `pip install 'ectopy[fhir]'`."
         ) from error
 
 
 def write_fhir(folder: Path, summary: Summary, provenance: Mapping[str, object]) -> None:
-    """Write ``fhir.json``, checked against FHIR R4.
+    """Write ``fhir.json`` after validation against FHIR R4.
 
     Parameters
     ----------
     folder
-        Where the file goes.
+        The output folder of the recording.
     summary
         The summary of one recording.
     provenance
@@ -113,7 +123,19 @@ def write_fhir(folder: Path, summary: Summary, provenance: Mapping[str, object])
 
 
 def bundle(summary: Summary, provenance: Mapping[str, object]) -> Resource:
-    """Put the report and its observations together; the same summary gives the same ids."""
+    """Build the report and its observations; the same summary has the same ids.
+
+    Parameters
+    ----------
+    summary
+        The summary of one recording.
+    provenance
+        As for :func:`ectopy.report.write_outputs`.
+
+    Returns
+    -------
+    A Bundle as JSON values.
+    """
     observations = list(_observations(summary, provenance))
     entries = [
         {"fullUrl": _url(provenance, observation["code"]["coding"][-1]["code"]), "resource": observation}
@@ -141,12 +163,12 @@ def _observations(summary: Summary, provenance: Mapping[str, object]) -> Iterato
 
 
 def _observation(name: str, figure: Figure, value: object, provenance: Mapping[str, object]) -> Resource:
-    known = [SDNN] if name == "sdnn_ms" else []
+    loinc = [SDNN] if name == "sdnn_ms" else []
     return {
         "resourceType": "Observation",
         "status": "preliminary",
         "category": [{"coding": [PROCEDURE]}],
-        "code": {"coding": [*known, {"system": FIGURES, "code": name}], "text": figure.text},
+        "code": {"coding": [*loinc, {"system": FIGURES, "code": name}], "text": figure.text},
         "valueQuantity": {"value": value, "unit": figure.unit, "system": UCUM, "code": figure.unit},
         "device": {"display": _device(provenance)},
         "note": [{"text": UNCONFIRMED}],
@@ -155,8 +177,8 @@ def _observation(name: str, figure: Figure, value: object, provenance: Mapping[s
 
 def _device(provenance: Mapping[str, object]) -> str:
     versions = provenance["versions"]
-    ours = f" {versions['ectopy']}" if isinstance(versions, Mapping) else ""
-    return f"ectopy{ours}, model {provenance['model']}"
+    version = f" {versions['ectopy']}" if isinstance(versions, Mapping) else ""
+    return f"ectopy{version}, model {provenance['model']}"
 
 
 def _identifier(provenance: Mapping[str, object]) -> Resource:
@@ -164,6 +186,6 @@ def _identifier(provenance: Mapping[str, object]) -> Resource:
 
 
 def _url(provenance: Mapping[str, object], name: str) -> str:
-    """Give an id that only the input, the model, the settings and what it is of decide."""
+    """Return an id that depends only on the input, the model, the settings and the name of the resource."""
     decisive = [provenance["input_sha256"], provenance["model_id"], provenance["settings"], name]
     return f"urn:uuid:{uuid5(NAMESPACE_OID, json.dumps(decisive, sort_keys=True))}"

@@ -1,4 +1,4 @@
-"""The whole recording at a glance: line by line, compressed, its ectopic beats told apart."""
+"""Draw the full disclosure: the whole recording, compressed line by line, with ectopic beats in colour."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,23 +12,24 @@ from ectopy.report.svg import bars, polyline, quantile
 from ectopy.report.times import Clock
 
 LINE_MM = 165.0
-"""Width of a line on an A4 page; on a screen lines are as wide as the page."""
+"""Width of a line on an A4 page in mm; on a screen, lines are as wide as the page."""
 FEW_LINES = 60
 TALL_MM, FLAT_MM = 7.0, 4.5
-"""Height of a line where they are few, and where they are many."""
+"""Height of a line in mm with at most FEW_LINES lines, and with more lines."""
 CUT_OFF = 0.005
-"""Share of the heights that need not find room, above and below each."""
-LEAST_REACH_MV = 0.5
+"""Share of the values that may be cut off at the top of a line, and at the bottom."""
+MIN_HEIGHT_MV = 0.5
+"""Minimum range of a line in mV, so that a flat lead is not magnified."""
 BEAT_BEFORE_S, BEAT_AFTER_S = 0.15, 0.35
-"""So much about an R peak bears the colour of its class, where a line shows that much."""
+"""Seconds around an R peak that are drawn in the colour of its class; in long lines only its bin is."""
 COLOURED = (BeatClass.UNKNOWN, BeatClass.FUSION, BeatClass.SVEB, BeatClass.VEB)
-"""Where two meet in one bin the later in this order is shown."""
+"""Where two classes fall into one bin, the later one in this order is shown."""
 TICK = 5
-"""Length of a tick in units: ventricular beats above, supraventricular ones below."""
+"""Length of a tick in units: above the line for ventricular beats, below it for supraventricular beats."""
 
 
 class Line(NamedTuple):
-    """One line: when it begins, a path for each class that is found there, ticks, what is unreadable."""
+    """Line of the overview: its start, a path for each class that occurs, ticks, and unreadable intervals."""
 
     time: str
     paths: list[tuple[str, str]]
@@ -38,7 +39,7 @@ class Line(NamedTuple):
 
 
 class Disclosure(NamedTuple):
-    """Lines of ``line_s``, ``width`` by ``height`` units each; a line is ``height_mv`` high."""
+    """Drawing in lines of ``line_s`` seconds, ``width`` by ``height`` units and ``height_mv`` mV high."""
 
     lead: str
     line_s: float
@@ -49,50 +50,66 @@ class Disclosure(NamedTuple):
 
 
 class _Bins(NamedTuple):
-    """All bins of the recording: two heights each, from the top; what was seen, and the class shown."""
+    """All bins of the recording, each with two heights from the top and the class that it shows.
+
+    ``present`` is False where the signal of a bin is missing.
+    """
 
     y: Samples
-    seen: Mask
+    present: Mask
     shown: Samples
     ticks: dict[BeatClass, Mask]
     unreadable: Mask
 
 
-def full_disclosure(analysis: Analysis, walked: SignalOverview) -> Disclosure | None:
-    """Draw the first analysed lead from its extremes; None where every sample is missing."""
-    if not np.isfinite(walked.low).any():
+def full_disclosure(analysis: Analysis, overview: SignalOverview) -> Disclosure | None:
+    """Draw the first analysed lead of the whole recording.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of a recording.
+    overview
+        The extremes of the lead in each bin.
+
+    Returns
+    -------
+    The drawing; None where every sample is missing.
+    """
+    if not np.isfinite(overview.low).any():
         return None
-    n_lines = -(-len(walked.low) // walked.line_bins)
-    width = 2 * walked.line_bins
+    n_lines = -(-len(overview.low) // overview.line_bins)
+    width = 2 * overview.line_bins
     height = round((TALL_MM if n_lines <= FEW_LINES else FLAT_MM) / LINE_MM * width)
-    y, height_mv = heights(walked, height)
+    y, height_mv = _heights(overview, height)
     bins = _Bins(
         y,
-        np.isfinite(walked.low),
-        classes(analysis, walked),
-        {letter: at_beats(analysis, walked, letter) for letter in (BeatClass.VEB, BeatClass.SVEB)},
-        covered(analysis.unreadable[:, 0], analysis.unreadable[:, 1], walked.edges),
+        np.isfinite(overview.low),
+        classes(analysis, overview),
+        {letter: _r_peak_bins(analysis, overview, letter) for letter in (BeatClass.VEB, BeatClass.SVEB)},
+        covered(analysis.unreadable[:, 0], analysis.unreadable[:, 1], overview.edges),
     )
     clock = Clock(analysis.start)
     lines = [
-        _line(bins, slice(first, first + walked.line_bins), clock.time(line * walked.line_s), height)
-        for line, first in enumerate(range(0, len(walked.low), walked.line_bins))
+        _line(bins, slice(first, first + overview.line_bins), clock.time(line * overview.line_s), height)
+        for line, first in enumerate(range(0, len(overview.low), overview.line_bins))
     ]
-    return Disclosure(analysis.leads[0], walked.line_s, width, height, height_mv, lines)
+    return Disclosure(analysis.leads[0], overview.line_s, width, height, height_mv, lines)
 
 
-def heights(walked: SignalOverview, height: int) -> tuple[Samples, float]:
-    """Place the extremes of each bin, [n_bins, 2], in turns downwards and upwards; how many mV a line shows.
+def _heights(overview: SignalOverview, height: int) -> tuple[Samples, float]:
+    """Compute the heights of the extremes of each bin, [n_bins, 2], and the height of a line in mV.
 
-    Each line has its own baseline, its median, and all have one scale.
+    The order of the two extremes alternates: downwards in one bin, upwards in the next. The baseline of a
+    line is its median. All lines have the same scale.
     """
-    baseline = _baseline((walked.low + walked.high) / 2, walked.line_bins)
-    low, high = walked.low - baseline, walked.high - baseline
+    baseline = _baseline((overview.low + overview.high) / 2, overview.line_bins)
+    low, high = overview.low - baseline, overview.high - baseline
     bottom_mv, top_mv = (
         float(quantile(low, CUT_OFF, axis=0)[0]),
         float(quantile(high, 1 - CUT_OFF, axis=0)[0]),
     )
-    spare_mv = max(LEAST_REACH_MV - (top_mv - bottom_mv), 0.0)
+    spare_mv = max(MIN_HEIGHT_MV - (top_mv - bottom_mv), 0.0)
     top_mv, height_mv = top_mv + spare_mv / 2, top_mv - bottom_mv + spare_mv
     mv = np.column_stack((high, low))
     mv[1::2] = mv[1::2, ::-1]
@@ -100,25 +117,49 @@ def heights(walked: SignalOverview, height: int) -> tuple[Samples, float]:
     return np.clip(y, 0, height).astype(np.int64), height_mv
 
 
-def classes(analysis: Analysis, walked: SignalOverview) -> Samples:
-    """Which of COLOURED, counted from 1, a bin shows; 0 for none."""
-    fine = walked.line_s / walked.line_bins < BEAT_BEFORE_S
+def classes(analysis: Analysis, overview: SignalOverview) -> Samples:
+    """Find the class that each bin shows.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of a recording.
+    overview
+        The bins of the recording.
+
+    Returns
+    -------
+    Positions in COLOURED, counted from 1, or 0 for none, [n_bins].
+    """
+    fine = overview.line_s / overview.line_bins < BEAT_BEFORE_S
     before, after = (round(reach_s * analysis.fs) if fine else 0 for reach_s in (BEAT_BEFORE_S, BEAT_AFTER_S))
-    shown = np.zeros(len(walked.low), dtype=np.int64)
+    shown = np.zeros(len(overview.low), dtype=np.int64)
     for number, letter in enumerate(COLOURED, 1):
         sample = analysis.beats.sample[analysis.beats.label == letter]
-        shown[covered(sample - before, sample + after + 1, walked.edges)] = number
+        shown[covered(sample - before, sample + after + 1, overview.edges)] = number
     return shown
 
 
-def at_beats(analysis: Analysis, walked: SignalOverview, letter: BeatClass) -> Mask:
-    """Bins that hold an R peak of one class."""
+def _r_peak_bins(analysis: Analysis, overview: SignalOverview, letter: BeatClass) -> Mask:
+    """Find the bins that hold an R peak of one class."""
     sample = analysis.beats.sample[analysis.beats.label == letter]
-    return covered(sample, sample + 1, walked.edges)
+    return covered(sample, sample + 1, overview.edges)
 
 
 def covered(start: Samples, stop: Samples, edges: Samples) -> Mask:
-    """Bins that half-open stretches reach into."""
+    """Find the bins that half-open intervals reach into.
+
+    Parameters
+    ----------
+    start, stop
+        Starts and ends of the intervals in samples, [k].
+    edges
+        Edges of the bins in samples, [n_bins + 1].
+
+    Returns
+    -------
+    A mask over the bins, [n_bins].
+    """
     n_bins = len(edges) - 1
     first = np.clip(np.searchsorted(edges, start, side="right") - 1, 0, n_bins)
     last = np.clip(np.searchsorted(edges, stop, side="left"), 0, n_bins)
@@ -127,7 +168,7 @@ def covered(start: Samples, stop: Samples, edges: Samples) -> Mask:
 
 
 def _baseline(middle: NDArray[np.floating], line_bins: int) -> Signal:
-    """Give each bin the median of its line; 0 where a whole line is missing."""
+    """Return the median of its line for each bin; 0 where a whole line is missing."""
     n_lines = -(-len(middle) // line_bins)
     lines = np.full((n_lines, line_bins), np.nan, dtype=np.float32)
     lines.ravel()[: len(middle)] = middle
@@ -136,13 +177,13 @@ def _baseline(middle: NDArray[np.floating], line_bins: int) -> Signal:
 
 
 def _line(bins: _Bins, part: slice, time: str, height: int) -> Line:
-    y, seen, shown = bins.y[part].ravel(), bins.seen[part], bins.shown[part]
+    y, present, shown = bins.y[part].ravel(), bins.present[part], bins.shown[part]
     letters = (BeatClass.NORMAL, *COLOURED)
     return Line(
         time,
         [
-            (str(letters[number]), "".join(_pieces(y, seen, shown == number)))
-            for number in np.flatnonzero(np.bincount(shown[seen])).tolist()
+            (str(letters[number]), "".join(_pieces(y, present, shown == number)))
+            for number in np.flatnonzero(np.bincount(shown[present])).tolist()
         ],
         _ticks(bins.ticks[BeatClass.VEB][part], 0),
         _ticks(bins.ticks[BeatClass.SVEB][part], height - TICK),
@@ -150,9 +191,9 @@ def _line(bins: _Bins, part: slice, time: str, height: int) -> Line:
     )
 
 
-def _pieces(y: Samples, seen: Mask, of_class: Mask) -> Iterator[str]:
-    for start, stop in true_intervals(seen & of_class).tolist():
-        joined = start > 0 and bool(seen[start - 1])
+def _pieces(y: Samples, present: Mask, in_class: Mask) -> Iterator[str]:
+    for start, stop in true_intervals(present & in_class).tolist():
+        joined = start > 0 and bool(present[start - 1])
         first = 2 * start - joined
         yield polyline(first, y[first : 2 * stop])
 

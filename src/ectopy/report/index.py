@@ -1,4 +1,4 @@
-"""The batch at a glance: one page over every recording of a summary."""
+"""Write the index of a batch: one page with every recording of a summary."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,14 @@ from typing import NamedTuple
 from ectopy.report.templates import render
 from ectopy.rhythm.wording import Urgency, duration
 
-SHOWN = 3
-"""So many findings of a recording are shown; its report has them all."""
+MAX_FINDINGS = 3
+"""Findings shown per recording; its report has all of them."""
 
 RANK = {level.name.lower(): int(level) for level in Urgency}
 
 
 class Line(NamedTuple):
-    """One recording of the batch; ``findings`` are (urgency, text), the most urgent first."""
+    """Recording of the batch; ``findings`` are (urgency, text), the most urgent first."""
 
     name: str
     findings: list[tuple[str, str]]
@@ -25,69 +25,74 @@ class Line(NamedTuple):
 
 
 def write_index(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write the page that links every report, the most urgent first, and names what failed and why.
+    """Write the page that links every report, the most urgent first, and lists failed recordings.
 
-    Rows are those of ``summary.csv``, their values as made by ``write_outputs`` or as read back.
+    Parameters
+    ----------
+    path
+        The page to write.
+    rows
+        Rows of ``summary.csv``. Values are those of ``write_outputs``, or text as read back.
     """
     failed = [row for row in rows if row["status"] == "failed"]
     scored = sorted((row for row in rows if row["status"] != "failed"), key=_rank)
-    lines = [line(row) for row in scored]
-    tally = Counter(urgency for of_one in lines for urgency, _ in of_one.findings[:1])
+    lines = [_line(row) for row in scored]
+    tally = Counter(urgency for line in lines for urgency, _ in line.findings[:1])
     models = sorted({str(row["model"]) for row in scored} - {""})
     page = render("index.html.j2", n_rows=len(rows), lines=lines, failed=failed, tally=tally, models=models)
     path.write_text(page, encoding="utf-8")
 
 
-def line(row: Mapping[str, object]) -> Line:
-    """Pick what the page shows of a row."""
-    findings = split_findings(row)
+def _line(row: Mapping[str, object]) -> Line:
+    """Return the line of the page for a row."""
+    findings = _split_findings(row)
     return Line(
         str(row["recording"]),
-        findings[:SHOWN],
-        len(findings[SHOWN:]),
-        figures(row),
+        findings[:MAX_FINDINGS],
+        len(findings[MAX_FINDINGS:]),
+        _key_values(row),
         row["status"] == "skipped",
     )
 
 
-def figures(row: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Name and write the key figures of a row."""
-    length, seen = number(row, "duration_s"), number(row, "analysable_s")
-    share = 100 * (seen or 0) / length if length else None
-    pause = number(row, "longest_pause_s")
+def _key_values(row: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return the names and the texts of the key values of a row."""
+    length, analysed = _number(row, "duration_s"), _number(row, "analysable_s")
+    share = 100 * (analysed or 0) / length if length else None
+    pause = _number(row, "longest_pause_s")
     return [
         ("Length", "" if length is None else duration(length)),
         ("Analysed", "" if share is None else f"{share:.0f} %"),
-        ("Mean bpm", written(row, "hr_mean_bpm")),
-        ("Min", written(row, "hr_min_bpm")),
-        ("Max", written(row, "hr_max_bpm")),
-        ("VEB %", written(row, "veb_burden_pct", 1)),
-        ("SVEB %", written(row, "sveb_burden_pct", 1)),
-        ("AF %", written(row, "af_burden_pct", 1)),
-        ("VT runs", written(row, "n_vt_runs")),
+        ("Mean bpm", _text(row, "hr_mean_bpm")),
+        ("Min", _text(row, "hr_min_bpm")),
+        ("Max", _text(row, "hr_max_bpm")),
+        ("VEB %", _text(row, "veb_burden_pct", 1)),
+        ("SVEB %", _text(row, "sveb_burden_pct", 1)),
+        ("AF %", _text(row, "af_burden_pct", 1)),
+        ("VT runs", _text(row, "n_vt_runs")),
         ("Longest pause", "" if pause is None else duration(pause)),
     ]
 
 
-def split_findings(row: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Take the findings of a row apart into (urgency, text)."""
+def _split_findings(row: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Split the findings of a row into (urgency, text)."""
     parts = (finding.partition(": ") for finding in str(row.get("findings") or "").split("; "))
     return [(urgency, text) for urgency, _, text in parts if text]
 
 
-def number(row: Mapping[str, object], name: str) -> float | None:
-    """Read a figure, which may come as text; None where there is none."""
+def _number(row: Mapping[str, object], name: str) -> float | None:
+    """Return a value, which may be text, as a number; None where there is none."""
     value = row.get(name)
     return None if value is None or value == "" else float(str(value))
 
 
-def written(row: Mapping[str, object], name: str, digits: int = 0) -> str:
-    """Write a figure; "" where there is none."""
-    value = number(row, name)
+def _text(row: Mapping[str, object], name: str, digits: int = 0) -> str:
+    """Return a value as text; "" where there is none."""
+    value = _number(row, name)
     return "" if value is None else f"{value:,.{digits}f}"
 
 
 def _rank(row: Mapping[str, object]) -> tuple[list[int], float, str]:
-    # Compares the most urgent finding first, then the next; with all alike, who has more of them.
-    levels = [-RANK.get(urgency, 0) for urgency, _ in split_findings(row)]
-    return [*sorted(levels), 1], -(number(row, "veb_burden_pct") or 0), str(row["recording"])
+    # Compares the most urgent findings first, then the next ones. If all are equal, more findings come first.
+    levels = [-RANK.get(urgency, 0) for urgency, _ in _split_findings(row)]
+    return [*sorted(levels), 1], -(_number(row, "veb_burden_pct") or 0), str(row["recording"])

@@ -1,4 +1,4 @@
-"""The report of one recording as one self-contained page: what the template needs, and nothing else."""
+"""Write the report of one recording as one self-contained page: collect the values for its template."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,25 +22,26 @@ from ectopy.rhythm.limits import PAUSE_S
 from ectopy.rhythm.wording import Finding
 
 NOT_CLAIMED = (
-    "Atrial flutter: regular with a constant block, called fibrillation with a changing one",
-    "Ventricular flutter and fibrillation: where no beat is found they appear as a pause",
-    "Atrioventricular block, ST segment, QT interval: they need P and T waves",
+    "Atrial flutter: not detected with a constant block, reported as fibrillation with a changing block",
+    "Ventricular flutter and ventricular fibrillation: reported as a pause where no beat is detected",
+    "Atrioventricular block, ST segment and QT interval: P and T waves are not measured",
     "Pacemaker function",
 )
+"""What the analysis does not do, in the words of the report."""
 VARIABILITY = (
-    ("mean_nn_ms", "Mean NN", 0, " ms", "mean N-N interval"),
-    ("sdnn_ms", "SDNN", 0, " ms", "standard deviation of all N-N intervals"),
-    ("sdann_ms", "SDANN", 0, " ms", "standard deviation of the means of five minutes"),
-    ("sdnn_index_ms", "SDNN index", 0, " ms", "mean of the standard deviations of five minutes"),
-    ("rmssd_ms", "RMSSD", 0, " ms", "root mean square of successive differences"),
-    ("pnn50_pct", "pNN50", 1, " %", "successive differences above 50 ms"),
-    ("lf_ms2", "LF", 0, " ms\N{SUPERSCRIPT TWO}", "power at 0.04 to 0.15 Hz"),
-    ("hf_ms2", "HF", 0, " ms\N{SUPERSCRIPT TWO}", "power at 0.15 to 0.4 Hz"),
-    ("lf_hf", "LF/HF", 2, "", "ratio of the two"),
+    ("mean_nn_ms", "Mean NN", 0, " ms", "mean NN interval"),
+    ("sdnn_ms", "SDNN", 0, " ms", "standard deviation of all NN intervals"),
+    ("sdann_ms", "SDANN", 0, " ms", "standard deviation of the 5-minute means of NN intervals"),
+    ("sdnn_index_ms", "SDNN index", 0, " ms", "mean of the 5-minute standard deviations of NN intervals"),
+    ("rmssd_ms", "RMSSD", 0, " ms", "root mean square of differences between successive NN intervals"),
+    ("pnn50_pct", "pNN50", 1, " %", "differences between successive NN intervals above 50 ms"),
+    ("lf_ms2", "LF", 0, " ms\N{SUPERSCRIPT TWO}", "low-frequency power, 0.04 to 0.15 Hz"),
+    ("hf_ms2", "HF", 0, " ms\N{SUPERSCRIPT TWO}", "high-frequency power, 0.15 to 0.4 Hz"),
+    ("lf_hf", "LF/HF", 2, "", "ratio of LF and HF power"),
 )
-"""Figures of :class:`ectopy.rhythm.hrv.Variability` as they are shown: name, digits, unit, what it is."""
-LISTED = 12
-"""So many unreadable stretches are listed one by one."""
+"""Measures of :class:`ectopy.rhythm.hrv.Variability` on the page: field, name, digits, unit, explanation."""
+MAX_LISTED = 12
+"""Maximum number of unreadable intervals that are listed one by one."""
 
 
 def write_page(
@@ -49,7 +50,21 @@ def write_page(
     summary: Summary,
     provenance: Mapping[str, object],
 ) -> None:
-    """Write the page; it names the recording as the outputs do and shows nothing else of its header."""
+    """Write the page. It names the recording as the other outputs do.
+
+    Apart from the start and the names of the leads, the page shows nothing of the header of the recording.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    analysis
+        The analysis of the recording.
+    summary
+        Its summary.
+    provenance
+        As for :func:`ectopy.report.write_outputs`.
+    """
     overview = signal_overview(analysis)
     page = render(
         "report.html.j2",
@@ -57,11 +72,11 @@ def write_page(
         clock=Clock(analysis.start),
         findings=summary.findings,
         row=summary.row,
-        burden=burden_pct(analysis),
+        burden=_share_pct(analysis),
         rate=heart_rate(*summary.recording.rates),
         trend=trend(summary.recording),
-        periods=periods(summary),
-        strips=strips(analysis, summary.findings),
+        periods=_periods(summary),
+        strips=_strips(analysis, summary.findings),
         mean_beats=average_beats(analysis, overview.cuts),
         mean={
             "width_mm": MEAN_MM,
@@ -75,48 +90,48 @@ def write_page(
         n_low_confidence=summary.stats["n_low_confidence"],
         poincare=poincare(analysis),
         cells=CELLS,
-        variability=variability(summary.hrv),
+        variability=_variability(summary.hrv),
         nn_share_pct=summary.hrv.nn_share_pct,
         overview=full_disclosure(analysis, overview),
         counts=[(kind, summary.stats[kind.count]) for kind in KINDS.values()],
         unreadable=(analysis.unreadable / analysis.fs).tolist(),
-        listed=LISTED,
+        max_listed=MAX_LISTED,
         not_claimed=NOT_CLAIMED,
         provenance=provenance,
     )
     path.write_text(page, encoding="utf-8")
 
 
-def burden_pct(analysis: Analysis) -> dict[str, float]:
-    """Share of all beats that each class has."""
+def _share_pct(analysis: Analysis) -> dict[str, float]:
+    """Compute the share of each class among all beats, in percent."""
     label = analysis.beats.label
     return {str(letter): 100 * float((label == letter).mean()) for letter in BeatClass if len(label)}
 
 
-def variability(hrv: Variability) -> list[tuple[str, str, str]]:
-    """Name and write the figures of heart rate variability that there are, with what they are."""
+def _variability(hrv: Variability) -> list[tuple[str, str, str]]:
+    """Return name, value and explanation of each measure of heart rate variability that has a value."""
     values = asdict(hrv)
     return [
-        (name, f"{values[field]:.{digits}f}{unit}", what)
-        for field, name, digits, unit, what in VARIABILITY
+        (name, f"{values[field]:.{digits}f}{unit}", explanation)
+        for field, name, digits, unit, explanation in VARIABILITY
         if values[field] is not None
     ]
 
 
-def periods(summary: Summary) -> Sequence[Stats]:
-    """Figures of the rows of the table."""
-    each_s = period_s(summary.recording.analysis.duration_s)
-    return summary.hourly if each_s == HOUR_S else tuple(by_period(summary.recording, each_s))
+def _periods(summary: Summary) -> Sequence[Stats]:
+    """Return the statistics of each row of the table."""
+    row_s = period_s(summary.recording.analysis.duration_s)
+    return summary.hourly if row_s == HOUR_S else tuple(by_period(summary.recording, row_s))
 
 
 def period_s(duration_s: float) -> float:
-    """Rows of the table: hours, or in a shorter recording ten, five minutes or one."""
+    """Return the length of a row of the table in seconds: an hour, or 10, 5 or 1 min if it is short."""
     steps = ((3600, HOUR_S), (1800, 600.0), (600, 300.0))
     return next((step for longer_than, step in steps if duration_s > longer_than * 1.01), 60.0)
 
 
-def strips(analysis: Analysis, findings: tuple[Finding, ...]) -> dict[Event, Strip]:
-    """Draw the event that each finding points to, once, in their order; without any, the middle."""
+def _strips(analysis: Analysis, findings: tuple[Finding, ...]) -> dict[Event, Strip]:
+    """Draw the event of each finding once, in their order; without any, the middle of the recording."""
     events = dict.fromkeys(finding.event for finding in findings if finding.event is not None)
     if not events and analysis.n_samples:
         events = {Event("signal", *2 * (analysis.duration_s / 2,), 0, float("nan")): None}

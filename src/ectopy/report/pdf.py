@@ -1,4 +1,4 @@
-"""A page as PDF, through WeasyPrint (extra ``pdf``): strips at their true size on A4."""
+"""Write a page as PDF with WeasyPrint (extra ``pdf``), on A4 with strips at their true size."""
 
 import logging
 import re
@@ -13,40 +13,56 @@ _PICTURE = re.compile(r"<svg\b[^>]*\bviewBox=[^>]*>")
 
 
 def require_weasyprint() -> None:
-    """Refuse where WeasyPrint, or Pango, which it needs of the system, is not there."""
+    """Check that WeasyPrint is installed, and the system library Pango that it needs.
+
+    Raises
+    ------
+    MissingLibraryError
+        If one of them is not.
+    """
     try:
         import weasyprint  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingLibraryError(
-            "weasyprint is not installed: --pdf needs `pip install 'ectopy[pdf]'`"
+            "--pdf: weasyprint is not installed. Run `pip install 'ectopy[pdf]'`."
         ) from error
-    except OSError as error:  # it loads Pango when it is imported
-        raise MissingLibraryError(f"--pdf needs Pango, a library of the system: {error}") from error
+    except OSError as error:  # WeasyPrint loads Pango when it is imported
+        raise MissingLibraryError(
+            f"--pdf: the system library Pango could not be loaded ({error}). Install Pango."
+        ) from error
 
 
 def write_pdf(page: Path, pdf: Path) -> None:
-    """Write the PDF of a page of ours."""
+    """Write the PDF of a report.
+
+    Parameters
+    ----------
+    page
+        The report, HTML of :mod:`ectopy.report.page`.
+    pdf
+        The file to write.
+    """
     import weasyprint
 
-    # It names every property that it does not know; the page has a fallback for each.
+    # WeasyPrint warns of every property that it does not know; the page has a fallback for each.
     logging.getLogger("weasyprint").setLevel(logging.ERROR)
     text = with_styled_pictures(page.read_text(encoding="utf-8"))
     weasyprint.HTML(string=text).write_pdf(pdf, pdf_tags=True)
 
 
 def with_styled_pictures(page: str) -> str:
-    """Put the pictures' style, and the paper, into each picture: WeasyPrint draws it apart from its page."""
+    """Insert the style sheet and the paper into each picture, because WeasyPrint draws it apart."""
     style = f"<style>{picture_style()}</style>"
     paper = f"<defs>{source('grid.svg')}</defs>"
 
-    def styled(found: re.Match[str]) -> str:
-        return found[0] + style + (paper if 'class="mm' in found[0] else "")
+    def styled(tag: re.Match[str]) -> str:
+        return tag[0] + style + (paper if 'class="mm' in tag[0] else "")
 
     return _PICTURE.sub(styled, page)
 
 
 def picture_style() -> str:
-    """Give the style sheet of pictures in the colours of paper, which SVG cannot take from variables."""
+    """Return the style sheet of pictures, with light colours in place of CSS variables."""
     light = source("style.css").partition("}")[0]
     colours = dict(_SET.findall(light))
-    return _VARIABLE.sub(lambda found: colours[found[1]], source("pictures.css"))
+    return _VARIABLE.sub(lambda variable: colours[variable[1]], source("pictures.css"))

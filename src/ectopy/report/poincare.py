@@ -1,4 +1,7 @@
-"""Each RR interval over the one before it: regular, irregular and ectopic rhythms look different."""
+"""Draw the Poincaré plot: each RR interval over the one before it.
+
+Regular, irregular and ectopic rhythms look different in it.
+"""
 
 from typing import NamedTuple
 
@@ -10,12 +13,12 @@ from ectopy.report.trend import Tick
 from ectopy.rhythm.finders import supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds
 
-LEAST_S, MOST_S = 0.2, 2.2
-"""Extent of both axes: 300 down to 27 bpm."""
+MIN_S, MAX_S = 0.2, 2.2
+"""Range of both axes in seconds: 300 down to 27 bpm."""
 CELLS = 125
-"""Parts of an axis, of 16 ms: finer than the dots of a plot this size."""
+"""Cells along an axis, of 16 ms each: finer than the dots of a plot of this size."""
 SHADES = (1, 3, 10)
-"""A cell of normal beats is the darker the more pairs it holds: from so many on."""
+"""Minimum numbers of pairs in a cell of normal beats for the light, the medium and the dark shade."""
 TICKS_S = (0.4, 0.8, 1.2, 1.6, 2.0)
 
 
@@ -23,9 +26,9 @@ Counts = NDArray[np.int64]
 
 
 class Poincare(NamedTuple):
-    """Pairs of successive RR intervals in cells, x the earlier, y the later and upwards.
+    """Pairs of successive RR intervals in cells: x is the earlier interval, y the later one, upwards.
 
-    ``normal`` holds a path a shade, the lightest first; ``n_outside`` pairs lie beyond the axes.
+    ``normal`` has one path per shade, the lightest first. ``n_outside`` pairs lie beyond the axes.
     """
 
     normal: list[str]
@@ -39,27 +42,27 @@ class Poincare(NamedTuple):
 
 
 def poincare(analysis: Analysis) -> Poincare | None:
-    """Sort the pairs by the three beats that make them; None where there is no pair."""
+    """Draw the pairs of RR intervals by the class of their three beats; return None without a pair."""
     beats = analysis.beats
     rr_s = analysis.rr_s
     earlier, later = rr_s[1:-1], rr_s[2:]
-    known = np.isfinite(earlier) & np.isfinite(later)
-    if not known.any():
+    present = np.isfinite(earlier) & np.isfinite(later)
+    if not present.any():
         return None
-    v, s = (_any_of_three(of(beats)) & known for of in (ventricular, supraventricular))
+    v, s = (_any_of_three(mask) & present for mask in (ventricular(beats), supraventricular(beats)))
     s &= ~v
-    inside = known & (np.minimum(earlier, later) >= LEAST_S) & (np.maximum(earlier, later) < MOST_S)
-    normal = known & ~v & ~s
+    inside = present & (np.minimum(earlier, later) >= MIN_S) & (np.maximum(earlier, later) < MAX_S)
+    normal = present & ~v & ~s
     counts = [_cells(earlier, later, mask & inside) for mask in (normal, v, s)]
     return Poincare(
         normal=_shaded(counts[0]),
-        ventricular=triangles(counts[1] > 0),
-        supraventricular=diamonds(counts[2] > 0),
+        ventricular=_triangles(counts[1] > 0),
+        supraventricular=_diamonds(counts[2] > 0),
         n_normal=int(normal.sum()),
         n_ventricular=int(v.sum()),
         n_supraventricular=int(s.sum()),
-        n_outside=int((known & ~inside).sum()),
-        ticks=[Tick(100 * (at - LEAST_S) / (MOST_S - LEAST_S), f"{at:g}") for at in TICKS_S],
+        n_outside=int((present & ~inside).sum()),
+        ticks=[Tick(100 * (tick - MIN_S) / (MAX_S - MIN_S), f"{tick:g}") for tick in TICKS_S],
     )
 
 
@@ -68,19 +71,21 @@ def _any_of_three(mask: Mask) -> Mask:
 
 
 def _cells(earlier: Seconds, later: Seconds, mask: Mask) -> Counts:
-    """Count pairs in cells, [row, column], the longest ``later`` in the first row."""
-    extent = (LEAST_S, MOST_S)
+    """Count pairs in cells, [row, column]; the longest ``later`` are in the first row."""
+    extent = (MIN_S, MAX_S)
     counts = np.histogram2d(later[mask], earlier[mask], bins=CELLS, range=(extent, extent))[0]
     return counts[::-1].astype(np.int64)
 
 
 def _shaded(counts: Counts) -> list[str]:
-    most = (*SHADES[1:], np.inf)
-    return [squares((counts >= least) & (counts < below)) for least, below in zip(SHADES, most, strict=True)]
+    limits = (*SHADES[1:], np.inf)
+    return [
+        squares((counts >= least) & (counts < below)) for least, below in zip(SHADES, limits, strict=True)
+    ]
 
 
 def squares(mask: Mask) -> str:
-    """Path of cells, those side by side in one piece."""
+    """Return an SVG path of the True cells; neighbours in a row are one rectangle."""
     return "".join(
         f"M{start} {row}h{stop - start}v1H{start}z"
         for row in np.flatnonzero(mask.any(axis=1)).tolist()
@@ -88,13 +93,13 @@ def squares(mask: Mask) -> str:
     )
 
 
-def triangles(mask: Mask) -> str:
-    """Path of a triangle about each cell."""
+def _triangles(mask: Mask) -> str:
+    """Return an SVG path with a triangle around each True cell."""
     return "".join(f"M{x} {y - 0.5:g}l1.2 2h-2.4z" for x, y in _middles(mask))
 
 
-def diamonds(mask: Mask) -> str:
-    """Path of a diamond about each cell."""
+def _diamonds(mask: Mask) -> str:
+    """Return an SVG path with a diamond around each True cell."""
     return "".join(f"M{x} {y - 1:g}l1 1-1 1-1-1z" for x, y in _middles(mask))
 
 

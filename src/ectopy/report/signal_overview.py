@@ -1,4 +1,4 @@
-"""One walk through the signal for all that a page shows of the whole of it."""
+"""Read the signal once for everything that a page shows of the whole recording."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -8,22 +8,26 @@ import numpy as np
 from ectopy.ecg import Analysis, BeatClass, Samples, Signal
 
 CUT_BEFORE_S, CUT_AFTER_S = 0.3, 0.5
-"""Extent of a cut around its R peak: P wave to the end of a wide beat's T wave."""
-CUTS = 300
-"""Beats of a class at most, spread over the recording: a mean of more looks no different."""
+"""Extent of a cut around its R peak in seconds: from the P wave to the end of the T wave of a wide beat."""
+MAX_CUTS = 300
+"""Maximum number of beats per class, spread over the recording: the mean of more beats looks the same."""
 LINE_BINS = 800
-"""Parts of a line of the overview, each drawn by its extremes: a third of a millimetre of an A4 page."""
+"""Bins of a line of the overview, each drawn by its extremes: a third of a millimetre on an A4 page."""
 LINES_S = (60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0)
-MOST_LINES = 150
-"""A day fits in at ten minutes a line."""
+"""Lengths of a line to choose from, in seconds."""
+MAX_LINES = 150
+"""Maximum number of lines: a day fits with ten minutes per line."""
 BLOCK_S = 300.0
+"""Length of the blocks of signal in memory at once, in seconds."""
 
 
 class SignalOverview(NamedTuple):
-    """What was seen: extremes of the first lead in mV, [n_bins], NaN where missing, and cuts of beats.
+    """Overview of the signal: extremes of the first lead in each bin, and cuts around beats.
 
-    ``edges`` int64 [n_bins + 1] part the recording into bins, ``line_bins`` of them a line of ``line_s``.
-    ``cuts`` float32 [n_beats, n_samples, n_leads] of each class that occurs, in mV.
+    ``low`` and ``high`` are the extremes in mV, [n_bins], NaN where the signal is missing. ``edges`` are the
+    edges of the bins in samples, int64 [n_bins + 1]. ``line_bins`` bins make a line of ``line_s`` seconds.
+    ``cuts`` is the signal around beats of each class that occurs, in mV, float32 [n_beats, n_samples,
+    n_leads].
     """
 
     line_s: float
@@ -35,14 +39,14 @@ class SignalOverview(NamedTuple):
 
 
 def signal_overview(analysis: Analysis) -> SignalOverview:
-    """Read the analysed leads once, block by block."""
+    """Read the analysed leads once, block by block, and return their overview."""
     line_s, line_bins = lines_of(analysis.duration_s, analysis.fs)
     edges = bin_edges(analysis.n_samples, line_s * analysis.fs / line_bins)
     low, high = np.full((2, len(edges) - 1), np.nan, dtype=np.float32)
-    chosen = {letter: peaks for letter in BeatClass if len(peaks := _chosen(analysis, letter))}
+    r_peaks = {letter: peaks for letter in BeatClass if len(peaks := _spread_beats(analysis, letter))}
     before, after = (round(reach_s * analysis.fs) for reach_s in (CUT_BEFORE_S, CUT_AFTER_S))
     shape = (before + after, len(analysis.leads))
-    cuts = {letter: np.full((len(peaks), *shape), np.nan, np.float32) for letter, peaks in chosen.items()}
+    cuts = {letter: np.full((len(peaks), *shape), np.nan, np.float32) for letter, peaks in r_peaks.items()}
     for first, last in _blocks(edges, analysis.fs):
         start, stop = int(edges[first]), int(edges[last])
         begin = max(start - before, 0)
@@ -50,29 +54,53 @@ def signal_overview(analysis: Analysis) -> SignalOverview:
         lead = np.ascontiguousarray(signal[start - begin : stop - begin, 0])
         low[first:last] = np.fmin.reduceat(lead, edges[first:last] - start)
         high[first:last] = np.fmax.reduceat(lead, edges[first:last] - start)
-        for letter, peaks in chosen.items():
+        for letter, peaks in r_peaks.items():
             for beat in range(*np.searchsorted(peaks, (start, stop)).tolist()):
                 _cut(cuts[letter][beat], signal, int(peaks[beat]) - before - begin)
     return SignalOverview(line_s, line_bins, edges, low, high, cuts)
 
 
 def lines_of(duration_s: float, fs: float) -> tuple[float, int]:
-    """Choose the length of a line of the overview, and its bins; none is less than a sample."""
+    """Choose the length of a line of the overview, and its number of bins.
+
+    Parameters
+    ----------
+    duration_s
+        Length of the recording in seconds.
+    fs
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    The length in seconds, and the number of bins, each of at least one sample.
+    """
     if 0 < duration_s < LINES_S[0]:
         return duration_s, min(LINE_BINS, round(duration_s * fs))
-    line_s = next((line_s for line_s in LINES_S if duration_s <= MOST_LINES * line_s), LINES_S[-1])
+    line_s = next((line_s for line_s in LINES_S if duration_s <= MAX_LINES * line_s), LINES_S[-1])
     return line_s, min(LINE_BINS, max(round(line_s * fs), 1))
 
 
 def bin_edges(n_samples: int, bin_samples: float) -> Samples:
-    """Part a recording into bins, whole samples each; the last may be shorter."""
+    """Split a recording into bins of whole samples; the last one may be shorter.
+
+    Parameters
+    ----------
+    n_samples
+        Number of samples of the recording.
+    bin_samples
+        Mean number of samples per bin.
+
+    Returns
+    -------
+    Edges of the bins in samples, int64 [n_bins + 1].
+    """
     n_bins = int(np.ceil(n_samples / bin_samples))
     edges = np.minimum(np.round(np.arange(n_bins + 1) * bin_samples).astype(np.int64), n_samples)
     return edges[np.diff(edges, prepend=-1) > 0]
 
 
 def _blocks(edges: Samples, fs: float) -> Iterator[tuple[int, int]]:
-    """Bins [first, last) that make up BLOCK_S, or one where one is longer."""
+    """Yield the bins [first, last) of each block of BLOCK_S, or one bin where it is longer."""
     first, n_bins = 0, len(edges) - 1
     while first < n_bins:
         last = int(np.searchsorted(edges, edges[first] + BLOCK_S * fs, side="right")) - 1
@@ -81,14 +109,14 @@ def _blocks(edges: Samples, fs: float) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _chosen(analysis: Analysis, letter: BeatClass) -> Samples:
+def _spread_beats(analysis: Analysis, letter: BeatClass) -> Samples:
     which = np.flatnonzero(analysis.beats.label == letter)
-    spread = np.linspace(0, len(which) - 1, min(CUTS, len(which))).round().astype(int)
+    spread = np.linspace(0, len(which) - 1, min(MAX_CUTS, len(which))).round().astype(int)
     peaks: Samples = analysis.beats.sample[which[spread]]
     return peaks
 
 
 def _cut(cut: Signal, signal: Signal, start: int) -> None:
-    """Copy what there is of a cut; at either end of the recording the rest stays missing."""
+    """Copy the samples of a cut; those beyond the ends of the recording stay missing."""
     first, last = max(start, 0), min(start + len(cut), len(signal))
     cut[first - start : last - start] = signal[first:last]

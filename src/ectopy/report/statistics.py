@@ -1,4 +1,4 @@
-"""Statistics of a recording or a part of it, by topic.
+"""Compute the statistics of a recording or a part of it, by topic.
 
 Their meaning and unit are in the schema of ``summary.json``. Beats count where they are. Events and groups of
 ectopic beats count where they begin. Atrial fibrillation, bradycardia and tachycardia also count with the
@@ -24,7 +24,7 @@ Stats = dict[str, object]
 
 
 class Rates(NamedTuple):
-    """The series that heart rates come from, one element a beat: time, RR interval, heart rate."""
+    """Series with one element per beat: time, RR interval and heart rate."""
 
     time_s: Seconds
     rr_s: Seconds
@@ -46,7 +46,7 @@ class RecordingStats(NamedTuple):
 
 
 class PeriodStats(NamedTuple):
-    """The part [start_s, stop_s) of a recording, with the events that begin in it."""
+    """Part [start_s, stop_s) of a recording, with the events that begin in it."""
 
     recording: RecordingStats
     start_s: float
@@ -58,7 +58,7 @@ class PeriodStats(NamedTuple):
 
     @property
     def duration_s(self) -> float:
-        """Length of the part."""
+        """Return the length of the part in seconds."""
         return self.stop_s - self.start_s
 
 
@@ -109,7 +109,7 @@ def stats(recording: RecordingStats, start_s: float, stop_s: float) -> Stats:
 
 
 def _extent(period: PeriodStats) -> Stats:
-    """Return how much there is, and how much of it could be read and classified."""
+    """Return the length, the readable time, and the numbers of beats, unclassifiable and low-confidence too."""
     return {
         "duration_s": round(period.duration_s, 3),
         "analysable_s": round(period.recording.analysis.readable_s(period.start_s, period.stop_s), 3),

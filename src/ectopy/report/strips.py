@@ -1,24 +1,25 @@
-"""Strips of ECG paper around events."""
+"""Draw strips of ECG paper around events."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Event, Signal
+from ectopy.ecg import Analysis, BeatClass, Event
 from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
 from ectopy.report.svg import MM_PER_S, Trace, trace
 from ectopy.rhythm.kinds import KINDS
 
 STRIP_S = 7.2
-"""18 cm of paper: the width of an A4 page."""
-LEAST_LEAD_IN_S, MOST_LEAD_IN_S = 1.2, 2.2
-"""Shown before the onset; an event that begins further right is not seen at once on a phone."""
+"""Length of a strip in seconds: 18 cm of paper, the width of an A4 page."""
+MIN_LEAD_IN_S, MAX_LEAD_IN_S = 1.2, 2.2
+"""Signal before the onset, in seconds. A phone does not show an event that begins further right at once."""
 HEADER_MM = 9.0
+"""Height of the letters and RR intervals above the leads."""
 LETTER_MM = 2.0
-"""Half the width of a letter with a question mark: at either end it stands that far inside."""
-LEAST_MM, MOST_MM = 15.0, 30.0
-"""Height of a lead at least; reach to either side of its median at most, more is cut off."""
+"""Half the width of a letter with a question mark, and its minimum distance from either end."""
+MIN_LEAD_MM, MAX_REACH_MM = 15.0, 30.0
+"""Minimum height of a lead, and maximum reach to either side of its median; the rest is cut off."""
 CLASS_NAMES = {
     BeatClass.NORMAL: "Normal",
     BeatClass.SVEB: "Supraventricular ectopic",
@@ -29,12 +30,12 @@ CLASS_NAMES = {
 TITLES = {
     **{name: kind.title for name, kind in KINDS.items()},
     **{str(letter): f"{name} beat" for letter, name in CLASS_NAMES.items()},
-    "signal": "What was recorded",
+    "signal": "Recorded signal",
 }
 
 
 class BeatMark(NamedTuple):
-    """A beat's letter above a strip, and the interval that ends there."""
+    """Letter of a beat above a strip, and the RR interval that ends there."""
 
     x_mm: float
     label: str
@@ -44,7 +45,7 @@ class BeatMark(NamedTuple):
 
 
 class LeadTrace(NamedTuple):
-    """One lead of a strip: where its name and its baseline stand, the cut and the trace."""
+    """Lead of a strip: its name, the positions of its top and its baseline, and its trace."""
 
     name: str
     top_mm: float
@@ -54,7 +55,7 @@ class LeadTrace(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """A piece of recording on paper; ``from_mm`` and ``to_mm`` frame the event."""
+    """Strip of ECG paper; the event is framed from ``from_mm`` to ``to_mm``."""
 
     title: str
     event: Event
@@ -68,12 +69,24 @@ class Strip(NamedTuple):
 
 
 def strip(analysis: Analysis, event: Event) -> Strip:
-    """Cut the strip that shows an event best: around a short one, from the onset of a long one."""
+    """Draw the strip around a short event, or from the onset of a long event.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of a recording.
+    event
+        The event to show.
+
+    Returns
+    -------
+    The strip.
+    """
     fs = analysis.fs
     start, stop = window(event, analysis.n_samples, fs)
     signal = analysis.read(start, stop)
-    drawn = traces(signal, fs)
-    leads, height_mm = stacked(analysis.leads, drawn, drawn, HEADER_MM)
+    traces = [trace(lead, fs) for lead in signal.T]
+    leads, height_mm = stacked(analysis.leads, traces, traces, HEADER_MM)
     frame_s = (event.onset_s, event.offset_s)
     if event.n_beats == 1:
         frame_s = (event.onset_s - CUT_BEFORE_S, event.onset_s + CUT_AFTER_S)
@@ -92,16 +105,42 @@ def strip(analysis: Analysis, event: Event) -> Strip:
 
 
 def window(event: Event, n_samples: int, fs: float) -> tuple[int, int]:
-    """Choose the samples to show of an event: STRIP_S of them, inside the recording."""
+    """Choose the part of the recording to show of an event: STRIP_S long, inside the recording.
+
+    Parameters
+    ----------
+    event
+        The event to show.
+    n_samples
+        Number of samples of the recording.
+    fs
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    Half-open [start, stop) in samples.
+    """
     length = min(round(STRIP_S * fs), n_samples)
     spare_s = STRIP_S - (event.offset_s - event.onset_s)
-    start_s = event.onset_s - min(max(spare_s / 2, LEAST_LEAD_IN_S), MOST_LEAD_IN_S)
+    start_s = event.onset_s - min(max(spare_s / 2, MIN_LEAD_IN_S), MAX_LEAD_IN_S)
     start = min(max(round(start_s * fs), 0), n_samples - length)
     return start, start + length
 
 
 def beat_marks(analysis: Analysis, start: int, stop: int) -> Iterator[BeatMark]:
-    """Place the letters of the beats in [start, stop)."""
+    """Place the letters of beats above a strip.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of a recording.
+    start, stop
+        The part on the strip, half-open [start, stop) in samples.
+
+    Yields
+    ------
+    One mark per beat.
+    """
     beats = analysis.beats
     first, last = np.searchsorted(beats.sample, (start, stop)).tolist()
     width_mm = (stop - start) / analysis.fs * MM_PER_S
@@ -119,20 +158,31 @@ def beat_marks(analysis: Analysis, start: int, stop: int) -> Iterator[BeatMark]:
 
 
 def stacked(
-    names: tuple[str, ...], drawn: list[Trace], room: list[Trace], top_mm: float
+    names: tuple[str, ...], traces: list[Trace], all_traces: list[Trace], top_mm: float
 ) -> tuple[list[LeadTrace], float]:
-    """Set leads below each other, on whole centimetres of paper with ``room`` for other traces too."""
+    """Place leads below each other, with heights of whole squares of 5 mm.
+
+    Parameters
+    ----------
+    names
+        Names of the leads.
+    traces
+        Traces of the leads.
+    all_traces
+        Traces that must fit into the same heights: those of the leads, in order, of every drawing.
+    top_mm
+        Position of the top of the first lead.
+
+    Returns
+    -------
+    The leads, and the position of the bottom of the last one in mm.
+    """
     leads = []
-    for column, (name, lead) in enumerate(zip(names, drawn, strict=True)):
-        others = room[column :: len(names)]
-        above = min(-min(trace.top_mm for trace in others), MOST_MM) + 3
-        below = min(max(trace.bottom_mm for trace in others), MOST_MM) + 2
-        height_mm = float(np.ceil(max(above + below, LEAST_MM) / 5) * 5)
+    for column, (name, lead) in enumerate(zip(names, traces, strict=True)):
+        same_lead = all_traces[column :: len(names)]
+        above = min(-min(trace.top_mm for trace in same_lead), MAX_REACH_MM) + 3
+        below = min(max(trace.bottom_mm for trace in same_lead), MAX_REACH_MM) + 2
+        height_mm = float(np.ceil(max(above + below, MIN_LEAD_MM) / 5) * 5)
         leads.append(LeadTrace(name, top_mm, height_mm, top_mm + above, lead))
         top_mm += height_mm
     return leads, top_mm
-
-
-def traces(signal: Signal, fs: float) -> list[Trace]:
-    """Draw each lead of [n, n_leads]."""
-    return [trace(lead, fs) for lead in signal.T]

@@ -1,4 +1,4 @@
-"""The summary of an analysis: its row in summary.csv, its statistics in all and by the hour, its findings."""
+"""Summarise an analysis: its row in summary.csv, its statistics in total and by hour, its findings."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ SHORTEST_S = 10.0
 
 @dataclass(frozen=True)
 class Summary:
-    """Row of :data:`SUMMARY_COLUMNS`, findings by urgency, statistics in all and by the hour.
+    """Summary: the row of :data:`SUMMARY_COLUMNS`, findings by urgency, statistics in total and by hour.
 
     ``not_analysable`` is the reason if the recording has no beat, else "". ``recording`` are the values that
     further statistics of its parts need.
@@ -106,7 +106,8 @@ def by_period(recording: RecordingStats, period_s: float) -> Iterator[Stats]:
     recording
         The values that all periods need.
     period_s
-        Length of a period in seconds. The last may be shorter; a rest below a tenth of one belongs to it.
+        Length of a period in seconds. The last period may be shorter. A rest below a tenth of a period is
+        added to it.
 
     Returns
     -------

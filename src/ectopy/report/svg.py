@@ -1,6 +1,6 @@
-"""Numbers -> SVG path data; the templates put it on the page.
+"""Turn numbers into SVG path data, which the templates put on the page.
 
-Traces are in millimetres of ECG paper: 25 mm/s, 10 mm/mV.
+Traces are in millimetres of ECG paper: 25 mm/s, 10 mm/mV. Trends have COLUMNS columns of equal time.
 """
 
 from typing import NamedTuple
@@ -13,19 +13,19 @@ from ectopy.ecg import Mask, Samples, true_intervals
 MM_PER_S = 25.0
 MM_PER_MV = 10.0
 STEP_MM = 0.1
-"""Traces are drawn in steps of 10 uV or less: finer than a screen shows, and mostly one digit an element."""
-MOST_HZ = 500.0
-"""Above this rate a trace is thinned to the extremes of short stretches."""
+"""Traces are drawn in steps of 10 uV or less: finer than a screen shows, and mostly one digit per element."""
+MAX_TRACE_HZ = 500.0
+"""Above this sampling rate, a trace is reduced to the extremes of groups of samples."""
 COLUMNS = 600
-"""Width of the trends; no path there has more elements."""
+"""Width of the trends; no path of a trend has more elements."""
 
 Values = NDArray[np.floating]
 
 
 class Trace(NamedTuple):
-    """Path of a lead; its x and y count ``unit_mm``, ``top_mm`` and ``bottom_mm`` are its extent.
+    """Path of a lead, with x and y in units of ``unit_mm``; ``top_mm`` and ``bottom_mm`` are its extent.
 
-    One unit for both: a stroke is then as wide across as along in every reader of SVG.
+    Both axes have the same unit, so that a stroke has the same width in both directions in every SVG viewer.
     """
 
     path: str
@@ -35,22 +35,48 @@ class Trace(NamedTuple):
 
 
 def trace(lead: Values, fs: float, *, centred: bool = True) -> Trace:
-    """Draw a lead in mV, [n], its median at 0 where ``centred``; missing samples (NaN) leave a gap."""
+    """Draw a lead.
+
+    Parameters
+    ----------
+    lead
+        Signal in mV, [n]; missing samples (NaN) leave a gap.
+    fs
+        Sampling rate in Hz.
+    centred
+        Whether the median of the lead is the baseline, instead of 0 mV.
+
+    Returns
+    -------
+    The trace.
+    """
     lead, fs = thin(lead, fs)
     unit_mm, step = units(fs)
-    seen = np.isfinite(lead)
-    if not seen.any():
+    present = np.isfinite(lead)
+    if not present.any():
         return Trace("", unit_mm, 0.0, 0.0)
-    up_mm = (lead - (np.median(lead[seen]) if centred else 0)) * MM_PER_MV
-    y = np.round(-np.where(seen, up_mm, 0) / unit_mm).astype(np.int64)
+    up_mm = (lead - (np.median(lead[present]) if centred else 0)) * MM_PER_MV
+    y = np.round(-np.where(present, up_mm, 0) / unit_mm).astype(np.int64)
     path = "".join(
-        polyline(start * step, y[start:stop], step=step) for start, stop in true_intervals(seen).tolist()
+        polyline(start * step, y[start:stop], step=step) for start, stop in true_intervals(present).tolist()
     )
     return Trace(path, unit_mm, float(y.min()) * unit_mm, float(y.max()) * unit_mm)
 
 
 def band(low: Values, high: Values, fs: float) -> str:
-    """Path of the area between two lines in mV, [n], in the units of a :func:`trace`."""
+    """Draw the area between two lines.
+
+    Parameters
+    ----------
+    low, high
+        The lines in mV, [n]; NaN leaves a gap.
+    fs
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    An SVG path in the units of a :func:`trace`.
+    """
     unit_mm, step = units(fs)
     top, bottom = (
         np.round(-np.nan_to_num(line) * MM_PER_MV / unit_mm).astype(np.int64) for line in (high, low)
@@ -63,41 +89,79 @@ def band(low: Values, high: Values, fs: float) -> str:
 
 
 def units(fs: float) -> tuple[float, int]:
-    """Size of a unit of a trace, and the units from one sample to the next."""
+    """Return the unit of a trace in mm, and the number of units from one sample to the next."""
     step = int(np.ceil(MM_PER_S / fs / STEP_MM))
     return MM_PER_S / fs / step, step
 
 
 def polyline(x: int, y: Samples, *, step: int = 1) -> str:
-    """Path through whole heights at every ``step`` from ``x`` on; a lone one is a dash."""
+    """Draw a line through points at equal distances; a single point is drawn as a dash.
+
+    Parameters
+    ----------
+    x
+        Position of the first point.
+    y
+        Heights of the points, integers, [n].
+    step
+        Distance from one point to the next.
+
+    Returns
+    -------
+    An SVG path.
+    """
     steps = f" {step} ".join(map(str, np.diff(y).tolist()))
     return f"M{x} {y[0]}" + (f"l{step} {steps}".replace(" -", "-") if steps else f"h{step}")
 
 
 def thin(lead: Values, fs: float) -> tuple[Values, float]:
-    """Keep the extremes of every few samples, in order, where the rate exceeds MOST_HZ."""
-    few = int(np.ceil(2 * fs / MOST_HZ))
-    if fs <= MOST_HZ or len(lead) < few:
+    """Reduce a lead to the extremes of groups of samples, in order, if its rate exceeds MAX_TRACE_HZ.
+
+    Parameters
+    ----------
+    lead
+        Signal, [n].
+    fs
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    The reduced signal and its sampling rate.
+    """
+    group = int(np.ceil(2 * fs / MAX_TRACE_HZ))
+    if fs <= MAX_TRACE_HZ or len(lead) < group:
         return lead, fs
-    groups = lead[: len(lead) // few * few].reshape(-1, few)
+    groups = lead[: len(lead) // group * group].reshape(-1, group)
     ends = np.sort(np.column_stack((groups.argmin(axis=1), groups.argmax(axis=1))), axis=1)
-    return np.take_along_axis(groups, ends, axis=1).ravel(), 2 * fs / few
+    return np.take_along_axis(groups, ends, axis=1).ravel(), 2 * fs / group
 
 
 def occupied(onset_s: Values, offset_s: Values, duration_s: float) -> Mask:
-    """Columns of a trend that events reach into."""
+    """Find the columns of a trend that events reach into.
+
+    Parameters
+    ----------
+    onset_s, offset_s
+        Starts and ends of the events in seconds, [k].
+    duration_s
+        Length of the recording in seconds.
+
+    Returns
+    -------
+    A mask over the columns, [COLUMNS].
+    """
     first, last = (_column(edge, duration_s) for edge in (onset_s, offset_s))
     steps = np.bincount(first, minlength=COLUMNS + 1) - np.bincount(last + 1, minlength=COLUMNS + 1)
     return np.asarray(np.cumsum(steps)[:COLUMNS] > 0)
 
 
 def bars(mask: Mask) -> str:
-    """Path of the True columns as bars from 0 to 1."""
+    """Draw the True columns as bars from 0 to 1; return an SVG path."""
     return "".join(f"M{start} 0h{stop - start}v1H{start}z" for start, stop in true_intervals(mask).tolist())
 
 
 class Envelope(NamedTuple):
-    """Least, mean and greatest value in each column of a trend; NaN where there is none."""
+    """Lowest, mean and highest value in each column of a trend; NaN where there is none."""
 
     low: Values
     mean: Values
@@ -105,21 +169,35 @@ class Envelope(NamedTuple):
 
 
 def envelope(time_s: Values, value: Values, duration_s: float) -> Envelope:
-    """Reduce values at rising times to the columns of a trend; NaN values count for nothing."""
-    known = np.isfinite(value)
-    column, value = _column(time_s[known], duration_s), value[known]
+    """Reduce values to the columns of a trend.
+
+    Parameters
+    ----------
+    time_s
+        Times of the values in seconds, rising, [n].
+    value
+        The values, [n]; NaN is left out.
+    duration_s
+        Length of the recording in seconds.
+
+    Returns
+    -------
+    Lowest, mean and highest value of each column, [COLUMNS] each.
+    """
+    present = np.isfinite(value)
+    column, value = _column(time_s[present], duration_s), value[present]
     reduced = Envelope(*np.full((3, COLUMNS), np.nan))
     if not len(value):
         return reduced
-    there, first = np.unique(column, return_index=True)
-    reduced.low[there] = np.minimum.reduceat(value, first)
-    reduced.high[there] = np.maximum.reduceat(value, first)
-    reduced.mean[there] = np.add.reduceat(value, first) / np.diff(first, append=len(value))
+    filled, first = np.unique(column, return_index=True)
+    reduced.low[filled] = np.minimum.reduceat(value, first)
+    reduced.high[filled] = np.maximum.reduceat(value, first)
+    reduced.mean[filled] = np.add.reduceat(value, first) / np.diff(first, append=len(value))
     return reduced
 
 
 def line_path(y: Values) -> str:
-    """Path through the middle of each column; NaN interrupts it."""
+    """Draw a line through the middle of each column; NaN interrupts it. Return an SVG path."""
     return "".join(
         "M" + "L".join(f"{x + 0.5:g} {y[x]:.1f}" for x in range(start, stop)) + f"H{stop}"
         for start, stop in true_intervals(np.isfinite(y)).tolist()
@@ -127,16 +205,40 @@ def line_path(y: Values) -> str:
 
 
 def through(time_s: Values, y: Values, duration_s: float) -> str:
-    """Path through values at rising times, as wide as the columns; NaN interrupts it."""
+    """Draw a line through values at their times.
+
+    Parameters
+    ----------
+    time_s
+        Times of the values in seconds, rising, [n].
+    y
+        The values, [n]; NaN interrupts the line.
+    duration_s
+        Length of the recording in seconds, drawn COLUMNS wide.
+
+    Returns
+    -------
+    An SVG path.
+    """
     x = COLUMNS * time_s / duration_s
     return "".join(
-        "M" + "L".join(f"{x[at]:.1f} {y[at]:.1f}" for at in range(start, stop))
+        "M" + "L".join(f"{x[i]:.1f} {y[i]:.1f}" for i in range(start, stop))
         for start, stop in true_intervals(np.isfinite(y)).tolist()
     )
 
 
 def band_path(low: Values, high: Values) -> str:
-    """Area between two lines, a step a column."""
+    """Draw the area between two stepped lines, one step per column.
+
+    Parameters
+    ----------
+    low, high
+        Heights of the lines in each column, [COLUMNS]; NaN leaves a gap.
+
+    Returns
+    -------
+    An SVG path.
+    """
     return "".join(
         "M"
         + "L".join(f"{x} {high[x]:.1f}h1" for x in range(start, stop))
@@ -148,7 +250,21 @@ def band_path(low: Values, high: Values) -> str:
 
 
 def histogram(time_s: Values, duration_s: float, n_bars: int = 120) -> tuple[str, int]:
-    """Path of counts in bars of equal time, the highest reaching from 1 up to 0, and the highest count."""
+    """Draw how many events happen in bars of equal time; the highest bar reaches from 1 up to 0.
+
+    Parameters
+    ----------
+    time_s
+        Times of the events in seconds, [n].
+    duration_s
+        Length of the recording in seconds.
+    n_bars
+        Number of bars.
+
+    Returns
+    -------
+    An SVG path, and the highest count.
+    """
     counts = np.histogram(time_s, bins=n_bars, range=(0, max(duration_s, 1e-9)))[0]
     most = int(counts.max())
     width = COLUMNS / n_bars
@@ -159,10 +275,24 @@ def histogram(time_s: Values, duration_s: float, n_bars: int = 120) -> tuple[str
 
 
 def quantile(values: Values, share: float, *, axis: int) -> Values:
-    """Element below which a share of the others lies, missing ones left out; the axis keeps a length of 1."""
-    known = np.isfinite(values).sum(axis=axis, keepdims=True)
-    at = np.maximum(np.round(share * (known - 1)).astype(np.intp), 0)
-    return np.take_along_axis(np.sort(values, axis=axis), at, axis=axis)  # NaN is sorted last
+    """Compute a quantile without interpolation, from the values that are not missing (NaN).
+
+    Parameters
+    ----------
+    values
+        The values, of any shape.
+    share
+        Share of the values below the quantile, 0 to 1.
+    axis
+        The axis to reduce.
+
+    Returns
+    -------
+    The quantiles; ``axis`` is kept with a length of 1.
+    """
+    n_present = np.isfinite(values).sum(axis=axis, keepdims=True)
+    rank = np.maximum(np.round(share * (n_present - 1)).astype(np.intp), 0)
+    return np.take_along_axis(np.sort(values, axis=axis), rank, axis=axis)  # NaN is sorted last
 
 
 def _column(time_s: Values, duration_s: float) -> Samples:

@@ -1,4 +1,4 @@
-"""Times as a reader wants them."""
+"""Write times for readers: since the start of the recording, and the time of day where it is known."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,16 +8,16 @@ from ectopy.rhythm.wording import elapsed
 
 @dataclass(frozen=True)
 class Clock:
-    """Times since the start of a recording, and by the clock where the recording knows it."""
+    """Clock of a recording: writes times since its start, and times of day where the start is known."""
 
     start: datetime | None
 
     def time(self, seconds: float) -> str:
-        """Time of day, or since the start where that is not known."""
+        """Return the time of day, or the time since the start where the time of day is not known."""
         if self.start is None:
             return elapsed(seconds)
         return f"{self.start + timedelta(seconds=seconds):%H:%M:%S}"
 
     def both(self, seconds: float) -> str:
-        """Time since the start, followed by the time of day where it is known."""
+        """Return the time since the start, followed by the time of day where it is known."""
         return elapsed(seconds) if self.start is None else f"{elapsed(seconds)} ({self.time(seconds)})"

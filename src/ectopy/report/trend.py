@@ -1,4 +1,4 @@
-"""Heart rate and events over the whole recording."""
+"""Draw the heart rate and the events over the whole recording."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,12 +11,12 @@ from ectopy.report.statistics import RecordingStats
 from ectopy.report.times import Clock
 from ectopy.rhythm.kinds import KINDS
 
-TICKS = 5
-"""At most so many times along the axis, for a phone to show them."""
+MAX_TICKS = 5
+"""Maximum number of times along the axis, so that a phone can show them."""
 
 
 class Lane(NamedTuple):
-    """A row below the heart-rate trend."""
+    """Row of marks below the heart-rate trend: beats of one class or events of one kind."""
 
     title: str
     note: str
@@ -25,16 +25,17 @@ class Lane(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A mark on an axis, its place in percent."""
+    """Mark on an axis; ``at`` is its position in percent."""
 
     at: float
     text: str
 
 
 class Trend(NamedTuple):
-    """Heart rate over the whole recording in columns, or of each beat where they are few, without a band.
+    """Heart rate over the whole recording, in columns.
 
-    y goes from 0 (the highest of ``rates``) to 100 (the lowest).
+    In a short recording the line goes through every beat and there is no band. y goes from 0 (the highest of
+    ``rates``) to 100 (the lowest).
     """
 
     band: str
@@ -47,7 +48,7 @@ class Trend(NamedTuple):
 
 
 def trend(recording: RecordingStats) -> Trend | None:
-    """Draw the heart rate and every kind of event over time; None without a heart rate."""
+    """Draw the heart rate and every kind of event over time; return None without a heart rate."""
     analysis, rates = recording.analysis, recording.rates
     reduced = svg.envelope(rates.time_s, rates.rate_bpm, analysis.duration_s)
     if np.isnan(reduced.mean).all():
@@ -55,13 +56,13 @@ def trend(recording: RecordingStats) -> Trend | None:
     low, high = (20 * float(step) for step in _bounds(reduced))
     y = [100 * (high - values) / (high - low) for values in (*reduced, rates.rate_bpm)]
     few = len(rates.time_s) < svg.COLUMNS
-    marks = np.arange(low, high + 1, 20 if high - low <= 120 else 40).tolist()
+    grid_bpm = np.arange(low, high + 1, 20 if high - low <= 120 else 40).tolist()
     edges = analysis.unreadable / analysis.fs
     return Trend(
         band="" if few else svg.band_path(y[0], y[2]),
         line=svg.through(rates.time_s, y[3], analysis.duration_s) if few else svg.line_path(y[1]),
         unreadable=svg.bars(svg.occupied(edges[:, 0], edges[:, 1], analysis.duration_s)),
-        rates=[Tick(100 * (high - mark) / (high - low), f"{mark:.0f}") for mark in marks],
+        rates=[Tick(100 * (high - bpm) / (high - low), f"{bpm:.0f}") for bpm in grid_bpm],
         times=time_ticks(analysis.duration_s, Clock(analysis.start)),
         lanes=list(_lanes(analysis)),
         description=f"Heart rate between {np.nanmin(reduced.low):.0f} and {np.nanmax(reduced.high):.0f} bpm",
@@ -69,17 +70,31 @@ def trend(recording: RecordingStats) -> Trend | None:
 
 
 def time_ticks(duration_s: float, clock: Clock) -> list[Tick]:
-    """Round times along the recording, by the clock where it is known."""
+    """Return the ticks of the time axis, at round times.
+
+    Parameters
+    ----------
+    duration_s
+        Length of the recording in seconds.
+    clock
+        The clock of the recording; times of day are used where it knows them.
+
+    Returns
+    -------
+    Ticks in order of time.
+    """
     steps = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800)
-    step = next((step for step in steps if duration_s / step <= TICKS), steps[-1])
+    step = next((step for step in steps if duration_s / step <= MAX_TICKS), steps[-1])
     start = clock.start
     lead_s = 0.0 if start is None else start.hour * 3600 + start.minute * 60 + start.second
     first = -lead_s % step
-    at = np.arange(first, duration_s, step).tolist()
-    # A text at the very end would hang over the edge.
-    near_s = 0.92 * duration_s
+    ticks_s = np.arange(first, duration_s, step).tolist()
+    # A text at the very end would exceed the edge.
+    last_s = 0.92 * duration_s
     return [
-        Tick(100 * time_s / duration_s, _short(clock.time(time_s), step)) for time_s in at if time_s < near_s
+        Tick(100 * time_s / duration_s, _short(clock.time(time_s), step))
+        for time_s in ticks_s
+        if time_s < last_s
     ]
 
 

@@ -1,4 +1,4 @@
-"""The pages' templates, and how they are filled."""
+"""Fill the templates of the pages."""
 
 from functools import lru_cache
 from importlib import resources
@@ -8,42 +8,67 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ectopy.report.svg import COLUMNS, STEP_MM
 from ectopy.rhythm.wording import duration, elapsed
 
-NOTHING = "\N{EN DASH}"
+NO_VALUE = "\N{EN DASH}"
+"""Text in place of a value that does not exist."""
 
 
 def mm(value: float) -> str:
-    """Write a coordinate briefly."""
+    """Return a coordinate as text, without trailing zeros."""
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def dash(value: object) -> object:
-    """Write a dash for what there is no figure of."""
-    return NOTHING if value is None or value == "" else value
+    """Return a value, or a dash where there is none."""
+    return NO_VALUE if value is None or value == "" else value
 
 
 def whole(value: float) -> int | None:
-    """Round to a whole number; None for NaN."""
+    """Return a value rounded to a whole number; None for NaN."""
     return round(value) if value == value else None  # noqa: PLR0124 - NaN
 
 
 def thousands(value: int) -> str:
-    """Write a count with its thousands apart."""
+    """Return a count as text with a separator of thousands."""
     return f"{value:,}"
 
 
 def unit(value: float) -> str:
-    """Write a scale: its error grows with what is drawn to it."""
+    """Return a scale as text, with more digits than a coordinate: its error multiplies."""
     return f"{value:.6g}"
 
 
-def percent(value: float | None, of: str = "") -> str:
-    """Write a share, and of what."""
-    return "" if value is None else f"{value:.1f} % {of}".rstrip()
+def percent(value: float | None, whole_name: str = "") -> str:
+    """Return a share as text.
+
+    Parameters
+    ----------
+    value
+        The share in percent, or None.
+    whole_name
+        The words after it, for example ``of beats``.
+
+    Returns
+    -------
+    For example ``2.5 % of beats``; "" for None.
+    """
+    return "" if value is None else f"{value:.1f} % {whole_name}".rstrip()
 
 
 def cell(value: float | None, digits: int) -> str:
-    """Write a figure of a table: a dash for none, a plain 0 for zero, thousands apart."""
-    return NOTHING if value is None else f"{value:,.{digits if value else 0}f}"
+    """Return a value of a table as text: a dash for none, a plain 0 for zero.
+
+    Parameters
+    ----------
+    value
+        The value, or None.
+    digits
+        Digits after the point.
+
+    Returns
+    -------
+    The text, with a separator of thousands.
+    """
+    return NO_VALUE if value is None else f"{value:,.{digits if value else 0}f}"
 
 
 FILTERS = (mm, unit, dash, whole, thousands, percent, cell, elapsed, duration)
@@ -64,10 +89,10 @@ def _environment() -> Environment:
 
 
 def render(template: str, **context: object) -> str:
-    """Fill a template; every value is escaped."""
+    """Fill a template and return the page; every value is escaped."""
     return _environment().get_template(template).render(context)
 
 
 def source(template: str) -> str:
-    """Read a template, or what one includes, as it is."""
+    """Read the text of a template or of a file that templates include."""
     return resources.files("ectopy.report.templates").joinpath(template).read_text(encoding="utf-8")

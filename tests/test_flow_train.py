@@ -379,7 +379,7 @@ class TestExamination:
         for title in ("At a glance", "Runs", "Atrial fibrillation", "Confidence", "Unreadable", "Seeds"):
             assert f"## {title}\n" in text
         assert "![" not in text
-        assert "artifacts of the run that examined the model: `where-it-fails/`" in text
+        assert "artifacts of the run that evaluated the model: `where-it-fails/`" in text
 
     def test_the_table_at_a_glance_comes_last_in_the_terminal(self, promoted: PromotionDecision) -> None:
         titles = re.findall("^## (.*)$", promoted.report, re.MULTILINE)

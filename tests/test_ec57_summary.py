@@ -86,6 +86,14 @@ class TestIntervals:
         )
         assert once == again
 
+    def test_by_default_it_is_of_95_percent_and_2000_draws(self) -> None:
+        patients = [[comparison(n, 3)] for n in range(10)]
+        one = ec57.intervals(patients, rng=np.random.default_rng(7))["veb_sensitivity"]
+        other = ec57.bootstrap(patients, "veb_sensitivity", rng=np.random.default_rng(7))
+        options = {"n": 2000, "level": 0.95}
+        assert one == ec57.intervals(patients, rng=np.random.default_rng(7), **options)["veb_sensitivity"]
+        assert other == one
+
     def test_draws_without_the_class_are_left_out(self) -> None:
         # One of two patients has VEB, all found: where drawn the figure is 1, else undefined.
         patients = [[comparison(3, 0)], [NONE_THERE]]

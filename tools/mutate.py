@@ -75,7 +75,7 @@ TESTS: Mapping[str, tuple[str, ...]] = {
         "test_noise_recognition",
         "test_pipeline",
     ),
-    "signal": ("test_rolling", "test_filters", "test_quality", "test_noise"),
+    "signal": ("test_signal_values", "test_rolling", "test_filters", "test_quality", "test_noise"),
     "rhythm": (
         "test_rhythm",
         "test_kinds",
@@ -196,6 +196,36 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "src/ectopy/ec57/marks.py",
         "return Intervals(*np.array([*intervals, _Interval(NEVER, NEVER, (1), 0)], dtype=np.int64).T)",
         "it starts NEVER, so nothing is in it, and its length is not summed",
+    ),
+    Equivalent(
+        "src/ectopy/signal/filters.py",
+        "_FFT_SIZE = (8192)  # five times the taps of the band-pass filter, and small enough for the cache",
+        "any size above the taps gives the same samples",
+    ),
+    Equivalent(
+        "src/ectopy/signal/filters.py",
+        "_FFT_SIZE = (4095)  # five times the taps of the band-pass filter, and small enough for the cache",
+        "any size above the taps gives the same samples",
+    ),
+    Equivalent(
+        "src/ectopy/signal/filters.py",
+        "_FFT_SIZE = (4097)  # five times the taps of the band-pass filter, and small enough for the cache",
+        "any size above the taps gives the same samples",
+    ),
+    Equivalent(
+        "src/ectopy/signal/filters.py",
+        "_PIECE = (63)  # least number of output samples per piece: about as many as the overlapping taps",
+        "pieces of any size give the same samples",
+    ),
+    Equivalent(
+        "src/ectopy/signal/filters.py",
+        "_PIECE = (65)  # least number of output samples per piece: about as many as the overlapping taps",
+        "pieces of any size give the same samples",
+    ),
+    Equivalent(
+        "src/ectopy/signal/filters.py",
+        "_PIECE = (128)  # least number of output samples per piece: about as many as the overlapping taps",
+        "pieces of any size give the same samples",
     ),
 )
 

@@ -1,0 +1,81 @@
+"""Filters, resampling and simulated noise against formulas of their own, to the digit."""
+
+import numpy as np
+import pytest
+import scipy.signal
+
+from ectopy.signal import filters, noise
+
+
+def test_the_band_pass_filter_is_that_of_firwin() -> None:
+    # 4 s of taps at 200 Hz, 0.5 to 40 Hz, without response to a constant.
+    taps = scipy.signal.firwin(801, (0.5, 40), pass_zero=False, fs=200)
+    impulse = np.zeros((2001, 1), dtype=np.float32)
+    impulse[1000] = 1
+    response = filters.bandpass(impulse)[:, 0]
+    np.testing.assert_allclose(response[600:1401], taps - taps.mean(), atol=2e-7)
+    assert np.abs(response[:600]).max() < 2e-7  # it reaches 2 s, not further
+    assert np.abs(response[1401:]).max() < 2e-7
+
+
+def test_its_gain_is_1_in_the_middle_of_the_band() -> None:
+    time_s = np.arange(4000) / 200
+    tone = np.sin(2 * np.pi * 20.25 * time_s)[:, None].astype(np.float32)
+    np.testing.assert_allclose(filters.bandpass(tone)[400:-400], tone[400:-400], atol=2e-4)
+
+
+@pytest.mark.parametrize("fs", [100, 128, 250, 360, 500, 1000])
+def test_resampling_is_that_of_resample_poly(fs: int) -> None:
+    signal = np.random.default_rng(0).normal(size=(3 * fs, 2)).astype(np.float32)
+    ratio = filters.rate_ratio(fs)
+    expected = scipy.signal.resample_poly(signal, ratio.numerator, ratio.denominator, padtype="edge")
+    got = filters.resample(signal, fs)
+    assert got.shape == (600, 2)
+    np.testing.assert_allclose(got[60:-60], expected[60:-60], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "fs", "n_working"), [(0, 360, 0), (1, 360, 1), (9, 360, 5), (10, 360, 6), (360, 360, 200)]
+)
+def test_lengths_are_rounded_up(n_samples: int, fs: int, n_working: int) -> None:
+    # 5 / 9 of the samples: 10 of them are 5.6.
+    assert filters.working_length(n_samples, fs) == n_working
+
+
+def test_a_gap_of_128_samples_is_bridged_and_one_more_is_not() -> None:
+    # Between 0 and 1; the distance of the samples at its ends counts.
+    for distance in (128, 129):
+        signal = np.zeros((400, 1), dtype=np.float32)
+        signal[100 + distance :] = 1
+        signal[101 : 100 + distance] = np.nan
+        filled = filters.fill_gaps(signal)[100 : 101 + distance, 0]
+        if distance == 128:
+            np.testing.assert_allclose(filled, np.linspace(0, 1, 129), atol=1e-6)
+        else:
+            assert filled.tolist() == [0.0] * 65 + [1.0] * 65  # half way each end's own sample
+
+
+def test_gaps_at_the_ends_repeat_the_nearest_sample() -> None:
+    signal = np.full((10, 2), np.nan, dtype=np.float32)
+    signal[3:6, 0] = (1, 2, 3)
+    filled = filters.fill_gaps(signal)
+    assert filled[:, 0].tolist() == [1, 1, 1, 1, 2, 3, 3, 3, 3, 3]
+    assert filled[:, 1].tolist() == [0] * 10
+
+
+def test_steps_of_the_baseline_come_3_times_in_10_s_and_decay_within_1_5_s() -> None:
+    # 10,000 s: 3,000 steps, standard deviation 55; between two of them the level falls by a constant ratio.
+    level = noise._steps(2_000_000, 1, 200, np.random.default_rng(0))[:, 0]
+    level = level[np.flatnonzero(level)[0] :]
+    decay = np.median(level[1:] / level[:-1])
+    n_steps = 1 + np.count_nonzero(np.abs(level[1:] - decay * level[:-1]) > 1e-9)
+    assert n_steps == pytest.approx(3000, abs=4 * 55)
+    assert 0.2 <= -1 / np.log(decay) / 200 <= 1.5
+
+
+def test_noise_of_unit_power_has_it_within_a_second() -> None:
+    # Three seconds with the variances 1, 4 and 4 about their own means: the mean power is 3.
+    seconds = [np.tile([1.0, -1.0], 50) + 10, np.tile([2.0, -2.0], 50), np.tile([2.0, -2.0], 50) - 5]
+    signal = np.concatenate(seconds)[:, None]
+    np.testing.assert_allclose(noise._unit(signal, 100), signal / np.sqrt(3))
+    assert noise._unit(np.zeros((300, 1)), 100).tolist() == [[0.0]] * 300

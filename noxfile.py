@@ -51,10 +51,11 @@ SCORING_TESTS = (
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Run the linters, the type checker and the check of the prose."""
+    """Run the linters, the type checker, and the checks of layers and prose."""
     session.run("uv", "run", "ruff", "check", external=True)
     session.run("uv", "run", "ruff", "format", "--check", external=True)
     session.run("uv", "run", "mypy", external=True)
+    session.run("uv", "run", "lint-imports", external=True)
     session.run("uv", "run", "python", "tools/prose.py", external=True)
 
 

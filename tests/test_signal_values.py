@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import scipy.signal
 
+from ectopy.ecg import recording_of
 from ectopy.signal import filters, noise
+from ectopy.signal.time_grid import TimeGrid
 
 
 def test_the_band_pass_filter_is_that_of_firwin() -> None:
@@ -79,3 +81,39 @@ def test_noise_of_unit_power_has_it_within_a_second() -> None:
     signal = np.concatenate(seconds)[:, None]
     np.testing.assert_allclose(noise._unit(signal, 100), signal / np.sqrt(3))
     assert noise._unit(np.zeros((300, 1)), 100).tolist() == [[0.0]] * 300
+
+
+@pytest.mark.parametrize("snr_db", [-6.0, 0.0, 18.0])
+def test_noise_has_the_power_of_moody_1984(monkeypatch: pytest.MonkeyPatch, snr_db: float) -> None:
+    # Beats of 2 mV: a signal power of 4 / 8 mV², and noise of 1 as drawn becomes its root at the ratio.
+    signal = np.zeros((36_000, 1), dtype=np.float32)
+    signal[::100] = 2
+    monkeypatch.setattr(noise, "draw_noise", lambda n, n_leads, _fs, _rng: np.ones((n, n_leads)))
+    recording = recording_of(signal, 100.0)
+    noisy = noise.add_noise(recording, np.random.default_rng(0), snr_db=(snr_db, snr_db)).read(0, 36_000)
+    added = np.unique((noisy - signal).round(4))
+    assert added == pytest.approx([0, np.sqrt(4 / 8 / 10 ** (snr_db / 10))], abs=2e-4)
+
+
+def test_a_lead_without_samples_has_no_height() -> None:
+    signal = np.full((300, 3), np.nan, dtype=np.float32)
+    signal[:, 1] = np.tile([0.0, 1.5], 150)
+    signal[:150, 2] = np.tile([0.0, 2.0], 75)  # a window with missing samples does not count
+    assert noise.qrs_height_mv(signal, 100).tolist() == [0.0, 1.5, 2.0]
+
+
+def test_swings_last_as_long_as_a_qrs_complex() -> None:
+    # Four widths of 15 to 80 ms, each as far as 4 sigma: half of the power is below 1 / (2 pi 15 ms) = 10.6 Hz.
+    swings = noise._swings(200_000, 1, 200, np.random.default_rng(0))[:, 0]
+    hz, power = scipy.signal.welch(swings, 200, nperseg=2000)
+    assert hz[np.searchsorted(np.cumsum(power), power.sum() / 2)] < 10.6
+    # On average 1.2 swings in a second: without one, the signal is exactly 0.
+    assert 0.2 < np.mean(swings == 0) < 0.9
+
+
+@pytest.mark.parametrize("fs", [100.0, 360.0])
+def test_the_last_working_sample_is_in_the_recording(fs: float) -> None:
+    grid = TimeGrid(fs, 1000)
+    last = np.array([0, filters.working_length(1000, fs) - 1, filters.working_length(1000, fs)])
+    assert grid.to_recording(last)[0] == 0
+    assert grid.to_recording(last)[-1] == 999

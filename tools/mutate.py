@@ -227,6 +227,16 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "_PIECE = (128)  # least number of output samples per piece: about as many as the overlapping taps",
         "pieces of any size give the same samples",
     ),
+    Equivalent(
+        "src/ectopy/signal/rolling.py",
+        "if (size < _WORTH_SORTING):",
+        "both ways give the same values; only the time differs",
+    ),
+    Equivalent(
+        "src/ectopy/signal/rolling.py",
+        "if (size >= _WORTH_SORTING):",
+        "both ways give the same values; only the time differs",
+    ),
 )
 
 _COMPARISONS: Mapping[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {

@@ -17,7 +17,7 @@ from ectopy.datasets.simulate import draw_patient, simulate
 from ectopy.ecg import Analysis, Event
 from ectopy.model.classifier import SHIPPED_MODEL, classifier_in
 from ectopy.readers import open_recording
-from ectopy.report.statistics import recording_stats, stats
+from ectopy.report.statistics import Stats, recording_stats, stats
 from ectopy.rhythm.events import find_events
 from ectopy.rhythm.findings import find_findings
 from ectopy.rhythm.kinds import KINDS
@@ -62,12 +62,21 @@ def assert_one_direction(analysis: Analysis) -> None:
     assert {name: counts[kind.count] for name, kind in KINDS.items()} == {
         name: number[name] for name in KINDS
     }
-    ventricular = int(counts["n_veb"]) + int(counts["n_fusion"])
-    couplets = 2 * int(counts["n_couplets"])
-    assert ventricular == int(counts["n_veb_singles"]) + couplets + int(counts["veb_run_beats"])
+    n_ventricular = integer(counts, "n_veb") + integer(counts, "n_fusion")
+    n_in_couplets = 2 * integer(counts, "n_couplets")
+    assert n_ventricular == (
+        integer(counts, "n_veb_singles") + n_in_couplets + integer(counts, "veb_run_beats")
+    )
     assert counts["n_veb_runs"] == number["vt"] + number["idioventricular_rhythm"]
     assert not (analysis.beats.label[in_af(analysis)] == "S").any()
     assert counts_in_findings(analysis) == dict(number)
+
+
+def integer(counts: Stats, name: str) -> int:
+    """Return a count, which must be an integer."""
+    value = counts[name]
+    assert isinstance(value, int)
+    return value
 
 
 def in_af(analysis: Analysis) -> np.ndarray:
@@ -77,28 +86,29 @@ def in_af(analysis: Analysis) -> np.ndarray:
     return mask
 
 
-def assert_equal_events(one: tuple[Event, ...], other: tuple[Event, ...]) -> None:
-    assert [repr(event) for event in one] == [repr(event) for event in other]  # NaN equals itself so
+def assert_equal_events(first: tuple[Event, ...], second: tuple[Event, ...]) -> None:
+    # By their text, in which NaN equals NaN.
+    assert [repr(event) for event in first] == [repr(event) for event in second]
 
 
 def counts_in_findings(analysis: Analysis) -> dict[str, int]:
     """Read the counts back out of the sentences."""
-    found: Counter[str] = Counter()
+    numbers: Counter[str] = Counter()
     for finding in find_findings(analysis):
         text = finding.text.replace(",", "")
         for kind, pattern in FINDING_COUNTS.items():
             if match := re.search(pattern, text):
-                found[kind] += int(match[1])
-    return dict(found)
+                numbers[kind] += int(match[1])
+    return dict(numbers)
 
 
 def records() -> Iterator[object]:
-    """Every record that is at hand, a group of ten a test."""
+    """Yield the available records, in groups of forty per test."""
     for name, version in DATABASES:
         try:
             folder = database(name, version)
         except pytest.skip.Exception:
-            yield pytest.param((), id=name, marks=pytest.mark.skip(reason=f"{name} is not at hand"))
+            yield pytest.param((), id=name, marks=pytest.mark.skip(reason=f"{name} is not available"))
             continue
         headers = sorted(folder.rglob("*.hea"))
         for first in range(0, len(headers), 40):

@@ -26,7 +26,9 @@ def analysis_of(
 ) -> Analysis:
     stretches = np.asarray(unreadable, dtype=np.int64)
     n_samples = int(max(beats.sample.max(initial=0), stretches.max(initial=0))) + 1
-    recording = Recording("r", beats.fs, ("II",), n_samples, lambda start, stop: np.zeros((stop - start, 1)))
+    recording = Recording(
+        "r", beats.fs, ("II",), n_samples, lambda start, stop: np.zeros((stop - start, 1), np.float32)
+    )
     clear = np.zeros(len(beats), dtype=bool)
     return Analysis(recording, (0,), beats, rr_intervals_s(beats, stretches), clear, events, stretches)
 

@@ -147,7 +147,7 @@ class TestReport:
             "Whole recording",
             "Events and their rules",
             "What was not analysed",
-            "Provenance",
+            "Recording, model and versions",
         ]
 
     def test_it_names_the_recording_as_the_outputs_do_and_not_as_its_header(self, everything: Page) -> None:

@@ -109,7 +109,7 @@ def stats(recording: RecordingStats, start_s: float, stop_s: float) -> Stats:
 
 
 def _extent(period: PeriodStats) -> Stats:
-    """Return the length, the readable time, and the numbers of beats, unclassifiable and low-confidence too."""
+    """Return the length, the readable time, and the numbers of unclassifiable and low-confidence beats."""
     return {
         "duration_s": round(period.duration_s, 3),
         "analysable_s": round(period.recording.analysis.readable_s(period.start_s, period.stop_s), 3),

@@ -85,6 +85,7 @@ TESTS: Mapping[str, tuple[str, ...]] = {
         "test_statistics",
         "test_report_files",
     ),
+    "rhythm/finders": ("test_rhythm", "test_kinds", "test_r_on_t"),
     "batch": (
         "test_pseudonyms",
         "test_inbox",

@@ -72,7 +72,7 @@ class TestTables:
 class TestText:
     def test_print_shows_a_summary(self, analysis: ectopy.Analysis) -> None:
         lines = dict(line.split(": ", 1) for line in str(analysis).splitlines())
-        assert list(lines) == ["Recording", "Leads", "Analysed", "Beats", "Mean heart rate", "Events"]
+        assert list(lines) == ["Recording", "Leads", "Analysed", "Beats", "Median heart rate", "Events"]
         assert lines["Recording"].endswith(f"120 s at {analysis.fs:g} Hz")
         assert lines["Beats"].startswith(f"{len(analysis.beats)}: ")
         assert lines["Analysed"] == "100.0 % of the time"
@@ -85,7 +85,7 @@ class TestText:
         assert "<b>" not in html
 
     def test_a_recording_of_nothing_has_a_summary_too(self) -> None:
-        assert "Mean heart rate: unknown" in str(ectopy.analyse(np.zeros((0, 1)), fs=250.0))
+        assert "Median heart rate: unknown" in str(ectopy.analyse(np.zeros((0, 1)), fs=250.0))
 
 
 class TestStrips:

@@ -16,7 +16,6 @@ from ectopy import report
 from ectopy.report.data_files import summary_schema
 from ectopy.rhythm import findings, kinds
 from ectopy.rhythm.kinds import KINDS, EventKind
-from ectopy.rhythm.wording import Finding, Urgency
 from tests.handmade import analysis_of, beats_of, provenance_of, recording_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +33,6 @@ EVERY_Q = EventKind(
         ],
         dtype=np.intp,
     ).reshape(-1, 2),
-    describe=lambda events, _: iter([Finding(Urgency.NOTE, f"{len(events)} pairs of Q", events[0])]),
     count="n_unclassifiable_pairs",
     colour="note",
 )
@@ -56,7 +54,7 @@ def test_a_new_row_reaches_every_output(tmp_path: Path) -> None:
     document = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert document["figures"]["n_unclassifiable_pairs"] == 2
     Draft202012Validator(summary_schema()).validate(document)
-    assert "note: 2 pairs of Q" in str(row["findings"])
+    assert "note: Pair of unclassifiable beats: 2 episodes, 1.6 s in all" in str(row["findings"])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "2 Q in a row; a note" in page
     marks = wfdb.rdann(str(tmp_path / "r1"), "ectopy")

@@ -153,8 +153,10 @@ def recording_of(
 class Beats:
     """Labelled heartbeats in order of time.
 
-    ``probability`` is float32 [n, 4], its columns in the order of :data:`CLASSES`; ``confident`` is False
-    where the classifier abstains, which never changes the label.
+    ``probability`` is float32 [n, 4], its columns in the order of :data:`CLASSES`. ``confident`` never changes
+    a label. It is False for three reasons. The highest probability is below the threshold of the model. The
+    recording has too few beats for the model (both: :mod:`ectopy.model.classifier`). The beat lies in noise
+    (:mod:`ectopy.beats.signal_to_noise`).
     """
 
     sample: Samples
@@ -364,8 +366,8 @@ class Analysis:
     def _facts(self) -> list[tuple[str, str]]:
         """Return the lines of the summary: a name and a text each."""
         per_class = (f"{int((self.beats.label == letter).sum()):,} {letter}" for letter in BeatClass)
-        beating = self.rr_s[self.rr_s < 10]  # longer intervals are no part of a heart rate
-        rate = f"{60 / beating.mean():.0f} bpm" if len(beating) else "unknown"
+        known = self.rr_s[np.isfinite(self.rr_s)]
+        rate = f"{60 / np.median(known):.0f} bpm" if len(known) else "unknown"
         kinds = Counter(event.kind for event in self.events)
         share = 100 * self.analysable_s / self.duration_s if self.n_samples else 0.0
         return [
@@ -373,7 +375,7 @@ class Analysis:
             ("Leads", f"{', '.join(self.leads)} of {', '.join(self.recorded_leads)}"),
             ("Analysed", f"{share:.1f} % of the time"),
             ("Beats", f"{len(self.beats):,}: {', '.join(per_class)}"),
-            ("Mean heart rate", rate),
+            ("Median heart rate", rate),
             ("Events", ", ".join(f"{number:,} {kind}" for kind, number in kinds.items()) or "none"),
         ]
 

@@ -1,4 +1,8 @@
-"""Columns of features by name, and the logarithm of a ratio that many of them use."""
+"""Build columns of features in the order of their names; helpers that many features share.
+
+The names and meanings of the features stand beside their code: TIMING in :mod:`ectopy.features.timing`;
+MORPHOLOGY, ALL_LEADS and CLUSTER in :mod:`ectopy.features.morphology`.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -3,7 +3,8 @@
 The gate compares the cross-validation of both versions in the training patients. The challenger is promoted
 if no metric of :data:`GATE_METRICS` is worse than the champion's and all reach :class:`MinimumScores`.
 Metrics on held-out patients have no influence, otherwise the models would be selected on the test set.
-:mod:`ectopy.registry.promotion` carries the decision out.
+:mod:`ectopy.registry.promotion` carries the decision out. A person may decide otherwise with
+``ectopy models promote`` or ``rollback``, which ask for a reason.
 """
 
 import math

@@ -4,8 +4,8 @@ A rule is a mask over the beats and its runs. Each finder takes the :class:`Rhyt
 returns half-open [start, stop) spans of beats, [k, 2]. The registry in :mod:`ectopy.rhythm.kinds` names them.
 
 Conventions are those of Holter reading. In couplets, runs and patterns, ventricular means V or F, as in the
-runs of ANSI/AAMI EC57. A count of VEB is one of V alone, as in its table of beats. So V and F together are
-the singles, twice the couplets and the beats in runs, see :func:`count_groups`.
+runs of ANSI/AAMI EC57. A count of VEB is one of V alone, as in the beat table of EC57. So V + F = singles
++ 2 x couplets + beats in runs, see :func:`count_groups`.
 
 A missing RR interval ends every couplet, run and pattern. So does a pause: beats that are further apart than
 2 s are not consecutive.

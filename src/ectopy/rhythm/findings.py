@@ -12,10 +12,12 @@ from ectopy.rhythm.limits import (
     FAST_BPM,
     FREQUENT_PCT,
     MIN_INTERVALS,
+    MOSTLY_UNREADABLE_PCT,
+    PARTLY_UNREADABLE_PCT,
     SHORT_S,
     VERY_FREQUENT_PCT,
 )
-from ectopy.rhythm.wording import Finding, Urgency, count, duration
+from ectopy.rhythm.wording import Finding, Urgency, count, duration, episodes
 
 
 def find_findings(analysis: Analysis, not_analysable: str = "") -> tuple[Finding, ...]:
@@ -53,7 +55,8 @@ def find_findings(analysis: Analysis, not_analysable: str = "") -> tuple[Finding
 def _of_kinds(kinds: tuple[EventKind, ...], analysis: Analysis) -> Iterator[Finding]:
     for kind in kinds:
         if events := analysis.events_of(kind.name):
-            yield from kind.describe(events, analysis)
+            describe = kind.describe
+            yield from describe(events, analysis) if describe else episodes(kind.title, events)
 
 
 def _ectopy(analysis: Analysis, label: BeatClass, origin: str) -> Iterator[Finding]:
@@ -91,12 +94,18 @@ def _unreadable(analysis: Analysis) -> Iterator[Finding]:
     lost_s = analysis.duration_s - analysis.analysable_s
     if lost_s > 0:
         share = 100 * lost_s / analysis.duration_s
-        urgency = Urgency.IMPORTANT if share >= 50 else Urgency.NOTE if share >= 5 else Urgency.INFO
+        urgency = _urgency_of_loss(share)
         yield Finding(urgency, f"{duration(lost_s)} ({share:.1f} %) could not be analysed")
 
 
+def _urgency_of_loss(share_pct: float) -> Urgency:
+    if share_pct >= MOSTLY_UNREADABLE_PCT:
+        return Urgency.IMPORTANT
+    return Urgency.NOTE if share_pct >= PARTLY_UNREADABLE_PCT else Urgency.INFO
+
+
 def _low_confidence(analysis: Analysis) -> Iterator[Finding]:
-    """Describe the beats on which the classifier abstains."""
+    """Describe the beats that are not confident."""
     number = int((~analysis.beats.confident).sum())
     if number:
         share = 100 * number / len(analysis.beats)

@@ -1,4 +1,9 @@
-"""The registry of event kinds: one row each. A new kind needs its row here, its finder and its test.
+"""The registry of event kinds: one row each.
+
+A new kind needs its row here, its finder in :mod:`ectopy.rhythm.finders` and its test in
+``tests/test_rhythm.py``. Only a kind whose finding is more than a note needs a sentence in
+:mod:`ectopy.rhythm.wording`. A row goes into LEADING if its finding can be urgent or important, else into
+FURTHER.
 
 Everything else follows from the row: ``events.csv``, the annotations, the counts of ``summary.json`` and its
 schema, the findings, the report and the table in the documentation (``tools/event_table.py``).
@@ -37,10 +42,11 @@ class EventKind:
 
     ``name`` is the stable name in ``events.csv`` and ``title`` what readers see. ``rule`` and ``urgency`` are
     sentences for the report and the documentation. ``find`` returns the spans of beats of such events and
-    ``describe`` their findings. ``count`` is the name of their number in ``summary.json``. ``colour`` is the
-    class of the mark in the report. ``mit_rhythm`` is the MIT-BIH rhythm string; a kind without one is
-    written as a note. ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is True
-    where the time of such events counts in the hour in which it lies.
+    ``describe`` returns their findings; without it, the finding is a note with their number and length.
+    ``count`` is the name of their number in ``summary.json``. ``colour`` is the class of the mark in the
+    report. ``mit_rhythm`` is the MIT-BIH rhythm string; a kind without one is written as a note.
+    ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is True where the hourly table
+    also has the time that such events take in each hour.
     """
 
     name: str
@@ -48,9 +54,9 @@ class EventKind:
     rule: str
     urgency: str
     find: Callable[[RhythmContext], Spans]
-    describe: Callable[[Sequence[Event], Analysis], Iterator[Finding]]
     count: str
     colour: Colour
+    describe: Callable[[Sequence[Event], Analysis], Iterator[Finding]] | None = None
     mit_rhythm: str = ""
     has_rate: bool = True
     lasts: bool = False
@@ -160,7 +166,6 @@ FURTHER = (
         rule=f"every second beat ventricular, {_PATTERN}",
         urgency="a note",
         find=finders.ventricular_bigeminy,
-        describe=wording.ventricular_bigeminy,
         count="n_bigeminy",
         colour="ventricular",
         mit_rhythm="(B",
@@ -171,7 +176,6 @@ FURTHER = (
         rule=f"every third beat ventricular, {_PATTERN}",
         urgency="a note",
         find=finders.ventricular_trigeminy,
-        describe=wording.ventricular_trigeminy,
         count="n_trigeminy",
         colour="ventricular",
         mit_rhythm="(T",
@@ -182,7 +186,6 @@ FURTHER = (
         rule=f"below {BRADYCARDIA_BPM:g} bpm, mean of {RATE_INTERVALS} intervals, for {_LONG}",
         urgency="a note",
         find=finders.bradycardia,
-        describe=wording.bradycardia,
         count="n_bradycardia",
         colour="note",
         mit_rhythm="(SBR",
@@ -194,7 +197,6 @@ FURTHER = (
         rule=f"above {FAST_BPM:g} bpm, mean of {RATE_INTERVALS} intervals, for {_LONG}",
         urgency="a note",
         find=finders.tachycardia,
-        describe=wording.tachycardia,
         count="n_tachycardia",
         colour="note",
         lasts=True,
@@ -205,7 +207,6 @@ FURTHER = (
         rule=f"every second beat supraventricular ectopic, {_PATTERN}",
         urgency="a note",
         find=finders.supraventricular_bigeminy,
-        describe=wording.supraventricular_bigeminy,
         count="n_sveb_bigeminy",
         colour="supraventricular",
         mit_rhythm="(AB",

@@ -1,4 +1,8 @@
-"""The limits that define events and findings, each with its source. A limit stands here and nowhere else."""
+"""The limits that define events and findings, each with its source.
+
+A limit stands here and nowhere else, except those of two algorithms: atrial fibrillation
+(:mod:`ectopy.rhythm.atrial_fibrillation`) and possible R-on-T (:mod:`ectopy.rhythm.r_on_t`).
+"""
 
 PAUSE_S = 2.0
 """A longer RR interval is a pause. It also ends every run, couplet and pattern."""
@@ -31,4 +35,6 @@ MIN_INTERVALS = 3
 SHORT_S = 900.0
 """In a recording of up to a quarter of an hour, ectopy is called neither rare nor frequent."""
 LOW_CONFIDENCE_SHARE = 0.5
-"""An event is uncertain when the classifier abstains on at least this share of its beats."""
+"""An event is uncertain when at least this share of its beats is not confident."""
+PARTLY_UNREADABLE_PCT, MOSTLY_UNREADABLE_PCT = 5.0, 50.0
+"""Unreadable time is a note from the first share of the recording on, and important from the second."""

@@ -2,7 +2,8 @@
 
 Each public function that returns :data:`Findings` describes one kind of event. :mod:`ectopy.rhythm.kinds`
 names it as ``describe`` of that kind. Its parameters are always ``events``, all events of that kind and at
-least one, in order of onset, and ``analysis``, the analysis of their recording.
+least one, in order of onset, and ``analysis``, the analysis of their recording. The findings that describe no
+event (burden of ectopic beats, mean rate, unreadable time) are in :mod:`ectopy.rhythm.findings`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from ectopy.rhythm.limits import (
 
 
 class Urgency(IntEnum):
-    """How soon somebody should look."""
+    """Urgency of a finding: how soon a reader should look at it."""
 
     INFO = 0
     NOTE = 1
@@ -130,33 +131,28 @@ def r_on_t(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     yield Finding(Urgency.NOTE, text, earliest)
 
 
-def ventricular_bigeminy(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe ventricular bigeminy: a note."""
-    return _episodes("Ventricular bigeminy", events, analysis)
+def episodes(title: str, events: Events) -> Findings:
+    """Describe events of a kind without a sentence of its own, as a note: how many, how long, the longest.
 
+    Parameters
+    ----------
+    title
+        Title of the kind.
+    events
+        All events of that kind, at least one.
 
-def ventricular_trigeminy(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe ventricular trigeminy: a note."""
-    return _episodes("Ventricular trigeminy", events, analysis)
-
-
-def supraventricular_bigeminy(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe supraventricular bigeminy: a note."""
-    return _episodes("Supraventricular bigeminy", events, analysis)
-
-
-def bradycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe slow heart rates: a note."""
-    return _episodes("Bradycardia", events, analysis)
-
-
-def tachycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe fast heart rates: a note."""
-    return _episodes("Tachycardia", events, analysis)
+    Returns
+    -------
+    One note.
+    """
+    longest = max(events, key=_duration_s)
+    total = duration(sum(map(_duration_s, events)))
+    text = f"{title}: {count(len(events), 'episode')}, {total} in all, longest {_lasting(longest)}"
+    yield Finding(Urgency.NOTE, text, longest)
 
 
 def is_uncertain(event: Event, analysis: Analysis) -> bool:
-    """Return whether the classifier abstains on at least half of the beats of an event.
+    """Return whether an event is uncertain: too many of its beats have low confidence.
 
     Parameters
     ----------
@@ -170,8 +166,8 @@ def is_uncertain(event: Event, analysis: Analysis) -> bool:
     True where the event should be called uncertain.
     """
     beats = analysis.beats
-    confident = beats.confident[beats.between(event.onset_s, event.offset_s)]
-    return float(confident.mean()) <= LOW_CONFIDENCE_SHARE
+    low_confidence = ~beats.confident[beats.between(event.onset_s, event.offset_s)]
+    return float(low_confidence.mean()) >= LOW_CONFIDENCE_SHARE
 
 
 def overlap_s(events: Events, start_s: float, stop_s: float) -> float:
@@ -250,13 +246,6 @@ def _couplets(name: str, events: Events, analysis: Analysis) -> Findings:
     fastest = max(events, key=_rate_bpm)
     text = f"{count(len(events), name)}, shortest {_lasting(fastest)}"
     yield Finding(Urgency.NOTE, text + _uncertain(events, analysis), fastest)
-
-
-def _episodes(title: str, events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001
-    longest = max(events, key=_duration_s)
-    total = duration(sum(map(_duration_s, events)))
-    text = f"{title}: {count(len(events), 'episode')}, {total} in all, longest {_lasting(longest)}"
-    yield Finding(Urgency.NOTE, text, longest)
 
 
 def _uncertain(events: Events, analysis: Analysis) -> str:

@@ -153,10 +153,11 @@ def recording_of(
 class Beats:
     """Labelled heartbeats in order of time.
 
-    ``probability`` is float32 [n, 4], its columns in the order of :data:`CLASSES`. ``confident`` never
-    changes a label. It is False for three reasons. The highest probability is below the threshold of the model. The
-    recording has too few beats for the model (both: :mod:`ectopy.model.classifier`). The beat lies in noise
-    (:mod:`ectopy.beats.signal_to_noise`).
+    ``probability`` is float32 [n, 4], its columns in the order of :data:`CLASSES`.
+
+    ``confident`` never changes a label. It is False for three reasons. The highest probability is below the
+    threshold of the model. The recording has too few beats for the model (both are decided in
+    :mod:`ectopy.model.classifier`). The beat lies in noise (:mod:`ectopy.beats.signal_to_noise`).
     """
 
     sample: Samples

@@ -155,7 +155,8 @@ class TestEndOfRecord:
         assert cells(beats(f"N:100 V:{end + 1}", "N:100")) == {"Nn": 1}
 
     def test_without_a_length_and_a_reference_beat_nothing_is_compared(self) -> None:
-        assert cells(beats("", f"N:{-START} V:100", learning_s=0.0, n_samples=None)) == {}
+        test = f"N:{-START} V:{1 - START} V:100"
+        assert cells(beats("", test, learning_s=0.0, n_samples=None)) == {}
 
 
 class TestMatrix:
@@ -210,6 +211,13 @@ class TestVentricularFibrillation:
 
     def test_test_vf_that_never_ends_hides_every_later_beat(self) -> None:
         assert cells(beats("N:100 N:300 N:900", "N:100 [:200 N:300 N:900")) == {"Nn": 1, "No": 2}
+
+    def test_only_the_two_latest_that_were_read_are_remembered(self) -> None:
+        # At the beat of 600 bxb has read up to the beat after it: a third VF makes it forget the first.
+        test = "N:100 V:250 N:600 N:900"
+        assert cells(beats("N:100 [:200 ]:300 [:400 ]:500 N:600 N:900", test)) == {"Nn": 3}
+        third = "N:100 [:200 ]:300 [:400 ]:500 N:600 [:700 ]:800 N:900"
+        assert cells(beats(third, test)) == {"Nn": 3, "Ov": 1}
 
     def test_a_flutter_wave_outside_vf_takes_the_place_of_a_beat(self) -> None:
         # As bxb has it: ! is read as a beat but has no class, so its partner counts as missed or extra.

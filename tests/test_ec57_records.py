@@ -159,6 +159,10 @@ class TestErrors:
         with pytest.raises(UnreadableError, match=r"a\.mine: annotation 2 \(sample 300\) is before the one"):
             ec57.compare_directories(*folders, "mine")
 
+    def test_two_marks_on_one_sample_are_in_order(self, folders: tuple[Path, Path]) -> None:
+        write(folders[1], "a", "mine", f"+:{-START}:(N N:400 +:400:(AFIB")
+        assert ec57.compare_directories(*folders, "mine")["a"].beats.count("N", "N") == 1
+
     def test_a_record_without_header_is_refused(self, folders: tuple[Path, Path]) -> None:
         (folders[0] / "a.hea").unlink()
         with pytest.raises(UnreadableError, match=r"a\.hea: cannot read the WFDB header"):

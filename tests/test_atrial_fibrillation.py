@@ -1,4 +1,4 @@
-"""Fibrillation and what is taken for it, on rhythms made of a rule and chance, each from several seeds."""
+"""Atrial fibrillation and rhythms that resemble it, simulated from a rule and chance, from several seeds."""
 
 from dataclasses import replace
 from math import erf
@@ -26,29 +26,29 @@ Seconds = NDArray[np.float64]
 
 
 def spans(
-    rr_s: Seconds, labels: ArrayLike = "N", *, doubt: float = 0, shortest_s: float = 30
+    rr_s: Seconds, labels: ArrayLike = "N", *, penalty: float = 0, shortest_s: float = 30
 ) -> list[list[int]]:
-    """Episodes in a rhythm whose first beat comes after the first interval."""
+    """Find the episodes in a rhythm whose first beat comes after the first interval."""
     label = np.broadcast_to(np.asarray(labels), len(rr_s))
-    found = find_atrial_fibrillation(
+    episodes = find_atrial_fibrillation(
         np.cumsum(rr_s),
         np.where(np.arange(len(rr_s)) > 0, rr_s, np.nan),
         label == "V",
         label == "S",
-        af_penalty=np.full(len(rr_s), doubt, dtype=np.float32),
+        af_penalty=np.full(len(rr_s), penalty, dtype=np.float32),
         shortest_s=shortest_s,
     )
-    return [[int(start), int(stop)] for start, stop in found]
+    return [[int(start), int(stop)] for start, stop in episodes]
 
 
 def fibrillating(seed: int, *, n: int = N_BEATS, usual_s: float = 0.7, spread: float = 0.2) -> Seconds:
-    """Every interval drawn anew; a spread of 0.1 is regular for fibrillation, 0.3 irregular."""
+    """Return independent intervals; a spread of 0.1 is regular for fibrillation, 0.3 irregular."""
     rng = np.random.default_rng(seed)
     return np.maximum(usual_s * np.exp(spread * rng.standard_normal(n)), 0.3)
 
 
 def sinus(seed: int, *, n: int = N_BEATS, usual_s: float = 0.8, depth: float = 0.03) -> Seconds:
-    """Breathing of about four beats a breath, ``depth`` to either side, and 1 % of chance."""
+    """Return a respiratory arrhythmia of about four beats per breath, by ``depth``, and 1 % of chance."""
     rng = np.random.default_rng(seed)
     cycles = 0.25 * np.exp(0.1 * rng.standard_normal(n)) * np.exp(0.1 * np.sin(np.arange(n) / 20))
     chance = 0.01 * rng.standard_normal(n)
@@ -58,7 +58,7 @@ def sinus(seed: int, *, n: int = N_BEATS, usual_s: float = 0.8, depth: float = 0
 def with_early_beats(
     rr_s: Seconds, every: NDArray[np.bool_], *, coupling: ArrayLike = 0.65, sum_of_two: float = 2.0
 ) -> Seconds:
-    """Let beats come early; the interval after each makes the two up to ``sum_of_two`` usual ones."""
+    """Make beats premature; a premature interval and the next one are ``sum_of_two`` usual intervals."""
     early = np.array(every)
     early[[0, -1]] = False
     early &= ~np.append(False, early[:-1])
@@ -155,7 +155,7 @@ class TestOtherRhythmsAreNot:
         assert spans(np.diff(time_s, prepend=0)) == []
 
     def test_ventricular_beats_alone(self, seed: int) -> None:
-        # Nothing is left to judge by.
+        # No interval is left.
         assert spans(fibrillating(seed), "V") == []
 
 
@@ -201,10 +201,10 @@ class TestEpisodes:
             [start + 9 * 300, stop + 9 * 300] for start, stop in spans(rr_s[9 * 300 :])
         ] == spans(rr_s)
 
-    def test_need_more_irregularity_where_shapes_speak_against_them(self) -> None:
-        # 1.95 is what P waves say that are all alike.
-        assert spans(fibrillating(0, spread=0.15), doubt=0.3) == whole
-        assert spans(fibrillating(0, spread=0.15), doubt=1.95) == []
+    def test_need_more_irregularity_where_the_morphology_speaks_against_them(self) -> None:
+        # 1.95 is the penalty of constant P waves.
+        assert spans(fibrillating(0, spread=0.15), penalty=0.3) == whole
+        assert spans(fibrillating(0, spread=0.15), penalty=1.95) == []
 
 
 def spans_around_a_gap(gap_s: float) -> list[list[int]]:
@@ -219,7 +219,7 @@ class TestRunsOfEarlyBeats:
     time_s = np.arange(1000) * 0.5
 
     def joined(self, spans: ArrayLike, runs: ArrayLike) -> list[list[int]]:
-        first, second = (np.array(each, dtype=np.intp).reshape(-1, 2) for each in (spans, runs))
+        first, second = (np.array(pairs, dtype=np.intp).reshape(-1, 2) for pairs in (spans, runs))
         return [[int(start), int(stop)] for start, stop in extend_over_runs(first, second, self.time_s)]
 
     def test_that_go_over_into_fibrillation_or_come_out_of_it_are_of_it(self) -> None:
@@ -263,32 +263,224 @@ class TestEntropy:
     def test_is_the_same_forwards_and_backwards_in_time(self) -> None:
         # But for pairs that are counted at their later interval, a third beat further on.
         rr_s = fibrillating(0, n=5_000)
-        there, back = (np.median(atrial_fibrillation.conditional_entropy(rr)) for rr in (rr_s, rr_s[::-1]))
-        assert there == pytest.approx(back, abs=0.02)
+        forwards, backwards = (
+            np.median(atrial_fibrillation.conditional_entropy(rr)) for rr in (rr_s, rr_s[::-1])
+        )
+        assert forwards == pytest.approx(backwards, abs=0.02)
 
 
 def shapes_of(p_waves: NDArray[np.floating], qrs: NDArray[np.floating]) -> BeatWindows:
-    """Beats [n] of a P wave (amplitude each) and a QRS (noise added to each), and a second lead unread."""
-    n, at = len(p_waves), np.arange(SHAPE)
+    """Return beats [n] with a P wave (by amplitude) and a QRS (with noise), and a second, unreadable lead."""
+    n, x = len(p_waves), np.arange(SHAPE)
     windows = np.zeros((n, 2, SHAPE), dtype=np.float16)
-    windows[:, 0] = p_waves[:, None] * np.exp(-0.5 * ((at - 14) / 2) ** 2)
-    windows[:, 0] += np.exp(-0.5 * ((at - 30) / 1.5) ** 2)
+    windows[:, 0] = p_waves[:, None] * np.exp(-0.5 * ((x - 14) / 2) ** 2)
+    windows[:, 0] += np.exp(-0.5 * ((x - 30) / 1.5) ** 2)
     windows[:, 0, 22:40] += qrs[:, :18]
     readable = np.tile([True, False], (n, 1))
     return BeatWindows(np.arange(n) * 160, windows, np.ones((n, 2), dtype=np.float32), readable)
 
 
-class TestDoubtFromShapes:
+def plain_entropy(rr_s: Seconds) -> list[float]:
+    """Compute the conditional entropy with loops, from the description of the method alone."""
+    n = len(rr_s)
+
+    def alike(later: int, lag: int) -> bool:
+        return bool(abs(np.log(rr_s[later] / rr_s[later - lag])) < 0.07)
+
+    entropy = []
+    for middle in range(n):
+        singles, triples = [], []
+        # 33 intervals; a pair counts half of the 12 lags before its later interval.
+        for later in range(max(middle - 16 + 6, 0), min(middle + 16 + 6, n - 1) + 1):
+            for lag in range(1, 13):
+                if later - lag >= 0:
+                    singles.append(alike(later, lag))
+                if later - lag >= 2:
+                    triples.append(all(alike(later - back, lag) for back in range(3)))
+        one = (sum(singles) + 1) / (len(singles) + 1)
+        three = (sum(triples) + 0.25) / (len(triples) + 1)
+        entropy.append(0.5 * float(np.log(one / three)) if len(triples) >= 150 else 0.0)
+    return entropy
+
+
+def plain_irregularity(time_s: Seconds, rr_s: Seconds, ventricular: list[bool], early: list[bool]) -> Seconds:
+    """Compute the irregularity around each beat with loops."""
+    n = len(time_s)
+
+    def allowed(ectopic: list[bool]) -> list[bool]:
+        return [not ectopic[beat] and not (beat and ectopic[beat - 1]) for beat in range(n)]
+
+    def around(usable: list[int]) -> Seconds:
+        values = np.zeros(n)
+        if len(usable) <= 12:
+            return values
+        entropy = plain_entropy(rr_s[usable])
+        for beat in range(n):
+            nearest = min(range(len(usable)), key=lambda position: abs(usable[position] - beat))
+            first, last = max(nearest - 22, 0), min(nearest + 22, len(usable) - 1)
+            close = abs(time_s[usable[nearest]] - time_s[beat]) < 15
+            if close and time_s[usable[last]] - time_s[usable[first]] < 180:
+                values[beat] = entropy[nearest]
+        return values
+
+    plausible = [0.2 < rr < 3 for rr in rr_s]
+    usable = [p and v for p, v in zip(plausible, allowed(ventricular), strict=True)]
+    on_time = [u and e for u, e in zip(usable, allowed(early), strict=True)]
+    with_early, without_early = (around(np.flatnonzero(mask).tolist()) for mask in (usable, on_time))
+    for beat in range(n):
+        window = slice(max(beat - 16, 0), beat + 17)
+        if sum(on_time[window]) * 4 > sum(usable[window]):
+            with_early[beat] = min(with_early[beat], without_early[beat])
+    return with_early
+
+
+def plain_spans(evidence: Seconds, time_s: Seconds, shortest_s: float) -> list[list[int]]:
+    """Find the episodes from the evidence with loops."""
+    n = len(time_s)
+    linked = [False] * n  # to the beat before
+    last = -1
+    beat = 0
+    while beat < n:
+        stop = beat
+        while stop < n and evidence[stop] > 0.75:
+            stop += 1
+        if stop > beat and max(evidence[beat:stop]) > 1.1:
+            first = max(beat - 10, 0)
+            begin = last if last >= 0 and time_s[first] - time_s[last] < 15 else first
+            last = min(stop + 10, n) - 1
+            for linked_beat in range(begin + 1, last + 1):
+                linked[linked_beat] = time_s[linked_beat] - time_s[linked_beat - 1] < 15
+        beat = stop + 1
+    spans: list[list[int]] = []
+    for beat in range(1, n):
+        if linked[beat] and spans and spans[-1][1] == beat:
+            spans[-1][1] = beat + 1
+        elif linked[beat]:
+            spans.append([beat - 1, beat + 1])
+    return [[start, stop] for start, stop in spans if time_s[stop - 1] - time_s[start] >= shortest_s]
+
+
+def mixed_rhythm(seed: int) -> tuple[Seconds, NDArray[np.str_]]:
+    """Sinus rhythm and fibrillation in turns, with ectopic beats of both origins, gaps and artefacts."""
+    rng = np.random.default_rng(seed)
+    parts = [
+        make(seed + part, n=int(rng.integers(20, 90)))
+        for part, make in enumerate((sinus, fibrillating, sinus, fibrillating, sinus, fibrillating))
+    ]
+    rr_s = np.concatenate(parts)
+    label = rng.choice(list("NSV"), size=len(rr_s), p=[0.8, 0.12, 0.08])
+    label[: len(parts[0])] = np.where(rng.random(len(parts[0])) < 0.4, "S", "N")
+    rr_s[rng.choice(len(rr_s), 4, replace=False)] = [0.15, 3.5, 14.0, 16.0]
+    return rr_s, label
+
+
+class TestAgainstAPlainComputation:
+    """Loops without windows, from the description of the method and its numbers."""
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_the_entropy_of_every_interval_is_that_of_counted_pairs(self, seed: int) -> None:
+        rr_s = np.concatenate([sinus(seed, n=45), fibrillating(seed, n=50), sinus(seed, n=25)])
+        entropy = atrial_fibrillation.conditional_entropy(rr_s)
+        assert entropy == pytest.approx(plain_entropy(rr_s), abs=1e-9)
+        assert np.ptp(entropy) > 1
+
+    @pytest.mark.parametrize("n", [13, 21, 22, 23, 24, 40])
+    def test_a_result_needs_150_pairs(self, n: int) -> None:
+        rr_s = fibrillating(1, n=n)
+        assert atrial_fibrillation.conditional_entropy(rr_s) == pytest.approx(plain_entropy(rr_s), abs=1e-9)
+
+    @pytest.mark.parametrize("shortest_s", [10.0, 30.0])
+    @pytest.mark.parametrize("seed", range(8))
+    def test_episodes_are_those_of_loops(self, seed: int, shortest_s: float) -> None:
+        rr_s, label = mixed_rhythm(seed)
+        time_s = rr_s.cumsum()
+        rr_s[0] = np.nan
+        penalty = np.where(np.arange(len(rr_s)) % 100 < 80, 0.0, 0.4).astype(np.float32)
+        ventricular, early = label == "V", label == "S"
+        spans_found = find_atrial_fibrillation(
+            time_s, rr_s, ventricular, early, af_penalty=penalty, shortest_s=shortest_s
+        )
+        irregularity = plain_irregularity(time_s, rr_s, ventricular.tolist(), early.tolist())
+        assert spans_found.tolist() == plain_spans(irregularity - penalty, time_s, shortest_s)
+
+    def test_the_mixed_rhythms_have_episodes_of_several_numbers(self) -> None:
+        numbers = set()
+        for seed in range(8):
+            rr_s, label = mixed_rhythm(seed)
+            numbers.add(len(spans(rr_s, label, shortest_s=10)))
+        assert len(numbers) > 2
+
+    def test_the_penalty_is_that_of_loops(self) -> None:
+        rng = np.random.default_rng(5)
+        n = 90
+        shapes = shapes_of(0.1 + 0.05 * rng.standard_normal(n), 0.6 * rng.standard_normal((n, 18)))
+        sample = np.cumsum(rng.choice([90, 100, 101, 160], n))
+        readable = np.column_stack((rng.random(n) < 0.9, rng.random(n) < 0.3))
+        shapes = replace(shapes, sample=sample, readable=readable)
+        shapes.signal[:, 1] = rng.standard_normal((n, SHAPE))
+        ventricular = rng.random(n) < 0.1
+        penalty = atrial_fibrillation.af_penalty_from_morphology(shapes, ventricular)
+        assert penalty == pytest.approx(plain_penalty(shapes, ventricular), abs=1e-3)
+        assert np.ptp(penalty) > 0.1
+
+
+def plain_penalty(shapes: BeatWindows, ventricular: NDArray[np.bool_]) -> list[float]:
+    """Compute the penalty of the morphology with loops over beats and leads."""
+    n = len(shapes)
+    # 150 to 60 ms before the R peak at sample 30 of a window at 200 Hz, and 40 ms to either side of it.
+    p_wave, qrs = slice(0, 19), slice(22, 39)
+
+    def flat(wave: Seconds) -> Seconds:
+        x = np.linspace(-1, 1, len(wave))
+        wave = wave - wave.mean()
+        return np.asarray(wave - x * (x @ wave) / (x @ x))
+
+    def correlation(beat: int, lead: int, part: slice, usable: list[bool], min_share: float) -> float:
+        """Return the mean correlation of the usable beats around one with the sum of their own neighbours."""
+        total, n_usable = 0.0, 0
+        for near in range(max(beat - 16, 0), min(beat + 16, n - 1) + 1):
+            if not usable[near]:
+                continue
+            n_usable += 1
+            wave = flat(shapes.signal[near, lead, part].astype(float))
+            others = sum(
+                (
+                    flat(shapes.signal[other, lead, part].astype(float))
+                    for other in range(max(near - 16, 0), min(near + 16, n - 1) + 1)
+                    if usable[other] and other != near
+                ),
+                start=np.zeros(len(wave)),
+            )
+            total += wave @ others / (np.linalg.norm(wave) * np.linalg.norm(others) + 1e-6)
+        return total / 33 / max(n_usable / 33, min_share)
+
+    penalty = []
+    for beat in range(n):
+        best = {"p": -np.inf, "qrs": -np.inf}
+        for lead in range(2):
+            usable = [bool(shapes.readable[near, lead] and not ventricular[near]) for near in range(n)]
+            # A P wave needs an RR interval of more than 0.5 s before its beat: 100 samples.
+            after_t = [
+                usable[near] and (near == 0 or shapes.sample[near] - shapes.sample[near - 1] > 100)
+                for near in range(n)
+            ]
+            best["p"] = max(best["p"], correlation(beat, lead, p_wave, after_t, 1 / 4))
+            best["qrs"] = max(best["qrs"], correlation(beat, lead, qrs, usable, 1 / 33))
+        penalty.append(3 * max(best["p"] - 0.35, 0) + 4 * max(0.75 - best["qrs"], 0))
+    return penalty
+
+
+class TestPenaltyFromMorphology:
     rng = np.random.default_rng(0)
     nothing = np.zeros((200, 18))
     none = np.zeros(200, dtype=bool)
 
-    def test_p_waves_that_come_back_rule_fibrillation_out(self) -> None:
-        doubt = atrial_fibrillation.af_penalty_from_morphology(
+    def test_constant_p_waves_rule_fibrillation_out(self) -> None:
+        penalty = atrial_fibrillation.af_penalty_from_morphology(
             shapes_of(np.full(200, 0.1), self.nothing), self.none
         )
-        # Alike by 1.
-        assert doubt == pytest.approx(np.full(200, (1 - 0.35) * 3), abs=0.02)
+        # Their correlation is 1.
+        assert penalty == pytest.approx(np.full(200, (1 - 0.35) * 3), abs=0.02)
 
     def test_a_wave_before_fast_beats_may_be_the_t_wave_before(self) -> None:
         # 100 samples at 200 Hz are 0.5 s.
@@ -319,11 +511,11 @@ class TestDoubtFromShapes:
         )
         assert not atrial_fibrillation.af_penalty_from_morphology(shapes, ventricular).any()
 
-    def test_what_cannot_be_read_or_is_ventricular_alone_tells_nothing(self) -> None:
+    def test_only_ventricular_beats_have_the_greatest_penalty_of_qrs(self) -> None:
         shapes = shapes_of(np.zeros(200), self.nothing)
         assert atrial_fibrillation.af_penalty_from_morphology(shapes, ~self.none).min() == 3.0  # 4 times 0.75
 
-    def test_parts_of_any_length_give_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_chunks_of_any_length_have_the_same_penalty(self, monkeypatch: pytest.MonkeyPatch) -> None:
         shapes = shapes_of(self.rng.uniform(0, 0.1, 200), self.rng.standard_normal((200, 18)))
         at_once = atrial_fibrillation.af_penalty_from_morphology(shapes, self.none)
         monkeypatch.setattr(atrial_fibrillation, "_CHUNK", 37)
@@ -331,29 +523,29 @@ class TestDoubtFromShapes:
             at_once, abs=1e-5
         )
 
-    def test_no_beats_no_doubt(self) -> None:
+    def test_no_beats_no_penalty(self) -> None:
         shapes = shapes_of(np.zeros(0), np.zeros((0, 18)))
         assert atrial_fibrillation.af_penalty_from_morphology(shapes, np.zeros(0, dtype=bool)).shape == (0,)
 
 
-def test_patients_made_of_a_simulated_one_fibrillate_or_breathe_as_they_are_made() -> None:
-    # The P waves of one who breathes are the sinus node's; those of one who fibrillates are gone.
+def test_augmented_patients_fibrillate_or_breathe_as_intended() -> None:
+    # Respiratory arrhythmia keeps its P waves; fibrillation has none.
     rng = np.random.default_rng(3)
     patient = replace(simulate.draw_patient(rng), episodes_per_1000={}, af_share=0.0, noise=simulate.NO_NOISE)
     recording = simulate.simulate(patient, minutes=6, rng=rng).recording
     shapes = detect_beats(recording, (0, 1)).windows
     label = np.full(len(shapes), "N")
-    made = {
+    augmented = {
         "fibrillates": augmentation.simulate_af(shapes, label, rng)[0],
         "breathes": augmentation.add_respiratory_arrhythmia(shapes, label, rng)[0],
     }
     none = np.zeros(len(shapes), dtype=bool)
-    doubt = {
-        name: np.median(atrial_fibrillation.af_penalty_from_morphology(one, none))
-        for name, one in made.items()
+    penalty = {
+        name: np.median(atrial_fibrillation.af_penalty_from_morphology(windows, none))
+        for name, windows in augmented.items()
     }
-    assert doubt["fibrillates"] == 0
-    assert doubt["breathes"] > 0.5
+    assert penalty["fibrillates"] == 0
+    assert penalty["breathes"] > 0.5
 
 
 def compare(mitdb: Path, record: str) -> EpisodeComparison:
@@ -366,11 +558,11 @@ def compare(mitdb: Path, record: str) -> EpisodeComparison:
 
 @pytest.mark.real
 def test_fibrillation_of_record_201_is_found(mitdb: Path) -> None:
-    # DS1, on which the figures here were chosen: its three episodes, 306 s after the learning period, are found, the
+    # DS1, on which the limits were chosen: its three episodes, 306 s after the learning period, are found, the
     # one of 37 s by a run of early beats beside it; 75 s with a beat early in two are called too.
-    figures = compare(mitdb, "201")
-    assert (figures.found, figures.missed, figures.false) == (3, 0, 1)
-    assert figures.reference_overlap_s / figures.reference_s > (306 - 37) / 306 - 0.01
+    episodes = compare(mitdb, "201")
+    assert (episodes.found, episodes.missed, episodes.false) == (3, 0, 1)
+    assert episodes.reference_overlap_s / episodes.reference_s > (306 - 37) / 306 - 0.01
 
 
 @pytest.mark.real

@@ -82,6 +82,7 @@ TESTS: Mapping[str, tuple[str, ...]] = {
         "test_r_on_t",
         "test_hrv",
         "test_atrial_fibrillation",
+        "test_findings",
         "test_statistics",
         "test_report_files",
     ),

@@ -1,0 +1,406 @@
+"""Findings: the sentence and the urgency of each, at the limits too."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from ectopy.ecg import Analysis, Beats, Event
+from ectopy.rhythm import wording
+from ectopy.rhythm.findings import find_findings
+from ectopy.rhythm.wording import Finding, Urgency
+from tests.handmade import FS, analysis_of, beats_of, fibrillating_rr_s, recording_for
+
+
+class TestFindings:
+    @staticmethod
+    def of(
+        letters: str, rr_s: ArrayLike = 0.8, *, n_samples: int = 360_000, low: tuple[int, ...] = ()
+    ) -> list[tuple[int, str]]:
+        beats = beats_of(letters, rr_s)
+        beats.confident[list(low)] = False
+        findings = find_findings(analysis_of(recording_for(beats, n_samples), beats))
+        return [(finding.urgency, finding.text) for finding in findings]
+
+    def test_a_recording_without_events_has_one_finding(self) -> None:
+        assert self.of("N" * 50) == [(0, "No ectopic beat, run, pause or change of rate found")]
+
+    def test_six_beats_of_ventricular_tachycardia_are_urgent_five_are_not(self) -> None:
+        assert self.of("N" + "V" * 6 + "N", 0.5)[0] == (
+            3,
+            "Non-sustained ventricular tachycardia: 1 run of 6 beats at 0:00:01, 120 bpm",
+        )
+        assert self.of("N" + "V" * 5 + "N", 0.5)[0][0] == 2
+
+    def test_tachycardia_is_sustained_from_30_s_on(self) -> None:
+        assert self.of("V" * 61, 0.5)[0][1].startswith("Sustained")
+        assert self.of("V" * 60, 0.5)[0][1].startswith("Non-sustained")
+
+    def test_several_runs_name_the_longest_and_the_fastest(self) -> None:
+        letters = "N" + "VVV" + "N" + "VVVV" + "N"
+        rr_s = [1, 1, 0.4, 0.4, 1, 1, 0.5, 0.5, 0.5, 1]
+        assert self.of(letters, rr_s)[0][1] == (
+            "Non-sustained ventricular tachycardia: 2 runs (1 triplet), longest 4 beats at 0:00:04, fastest 150 bpm at 0:00:02"
+        )
+
+    def test_a_pause_is_urgent_from_3_s_on(self) -> None:
+        assert self.of("NN", [1, 3]) == [(3, "1 pause longer than 2 s, longest 3.0 s at 0:00:01")]
+        assert self.of("NNN", [1, 2.99, 2.5]) == [(1, "2 pauses longer than 2 s, longest 3.0 s at 0:00:01")]
+
+    def test_ten_seconds_without_a_beat_are_a_finding_of_their_own(self) -> None:
+        assert self.of("NN", [1, 70])[0] == (
+            3,
+            "No beat for 1 min 10 s at 0:00:01: asystole, ventricular fibrillation or lost signal",
+        )
+
+    @pytest.mark.parametrize(
+        ("n_veb", "urgency", "word"),
+        [(9, 0, "Rare"), (10, 1, "Frequent"), (100, 1, "Frequent"), (101, 2, "Very")],
+    )
+    def test_ventricular_ectopy_is_rare_below_1_and_very_frequent_above_10_percent(
+        self, n_veb: int, urgency: int, word: str
+    ) -> None:
+        # 1000 beats, the ventricular ones every fifth.
+        letters = ("NNNNV" * n_veb).ljust(1000, "N")
+        burden = [(level, text) for level, text in self.of(letters) if "ventricular ectopy" in text]
+        assert [(level, text.split()[0]) for level, text in burden] == [(urgency, word)]
+
+    def test_counts_by_the_hour_and_words_for_how_frequent_need_a_quarter_of_one(self) -> None:
+        assert self.of("NNVN")[0][1] == "Very frequent ventricular ectopy: 1 beat (25.0 %), 1 an hour"
+        assert self.of("NNVN", n_samples=90_001)[0][1].startswith("Very frequent")
+        assert self.of("NNVN", n_samples=90_000)[0] == (2, "Ventricular ectopy: 1 beat (25.0 %)")
+
+    def test_a_strip_of_few_beats_has_a_finding_on_its_mean_rate_where_it_is_slow_or_fast(self) -> None:
+        # 7 beats are six intervals, and a heart rate is one over eight.
+        texts = [self.of("N" * 7, rr_s, n_samples=1100)[0][1] for rr_s in (1.48, 1.19, 0.61, 0.5)]
+        nothing = "No ectopic beat, run, pause or change of rate found"
+        assert texts == [
+            "Bradycardia: 41 bpm, mean of 7 beats",
+            nothing,
+            nothing,
+            "Tachycardia: 120 bpm, mean of 7 beats",
+        ]
+
+    def test_two_intervals_are_no_rate(self) -> None:
+        assert self.of("NNN", 1.48)[0][0] == self.of("NNNN", 1.19)[0][0] == 0
+        assert self.of("NNNN", 1.48)[0][0] == 1
+
+    def test_ectopic_beats_of_low_confidence_are_counted_apart(self) -> None:
+        letters = "NNVNNNVNNN" + "N" * 90
+        assert self.of(letters)[0][1] == "Frequent ventricular ectopy: 2 beats (2.0 %), 2 an hour"
+        assert self.of(letters, low=(2,))[0][1].endswith("2 an hour, 1 of them uncertain")
+        assert self.of(letters, low=(2, 6))[0][1].endswith("2 an hour, uncertain")
+        assert self.of(letters, low=(3,))[0][1].endswith("2 an hour")
+
+    def test_a_run_is_uncertain_where_half_of_its_beats_are(self) -> None:
+        tachycardia = "Non-sustained ventricular tachycardia: 1 run of 6 beats at 0:00:01, 120 bpm"
+        first = [self.of("N" + "V" * 6 + "N", 0.5, low=low)[0] for low in ((1, 2), (1, 2, 6))]
+        # An urgent finding stays urgent: a classifier may well abstain on a tachycardia unlike its training records.
+        assert first == [(3, tachycardia), (3, f"{tachycardia}, uncertain")]
+
+    def test_of_several_runs_the_uncertain_ones_are_counted(self) -> None:
+        letters = "NVVVNNVVVN"
+        texts = [self.of(letters, 0.5, low=low)[0][1] for low in ((1, 2), (1, 2, 6, 7, 8))]
+        assert [text.partition("at 0:00:01, ")[2] for text in texts] == [
+            "fastest 120 bpm at 0:00:01, 1 of them uncertain",
+            "fastest 120 bpm at 0:00:01, all uncertain",
+        ]
+
+    def test_idioventricular_rhythm_is_important_unless_all_of_it_is_uncertain(self) -> None:
+        # Noise over normal beats makes them look wide, and the classifier abstains.
+        assert self.of("NVVVN", 1.0)[0][0] == 2
+        rhythm = [text for text in self.of("NVVVN" + "N" * 40, 1.0, low=(1, 2)) if "Idio" in text[1]]
+        assert rhythm == [(1, "Idioventricular rhythm: 1 triplet at 0:00:02, 60 bpm, uncertain")]
+
+    def test_couplets_tell_how_many_are_uncertain(self) -> None:
+        letters = "NVVN" + "N" * 30 + "VVN"
+        texts = [text for _, text in self.of(letters, low=(1,)) if "couplet" in text]
+        assert texts == ["2 ventricular couplets, shortest 800 ms at 0:00:01, 1 of them uncertain"]
+
+    def test_fibrillation_is_described_by_burden_longest_and_rate(self) -> None:
+        beats = beats_of("N" * 100, fibrillating_rr_s(100))
+        rate_bpm = 60 * 99 / (beats.time_s[-1] - beats.time_s[0])
+        urgency, text = self.of("N" * 100, fibrillating_rr_s(100))[0]
+        # 72 s of an hour.
+        extent = "1 episode, 2.0 % of the time analysed, longest 1 min 12 s at 0:00:00"
+        assert (urgency, text) == (2, f"Atrial fibrillation: {extent}, {rate_bpm:.0f} bpm")
+
+    def test_fibrillation_is_urgent_above_110_bpm(self) -> None:
+        # About 85, 107 and 125 bpm.
+        urgency = [self.of("N" * 200, fibrillating_rr_s(200, s))[0][0] for s in (0.7, 0.55, 0.47)]
+        assert urgency == [2, 2, 3]
+
+    def test_several_episodes_name_the_longest_the_mean_rate_and_the_fastest(self) -> None:
+        slow, regular, fast = fibrillating_rr_s(200), np.full(100, 0.8), fibrillating_rr_s(150, 0.45)
+        urgency, text = self.of("N" * 450, np.concatenate([slow, regular, fast]))[0]
+        # The three parts last 143 s, 80 s and 70 s.
+        assert urgency == 3
+        assert text == (
+            "Atrial fibrillation: 2 episodes, 5.8 % of the time analysed, longest 2 min 19 s at 0:00:00, 99 bpm, "
+            "fastest 129 bpm at 0:03:43"
+        )
+
+    def test_supraventricular_runs_are_urgent_above_30_s(self) -> None:
+        assert self.of("S" * 62, 0.5)[0][0] == 3
+        assert self.of("S" * 61, 0.5)[0] == (
+            2,
+            "Very frequent supraventricular ectopy: 61 beats (100.0 %), 61 an hour",
+        )
+
+    def test_the_most_urgent_comes_first(self) -> None:
+        urgencies = [urgency for urgency, _ in self.of("NNVVN" + "NNVVVN" + "NN", [0.5] * 12 + [3.5])]
+        assert urgencies == sorted(urgencies, reverse=True)
+        assert urgencies[0] == 3
+
+    def test_time_that_was_lost_is_important_from_half_of_it_on(self) -> None:
+        beats = beats_of("NNN")
+        recording = recording_for(beats, 6000)
+        lost = {
+            share: find_findings(
+                analysis_of(recording, beats, unreadable=np.array([[6000 - share * 60, 6000]]))
+            )[0]
+            for share in (4, 49, 50)
+        }
+        assert [(lost[share].urgency, lost[share].text) for share in (49, 50)] == [
+            (1, "29.4 s (49.0 %) could not be analysed"),
+            (2, "30.0 s (50.0 %) could not be analysed"),
+        ]
+
+    def test_low_confidence_beats_are_counted(self) -> None:
+        beats = beats_of("N" * 200)
+        low = np.arange(200) < 2
+        beats = Beats(beats.sample, beats.label, beats.probability, ~low, FS)
+        findings = find_findings(analysis_of(recording_for(beats, 60_000), beats))
+        assert findings[0].text == "2 beats (1.0 %) of uncertain class"
+
+    def test_the_example_of_ectopy_is_a_beat_that_is_isolated_and_confident(self) -> None:
+        beats = beats_of("NVVNVNNVN")
+        doubtful = Beats(beats.sample, beats.label, beats.probability, np.arange(9) != 4, FS)
+        (ectopy,) = (
+            finding
+            for finding in find_findings(analysis_of(recording_for(beats, 6000), doubtful))
+            if "ctopy" in finding.text
+        )
+        # The pair is not isolated, the fifth beat has low confidence: the eighth, at 6.4 s.
+        assert ectopy.event is not None
+        assert (ectopy.event.kind, ectopy.event.onset_s) == ("V", 6.4)
+
+    def test_no_text_contains_the_separator_of_findings_in_the_summary(self) -> None:
+        every = self.of("NVVVNSSSNVVNSSNVNVNVNNVNNVNNVNSNSNSN" + "N" * 80, [0.5] * 80 + [12] + [1.5] * 35)
+        assert len(every) > 8
+        assert not any(";" in text for _, text in every)
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("seconds", "written"), [(0, "0:00:00"), (59.9, "0:00:59"), (3661, "1:01:01"), (360_000, "100:00:00")]
+    )
+    def test_elapsed(self, seconds: float, written: str) -> None:
+        assert wording.elapsed(seconds) == written
+
+    @pytest.mark.parametrize(
+        ("seconds", "written"),
+        [
+            (0.256, "256 ms"),
+            (2.5, "2.5 s"),
+            (59.94, "59.9 s"),
+            (59.97, "1 min 0 s"),
+            (221, "3 min 41 s"),
+            (3600, "1 h 0 min"),
+        ],
+    )
+    def test_duration(self, seconds: float, written: str) -> None:
+        assert wording.duration(seconds) == written
+
+
+def analysis_for(letters: str, rr_s: ArrayLike = 0.8, n_samples: int = 360_000) -> Analysis:
+    beats = beats_of(letters, rr_s)
+    return analysis_of(recording_for(beats, n_samples), beats)
+
+
+def texts_about(word: str, analysis: Analysis) -> list[str]:
+    return [str(finding) for finding in find_findings(analysis) if word in finding.text]
+
+
+class TestAtTheLimits:
+    """Each limit belongs to one side, and the sentence on each side is whole."""
+
+    def test_a_ventricular_tachycardia_of_exactly_30_s_is_sustained(self) -> None:
+        # 60 intervals of 0.5 s.
+        assert texts_about("ventricular tachycardia", analysis_for("V" * 61, 0.5)) == [
+            "urgent: Sustained ventricular tachycardia: 1 run of 61 beats (30.0 s) at 0:00:00, 120 bpm"
+        ]
+        assert texts_about("ventricular tachycardia", analysis_for("V" * 60, 0.5)) == [
+            "urgent: Non-sustained ventricular tachycardia: 1 run of 60 beats at 0:00:00, 120 bpm"
+        ]
+
+    def test_a_supraventricular_run_of_exactly_30_s_is_not_yet_sustained(self) -> None:
+        assert texts_about("upraventricular runs", analysis_for("S" * 61, 0.5)) == [
+            "note: Supraventricular runs: 1 run of 61 beats (30.0 s) at 0:00:00, 120 bpm"
+        ]
+        assert texts_about("upraventricular tachycardia", analysis_for("S" * 61, 0.5)) == []
+        # One interval of 0.51 s more than 59 of 0.5 s: 30.01 s.
+        longer = analysis_for("S" * 61, [0.5] * 60 + [0.51])
+        assert texts_about("upraventricular runs", longer) == []
+        assert texts_about("upraventricular tachycardia", longer) == [
+            "urgent: Sustained supraventricular tachycardia: 1 run of 61 beats (30.0 s) at 0:00:00, 120 bpm"
+        ]
+
+    def test_a_pause_is_longer_than_2_s_and_urgent_from_3_s_on(self) -> None:
+        assert [
+            texts_about("pause longer", analysis_for("NN", [1, rr_s])) for rr_s in (2.0, 2.01, 2.99, 3.0)
+        ] == [
+            [],
+            ["note: 1 pause longer than 2 s, longest 2.0 s at 0:00:01"],
+            ["note: 1 pause longer than 2 s, longest 3.0 s at 0:00:01"],
+            ["urgent: 1 pause longer than 2 s, longest 3.0 s at 0:00:01"],
+        ]
+
+    def test_exactly_10_s_without_a_beat_may_be_asystole(self) -> None:
+        assert texts_about("No beat", analysis_for("NN", [1, 9.99])) == []
+        assert texts_about("No beat", analysis_for("NN", [1, 10.0])) == [
+            "urgent: No beat for 10.0 s at 0:00:01: asystole, ventricular fibrillation or lost signal"
+        ]
+
+    @pytest.mark.parametrize(("rate_bpm", "urgency"), [(110.0, Urgency.IMPORTANT), (110.1, Urgency.URGENT)])
+    def test_fibrillation_at_exactly_110_bpm_is_not_yet_urgent(
+        self, rate_bpm: float, urgency: Urgency
+    ) -> None:
+        episodes = (Event("af", 0.0, 60.0, 111, 90.0), Event("af", 100.0, 130.0, 56, rate_bpm))
+        (finding,) = wording.atrial_fibrillation(episodes, analysis_for("N" * 200))
+        # 165 intervals in 90 s; 90 s of an hour are 2.5 %.
+        assert finding == Finding(
+            urgency,
+            "Atrial fibrillation: 2 episodes, 2.5 % of the time analysed, longest 1 min 0 s at 0:00:00, "
+            "110 bpm, fastest 110 bpm at 0:01:40",
+            episodes[1] if urgency == Urgency.URGENT else episodes[0],
+        )
+
+    def test_the_mean_rate_of_a_strip_is_a_finding_below_50_and_above_100_bpm_only(self) -> None:
+        # 49.6, 50.4, 98.4 and 101.7 bpm.
+        rates = [
+            texts_about("mean of", analysis_for("N" * 5, rr_s, 1000)) for rr_s in (1.21, 1.19, 0.61, 0.59)
+        ]
+        assert rates == [
+            ["note: Bradycardia: 50 bpm, mean of 5 beats"],
+            [],
+            [],
+            ["note: Tachycardia: 102 bpm, mean of 5 beats"],
+        ]
+
+    def test_eight_intervals_have_a_rate_and_need_no_mean(self) -> None:
+        # 120 bpm: nine beats have a rate, yet 4 s are no episode.
+        assert texts_about("mean of", analysis_for("N" * 8, 0.5)) == [
+            "note: Tachycardia: 120 bpm, mean of 8 beats"
+        ]
+        assert texts_about("mean of", analysis_for("N" * 9, 0.5)) == []
+
+    @pytest.mark.parametrize(
+        ("lost_samples", "level"), [(299, "info"), (300, "note"), (2999, "note"), (3000, "important")]
+    )
+    def test_unreadable_time_is_a_note_from_5_percent_and_important_from_half_on(
+        self, lost_samples: int, level: str
+    ) -> None:
+        # Of a minute, 6000 samples.
+        beats = beats_of("NNN")
+        unreadable = np.array([[6000 - lost_samples, 6000]])
+        analysis = analysis_of(recording_for(beats, 6000), beats, unreadable=unreadable)
+        (text,) = texts_about("could not be analysed", analysis)
+        assert text.startswith(f"{level}: ")
+
+    def test_low_confidence_beats_are_a_note_from_1_percent_on(self) -> None:
+        beats = beats_of("N" * 200)
+        texts = []
+        for number in (1, 2):
+            low = replace(beats, confident=np.arange(200) >= number)
+            texts += texts_about("uncertain class", analysis_of(recording_for(low, 60_000), low))
+        assert texts == [
+            "info: 1 beat (0.5 %) of uncertain class",
+            "note: 2 beats (1.0 %) of uncertain class",
+        ]
+
+    def test_a_run_of_which_exactly_half_is_of_low_confidence_is_uncertain(self) -> None:
+        beats = beats_of("NVVVVN", 0.5)
+        uncertain = []
+        for n_low in (1, 2):
+            analysis = analysis_of(recording_for(beats, 6000), replace(beats, confident=np.arange(6) > n_low))
+            (run,) = analysis.events_of("vt")
+            uncertain.append(wording.is_uncertain(run, analysis))
+        assert uncertain == [False, True]
+
+    def test_a_rate_of_ectopic_beats_counts_by_the_time_analysed(self) -> None:
+        # Half an hour of an hour is readable: 1 beat there is 2 an hour.
+        beats = beats_of("NNVN")
+        analysis = analysis_of(
+            recording_for(beats, 360_000), beats, unreadable=np.array([[180_000, 360_000]])
+        )
+        assert texts_about("ectopy", analysis) == [
+            "important: Very frequent ventricular ectopy: 1 beat (25.0 %), 2 an hour"
+        ]
+
+    def test_the_example_is_the_middle_one_of_the_isolated_beats(self) -> None:
+        # V at 1.6, 4.0, 6.4 and 8.8 s: the third of four.
+        findings = find_findings(analysis_for("NVNNVNNVNNVN"))
+        (ectopy,) = (finding for finding in findings if "ectopy" in finding.text)
+        assert ectopy.event == Event("V", 6.4, 6.4, 1, pytest.approx(float("nan"), nan_ok=True))
+
+    def test_without_an_isolated_beat_any_ectopic_beat_is_the_example(self) -> None:
+        # A pair at 1.6 and 2.4 s.
+        findings = find_findings(analysis_for("NVVN"))
+        (ectopy,) = (finding for finding in findings if "ectopy" in finding.text)
+        assert ectopy.event is not None
+        assert (ectopy.event.kind, ectopy.event.onset_s) == ("V", 2.4)
+
+    def test_a_recording_without_a_beat_shows_its_middle(self) -> None:
+        analysis = analysis_for("", n_samples=6000)
+        (finding,) = find_findings(analysis, "the signal is flat")
+        assert (finding.urgency, finding.text) == (Urgency.IMPORTANT, "not analysable: the signal is flat")
+        assert finding.event is not None
+        assert (finding.event.kind, finding.event.onset_s, finding.event.offset_s, finding.event.n_beats) == (
+            "signal",
+            30.0,
+            30.0,
+            0,
+        )
+
+    def test_an_empty_recording_shows_nothing(self) -> None:
+        (finding,) = find_findings(analysis_for("", n_samples=0), "the recording is empty")
+        assert finding.event is None
+
+
+class TestShares:
+    episodes = (Event("af", 10.0, 20.0, 9, 60.0), Event("af", 30.0, 50.0, 9, 60.0))
+
+    def test_the_overlap_with_a_part_is_the_time_inside_it(self) -> None:
+        # 15 to 20 s and 30 to 40 s.
+        assert wording.overlap_s(self.episodes, 15.0, 40.0) == 15.0
+        assert wording.overlap_s(self.episodes, 20.0, 30.0) == 0.0
+
+    def test_the_burden_is_the_share_of_the_readable_time(self) -> None:
+        # 25 s are asked for, 5 s of the first episode are unreadable: 10 of 20 s.
+        beats = beats_of("NN")
+        analysis = analysis_of(
+            recording_for(beats, 6000), beats, unreadable=np.array([[1500, 2000], [5500, 6000]])
+        )
+        assert wording.burden_pct(self.episodes, analysis, 15.0, 40.0) == 50.0
+        assert np.isnan(wording.burden_pct(self.episodes, analysis, 55.0, 60.0))
+
+
+class TestWords:
+    def test_only_one_is_singular(self) -> None:
+        assert [wording.count(number, "beat") for number in (0, 1, 2, 1234)] == [
+            "0 beats",
+            "1 beat",
+            "2 beats",
+            "1,234 beats",
+        ]
+
+    def test_a_triplet_has_a_name_and_four_beats_have_a_number(self) -> None:
+        # 2 runs, of which 1 of three beats; both 0.5 s apart.
+        assert texts_about("Non-sustained", analysis_for("NVVVN", 0.5))[0].endswith(
+            "1 triplet at 0:00:01, 120 bpm"
+        )
+        assert texts_about("Non-sustained", analysis_for("NVVVVN", 0.5))[0].endswith(
+            "1 run of 4 beats at 0:00:01, 120 bpm"
+        )

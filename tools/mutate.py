@@ -86,7 +86,7 @@ TESTS: Mapping[str, tuple[str, ...]] = {
         "test_statistics",
         "test_report_files",
     ),
-    "rhythm/finders": ("test_rhythm", "test_kinds", "test_r_on_t"),
+    "rhythm/finders": ("test_rhythm_values", "test_rhythm", "test_kinds", "test_r_on_t"),
     "batch": (
         "test_pseudonyms",
         "test_inbox",
@@ -238,6 +238,16 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "src/ectopy/signal/rolling.py",
         "if (size >= _WORTH_SORTING):",
         "both ways give the same values; only the time differs",
+    ),
+    Equivalent(
+        "src/ectopy/rhythm/finders.py",
+        "stop = np.flatnonzero(mask & ~np.append(linked, False)[:]) + 1",
+        "the slice matters for no beats only, where broadcasting does the same",
+    ),
+    Equivalent(
+        "src/ectopy/rhythm/finders.py",
+        "start = np.flatnonzero(mask & ~np.append(False, linked)[:])",
+        "the slice matters for no beats only, where broadcasting does the same",
     ),
 )
 

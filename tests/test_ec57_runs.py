@@ -160,6 +160,12 @@ class TestWhatRxrLeavesBehind:
         assert lengths(found.counts[0]) == {(2, 0): 1}
 
 
+def test_a_run_under_way_at_the_end_leaves_no_mark_for_the_next_pass() -> None:
+    # If the second mark of the reference, [, were left over, VF would last from the start of the file.
+    found = runs("N:50 [:500 ]:900 N:950 V:1000 V:1100", "V:200 V:300 N:400 N:1000")
+    assert lengths(found.counts[1]) == {(0, 2): 1}
+
+
 def test_empty_sides_have_no_runs() -> None:
     none = ec57.compare_runs(marks(""), marks(""), FS, kind="ventricular")
     assert none.counts.shape == (2, 7, 7)

@@ -249,6 +249,16 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "start = np.flatnonzero(mask & ~np.append(False, linked)[:])",
         "the slice matters for no beats only, where broadcasting does the same",
     ),
+    Equivalent(
+        "src/ectopy/ec57/marks.py",
+        "return np.concatenate(([(-1)], np.searchsorted(self.mark[:n], marks), [n, n]))",
+        "-1 intervals read are as none",
+    ),
+    Equivalent(
+        "src/ectopy/ec57/runs.py",
+        "return (runs if beyond_end else [*runs, run]), -(0)",
+        "the first mark of a file, read twice, has no effect after the learning period",
+    ),
 )
 
 _COMPARISONS: Mapping[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -494,8 +504,8 @@ def tests_of(tree: Path, file: str) -> tuple[str, ...]:
     module = file.removeprefix("src/ectopy/").removesuffix(".py")
     keys = [key for key in TESTS if module == key or module.startswith(f"{key}/")]
     names = TESTS[max(keys, key=len)] if keys else ()
-    names = sorted(names, key=lambda test: Path(module).name not in test)  # its own file first
-    paths = [tree / "tests" / f"{test}.py" for test in names]
+    own_first = sorted(names, key=lambda test: Path(module).name not in test)
+    paths = [tree / "tests" / f"{test}.py" for test in own_first]
     paths = paths or sorted((tree / "tests").glob(f"test_*{Path(module).name}*.py"))
     existing = [path.relative_to(tree).as_posix() for path in paths if path.is_file()]
     if not existing:

@@ -427,7 +427,7 @@ class TestAgainstAPlainComputation:
 def plain_penalty(shapes: BeatWindows, ventricular: NDArray[np.bool_]) -> list[float]:
     """Compute the penalty of the morphology with loops over beats and leads."""
     n = len(shapes)
-    # 150 to 60 ms before the R peak at sample 30 of a window at 200 Hz, and 40 ms to either side of it.
+    # 300 to 120 ms before the R peak at sample 30 of a window at 100 Hz, and 80 ms to either side of it.
     p_wave, qrs = slice(0, 19), slice(22, 39)
 
     def flat(wave: Seconds) -> Seconds:
@@ -443,15 +443,13 @@ def plain_penalty(shapes: BeatWindows, ventricular: NDArray[np.bool_]) -> list[f
                 continue
             n_usable += 1
             wave = flat(shapes.signal[near, lead, part].astype(float))
-            others = sum(
-                (
-                    flat(shapes.signal[other, lead, part].astype(float))
-                    for other in range(max(near - 16, 0), min(near + 16, n - 1) + 1)
-                    if usable[other] and other != near
-                ),
-                start=np.zeros(len(wave)),
-            )
-            total += wave @ others / (np.linalg.norm(wave) * np.linalg.norm(others) + 1e-6)
+            neighbours = [
+                flat(shapes.signal[other, lead, part].astype(float))
+                for other in range(max(near - 16, 0), min(near + 16, n - 1) + 1)
+                if usable[other] and other != near
+            ]
+            others = np.sum(neighbours, axis=0) if neighbours else np.zeros(len(wave))
+            total += float(wave @ others) / float(np.linalg.norm(wave) * np.linalg.norm(others) + 1e-6)
         return total / 33 / max(n_usable / 33, min_share)
 
     penalty = []

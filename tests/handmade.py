@@ -1,4 +1,4 @@
-"""Beats, recordings and analyses made by hand, for the tests of rhythm and report."""
+"""Build beats, recordings and analyses by hand, for the tests of rhythm and report."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +14,7 @@ NOTHING_UNREADABLE = np.empty((0, 2), dtype=np.int64)
 
 
 def beats_of(letters: str, rr_s: ArrayLike = 0.8) -> Beats:
-    """One beat a letter, as far apart as ``rr_s`` says, sure of its class."""
+    """Return one confident beat per letter, with RR intervals ``rr_s`` in seconds."""
     sample = np.round(np.cumsum(np.broadcast_to(rr_s, len(letters))) * FS).astype(np.int64)
     label = np.array(list(letters), dtype="U1")
     probability = (label[:, None] == np.array(list("NSVF"))).astype(np.float32)
@@ -22,13 +22,13 @@ def beats_of(letters: str, rr_s: ArrayLike = 0.8) -> Beats:
 
 
 def fibrillating_rr_s(n: int, usual_s: float = 0.7) -> NDArray[np.float64]:
-    """Intervals drawn anew for each beat, as in atrial fibrillation, the same ones each time."""
+    """Return random independent intervals, as in atrial fibrillation, with a fixed seed."""
     chance = np.random.default_rng(0).standard_normal(n)
     return np.asarray(np.maximum(usual_s * np.exp(0.2 * chance), 0.3))
 
 
 def recording_for(beats: Beats, n_samples: int) -> Recording:
-    """Two leads, II and V1, with a spike of 1 mV at every beat."""
+    """Return a recording of two leads, II and V1, with a spike of 1 mV at every beat."""
     signal = np.zeros((n_samples, 2), dtype=np.float32)
     signal[beats.sample] = 1.0
     return recording_of(signal, FS, name="Miller, John 1951", leads=("II", "V1"))
@@ -42,12 +42,12 @@ def analysis_of(
     start: datetime | None = None,
     leads: tuple[str, ...] | None = None,
 ) -> Analysis:
-    """Analyse the rhythm of beats whose labels are known."""
+    """Analyse the rhythm of beats with given labels."""
     recording = replace(recording, start=start)
     columns = tuple(recording.leads.index(lead) for lead in leads or recording.leads)
     rhythm = analyse_rhythm(beats, duration_s=recording.duration_s, unreadable=unreadable)
-    clear = np.zeros(len(beats), dtype=bool)
-    return Analysis(recording, columns, rhythm.beats, rhythm.rr_s, clear, rhythm.events, unreadable)
+    low_quality = np.zeros(len(beats), dtype=bool)
+    return Analysis(recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable)
 
 
 def events_of(

@@ -1,10 +1,10 @@
-"""Paths of SVG, read back by the tests."""
+"""Read paths of SVG back."""
 
 import re
 
 
 def points(path: str) -> list[list[tuple[int, int]]]:
-    """Follow the path of a trace: its pieces, each a list of (x, y) in its units."""
+    """Return the pieces of the path of a trace, each a list of (x, y) in its units."""
     pieces = []
     for piece in path.split("M")[1:]:
         start, _, steps = piece.partition("l")

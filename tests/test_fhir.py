@@ -1,4 +1,4 @@
-"""The summary as FHIR R4: valid, preliminary, and nobody's name in it."""
+"""Test the summary as FHIR R4: valid, preliminary, and without names."""
 
 import json
 import sys
@@ -28,9 +28,9 @@ def bundle_of(letters: str, rr_s: float = 0.5, name: str = "r1") -> Json:
 
 
 def observed(bundle: Json) -> dict[str, Json]:
-    """Observations by the name of their figure."""
-    found = [entry["resource"] for entry in bundle["entry"][1:]]
-    return {resource["code"]["coding"][-1]["code"]: resource for resource in found}
+    """Return the observations by the name of their value."""
+    resources = [entry["resource"] for entry in bundle["entry"][1:]]
+    return {resource["code"]["coding"][-1]["code"]: resource for resource in resources}
 
 
 class TestBundle:
@@ -66,14 +66,14 @@ class TestBundle:
         assert observed(bundle)["n_beats"]["valueQuantity"]["value"] == 0
 
     def test_figures_are_those_of_the_summary_with_units_of_ucum(self) -> None:
-        found = {
+        values = {
             name: (resource["valueQuantity"]["value"], resource["valueQuantity"]["code"])
             for name, resource in observed(bundle_of("NVVVN")).items()
         }
-        assert found["n_veb"] == (3, "{beats}")
-        assert found["veb_burden_pct"] == (60.0, "%")
-        assert found["fastest_vt_bpm"] == (120.0, "/min")
-        assert found["hr_mean_bpm"] == (120.0, "/min")
+        assert values["n_veb"] == (3, "{beats}")
+        assert values["veb_burden_pct"] == (60.0, "%")
+        assert values["fastest_vt_bpm"] == (120.0, "/min")
+        assert values["hr_mean_bpm"] == (120.0, "/min")
 
     def test_loinc_is_used_where_a_code_fits_for_certain(self) -> None:
         # 630 s of normal beats in 700 s: enough for SDNN.
@@ -138,7 +138,7 @@ class TestCommand:
     def test_with_the_option_each_recording_has_one_and_without_none(
         self, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        told = (
+        arguments = (
             "score",
             write_record(tmp_path),
             "--out",
@@ -149,13 +149,13 @@ class TestCommand:
             "1",
         )
         written = tmp_path / "out" / "r" / "fhir.json"
-        assert self.run(capsys, *told)[0] == 0
+        assert self.run(capsys, *arguments)[0] == 0
         assert not written.exists()
         # What is done without it is done again with it, and then skipped.
-        status, out, _ = self.run(capsys, *told, "--fhir")
+        status, out, _ = self.run(capsys, *arguments, "--fhir")
         assert (status, out.splitlines()[0]) == (0, "1 recording: 1 scored")
         Bundle.model_validate_json(written.read_text())
-        assert "1 skipped" in self.run(capsys, *told, "--fhir")[1]
+        assert "1 skipped" in self.run(capsys, *arguments, "--fhir")[1]
 
     def test_it_is_no_setting_that_decides_results(self, model: Path) -> None:
         assert ScoreOptions(model, fhir=True).settings == ScoreOptions(model).settings

@@ -1,4 +1,4 @@
-"""Heart rate variability by the definitions of the Task Force, on intervals whose figures are known."""
+"""Test heart rate variability by the definitions of the Task Force, on intervals with known measures."""
 
 from pathlib import Path
 
@@ -24,21 +24,21 @@ def intervals_of(
     events: tuple[Event, ...] = (),
 ) -> NormalIntervals:
     beats = beats_of(letters, rr_s)
-    seen_s = rr_intervals_s(beats, np.asarray(unreadable, dtype=np.int64))
+    readable_rr_s = rr_intervals_s(beats, np.asarray(unreadable, dtype=np.int64))
     in_af = np.zeros(len(beats), dtype=bool)
     for event in events:
         in_af[beats.between(event.onset_s, event.offset_s)] = True
-    return hrv.normal_intervals(beats, seen_s, in_af)
+    return hrv.normal_intervals(beats, readable_rr_s, in_af)
 
 
 def normal(nn_ms: ArrayLike) -> NormalIntervals:
-    """NN intervals without a gap between them."""
+    """Return NN intervals without a gap between them."""
     ms = np.asarray(nn_ms, dtype=float)
     return NormalIntervals(np.cumsum(ms) / 1000, ms, np.arange(len(ms)) > 0)
 
 
 def swinging(minutes: float, *waves: tuple[float, float]) -> NormalIntervals:
-    """Intervals about 800 ms that swing by (amplitude in ms, frequency in Hz)."""
+    """Return intervals around 800 ms with sine waves of (amplitude in ms, frequency in Hz)."""
     time_s, nn_ms = 0.0, []
     while time_s < 60 * minutes:
         swing = sum(amplitude * np.sin(2 * np.pi * hz * time_s) for amplitude, hz in waves)
@@ -65,7 +65,7 @@ class TestNormalToNormal:
     def test_the_pair_across_an_ectopic_beat_is_not_adjacent(self) -> None:
         assert intervals_of("NNNVNNN").adjacent.tolist() == [False, True, False, True]
 
-    def test_an_interval_that_was_not_seen_is_none(self) -> None:
+    def test_an_unreadable_interval_is_none(self) -> None:
         # Beats at 80, 160, 240 samples.
         assert len(intervals_of("NNN", unreadable=[[170, 180]]).nn_ms) == 1
 
@@ -118,12 +118,12 @@ class TestTimeDomain:
         slow, fast = np.tile([980.0, 1020.0], 150), np.append(np.tile([790.0, 810.0], 187), 800.0)
         nn = normal(np.tile(np.append(fast, slow), 7))
         # A little earlier, so that none ends with its segment to the sample.
-        found = of(NormalIntervals(nn.time_s - 0.1, nn.nn_ms, nn.adjacent), 4200)
-        assert found.n_segments == 14
-        assert found.sdann_ms == pytest.approx(100 * np.sqrt(14 / 13), abs=0.3)
-        assert found.sdnn_index_ms == pytest.approx(15, abs=0.1)
-        assert found.sdnn_ms is not None
-        assert found.sdnn_ms > 95
+        measures = of(NormalIntervals(nn.time_s - 0.1, nn.nn_ms, nn.adjacent), 4200)
+        assert measures.n_segments == 14
+        assert measures.sdann_ms == pytest.approx(100 * np.sqrt(14 / 13), abs=0.3)
+        assert measures.sdnn_index_ms == pytest.approx(15, abs=0.1)
+        assert measures.sdnn_ms is not None
+        assert measures.sdnn_ms > 95
 
     def test_sdann_and_sdnn_index_need_an_hour(self) -> None:
         shorter, longer = of(normal([800.0] * 4400)), of(normal([800.0, 810.0] * 2251))
@@ -142,55 +142,55 @@ class TestEnough:
         assert hrv.short_term(nn, 400).sdnn_ms == 0.0
         assert hrv.short_term(nn, 401).sdnn_ms is None
 
-    def test_without_figures_the_share_is_told(self) -> None:
+    def test_without_measures_there_is_the_share(self) -> None:
         assert of(normal([750.0] * 400), 1200) == Variability(nn_share_pct=25.0, n_nn=400)
 
     def test_a_recording_without_a_beat_has_none(self) -> None:
         assert hrv.variability(intervals_of(""), 0.0, 250.0) == Variability(nn_share_pct=0.0, n_nn=0)
 
     def test_a_segment_with_less_is_left_out(self) -> None:
-        # The third of four segments holds nothing.
+        # The third of four segments is empty.
         nn = normal([750.0] * 1600)
-        kept = (nn.time_s <= 600) | (nn.time_s > 900)
-        parted = NormalIntervals(nn.time_s[kept], nn.nn_ms[kept], nn.adjacent[kept])
+        is_kept = (nn.time_s <= 600) | (nn.time_s > 900)
+        parted = NormalIntervals(nn.time_s[is_kept], nn.nn_ms[is_kept], nn.adjacent[is_kept])
         assert of(parted, 1200).n_segments == 3
 
 
 class TestFrequencyDomain:
     def test_the_power_of_a_swing_is_half_its_amplitude_squared_in_the_band_of_its_frequency(self) -> None:
-        found = of(swinging(20, (30, 0.1), (20, 0.25)))
-        assert found.lf_ms2 == pytest.approx(30**2 / 2, rel=0.02)
-        assert found.hf_ms2 == pytest.approx(20**2 / 2, rel=0.02)
-        assert found.lf_hf == pytest.approx(2.25, rel=0.03)
+        measures = of(swinging(20, (30, 0.1), (20, 0.25)))
+        assert measures.lf_ms2 == pytest.approx(30**2 / 2, rel=0.02)
+        assert measures.hf_ms2 == pytest.approx(20**2 / 2, rel=0.02)
+        assert measures.lf_hf == pytest.approx(2.25, rel=0.03)
 
     def test_noise_has_in_each_band_its_part_of_the_variance(self) -> None:
         # 20 ms about 800 ms: 400 ms² over 0 to 0.625 Hz.
-        found = of(normal(np.random.default_rng(0).normal(800, 20, 20_000)))
-        assert found.lf_ms2 == pytest.approx(400 * 0.11 / 0.625, rel=0.05)
-        assert found.hf_ms2 == pytest.approx(400 * 0.25 / 0.625, rel=0.05)
+        measures = of(normal(np.random.default_rng(0).normal(800, 20, 20_000)))
+        assert measures.lf_ms2 == pytest.approx(400 * 0.11 / 0.625, rel=0.05)
+        assert measures.hf_ms2 == pytest.approx(400 * 0.25 / 0.625, rel=0.05)
 
     def test_beats_left_out_do_not_change_it_much(self) -> None:
         nn = swinging(20, (30, 0.1), (20, 0.25))
-        kept = np.random.default_rng(1).random(len(nn.nn_ms)) > 0.1
-        found = of(NormalIntervals(nn.time_s[kept], nn.nn_ms[kept], nn.adjacent[kept]), 1200)
-        assert found.lf_ms2 == pytest.approx(450, rel=0.1)
-        assert found.hf_ms2 == pytest.approx(200, rel=0.1)
+        is_kept = np.random.default_rng(1).random(len(nn.nn_ms)) > 0.1
+        measures = of(NormalIntervals(nn.time_s[is_kept], nn.nn_ms[is_kept], nn.adjacent[is_kept]), 1200)
+        assert measures.lf_ms2 == pytest.approx(450, rel=0.1)
+        assert measures.hf_ms2 == pytest.approx(200, rel=0.1)
 
     def test_a_trend_is_no_power(self) -> None:
         assert of(normal(np.linspace(780, 820, 1500))).lf_ms2 == pytest.approx(0, abs=1)
 
     def test_below_48_bpm_beats_are_too_few_to_show_hf(self) -> None:
-        found = of(normal([1300.0, 1310.0] * 500))
-        assert (found.lf_ms2, found.hf_ms2, found.lf_hf) == (None, None, None)
-        assert found.sdnn_ms == 5.0
+        measures = of(normal([1300.0, 1310.0] * 500))
+        assert (measures.lf_ms2, measures.hf_ms2, measures.lf_hf) == (None, None, None)
+        assert measures.sdnn_ms == 5.0
 
     def test_the_jitter_of_r_peaks_on_their_grid_is_what_it_is_computed_to_be(self) -> None:
         # A regular 75 bpm, peaks rounded to 5 ms: 1.4 ms² in HF, and 3.5 ms of RMSSD, as the module says.
         off_ms = np.random.default_rng(0).uniform(-2.5, 2.5, 20_001)
         nn = normal(800 + np.diff(off_ms))
-        found = of(nn, fs=1e9)
+        measures = of(nn, fs=1e9)
         assert hrv.jitter_ms2(nn, fs=1e9) == pytest.approx(1.37, abs=0.01)
-        assert found.hf_ms2 == pytest.approx(1.4, abs=0.1)
+        assert measures.hf_ms2 == pytest.approx(1.4, abs=0.1)
         assert hrv.rmssd_ms(nn) == pytest.approx(np.sqrt(6 * 25 / 12), abs=0.03)
 
     def test_a_ratio_that_rests_on_jitter_is_not_given(self) -> None:
@@ -200,16 +200,16 @@ class TestFrequencyDomain:
 
 
 @pytest.mark.real
-def test_figures_of_record_122_are_those_of_its_reference_intervals(mitdb: Path) -> None:
+def test_measures_of_record_122_are_those_of_its_reference_intervals(mitdb: Path) -> None:
     # DS1, 2476 beats, all N: every interval but the first is NN, so plain numpy must agree.
     marks = annotations.read_annotations(mitdb / "122", "atr")
     sample = marks.sample[marks.symbol == "N"]
     assert len(sample) == 2476
     beats = Beats(sample, np.full(2476, "N"), np.zeros((2476, 4), np.float32), np.ones(2476, bool), 360.0)
     rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
-    found = of(hrv.normal_intervals(beats, rr_s, np.zeros(2476, bool)), 650_000 / 360, fs=360.0)
+    measures = of(hrv.normal_intervals(beats, rr_s, np.zeros(2476, bool)), 650_000 / 360, fs=360.0)
     rr_ms = np.diff(sample) / 0.36
-    assert found.n_nn == 2475
-    assert found.sdnn_ms == round(float(np.std(rr_ms, ddof=1)), 1)
-    assert found.rmssd_ms == round(float(np.sqrt(np.mean(np.diff(rr_ms) ** 2))), 1)
-    assert found.n_segments == 6
+    assert measures.n_nn == 2475
+    assert measures.sdnn_ms == round(float(np.std(rr_ms, ddof=1)), 1)
+    assert measures.rmssd_ms == round(float(np.sqrt(np.mean(np.diff(rr_ms) ** 2))), 1)
+    assert measures.n_segments == 6

@@ -1,4 +1,4 @@
-"""A kind of event is one row: whatever shows events takes it from there."""
+"""Test that a kind of event is one row of the registry, from which every output follows."""
 
 import csv
 import json
@@ -27,9 +27,9 @@ EVERY_Q = EventKind(
     urgency="a note",
     find=lambda context: np.array(
         [
-            [at, at + 2]
-            for at in range(len(context.beats) - 1)
-            if (context.beats.label[at : at + 2] == "Q").all()
+            [beat, beat + 2]
+            for beat in range(len(context.beats) - 1)
+            if (context.beats.label[beat : beat + 2] == "Q").all()
         ],
         dtype=np.intp,
     ).reshape(-1, 2),
@@ -90,10 +90,10 @@ def test_names_counts_and_titles_are_distinct() -> None:
 
 
 def test_the_table_in_the_documentation_is_that_of_the_registry() -> None:
-    made = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, ROOT / "tools" / "event_table.py"], capture_output=True, text=True, check=True
     ).stdout
-    assert (ROOT / "docs" / "reference" / "events.md").read_text(encoding="utf-8") == made
+    assert (ROOT / "docs" / "reference" / "events.md").read_text(encoding="utf-8") == printed
 
 
 def test_a_limit_stands_in_one_place() -> None:

@@ -1,4 +1,4 @@
-"""R-on-T by timing alone: what is early enough, after which beat, and what is left unsaid."""
+"""Test possible R-on-T: which beats are early enough, and after which beats."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from tests.handmade import NOTHING_UNREADABLE, analysis_of, beats_of, events_of,
 LEAD_IN = "N" * 10
 
 
-def found(letters: str, coupling_s: float, *, unreadable: object = NOTHING_UNREADABLE) -> list[Event]:
-    """R-on-T among beats a second apart, of which the one after LEAD_IN comes earlier."""
+def r_on_t_of(letters: str, coupling_s: float, *, unreadable: object = NOTHING_UNREADABLE) -> list[Event]:
+    """Find R-on-T among beats a second apart, of which the one after LEAD_IN comes earlier."""
     rr_s = np.ones(len(letters))
     rr_s[len(LEAD_IN)] = coupling_s
     events = events_of(beats_of(letters, rr_s), unreadable=unreadable)
@@ -33,29 +33,29 @@ class TestExpectedQt:
 
 class TestRule:
     def test_a_ventricular_beat_before_the_expected_end_of_qt_may_be_r_on_t(self) -> None:
-        (event,) = found(LEAD_IN + "VN", 0.38)
+        (event,) = r_on_t_of(LEAD_IN + "VN", 0.38)
         assert (event.onset_s, event.offset_s, event.n_beats) == (10.0, 10.38, 2)
 
     def test_one_after_it_is_not(self) -> None:
-        assert found(LEAD_IN + "VN", 0.40) == []
+        assert r_on_t_of(LEAD_IN + "VN", 0.40) == []
 
     @pytest.mark.parametrize("letter", "NSFQ")
     def test_only_veb_are_looked_at(self, letter: str) -> None:
-        assert found(LEAD_IN + letter + "N", 0.38) == []
+        assert r_on_t_of(LEAD_IN + letter + "N", 0.38) == []
 
     def test_the_beat_before_may_be_supraventricular(self) -> None:
-        assert len(found("N" * 9 + "SVN", 0.38)) == 1
+        assert len(r_on_t_of("N" * 9 + "SVN", 0.38)) == 1
 
     @pytest.mark.parametrize("letter", "VFQ")
     def test_after_a_ventricular_or_unknown_beat_nothing_is_known_of_qt(self, letter: str) -> None:
-        assert found("N" * 9 + letter + "VN", 0.38) == []
+        assert r_on_t_of("N" * 9 + letter + "VN", 0.38) == []
 
     def test_without_eight_intervals_before_it_there_is_no_rate_to_expect_qt_from(self) -> None:
         beats = beats_of("NNNVN", [1, 1, 1, 0.3, 1])
         assert events_of(beats) == ()
 
-    def test_an_interval_that_was_not_seen_is_none(self) -> None:
-        assert found(LEAD_IN + "VN", 0.38, unreadable=[[1010, 1015]]) == []
+    def test_an_unreadable_interval_is_none(self) -> None:
+        assert r_on_t_of(LEAD_IN + "VN", 0.38, unreadable=[[1010, 1015]]) == []
 
     def test_qt_is_that_of_the_mean_rate_and_not_of_the_pause_before(self) -> None:
         # Bigeminy of 0.42 and 1.58 s: at the mean of 1 s QT ends after 0.40 s, at that of the pause after 0.47 s.
@@ -69,24 +69,24 @@ class TestRule:
         assert (rr_s[1::2] < expected_qt_s(rr_s[:-1:2]))[1:].all()
 
     def test_it_has_no_rate(self) -> None:
-        (event,) = found(LEAD_IN + "VN", 0.38)
+        (event,) = r_on_t_of(LEAD_IN + "VN", 0.38)
         assert np.isnan(event.rate_bpm)
 
 
 class TestFinding:
-    def test_it_is_a_note_that_says_how_little_is_known(self) -> None:
+    def test_it_is_a_note_by_timing_alone(self) -> None:
         rr_s = np.ones(25)
         rr_s[[10, 15, 20]] = 0.38, 0.30, 0.5
-        letters = "".join("V" if at in {10, 15, 20} else "N" for at in range(25))
+        letters = "".join("V" if beat in {10, 15, 20} else "N" for beat in range(25))
         beats = beats_of(letters, rr_s)
-        (told,) = [
+        (note,) = [
             finding
             for finding in find_findings(analysis_of(recording_for(beats, 6000), beats))
             if "T wave" in finding.text
         ]
         # The second begins at 15 beats less 0.62 s.
-        assert told.urgency == Urgency.NOTE
-        assert told.text == (
+        assert note.urgency == Urgency.NOTE
+        assert note.text == (
             "2 ventricular beats (66.7 % of them) may fall on a T wave, by timing alone: "
             "the earliest after 300 ms at 0:00:14"
         )

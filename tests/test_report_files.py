@@ -1,4 +1,4 @@
-"""The annotation file of a recording, as LightWAVE, WAVE and other programs of WFDB read it."""
+"""Test the annotation file of a recording, as LightWAVE, WAVE and other programs of WFDB read it."""
 
 import struct
 from pathlib import Path
@@ -24,16 +24,16 @@ MIT_RHYTHMS = {
 def analysis_of(
     beats: Beats, *, events: tuple[Event, ...] = (), unreadable: object = NOTHING_UNREADABLE
 ) -> Analysis:
-    stretches = np.asarray(unreadable, dtype=np.int64)
-    n_samples = int(max(beats.sample.max(initial=0), stretches.max(initial=0))) + 1
+    intervals = np.asarray(unreadable, dtype=np.int64)
+    n_samples = int(max(beats.sample.max(initial=0), intervals.max(initial=0))) + 1
     recording = Recording(
         "r", beats.fs, ("II",), n_samples, lambda start, stop: np.zeros((stop - start, 1), np.float32)
     )
-    clear = np.zeros(len(beats), dtype=bool)
-    return Analysis(recording, (0,), beats, rr_intervals_s(beats, stretches), clear, events, stretches)
+    low_quality = np.zeros(len(beats), dtype=bool)
+    return Analysis(recording, (0,), beats, rr_intervals_s(beats, intervals), low_quality, events, intervals)
 
 
-def at(samples: list[int], letters: str, fs: float = FS) -> Beats:
+def beats_at(samples: list[int], letters: str, fs: float = FS) -> Beats:
     n = len(samples)
     label = np.array(list(letters), dtype="U1")
     return Beats(np.array(samples, np.int64), label, np.zeros((n, 4), np.float32), np.ones(n, bool), fs)
@@ -69,23 +69,25 @@ class TestReadBack:
     )
 
     def test_every_beat_comes_back_at_its_sample_with_its_letter(self, tmp_path: Path) -> None:
-        read = read_back(tmp_path, self.analysis)
-        is_beat = np.isin(read.symbol, list("NSVFQ"))
-        assert read.sample[is_beat].tolist() == self.analysis.beats.sample.tolist()
-        assert np.array(read.symbol)[is_beat].tolist() == self.analysis.beats.label.tolist()
+        annotation = read_back(tmp_path, self.analysis)
+        is_beat = np.isin(annotation.symbol, list("NSVFQ"))
+        assert annotation.sample[is_beat].tolist() == self.analysis.beats.sample.tolist()
+        assert np.array(annotation.symbol)[is_beat].tolist() == self.analysis.beats.label.tolist()
 
     def test_rhythms_come_back_as_strings_of_mit(self, tmp_path: Path) -> None:
-        read = read_back(tmp_path, self.analysis)
-        notes = [note for note, symbol in zip(read.aux_note, read.symbol, strict=True) if symbol == "+"]
+        annotation = read_back(tmp_path, self.analysis)
+        notes = [
+            note for note, symbol in zip(annotation.aux_note, annotation.symbol, strict=True) if symbol == "+"
+        ]
         assert notes == ["(N", "(VT", "(N"]
-        assert {note for note in read.aux_note if note} <= MIT_RHYTHMS
+        assert {note for note in annotation.aux_note if note} <= MIT_RHYTHMS
 
     def test_noise_marks_come_back_in_pairs_with_their_subtypes(self, tmp_path: Path) -> None:
-        read = read_back(tmp_path, self.analysis)
-        noise = np.array(read.symbol) == "~"
-        assert read.sample[noise].tolist() == [1000, 2000, 2500, 4000]
-        assert read.subtype[noise].tolist() == [-1, 0, -1, 0]
-        assert set(read.subtype[~noise].tolist()) == {0}
+        annotation = read_back(tmp_path, self.analysis)
+        noise = np.array(annotation.symbol) == "~"
+        assert annotation.sample[noise].tolist() == [1000, 2000, 2500, 4000]
+        assert annotation.subtype[noise].tolist() == [-1, 0, -1, 0]
+        assert set(annotation.subtype[~noise].tolist()) == {0}
 
     def test_no_symbol_is_unknown_to_wfdb(self, tmp_path: Path) -> None:
         assert set(read_back(tmp_path, self.analysis).symbol) <= KNOWN_TO_WFDB
@@ -102,16 +104,17 @@ class TestReadBack:
         assert {kind.mit_rhythm for kind in KINDS.values()} - {""} <= MIT_RHYTHMS
 
     def test_why_there_is_no_beat_comes_back_as_a_note(self, tmp_path: Path) -> None:
-        read = read_back(tmp_path, analysis_of(at([], "")), not_analysable="the signal is flat")
-        assert (read.symbol, read.aux_note) == (['"'], ["not analysable: the signal is flat"])
+        annotation = read_back(tmp_path, analysis_of(beats_at([], "")), not_analysable="the signal is flat")
+        assert (annotation.symbol, annotation.aux_note) == (['"'], ["not analysable: the signal is flat"])
 
     def test_by_the_definition_of_the_format_it_says_the_same_as_by_wfdb(self, tmp_path: Path) -> None:
-        read = read_back(tmp_path, self.analysis)
+        annotation = read_back(tmp_path, self.analysis)
         # What stands at time 0 is a note of wfdb's with the sampling rate.
         marks = [mark for mark in marks_in(tmp_path / "r.ectopy") if mark[0]]
         codes = {"N": 1, "V": 5, "F": 6, "S": 9, "Q": 13, "~": 14, "+": 28}
         assert marks == [
-            (at, codes[mark]) for at, mark in zip(read.sample.tolist(), read.symbol, strict=True)
+            (time, codes[mark])
+            for time, mark in zip(annotation.sample.tolist(), annotation.symbol, strict=True)
         ]
 
 
@@ -120,24 +123,24 @@ class TestLongRecordings:
     def test_a_gap_of_any_length_keeps_the_samples(self, tmp_path: Path, gap: int) -> None:
         # 10 bits hold 1023; a SKIP holds 31 bits and its sign; what is longer takes several.
         samples = [100, 100 + gap, 100 + gap + 80]
-        read = read_back(tmp_path, analysis_of(at(samples, "NVN")))
-        assert read.sample[np.array(read.symbol) != "+"].tolist() == samples
+        annotation = read_back(tmp_path, analysis_of(beats_at(samples, "NVN")))
+        assert annotation.sample[np.array(annotation.symbol) != "+"].tolist() == samples
         assert [time for time, code in marks_in(tmp_path / "r.ectopy") if time and code < 28] == samples
 
     def test_noise_over_days_keeps_its_ends(self, tmp_path: Path) -> None:
         # A fortnight at 2000 Hz: 2,419,200,000 samples, beyond 31 bits.
         end = 14 * 86_400 * 2000
-        read = read_back(
-            tmp_path, analysis_of(at([100], "N", 2000.0), unreadable=[[500, end - 500], [end - 9, end]])
+        annotation = read_back(
+            tmp_path, analysis_of(beats_at([100], "N", 2000.0), unreadable=[[500, end - 500], [end - 9, end]])
         )
-        noise = np.array(read.symbol) == "~"
-        assert read.sample[noise].tolist() == [500, end - 500, end - 9, end]
+        noise = np.array(annotation.symbol) == "~"
+        assert annotation.sample[noise].tolist() == [500, end - 500, end - 9, end]
 
     def test_a_rhythm_far_out_stands_a_sample_before_its_beat(self, tmp_path: Path) -> None:
         first = 2**31 + 1000
-        beats = at([100, first, first + 50, first + 100, first + 200], "NVVVN")
+        beats = beats_at([100, first, first + 50, first + 100, first + 200], "NVVVN")
         run = Event("vt", first / FS, (first + 100) / FS, 3, 120.0)
-        read = read_back(tmp_path, analysis_of(beats, events=(run,)))
-        changes = np.array(read.symbol) == "+"
-        assert read.sample[changes].tolist() == [99, first - 1, first + 199]
-        assert [note for note in read.aux_note if note] == ["(N", "(VT", "(N"]
+        annotation = read_back(tmp_path, analysis_of(beats, events=(run,)))
+        changes = np.array(annotation.symbol) == "+"
+        assert annotation.sample[changes].tolist() == [99, first - 1, first + 199]
+        assert [note for note in annotation.aux_note if note] == ["(N", "(VT", "(N"]

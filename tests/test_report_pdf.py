@@ -1,4 +1,4 @@
-"""The page as PDF: pictures styled each for itself, strips at their true size, a clear word without WeasyPrint."""
+"""Test the page as PDF: style of pictures, true size of strips, and the error without WeasyPrint."""
 
 import logging
 import re
@@ -65,13 +65,13 @@ class TestPdf:
 
     @staticmethod
     def boxes(page: Path) -> Iterator[tuple[str, Any]]:
-        """Each picture on the pages: what it shows, and where."""
+        """Yield the name and the box of each picture on the pages."""
         from weasyprint import HTML
 
         logging.getLogger("weasyprint").setLevel(logging.ERROR)
-        for of in HTML(string=pdf.with_styled_pictures(page.read_text())).render().pages:
-            assert (of.width / PX_PER_MM, of.height / PX_PER_MM) == pytest.approx((210, 297))
-            for box in of._page_box.descendants():
+        for pdf_page in HTML(string=pdf.with_styled_pictures(page.read_text())).render().pages:
+            assert (pdf_page.width / PX_PER_MM, pdf_page.height / PX_PER_MM) == pytest.approx((210, 297))
+            for box in pdf_page._page_box.descendants():
                 if (box.element_tag or "").endswith("svg") and box.element.get("aria-label"):
                     yield box.element.get("aria-label"), box
 
@@ -108,12 +108,12 @@ class TestOption:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         model, out = write_model(tmp_path / "model"), tmp_path / "out"
-        told = ("score", write_record(tmp_path), "--out", out, "--model", model, "--workers", "1")
-        assert self.run(capsys, *told)[0] == 0
+        arguments = ("score", write_record(tmp_path), "--out", out, "--model", model, "--workers", "1")
+        assert self.run(capsys, *arguments)[0] == 0
         assert not (out / "r" / "report.pdf").exists()
-        assert "1 scored" in self.run(capsys, *told, "--pdf")[1]
+        assert "1 scored" in self.run(capsys, *arguments, "--pdf")[1]
         assert (out / "r" / "report.pdf").is_file()
-        assert "1 skipped" in self.run(capsys, *told, "--pdf")[1]
+        assert "1 skipped" in self.run(capsys, *arguments, "--pdf")[1]
 
     def test_it_is_no_setting_that_decides_results(self, tmp_path: Path) -> None:
         assert ScoreOptions(tmp_path, pdf=True).settings == ScoreOptions(tmp_path).settings
@@ -139,5 +139,7 @@ class TestOption:
 
         monkeypatch.delitem(sys.modules, "weasyprint", raising=False)
         monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-        with pytest.raises(MissingLibraryError, match=r"library Pango could not be loaded.*libpango.*Install"):
+        with pytest.raises(
+            MissingLibraryError, match=r"library Pango could not be loaded.*libpango.*Install"
+        ):
             pdf.require_weasyprint()

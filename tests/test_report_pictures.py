@@ -1,4 +1,4 @@
-"""Pictures of a whole recording: mean beats, pairs of RR intervals, the overview."""
+"""Test the pictures of a whole recording: mean beats, Poincaré plot, full disclosure."""
 
 import re
 from dataclasses import replace
@@ -36,14 +36,14 @@ class TestMeanBeats:
         assert np.flatnonzero(mean[:, 0]).tolist() == [30]
         assert mean[30, 0] == pytest.approx(2.0)
 
-    def test_where_a_beat_is_missing_the_others_make_the_mean(self) -> None:
+    def test_missing_beats_are_left_out_of_the_mean(self) -> None:
         cuts = np.array([[[1.0], [np.nan]], [[3.0], [np.nan]]], dtype=np.float32)
         cuts = np.concatenate((cuts, [[[np.nan], [np.nan]]]))
         assert average_beats.mean(cuts)[0, 0] == 2
         assert np.isnan(average_beats.mean(cuts)[1, 0])
         assert np.isfinite(average_beats.level(cuts)[0, 0, 0])
 
-    def test_each_class_in_each_lead_with_its_extent_and_doubt(self) -> None:
+    def test_each_class_in_each_lead_with_its_extent_and_confidence(self) -> None:
         beats = beats_of("NVNVN" * 4)
         beats.confident[[1, 2]] = False
         recording = recording_for(beats, 2000)
@@ -69,7 +69,7 @@ class TestMeanBeats:
         assert all(normal.bands)
         assert ventricular.bands == ["", ""]
 
-    def test_a_lead_that_is_missing_is_said_to_be(self) -> None:
+    def test_a_missing_lead_is_named_as_missing(self) -> None:
         signal = np.full((2000, 2), np.nan)
         signal[:, 0] = 1
         recording = recording_of(signal, FS, leads=("II", "V1"))
@@ -99,23 +99,23 @@ class TestQuantile:
 
 
 class TestPoincare:
-    def test_pairs_are_told_apart_by_their_three_beats(self) -> None:
-        found = poincare.poincare(flat("NNNNVNNNNSNNNN"))
-        assert found is not None
+    def test_pairs_are_classed_by_their_three_beats(self) -> None:
+        plot = poincare.poincare(flat("NNNNVNNNNSNNNN"))
+        assert plot is not None
         # 14 beats, 12 pairs: three hold V, three S.
-        assert (found.n_normal, found.n_ventricular, found.n_supraventricular) == (6, 3, 3)
-        assert found.n_outside == 0
+        assert (plot.n_normal, plot.n_ventricular, plot.n_supraventricular) == (6, 3, 3)
+        assert plot.n_outside == 0
 
     def test_a_ventricular_beat_counts_before_a_supraventricular_one(self) -> None:
-        found = poincare.poincare(flat("NSV"))
-        assert found is not None
-        assert (found.n_ventricular, found.n_supraventricular) == (1, 0)
+        plot = poincare.poincare(flat("NSV"))
+        assert plot is not None
+        assert (plot.n_ventricular, plot.n_supraventricular) == (1, 0)
 
-    def test_an_interval_that_was_not_seen_makes_no_pair(self) -> None:
+    def test_an_unreadable_interval_makes_no_pair(self) -> None:
         # Unreadable between the third and the fourth of six beats: two of four pairs are left.
-        found = poincare.poincare(flat("NNNNNN", unreadable=np.array([[310, 390]])))
-        assert found is not None
-        assert found.n_normal == 2
+        plot = poincare.poincare(flat("NNNNNN", unreadable=np.array([[310, 390]])))
+        assert plot is not None
+        assert plot.n_normal == 2
 
     @pytest.mark.parametrize("letters", ["", "N", "NN"])
     def test_fewer_than_three_beats_make_no_plot(self, letters: str) -> None:
@@ -124,21 +124,21 @@ class TestPoincare:
     def test_a_pair_lies_in_its_cell_the_later_interval_upwards(self) -> None:
         # 0.6 s, then 1.0 s: columns of 16 ms from 0.2 s on, rows from the top.
         beats = beats_of("NNN", np.array([0.5, 0.6, 1.0]))
-        found = poincare.poincare(analysis_of(recording_of(np.zeros(1000), FS), beats))
-        assert found is not None
-        assert found.normal == ["M25 74h1v1H25z", "", ""]
+        plot = poincare.poincare(analysis_of(recording_of(np.zeros(1000), FS), beats))
+        assert plot is not None
+        assert plot.normal == ["M25 74h1v1H25z", "", ""]
 
     def test_what_lies_beyond_the_axes_is_counted(self) -> None:
         beats = beats_of("NNNN", np.array([0.5, 0.8, 2.5, 0.8]))
-        found = poincare.poincare(analysis_of(recording_of(np.zeros(1000), FS), beats))
-        assert found is not None
-        assert (found.n_normal, found.n_outside, found.normal) == (2, 2, ["", "", ""])
+        plot = poincare.poincare(analysis_of(recording_of(np.zeros(1000), FS), beats))
+        assert plot is not None
+        assert (plot.n_normal, plot.n_outside, plot.normal) == (2, 2, ["", "", ""])
 
     def test_cells_with_more_pairs_are_darker(self) -> None:
         # Every pair is (1, 1) s: one cell of ten or more.
-        found = poincare.poincare(flat("N" * 20))
-        assert found is not None
-        assert [bool(path) for path in found.normal] == [False, False, True]
+        plot = poincare.poincare(flat("N" * 20))
+        assert plot is not None
+        assert [bool(path) for path in plot.normal] == [False, False, True]
 
     def test_cells_side_by_side_are_one_piece(self) -> None:
         mask = np.zeros((3, 5), dtype=bool)
@@ -149,9 +149,9 @@ class TestPoincare:
         # Every cell may be taken; a row of them costs few pieces.
         rr_s = np.random.default_rng(0).uniform(0.3, 1.5, size=100_000)
         beats = beats_of("N" * 100_000, rr_s)
-        found = poincare.poincare(analysis_of(recording_of(np.zeros(int(beats.sample[-1]) + 1), FS), beats))
-        assert found is not None
-        assert sum(map(len, found.normal)) < 100_000
+        plot = poincare.poincare(analysis_of(recording_of(np.zeros(int(beats.sample[-1]) + 1), FS), beats))
+        assert plot is not None
+        assert sum(map(len, plot.normal)) < 100_000
 
 
 class TestDisclosure:
@@ -216,10 +216,10 @@ class TestDisclosure:
     def test_in_long_lines_a_beat_colours_its_bin_alone(self) -> None:
         # Three hours: five minutes a line, 0.375 s a bin; V at 2 s is in bin 5.
         analysis = flat("NVN", n_samples=1_080_000)
-        walked = signal_overview(analysis)
-        assert np.flatnonzero(full_disclosure.classes(analysis, walked)).tolist() == [5]
+        overview = signal_overview(analysis)
+        assert np.flatnonzero(full_disclosure.classes(analysis, overview)).tolist() == [5]
 
-    def test_stretches_cover_the_bins_that_they_reach_into(self) -> None:
+    def test_intervals_cover_the_bins_that_they_reach_into(self) -> None:
         edges = np.array([0, 10, 20, 30])
         mask = full_disclosure.covered(np.array([5, 29]), np.array([11, 40]), edges)
         assert mask.tolist() == [True, True, True]

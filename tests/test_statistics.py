@@ -1,4 +1,4 @@
-"""Figures by topic: counts that add up, times of extremes, each under the name of its convention."""
+"""Test the statistics by topic: counts that add up, times of extremes, conventions by name."""
 
 from dataclasses import replace
 
@@ -29,20 +29,20 @@ def of(
     return stats(recording_stats(analysis), start_s, stop_s)
 
 
-def told(letters: str, rr_s: ArrayLike) -> list[tuple[int, str]]:
+def findings_of(letters: str, rr_s: ArrayLike) -> list[tuple[int, str]]:
     beats = beats_of(letters, rr_s)
-    found = find_findings(analysis_of(recording_for(beats, 60_000), beats))
-    return [(finding.urgency, finding.text) for finding in found]
+    findings = find_findings(analysis_of(recording_for(beats, 60_000), beats))
+    return [(finding.urgency, finding.text) for finding in findings]
 
 
 class TestGroups:
-    def test_singles_couplets_triplets_and_longer_runs_are_told_apart(self) -> None:
-        found = of("NVNVVNVVVNVVVVVN", 0.5)
+    def test_singles_couplets_triplets_and_longer_runs_are_counted_separately(self) -> None:
+        values = of("NVNVVNVVVNVVVVVN", 0.5)
         names = ("n_veb", "n_veb_singles", "n_couplets", "n_veb_triplets", "n_veb_runs", "veb_run_beats")
-        assert [found[name] for name in names] == [11, 1, 1, 1, 2, 8]
+        assert [values[name] for name in names] == [11, 1, 1, 1, 2, 8]
 
     def test_supraventricular_ones_too(self) -> None:
-        found = of("NSNSSNSSSNSSSSSN", 0.5)
+        values = of("NSNSSNSSSNSSSSSN", 0.5)
         names = (
             "n_sveb",
             "n_sveb_singles",
@@ -51,11 +51,16 @@ class TestGroups:
             "n_sveb_runs",
             "sveb_run_beats",
         )
-        assert [found[name] for name in names] == [11, 1, 1, 1, 2, 8]
+        assert [values[name] for name in names] == [11, 1, 1, 1, 2, 8]
 
     def test_fusion_extends_a_run_as_in_ec57_and_is_no_veb(self) -> None:
-        found = of("NVFVNFN", 0.5)
-        assert (found["n_veb"], found["n_fusion"], found["n_vt_runs"], found["n_veb_singles"]) == (2, 2, 1, 1)
+        values = of("NVFVNFN", 0.5)
+        assert (values["n_veb"], values["n_fusion"], values["n_vt_runs"], values["n_veb_singles"]) == (
+            2,
+            2,
+            1,
+            1,
+        )
 
     @settings(max_examples=200, deadline=None)
     @given(
@@ -66,8 +71,8 @@ class TestGroups:
     def test_beats_couplets_and_runs_add_up_whatever_the_rhythm(
         self, letters: str, rr_s: list[float], lost: int
     ) -> None:
-        found = of(letters, rr_s[: len(letters)], unreadable=[[lost, lost + 20]])
-        count = {name: value for name, value in found.items() if isinstance(value, int)}
+        values = of(letters, rr_s[: len(letters)], unreadable=[[lost, lost + 20]])
+        count = {name: value for name, value in values.items() if isinstance(value, int)}
         assert count["n_veb"] + count["n_fusion"] == (
             count["n_veb_singles"] + 2 * count["n_couplets"] + count["veb_run_beats"]
         )
@@ -81,7 +86,7 @@ class TestGroups:
     @settings(max_examples=100, deadline=None)
     @given(letters=st.text("NV", max_size=60))
     def test_hours_add_up_to_the_whole(self, letters: str) -> None:
-        every = of(letters)
+        total = of(letters)
         halves = [of(letters, start_s=0, stop_s=20), of(letters, start_s=20, stop_s=600)]
         for name in (
             "n_beats",
@@ -92,7 +97,7 @@ class TestGroups:
             "n_bigeminy",
             "n_pauses",
         ):
-            assert every[name] == sum(int(str(half[name])) for half in halves)
+            assert total[name] == sum(int(str(half[name])) for half in halves)
 
     def test_a_group_is_counted_where_it_begins(self) -> None:
         # Three V at 0.8, 1.6, 2.4 s.
@@ -111,61 +116,69 @@ class TestVentricularTachycardia:
         assert (shorter["n_vt_sustained"], shorter["longest_vt_s"]) == (0, 29.5)
 
     def test_the_fastest_need_not_be_the_longest(self) -> None:
-        found = of("NVVVNVVVVN", [1, 1, 0.3, 0.3, 1, 1, 0.5, 0.5, 0.5, 1])
-        assert (found["fastest_vt_bpm"], found["longest_vt_beats"], found["longest_vt_s"]) == (200.0, 4, 1.5)
+        values = of("NVVVNVVVVN", [1, 1, 0.3, 0.3, 1, 1, 0.5, 0.5, 0.5, 1])
+        assert (values["fastest_vt_bpm"], values["longest_vt_beats"], values["longest_vt_s"]) == (
+            200.0,
+            4,
+            1.5,
+        )
 
     def test_a_slow_sustained_run_is_urgent_beside_a_fast_one_of_more_beats(self) -> None:
         # 56 beats 0.55 s apart last 30.25 s; 70 beats 0.3 s apart, though more, 20.7 s.
-        found = told(
+        findings = findings_of(
             "N" + "V" * 56 + "N" + "V" * 70 + "N", [1] * 2 + [0.55] * 55 + [1] * 2 + [0.3] * 69 + [1]
         )
-        assert [(urgency, text.split(":")[0]) for urgency, text in found[:2]] == [
+        assert [(urgency, text.split(":")[0]) for urgency, text in findings[:2]] == [
             (3, "Sustained ventricular tachycardia"),
             (3, "Non-sustained ventricular tachycardia"),
         ]
-        assert found[0][1].endswith("1 run of 56 beats (30.2 s) at 0:00:02, 109 bpm")
+        assert findings[0][1].endswith("1 run of 56 beats (30.2 s) at 0:00:02, 109 bpm")
 
     def test_at_100_bpm_it_is_idioventricular(self) -> None:
-        found = of("NVVVN", 0.6)
-        assert (found["n_vt_runs"], found["n_idioventricular_runs"], found["n_veb_triplets"]) == (0, 1, 1)
+        values = of("NVVVN", 0.6)
+        assert (values["n_vt_runs"], values["n_idioventricular_runs"], values["n_veb_triplets"]) == (0, 1, 1)
 
 
 class TestSupraventricularRuns:
-    def test_length_and_rate_are_told(self) -> None:
-        found = of("NSSSNSSSSN", [1, 1, 0.3, 0.3, 1, 1, 0.5, 0.5, 0.5, 1])
+    def test_the_longest_and_the_fastest(self) -> None:
+        values = of("NSSSNSSSSN", [1, 1, 0.3, 0.3, 1, 1, 0.5, 0.5, 0.5, 1])
         names = ("n_sv_runs", "longest_sv_run_beats", "longest_sv_run_s", "fastest_sv_run_bpm")
-        assert [found[name] for name in names] == [2, 4, 1.5, 200.0]
+        assert [values[name] for name in names] == [2, 4, 1.5, 200.0]
 
     def test_above_30_s_it_is_a_tachycardia_and_urgent_whatever_run_has_more_beats(self) -> None:
-        found = told(
+        findings = findings_of(
             "N" + "S" * 56 + "N" + "S" * 70 + "N", [1] * 2 + [0.55] * 55 + [1] * 2 + [0.3] * 69 + [1]
         )
-        assert found[0][0] == 3
-        assert found[0][1].startswith("Sustained supraventricular tachycardia: 1 run of 56 beats (30.2 s)")
-        assert any(text.startswith("Supraventricular runs: 1 run of 70 beats") for _, text in found)
+        assert findings[0][0] == 3
+        assert findings[0][1].startswith("Sustained supraventricular tachycardia: 1 run of 56 beats (30.2 s)")
+        assert any(text.startswith("Supraventricular runs: 1 run of 70 beats") for _, text in findings)
 
     def test_a_slow_one_is_no_event_yet_its_beats_are_counted(self) -> None:
-        found = of("NSSSN", 0.8)
-        assert (found["n_sv_runs"], found["n_sveb_runs"], found["sveb_run_beats"]) == (0, 1, 3)
+        values = of("NSSSN", 0.8)
+        assert (values["n_sv_runs"], values["n_sveb_runs"], values["sveb_run_beats"]) == (0, 1, 3)
 
 
 class TestPauses:
     def test_the_longest_comes_with_its_time_and_3_s_are_counted_apart(self) -> None:
-        found = of("NNNNN", [1, 2.5, 3.0, 1, 2.0])
+        values = of("NNNNN", [1, 2.5, 3.0, 1, 2.0])
         names = ("n_pauses", "n_pauses_3s", "longest_pause_s", "longest_pause_at_s")
-        assert [found[name] for name in names] == [2, 1, 3.0, 3.5]
+        assert [values[name] for name in names] == [2, 1, 3.0, 3.5]
 
     def test_without_one_there_is_no_time(self) -> None:
-        found = of("NNN")
-        assert (found["n_pauses"], found["longest_pause_s"], found["longest_pause_at_s"]) == (0, None, None)
+        values = of("NNN")
+        assert (values["n_pauses"], values["longest_pause_s"], values["longest_pause_at_s"]) == (
+            0,
+            None,
+            None,
+        )
 
 
 class TestRates:
     def test_least_and_greatest_come_with_their_times(self) -> None:
         # As in rhythm: beats 18 and 28 end the first windows of one rate alone, at 14 and 31 s.
-        found = of("N" * 30, [1.0] * 10 + [0.5] * 10 + [2.0] * 10)
+        values = of("N" * 30, [1.0] * 10 + [0.5] * 10 + [2.0] * 10)
         names = ("hr_min_bpm", "hr_min_at_s", "hr_max_bpm", "hr_max_at_s")
-        assert [found[name] for name in names] == [30.0, 31.0, 120.0, 14.0]
+        assert [values[name] for name in names] == [30.0, 31.0, 120.0, 14.0]
 
     def test_slow_and_fast_time_is_that_which_lies_in_the_part(self) -> None:
         # 120 bpm from 0.5 to 100 s.
@@ -174,8 +187,8 @@ class TestRates:
         assert of("N" * 40, 1.25)["bradycardia_s"] == 48.75
 
     def test_without_a_beat_there_is_none(self) -> None:
-        found = of("")
-        assert [found[name] for name in ("hr_mean_bpm", "hr_min_at_s", "af_burden_pct")] == [None] * 3
+        values = of("")
+        assert [values[name] for name in ("hr_mean_bpm", "hr_min_at_s", "af_burden_pct")] == [None] * 3
 
 
 class TestFibrillation:
@@ -191,15 +204,15 @@ class TestFibrillation:
     def test_its_intervals_are_not_normal(self) -> None:
         beats = beats_of("N" * 500)
         analysis = analysis_of(recording_for(beats, 60_000), beats)
-        every = stats(recording_stats(analysis), 0, 400)["nn_share_pct"]
+        share_pct = stats(recording_stats(analysis), 0, 400)["nn_share_pct"]
         analysis = replace(analysis, events=(Event("af", 0.0, 200.0, 250, 75.0),))
         half = stats(recording_stats(analysis), 0, 400)
-        assert every == pytest.approx(100, abs=0.5)
+        assert share_pct == pytest.approx(100, abs=0.5)
         assert (half["nn_share_pct"], half["sdnn_ms"]) == (pytest.approx(50, abs=0.5), None)
 
 
 class TestVariability:
     def test_five_minutes_of_normal_beats_have_it_and_less_has_not(self) -> None:
-        found = [of("N" * 500, stop_s=stop_s) for stop_s in (299, 300)]
-        assert [part["sdnn_ms"] for part in found] == [None, 0.0]
-        assert [part["rmssd_ms"] for part in found] == [None, 0.0]
+        parts = [of("N" * 500, stop_s=stop_s) for stop_s in (299, 300)]
+        assert [part["sdnn_ms"] for part in parts] == [None, 0.0]
+        assert [part["rmssd_ms"] for part in parts] == [None, 0.0]

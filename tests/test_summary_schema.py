@@ -1,4 +1,4 @@
-"""The schema of summary.json: every document obeys it, every field is described, with its unit."""
+"""Test the schema of summary.json: every document obeys it, and it describes every field and its unit."""
 
 import json
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def written(
 
 
 def fields(schema: object, path: str = "") -> Iterator[tuple[str, Json]]:
-    """Every named field anywhere in a schema."""
+    """Yield every named field of a schema."""
     if isinstance(schema, list):
         for part in schema:
             yield from fields(part, path)
@@ -70,7 +70,7 @@ class TestSchema:
     def test_it_is_a_schema(self) -> None:
         Draft202012Validator.check_schema(SCHEMA)
 
-    def test_it_bears_the_version_that_documents_bear(self) -> None:
+    def test_it_has_the_version_of_the_documents(self) -> None:
         assert SCHEMA["properties"]["schema_version"]["const"] == data_files.SCHEMA_VERSION
         assert SCHEMA["$id"] == f"urn:ectopy:summary:{data_files.SCHEMA_VERSION}"
 
@@ -97,7 +97,7 @@ class TestSchema:
             assert field["unit"] == unit, name
             assert words in field["description"].lower(), name
 
-    def test_it_says_that_results_are_advisory(self) -> None:
+    def test_it_states_that_results_are_advisory(self) -> None:
         assert "automatic and unconfirmed" in SCHEMA["description"]
         assert "not a medical device" in SCHEMA["description"]
 
@@ -163,7 +163,7 @@ class TestBrokenDocuments:
             check(document)
 
     @pytest.mark.parametrize("part", ["row", "figures", "hrv", "recording"])
-    def test_a_field_that_nobody_described_is_found(self, document: Json, part: str) -> None:
+    def test_an_undescribed_field_is_found(self, document: Json, part: str) -> None:
         document[part]["new"] = 1
         with pytest.raises(ValidationError, match="new"):
             check(document)

@@ -1,4 +1,4 @@
-"""One walk through the signal: extremes bin by bin, and cuts of beats, whatever the blocks."""
+"""Test the overview of the signal: extremes in bins, and cuts around beats, for blocks of any size."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ectopy.ecg import Analysis, BeatClass, Recording, recording_of
-from ectopy.report import signal_overview as walking
+from ectopy.report import signal_overview as overview_module
 from ectopy.report.signal_overview import LINE_BINS, bin_edges, lines_of, signal_overview
 from tests.handmade import FS, analysis_of, beats_of, recording_for
 
@@ -56,11 +56,11 @@ class TestLines:
 class TestExtremes:
     def test_each_bin_has_its_least_and_its_greatest(self) -> None:
         recording = noise_of(6000)
-        walked = signal_overview(with_beats(recording, "NNN"))
+        overview = signal_overview(with_beats(recording, "NNN"))
         lead = recording.read(0, 6000)[:, 0]
-        assert len(walked.low) == LINE_BINS
+        assert len(overview.low) == LINE_BINS
         for start, stop, low, high in zip(
-            walked.edges, walked.edges[1:], walked.low, walked.high, strict=False
+            overview.edges, overview.edges[1:], overview.low, overview.high, strict=False
         ):
             assert (low, high) == (lead[start:stop].min(), lead[start:stop].max())
 
@@ -69,21 +69,21 @@ class TestExtremes:
         signal[[0, 3]] = np.nan
         signal[300:600] = np.nan
         recording = recording_of(signal, FS)
-        walked = signal_overview(analysis_of(recording, beats_of("")))
-        assert np.flatnonzero(np.isnan(walked.low)).tolist() == list(range(40, 80))  # 7.5 samples each
-        assert walked.low[0] == 1
+        overview = signal_overview(analysis_of(recording, beats_of("")))
+        assert np.flatnonzero(np.isnan(overview.low)).tolist() == list(range(40, 80))  # 7.5 samples each
+        assert overview.low[0] == 1
 
     def test_the_first_analysed_lead_is_shown(self) -> None:
         recording = recording_of(np.tile([1.0, 2.0], (6000, 1)), FS, leads=("II", "V1"))
-        walked = signal_overview(analysis_of(recording, beats_of(""), leads=("V1", "II")))
-        assert set(walked.high.tolist()) == {2.0}
+        overview = signal_overview(analysis_of(recording, beats_of(""), leads=("V1", "II")))
+        assert set(overview.high.tolist()) == {2.0}
 
     @pytest.mark.parametrize("block_s", [0.01, 1.0, 7.3, 60.0])
     def test_blocks_of_any_size_show_the_same(self, block_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
         recording = noise_of(20_000)
         analysis = with_beats(recording, "NVNNSNNV" * 20)
         whole = signal_overview(analysis)
-        monkeypatch.setattr(walking, "BLOCK_S", block_s)
+        monkeypatch.setattr(overview_module, "BLOCK_S", block_s)
         again = signal_overview(analysis)
         assert np.array_equal(again.low, whole.low)
         assert np.array_equal(again.high, whole.high)

@@ -423,7 +423,7 @@ class TestTrends:
         self, duration_s: float, start: datetime | None, ticks: list[tuple[float, str]]
     ) -> None:
         time_ticks = trend.time_ticks(duration_s, times.Clock(start))
-        assert [(round(tick.at, 1), tick.text) for tick in time_ticks] == ticks
+        assert [(round(tick.position_pct, 1), tick.text) for tick in time_ticks] == ticks
 
     def test_a_phone_is_spared_the_times_that_would_lie_upon_each_other(self, tmp_path: Path) -> None:
         # 10 s: a tick every 2 s, each with hours, minutes and seconds.

@@ -29,7 +29,7 @@ UNCONFIRMED = (
     "Automatic, unconfirmed. For research use only; not a medical device. "
     "Advisory: not the sole basis of a diagnosis, not for alarms or life support."
 )
-LOINC, UCUM, FIGURES = "http://loinc.org", "http://unitsofmeasure.org", "urn:ectopy:summary"
+LOINC, UCUM, SUMMARY_VALUES = "http://loinc.org", "http://unitsofmeasure.org", "urn:ectopy:summary"
 EKG_STUDY = {"system": LOINC, "code": "11524-6", "display": "EKG study"}
 SDNN = {
     "system": LOINC,
@@ -44,7 +44,7 @@ class MissingLibraryError(ValueError):
     """Error: an option needs a library of an extra that is not installed."""
 
 
-class Figure(NamedTuple):
+class ObservedValue(NamedTuple):
     """Text and UCUM unit of the Observation of one value of the summary."""
 
     text: str
@@ -52,35 +52,37 @@ class Figure(NamedTuple):
 
 
 OBSERVED = {
-    "analysable_s": Figure("Analysable time of the recording", "s"),
-    "n_beats": Figure("Heartbeats", "{beats}"),
-    "hr_mean_bpm": Figure("Mean heart rate of the recording", "/min"),
-    "hr_min_bpm": Figure("Lowest heart rate, mean of 8 RR intervals", "/min"),
-    "hr_max_bpm": Figure("Highest heart rate, mean of 8 RR intervals", "/min"),
-    "n_veb": Figure("Ventricular ectopic beats", "{beats}"),
-    "veb_burden_pct": Figure("Share of beats that are ventricular ectopic", "%"),
-    "n_couplets": Figure("Ventricular couplets", "{couplets}"),
-    "n_veb_triplets": Figure("Ventricular triplets", "{triplets}"),
-    "n_vt_runs": Figure("Ventricular tachycardias, 3 beats or more above 100 per minute", "{runs}"),
-    "n_vt_sustained": Figure("Ventricular tachycardias of 30 s or more", "{runs}"),
-    "longest_vt_beats": Figure("Beats of the longest ventricular tachycardia", "{beats}"),
-    "fastest_vt_bpm": Figure("Rate of the fastest ventricular tachycardia", "/min"),
-    "n_idioventricular_runs": Figure("Idioventricular runs", "{runs}"),
-    "n_bigeminy": Figure("Episodes of ventricular bigeminy", "{episodes}"),
-    "n_trigeminy": Figure("Episodes of ventricular trigeminy", "{episodes}"),
-    "n_sveb": Figure("Supraventricular ectopic beats", "{beats}"),
-    "sveb_burden_pct": Figure("Share of beats that are supraventricular ectopic", "%"),
-    "n_sveb_couplets": Figure("Supraventricular couplets", "{couplets}"),
-    "n_sv_runs": Figure("Supraventricular runs, 3 beats or more above 100 per minute", "{runs}"),
-    "longest_sv_run_s": Figure("Longest supraventricular run", "s"),
-    "n_pauses": Figure(f"Pauses, RR intervals longer than {PAUSE_S:g} s", "{pauses}"),
-    "longest_pause_s": Figure("Longest pause", "s"),
-    "n_af": Figure("Episodes of atrial fibrillation", "{episodes}"),
-    "af_burden_pct": Figure("Share of the analysable time in atrial fibrillation", "%"),
-    "longest_af_s": Figure("Longest episode of atrial fibrillation", "s"),
-    "sdnn_ms": Figure("SDNN, standard deviation of normal-to-normal intervals", "ms"),
-    "sdann_ms": Figure("SDANN, standard deviation of 5-minute means of normal-to-normal intervals", "ms"),
-    "rmssd_ms": Figure("RMSSD of normal-to-normal intervals", "ms"),
+    "analysable_s": ObservedValue("Analysable time of the recording", "s"),
+    "n_beats": ObservedValue("Heartbeats", "{beats}"),
+    "hr_mean_bpm": ObservedValue("Mean heart rate of the recording", "/min"),
+    "hr_min_bpm": ObservedValue("Lowest heart rate, mean of 8 RR intervals", "/min"),
+    "hr_max_bpm": ObservedValue("Highest heart rate, mean of 8 RR intervals", "/min"),
+    "n_veb": ObservedValue("Ventricular ectopic beats", "{beats}"),
+    "veb_burden_pct": ObservedValue("Share of beats that are ventricular ectopic", "%"),
+    "n_couplets": ObservedValue("Ventricular couplets", "{couplets}"),
+    "n_veb_triplets": ObservedValue("Ventricular triplets", "{triplets}"),
+    "n_vt_runs": ObservedValue("Ventricular tachycardias, 3 beats or more above 100 per minute", "{runs}"),
+    "n_vt_sustained": ObservedValue("Ventricular tachycardias of 30 s or more", "{runs}"),
+    "longest_vt_beats": ObservedValue("Beats of the longest ventricular tachycardia", "{beats}"),
+    "fastest_vt_bpm": ObservedValue("Rate of the fastest ventricular tachycardia", "/min"),
+    "n_idioventricular_runs": ObservedValue("Idioventricular runs", "{runs}"),
+    "n_bigeminy": ObservedValue("Episodes of ventricular bigeminy", "{episodes}"),
+    "n_trigeminy": ObservedValue("Episodes of ventricular trigeminy", "{episodes}"),
+    "n_sveb": ObservedValue("Supraventricular ectopic beats", "{beats}"),
+    "sveb_burden_pct": ObservedValue("Share of beats that are supraventricular ectopic", "%"),
+    "n_sveb_couplets": ObservedValue("Supraventricular couplets", "{couplets}"),
+    "n_sv_runs": ObservedValue("Supraventricular runs, 3 beats or more above 100 per minute", "{runs}"),
+    "longest_sv_run_s": ObservedValue("Longest supraventricular run", "s"),
+    "n_pauses": ObservedValue(f"Pauses, RR intervals longer than {PAUSE_S:g} s", "{pauses}"),
+    "longest_pause_s": ObservedValue("Longest pause", "s"),
+    "n_af": ObservedValue("Episodes of atrial fibrillation", "{episodes}"),
+    "af_burden_pct": ObservedValue("Share of the analysable time in atrial fibrillation", "%"),
+    "longest_af_s": ObservedValue("Longest episode of atrial fibrillation", "s"),
+    "sdnn_ms": ObservedValue("SDNN, standard deviation of normal-to-normal intervals", "ms"),
+    "sdann_ms": ObservedValue(
+        "SDANN, standard deviation of 5-minute means of normal-to-normal intervals", "ms"
+    ),
+    "rmssd_ms": ObservedValue("RMSSD of normal-to-normal intervals", "ms"),
 }
 
 
@@ -156,20 +158,22 @@ def bundle(summary: Summary, provenance: Mapping[str, object]) -> Resource:
 
 def _observations(summary: Summary, provenance: Mapping[str, object]) -> Iterator[Resource]:
     values = {**asdict(summary.hrv), **summary.stats}
-    kinds = {kind.count: Figure(kind.title, "{events}") for kind in KINDS.values()}
-    for name, figure in {**kinds, **OBSERVED}.items():
+    kinds = {kind.count: ObservedValue(kind.title, "{events}") for kind in KINDS.values()}
+    for name, observed in {**kinds, **OBSERVED}.items():
         if values[name] is not None:
-            yield _observation(name, figure, values[name], provenance)
+            yield _observation(name, observed, values[name], provenance)
 
 
-def _observation(name: str, figure: Figure, value: object, provenance: Mapping[str, object]) -> Resource:
+def _observation(
+    name: str, observed: ObservedValue, value: object, provenance: Mapping[str, object]
+) -> Resource:
     loinc = [SDNN] if name == "sdnn_ms" else []
     return {
         "resourceType": "Observation",
         "status": "preliminary",
         "category": [{"coding": [PROCEDURE]}],
-        "code": {"coding": [*loinc, {"system": FIGURES, "code": name}], "text": figure.text},
-        "valueQuantity": {"value": value, "unit": figure.unit, "system": UCUM, "code": figure.unit},
+        "code": {"coding": [*loinc, {"system": SUMMARY_VALUES, "code": name}], "text": observed.text},
+        "valueQuantity": {"value": value, "unit": observed.unit, "system": UCUM, "code": observed.unit},
         "device": {"display": _device(provenance)},
         "note": [{"text": UNCONFIRMED}],
     }

@@ -20,7 +20,7 @@ class Line(NamedTuple):
     name: str
     findings: list[tuple[str, str]]
     n_more: int
-    figures: list[tuple[str, str]]
+    key_values: list[tuple[str, str]]
     skipped: bool
 
 

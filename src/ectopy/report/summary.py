@@ -76,9 +76,9 @@ def summarise(analysis: Analysis, provenance: Mapping[str, object]) -> Summary:
     not_analysable = "" if len(analysis.beats) else not_analysable_reason(analysis.recording)
     findings = find_findings(analysis, not_analysable)
     recording = recording_stats(analysis)
-    whole = stats(recording, 0, analysis.duration_s)
+    total = stats(recording, 0, analysis.duration_s)
     row = dict.fromkeys(SUMMARY_COLUMNS) | {
-        **whole,
+        **total,
         "recording": provenance["recording"],
         "path": str(provenance["path"]),
         "status": "scored",
@@ -92,7 +92,7 @@ def summarise(analysis: Analysis, provenance: Mapping[str, object]) -> Summary:
         findings,
         tuple(by_period(recording, HOUR_S)),
         not_analysable,
-        whole,
+        total,
         variability(recording.nn, analysis.duration_s, analysis.fs),
         recording,
     )

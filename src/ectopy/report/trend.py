@@ -25,9 +25,9 @@ class Lane(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """Mark on an axis; ``at`` is its position in percent."""
+    """Mark on an axis, with its position in percent of the length of the axis."""
 
-    at: float
+    position_pct: float
     text: str
 
 

@@ -207,6 +207,32 @@ class TestEpisodes:
         assert spans(fibrillating(0, spread=0.15), penalty=1.95) == []
 
 
+class TestLimits:
+    """Evidence of one value, and times on a grid of 1/64 s, which floats hold exactly."""
+
+    @pytest.mark.parametrize(("evidence", "episodes"), [(1.0, []), (1.09, []), (1.11, whole), (2.0, whole)])
+    def test_an_episode_must_exceed_the_onset_once(self, evidence: float, episodes: list[list[int]]) -> None:
+        rr_s = fibrillating(0)
+        time_s, none = rr_s.cumsum(), np.zeros(N_BEATS, dtype=bool)
+        irregularity = plain_irregularity(time_s, rr_s, none.tolist(), none.tolist())
+        penalty = (irregularity - evidence).astype(np.float32)
+        episode_spans = find_atrial_fibrillation(time_s, rr_s, none, none, af_penalty=penalty, shortest_s=30)
+        assert episode_spans.tolist() == episodes
+
+    def test_a_gap_of_exactly_15_s_ends_an_episode(self) -> None:
+        rr_s = np.round(fibrillating(0) * 64) / 64
+        rr_s[300] = 15
+        assert spans(rr_s) == [[0, 300], [300, N_BEATS]]
+        rr_s[300] = 15 - 1 / 64
+        assert spans(rr_s) == whole
+
+    def test_an_episode_of_exactly_the_shortest_length_counts(self) -> None:
+        rr_s = np.round(fibrillating(0, n=60) * 64) / 64
+        lasting_s = float(rr_s[1:].sum())
+        assert spans(rr_s, shortest_s=lasting_s) == [[0, 60]]
+        assert spans(rr_s, shortest_s=lasting_s + 1 / 64) == []
+
+
 def spans_around_a_gap(gap_s: float) -> list[list[int]]:
     rr_s = fibrillating(0)
     rr_s[300] = gap_s

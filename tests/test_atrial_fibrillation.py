@@ -443,8 +443,11 @@ class TestAgainstAPlainComputation:
         sample = np.cumsum(rng.choice([90, 100, 101, 160], n))
         readable = np.column_stack((rng.random(n) < 0.9, rng.random(n) < 0.3))
         shapes = replace(shapes, sample=sample, readable=readable)
+        shapes.signal[:, 0, :19] += 0.03 * rng.standard_normal((n, 19))
         shapes.signal[:, 1] = rng.standard_normal((n, SHAPE))
         ventricular = rng.random(n) < 0.1
+        # The first beat counts: no beat before it, so no T wave.
+        readable[0, 0], ventricular[0] = True, False
         penalty = atrial_fibrillation.af_penalty_from_morphology(shapes, ventricular)
         assert penalty == pytest.approx(plain_penalty(shapes, ventricular), abs=1e-3)
         assert np.ptp(penalty) > 0.1

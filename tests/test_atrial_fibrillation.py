@@ -396,7 +396,7 @@ def mixed_rhythm(seed: int) -> tuple[Seconds, NDArray[np.str_]]:
     rr_s = np.concatenate(parts)
     label = rng.choice(list("NSV"), size=len(rr_s), p=[0.8, 0.12, 0.08])
     label[: len(parts[0])] = np.where(rng.random(len(parts[0])) < 0.4, "S", "N")
-    rr_s[rng.choice(len(rr_s), 4, replace=False)] = [0.15, 3.5, 14.0, 16.0]
+    rr_s[rng.choice(len(rr_s), 6, replace=False)] = [0.15, 0.2, 3.0, 3.5, 14.0, 16.0]
     return rr_s, label
 
 
@@ -414,6 +414,17 @@ class TestAgainstAPlainComputation:
     def test_a_result_needs_150_pairs(self, n: int) -> None:
         rr_s = fibrillating(1, n=n)
         assert atrial_fibrillation.conditional_entropy(rr_s) == pytest.approx(plain_entropy(rr_s), abs=1e-9)
+
+    @pytest.mark.parametrize("rr_s", [0.2, 3.0])
+    def test_intervals_of_exactly_200_ms_and_3_s_are_left_out(self, rr_s: float) -> None:
+        # All others are left: fibrillation with every tenth interval replaced.
+        rhythm = np.where(np.arange(200) % 10 == 5, rr_s, fibrillating(2, n=200))
+        time_s, none = rhythm.cumsum(), np.zeros(200, dtype=bool)
+        expected = plain_irregularity(time_s, rhythm, none.tolist(), none.tolist())
+        # A penalty of what loops find leaves evidence of 0.8 everywhere, and 1.2 at one beat of the middle.
+        penalty = (expected - np.where(np.arange(200) == 100, 1.2, 0.8)).astype(np.float32)
+        episodes = find_atrial_fibrillation(time_s, rhythm, none, none, af_penalty=penalty, shortest_s=30)
+        assert episodes.tolist() == [[0, 200]]
 
     @pytest.mark.parametrize("shortest_s", [10.0, 30.0])
     @pytest.mark.parametrize("seed", range(8))

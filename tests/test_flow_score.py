@@ -119,7 +119,7 @@ def test_nothing_to_score_fails_the_run(tmp_path: Path, model: str) -> None:
 def test_a_model_that_cannot_be_used_fails_the_run_and_not_each_recording(tmp_path: Path) -> None:
     write_record(tmp_path / "in")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match=r"model\.onnx expected"):
+    with pytest.raises(ModelError, match=r"not a model directory \(no model\.onnx\)"):
         score([str(tmp_path / "in")], tmp_path / "out", model=str(tmp_path / "empty"))
     assert not (tmp_path / "out").exists()
 

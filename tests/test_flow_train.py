@@ -455,5 +455,7 @@ class TestVerdict:
             examine(trained, "nobody examined", card_to=tmp_path / "a file")
 
     def test_without_a_challenger_the_command_that_makes_one_is_named(self, trained: Trained) -> None:
-        with pytest.raises(ValueError, match=r"nobody: the registry has no challenger\. Train one with `ectopy train`"):
+        with pytest.raises(
+            ValueError, match=r"nobody: the registry has no challenger\. Train one with `ectopy train`"
+        ):
             examine(trained, "nobody")

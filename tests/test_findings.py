@@ -205,6 +205,7 @@ class TestTimes:
             (0.256, "256 ms"),
             (2.5, "2.5 s"),
             (59.94, "59.9 s"),
+            (59.95, "1 min 0 s"),
             (59.97, "1 min 0 s"),
             (221, "3 min 41 s"),
             (3600, "1 h 0 min"),
@@ -376,6 +377,8 @@ class TestShares:
         # 15 to 20 s and 30 to 40 s.
         assert wording.overlap_s(self.episodes, 15.0, 40.0) == 15.0
         assert wording.overlap_s(self.episodes, 20.0, 30.0) == 0.0
+        # Between the two, 2 s from either.
+        assert wording.overlap_s(self.episodes, 22.0, 28.0) == 0.0
 
     def test_the_burden_is_the_share_of_the_readable_time(self) -> None:
         # 25 s are asked for, 5 s of the first episode are unreadable: 10 of 20 s.

@@ -259,6 +259,26 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "return (runs if beyond_end else [*runs, run]), -(0)",
         "the first mark of a file, read twice, has no effect after the learning period",
     ),
+    Equivalent(
+        "src/ectopy/rhythm/finders.py",
+        "length = np.diff(spans)[:, (-1)]",
+        "the difference of two columns has one column",
+    ),
+    Equivalent(
+        "src/ectopy/rhythm/heart_rate.py",
+        "if (len(beats) >= RATE_INTERVALS):",
+        "with as many beats as intervals there is no beat to assign a rate to",
+    ),
+    Equivalent(
+        "src/ectopy/rhythm/wording.py",
+        "taken_s = sum(analysis.readable_s(onset, offset) for onset, offset in spans if (offset >= onset))",
+        "an empty span has no readable time",
+    ),
+    Equivalent(
+        "src/ectopy/rhythm/atrial_fibrillation.py",
+        "match = (np.abs(log_rr[lag:] - log_rr[:-lag]) <= TOLERANCE)",
+        "no two intervals of whole samples have this ratio, which is not rational",
+    ),
 )
 
 _COMPARISONS: Mapping[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {

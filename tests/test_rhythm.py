@@ -214,6 +214,12 @@ class TestBradycardiaAndTachycardia:
 
 
 class TestHeartRate:
+    def test_a_mean_of_exactly_50_bpm_is_not_below_it(self) -> None:
+        # 1.2 s are 120 samples at 100 Hz; in floating point their mean is a hair longer.
+        beats = beats_of("N" * 5, 1.2)
+        rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
+        assert heart_rate(beats.time_s, rr_s, rate_bpm(beats, rr_s)).mean_bpm == 50.0
+
     def test_it_is_the_mean_over_8_intervals_that_end_at_a_beat(self) -> None:
         beats = beats_of("N" * 10, [1] * 9 + [2])
         rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)

@@ -117,7 +117,7 @@ def heart_rate(time_s: Seconds, rr_s: Seconds, rate: Seconds) -> HeartRate:
     beating = rr_s[rr_s < NO_RATE_S]
     if not len(beating):
         return NO_HEART_RATE
-    mean = 60 / float(beating.mean())
+    mean = round(60 / float(beating.mean()), 9)  # exactly 50 bpm must not be a hair below
     if np.isnan(rate).all():
         return NO_HEART_RATE._replace(mean_bpm=mean)
     low, high = np.nanargmin(rate), np.nanargmax(rate)

@@ -67,6 +67,7 @@ TESTS: Mapping[str, tuple[str, ...]] = {
     "ec57/files": ("test_ec57_records",),
     "features": ("test_features_values", "test_features", "test_morphology", "test_plain"),
     "beats": (
+        "test_beats_values",
         "test_windows",
         "test_lead_selection",
         "test_qrs",

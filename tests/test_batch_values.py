@@ -1,0 +1,155 @@
+"""What a batch plans, skips and writes: names, origins, rows and files."""
+
+from pathlib import Path
+
+import pytest
+
+from ectopy.batch import planning, provenance, results, runner
+from ectopy.batch.planning import Job, ModelSource, ScoreOptions, SelectedModel
+from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
+from tests.small import write_model, write_record
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "normal")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+class TestPlan:
+    def test_the_second_of_a_name_has_number_2_and_the_first_none(self, out: Path, model: Path) -> None:
+        recordings = [Path(folder) / "100.hea" for folder in "abc"]
+        jobs = planning.plan(recordings, out, ScoreOptions(model))
+        assert [job.name for job in jobs] == ["100", "100-2", "100-3"]
+
+    def test_a_name_has_100_characters_at_most(self, out: Path, model: Path) -> None:
+        jobs = planning.plan([Path("x" * 99), Path("y" * 100), Path("z" * 101)], out, ScoreOptions(model))
+        assert [len(job.name) for job in jobs] == [99, 100, 100]
+
+    def test_a_recording_to_download_has_its_address_as_path(self, out: Path, model: Path) -> None:
+        here, there = planning.plan(["s3://ecg/100.hea", Path("a/101.hea")], out, ScoreOptions(model))
+        assert (here.path, here.name, here.address) == ("s3://ecg/100.hea", "100", "s3://ecg/100.hea")
+        assert (there.path, there.name, there.address) == ("a/101.hea", "101", "")
+
+    def test_a_character_that_is_no_unicode_is_escaped(self) -> None:
+        assert planning.printable("a\udcfcb") == r"a\udcfcb"
+        assert planning.printable(Path("a/ä.hea")) == "a/ä.hea"
+
+    def test_settings_are_those_that_decide_a_result(self, model: Path) -> None:
+        # The other options change which files are written, and no number in them.
+        options = ScoreOptions(model, leads=("II",), fs=250.0, force=True, fhir=True, pdf=True)
+        assert options.settings == {"leads": ["II"], "fs_hz": 250.0}
+
+
+class TestModel:
+    def test_its_origin_is_stated(self, tmp_path: Path, model: Path) -> None:
+        assert planning.find_model(str(model), tmp_path) == SelectedModel(model, ModelSource.GIVEN)
+        assert planning.find_model(None, tmp_path).source == ModelSource.SHIPPED
+        champion = write_model(tmp_path / "models" / "champion")
+        assert planning.find_model(None, tmp_path) == SelectedModel(champion, ModelSource.CHAMPION)
+        assert planning.find_model(str(champion), tmp_path).source == ModelSource.CHAMPION
+
+    def test_its_name_and_origin_are_shown(self, model: Path) -> None:
+        assert planning.describe_model(SelectedModel(model, ModelSource.GIVEN)) == "small 1 (test), given"
+
+
+class TestProvenance:
+    def test_it_names_what_led_to_the_results(self, tmp_path: Path, out: Path, model: Path) -> None:
+        record = write_record(tmp_path)
+        job = Job(record, "r", out, ScoreOptions(model, model_source=ModelSource.CHAMPION))
+        stated = provenance.job_provenance(job).as_dict()
+        classifier = planning.load_model(model)
+        assert (stated["model"], stated["model_id"]) == ("small 1 (test)", classifier.version_id)
+        assert (stated["recording"], stated["path"]) == ("r", str(record))
+        assert stated["model_from"] == "champion"
+        versions = stated["versions"]
+        assert isinstance(versions, dict)
+        assert list(versions) == ["python", "ectopy", "numpy", "scipy", "onnxruntime"]
+
+    @pytest.mark.parametrize("key", ["input_sha256", "model_id", "settings"])
+    def test_another_input_model_or_setting_gives_other_results(
+        self, tmp_path: Path, out: Path, model: Path, key: str
+    ) -> None:
+        origin = provenance.job_provenance(Job(write_record(tmp_path), "r", out, ScoreOptions(model)))
+        same = origin.as_dict()
+        assert origin.gives_same_results(same | {"recording": "other", "versions": {}})
+        assert not origin.gives_same_results(same | {key: "other"})
+        assert not origin.gives_same_results({name: same[name] for name in same if name != key})
+
+
+class TestRun:
+    def test_recordings_with_results_are_separated_from_the_others(
+        self, tmp_path: Path, out: Path, model: Path
+    ) -> None:
+        recordings = [write_record(tmp_path, name) for name in ("a", "b")]
+        done, new = planning.plan(recordings, out, ScoreOptions(model))
+        row = runner.score_one(done)
+        rows, others = runner.split_cached([done, new])
+        assert rows == [row | {"status": "skipped"}]
+        assert others == [new]
+
+    def test_a_pdf_is_written_beside_its_report(
+        self, tmp_path: Path, out: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def write_pdf(page: Path, path: Path) -> None:
+            path.write_text(f"{page.name} of {len(page.read_text()) > 1000}")
+
+        monkeypatch.setattr("ectopy.report.pdf.write_pdf", write_pdf)
+        (job,) = planning.plan([write_record(tmp_path)], out, ScoreOptions(model, pdf=True))
+        runner.score_one(job)
+        assert (out / "r" / "report.pdf").read_text() == "report.html of True"
+        assert runner.cached_result(job)
+        (out / "r" / "report.pdf").unlink()
+        assert runner.cached_result(job) is None
+
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            (ValueError("no beat"), "no beat"),
+            (OSError("disk full"), "disk full"),
+            (WorkerDiedError("killed by signal 9"), "killed by signal 9"),
+            (LimitExceededError("more than 60 s"), "more than 60 s"),
+            (ValueError(), "ValueError()"),
+            (KeyError("x"), "KeyError('x')"),
+        ],
+    )
+    def test_an_expected_error_has_its_message_as_reason_and_another_its_type(
+        self, error: Exception, reason: str
+    ) -> None:
+        assert runner.reason_of(error) == reason
+
+    def test_an_empty_batch_has_no_rows(self) -> None:
+        assert list(runner.run([], workers=2)) == []
+
+
+class TestLeftovers:
+    def test_the_names_of_recordings_that_were_being_scored_are_returned(self, tmp_path: Path) -> None:
+        (tmp_path / ".100.tmp-12ab34cd").mkdir()
+        (tmp_path / ".a.tmp-b.tmp-00000000").mkdir()
+        (tmp_path / ".summary.csv.tmp-00000000").write_text("half")
+        with results.lock_output(tmp_path) as interrupted:
+            assert interrupted == ["100", "a.tmp-b"]
+        assert list(tmp_path.iterdir()) == []
+
+    def test_old_results_come_back_under_their_name_where_no_new_ones_are(self, tmp_path: Path) -> None:
+        for name in (".a.tmp-00000000-old", ".b.tmp-00000000-old", "b"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "summary.json").write_text(name)
+        with results.lock_output(tmp_path):
+            pass
+        assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+        assert (tmp_path / "a" / "summary.json").read_text() == ".a.tmp-00000000-old"
+        assert (tmp_path / "b" / "summary.json").read_text() == "b"
+
+    def test_results_replace_earlier_ones_as_a_whole(self, tmp_path: Path) -> None:
+        for content in ("first", "second"):
+            with results.atomic_directory(tmp_path / "r") as folder:
+                (folder / content).write_text(content)
+        assert [path.name for path in tmp_path.iterdir()] == ["r"]
+        assert [path.name for path in (tmp_path / "r").iterdir()] == ["second"]

@@ -193,6 +193,22 @@ class TestFrequencyDomain:
         assert measures.hf_ms2 == pytest.approx(1.4, abs=0.1)
         assert hrv.rmssd_ms(nn) == pytest.approx(np.sqrt(6 * 25 / 12), abs=0.03)
 
+    def test_a_band_is_integrated_over_its_width(self) -> None:
+        # A density of 1 on the grid from 0.04 to 0.4 Hz: 0.15 - 0.04 and 0.4 - 0.15.
+        frequency = hrv.STEP_HZ * np.arange(24, 241)
+        flat = np.ones_like(frequency)
+        assert hrv._integral(frequency, flat, hrv.LF_HZ) == pytest.approx(0.11)
+        assert hrv._integral(frequency, flat, hrv.HF_HZ) == pytest.approx(0.25)
+
+    def test_a_fast_heart_without_a_full_segment_has_no_ratio(self) -> None:
+        # 182 bpm, at which jitter is 0.1 ms². 70 % of the only segment and all of the 299 s after it are NN.
+        nn = normal([330.0] * 1536)
+        late = nn.time_s > 210
+        parted = NormalIntervals(nn.time_s + 90 * late, nn.nn_ms, nn.adjacent)
+        measures = of(parted, 599, fs=1000.0)
+        assert (measures.n_nn, measures.n_segments, measures.lf_hf) == (1536, 0, None)
+        assert measures.sdnn_ms == 0.0
+
     def test_a_ratio_that_rests_on_jitter_is_not_given(self) -> None:
         assert of(swinging(20, (30, 0.1), (2, 0.25))).lf_hf is None
         # Of 450 ms² in LF one leaks into the 12.5 of HF.

@@ -89,6 +89,7 @@ TESTS: Mapping[str, tuple[str, ...]] = {
     ),
     "rhythm/finders": ("test_rhythm_values", "test_rhythm", "test_kinds", "test_r_on_t"),
     "batch": (
+        "test_batch_values",
         "test_pseudonyms",
         "test_inbox",
         "test_places",
@@ -279,6 +280,36 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "src/ectopy/rhythm/atrial_fibrillation.py",
         "match = (np.abs(log_rr[lag:] - log_rr[:-lag]) <= TOLERANCE)",
         "no two intervals of whole samples have this ratio, which is not rational",
+    ),
+    Equivalent(
+        "src/ectopy/rhythm/events.py",
+        "spans = np.asarray(af, dtype=np.intp).reshape(-(2), 2)",
+        "numpy takes any negative length for the one to be computed",
+    ),
+    Equivalent(
+        "src/ectopy/beats/detection.py",
+        "BLOCK_S = (1200.0)",
+        "blocks of any size give the same beats; only memory and time differ",
+    ),
+    Equivalent(
+        "src/ectopy/beats/detection.py",
+        "readable[:, :] &= ~signal_to_noise.noisy_leads(sqi)",
+        "without a second lead, the second column is False anyway",
+    ),
+    Equivalent(
+        "src/ectopy/model/classifier.py",
+        "BATCH_CHUNKS = (7)",
+        "any number of chunks gives the same output; only memory and time differ",
+    ),
+    Equivalent(
+        "src/ectopy/model/classifier.py",
+        "y = np.empty((starts[-1] + len(outputs[-(0)]), outputs[-1].shape[1]), dtype=np.float32)",
+        "all chunks of a sequence have the same length",
+    ),
+    Equivalent(
+        "src/ectopy/model/classifier.py",
+        "name = self._session.get_inputs()[(-1)].name",
+        "the network has one input",
     ),
 )
 

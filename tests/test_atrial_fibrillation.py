@@ -226,6 +226,14 @@ class TestLimits:
         rr_s[300] = 15 - 1 / 64
         assert spans(rr_s) == whole
 
+    def test_an_interruption_is_measured_from_the_last_beat_to_the_next_episode(self) -> None:
+        # A beat a second: beat 19 is the last of the first episode, and 33 and 34 are 14 and 15 s later.
+        time_s = np.arange(60.0)
+        joined = [
+            atrial_fibrillation._join(np.array([[0, 20], [start, 50]]), time_s).tolist() for start in (33, 34)
+        ]
+        assert joined == [[[0, 50]], [[0, 20], [34, 50]]]
+
     def test_an_episode_of_exactly_the_shortest_length_counts(self) -> None:
         rr_s = np.round(fibrillating(0, n=60) * 64) / 64
         lasting_s = float(rr_s[1:].sum())

@@ -39,6 +39,15 @@ class TestRule:
     def test_one_after_it_is_not(self) -> None:
         assert r_on_t_of(LEAD_IN + "VN", 0.40) == []
 
+    def test_one_at_the_very_end_of_qt_is_not(self) -> None:
+        # 400 ms at 60 bpm, without the rounding of a grid of samples.
+        both = np.array([True, True])
+        marked = [
+            may_fall_on_t(np.array([1.0, coupling_s]), np.full(2, 60.0), both, both)[1]
+            for coupling_s in (0.399, 0.40)
+        ]
+        assert marked == [True, False]
+
     @pytest.mark.parametrize("letter", "NSFQ")
     def test_only_veb_are_looked_at(self, letter: str) -> None:
         assert r_on_t_of(LEAD_IN + letter + "N", 0.38) == []

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -232,3 +233,42 @@ def test_a_classifier_is_read_once_until_another_takes_its_place(folder, tmp_pat
     assert classifier_in(tmp_path) is first
     respecified(folder, tmp_path, name="another")
     assert classifier_in(tmp_path).name == "another"
+
+
+def test_a_chunk_is_512_beats_of_which_64_on_either_side_are_context():
+    # The next chunk begins 512 - 2 x 64 beats later, and the last one ends with the sequence.
+    starts = []
+
+    def run(chunks):
+        starts.extend(chunks[:, 0, 0].astype(int).tolist())
+        return chunks
+
+    in_chunks(run, np.arange(1000, dtype=np.float32)[:, None])
+    assert starts == [0, 384, 488]
+
+
+def test_large_logits_have_probabilities():
+    # The exponential of 100 does not fit into float32. exp(-1) is 0.37 of the larger power.
+    probability = softmax(np.array([[100.0, 99.0], [-200.0, -201.0]], dtype=np.float32))
+    np.testing.assert_allclose(probability, [[0.7311, 0.2689]] * 2, atol=1e-4)
+
+
+def test_the_network_gets_features_less_their_mean_in_units_of_their_scale(folder, tmp_path):
+    n = len(FEATURE_NAMES)
+    changes = {"mean": [3.0] * n, "scale": [0.5] * (n - 1) + [4.0]}
+    classifier = load_classifier(respecified(folder, tmp_path, **changes))
+    received = []
+
+    class Session:
+        def get_inputs(self):
+            return [SimpleNamespace(name="x")]
+
+        def run(self, _, inputs):
+            received.append(inputs["x"])
+            return (np.zeros((*inputs["x"].shape[:2], 4), dtype=np.float32),)
+
+    classifier.__dict__["_session"] = Session()
+    classifier.logits(np.full((2, n), 5.0, dtype=np.float32))
+    # 5 - 3 = 2 is four scales of 0.5 and half of one of 4.
+    assert received[0].dtype == np.float32
+    assert received[0].tolist() == [[[4.0] * (n - 1) + [0.5]] * 2]

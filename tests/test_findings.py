@@ -44,6 +44,19 @@ class TestFindings:
             "Non-sustained ventricular tachycardia: 2 runs (1 triplet), longest 4 beats at 0:00:04, fastest 150 bpm at 0:00:02"
         )
 
+    @pytest.mark.parametrize(
+        ("letters", "number"),
+        [
+            ("VVVNVVVNVVVVN", "3 runs (2 triplets), "),
+            ("VVVVNVVVVN", "2 runs, "),
+            ("VVVNVVVN", "2 runs (2 triplets), "),
+        ],
+    )
+    def test_runs_of_three_are_counted_among_the_runs(self, letters: str, number: str) -> None:
+        assert self.of("N" + letters, 0.5)[0][1].startswith(
+            f"Non-sustained ventricular tachycardia: {number}"
+        )
+
     def test_a_pause_is_urgent_from_3_s_on(self) -> None:
         assert self.of("NN", [1, 3]) == [(3, "1 pause longer than 2 s, longest 3.0 s at 0:00:01")]
         assert self.of("NNN", [1, 2.99, 2.5]) == [(1, "2 pauses longer than 2 s, longest 3.0 s at 0:00:01")]

@@ -82,10 +82,10 @@ TESTS: Mapping[str, tuple[str, ...]] = {
         "test_kinds",
         "test_r_on_t",
         "test_hrv",
-        "test_atrial_fibrillation",
         "test_findings",
         "test_statistics",
         "test_report_files",
+        "test_atrial_fibrillation",
     ),
     "rhythm/finders": ("test_rhythm_values", "test_rhythm", "test_kinds", "test_r_on_t"),
     "batch": (

@@ -1,5 +1,6 @@
 """What a batch plans, skips and writes: names, origins, rows and files."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,41 @@ class TestLeftovers:
                 (folder / content).write_text(content)
         assert [path.name for path in tmp_path.iterdir()] == ["r"]
         assert [path.name for path in (tmp_path / "r").iterdir()] == ["second"]
+
+
+class TestEarlierRows:
+    def test_rows_come_from_the_results_and_failures_from_the_summary(self, tmp_path: Path) -> None:
+        columns = "recording,path,status\n"
+        (tmp_path / "summary.csv").write_text(
+            f"{columns}a,in/a.hea,skipped\nb,in/b.hea,failed\nc,in/c.hea,scored\n"
+        )
+        for name in ("a", "d"):
+            (tmp_path / name).mkdir()
+            row = {"recording": name, "path": f"in/{name}.hea", "status": "scored", "n_beats": 7}
+            (tmp_path / name / "summary.json").write_text(json.dumps({"row": row, "provenance": {}}))
+        # c has been removed, d is not in the summary yet, and the status is that of the summary.
+        assert [(row["recording"], row["status"]) for row in results.earlier_rows(tmp_path)] == [
+            ("b", "failed"),
+            ("a", "skipped"),
+            ("d", "scored"),
+        ]
+
+    def test_a_summary_of_another_folder_or_without_provenance_is_no_result(self, tmp_path: Path) -> None:
+        (tmp_path / "a").mkdir()
+        row = {"recording": "a", "status": "scored"}
+        for content, is_result in (
+            ({"row": row, "provenance": {"model_id": "1"}}, True),
+            ({"row": row | {"recording": "b"}, "provenance": {}}, False),
+            ({"row": row}, False),
+            ([], False),
+        ):
+            (tmp_path / "a" / "summary.json").write_text(json.dumps(content))
+            assert (results.earlier_result(tmp_path / "a") is not None) == is_result
+        assert results.earlier_rows(tmp_path) == []
+
+    def test_rows_of_this_run_replace_those_of_earlier_ones_and_are_sorted(self, tmp_path: Path) -> None:
+        results.write_summary(tmp_path, [runner.failed_row(name, f"in/{name}", "") for name in "ba"])
+        rows = results.write_summary(tmp_path, [runner.failed_row("b", "in/b", "no beat")])
+        assert [(row["recording"], row["reason"]) for row in rows] == [("a", ""), ("b", "no beat")]
+        assert (tmp_path / "summary.csv").read_text().splitlines()[2].startswith("b,in/b,failed,no beat")
+        assert {path.name for path in tmp_path.iterdir()} == {"summary.csv", "index.html"}

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from ectopy.beats import beat_selection, qrs_candidates, signal_to_noise
-from ectopy.beats.lead_selection import choose_leads
+from ectopy.beats.lead_selection import choose_leads, sample_segments
 from ectopy.beats.qrs_candidates import Candidates
+from ectopy.ecg import recording_of
 
 
 def candidates(sample: list[int], strength: list[list[float]]) -> Candidates:
@@ -124,6 +125,40 @@ class TestSimilarity:
         assert similarity[4] == pytest.approx(np.arctanh(0.8), rel=1e-3)
         assert similarity[3] == pytest.approx(np.arctanh(0.999), rel=1e-3)
 
+    @pytest.mark.parametrize("by", [-2, 2])
+    def test_r_peaks_may_be_20_ms_apart_in_either_direction(self, by: int) -> None:
+        # One beat is moved by two samples of 10 ms: it resembles the others as they do each other.
+        wave = np.random.default_rng(0).normal(size=90)
+        windows = np.stack([wave[7 : 7 + 76]] * 9).astype(np.float32)
+        windows[0] = wave[7 + by : 7 + by + 76]
+        similarity = signal_to_noise._similarity(windows, np.ones(9), np.arange(9))
+        assert similarity[0] == pytest.approx(np.arctanh(0.999), rel=1e-3)
+
+    @pytest.mark.parametrize("by", [-3, 3])
+    def test_30_ms_are_too_many(self, by: int) -> None:
+        wave = np.random.default_rng(0).normal(size=90)
+        windows = np.stack([wave[7 : 7 + 76]] * 9).astype(np.float32)
+        windows[0] = wave[7 + by : 7 + by + 76]
+        similarity = signal_to_noise._similarity(windows, np.ones(9), np.arange(9))
+        assert similarity[0] < 1.0
+
+    def test_seven_beats_are_too_few_to_resemble_each_other_and_eight_are_not(self) -> None:
+        windows = np.repeat(np.random.default_rng(0).normal(size=(1, 76)), 8, axis=0).astype(np.float32)
+        few, enough = (
+            signal_to_noise._similarity(windows[:n], np.ones(n), np.arange(n)).tolist() for n in (7, 8)
+        )
+        assert few == [1.0] * 7
+        assert enough == pytest.approx([np.arctanh(0.999)] * 8, rel=1e-3)
+
 
 def test_of_two_leads_with_the_name_that_is_wanted_the_first_is_analysed() -> None:
     assert choose_leads(("V1", "II", "II"), ("II",)) == (1,)
+
+
+def test_segments_of_ten_seconds_are_read_at_eight_places() -> None:
+    # 80 s of an hour are enough to find a lead that is off.
+    recording = recording_of(np.arange(36_000, dtype=np.float32)[:, None], 10.0)
+    segments = list(sample_segments(recording))
+    assert [len(segment) for segment in segments] == [100] * 8
+    # From the first sample to the last: steps of (36000 - 100) / 7 samples.
+    assert [int(segment[0, 0]) for segment in segments] == [round(k * 35_900 / 7) for k in range(8)]

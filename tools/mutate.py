@@ -288,6 +288,16 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     ),
     Equivalent(
         "src/ectopy/beats/detection.py",
+        "for start in range(0, max(n_samples, (2)), step):",
+        "a block has two samples or more",
+    ),
+    Equivalent(
+        "src/ectopy/beats/detection.py",
+        "raw = np.full(((2), len(columns)), np.nan, dtype=np.float32)",
+        "these samples lie outside the core of the block",
+    ),
+    Equivalent(
+        "src/ectopy/beats/detection.py",
         "BLOCK_S = (1200.0)",
         "blocks of any size give the same beats; only memory and time differ",
     ),

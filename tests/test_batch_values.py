@@ -192,3 +192,11 @@ class TestEarlierRows:
         assert [(row["recording"], row["reason"]) for row in rows] == [("a", ""), ("b", "no beat")]
         assert (tmp_path / "summary.csv").read_text().splitlines()[2].startswith("b,in/b,failed,no beat")
         assert {path.name for path in tmp_path.iterdir()} == {"summary.csv", "index.html"}
+
+
+def test_a_summary_that_somebody_cut_down_loses_no_failure(out: Path) -> None:
+    # A spreadsheet kept three of the columns; the page of the batch shows the reason of each failure.
+    (out / "summary.csv").write_text("recording,path,status\n100,in/100.hea,failed\n", encoding="utf-8")
+    (row,) = results.write_summary(out, [])
+    assert (row["recording"], row["status"], row["reason"]) == ("100", "failed", "")
+    assert "100" in (out / "index.html").read_text(encoding="utf-8")

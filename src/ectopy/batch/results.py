@@ -98,10 +98,15 @@ def earlier_result(folder: Path) -> EarlierResult | None:
 
 
 def _read_summary(path: Path) -> list[SummaryRow]:
+    """Read the rows of a ``summary.csv``; one that was edited may lack columns, which are then empty."""
+    from ectopy.report import SUMMARY_COLUMNS
+
     if not path.is_file():
         return []
+    empty: SummaryRow = dict.fromkeys(SUMMARY_COLUMNS, "")
     with path.open(newline="", encoding="utf-8") as file:
-        return [dict(row) for row in csv.DictReader(file) if {"recording", "path", "status"} <= row.keys()]
+        rows = [row for row in csv.DictReader(file) if {"recording", "path", "status"} <= row.keys()]
+    return [empty | row for row in rows]
 
 
 @contextmanager

@@ -40,6 +40,20 @@ class TestAnalyse:
         with pytest.raises(ectopy.NotAnalysableError, match=r"Give it: analyse\(array, fs=250\.0\)"):
             ectopy.analyse(np.zeros(5000))
 
+    def test_an_array_of_leads_by_samples_is_refused_with_the_remedy(self) -> None:
+        with pytest.raises(
+            ectopy.NotAnalysableError, match=r"more leads than samples\. Give its transpose, array\.T"
+        ):
+            ectopy.analyse(np.zeros((2, 5000)), fs=250.0)
+
+    def test_a_lead_may_be_given_by_its_name_alone(self, recording: ectopy.Recording) -> None:
+        name = recording.leads[0]
+        assert ectopy.analyse(recording, leads=name).leads == (name,)
+
+    def test_a_folder_is_no_recording(self, tmp_path: Path) -> None:
+        with pytest.raises(ectopy.UnreadableError, match="a folder, not a file"):
+            ectopy.analyse(tmp_path)
+
     def test_a_path_is_read(self, tmp_path: Path) -> None:
         header = Path(write_record(tmp_path))
         assert ectopy.read(header).n_samples == ectopy.analyse(header).n_samples

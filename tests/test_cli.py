@@ -430,6 +430,19 @@ class TestBadInput:
         assert (status, self.out.exists()) == (2, False)
         assert "no such file" in said
 
+    def test_a_file_where_results_should_go(self) -> None:
+        header = write_record(self.here)
+        (self.here / "taken").write_text("a file")
+        status, _, said = run("score", header, "--out", self.here / "taken", capsys=self.capsys)
+        assert status == 1
+        assert f"{self.here / 'taken'}: a file stands where a folder should go. Give another folder." in said
+
+    def test_a_runner_that_does_not_exist(self) -> None:
+        header = write_record(self.here)
+        status, _, said = run("score", header, "--out", self.out, "--runner", "foo", capsys=self.capsys)
+        assert status == 2
+        assert "--runner foo: not a runner. Give local, dask, or the address" in said
+
     def test_an_empty_directory(self) -> None:
         status, said = self.score(self.here)
         assert status == 2

@@ -16,7 +16,7 @@ from ectopy.readers import open_recording
 def analyse(
     recording: Recording | str | Path | NDArray[np.floating],
     *,
-    leads: Sequence[str] | None = None,
+    leads: Sequence[str] | str | None = None,
     model: str | Path = SHIPPED_MODEL,
     fs: float | None = None,
 ) -> Analysis:
@@ -27,7 +27,7 @@ def analyse(
     recording
         A path, a :class:`ectopy.Recording`, or an array in mV, [n_samples] or [n_samples, n_leads].
     leads
-        Names of at most two leads to analyse; by default the usual Holter leads.
+        Name of a lead to analyse, or names of at most two; by default the usual Holter leads.
     model
         A directory with ``model.onnx`` and ``model.json``; by default the model that ships with ectopy.
     fs
@@ -53,8 +53,9 @@ def analyse(
     >>> len(analysis.beats) > 40
     True
     """
+    names = [leads] if isinstance(leads, str) else leads
     with one_blas_thread():
-        return pipeline.analyse(_opened(recording, fs), classifier_in(Path(model)), leads=leads)
+        return pipeline.analyse(_opened(recording, fs), classifier_in(Path(model)), leads=names)
 
 
 def read(path: str | Path, *, fs: float | None = None) -> Recording:
@@ -86,4 +87,9 @@ def _opened(recording: Recording | str | Path | NDArray[np.floating], fs: float 
         return read(recording, fs=fs)
     if fs is None:
         raise NotAnalysableError("an array has no sampling rate. Give it: analyse(array, fs=250.0)")
-    return recording_of(np.asarray(recording), fs)
+    signal = np.asarray(recording)
+    if signal.ndim == 2 and signal.shape[1] > signal.shape[0] > 0:
+        raise NotAnalysableError(
+            f"an array of shape {signal.shape} has more leads than samples. Give its transpose, array.T"
+        )
+    return recording_of(signal, fs)

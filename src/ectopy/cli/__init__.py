@@ -76,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if type(error).__module__.partition(".")[0] != "ectopy":
             raise  # not an error of ectopy: a bug, which needs its traceback
         fail(str(error), 2 if type(error).__name__ in _WRONG_USAGE else 1)
+    except (FileExistsError, NotADirectoryError) as error:
+        fail(f"{error.filename}: a file stands where a folder should go. Give another folder.", 1)
     except OSError as error:
         fail(str(error), 2 if isinstance(error, FileNotFoundError) else 1)
     sys.exit(0)

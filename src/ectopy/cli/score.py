@@ -1,5 +1,6 @@
 """The command ``ectopy score``."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -67,6 +68,8 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
         model_source=selected.source,
     )
     print_message(f"model: {planning.describe_model(selected)}")
+    if runner and not re.fullmatch(r"local|dask|(\w+://)?\S+:\d+", runner):
+        fail(f"--runner {runner}: not a runner. Give local, dask, or the address tcp://HOST:PORT.", 2)
     if runner:
         rows = _score_with_prefect(runner, paths, out, options, workers, settings.data_dir)
     else:

@@ -160,6 +160,8 @@ def locate(path: Path) -> Path:
 
 def _format_of(path: Path) -> Format:
     if not path.is_file():
+        if path.is_dir():
+            raise UnreadableError(f"{path}: a folder, not a file. Name a file in it.")
         raise UnreadableError(f"{path}: no such file. Check the path.")
     if matching := _matching_format(path):
         return matching

@@ -420,3 +420,12 @@ class TestWords:
         assert texts_about("Non-sustained", analysis_for("NVVVVN", 0.5))[0].endswith(
             "1 run of 4 beats at 0:00:01, 120 bpm"
         )
+
+
+def test_the_few_intervals_that_noise_leaves_have_no_mean_rate_worth_a_finding() -> None:
+    # 34 beats at 75 bpm, of which noise leaves three intervals of 1.5 s: 40 bpm say nothing of the strip.
+    beats = beats_of("N" * 34, [0.8] * 31 + [1.5] * 3)
+    analysis = analysis_of(recording_for(beats, 3000), beats)
+    rr_s = np.where(np.arange(34) > 30, analysis.rr_s, np.nan)
+    findings = find_findings(replace(analysis, rr_s=rr_s))
+    assert not [finding for finding in findings if "Bradycardia" in finding.text]

@@ -11,6 +11,7 @@ from ectopy.rhythm.limits import (
     BRADYCARDIA_BPM,
     FAST_BPM,
     FREQUENT_PCT,
+    MIN_INTERVAL_SHARE,
     MIN_INTERVALS,
     MOSTLY_UNREADABLE_PCT,
     PARTLY_UNREADABLE_PCT,
@@ -82,7 +83,9 @@ def _mean_rate(analysis: Analysis) -> Iterator[Finding]:
     """Describe a slow or fast mean rate of a strip with too few beats for an episode."""
     beats, rr_s = analysis.beats, analysis.rr_s
     rate = heart_rate(beats.time_s, rr_s, rate_bpm(beats, rr_s))
-    has_mean_only = np.isnan(rate.min_bpm) and np.isfinite(rr_s).sum() >= MIN_INTERVALS
+    # The few intervals that noise leaves of a strip do not speak for it.
+    enough = max(MIN_INTERVALS, MIN_INTERVAL_SHARE * (len(beats) - 1))
+    has_mean_only = np.isnan(rate.min_bpm) and np.isfinite(rr_s).sum() >= enough
     if has_mean_only and not BRADYCARDIA_BPM <= rate.mean_bpm <= FAST_BPM:
         name = "Bradycardia" if rate.mean_bpm < BRADYCARDIA_BPM else "Tachycardia"
         text = f"{name}: {rate.mean_bpm:.0f} bpm, mean of {count(len(beats), 'beat')}"

@@ -32,6 +32,8 @@ FREQUENT_PCT, VERY_FREQUENT_PCT = 1.0, 10.0
 """Ectopy below 1 % of beats is rare, above 10 % very frequent."""
 MIN_INTERVALS = 3
 """A strip with fewer RR intervals has no mean rate worth a finding."""
+MIN_INTERVAL_SHARE = 0.5
+"""Nor has a strip in which noise leaves less than this share of its RR intervals."""
 SHORT_S = 900.0
 """In a recording of up to a quarter of an hour, ectopy is called neither rare nor frequent."""
 LOW_CONFIDENCE_SHARE = 0.5

@@ -465,7 +465,7 @@ class TestWhatIsNoRecording:
         self.refuse(tmp_path / "100", "no such file. Check the path")
 
     def test_a_directory(self, tmp_path: Path) -> None:
-        self.refuse(tmp_path, "no such file. Check the path")
+        self.refuse(tmp_path, "a folder, not a file. Name a file in it")
 
     def test_a_format_that_is_not_read(self, tmp_path: Path) -> None:
         (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")

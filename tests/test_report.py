@@ -280,6 +280,26 @@ class TestSummary:
         }
 
 
+class TestNotes:
+    NOTE = "lead V5 is left out: it has no physical range <b>"
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        beats = beats_of("NNNNNNNNNNNN", 0.8)
+        recording = replace(recording_for(beats, 6000), notes=(self.NOTE, "2 records are missing"))
+        report.write_outputs(tmp_path, analysis_of(recording, beats), provenance_of())
+        return tmp_path
+
+    def test_what_the_reader_left_out_is_in_the_summary(self, folder: Path) -> None:
+        row = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["row"]
+        assert row["notes"] == f"{self.NOTE}; 2 records are missing"
+
+    def test_what_the_reader_left_out_is_on_the_page_and_escaped(self, folder: Path) -> None:
+        page = (folder / "report.html").read_text(encoding="utf-8")
+        assert "Lead V5 is left out: it has no physical range &lt;b&gt;." in page
+        assert "2 records are missing." in page
+
+
 class TestHours:
     @staticmethod
     def hours(n_hours: float) -> list[tuple[object, object, object]]:

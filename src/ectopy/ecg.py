@@ -72,7 +72,8 @@ class Recording:
     """A recording: its metadata, and a function that reads its samples when they are needed.
 
     ``fs`` is the sampling rate in Hz and ``start`` the time of day at the first sample. ``read(start, stop)``
-    returns float32 [stop - start, n_leads] in mV, NaN where a sample is missing.
+    returns float32 [stop - start, n_leads] in mV, NaN where a sample is missing. ``notes`` state what the
+    reader left out or mended, one sentence each, such as "lead V5 is left out: it has no physical range".
     """
 
     name: str
@@ -81,6 +82,7 @@ class Recording:
     n_samples: int
     read: Callable[[int, int], Signal] = field(repr=False)
     start: datetime | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.leads:
@@ -378,6 +380,7 @@ class Analysis:
             ("Beats", f"{len(self.beats):,}: {', '.join(per_class)}"),
             ("Median heart rate", rate),
             ("Events", ", ".join(f"{number:,} {kind}" for kind, number in kinds.items()) or "none"),
+            *(("Note", note) for note in self.recording.notes),
         ]
 
     def read(self, start: int, stop: int) -> Signal:

@@ -89,11 +89,17 @@ def write_summary(out: Path, rows: Iterable[SummaryRow]) -> list[SummaryRow]:
 
 
 def earlier_result(folder: Path) -> EarlierResult | None:
-    """Read the ``summary.json`` of a folder; return None if ectopy did not write it for this folder."""
+    """Read the ``summary.json`` of a folder; return None if ectopy did not write it for this folder.
+
+    An earlier version of ectopy, or somebody, may have written fewer columns; these are empty.
+    """
+    from ectopy.report import SUMMARY_COLUMNS
+
     with suppress(OSError, ValueError, KeyError, TypeError):
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         if summary["row"]["recording"] == folder.name:
-            return EarlierResult(summary["row"], dict(summary["provenance"]))
+            row = dict.fromkeys(SUMMARY_COLUMNS, "") | summary["row"]
+            return EarlierResult(row, dict(summary["provenance"]))
     return None
 
 

@@ -150,13 +150,14 @@ def _with_progress(rows: Iterable["SummaryRow"], total: int) -> Iterator["Summar
         task = progress.add_task("scoring", total=total)
         for row in rows:
             progress.advance(task)
-            if row["status"] == "failed":
+            if row["status"] == "failed" or row["notes"]:
                 progress.console.print(_line(row), markup=False, highlight=False, soft_wrap=True)
             yield row
 
 
 def _line(row: "SummaryRow") -> str:
-    return ": ".join(str(row[column]) for column in ("recording", "status", "reason") if row[column])
+    columns = ("recording", "status", "reason", "notes")
+    return ": ".join(str(row[column]) for column in columns if row[column])
 
 
 def _print_batch(out: Path, rows: Sequence["SummaryRow"], n_other: int) -> None:

@@ -36,6 +36,7 @@ SUMMARY_COLUMNS = (
     "findings",
     "model",
     "input_sha256",
+    "notes",
 )
 HOUR_S = 3600.0
 SHORTEST_S = 10.0
@@ -86,6 +87,7 @@ def summarise(analysis: Analysis, provenance: Mapping[str, object]) -> Summary:
         "findings": "; ".join(map(str, findings)),
         "model": provenance["model"],
         "input_sha256": provenance["input_sha256"],
+        "notes": "; ".join(analysis.recording.notes),
     }
     return Summary(
         {name: row[name] for name in SUMMARY_COLUMNS},

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ectopy.features.extraction import Floats
 from ectopy.model.classifier import in_chunks
+from ectopy.model.onnx_runtime import open_session
 
 Weights = list[NDArray[Any]]
 Run = Callable[[Floats], Floats]
@@ -79,12 +80,7 @@ def size_of(path: Path) -> Size:
 
 def load_onnx(path: Path) -> Run:
     """Load an ONNX network for one thread, as scoring does."""
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(3)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     name = session.get_inputs()[0].name
 
     def run(chunks: Floats) -> Floats:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, Mask
 from ectopy.features.extraction import FEATURE_NAMES, Floats, as_parts
+from ectopy.model.onnx_runtime import open_session
 from ectopy.monitoring.drift import REFERENCE_FILE, ReferenceProfile, read_reference
 
 SHIPPED_MODEL = Path(__file__).with_name("shipped")
@@ -100,16 +101,16 @@ class Classifier:
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime  # takes a quarter of a second, which --help does not need
-
-        onnxruntime.set_default_logger_severity(3)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # recordings are scored in parallel processes
         # ONNX Runtime would load external weights from the working directory. A file is no valid folder, so
         # that it refuses them.
-        options.add_session_config_entry(_WEIGHTS_FOLDER, str(self.folder / MODEL_FILE))
+        settings = {_WEIGHTS_FOLDER: str(self.folder / MODEL_FILE)}
         try:
-            return onnxruntime.InferenceSession(self.network, options, providers=["CPUExecutionProvider"])
+            return open_session(self.network, settings)
+        except ImportError as error:
+            raise ModelError(
+                f"ONNX Runtime cannot be imported ({error.name or 'a library'} is missing or damaged). "
+                "Install it again: `pip install --force-reinstall onnxruntime`."
+            ) from error
         except Exception as error:  # ONNX Runtime raises its own classes, without a common base
             problem = f"{self.folder / MODEL_FILE}: not a complete ONNX network ({type(error).__name__})"
             raise ModelError(f"{problem}. {_RESTORE}") from error

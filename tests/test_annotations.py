@@ -1,6 +1,7 @@
 """WFDB annotation files, written and read back; the true ones count what the database says."""
 
 import struct
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -153,9 +154,112 @@ class TestWhatIsNoAnnotationFile:
         ):
             read_annotations(tmp_path / "r", "atr")
 
+    @pytest.mark.parametrize("content", [b"", b"\x00"])
+    def test_a_file_without_a_whole_word_has_no_annotation(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "r.atr").write_bytes(content)
+        with pytest.raises(
+            UnreadableError, match=r"r\.atr: not a WFDB .* \(it has no whole annotation\)\. Copy"
+        ):
+            read_annotations(tmp_path / "r", "atr")
+
+    def test_a_word_that_is_no_annotation_is_named_by_its_place(self, tmp_path: Path) -> None:
+        (tmp_path / "r.atr").write_bytes(struct.pack("<HHH", 1 << 10 | 100, 52 << 10, 0))
+        with pytest.raises(UnreadableError, match=r"\(byte 2 is no annotation\)"):
+            read_annotations(tmp_path / "r", "atr")
+
+    def test_a_text_before_the_first_annotation_belongs_to_none(self, tmp_path: Path) -> None:
+        (tmp_path / "r.atr").write_bytes(struct.pack("<H2sH", 63 << 10 | 2, b"hi", 0))
+        with pytest.raises(UnreadableError, match=r"\(byte 0 is no annotation\)"):
+            read_annotations(tmp_path / "r", "atr")
+
+    def test_a_folder_is_no_annotation_file(self, tmp_path: Path) -> None:
+        (tmp_path / "r.atr").mkdir()
+        with pytest.raises(UnreadableError, match="annotation file not found"):
+            read_annotations(tmp_path / "r", "atr")
+
+    def test_a_file_of_gigabytes_is_refused_before_it_is_decoded(self, tmp_path: Path) -> None:
+        with (tmp_path / "r.atr").open("wb") as file:
+            file.truncate(2**33)  # a hole: it takes no room
+        with pytest.raises(UnreadableError, match="too many for an annotation file"):
+            read_annotations(tmp_path / "r", "atr")
+
+    def test_two_lines_of_definitions_do_not_hang(self, tmp_path: Path) -> None:
+        # wfdb.rdann never ends on these
+        notes = b"".join(
+            struct.pack("<HH8s", 22 << 10, 63 << 10 | 8, text) for text in (b"## one..", b"## two..")
+        )
+        (tmp_path / "r.atr").write_bytes(notes + struct.pack("<HH", 1 << 10 | 100, 0))
+        assert read_annotations(tmp_path / "r", "atr").symbol.tolist() == ["N"]
+
+
+class TestHalfAFile:
+    """A file that was cut, at every byte; the marks before the cut are read, and the loss is told."""
+
+    MISSING = ("the annotations have no end mark, so some may be missing",)
+
+    @pytest.fixture
+    def whole(self, tmp_path: Path) -> bytes:
+        write_annotations(tmp_path / "r", "x", EVERY_KIND, fs=FS)
+        return (tmp_path / "r.x").read_bytes()
+
+    def test_a_whole_file_has_no_note(self, tmp_path: Path, whole: bytes) -> None:
+        (tmp_path / "r.x").write_bytes(whole)
+        assert read_annotations(tmp_path / "r", "x").notes == ()
+
+    def test_a_cut_at_any_byte_is_told_and_keeps_what_comes_before(
+        self, tmp_path: Path, whole: bytes
+    ) -> None:
+        for end in range(2, len(whole)):
+            (tmp_path / "r.x").write_bytes(whole[:end])
+            found = read_annotations(tmp_path / "r", "x")
+            assert found.notes == self.MISSING, end
+            assert found.sample.tolist() == EVERY_KIND.sample[: len(found)].tolist()
+
+    def test_a_cut_end_mark_costs_no_annotation(self, tmp_path: Path, whole: bytes) -> None:
+        for lost in (1, 2):  # wfdb.rdann refuses the first file and drops the last mark of the second
+            (tmp_path / "r.x").write_bytes(whole[:-lost])
+            assert read_annotations(tmp_path / "r", "x").symbol.tolist() == EVERY_KIND.symbol.tolist()
+
+    def test_it_is_a_warning_that_names_the_file_and_a_remedy(
+        self, tmp_path: Path, whole: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "r.x").write_bytes(whole[: len(whole) // 2])
+        read_annotations(tmp_path / "r", "x")
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{tmp_path / 'r.x'}: {self.MISSING[0]}. Copy or export it again."
+        ]
+
+    def test_annotations_after_an_end_mark_are_told(self, tmp_path: Path, whole: bytes) -> None:
+        # As after a crash: a block of zeros in the middle of the file.
+        (tmp_path / "r.x").write_bytes(whole[:-10] + bytes(16) + whole[-6:])
+        assert read_annotations(tmp_path / "r", "x").notes == (
+            "the annotations go on after an end mark, and the rest was not read",
+        )
+
+    def test_zeros_after_the_end_mark_mean_nothing(self, tmp_path: Path, whole: bytes) -> None:
+        (tmp_path / "r.x").write_bytes(whole + bytes(511))
+        assert read_annotations(tmp_path / "r", "x").notes == ()
+
+
+def as_wfdb_reads(path: Path) -> Annotations:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas deprecations inside wfdb
+        parsed = wfdb.rdann(str(path.with_suffix("")), path.suffix[1:])
+    symbols = [mark if isinstance(mark, str) else "" for mark in parsed.symbol]
+    aux = tuple(note.rstrip("\0") for note in parsed.aux_note[: len(symbols)])
+    return Annotations(parsed.sample, np.array(symbols), np.asarray(parsed.subtype), aux)
+
 
 @pytest.mark.real
 class TestRealAnnotations:
+    @pytest.mark.parametrize("record", ["100", "201", "207", "222"])
+    def test_they_are_what_wfdb_reads(self, mitdb: Path, record: str) -> None:
+        ours, theirs = read_annotations(mitdb / record, "atr"), as_wfdb_reads(mitdb / f"{record}.atr")
+        assert ours.sample.tolist() == theirs.sample.tolist()
+        assert ours.symbol.tolist() == theirs.symbol.tolist()
+        assert ours.subtype.tolist() == theirs.subtype.tolist()
+        assert (ours.aux, ours.notes) == (theirs.aux, ())
+
     def test_record_100_has_the_beats_its_directory_lists(self, mitdb: Path) -> None:
         # mitdbdir: 2239 normal, 33 APC, 1 PVC; and one rhythm mark at the start.
         counts = Counter(read_annotations(mitdb / "100", "atr").symbol.tolist())

@@ -175,6 +175,33 @@ class TestErrors:
         ):
             ec57.compare_directories(*folders, "mine")
 
+    def test_a_time_resolution_of_nothing_is_refused(self, folders: tuple[Path, Path]) -> None:
+        path = folders[1] / "a.mine"
+        stated = f"resolution: {FS:g}".encode()
+        path.write_bytes(path.read_bytes().replace(stated, b"resolution: ".ljust(len(stated), b"0")))
+        with pytest.raises(UnreadableError, match=r"a\.mine: the file states a time resolution of 0 Hz"):
+            ec57.compare_directories(*folders, "mine")
+
+    def test_half_an_annotation_file_is_told_in_the_table_the_json_and_on_stderr(
+        self, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        path, counts = folders[1] / "a.mine", tmp_path / "counts.json"
+        path.write_bytes(path.read_bytes()[:-20])
+        assert run(folders, "--json", str(counts)) == 0
+        note = "test: the annotations have no end mark, so some may be missing"
+        said = capsys.readouterr()
+        assert f"Record a, {note}.\n" in said.out
+        assert json.loads(counts.read_text())["notes"] == {"a": [note]}
+        assert "Record b" not in said.out
+
+    def test_half_a_reference_is_told_too(self, folders: tuple[Path, Path]) -> None:
+        path = folders[0] / "b.atr"
+        path.write_bytes(path.read_bytes()[:-1])
+        records = ec57.compare_directories(*folders, "mine")
+        assert records["b"].notes == ("reference: the annotations have no end mark, so some may be missing",)
+        assert records["a"].notes == ()
+        assert (records["a"] + records["b"]).notes == records["b"].notes
+
     def test_an_unknown_format_is_wrong_usage(self, folders: tuple[Path, Path]) -> None:
         assert run(folders, "--format", "mxm") == 2
 

@@ -16,7 +16,7 @@ from ectopy.readers.wfdb.header import read_header
 
 logger = logging.getLogger(__name__)
 
-_RESOLUTION = re.compile(rb"## time resolution: ([0-9.]+)")
+_RESOLUTION = re.compile(rb"## time resolution: ([0-9]+(?:\.[0-9]+)?)")
 _HEAD = 256  # number of bytes at the start of a file in which the resolution is, if it is given
 
 
@@ -160,6 +160,15 @@ def _read(record: Path, annotator: str, fs: float) -> Annotations:
             f"{path}: annotation {first + 1} (sample {annotations.sample[first]}) is before the "
             "one that precedes it in the file. Sort the annotations by time."
         )
-    resolution = _RESOLUTION.search(path.read_bytes()[:_HEAD])
-    ratio = fs / float(resolution[1]) if resolution else 1.0
+    ratio = fs / (_resolution(path) or fs)
     return replace(annotations, sample=np.floor(annotations.sample * ratio + 0.5).astype(np.int64))
+
+
+def _resolution(path: Path) -> float | None:
+    """Return the time resolution in Hz that an annotation file states; None if it states none."""
+    with path.open("rb") as file:
+        stated = _RESOLUTION.search(file.read(_HEAD))
+    resolution = None if stated is None else float(stated[1])
+    if resolution == 0:
+        raise UnreadableError(f"{path}: the file states a time resolution of 0 Hz. Write it again.")
+    return resolution

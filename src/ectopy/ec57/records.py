@@ -20,12 +20,16 @@ _PACED = ("/", "f")
 
 @dataclass(frozen=True, eq=False)
 class RecordComparison:
-    """Everything EC57 asks for one record, or a sum of records; ``paced`` if any of them has paced beats."""
+    """Everything EC57 asks for one record, or a sum of records; ``paced`` if any of them has paced beats.
+
+    ``notes`` state what is wrong with the annotation files.
+    """
 
     beats: BeatComparison
     runs: Mapping[RunKind, RunComparison]
     episodes: Mapping[EpisodeKind, EpisodeComparison]
     paced: bool
+    notes: tuple[str, ...] = ()
 
     def __add__(self, other: Self) -> Self:
         return replace(
@@ -36,6 +40,7 @@ class RecordComparison:
                 {kind: episodes + other.episodes[kind] for kind, episodes in self.episodes.items()}
             ),
             paced=self.paced or other.paced,
+            notes=self.notes + other.notes,
         )
 
 
@@ -90,4 +95,9 @@ def compare_record(
             {kind: compare_episodes(*pair, kind=kind, n_samples=n_samples) for kind in EPISODE_KINDS}
         ),
         paced=bool(np.isin(reference.symbol, _PACED).any()),
+        notes=tuple(
+            f"{role}: {note}"
+            for role, annotations in (("reference", reference), ("test", test))
+            for note in annotations.notes
+        ),
     )

@@ -100,6 +100,7 @@ def as_json(records: Mapping[str, RecordComparison], *, beat_map: BeatMap) -> di
         "learning_s": LEARNING_S,
         "match_window_s": MATCH_WINDOW_S,
         "paced": _paced(records),
+        "notes": {name: list(record.notes) for name, record in records.items() if record.notes},
         "records": {name: _record(record) for name, record in records.items()},
         **{f"gross{suffix.replace(' ', '_')}": _record(gross(group)) for suffix, group in groups.items()},
         **{f"average{suffix.replace(' ', '_')}": _averages(group) for suffix, group in groups.items()},
@@ -192,6 +193,7 @@ def _notes(records: Mapping[str, RecordComparison], beat_map: BeatMap) -> str:
         notes.append(
             f"EC57 leaves records with paced beats out: {' '.join(paced)}. bxb counts these beats as Q."
         )
+    notes += [f"Record {name}, {note}." for name, record in records.items() for note in record.notes]
     return "\n".join(notes)
 
 

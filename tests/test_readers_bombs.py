@@ -93,6 +93,21 @@ class TestHeaders:
         assert recording.n_samples == 10_000
         assert seconds(lambda: recording.read(0, 1000)) < SOON_S
 
+    @pytest.mark.parametrize(
+        ("lines", "n_signals"), [("# a comment\n" * 80_000, 1), ("", 2000)], ids=["long", "wide"]
+    )
+    def test_its_header_is_read_once_however_long_or_wide_it_is(
+        self, tmp_path: Path, lines: str, n_signals: int
+    ) -> None:
+        # 20 000 times a header of 1 MB took minutes to list; 20 000 times 2000 signals took 4.6 GB to open.
+        (tmp_path / "m.hea").write_text(f"m/20000 {n_signals} 250 20000\n" + "s 1\n" * 20_000)
+        signals = "s.dat 16 200 12 0 0 0 0 I\n" * n_signals
+        (tmp_path / "s.hea").write_text(f"s {n_signals} 250 1\n{signals}{lines}")
+        (tmp_path / "s.dat").write_bytes(bytes(2 * n_signals))
+        path = tmp_path / "m.hea"
+        assert seconds(lambda: readers.companion_files(path)) < SOON_S
+        assert seconds(lambda: readers.open_recording(path)) < SOON_S
+
     def test_more_huffman_codes_than_could_be_tried_in_turn(self, tmp_path: Path) -> None:
         # 65 535 of them over 64 leads are some hundred billion comparisons.
         codes = b"".join(struct.pack("<BBBhI", 16, 16, 1, 0, code) for code in range(513))

@@ -1,6 +1,7 @@
 """Planning of a batch: which recordings, which model, which options, and the name of each result."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -184,23 +185,29 @@ def plan(recordings: Iterable[Path | str], out: Path, options: ScoreOptions) -> 
     taken = {str(row["recording"]).casefold() for row in earlier} | {
         entry.name.casefold() for entry in out.iterdir()
     }
+    numbers: Counter[str] = Counter()
     jobs = []
     for source in recordings:
         address = source if isinstance(source, str) else ""
         stem = display_name(Path(source).stem, options)
-        name = former_names.get(display_name(printable(source), options)) or _free_name(stem, taken)
+        name = former_names.get(display_name(printable(source), options)) or _free_name(stem, taken, numbers)
         taken.add(name.casefold())
         jobs.append(Job(Path(source), name, out, options, address))
     return jobs
 
 
-def _free_name(stem: str, taken: set[str]) -> str:
-    """Return a valid WFDB name, with a number if it is taken; some file systems ignore case."""
+def _free_name(stem: str, taken: set[str], numbers: Counter[str]) -> str:
+    """Return a valid WFDB name, with a number if it is taken; some file systems ignore case.
+
+    ``numbers`` has the last number of each name, so that thousands of equal names take no search.
+    """
     name = re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:_MAX_NAME_LENGTH]
-    number = 1
-    while (free := name if number == 1 else f"{name}-{number}").casefold() in taken:
-        number += 1
-    return free
+    while True:
+        numbers[name.casefold()] += 1
+        number = numbers[name.casefold()]
+        free = name if number == 1 else f"{name}-{number}"
+        if free.casefold() not in taken:
+            return free
 
 
 def display_name(name: str, options: ScoreOptions) -> str:

@@ -38,11 +38,10 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     """Return the header and all files that it names, also missing ones; all lie in its folder."""
     header = read_header(path)
     parts = [path, *(file.path for file in signal_files(header))]
-    for name, _ in header.segments:
-        if name != GAP:
-            segment = segment_header(header, name)
-            inner = signal_files(read_header(segment)) if segment.is_file() else []
-            parts += [segment, *(file.path for file in inner)]
+    for name in _segment_names(header):
+        segment = segment_header(header, name)
+        inner = signal_files(read_header(segment)) if segment.is_file() else []
+        parts += [segment, *(file.path for file in inner)]
     return tuple(dict.fromkeys(parts))
 
 
@@ -73,18 +72,35 @@ def _segments(header: Header) -> tuple[Header, list[_Part]]:
     """Return the header with the leads (that of the first segment), and the segments with samples."""
     spans = pairwise(accumulate((n_frames for _, n_frames in header.segments), initial=0))
     present = [(name, *span) for (name, _), span in zip(header.segments, spans, strict=True) if name != GAP]
-    headers = {name: read_header(segment_header(header, name), default_fs=header.fs) for name, *_ in present}
+    headers = {
+        name: read_header(segment_header(header, name), default_fs=header.fs)
+        for name in _segment_names(header)
+    }
     if not present or any(segment.segments for segment in headers.values()):
         raise UnreadableError(
             f"{header.path}: no segment with signals, or a segment that consists of segments itself. "
             "Name only segments that have signal files."
         )
     total = sum(n_frames for _, n_frames in header.segments)
+    longest: dict[str, int] = {}
+    for name, start, stop in present:
+        longest[name] = max(longest.get(name, 0), stop - start)
+    # Each segment is checked once. One without samples (layout header) only lists the leads.
+    checked = {
+        name: _part(0, n_frames, check_signals(replace(headers[name], n_frames=n_frames)))
+        for name, n_frames in longest.items()
+        if n_frames
+    }
     return replace(headers[present[0][0]], n_frames=total), [
-        _part(start, stop, check_signals(replace(headers[name], n_frames=stop - start)))
+        replace(checked[name], start=start, stop=stop, header=replace(headers[name], n_frames=stop - start))
         for name, start, stop in present
-        if start < stop  # a first segment without samples (layout header) only lists the leads
+        if start < stop
     ]
+
+
+def _segment_names(header: Header) -> list[str]:
+    """Return the names of the segments, each once; a header may repeat one ten thousand times."""
+    return [name for name in dict.fromkeys(name for name, _ in header.segments) if name != GAP]
 
 
 def _part(start: int, stop: int, header: Header) -> _Part:
@@ -113,10 +129,11 @@ def _read(parts: Sequence[_Part], leads: Sequence[str], per_frame: int, start: i
     for part in parts:
         begin, end = part.start * per_frame, part.stop * per_frame
         first, last = max(start, begin), min(stop, end)
+        if first >= last:
+            continue
         signals = part.header.signals
         same = {lead for lead, number in part.numbers.items() if signals[number].per_frame == per_frame}
-        rows = [row for row, lead in enumerate(leads) if lead in same]
-        if first < last and rows:
+        if rows := [row for row, lead in enumerate(leads) if lead in same]:
             numbers = [part.numbers[leads[row]] for row in rows]
             block[rows, first - start : last - start] = read_signals(
                 part.header, numbers, first - begin, last - begin

@@ -5,7 +5,7 @@ import pytest
 
 from ectopy.beats import detection
 from ectopy.beats.windows import WINDOW, pad_leads
-from ectopy.ecg import Recording, recording_of
+from ectopy.ecg import VALUES_AT_ONCE, Recording, recording_of
 from ectopy.features import extraction
 from ectopy.readers import open_recording
 from ectopy.signal.filters import WORKING_FS, working_length
@@ -46,6 +46,19 @@ def test_every_working_sample_is_in_the_core_of_one_block(fs):
     assert spans[0][0] == 0
     assert spans[-1][1] == working_length(recording.n_samples, recording.fs)
     assert all(earlier[1] == later[0] for earlier, later in pairwise(spans))
+
+
+def test_a_block_at_a_high_rate_is_shorter_than_ten_minutes():
+    n_read = []
+
+    def read(start, stop):
+        n_read.append(stop - start)
+        return np.full((stop - start, 2), np.nan, dtype=np.float32)
+
+    recording = Recording("fine", 50_000.0, ("II", "V1"), 300 * 50_000, read)
+    spans = [(block.start, block.stop) for block in detection.blocks(recording, (0, 1))]
+    assert spans[-1][1] == 300 * WORKING_FS
+    assert max(n_read) * 2 < 1.5 * VALUES_AT_ONCE  # with the margins
 
 
 @pytest.mark.parametrize("fs", [128.0, 250.0, 257.3, 360.0, 1000.0])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ectopy.ecg import (
+    VALUES_AT_ONCE,
     Analysis,
     Beats,
     Recording,
@@ -66,6 +67,27 @@ def test_an_impossible_rate_is_refused(fs):
 def test_a_recording_without_leads_is_refused():
     with pytest.raises(UnreadableError, match=r"x: no lead\. Name at least one"):
         Recording("x", 250.0, (), 10, lambda start, stop: np.zeros((stop - start, 0), np.float32))
+
+
+def counted(n_leads: int, n_samples: int, requests: list[int]) -> Recording:
+    """Make a recording whose samples are their own number; it notes how many values each request takes."""
+
+    def read(start: int, stop: int):
+        requests.append((stop - start) * n_leads)
+        return np.repeat(np.arange(start, stop, dtype=np.float32)[:, None], n_leads, axis=1)
+
+    return Recording("many", 50_000.0, tuple(map(str, range(n_leads))), n_samples, read)
+
+
+def test_two_of_very_many_leads_are_read_in_parts():
+    requests: list[int] = []
+    signal = counted(2048, 10_000, requests).read_leads((5, 3), 100, 9_000)
+    assert max(requests) <= VALUES_AT_ONCE < sum(requests)
+    np.testing.assert_array_equal(signal, np.repeat(np.arange(100.0, 9_000)[:, None], 2, axis=1))
+
+
+def test_an_empty_interval_of_some_leads_has_their_number():
+    assert counted(12, 100, []).read_leads((5, 3), 7, 7).shape == (0, 2)
 
 
 def test_unreadable_stretches_are_taken_from_the_analysable_time():

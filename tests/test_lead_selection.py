@@ -8,7 +8,7 @@ from ectopy.beats.lead_selection import (
     disconnected_leads,
     sample_segments,
 )
-from ectopy.ecg import NotAnalysableError, Recording, recording_of
+from ectopy.ecg import VALUES_AT_ONCE, NotAnalysableError, Recording, recording_of
 
 TWELVE = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 CHEST = frozenset(range(6, 12))
@@ -129,3 +129,16 @@ def test_a_few_segments_are_enough_for_two_weeks():
     )
     assert (requests[0][0], requests[-1][1]) == (0, n_samples)
     assert {stop - start for start, stop in requests} == {round(SEGMENT_S * 250)}
+
+
+def test_the_segments_of_two_thousand_leads_are_shorter_but_show_a_flat_lead():
+    requests = []
+
+    def read(start, stop):
+        requests.append((stop - start) * 2048)
+        return np.zeros((stop - start, 2048), dtype=np.float32)
+
+    recording = Recording("map", 2000.0, tuple(map(str, range(2048))), 60 * 2000, read)
+    assert len(list(sample_segments(recording))) == N_SEGMENTS
+    assert max(requests) <= VALUES_AT_ONCE
+    assert min(requests) >= 2 * 2000 * 2048  # the two seconds after which a lead counts as flat

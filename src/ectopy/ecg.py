@@ -59,6 +59,10 @@ CLASSES = (BeatClass.NORMAL, BeatClass.SVEB, BeatClass.VEB, BeatClass.FUSION)
 """Order of the columns of :attr:`Beats.probability`."""
 
 
+VALUES_AT_ONCE = 2**23
+"""Samples x leads that are read at once: 12 leads for ten minutes at 1 kHz, or 32 MiB in float32."""
+
+
 class UnreadableError(ValueError):
     """A file that cannot be read as a recording; the message names it, what was expected and what came."""
 
@@ -74,6 +78,7 @@ class Recording:
     ``fs`` is the sampling rate in Hz and ``start`` the time of day at the first sample. ``read(start, stop)``
     returns float32 [stop - start, n_leads] in mV, NaN where a sample is missing. ``notes`` state what the
     reader left out or mended, one sentence each, such as "lead V5 is left out: it has no physical range".
+    ``incomplete`` is True if the file has less than its header states; it may still be uploading.
     """
 
     name: str
@@ -83,6 +88,7 @@ class Recording:
     read: Callable[[int, int], Signal] = field(repr=False)
     start: datetime | None = None
     notes: tuple[str, ...] = ()
+    incomplete: bool = False
 
     def __post_init__(self) -> None:
         if not self.leads:
@@ -98,7 +104,7 @@ class Recording:
         return self.n_samples / self.fs
 
     def read_leads(self, columns: Sequence[int], start: int, stop: int) -> Signal:
-        """Read some of the leads.
+        """Read some of the leads. The others are in memory for VALUES_AT_ONCE samples x leads at most.
 
         Parameters
         ----------
@@ -111,9 +117,12 @@ class Recording:
         -------
         Signal in mV, float32 [stop - start, n_columns].
         """
-        signal = self.read(start, stop)
-        every = list(columns) == list(range(signal.shape[1]))
-        return signal if every else signal[:, list(columns)]
+        if list(columns) == list(range(len(self.leads))):
+            return self.read(start, stop)
+        step = max(VALUES_AT_ONCE // len(self.leads), 1)
+        firsts = range(start, stop, step) or [start]  # an empty interval has a shape too
+        parts = [self.read(first, min(first + step, stop))[:, list(columns)] for first in firsts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def recording_of(

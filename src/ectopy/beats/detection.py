@@ -17,7 +17,7 @@ from ectopy.beats import qrs_candidates, signal_to_noise
 from ectopy.beats.beat_selection import select_beats
 from ectopy.beats.qrs_candidates import find_candidates
 from ectopy.beats.windows import WINDOW, BeatWindows, cut_windows, join
-from ectopy.ecg import Mask, Recording, Samples, Signal, merge_intervals, true_intervals
+from ectopy.ecg import VALUES_AT_ONCE, Mask, Recording, Samples, Signal, merge_intervals, true_intervals
 from ectopy.signal import quality
 from ectopy.signal.filters import (
     MARGIN_S,
@@ -281,20 +281,30 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     margin = (
         -(-round((MARGIN_S + qrs_candidates.REACH_S) * recording.fs) // ratio.denominator) * ratio.denominator
     )
-    step = max(round(block_s * recording.fs) // ratio.denominator, 1) * ratio.denominator
+    most = min(round(block_s * recording.fs), VALUES_AT_ONCE // max(len(columns), 1))
+    step = max(most // ratio.denominator, 1) * ratio.denominator
     n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
     for start in range(0, max(n_samples, 1), step):
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
         raw = recording.read_leads(columns, first, last)
         if not n_samples:  # the filters need at least one sample; it lies outside the core of the block
             raw = np.full((1, len(columns)), np.nan, dtype=np.float32)
+        filtered, usable = _filtered(raw, recording.fs)
         yield Block(
             first=first * ratio.numerator // ratio.denominator,
             start=start * ratio.numerator // ratio.denominator,
             stop=min((start + step) * ratio.numerator // ratio.denominator, n_working),
-            filtered=bandpass(resample(fill_gaps(raw), recording.fs)),
-            usable=quality.usable(raw, recording.fs),
+            filtered=filtered,
+            usable=usable,
         )
+
+
+def _filtered(raw: Signal, fs: float) -> tuple[Signal, Mask]:
+    """Return the filtered signal and its usable samples; a long gap costs no filter."""
+    if np.isnan(raw).all():
+        shape = working_length(len(raw), fs), raw.shape[1]
+        return np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
+    return bandpass(resample(fill_gaps(raw), fs)), quality.usable(raw, fs)
 
 
 def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from ectopy.beats.windows import N_LEADS
-from ectopy.ecg import NotAnalysableError, Recording, Signal
+from ectopy.ecg import VALUES_AT_ONCE, NotAnalysableError, Recording, Signal
 from ectopy.signal.quality import usable
 
 SEGMENT_S, N_SEGMENTS = 10.0, 8
@@ -79,8 +79,12 @@ def disconnected_leads(recording: Recording) -> frozenset[int]:
 
 
 def sample_segments(recording: Recording) -> Iterator[Signal]:
-    """Read N_SEGMENTS segments, spread evenly over a recording, [n, n_leads] each."""
-    length = min(recording.n_samples, round(SEGMENT_S * recording.fs))
+    """Read N_SEGMENTS segments, spread evenly over a recording, [n, n_leads] each.
+
+    A segment of very many leads is shorter, so that no more than VALUES_AT_ONCE samples x leads are read.
+    """
+    most = min(round(SEGMENT_S * recording.fs), max(VALUES_AT_ONCE // len(recording.leads), 1))
+    length = min(recording.n_samples, most)
     for start in np.linspace(0, recording.n_samples - length, N_SEGMENTS).round().astype(int).tolist():
         yield recording.read(start, start + length)
 

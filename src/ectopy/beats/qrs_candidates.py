@@ -99,8 +99,8 @@ def find_candidates(filtered: Signal, usable: Mask) -> Candidates:
     -------
     The candidates.
     """
-    if len(filtered) == 0:
-        empty = np.empty(filtered.shape, dtype=np.float32)
+    if not usable.any():
+        empty = np.empty((0, filtered.shape[1]), dtype=np.float32)
         return Candidates(np.empty(0, dtype=np.int64), empty, empty)
     inside = _inside(usable)
     energy = _qrs_energy(filtered)

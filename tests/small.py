@@ -16,12 +16,17 @@ from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specificatio
 FS = 250.0
 
 
-def write_model(folder: Path, *, name: str = "small 1 (test)", always: str = "N") -> Path:
-    """Write a model that calls every beat by one letter: a network of one layer without weights."""
+def write_model(
+    folder: Path, *, name: str = "small 1 (test)", always: str = "N", bias: list[float] | None = None
+) -> Path:
+    """Write a model that calls every beat by one letter: a network of one layer without weights.
+
+    Its answer is ``bias``; by default, ``always`` has the greatest value.
+    """
     from onnx import TensorProto, helper, save
 
     n, m = len(FEATURE_NAMES), len(CLASSES)
-    bias = [3.0 if letter == always else 0.0 for letter in CLASSES]
+    bias = bias or [3.0 if letter == always else 0.0 for letter in CLASSES]
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", ["x", "w"], ["xw"]),

@@ -56,6 +56,39 @@ def test_abstaining_changes_confidence_and_no_label(folder, tmp_path):
     np.testing.assert_array_equal(sure[0], unsure[0])
 
 
+@pytest.mark.parametrize("bias", [[np.nan] * 4, [0, 0, np.inf, 0], [0, -np.inf, 0, 0]])
+def test_a_network_that_answers_no_numbers_labels_no_beat_and_is_named(tmp_path, bias):
+    folder = write_model(tmp_path / "damaged", name="damaged 7", bias=bias)
+    with pytest.raises(ModelError, match="damaged: the network of the model damaged 7 answers NaN or inf"):
+        load_classifier(folder)(features(40))
+
+
+def test_a_network_that_fails_in_one_beat_of_a_long_recording_is_refused(folder):
+    classifier = load_classifier(folder)
+    whole = classifier.__class__.logits
+    assert whole(classifier, features(2000)).shape == (2000, 4)
+    run = classifier._run
+
+    def fails_once(sequences):
+        logits = run(sequences).copy()
+        logits[-1, -1, 0] = np.nan
+        return logits
+
+    classifier.__dict__["_run"] = fails_once
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        classifier(features(2000))
+
+
+def test_a_temperature_that_overflows_is_refused_and_not_called_normal(folder, tmp_path):
+    with pytest.raises(ModelError, match="NaN or infinity"), np.errstate(over="ignore", invalid="ignore"):
+        load_classifier(respecified(folder, tmp_path, temperature=1e-39))(features(3))
+
+
+def test_features_that_are_no_numbers_are_not_blamed_on_the_model(folder):
+    with pytest.raises(ValueError, match="a feature is NaN"):
+        load_classifier(folder)(np.full((40, len(FEATURE_NAMES)), np.nan, dtype=np.float32))
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 8])
 def test_however_many_chunks_are_read_at_once_the_answer_is_one(at_once):
     x = features(4 * CHUNK + 7)

@@ -119,7 +119,7 @@ class Classifier:
         """Return probabilities [n, 4] in the order of CLASSES, and whether each beat is confident [n]."""
         specification = self.specification
         logits = self.logits(features) / np.float32(specification.temperature)
-        probability = by_class(softmax(logits), specification.labels)
+        probability = by_class(self._finite(softmax(logits)), specification.labels)
         confident = probability.max(axis=1) >= specification.confidence_threshold
         return probability, confident & (len(logits) >= specification.min_beats)
 
@@ -132,7 +132,14 @@ class Classifier:
         if logits.shape[1] != n_labels:
             problem = f"the network returns {logits.shape[1]} values per beat for {n_labels} labels"
             raise ModelError(f"{self.folder}: {problem}. {_RESTORE}")
-        return logits
+        return self._finite(logits)
+
+    def _finite(self, answer: Floats) -> Floats:
+        """Return the answer of the network if it has no NaN and no infinity: argmax would call those N."""
+        if not np.isfinite(answer).all():
+            problem = f"the network of the model {self.name} answers NaN or infinity"
+            raise ModelError(f"{self.folder}: {problem}. {_RESTORE}")
+        return answer
 
     def _checked(self, features: Floats) -> Floats:
         specification = self.specification
@@ -142,6 +149,8 @@ class Classifier:
                 f"{self.folder}: features have shape {features.shape}, but the model needs {shape}. "
                 "Use ectopy.features.extraction.extract_features."
             )
+        if not np.isfinite(features).all():  # so that the network is never blamed for them
+            raise ValueError("a feature is NaN or infinite")
         return features
 
     def _run(self, sequences: Floats) -> Floats:

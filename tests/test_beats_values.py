@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ectopy.beats import beat_selection, qrs_candidates, signal_to_noise
-from ectopy.beats.lead_selection import choose_leads, sample_segments
+from ectopy.beats.lead_selection import choose_leads
 from ectopy.beats.qrs_candidates import Candidates
-from ectopy.ecg import recording_of
+from ectopy.ecg import recording_of, sample_segments
 
 
 def candidates(sample: list[int], strength: list[list[float]]) -> Candidates:

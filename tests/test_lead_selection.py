@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
 
-from ectopy.beats.lead_selection import (
+from ectopy.beats.lead_selection import choose_leads, disconnected_leads
+from ectopy.ecg import (
     N_SEGMENTS,
     SEGMENT_S,
-    choose_leads,
-    disconnected_leads,
+    VALUES_AT_ONCE,
+    NotAnalysableError,
+    Recording,
+    recording_of,
     sample_segments,
 )
-from ectopy.ecg import VALUES_AT_ONCE, NotAnalysableError, Recording, recording_of
 
 TWELVE = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 CHEST = frozenset(range(6, 12))

@@ -1,7 +1,7 @@
 """The nouns: recordings, beats, events and analyses, as frozen values with units."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -61,6 +61,17 @@ CLASSES = (BeatClass.NORMAL, BeatClass.SVEB, BeatClass.VEB, BeatClass.FUSION)
 
 VALUES_AT_ONCE = 2**23
 """Samples x leads that are read at once: 12 leads for ten minutes at 1 kHz, or 32 MiB in float32."""
+MAX_MV = 10_000.0
+"""Samples beyond this, 10 V, count as missing. An amplifier with electrodes on the skin gives far less.
+
+Electrodes add up to 300 mV, and a recorder without a high-pass filter stores them.
+"""
+WRONG_UNIT_FACTOR = 100.0
+"""Limit of a lead whose unit is wrong, as a multiple of the median of its absolute samples."""
+MAX_WRONG_UNIT = 1e10
+"""Greatest value that a wrong unit explains: steps of a converter of 32 bits; others are fill values."""
+SEGMENT_S, N_SEGMENTS = 10.0, 8
+"""Length in seconds and number of the segments that stand for a recording."""
 
 
 class UnreadableError(ValueError):
@@ -104,7 +115,9 @@ class Recording:
         return self.n_samples / self.fs
 
     def read_leads(self, columns: Sequence[int], start: int, stop: int) -> Signal:
-        """Read some of the leads. The others are in memory for VALUES_AT_ONCE samples x leads at most.
+        """Read some of the leads. Samples beyond the limit of their lead are missing.
+
+        The other leads are in memory for VALUES_AT_ONCE samples x leads at most.
 
         Parameters
         ----------
@@ -115,14 +128,78 @@ class Recording:
 
         Returns
         -------
-        Signal in mV, float32 [stop - start, n_columns].
+        Signal in mV, float32 [stop - start, n_columns]; NaN where a sample is missing.
         """
         if list(columns) == list(range(len(self.leads))):
-            return self.read(start, stop)
-        step = max(VALUES_AT_ONCE // len(self.leads), 1)
-        firsts = range(start, stop, step) or [start]  # an empty interval has a shape too
-        parts = [self.read(first, min(first + step, stop))[:, list(columns)] for first in firsts]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            signal = self.read(start, stop)
+        else:
+            step = max(VALUES_AT_ONCE // len(self.leads), 1)
+            firsts = range(start, stop, step) or [start]  # an empty interval has a shape too
+            parts = [self.read(first, min(first + step, stop))[:, list(columns)] for first in firsts]
+            signal = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if within(signal, MAX_MV):  # so nearly always
+            return signal
+        return np.where(np.abs(signal) <= self.limits_mv[list(columns)], signal, np.float32(np.nan))
+
+    @cached_property
+    def limits_mv(self) -> NDArray[np.float32]:
+        """Largest possible sample of each lead in mV, [n_leads]; one beyond it is a fill value or an error.
+
+        The limit is MAX_MV. Where most samples are beyond it, the unit of the lead is wrong. Beats are compared
+        with each other, so such a lead can be analysed all the same. Its limit is WRONG_UNIT_FACTOR times their
+        median size.
+        """
+        size = np.array([_median_size(self.read(*segment)) for segment in _segments(self)])
+        usual = np.median(size, axis=0)
+        return np.where(usual > MAX_MV, WRONG_UNIT_FACTOR * usual, np.float32(MAX_MV)).astype(np.float32)
+
+    @property
+    def exceeds_limits(self) -> bool:
+        """Whether a sample beyond MAX_MV was read so far; only then is ``limits_mv`` computed."""
+        return "limits_mv" in self.__dict__
+
+
+def within(signal: Signal, limit: float) -> bool:
+    """Check that no sample is beyond a limit in either direction; missing samples (NaN) are not.
+
+    Parameters
+    ----------
+    signal
+        Samples of any shape.
+    limit
+        The limit.
+
+    Returns
+    -------
+    Whether all samples are within it.
+    """
+    highest = np.fmax.reduce(signal, axis=None, initial=0)
+    return bool(highest <= limit and np.fmin.reduce(signal, axis=None, initial=0) >= -limit)
+
+
+def sample_segments(recording: Recording) -> Iterator[Signal]:
+    """Read N_SEGMENTS segments, spread evenly over a recording, [n, n_leads] each.
+
+    A segment of very many leads is shorter, so that no more than VALUES_AT_ONCE samples x leads are read.
+    """
+    every = range(len(recording.leads))
+    return (recording.read_leads(every, *segment) for segment in _segments(recording))
+
+
+def _segments(recording: Recording) -> list[tuple[int, int]]:
+    most = min(round(SEGMENT_S * recording.fs), max(VALUES_AT_ONCE // len(recording.leads), 1))
+    length = min(recording.n_samples, most)
+    starts = np.linspace(0, recording.n_samples - length, N_SEGMENTS).round().astype(int).tolist()
+    return [(start, start + length) for start in starts]
+
+
+def _median_size(segment: Signal) -> NDArray[np.float32]:
+    """Compute the median absolute sample of each lead, [n_leads]; 0 for a lead of fill values only."""
+    size = np.abs(segment)
+    known = size <= MAX_WRONG_UNIT  # fill values say nothing about the unit
+    return np.array(
+        [np.median(lead[use]) if use.any() else 0 for lead, use in zip(size.T, known.T, strict=True)]
+    )
 
 
 def recording_of(
@@ -150,7 +227,8 @@ def recording_of(
     UnreadableError
         If the array has not as many leads as there are names.
     """
-    array = np.asarray(signal, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, hence missing
+        array = np.asarray(signal, dtype=np.float32)
     array = array[:, None] if array.ndim == 1 else array
     leads = leads or tuple(f"lead {number}" for number in range(1, array.shape[1] + 1))
     if array.ndim != 2 or array.shape[1] != len(leads):

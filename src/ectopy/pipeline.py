@@ -7,7 +7,7 @@ features, their classes, atrial fibrillation, final labels, and every other even
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +21,7 @@ from ectopy.features import extraction
 from ectopy.rhythm.atrial_fibrillation import af_penalty_from_morphology
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.finders import ventricular
+from ectopy.signal.limits import notes_on_limits
 from ectopy.signal.time_grid import TimeGrid
 
 Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.float32], Mask]]
@@ -103,6 +104,7 @@ def prepare(
     detected = detect_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
     sample = grid.to_recording(detected.windows.sample) if r_peaks is None else r_peaks
     unreadable = grid.edges_to_recording(detected.unreadable)
+    recording = replace(recording, notes=(*recording.notes, *notes_on_limits(recording, columns)))
     return PreparedRecording(recording, columns, sample, detected.windows, detected.low_quality, unreadable)
 
 

@@ -17,7 +17,16 @@ from ectopy.beats import qrs_candidates, signal_to_noise
 from ectopy.beats.beat_selection import select_beats
 from ectopy.beats.qrs_candidates import find_candidates
 from ectopy.beats.windows import WINDOW, BeatWindows, cut_windows, join
-from ectopy.ecg import VALUES_AT_ONCE, Mask, Recording, Samples, Signal, merge_intervals, true_intervals
+from ectopy.ecg import (
+    VALUES_AT_ONCE,
+    Mask,
+    Recording,
+    Samples,
+    Signal,
+    merge_intervals,
+    recording_of,
+    true_intervals,
+)
 from ectopy.signal import quality
 from ectopy.signal.filters import (
     MARGIN_S,
@@ -26,6 +35,7 @@ from ectopy.signal.filters import (
     fill_gaps,
     rate_ratio,
     resample,
+    without_offset,
     working_length,
 )
 from ectopy.signal.time_grid import TimeGrid
@@ -304,7 +314,7 @@ def _filtered(raw: Signal, fs: float) -> tuple[Signal, Mask]:
     if np.isnan(raw).all():
         shape = working_length(len(raw), fs), raw.shape[1]
         return np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
-    return bandpass(resample(fill_gaps(raw), fs)), quality.usable(raw, fs)
+    return bandpass(resample(fill_gaps(without_offset(raw)), fs)), quality.usable(raw, fs)
 
 
 def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
@@ -321,8 +331,8 @@ def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
     -------
     Samples of the R peaks at ``fs``, [n_beats].
     """
-    leads = np.asarray(signal, dtype=np.float32)
-    leads = leads[:, None] if leads.ndim == 1 else leads
-    filtered = bandpass(resample(fill_gaps(leads), fs)) if len(leads) else leads
+    recording = recording_of(signal, fs)
+    leads = recording.read_leads(range(len(recording.leads)), 0, recording.n_samples)
+    filtered = bandpass(resample(fill_gaps(without_offset(leads)), fs)) if len(leads) else leads
     candidates = find_candidates(filtered, quality.usable(leads, fs))
     return TimeGrid(fs, len(leads)).to_recording(candidates.sample[select_beats(candidates)])

@@ -1,15 +1,12 @@
 """Selection of the leads that are analysed, and their order."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from ectopy.beats.windows import N_LEADS
-from ectopy.ecg import VALUES_AT_ONCE, NotAnalysableError, Recording, Signal
+from ectopy.ecg import NotAnalysableError, Recording, sample_segments
 from ectopy.signal.quality import usable
-
-SEGMENT_S, N_SEGMENTS = 10.0, 8
-"""Length and number of the segments that are sampled to find disconnected leads."""
 
 PREFERRED = (("II", "V5", "I", "III"), ("V1", "V2", "V5", "V4", "V6", "III", "I"))
 """Leads by preference, for the first and the second lead of the analysis.
@@ -76,17 +73,6 @@ def disconnected_leads(recording: Recording) -> frozenset[int]:
     segments = sample_segments(recording)
     share = np.mean([usable(segment, recording.fs).mean(axis=0) for segment in segments], axis=0)
     return frozenset(np.flatnonzero(share < share.max() / 2).tolist())
-
-
-def sample_segments(recording: Recording) -> Iterator[Signal]:
-    """Read N_SEGMENTS segments, spread evenly over a recording, [n, n_leads] each.
-
-    A segment of very many leads is shorter, so that no more than VALUES_AT_ONCE samples x leads are read.
-    """
-    most = min(round(SEGMENT_S * recording.fs), max(VALUES_AT_ONCE // len(recording.leads), 1))
-    length = min(recording.n_samples, most)
-    for start in np.linspace(0, recording.n_samples - length, N_SEGMENTS).round().astype(int).tolist():
-        yield recording.read(start, start + length)
 
 
 def _column(name: str, recorded: Sequence[str]) -> int:

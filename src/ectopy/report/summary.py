@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ectopy.beats.lead_selection import sample_segments
-from ectopy.ecg import Analysis, Recording
+from ectopy.ecg import Analysis, Recording, sample_segments
 from ectopy.report.statistics import RecordingStats, Stats, recording_stats, stats
 from ectopy.rhythm.findings import find_findings
 from ectopy.rhythm.hrv import Variability, variability

@@ -25,6 +25,7 @@ MARGIN_S = 5.0
 The filters reach 2.2 s. Where they reach into a gap, the signal beyond it counts as far again.
 """
 _TAPS_S = 4.0  # length of the band-pass filter
+_LARGE_OFFSET_MV = 10.0  # a hundredth is the precision of sums over a block beside it
 _BRIDGED = 128  # samples of the longest gap that is bridged by a straight line
 _FFT_SIZE = 4096  # five times the taps of the band-pass filter, and small enough for the cache
 _PIECE = 64  # least number of output samples per piece: about as many as the overlapping taps
@@ -169,6 +170,19 @@ def all_finite(signal: Signal) -> bool:
     """Check that no sample is missing; the sum is finite only if all samples are."""
     with np.errstate(invalid="ignore", over="ignore"):
         return bool(np.isfinite(signal.sum()))
+
+
+def without_offset(signal: Signal) -> Signal:
+    """Subtract a large constant from each lead of [n, n_leads].
+
+    The electrodes give it to a recorder without a high-pass filter. Single precision would lose the beats
+    beside it in sums of many samples, and the stop band of :func:`resample` is not deep enough for it.
+    """
+    few = signal[:: max(len(signal) // 1000, 1)]
+    known = np.isfinite(few)
+    offset = np.where(known, few, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    large = np.abs(offset) > _LARGE_OFFSET_MV
+    return signal - np.where(large, offset, 0).astype(np.float32) if large.any() else signal
 
 
 def fill_gaps(signal: Signal) -> Signal:

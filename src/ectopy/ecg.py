@@ -145,9 +145,9 @@ class Recording:
     def limits_mv(self) -> NDArray[np.float32]:
         """Largest possible sample of each lead in mV, [n_leads]; one beyond it is a fill value or an error.
 
-        The limit is MAX_MV. Where most samples are beyond it, the unit of the lead is wrong. Beats are compared
-        with each other, so such a lead can be analysed all the same. Its limit is WRONG_UNIT_FACTOR times their
-        median size.
+        The limit is MAX_MV. Where most samples are beyond it, the unit of the lead is wrong. Beats are
+        compared with each other, so such a lead can be analysed all the same. Its limit is WRONG_UNIT_FACTOR
+        times their median size.
         """
         size = np.array([_median_size(self.read(*segment)) for segment in _segments(self)])
         usual = np.median(size, axis=0)

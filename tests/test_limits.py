@@ -55,7 +55,8 @@ def test_a_clean_recording_has_no_note_and_is_read_once(clean):
 
     def read(start: int, stop: int) -> Signal:
         reads.append((start, stop))
-        return clean[start:stop]
+        part: Signal = clean[start:stop]
+        return part
 
     analysis = ectopy.analyse(Recording("r", FS, ("II", "V1"), len(clean), read))
     assert analysis.recording.notes == ()

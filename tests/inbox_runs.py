@@ -1,9 +1,11 @@
 """Runs of an inbox without Prefect: in this process, or as a process that can be killed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from ectopy.batch import results
 from ectopy.batch.inbox import InboxPolicy, open_inbox, score_new
 from ectopy.batch.planning import Job, ScoreOptions
 from ectopy.batch.results import SummaryRow
@@ -18,6 +20,14 @@ def outcome(job: Job) -> SummaryRow | Exception:
         return score_new(job)
     except Exception as error:  # noqa: BLE001 - as a Prefect task returns it
         return error
+
+
+def die_reading(out: Path, name: str) -> None:
+    """Leave what a process leaves that is killed while it reads a recording."""
+    if (child := os.fork()) == 0:
+        with results.reading(out, name):
+            os._exit(9)
+    os.waitpid(child, 0)
 
 
 def run(

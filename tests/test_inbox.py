@@ -22,7 +22,7 @@ from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.batch.results import BusyError, SummaryRow
 from ectopy.batch.storage import Folder
 from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
-from tests.inbox_runs import AT_ONCE, outcome, run, start
+from tests.inbox_runs import AT_ONCE, die_reading, outcome, run, start
 from tests.small import signal_of, write_model, write_record
 
 FILES = {"beats.parquet", "events.csv", "report.html", "summary.json"}
@@ -67,6 +67,12 @@ def quarantined(inbox: Path) -> dict[str, set[str]]:
     """Which files lie in each folder of the quarantine; its name without the time."""
     folders = (inbox.parent / "quarantine").iterdir()
     return {folder.name.partition(".")[0]: {path.name for path in folder.iterdir()} for folder in folders}
+
+
+def death(job: Job) -> WorkerDiedError:
+    """Leave what a process leaves that dies while it reads a recording."""
+    die_reading(job.out, job.name)
+    return WorkerDiedError("out of memory?")
 
 
 class TestOnce:
@@ -322,9 +328,7 @@ class TestDeaths:
                 jobs = arrived.plan()
                 assert [job.name for job in jobs] == ([f"b{n_deaths}", "a"] if n_deaths > 1 else ["a", "b1"])
                 for job in jobs:
-                    arrived.record_outcome(
-                        job, WorkerDiedError("out of memory?") if job.name == "a" else outcome(job)
-                    )
+                    arrived.record_outcome(job, death(job) if job.name == "a" else outcome(job))
                 rows += arrived.finish()
         assert statuses(rows) == {"b1": "scored", "b2": "scored", "b3": "scored", "a": "failed"}
         assert rows[-1]["reason"] == "the worker process died 3 times, perhaps for lack of memory"
@@ -333,8 +337,7 @@ class TestDeaths:
         write_record(inbox, "a")
         for _ in range(3):
             with open_inbox(inbox, out, AT_ONCE, how) as arrived:
-                (job,) = arrived.plan()
-                (out / f".{job.name}.tmp-0a1b2c3d").mkdir()
+                death(arrived.plan()[0])
         (row,) = run(inbox, out, how)
         assert (row["status"], row["reason"]) == (
             "failed",

@@ -413,10 +413,17 @@ class TestFailures:
 
 
 class TestClaim:
+    def left_behind(self, out: Path, *names: str) -> Path:
+        private = out / results.PRIVATE_FOLDER
+        private.mkdir(parents=True)
+        for name in names:
+            (private / name).mkdir()
+        return private
+
     def test_it_removes_what_a_killed_run_left(self, tmp_path: Path, out: Path, how: ScoreOptions) -> None:
-        (out / ".r.tmp-0a1b2c3d").mkdir(parents=True)
-        (out / ".r.tmp-0a1b2c3d" / "beats.parquet").write_bytes(b"half")
-        (out / ".summary.csv.tmp-0a1b2c3d").write_text("half")
+        private = self.left_behind(out, "r.0a1b2c3d.new")
+        (private / "r.0a1b2c3d.new" / "beats.parquet").write_bytes(b"half")
+        (private / "summary.csv.0a1b2c3d.new").write_text("half")
         run([write_record(tmp_path)], out, how)
         assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
 
@@ -426,12 +433,10 @@ class TestClaim:
         # Killed between its two renames: the old results are away, the new ones not yet in their place.
         record = write_record(tmp_path)
         (first,) = run([record], out, how)
-        (out / "r").rename(out / ".r.tmp-0a1b2c3d-old")
-        (out / ".r.tmp-0a1b2c3d").mkdir()
-        with results.lock_output(out) as interrupted:
-            assert interrupted == ["r"]  # the new results were being written
-            assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
+        private = self.left_behind(out, "r.0a1b2c3d.new")
+        (out / "r").rename(private / "r.0a1b2c3d.old")
         assert run([record], out, how) == [first | {"status": "skipped"}]
+        assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
 
     def test_it_removes_old_results_that_a_killed_run_had_replaced(
         self, tmp_path: Path, out: Path, how: ScoreOptions
@@ -439,10 +444,9 @@ class TestClaim:
         # Killed after its second rename: both are there, and the new results are complete.
         record = write_record(tmp_path)
         run([record], out, how)
-        (out / ".r.tmp-0a1b2c3d-old").mkdir()
-        with results.lock_output(out):
-            assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
+        self.left_behind(out, "r.0a1b2c3d.old")
         assert run([record], out, how)[0]["status"] == "skipped"
+        assert {path.name for path in out.iterdir()} == {"r", "summary.csv", "index.html"}
 
     def test_it_leaves_other_hidden_files_alone(self, out: Path) -> None:
         out.mkdir()

@@ -2,14 +2,15 @@
 
 This holds if a run is killed at any moment. A worker process writes the results of a recording completely or
 not at all. Then the run, which has locked ``out``, updates the ledger. So a killed run leaves two traces.
-Some results are not in the ledger; the next run recognises them by their hash. Temporary folders are named
-after the recordings that were being scored; they count as crashes of these recordings.
+Some results are not in the ledger; the next run recognises them by their hash. Marks name the recordings that
+were being read; they count as crashes of these recordings.
+
+Only what reading a recording did is its fault. Whatever else goes wrong, the recording waits.
 """
 
-import errno
 import logging
-import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -17,23 +18,37 @@ from itertools import chain
 from pathlib import Path
 
 from ectopy.batch import planning, results, runner
+from ectopy.batch.faults import UnforeseenError, reason_of, recording_at_fault
 from ectopy.batch.ledger import TABLE_FILE, Entry, Ledger, Status, open_ledger
 from ectopy.batch.planning import Job, ScoreOptions
 from ectopy.batch.pseudonyms import redact_names
 from ectopy.batch.results import SummaryRow
-from ectopy.batch.storage import FileInfo, Storage, UnreachableError, download, recording_files, storage_at
+from ectopy.batch.storage import FileInfo, Storage, download, recording_files, storage_at
+from ectopy.ecg import NotAnalysableError, UnreadableError
 from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
 from ectopy.readers.discovery import find_recordings
+from ectopy.report.index import OpenFile
 
 logger = logging.getLogger(__name__)
 
 REASON_FILE = "reason.txt"
-_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
-"""Full disk or quota, read-only disk, too many open files: not the fault of a recording."""
+_DIED = "the worker process died"
+_WHY = {
+    Status.WAITING: "it had changed shortly before the last run, or the run was stopped",
+    Status.OTHER: "not a recording; signals without a header wait for it",
+}
+_UNREADABLE = (UnreadableError, NotAnalysableError)
 
 
 class DeferredError(ValueError):
-    """Recordings that could not be scored because of the machine; the next run tries again."""
+    """Recordings that could not be scored because of the machine; the next run tries again.
+
+    ``rows`` are those of the other recordings of the run.
+    """
+
+    def __init__(self, message: str, rows: Sequence[SummaryRow] = ()) -> None:
+        super().__init__(message)
+        self.rows = list(rows)
 
 
 @dataclass(frozen=True)
@@ -87,12 +102,15 @@ def open_inbox(
 
 def score_new(job: Job) -> SummaryRow:
     """Score a recording, unless a killed run has already done so; download it first if it has an address."""
+    runner.ready_model(job.options)
     with (
+        results.reading(job.out, job.name),
+        recording_at_fault(),
         redact_names(job.options.pseudonyms, Path(job.address or job.source)),
         download(job.address) if job.address else nullcontext(job.source) as source,
     ):
         local = replace(job, source=source)
-        return runner.cached_result(local) or runner.score_one(local)
+        return runner.result_of_same_input(local) or runner.score_one(local)
 
 
 class Inbox:
@@ -129,21 +147,32 @@ class Inbox:
         if not isinstance(outcome, Exception):
             self._ledger.set_status(job.path, Status.SCORED)
             self._rows.append(outcome)
-        elif isinstance(outcome, WorkerDiedError):
-            self._remove_leftovers(job.name)
+        elif isinstance(outcome, LimitExceededError):
+            results.remove_leftovers(self._out, job.name)
+            self._blame(job.path, reason_of(outcome), at_once=True)
+        elif isinstance(outcome, _UNREADABLE):
+            self._blame(job.path, reason_of(outcome), at_once=False)
+        elif isinstance(outcome, UnforeseenError):
+            self.record_crash(job.name, reason_of(outcome))
+        elif isinstance(outcome, WorkerDiedError) and results.remove_leftovers(self._out, job.name):
             self.record_crash(job.name)
-        elif isinstance(outcome, UnreachableError) or getattr(outcome, "errno", None) in _MACHINE_ERRORS:
-            self._deferred.append(runner.reason_of(outcome))
-        elif isinstance(outcome, LimitExceededError) or not self._may_be_incomplete(job.path):
-            self._give_up(job.path, runner.reason_of(outcome))
+        else:
+            self._defer(job.path, reason_of(outcome))
 
-    def record_crash(self, name: str) -> None:
-        """Count a crash against the recording with this name; give it up after the last attempt."""
-        self._ledger.count_crash(name)
+    def record_crash(self, name: str, reason: str = _DIED) -> None:
+        """Count a crash against a recording; give it up after the last attempt.
+
+        Parameters
+        ----------
+        name
+            The name of its results.
+        reason
+            What happened.
+        """
+        self._ledger.count_crash(name, reason)
         for entry in self._ledger.entries(Status.WAITING):
             if entry.crashes >= self._policy.max_attempts:
-                reason = f"the worker process died {entry.crashes} times, perhaps for lack of memory"
-                self._give_up(entry.path, reason)
+                self._give_up(entry.path, _after_attempts(entry))
 
     def finish(self) -> list[SummaryRow]:
         """Quarantine bad recordings and write the summary; return the rows of this run.
@@ -157,16 +186,50 @@ class Inbox:
         failed = self._ledger.entries(Status.BAD, Status.QUARANTINED)
         rows = {entry.path: self._failed_row(entry) for entry in failed}
         if self._summary_is_outdated():
-            results.write_summary(self._out, [*rows.values(), *self._rows])
-        if self._deferred:
-            raise DeferredError(
-                f"{len(self._deferred)} recordings wait: {self._deferred[0]}. The next run tries them again."
+            results.write_summary(
+                self._out,
+                [*rows.values(), *self._rows],
+                replaced=[entry.path for entry in failed],
+                open_files=self.open_files(),
             )
-        return [*self._rows, *(rows[path] for path in sorted(self._given_up))]
+        of_this_run = [*self._rows, *(rows[path] for path in sorted(self._given_up))]
+        if self._deferred:
+            ((cause, _),) = Counter(self._deferred).most_common(1)
+            n = len(self._deferred)
+            raise DeferredError(
+                f"{n} recordings wait: {cause.rstrip('.')}. The next run tries them again.", of_this_run
+            )
+        return of_this_run
+
+    def open_files(self) -> list[OpenFile]:
+        """Return the recordings that wait, and the other files, each since when and why."""
+        entries = self._ledger.entries(Status.WAITING, Status.OTHER)
+        return [
+            OpenFile(
+                planning.display_name(entry.path, self._options),
+                time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(entry.first_seen_s)),
+                self._hidden(entry, entry.reason) or _WHY[entry.status],
+                entry.status == Status.WAITING,
+            )
+            for entry in entries
+        ]
 
     def _failed_row(self, entry: Entry) -> SummaryRow:
         path = planning.display_name(entry.path, self._options)
-        return runner.failed_row(entry.name, path, entry.reason)
+        name = entry.name
+        if self._options.pseudonyms:  # the entry may be older than the salt
+            pseudonym = self._options.pseudonyms.of(Path(entry.path).stem)
+            name = name if name.startswith(pseudonym) else pseudonym
+        return results.failed_row(name, path, self._hidden(entry, entry.reason))
+
+    def _hidden(self, entry: Entry, text: str) -> str:
+        """Return a text without the names of the files of an entry, if there are pseudonyms."""
+        pseudonyms = self._options.pseudonyms
+        if not pseudonyms:
+            return text
+        return pseudonyms.redact(
+            text, [Path(entry.path), *(Path(self._storage.uri(name)) for name in entry.files)]
+        )
 
     def quarantine(self) -> None:
         """Move the files of bad recordings to the quarantine, each with its reason.
@@ -200,6 +263,8 @@ class Inbox:
         others = files.keys() - done - set(chain.from_iterable(recordings))
         self._ledger.update(self._entry(names, files, now) for names in recordings)
         self._ledger.update(self._entry((name,), files, now)._replace(status=Status.OTHER) for name in others)
+        unfinished = self._ledger.entries(Status.WAITING, Status.OTHER)
+        self._ledger.forget(entry.path for entry in unfinished if entry.files[0] not in files)
         return [
             self._storage.uri(entry.files[0])
             for entry in self._ledger.entries(Status.WAITING)
@@ -207,7 +272,7 @@ class Inbox:
         ]
 
     def _entry(self, names: tuple[str, ...], files: Mapping[str, FileInfo], now: float) -> Entry:
-        path = planning.printable(self._storage.uri(names[0]))
+        path = results.printable(self._storage.uri(names[0]))
         return Entry(path, names, _stamp(names, files), now)
 
     def _unchanged_and_done(self, files: Mapping[str, FileInfo]) -> set[str]:
@@ -216,16 +281,29 @@ class Inbox:
         unchanged = [entry.files for entry in entries if entry.stamp == _stamp(entry.files, files)]
         return set(chain.from_iterable(unchanged))
 
-    def _may_be_incomplete(self, path: str) -> bool:
-        return time.time() - self._ledger.entry(path).first_seen_s < self._policy.incomplete_timeout_s
+    def _may_be_incomplete(self, entry: Entry) -> bool:
+        return time.time() - entry.first_seen_s < self._policy.incomplete_timeout_s
+
+    def _blame(self, path: str, reason: str, *, at_once: bool) -> None:
+        """Call a recording bad, unless it may be incomplete, has changed meanwhile or is gone."""
+        entry = self._ledger.entry(path)
+        try:
+            unchanged = _stamp(entry.files, self._storage.describe(entry.files)) == entry.stamp
+        except OSError as error:
+            self._defer(path, reason_of(error))
+            return
+        if unchanged and (at_once or not self._may_be_incomplete(entry)):
+            self._give_up(path, reason)
+        else:
+            self._ledger.set_status(path, Status.WAITING, reason)
 
     def _give_up(self, path: str, reason: str) -> None:
         self._given_up.add(path)
         self._ledger.set_status(path, Status.BAD, reason)
 
-    def _remove_leftovers(self, name: str) -> None:
-        for leftover in self._out.glob(f".{name}.tmp-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+    def _defer(self, path: str, reason: str) -> None:
+        self._deferred.append(reason)
+        self._ledger.set_status(path, Status.WAITING, reason)
 
     def _summary_is_outdated(self) -> bool:
         """Check whether this run or a killed one has changed the ledger since the summary was written."""
@@ -252,3 +330,9 @@ def _unchanged_for_s(entry: Entry, files: Mapping[str, FileInfo]) -> float:
         for changed_s in changed
     ]
     return now - max(known)
+
+
+def _after_attempts(entry: Entry) -> str:
+    if entry.reason == _DIED:
+        return f"{_DIED} {entry.crashes} times, perhaps for lack of memory"
+    return f"{entry.reason.rstrip('.')}, in {entry.crashes} attempts"

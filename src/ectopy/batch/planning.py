@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ectopy.batch.pseudonyms import Pseudonyms
-from ectopy.batch.results import earlier_rows
+from ectopy.batch.results import earlier_rows, printable
 from ectopy.readers.discovery import FoundRecordings, find_recordings
 
 if TYPE_CHECKING:
@@ -148,8 +148,10 @@ def find_model(model: str | None, data_dir: Path) -> SelectedModel:
         folder = Path(model)
     else:
         raise FileNotFoundError(f"{model}: model directory not found. Check the path given with --model.")
-    known = {SHIPPED_MODEL: ModelSource.SHIPPED, champion.absolute(): ModelSource.CHAMPION}
-    return SelectedModel(folder, known.get(folder.absolute(), ModelSource.GIVEN))
+    # The champion is a link, followed once: a promotion meanwhile does not change the model of a batch.
+    folder = folder.resolve()
+    known = {SHIPPED_MODEL.resolve(): ModelSource.SHIPPED, champion.resolve(): ModelSource.CHAMPION}
+    return SelectedModel(folder, known.get(folder, ModelSource.GIVEN))
 
 
 def describe_model(model: SelectedModel) -> str:
@@ -225,8 +227,3 @@ def display_name(name: str, options: ScoreOptions) -> str:
     The name itself, or its pseudonym.
     """
     return options.pseudonyms.of(name) if options.pseudonyms else name
-
-
-def printable(text: str | Path) -> str:
-    """Escape the bytes of a file name that are not valid Unicode; a text file could not hold them."""
-    return str(text).encode(errors="backslashreplace").decode()

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ectopy.batch.planning import Job, ModelSource, ScoreOptions, load_model
+from ectopy.batch.planning import Job, ModelSource
 from ectopy.readers import companion_files
+
+if TYPE_CHECKING:
+    from ectopy.model.classifier import Classifier
 
 _TRACED = ("ectopy", "numpy", "scipy", "onnxruntime")
 
@@ -56,24 +60,49 @@ class Provenance:
         }
 
     def gives_same_results(self, earlier: Mapping[str, object]) -> bool:
-        """Check whether earlier results had the same input, model and settings."""
-        now = self.as_dict()
-        return all(earlier.get(key) == now[key] for key in ("input_sha256", "model_id", "settings"))
+        """Check whether earlier results had the same input, model, settings and version of ectopy."""
+        now, stated = self.as_dict(), earlier.get("versions")
+        version = stated.get("ectopy") if isinstance(stated, Mapping) else None
+        same = all(earlier.get(key) == now[key] for key in ("input_sha256", "model_id", "settings"))
+        return same and version in {None, self.versions["ectopy"]}
 
 
-def model_provenance(options: ScoreOptions) -> ModelProvenance:
-    """Return the provenance of the model of a batch."""
-    model = load_model(options.model)
-    return ModelProvenance(model.name, model.version_id, model.specification.run, options.model_source)
+def model_provenance(model: "Classifier", source: ModelSource) -> ModelProvenance:
+    """Return the provenance of results.
+
+    Parameters
+    ----------
+    model
+        The very model that made them: its folder may hold another one by now.
+    source
+        The origin of the model.
+
+    Returns
+    -------
+    The provenance of the model.
+    """
+    return ModelProvenance(model.name, model.version_id, model.specification.run, source)
 
 
-def job_provenance(job: Job) -> Provenance:
-    """Return the provenance of the results that a job leads to; this reads the whole recording."""
+def job_provenance(job: Job, model: "Classifier") -> Provenance:
+    """Return the provenance of the results that a job leads to; this reads the whole recording.
+
+    Parameters
+    ----------
+    job
+        The recording.
+    model
+        The model that scores it.
+
+    Returns
+    -------
+    The provenance.
+    """
     return Provenance(
         recording=job.name,
         path=job.display_path,
         input_sha256=input_sha256(job.source),
-        model=model_provenance(job.options),
+        model=model_provenance(model, job.options.model_source),
         versions=_versions(),
         settings=job.options.settings,
     )

@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ectopy.ecg import UnreadableError
+from ectopy.batch.faults import MachineError, UnforeseenError
+from ectopy.ecg import NotAnalysableError, UnreadableError
 from ectopy.readers import companion_files
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
+
+
+_KEPT = (UnreadableError, NotAnalysableError, MachineError, UnforeseenError)
+"""Errors that keep their kind without names, because it decides what becomes of the recording."""
 
 
 class RedactedError(ValueError):
@@ -47,7 +52,9 @@ class Pseudonyms:
         The text without these names.
         """
         paths = list(files)
-        for folder in sorted({str(path.parent) for path in paths}, key=len, reverse=True):
+        folders = {str(path.parent) for path in paths}
+        folders |= {re.sub(r"^(\w+):/(?!/)", r"\1://", folder) for folder in folders}  # those of an address
+        for folder in sorted(folders, key=len, reverse=True):
             text = text.replace(f"{folder}/", "").replace(folder, "")
         names = {path.name: self.of(path.stem) + path.suffix for path in paths}
         names |= {path.stem: self.of(path.stem) for path in paths}
@@ -66,6 +73,8 @@ class Pseudonyms:
         logging.setLogRecordFactory(self._redacting_factory(files, original))
         try:
             yield
+        except MemoryError:  # it names nothing, and limits are recognised by it
+            raise
         except Exception as error:  # noqa: BLE001 - any error may name a file
             raise self._redacted(error, files) from None
         finally:
@@ -74,6 +83,8 @@ class Pseudonyms:
     def _redacted(self, error: Exception, files: list[Path]) -> Exception:
         """Return an error without names; errors of other packages keep their type only."""
         name = self.of(files[0].stem)
+        if isinstance(error, MachineError | UnforeseenError) and isinstance(error.__cause__, Exception):
+            return type(error)(str(self._redacted(error.__cause__, files)))
         ours = type(error).__module__.partition(".")[0] == "ectopy"
         if isinstance(error, OSError):
             kind = type(error) if ours or type(error).__module__ == "builtins" else OSError
@@ -85,7 +96,7 @@ class Pseudonyms:
         if text.startswith(folder):  # the message may name a file that is not known to belong here
             text = f"{name}: {text.removeprefix(folder).partition(': ')[2]}"
         text = self.redact(text, files)
-        return UnreadableError(text) if isinstance(error, UnreadableError) else RedactedError(text)
+        return type(error)(text) if isinstance(error, _KEPT) else RedactedError(text)
 
     def _redacting_factory(
         self, files: list[Path], original: Callable[..., Any]

@@ -1,20 +1,39 @@
-"""Results on disk: one folder per recording, ``summary.csv`` and ``index.html``; written atomically."""
+"""Results on disk: one folder per recording, ``summary.csv`` and ``index.html``; written atomically.
+
+In a folder of results, ectopy replaces its own files only; all others stay. What is being written lies in the
+private folder ``.ectopy-tmp``. So nothing else can be taken for a leftover of a killed run.
+"""
 
 import csv
 import json
 import logging
+import math
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from ectopy.report.index import OpenFile
 
 logger = logging.getLogger(__name__)
 
 SummaryRow: TypeAlias = dict[str, object]
 """One recording in ``summary.csv``, by column."""
+
+PRIVATE_FOLDER = ".ectopy-tmp"
+_LEFTOVER = re.compile(r"(?P<name>.+)\.(?P<token>[0-9a-f]{8})\.(?P<kind>new|old)")
+_READING = ".reading"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_TEXT_COLUMNS = frozenset(
+    {"recording", "path", "status", "reason", "findings", "model", "input_sha256", "notes"}
+)
 
 
 class EarlierResult(NamedTuple):
@@ -32,36 +51,155 @@ class BusyError(ValueError):
 def lock_output(out: Path) -> Iterator[list[str]]:
     """Lock ``out`` for one run and remove what a killed run left behind.
 
-    Yields the names of the recordings that the killed run was scoring.
+    Yields the names of the recordings that the killed run was reading.
     """
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out):
-        interrupted = []
-        for leftover in sorted(out.glob(".*.tmp-*")):
-            logger.info("%s: removed; a killed run left it behind", leftover.name)
-            name = leftover.name[1:].rpartition(".tmp-")[0]
-            if leftover.is_file():
-                leftover.unlink()
-            elif leftover.name.endswith("-old") and not (out / name).exists():
-                leftover.rename(out / name)  # killed after moving the old results, before moving the new
-            else:
-                shutil.rmtree(leftover)
-                interrupted.append(name)
-        yield interrupted
+        private = _private_folder(out)
+        _clear(private, out)
+        try:
+            yield _interrupted(private)
+        finally:
+            with suppress(OSError):  # a worker of another machine may still use it
+                private.rmdir()
+
+
+def _clear(private: Path, out: Path) -> None:
+    """Remove half-written results; complete a replacement that was begun."""
+    for leftover in sorted(private.iterdir(), reverse=True):  # old results before new ones
+        if not (match := _LEFTOVER.fullmatch(leftover.name)):
+            continue
+        logger.info("%s: removed; a killed run left it behind", leftover.name)
+        folder = out / match["name"]
+        if match["kind"] == "old" and folder.exists():
+            _discard_old(leftover, folder)
+        elif match["kind"] == "old":
+            leftover.rename(folder)  # killed after moving the old results, before moving the new
+        elif leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+
+
+def _interrupted(private: Path) -> list[str]:
+    """Remove the marks of :func:`reading`; return the names, unless the machine has been started since."""
+    names = []
+    for mark in sorted(private.glob(f"*{_READING}")):
+        if mark.read_text(encoding="utf-8") == _boot_id():
+            names.append(mark.name.removesuffix(_READING))
+        mark.unlink()
+    return names
+
+
+@contextmanager
+def reading(out: Path, name: str) -> Iterator[None]:
+    """Mark a recording as being read, so that the death of the process is known to be its fault.
+
+    Parameters
+    ----------
+    out
+        The folder of results.
+    name
+        The name of the result.
+
+    Yields
+    ------
+    Nothing; the mark is removed at the end, also after an error.
+    """
+    mark = _private_folder(out) / f"{name}{_READING}"
+    mark.write_text(_boot_id(), encoding="utf-8")
+    try:
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def remove_leftovers(out: Path, name: str) -> bool:
+    """Remove what a process that died left behind.
+
+    Parameters
+    ----------
+    out
+        The folder of results.
+    name
+        The name of the result.
+
+    Returns
+    -------
+    Whether it had begun to read the recording.
+    """
+    private = _private_folder(out)
+    for leftover in private.iterdir():
+        match = _LEFTOVER.fullmatch(leftover.name)
+        if match and (match["name"], match["kind"]) == (name, "new"):
+            shutil.rmtree(leftover, ignore_errors=True)
+    mark = private / f"{name}{_READING}"
+    was_reading = mark.exists()
+    mark.unlink(missing_ok=True)
+    return was_reading
+
+
+def _boot_id() -> str:
+    """Return an id that changes when the machine starts; "" where the system has none."""
+    return _BOOT_ID.read_text(encoding="utf-8") if _BOOT_ID.exists() else ""
+
+
+def _private_folder(out: Path) -> Path:
+    """Return the private folder; ``out`` must exist, because a disk that is gone must not be made anew."""
+    private = out / PRIVATE_FOLDER
+    private.mkdir(exist_ok=True)
+    return private
 
 
 def earlier_rows(out: Path) -> list[SummaryRow]:
-    """Return the rows of earlier runs: from the results themselves, and from the summary for failures."""
+    """Return the rows of earlier runs: from the results themselves, and from the summary for failures.
+
+    Results whose ``summary.json`` is damaged are a failure too, so that they do not vanish in silence.
+    """
     listed = {str(row["recording"]): row for row in _read_summary(out / "summary.csv")}
     rows = {name: row for name, row in listed.items() if row["status"] == "failed"}
     for folder in sorted(path.parent for path in out.glob("[!.]*/summary.json")):
-        if folder.name not in rows and (earlier := earlier_result(folder)):
-            status = listed.get(folder.name, earlier.row)["status"]
+        if folder.name in rows:
+            continue
+        if earlier := earlier_result(folder):
+            status = listed.get(folder.name, earlier.row)["status"] or "scored"
             rows[folder.name] = earlier.row | {"status": status}
+        elif (folder / f"{folder.name}.ectopy").is_file():
+            rows[folder.name] = _damaged_result(folder.name, listed.get(folder.name, {}))
     return list(rows.values())
 
 
-def write_summary(out: Path, rows: Iterable[SummaryRow]) -> list[SummaryRow]:
+def _damaged_result(name: str, listed: SummaryRow) -> SummaryRow:
+    reason = f"{name}/summary.json: it is damaged. Score the recording again"
+    return failed_row(name, str(listed.get("path", "")), reason)
+
+
+def failed_row(name: str, path: str, reason: str) -> SummaryRow:
+    """Return a row without metrics.
+
+    Parameters
+    ----------
+    name
+        The name of the result.
+    path
+        The path that the summary states.
+    reason
+        Why the recording could not be scored.
+
+    Returns
+    -------
+    The row of the summary.
+    """
+    return _empty_row() | {"recording": name, "path": path, "status": "failed", "reason": reason}
+
+
+def write_summary(
+    out: Path,
+    rows: Iterable[SummaryRow],
+    *,
+    replaced: Iterable[str] = (),
+    open_files: "Sequence[OpenFile]" = (),
+) -> list[SummaryRow]:
     """Write ``summary.csv`` and ``index.html`` of all results in a folder.
 
     Parameters
@@ -70,6 +208,10 @@ def write_summary(out: Path, rows: Iterable[SummaryRow]) -> list[SummaryRow]:
         The folder of results.
     rows
         The rows of this run; those of earlier runs are added.
+    replaced
+        Paths whose earlier rows are left out.
+    open_files
+        Files of an inbox that have no result, for the page.
 
     Returns
     -------
@@ -77,42 +219,88 @@ def write_summary(out: Path, rows: Iterable[SummaryRow]) -> list[SummaryRow]:
     """
     from ectopy.report import SUMMARY_COLUMNS, write_index
 
-    by_name = {str(row["recording"]): row for row in [*earlier_rows(out), *rows]}
+    earlier = [row for row in earlier_rows(out) if row["path"] not in set(replaced)]
+    by_name = {str(row["recording"]): row for row in [*earlier, *rows]}
     ordered = [by_name[name] for name in sorted(by_name)]
     with atomic_file(out / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, SUMMARY_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(ordered)
     with atomic_file(out / "index.html") as path:
-        write_index(path, ordered)
+        write_index(path, ordered, open_files)
     return ordered
 
 
 def earlier_result(folder: Path) -> EarlierResult | None:
     """Read the ``summary.json`` of a folder; return None if ectopy did not write it for this folder.
 
-    An earlier version of ectopy, or somebody, may have written fewer columns; these are empty.
+    An earlier version of ectopy, or somebody, may have written fewer columns; these are empty. Values of
+    another kind than those of their column make the whole file unusable.
     """
-    from ectopy.report import SUMMARY_COLUMNS
-
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if summary["row"]["recording"] == folder.name:
-            row = dict.fromkeys(SUMMARY_COLUMNS, "") | summary["row"]
-            return EarlierResult(row, dict(summary["provenance"]))
+    path = folder / "summary.json"
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        if path.is_file():  # opening a pipe would wait for ever
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            stored = dict(summary["row"])
+            row = {column: stored.get(column, "") for column in _empty_row()}
+            if row["recording"] == folder.name and all(_is_valid(*item) for item in row.items()):
+                return EarlierResult(row, dict(summary["provenance"]))
     return None
 
 
+def _is_valid(column: str, value: object) -> bool:
+    """Check that a value fits its column: text that can be written, or a finite number, or nothing."""
+    if column in _TEXT_COLUMNS:
+        return isinstance(value, str) and printable(value) == value
+    if value is None or value == "":
+        return True
+    return isinstance(value, int | float | str) and math.isfinite(float(value))
+
+
 def _read_summary(path: Path) -> list[SummaryRow]:
-    """Read the rows of a ``summary.csv``; one that was edited may lack columns, which are then empty."""
+    """Read which recordings a ``summary.csv`` lists, with their status; set one aside that is damaged.
+
+    Its other columns are those of the results, or empty for a failure. A name that is not one of ectopy's is
+    left out, because results are written under it.
+    """
+    if not path.exists():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file, strict=True)
+            rows = list(table)
+        usable = {"recording", "path", "status"} <= set(table.fieldnames or ()) and not any(
+            "\0" in str(value) for row in rows for value in row.values()
+        )
+    except (csv.Error, UnicodeDecodeError, IsADirectoryError):
+        usable = False
+    if not usable:
+        set_aside(path)
+        return []
+    listed = [
+        {name: row.get(name) or "" for name in ("recording", "path", "status", "reason")} for row in rows
+    ]
+    return [_empty_row() | row for row in listed if _NAME.fullmatch(row["recording"])]
+
+
+def _empty_row() -> SummaryRow:
     from ectopy.report import SUMMARY_COLUMNS
 
-    if not path.is_file():
-        return []
-    empty: SummaryRow = dict.fromkeys(SUMMARY_COLUMNS, "")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if {"recording", "path", "status"} <= row.keys()]
-    return [empty | row for row in rows]
+    return dict.fromkeys(SUMMARY_COLUMNS, "")
+
+
+def printable(text: str | Path) -> str:
+    """Escape the bytes of a file name that are not valid Unicode; a text file could not hold them."""
+    return str(text).encode(errors="backslashreplace").decode()
+
+
+def set_aside(path: Path) -> None:
+    """Rename a damaged file, so that another can be written; it is kept."""
+    kept = path.with_name(
+        f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{token_hex(2)}"
+    )
+    path.rename(kept)
+    logger.warning("%s: it is damaged and is made anew. The damaged one is kept as %s.", path, kept.name)
 
 
 @contextmanager
@@ -137,21 +325,51 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_directory(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder, which replaces ``folder`` when the block ends without an error."""
-    temporary = folder.with_name(f".{folder.name}.tmp-{token_hex(4)}")
-    old = folder.with_name(f"{temporary.name}-old")
-    temporary.mkdir()
+    """Yield a temporary folder, whose files replace those of ectopy in ``folder`` when the block ends.
+
+    Nothing is replaced if the block ends with an error. Files in ``folder`` that ectopy did not write stay.
+    """
+    private, token = _private_folder(folder.parent), token_hex(4)
+    new, old = (private / f"{folder.name}.{token}.{kind}" for kind in ("new", "old"))
+    new.mkdir()
     try:
-        yield temporary
-        for file in [*temporary.iterdir(), temporary]:
+        yield new
+        for file in [*new.iterdir(), new]:
             fsync_path(file)
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
-        fsync_path(folder.parent)
+        _replace(folder, new, old)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _replace(folder: Path, new: Path, old: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder}: a file, not a folder of results. Move it away.")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except BaseException:
+        if old.exists():
+            old.rename(folder)
+        raise
+    if old.exists():
+        _discard_old(old, folder)
+    fsync_path(folder.parent)
+
+
+def _discard_old(old: Path, folder: Path) -> None:
+    """Move all files that ectopy did not write from the old results to the new ones; remove the others."""
+    from ectopy.report import output_files
+
+    if old.is_symlink():  # the results were moved elsewhere; they stay there
+        old.unlink()
+        return
+    ours = output_files(folder.name)
+    for entry in old.iterdir():
+        if entry.name not in ours and not (folder / entry.name).exists():
+            entry.rename(folder / entry.name)
+    fsync_path(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def fsync_path(path: Path) -> None:
@@ -168,9 +386,12 @@ def fsync_path(path: Path) -> None:
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces ``path`` when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.tmp-{token_hex(4)}")
+    temporary = _private_folder(path.parent) / f"{path.name}.{token_hex(4)}.new"
     try:
         yield temporary
+        fsync_path(temporary)
+        if path.is_dir():
+            set_aside(path)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -10,15 +10,17 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ectopy.batch.planning import Job, ScoreOptions, load_model, printable
-from ectopy.batch.provenance import job_provenance
+from ectopy.batch.faults import machine_at_fault, reason_of, recording_at_fault
+from ectopy.batch.planning import Job, ScoreOptions, load_model
+from ectopy.batch.provenance import input_sha256, job_provenance
 from ectopy.batch.pseudonyms import redact_names
-from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result
-from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError, WorkerPool
+from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result, failed_row
+from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.readers import open_recording
 
 if TYPE_CHECKING:
     from ectopy.ecg import Analysis, Recording
+    from ectopy.model.classifier import Classifier
     from ectopy.monitoring.drift import Counts
 
 logger = logging.getLogger(__name__)
@@ -105,65 +107,70 @@ def failed_job(job: Job, error: Exception) -> SummaryRow:
     return failed_row(job.name, job.display_path, reason_of(error))
 
 
-def reason_of(error: Exception) -> str:
-    """Return the message of an error as one line, with the type of error if it is unexpected."""
-    expected = isinstance(error, ValueError | OSError | WorkerDiedError | LimitExceededError)
-    message = (expected and str(error)) or repr(error)
-    return printable(" ".join(message.split()))
+def ready_model(options: ScoreOptions) -> "Classifier":
+    """Load the model and all libraries that scoring needs, before the recording is looked at.
 
-
-def failed_row(name: str, path: str, reason: str) -> SummaryRow:
-    """Return a row without metrics.
-
-    Parameters
-    ----------
-    name
-        The name of the result.
-    path
-        The path that the summary states.
-    reason
-        Why the recording could not be scored.
-
-    Returns
-    -------
-    The row of the summary.
+    Raises :class:`ectopy.batch.faults.MachineError` if that fails.
     """
-    from ectopy.report import SUMMARY_COLUMNS
+    with machine_at_fault():
+        from pyarrow import parquet  # noqa: F401
 
-    empty: SummaryRow = dict.fromkeys(SUMMARY_COLUMNS, "")
-    return empty | {"recording": name, "path": path, "status": "failed", "reason": reason}
+        from ectopy import pipeline, report  # noqa: F401
+
+        model = load_model(options.model)
+        model.open_network()
+        return model
 
 
 def score_one(job: Job) -> SummaryRow:
     """Score one recording and write its results, all of them or none."""
-    with redact_names(job.options.pseudonyms, job.source):
-        return _score_one(job)
+    model = ready_model(job.options)
+    with redact_names(job.options.pseudonyms, job.source), recording_at_fault():
+        return _score_one(job, model)
 
 
-def _score_one(job: Job) -> SummaryRow:
+def _score_one(job: Job, model: "Classifier") -> SummaryRow:
     from ectopy.report import write_outputs
-    from ectopy.report.pdf import write_pdf
+    from ectopy.report.fhir import require_library
+    from ectopy.report.pdf import require_weasyprint, write_pdf
 
-    # The folder is made first: after a crash its remains name the recording.
     with atomic_directory(job.out / job.name) as folder:
         recording = open_recording(job.source, fs=job.options.fs)
-        provenance = job_provenance(job).as_dict()  # the hash now: the file may change during the analysis
-        analysis, profile = _analyse(recording, job.options)
-        row = write_outputs(folder, analysis, provenance, profile=profile, fhir=job.options.fhir)
-        if job.options.pdf:
+        # Hashed now: the file may change during the analysis.
+        provenance = job_provenance(job, model).as_dict()
+        analysis, profile = _analyse(recording, job.options, model)
+        fhir = job.options.fhir or _is_renewed(job, "fhir.json", require_library)
+        row = write_outputs(folder, analysis, provenance, profile=profile, fhir=fhir)
+        if job.options.pdf or _is_renewed(job, "report.pdf", require_weasyprint):
             write_pdf(folder / "report.html", folder / "report.pdf")
         return row
 
 
-def _analyse(recording: "Recording", options: ScoreOptions) -> "tuple[Analysis, Counts | None]":
+def _is_renewed(job: Job, name: str, require: Callable[[], None]) -> bool:
+    """Check whether a file that earlier results have, but nobody asks for now, can be written again."""
+    from ectopy.report.fhir import MissingLibraryError
+
+    if not (job.out / job.name / name).is_file():
+        return False
+    try:
+        require()
+    except MissingLibraryError as error:
+        logger.warning("%s: %s shows earlier results and is removed. %s", job.name, name, error)
+        return False
+    return True
+
+
+def _analyse(
+    recording: "Recording", options: ScoreOptions, model: "Classifier"
+) -> "tuple[Analysis, Counts | None]":
     """Analyse a recording; also count its features if the model has a reference profile for drift."""
     from ectopy.monitoring.drift import ProfilingClassifier
     from ectopy.pipeline import analyse
 
-    classify, leads = load_model(options.model), options.leads or None
-    if classify.reference is None:
-        return analyse(recording, classify, leads=leads), None
-    profiling = ProfilingClassifier(classify, classify.reference)
+    leads = options.leads or None
+    if model.reference is None:
+        return analyse(recording, model, leads=leads), None
+    profiling = ProfilingClassifier(model, model.reference)
     return analyse(recording, profiling, leads=leads), profiling.profile
 
 
@@ -176,6 +183,15 @@ def cached_result(job: Job) -> SummaryRow | None:
     if job.options.force or missing or earlier is None:
         return None
     with suppress(OSError, ValueError):  # an unreadable recording fails later, when it is scored
-        if job_provenance(job).gives_same_results(earlier.provenance):
+        if job_provenance(job, load_model(job.options.model)).gives_same_results(earlier.provenance):
+            return earlier.row | {"status": "skipped"}
+    return None
+
+
+def result_of_same_input(job: Job) -> SummaryRow | None:
+    """Return the row of results that the same input has led to with any model, as skipped."""
+    earlier = earlier_result(job.out / job.name)
+    with suppress(OSError, ValueError):
+        if earlier and earlier.provenance.get("input_sha256") == input_sha256(job.source):
             return earlier.row | {"status": "skipped"}
     return None

@@ -45,6 +45,9 @@ class Storage(Protocol):
     def list_files(self) -> dict[str, FileInfo]:
         """List all files, also in subfolders; names that begin with a dot are ignored."""
 
+    def describe(self, names: Iterable[str]) -> dict[str, FileInfo]:
+        """Return what is known now of those of these files that exist."""
+
     def preview(self, names: Iterable[str]) -> Any:
         """Return a context with the absolute path of a folder in which the format of these files shows."""
 
@@ -95,10 +98,15 @@ class Folder:
             folders[:] = [name for name in folders if name[0] != "."]
             for path in (Path(parent, name) for name in names if name[0] != "."):
                 with suppress(FileNotFoundError):
-                    stat = path.stat()
-                    changed_s = max(stat.st_mtime, stat.st_ctime)  # a copy may have the mtime of its original
-                    stamp = f"{stat.st_size} {stat.st_mtime_ns}"
-                    files[path.relative_to(self.path).as_posix()] = FileInfo(changed_s, stamp)
+                    files[path.relative_to(self.path).as_posix()] = _info_of(path)
+        return files
+
+    def describe(self, names: Iterable[str]) -> dict[str, FileInfo]:
+        """Return what is known now of those of these files that exist."""
+        files = {}
+        for name in names:
+            with suppress(FileNotFoundError):
+                files[name] = _info_of(self.path / name)
         return files
 
     @contextmanager
@@ -165,6 +173,15 @@ class Bucket:
             for name, info in relative.items()
             if all(part and part[0] != "." for part in name.split("/"))
         }
+
+    def describe(self, names: Iterable[str]) -> dict[str, FileInfo]:
+        """Return what is known now of those of these objects that exist."""
+        self._system.invalidate_cache()
+        files = {}
+        for name in names:
+            with _network_errors(self.address), suppress(FileNotFoundError):
+                files[name] = _file_info(self._system.info(f"{self._root}/{name}"))
+        return files
 
     @contextmanager
     def preview(self, names: Iterable[str]) -> Iterator[Path]:
@@ -257,6 +274,12 @@ def _open(address: str) -> tuple[Any, str]:
             f"{address}: {error}. Check the address; for s3:// run `pip install 'ectopy[s3]'`."
         ) from error
     return system, str(path)
+
+
+def _info_of(path: Path) -> FileInfo:
+    stat = path.stat()
+    changed_s = max(stat.st_mtime, stat.st_ctime)  # a copy may have the mtime of its original
+    return FileInfo(changed_s, f"{stat.st_size} {stat.st_mtime_ns}")
 
 
 def _file_info(info: dict[str, Any]) -> FileInfo:

@@ -9,8 +9,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from ectopy.batch import planning, provenance, results
-from ectopy.monitoring import batch_summary
+from ectopy.batch import provenance, results
+from ectopy.monitoring import batch_summary, drift
 from ectopy.registry import runs
 from ectopy.settings import load_settings
 
@@ -31,10 +31,11 @@ class Tracking:
 DEFAULT_TRACKING = Tracking()
 
 
-def log_new_batch(
+def log_new_batch(  # noqa: PLR0913 - all of them small values
     rows: Sequence[results.SummaryRow],
     out: Path,
-    options: planning.ScoreOptions,
+    model: provenance.ModelProvenance,
+    reference: drift.ReferenceProfile | None,
     tracking: Tracking,
     *,
     time_s: float,
@@ -47,24 +48,25 @@ def log_new_batch(
         The rows of the summary.
     out
         The folder of results.
-    options
-        How the recordings were scored.
+    model
+        The provenance of the model.
+    reference
+        The training patients of the model, if it has them.
     tracking
         Where the batch is logged.
     time_s
         How long the batch took, in seconds.
     """
     if any(row["status"] != "skipped" for row in rows):
-        model = provenance.model_provenance(options)
-        log_batch(rows, out, options.model, model, tracking, time_s, return_state=True)
+        log_batch(rows, out, model, reference, tracking, time_s, return_state=True)
 
 
 @task(task_run_name="log batch", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=10)
 def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
     rows: Sequence[results.SummaryRow],
     out: Path,
-    folder: Path,
     model: provenance.ModelProvenance,
+    reference: drift.ReferenceProfile | None,
     tracking: Tracking,
     time_s: float,
 ) -> None:
@@ -76,16 +78,16 @@ def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
         The rows of the summary.
     out
         The folder of results.
-    folder
-        The model directory.
     model
         The provenance of the model.
+    reference
+        The training patients of the model, if it has them.
     tracking
         Where the batch is logged.
     time_s
         How long the batch took, in seconds.
     """
-    settings, reference = load_settings(), planning.load_model(folder).reference
+    settings = load_settings()
     batch = batch_summary.summarise_batch(
         rows, out, model=model.as_dict(), reference=reference, time_s=time_s
     )

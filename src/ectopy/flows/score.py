@@ -9,18 +9,22 @@ from prefect import flow, task, unmapped
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.states import Failed
 
-from ectopy.batch import planning, results
+from ectopy.batch import planning, provenance, results
 from ectopy.batch import runner as batch
-from ectopy.batch.inbox import InboxPolicy, open_inbox, score_new
+from ectopy.batch.faults import UnforeseenError, reason_of
+from ectopy.batch.inbox import DeferredError, InboxPolicy, open_inbox, score_new
 from ectopy.batch.pseudonyms import from_salt
 from ectopy.flows.log_batch import DEFAULT_TRACKING, Tracking, log_new_batch
 from ectopy.flows.task_runners import LOCAL, task_runner
 from ectopy.parallel.worker_pool import ResourceLimits, WorkerDiedError, shared_pool
+from ectopy.report.index import OpenFile
 from ectopy.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
+_MAX_OPEN = 200
 _SHOWN = ("recording", "status", "reason", "n_beats", "veb_burden_pct", "sveb_burden_pct", "findings")
 
 
@@ -81,14 +85,15 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         model_source=selected.source,
     )
     started = time.monotonic()
-    planning.load_model(options.model)  # an unusable model fails the run, not each recording
+    used = planning.load_model(options.model)  # an unusable model fails the run, not each recording
     with results.lock_output(out):
         rows, new = batch.split_cached(planning.plan(search.recordings, out, options))
         rows += [_row(job, outcome) for job, outcome in score_all(new, batch.score_one, settings, runner)]
         results.write_summary(out, rows)
     _show(rows, out)
+    batch_model = provenance.model_provenance(used, selected.source)
     tracking = Tracking(experiment, tracking_uri)
-    log_new_batch(rows, out, options, tracking, time_s=time.monotonic() - started)
+    log_new_batch(rows, out, batch_model, used.reference, tracking, time_s=time.monotonic() - started)
     return rows
 
 
@@ -113,6 +118,18 @@ def score_inbox(
     -------
     The rows of the recordings that this run has scored or given up.
     """
+    try:
+        return _score_arrived(inbox, out, model, runner)
+    except results.BusyError as error:
+        logger.info("nothing to do: %s", error)
+        return []
+    except (ValueError, OSError) as error:  # expected: one line in the log, and no traceback
+        return Failed(message=reason_of(error), data=error)  # type: ignore[return-value] # as Prefect wants it
+
+
+def _score_arrived(
+    inbox: str | None, out: Path | None, model: str | None, runner: str
+) -> list[results.SummaryRow]:
     settings = load_settings()
     out = out or settings.data_dir / "scored"
     selected = planning.find_model(model, settings.data_dir)
@@ -121,24 +138,34 @@ def score_inbox(
         pseudonyms=from_salt(settings.pseudonym_salt),
         model_source=selected.source,
     )
-    started = time.monotonic()
-    planning.load_model(options.model)
+    started, deferred = time.monotonic(), None
+    used = planning.load_model(options.model)
     policy = InboxPolicy(settings.inbox_quiet_s, settings.inbox_patience_s, settings.inbox_tries)
-    try:
-        with open_inbox(inbox or settings.data_dir / "inbox", out, policy, options) as opened:
-            for job, outcome in score_all(opened.plan(), score_new, settings, runner):
-                opened.record_outcome(job, outcome)
+    with open_inbox(inbox or settings.data_dir / "inbox", out, policy, options) as opened:
+        for job, outcome in score_all(opened.plan(), score_new, settings, runner):
+            opened.record_outcome(job, outcome)
+        try:
             rows = opened.finish()
-    except results.BusyError as error:
-        logger.info("nothing to do: %s", error)
-        return []
+        except DeferredError as error:  # the recordings that were scored are logged all the same
+            rows, deferred = error.rows, error
+        open_files = opened.open_files()
+    if rows or open_files:
+        _show(rows, out, open_files)
     if rows:
-        _show(rows, out)
-        log_new_batch(rows, out, options, DEFAULT_TRACKING, time_s=time.monotonic() - started)
+        batch_model = provenance.model_provenance(used, selected.source)
+        time_s = time.monotonic() - started
+        log_new_batch(rows, out, batch_model, used.reference, DEFAULT_TRACKING, time_s=time_s)
+    if deferred:
+        raise deferred
     return rows
 
 
-@task(task_run_name="{job.name}", cache_policy=NO_CACHE)
+def _never(*_: object) -> bool:
+    return False
+
+
+# Prefect prints the traceback of a task without retries. A recording that cannot be read is worth a line.
+@task(task_run_name="{job.name}", cache_policy=NO_CACHE, retries=1, retry_condition_fn=_never)
 def score_recording(
     job: planning.Job, score_job: Callable[[planning.Job], results.SummaryRow], limits: ResourceLimits
 ) -> results.SummaryRow:
@@ -157,7 +184,11 @@ def score_recording(
     -------
     The row of the summary.
     """
-    return shared_pool(limits).call(score_job, job)
+    try:
+        return shared_pool(limits).call(score_job, job)
+    except UnforeseenError:
+        logger.exception("%s: unforeseen", job.name)
+        raise
 
 
 def score_all(
@@ -202,10 +233,15 @@ def _row(job: planning.Job, outcome: results.SummaryRow | Exception) -> results.
     return batch.failed_job(job, outcome) if isinstance(outcome, Exception) else outcome
 
 
-def _show(rows: Sequence[results.SummaryRow], out: Path) -> None:
+def _show(rows: Sequence[results.SummaryRow], out: Path, open_files: Sequence[OpenFile] = ()) -> None:
     n_new = sum(row["status"] == "scored" for row in rows)
+    table = [{column: row[column] for column in _SHOWN} for row in rows]
+    for file in open_files[:_MAX_OPEN]:
+        status = "waiting" if file.is_recording else "no recording"
+        shown = {"recording": file.name, "status": status, "reason": f"since {file.since}: {file.why}"}
+        table.append({column: shown.get(column, "") for column in _SHOWN})
     create_table_artifact(
-        [{column: row[column] for column in _SHOWN} for row in rows],
+        table,
         key="scored-recordings",
         description=f"{len(rows)} recordings of this run, {n_new} of them scored now, in {out}",
     )

@@ -115,6 +115,10 @@ class Classifier:
             problem = f"{self.folder / MODEL_FILE}: not a complete ONNX network ({type(error).__name__})"
             raise ModelError(f"{problem}. {_RESTORE}") from error
 
+    def open_network(self) -> None:
+        """Load ONNX Runtime and the network now, so that a later error has another cause."""
+        _ = self._session
+
     def __call__(self, features: Floats | Iterable[Floats]) -> tuple[NDArray[np.float32], Mask]:
         """Return probabilities [n, 4] in the order of CLASSES, and whether each beat is confident [n]."""
         specification = self.specification
@@ -157,7 +161,13 @@ class Classifier:
         specification = self.specification
         standard = (sequences - np.array(specification.mean)) / np.array(specification.scale)
         name = self._session.get_inputs()[0].name
-        (logits,) = self._session.run(None, {name: standard.astype(np.float32)})
+        try:
+            (logits,) = self._session.run(None, {name: standard.astype(np.float32)})
+        except Exception as error:  # ONNX Runtime raises its own classes, without a common base
+            if "alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            problem = f"{self.folder / MODEL_FILE}: the network cannot be run ({type(error).__name__})"
+            raise ModelError(f"{problem}. {_RESTORE}") from error
         return np.asarray(logits)
 
 
@@ -268,11 +278,21 @@ def _frozen(value: Any) -> Any:
 
 
 def classifier_in(folder: Path) -> Classifier:
-    """Return the classifier of a model directory; it is cached until its files change."""
+    """Return the classifier of a model directory; it is cached until its files change.
+
+    It is read again if they change meanwhile: otherwise its files could be those of two models.
+    """
     folder = folder.resolve()  # that of the champion is a link
+    before: tuple[tuple[int, ...], ...] | None = None
+    while before != (before := _stamps(folder)):
+        classifier = _load_cached(folder, before)
+    return classifier
+
+
+def _stamps(folder: Path) -> tuple[tuple[int, ...], ...]:
     files = [folder / name for name in (MODEL_FILE, SPECIFICATION_FILE, REFERENCE_FILE)]
-    stats = (file.stat() for file in files if file.is_file())
-    return _load_cached(folder, tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats))
+    stats = [file.stat() for file in files if file.is_file()]
+    return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
 @lru_cache(maxsize=1)

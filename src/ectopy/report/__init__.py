@@ -11,7 +11,15 @@ from ectopy.report.index import write_index
 from ectopy.report.page import write_page
 from ectopy.report.summary import SUMMARY_COLUMNS, summarise
 
-__all__ = ["SUMMARY_COLUMNS", "write_index", "write_outputs"]
+__all__ = ["OPTIONAL_FILES", "SUMMARY_COLUMNS", "output_files", "write_index", "write_outputs"]
+
+OPTIONAL_FILES = ("fhir.json", "report.pdf")
+_FILES = ("beats.parquet", "events.csv", "summary.json", "report.html", *OPTIONAL_FILES)
+
+
+def output_files(name: str) -> frozenset[str]:
+    """Return the names of all files that ectopy writes into the folder of a recording with this name."""
+    return frozenset((*_FILES, f"{name}.ectopy"))
 
 
 def write_outputs(

@@ -11,6 +11,9 @@ from ectopy.rhythm.wording import Urgency, duration
 MAX_FINDINGS = 3
 """Findings shown per recording; its report has all of them."""
 
+MAX_OTHERS = 200
+"""Files without a recording that the page lists; an inbox may have thousands of annotations."""
+
 RANK = {level.name.lower(): int(level) for level in Urgency}
 
 
@@ -24,7 +27,21 @@ class Line(NamedTuple):
     skipped: bool
 
 
-def write_index(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+class OpenFile(NamedTuple):
+    """File of an inbox without a result. ``since`` is when it was first seen, as text; ``why`` is the reason.
+
+    ``is_recording`` is False for a file that is no recording, so that nothing will become of it.
+    """
+
+    name: str
+    since: str
+    why: str
+    is_recording: bool = True
+
+
+def write_index(
+    path: Path, rows: Sequence[Mapping[str, object]], open_files: Sequence[OpenFile] = ()
+) -> None:
     """Write the page that links every report, the most urgent first, and lists failed recordings.
 
     Parameters
@@ -33,13 +50,25 @@ def write_index(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         The page to write.
     rows
         Rows of ``summary.csv``. Values are those of ``write_outputs``, or text as read back.
+    open_files
+        Files of an inbox that wait, or that are no recordings.
     """
     failed = [row for row in rows if row["status"] == "failed"]
     scored = sorted((row for row in rows if row["status"] != "failed"), key=_rank)
     lines = [_line(row) for row in scored]
     tally = Counter(urgency for line in lines for urgency, _ in line.findings[:1])
     models = sorted({str(row["model"]) for row in scored} - {""})
-    page = render("index.html.j2", n_rows=len(rows), lines=lines, failed=failed, tally=tally, models=models)
+    page = render(
+        "index.html.j2",
+        n_rows=len(rows),
+        lines=lines,
+        failed=failed,
+        waiting=[file for file in open_files if file.is_recording],
+        others=[file for file in open_files if not file.is_recording],
+        max_others=MAX_OTHERS,
+        tally=tally,
+        models=models,
+    )
     path.write_text(page, encoding="utf-8")
 
 

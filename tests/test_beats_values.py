@@ -157,8 +157,8 @@ def test_of_two_leads_with_the_name_that_is_wanted_the_first_is_analysed() -> No
 
 def test_segments_of_ten_seconds_are_read_at_eight_places() -> None:
     # 80 s of an hour are enough to find a lead that is off.
-    recording = recording_of(np.arange(36_000, dtype=np.float32)[:, None], 10.0)
+    recording = recording_of(np.arange(360_000, dtype=np.float32)[:, None] / 64, 100.0)
     segments = list(sample_segments(recording))
-    assert [len(segment) for segment in segments] == [100] * 8
-    # From the first sample to the last: steps of (36000 - 100) / 7 samples.
-    assert [int(segment[0, 0]) for segment in segments] == [round(k * 35_900 / 7) for k in range(8)]
+    assert [len(segment) for segment in segments] == [1000] * 8
+    # From the first sample to the last: steps of (360000 - 1000) / 7 samples.
+    assert [int(segment[0, 0] * 64) for segment in segments] == [round(k * 359_000 / 7) for k in range(8)]

@@ -58,9 +58,11 @@ def test_leads_that_do_not_fit_the_array_are_refused():
         recording_of(np.zeros((10, 2)), 250, leads=("I", "II", "III"))
 
 
-@pytest.mark.parametrize("fs", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "fs", [0.0, -1.0, 1, 2, 10.0, 49.9, 50_001, 1e6, float("nan"), float("inf"), True, "250", None]
+)
 def test_an_impossible_rate_is_refused(fs):
-    with pytest.raises(UnreadableError, match="Give a rate above 0"):
+    with pytest.raises(UnreadableError, match=r"the sampling rate is .* Hz\. Give one from 50 to 50000 Hz"):
         recording_of(np.zeros(10), fs)
 
 

@@ -123,7 +123,7 @@ class TestLongRecordings:
     def test_a_gap_of_any_length_keeps_the_samples(self, tmp_path: Path, gap: int) -> None:
         # 10 bits hold 1023; a SKIP holds 31 bits and its sign; what is longer takes several.
         samples = [100, 100 + gap, 100 + gap + 80]
-        annotation = read_back(tmp_path, analysis_of(beats_at(samples, "NVN")))
+        annotation = read_back(tmp_path, analysis_of(beats_at(samples, "NVN", 1000.0)))
         assert annotation.sample[np.array(annotation.symbol) != "+"].tolist() == samples
         assert [time for time, code in marks_in(tmp_path / "r.ectopy") if time and code < 28] == samples
 
@@ -138,8 +138,8 @@ class TestLongRecordings:
 
     def test_a_rhythm_far_out_stands_a_sample_before_its_beat(self, tmp_path: Path) -> None:
         first = 2**31 + 1000
-        beats = beats_at([100, first, first + 50, first + 100, first + 200], "NVVVN")
-        run = Event("vt", first / FS, (first + 100) / FS, 3, 120.0)
+        beats = beats_at([100, first, first + 50, first + 100, first + 200], "NVVVN", 1000.0)
+        run = Event("vt", first / 1000, (first + 100) / 1000, 3, 120.0)
         annotation = read_back(tmp_path, analysis_of(beats, events=(run,)))
         changes = np.array(annotation.symbol) == "+"
         assert annotation.sample[changes].tolist() == [99, first - 1, first + 199]

@@ -130,8 +130,8 @@ class TestCuts:
 
 
 def test_leads_of_one_name_are_read_by_their_column() -> None:
-    signal = np.arange(6000, dtype=np.float32)[:, None] * np.array([1, 2, 3])
+    signal = np.arange(6000, dtype=np.float32)[:, None] * np.array([0.125, 0.25, 0.5], np.float32)
     recording = recording_of(signal, FS, leads=("SpO2", "ECG", "ECG"))
     analysis = replace(analysis_of(recording, beats_of("")), columns=(1, 2))
     assert analysis.leads == ("ECG", "ECG")
-    assert analysis.read(10, 11).tolist() == [[20, 30]]
+    assert analysis.read(10, 11).tolist() == [[2.5, 5.0]]

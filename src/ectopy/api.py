@@ -1,13 +1,23 @@
 """The Python API: from a path, a recording or an array to its analysis."""
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ectopy import pipeline
-from ectopy.ecg import Analysis, NotAnalysableError, Recording, recording_of
+from ectopy.ecg import (
+    LOWEST_HZ,
+    Analysis,
+    NotAnalysableError,
+    Recording,
+    UnreadableError,
+    check_rate,
+    recording_of,
+)
 from ectopy.model.classifier import SHIPPED_MODEL, classifier_in
 from ectopy.parallel.blas_threads import one_blas_thread
 from ectopy.readers import open_recording
@@ -42,7 +52,9 @@ def analyse(
     UnreadableError
         If the file cannot be read as a recording.
     NotAnalysableError
-        If the recording has no lead of that name, or if an array comes without ``fs``.
+        If the recording has no lead of that name, or if an array is no signal in mV or comes without ``fs``.
+    ModelError
+        If the model cannot be used.
 
     Examples
     --------
@@ -53,9 +65,9 @@ def analyse(
     >>> len(analysis.beats) > 40
     True
     """
-    names = [leads] if isinstance(leads, str) else leads
+    names, folder = _lead_names(leads), _model_folder(model)
     with one_blas_thread():
-        return pipeline.analyse(_opened(recording, fs), classifier_in(Path(model)), leads=names)
+        return pipeline.analyse(_opened(recording, fs), classifier_in(folder), leads=names)
 
 
 def read(path: str | Path, *, fs: float | None = None) -> Recording:
@@ -77,19 +89,36 @@ def read(path: str | Path, *, fs: float | None = None) -> Recording:
     UnreadableError
         If the file cannot be read as a recording.
     """
+    if not isinstance(path, str | PathLike):
+        raise UnreadableError(f"a path cannot be {type(path).__name__}. Give text or a Path.")
+    if fs is not None:
+        check_rate(fs, str(path))
     return open_recording(path, fs=fs)
 
 
-def _opened(recording: Recording | str | Path | NDArray[np.floating], fs: float | None) -> Recording:
+def _opened(recording: object, fs: float | None) -> Recording:
     if isinstance(recording, Recording):
         return recording
-    if isinstance(recording, str | Path):
-        return read(recording, fs=fs)
+    if isinstance(recording, str | PathLike):
+        return read(Path(recording), fs=fs)
+    signal: Any = recording  # recording_of names what is wrong with it
+    read_from_array = recording_of(signal, LOWEST_HZ if fs is None else fs)
     if fs is None:
         raise NotAnalysableError("an array has no sampling rate. Give it: analyse(array, fs=250.0)")
-    signal = np.asarray(recording)
-    if signal.ndim == 2 and signal.shape[1] > signal.shape[0] > 0:
-        raise NotAnalysableError(
-            f"an array of shape {signal.shape} has more leads than samples. Give its transpose, array.T"
-        )
-    return recording_of(signal, fs)
+    return read_from_array
+
+
+def _lead_names(leads: object) -> list[str] | None:
+    names = [leads] if isinstance(leads, str) else leads
+    if names is None or (isinstance(names, Sequence) and all(isinstance(name, str) for name in names)):
+        return None if names is None else list(names)
+    raise NotAnalysableError(f"leads {leads!r} are no names. Give names of leads, such as ['II', 'V1'].")
+
+
+def _model_folder(model: object) -> Path:
+    if isinstance(model, str | PathLike) and not str(model).startswith("models:"):
+        return Path(model)
+    raise NotAnalysableError(
+        f"model {str(model)!r}: not a model directory. "
+        "Give the path of one; only `ectopy score` takes models:/NAME@ALIAS."
+    )

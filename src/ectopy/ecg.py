@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from html import escape
+from numbers import Integral
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -25,6 +26,18 @@ Samples: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
 Labels: TypeAlias = NDArray[np.str_]
 """One letter a beat, see :class:`BeatClass`."""
+
+
+LOWEST_HZ, HIGHEST_HZ = 50.0, 50_000.0
+"""Below, QRS complexes are lost; above, no ECG recorder is known."""
+LONGEST_S = 100 * 86_400.0
+"""No recorder runs longer without a new file; a damaged time stamp would give an absurd gap."""
+MOST_LEADS = 2048
+"""More than any recorder has; a damaged header could give more."""
+STANDARD_LEADS = 12
+"""An array of more leads than these, and fewer samples, has the leads first."""
+WIDEST_MV, NARROWEST_MV = 100.0, 0.02
+"""Range of an array in most seconds: above, it is in other units than mV; below, perhaps in V."""
 
 
 def true_intervals(mask: Mask) -> NDArray[np.intp]:
@@ -102,12 +115,22 @@ class Recording:
     incomplete: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.leads, str):
+            raise UnreadableError(f"{self.name}: leads are the text {self.leads!r}. Give a tuple of names.")
         if not self.leads:
             raise UnreadableError(f"{self.name}: no lead. Name at least one.")
-        if not (np.isfinite(self.fs) and self.fs > 0):
-            raise UnreadableError(f"{self.name}: sampling rate {self.fs} Hz. Give a rate above 0.")
-        if self.n_samples < 0:
-            raise UnreadableError(f"{self.name}: {self.n_samples} samples. Check the length in the header.")
+        if len(self.leads) > MOST_LEADS:
+            raise UnreadableError(f"{self.name}: {len(self.leads)} leads. Give at most {MOST_LEADS}.")
+        check_rate(self.fs, self.name)
+        if not (isinstance(self.n_samples, Integral) and 0 <= self.n_samples <= LONGEST_S * self.fs):
+            raise UnreadableError(
+                f"{self.name}: {self.n_samples!r} samples at {self.fs:g} Hz. "
+                f"Give a whole number of samples, of at most {LONGEST_S / 86_400:g} days."
+            )
+        if not callable(self.read):
+            raise UnreadableError(
+                f"{self.name}: read is no function of start and stop. Use recording_of for an array."
+            )
 
     @property
     def duration_s(self) -> float:
@@ -129,17 +152,40 @@ class Recording:
         Returns
         -------
         Signal in mV, float32 [stop - start, n_columns]; NaN where a sample is missing.
+
+        Raises
+        ------
+        NotAnalysableError
+            If the interval is not within the recording.
+        UnreadableError
+            If ``read`` does not return what it should.
         """
+        if not 0 <= start <= stop <= self.n_samples:
+            raise NotAnalysableError(
+                f"{self.name}: samples {start} to {stop} are not within the recording. "
+                f"Choose some from 0 to {self.n_samples}."
+            )
         if list(columns) == list(range(len(self.leads))):
-            signal = self.read(start, stop)
+            signal = self._read(start, stop)
         else:
             step = max(VALUES_AT_ONCE // len(self.leads), 1)
             firsts = range(start, stop, step) or [start]  # an empty interval has a shape too
-            parts = [self.read(first, min(first + step, stop))[:, list(columns)] for first in firsts]
+            parts = [self._read(first, min(first + step, stop))[:, list(columns)] for first in firsts]
             signal = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if within(signal, MAX_MV):  # so nearly always
             return signal
         return np.where(np.abs(signal) <= self.limits_mv[list(columns)], signal, np.float32(np.nan))
+
+    def _read(self, start: int, stop: int) -> Signal:
+        """Read all leads, and check what ``read`` returns, which may be a function of the user."""
+        signal, expected = self.read(start, stop), (stop - start, len(self.leads))
+        if not isinstance(signal, np.ndarray) or signal.shape != expected or signal.dtype.kind != "f":
+            shape, dtype = np.shape(signal), getattr(signal, "dtype", type(signal).__name__)
+            raise UnreadableError(
+                f"{self.name}: read({start}, {stop}) returned {dtype} of shape {shape}. "
+                f"It must return float32 in mV of shape {expected}, [n_samples, n_leads]."
+            )
+        return signal
 
     @cached_property
     def limits_mv(self) -> NDArray[np.float32]:
@@ -149,7 +195,7 @@ class Recording:
         compared with each other, so such a lead can be analysed all the same. Its limit is WRONG_UNIT_FACTOR
         times their median size.
         """
-        size = np.array([_median_size(self.read(*segment)) for segment in _segments(self)])
+        size = np.array([_median_size(self._read(*segment)) for segment in _segments(self)])
         usual = np.median(size, axis=0)
         return np.where(usual > MAX_MV, WRONG_UNIT_FACTOR * usual, np.float32(MAX_MV)).astype(np.float32)
 
@@ -202,6 +248,28 @@ def _median_size(segment: Signal) -> NDArray[np.float32]:
     )
 
 
+def check_rate(fs: object, name: str) -> None:
+    """Check that a sampling rate is plausible for an ECG.
+
+    Parameters
+    ----------
+    fs
+        Sampling rate in Hz.
+    name
+        Name of the recording, for the message.
+
+    Raises
+    ------
+    UnreadableError
+        If it is no number from 50 Hz to 50 kHz.
+    """
+    number = isinstance(fs, int | float | np.integer | np.floating) and not isinstance(fs, bool)
+    if not (number and LOWEST_HZ <= fs <= HIGHEST_HZ):  # type: ignore[operator] # it is a number
+        raise UnreadableError(
+            f"{name}: the sampling rate is {fs!r} Hz. Give one from {LOWEST_HZ:g} to {HIGHEST_HZ:g} Hz."
+        )
+
+
 def recording_of(
     signal: NDArray[np.floating], fs: float, *, name: str = "recording", leads: tuple[str, ...] = ()
 ) -> Recording:
@@ -210,7 +278,7 @@ def recording_of(
     Parameters
     ----------
     signal
-        Signal in mV, [n_samples] or [n_samples, n_leads].
+        Signal in mV, [n_samples] or [n_samples, n_leads]; NaN or masked where a sample is missing.
     fs
         Sampling rate in Hz.
     name
@@ -224,18 +292,97 @@ def recording_of(
 
     Raises
     ------
+    NotAnalysableError
+        If the array is no signal in mV, or if it has the leads first.
     UnreadableError
-        If the array has not as many leads as there are names.
+        If the rate is implausible, or the array has not as many leads as there are names.
     """
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, hence missing
-        array = np.asarray(signal, dtype=np.float32)
-    array = array[:, None] if array.ndim == 1 else array
+    recording = recording_in_any_unit(signal, fs, name=name, leads=leads)
+    return replace(recording, notes=_check_unit(recording))
+
+
+def recording_in_any_unit(
+    signal: NDArray[np.floating], fs: float, *, name: str = "recording", leads: tuple[str, ...] = ()
+) -> Recording:
+    """Return an array as a recording, whatever its unit is.
+
+    Parameters
+    ----------
+    signal, fs, name, leads
+        As for :func:`recording_of`.
+
+    Returns
+    -------
+    The recording.
+    """
+    array = _as_signal(signal, name)
     leads = leads or tuple(f"lead {number}" for number in range(1, array.shape[1] + 1))
-    if array.ndim != 2 or array.shape[1] != len(leads):
+    if array.shape[1] != len(leads):
         raise UnreadableError(
             f"{name}: {len(leads)} lead names for an array of shape {array.shape}. Give [n_samples, n_leads]."
         )
+    check_rate(fs, name)
     return Recording(name, float(fs), leads, len(array), lambda start, stop: array[start:stop])
+
+
+def _as_signal(values: object, name: str) -> Signal:
+    """Return an array of real numbers as float32 [n_samples, n_leads], missing samples as NaN."""
+    if hasattr(values, "columns"):
+        raise NotAnalysableError(
+            f"{name}: a table, whose columns may be times. "
+            "Give those of its leads as an array in mV, such as table[['II', 'V1']].to_numpy()."
+        )
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise NotAnalysableError(f"{name}: rows of different lengths. Give one value per sample.") from error
+    if array.ndim == 0:
+        what = "a single number" if isinstance(values, np.ndarray) else type(values).__name__
+        raise NotAnalysableError(
+            f"{name}: an ECG cannot be read from {what}. Give a path, a Recording, or an array in mV."
+        )
+    if array.dtype.kind in "iu":
+        raise NotAnalysableError(
+            f"{name}: an array of integers ({array.dtype}). Are these the units of an ADC? "
+            "Give mV: (array - baseline) / gain, with the gain in units per mV."
+        )
+    if array.dtype.kind != "f":
+        raise NotAnalysableError(f"{name}: an array of {array.dtype}. Give real numbers in mV.")
+    if array.ndim > 2:
+        raise NotAnalysableError(
+            f"{name}: an array of shape {array.shape}. Give [n_samples] or [n_samples, n_leads]."
+        )
+    if array.ndim == 2 and len(array) and array.shape[1] > max(len(array), STANDARD_LEADS):
+        raise NotAnalysableError(
+            f"{name}: an array of shape {array.shape} has more leads than samples. "
+            "Give its transpose, array.T."
+        )
+    with np.errstate(over="ignore"):  # what float32 cannot hold is no voltage
+        signal = array.astype(np.float32, copy=False)
+    if isinstance(values, np.ma.MaskedArray):
+        signal = np.where(np.ma.getmaskarray(values), np.float32(np.nan), signal)
+    return signal[:, None] if signal.ndim == 1 else signal
+
+
+def _check_unit(recording: Recording) -> tuple[str, ...]:
+    """Refuse a signal that cannot be in mV; return a note on one that may not be."""
+    second = min(round(recording.fs), recording.n_samples)
+    starts = np.linspace(0, recording.n_samples - second, 60).astype(int).tolist()
+    signals = (recording.read(start, start + second) for start in starts if second)
+    seconds = (np.where(np.isfinite(signal), signal, np.float64(np.nan)) for signal in signals)
+    ranges_mv = [np.fmax.reduce(signal, axis=0) - np.fmin.reduce(signal, axis=0) for signal in seconds]
+    known = [values for values in ranges_mv if np.isfinite(values).all()]
+    if not known:
+        return ()
+    usual_mv, widest_mv = float(np.median(known, axis=0).max()), float(np.max(known))
+    if usual_mv > WIDEST_MV:
+        raise NotAnalysableError(
+            f"{recording.name}: the signal spans {usual_mv:.3g} mV in a second. "
+            "Is it in \N{GREEK SMALL LETTER MU}V or in the units of an ADC? Give mV."
+        )
+    if 0 < widest_mv < NARROWEST_MV:
+        return (f"the signal spans {widest_mv:.2g} mV only; if it is in V, multiply it by 1000",)
+    return ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ectopy.beats.detection import BLOCK_S, detect_beats
 from ectopy.beats.lead_selection import choose_leads, disconnected_leads
 from ectopy.beats.windows import BeatWindows
-from ectopy.ecg import CLASSES, Analysis, Beats, Mask, Recording, Samples
+from ectopy.ecg import CLASSES, Analysis, Beats, Mask, NotAnalysableError, Recording, Samples
 from ectopy.features import extraction
 from ectopy.rhythm.atrial_fibrillation import af_penalty_from_morphology
 from ectopy.rhythm.events import analyse_rhythm
@@ -98,6 +98,8 @@ def prepare(
     -------
     All that a classifier needs.
     """
+    if r_peaks is not None:
+        r_peaks = _checked(r_peaks, recording)
     disconnected = () if leads else disconnected_leads(recording)
     columns = choose_leads(recording.leads, leads, disconnected=disconnected)
     grid = TimeGrid.of(recording)
@@ -106,6 +108,20 @@ def prepare(
     unreadable = grid.edges_to_recording(detected.unreadable)
     recording = replace(recording, notes=(*recording.notes, *notes_on_limits(recording, columns)))
     return PreparedRecording(recording, columns, sample, detected.windows, detected.low_quality, unreadable)
+
+
+def _checked(r_peaks: Samples, recording: Recording) -> Samples:
+    """Check that R peaks are samples of a recording, in order of time."""
+    peaks = np.asarray(r_peaks)
+    inside = (
+        peaks.ndim == 1 and peaks.dtype.kind in "iu" and ((peaks >= 0) & (peaks < recording.n_samples)).all()
+    )
+    if len(peaks) and not (inside and (peaks[1:] > peaks[:-1]).all()):
+        raise NotAnalysableError(
+            f"{recording.name}: the R peaks are not samples of the recording in order of time, each once. "
+            f"Give whole numbers from 0 to {recording.n_samples - 1}."
+        )
+    return peaks.astype(np.int64)
 
 
 def classify_beats(

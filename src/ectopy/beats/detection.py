@@ -24,7 +24,7 @@ from ectopy.ecg import (
     Samples,
     Signal,
     merge_intervals,
-    recording_of,
+    recording_in_any_unit,
     true_intervals,
 )
 from ectopy.signal import quality
@@ -330,8 +330,15 @@ def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
     Returns
     -------
     Samples of the R peaks at ``fs``, [n_beats].
+
+    Raises
+    ------
+    NotAnalysableError
+        If the signal is no array of numbers, one column a lead.
+    UnreadableError
+        If the rate is implausible.
     """
-    recording = recording_of(signal, fs)
+    recording = recording_in_any_unit(signal, fs)
     leads = recording.read_leads(range(len(recording.leads)), 0, recording.n_samples)
     filtered = bandpass(resample(fill_gaps(without_offset(leads)), fs)) if len(leads) else leads
     candidates = find_candidates(filtered, quality.usable(leads, fs))

@@ -141,8 +141,14 @@ def open_recording(path: str | Path, *, fs: float | None = None) -> Recording:
     UnreadableError
         The file is missing, damaged or not of a supported format.
     """
-    path = locate(Path(path))
-    return _format_of(path).open_recording(path, fs=fs)
+    try:
+        path = locate(Path(path))
+        found = _format_of(path)
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise UnreadableError(
+            f"{path}: cannot be opened ({error.strerror}). Check the path and its permissions."
+        ) from error
+    return found.open_recording(path, fs=fs)
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:

@@ -11,14 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import UnreadableError
+from ectopy.ecg import HIGHEST_HZ, LONGEST_S, LOWEST_HZ, UnreadableError
 
 logger = logging.getLogger(__name__)
-
-LOWEST_HZ, HIGHEST_HZ = 50.0, 50_000.0
-"""Below, QRS complexes are lost; above, no ECG recorder is known."""
-LONGEST_S = 100 * 86_400.0
-"""No recorder runs longer without a new file; a damaged time stamp would give an absurd gap."""
 
 _NAMES_OF_VOLTAGE = {
     1e-6: ("nv", "nanovolt", "nanovolts"),

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Recording, UnreadableError
+from ectopy.ecg import HIGHEST_HZ, LOWEST_HZ, Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.tables.columns import Columns, Grid, infer_time_grid, rate_in
 from ectopy.readers.tables.csv_layout import START_KEYS, Layout, detect_layout, is_number, layout_columns
-from ectopy.readers.validation import HIGHEST_HZ, LOWEST_HZ, check_length
+from ectopy.readers.validation import check_length
 
 _HEAD_BYTES = 2**16
 _LARGEST = 2**30

@@ -11,7 +11,7 @@ from ectopy.ecg import recording_of, sample_segments
 
 def candidates(sample: list[int], strength: list[list[float]]) -> Candidates:
     height = np.array(strength, dtype=np.float32)
-    return Candidates(np.array(sample, dtype=np.int64), height, height / 10)
+    return Candidates(np.array(sample, dtype=np.int64), height, height, height / 10)
 
 
 class TestLevels:

@@ -149,7 +149,7 @@ def candidates_of_two_leads(off_s: tuple[float, float]) -> qrs_candidates.Candid
     strength = np.where(beat, 1.0, 0.25).astype(np.float32)[:, None].repeat(2, axis=1)
     off = (sample >= off_s[0] * WORKING_FS) & (sample < off_s[1] * WORKING_FS)
     strength[off, 1] = 0.02
-    return qrs_candidates.Candidates(sample, strength, strength / 10)
+    return qrs_candidates.Candidates(sample, strength, strength, strength / 10)
 
 
 def test_a_lead_that_is_off_has_no_vote_on_the_beats() -> None:
@@ -273,7 +273,7 @@ def test_noise_gives_no_more_candidates_than_fit_apart() -> None:
 def test_candidates_are_sliced_shifted_and_joined() -> None:
     sample = np.array([3, 8, 20], dtype=np.int64)
     strength = np.array([[1.0], [2.0], [3.0]], dtype=np.float32)
-    found = qrs_candidates.Candidates(sample, strength, strength / 10)
+    found = qrs_candidates.Candidates(sample, strength, strength, strength / 10)
     assert found.between(8, 20).sample.tolist() == [8]
     both = qrs_candidates.join([found, found.shifted(100)])
     assert both.sample.tolist() == [3, 8, 20, 103, 108, 120]
@@ -282,7 +282,7 @@ def test_candidates_are_sliced_shifted_and_joined() -> None:
 
 def test_nothing_to_choose_from_gives_nothing() -> None:
     nothing = np.empty((0, 2), dtype=np.float32)
-    none = qrs_candidates.Candidates(np.empty(0, dtype=np.int64), nothing, nothing)
+    none = qrs_candidates.Candidates(np.empty(0, dtype=np.int64), nothing, nothing, nothing)
     assert len(beat_selection.select_beats(none)) == 0
 
 
@@ -298,7 +298,7 @@ def test_the_work_of_choosing_grows_with_the_candidates_only(monkeypatch: pytest
     monkeypatch.setattr(math, "log", counted)
     sample = 24 * np.arange(3000, dtype=np.int64)
     alike = np.ones((3000, 1), dtype=np.float32)
-    beat_selection.select_beats(qrs_candidates.Candidates(sample, alike, alike))
+    beat_selection.select_beats(qrs_candidates.Candidates(sample, alike, alike, alike))
     assert 0 < calls <= 4 * 14 * 3000  # one first guess and three rounds, fourteen candidates back
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ectopy.beats import qrs_candidates, signal_to_noise
 from ectopy.beats.beat_selection import select_beats
 from ectopy.beats.qrs_candidates import find_candidates
+from ectopy.beats.t_waves import t_waves
 from ectopy.beats.windows import WINDOW, BeatWindows, cut_windows, join
 from ectopy.ecg import (
     VALUES_AT_ONCE,
@@ -251,8 +252,7 @@ def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedB
     The beats and unreadable intervals of the chunk.
     """
     candidates, windows = context.candidates, context.windows
-    beat = np.zeros(len(candidates), dtype=bool)
-    beat[select_beats(candidates)] = True
+    beat = _find_beats(candidates, windows)
     sqi = signal_to_noise.signal_quality_index(
         candidates.strength, candidates.background, windows.signal, windows.scale, beat=beat
     )
@@ -268,6 +268,14 @@ def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedB
         signal_to_noise.low_quality(sqi)[selected],
         np.concatenate((context.unusable, np.clip(noise, start, stop))),
     )
+
+
+def _find_beats(candidates: qrs_candidates.Candidates, windows: BeatWindows) -> Mask:
+    """Select the beats among some candidates, then drop what their context shows to be none."""
+    beat = np.zeros(len(candidates), dtype=bool)
+    beat[select_beats(candidates)] = True
+    beat[t_waves(candidates, windows, beat)] = False
+    return beat
 
 
 def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLOCK_S) -> Iterator[Block]:
@@ -341,5 +349,7 @@ def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
     recording = recording_in_any_unit(signal, fs)
     leads = recording.read_leads(range(len(recording.leads)), 0, recording.n_samples)
     filtered = bandpass(resample(fill_gaps(without_offset(leads)), fs)) if len(leads) else leads
-    candidates = find_candidates(filtered, quality.usable(leads, fs))
-    return TimeGrid(fs, len(leads)).to_recording(candidates.sample[select_beats(candidates)])
+    usable = quality.usable(leads, fs)
+    candidates = find_candidates(filtered, usable)
+    beat = _find_beats(candidates, cut_windows(filtered, usable, candidates.sample))
+    return TimeGrid(fs, len(leads)).to_recording(candidates.sample[beat])

@@ -46,6 +46,11 @@ class Candidates:
     """[n], the R peaks."""
     strength: NDArray[np.float32]
     """[n, n_leads], the peak amplitude in the QRS band in mV; NaN where the lead is unusable."""
+    height: NDArray[np.float32]
+    """[n, n_leads], the largest deflection from the baseline near the candidate in mV, as for ``strength``.
+
+    A wide beat has little in the QRS band, but it is high.
+    """
     background: NDArray[np.float32]
     """[n, n_leads], the geometric mean of that amplitude around the candidate in mV.
 
@@ -101,7 +106,7 @@ def find_candidates(filtered: Signal, usable: Mask) -> Candidates:
     """
     if not usable.any():
         empty = np.empty((0, filtered.shape[1]), dtype=np.float32)
-        return Candidates(np.empty(0, dtype=np.int64), empty, empty)
+        return Candidates(np.empty(0, dtype=np.int64), empty, empty, empty)
     inside = _inside(usable)
     energy = _qrs_energy(filtered)
     if not inside.all():
@@ -109,10 +114,13 @@ def find_candidates(filtered: Signal, usable: Mask) -> Candidates:
     level = _level(energy, inside)
     peak = _peaks(np.sqrt(np.square(energy / level).sum(axis=1)))
     strength = _around(energy, peak, round(_LEAD_NEAR_S * WORKING_FS)).max(axis=2)
-    sample = _r_peaks(filtered, peak, strength / level[peak])
-    strength[strength == 0] = np.nan
+    deflection = _deflection(filtered, peak)
+    sample = np.clip(peak + _r_peaks(deflection, strength / level[peak]), 0, len(filtered) - 1)
+    height = deflection.max(axis=2)
+    height[strength == 0] = strength[strength == 0] = np.nan
+    background = _background(energy, level, inside, peak)
     order = np.argsort(sample, kind="stable")
-    return Candidates(sample[order], strength[order], _background(energy, level, inside, peak)[order])
+    return Candidates(sample[order], strength[order], height[order], background[order])
 
 
 def _inside(usable: Mask) -> Mask:
@@ -203,11 +211,17 @@ def _peaks(energy: Signal) -> Samples:
     return peak[np.diff(peak, prepend=-apart) >= apart]
 
 
-def _r_peaks(filtered: Signal, peak: Samples, prominence: Signal) -> Samples:
-    """Find the largest deflection near each peak, in the first lead unless another is twice as prominent."""
+def _deflection(filtered: Signal, peak: Samples) -> Signal:
+    """Compute the deflection from the baseline in _R_NEAR_S around each peak: [n, n_leads, n_near]."""
     deflection = np.abs(_without_baseline()(filtered)[: len(filtered)])
+    return _around(deflection, peak, round(_R_NEAR_S * WORKING_FS))
+
+
+def _r_peaks(deflection: Signal, prominence: Signal) -> Samples:
+    """Find the largest deflection near each peak, in the first lead unless another is twice as prominent.
+
+    The result is the offset from the peak in samples.
+    """
     lead = (prominence * np.where(np.arange(prominence.shape[1]) == 0, 2, 1)).argmax(axis=1)
-    reach = round(_R_NEAR_S * WORKING_FS)
-    near = _around(deflection, peak, reach)[np.arange(len(peak)), lead]
-    sample: Samples = np.clip(peak + near.argmax(axis=1) - reach, 0, len(filtered) - 1)
-    return sample
+    near = deflection[np.arange(len(lead)), lead]
+    return np.asarray(near.argmax(axis=1) - near.shape[1] // 2)

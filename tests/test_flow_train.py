@@ -23,6 +23,7 @@ from ectopy.model.classifier import load_classifier
 from ectopy.monitoring import drift
 from ectopy.registry import model_versions, runs
 from ectopy.registry.promotion_gate import GATE_METRICS, MinimumScores, PromotionDecision
+from ectopy.registry.shipped_champion import read_out_of_fold
 from tests.small import write_model
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
@@ -37,6 +38,8 @@ CONFIG = network.TrainConfig(
     batch_windows=16,
     jitter_s=0.0,
 )
+MODEL = "simulated"
+"""The registered model of these tests; that of the default name has the shipped one for a first champion."""
 LEARNED, EXAMINED = ("s0-001", "s0-002"), "s0-003"
 NO_FLOORS = MinimumScores(veb_f1=-1.0, sveb_f1=-1.0)
 
@@ -82,14 +85,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Trai
 
     data = tmp_path_factory.mktemp("data")
     simulate_database(data, recordings=3, minutes=6.0, seed=0)  # EC57 does not score the first five
-    version = train("simdb", data, CONFIG, tracking_uri=tracking_uri)
+    version = train("simdb", data, CONFIG, model=MODEL, tracking_uri=tracking_uri)
     return Trained(data, tracking_uri, version, mlflow.get_run(version.run_id))
 
 
 class TestTrain:
     def test_the_version_is_the_challenger_and_not_yet_champion(self, trained: Trained) -> None:
-        assert model_versions.challenger("ectopy") == trained.version
-        assert model_versions.version_by_alias("ectopy", "champion") is None
+        assert model_versions.challenger(MODEL) == trained.version
+        assert model_versions.version_by_alias(MODEL, "champion") is None
 
     def test_what_mlflow_serves_is_what_the_classifier_says(self, trained: Trained) -> None:
         import mlflow
@@ -144,10 +147,17 @@ class TestTrain:
         assert used.dataset.name == "simdb 1.0.0, training records"
         assert used.dataset.digest
 
+    def test_the_model_bears_the_metrics_that_the_next_challenger_must_reach(self, trained: Trained) -> None:
+        kept = read_out_of_fold(model_versions.fetch_model(trained.version.uri))
+        assert kept.database == "simdb"
+        logged = trained.run.data.metrics
+        assert {f"out_of_fold/detected/{name}" for name in kept.metrics} <= logged.keys()
+        assert all(logged[f"out_of_fold/detected/{name}"] == value for name, value in kept.metrics.items())
+
     def test_the_version_bears_its_card(self, trained: Trained) -> None:
         import mlflow
 
-        card = mlflow.MlflowClient().get_model_version("ectopy", trained.version.number).description
+        card = mlflow.MlflowClient().get_model_version(MODEL, trained.version.number).description
         assert card == (model_versions.fetch_model(trained.version.uri) / "card.md").read_text()
         assert "Simulated patients (simdb 1.0.0): s0-001, s0-002." in card
 
@@ -238,7 +248,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def promoted(trained: Trained, pages: Path) -> PromotionDecision:
-    return examine(trained, "ectopy", card_to=pages)
+    return examine(trained, MODEL, card_to=pages)
 
 
 def run_of(version: model_versions.Version) -> Any:
@@ -264,7 +274,7 @@ class TestPromotion:
         self, trained: Trained, promoted: PromotionDecision
     ) -> None:
         assert promoted.promoted
-        assert model_versions.version_by_alias("ectopy", "champion") == trained.version
+        assert model_versions.version_by_alias(MODEL, "champion") == trained.version
         tags = tags_of(trained.version)
         assert re.search(
             rf"Z champion by the gate, the first: {re.escape(promoted.reason)}$", tags.pop("history")
@@ -281,9 +291,9 @@ class TestPromotion:
         champion = planning.find_model(None, trained.data).folder
         assert champion == trained.data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {
-            *("model.onnx", "model.json", "card.md", "reference.json")
+            *("model.onnx", "model.json", "card.md", "reference.json", "out_of_fold.json")
         }
-        registered = load_classifier(model_versions.fetch_model("models:/ectopy@champion"))
+        registered = load_classifier(model_versions.fetch_model(f"models:/{MODEL}@champion"))
         assert load_classifier(champion).version_id == registered.version_id
         assert (champion / "card.md").read_text() == description_of(trained.version)
 
@@ -426,7 +436,10 @@ class TestVerdict:
         model_versions.tag_version(register("others", constant, gross_veb_f1=0.99), {"database": "simdb"})
         verdict = examine(trained, "others")
         assert not verdict.promoted
-        assert verdict.reason.startswith("trained on simdb, the champion on mitdb")
+        assert verdict.reason == (
+            "trained on simdb, the champion on mitdb: their metrics cannot be compared. "
+            "`ectopy models promote 2 --reason ...` promotes it by hand"
+        )
         assert model_versions.version_by_alias("others", "champion") == champion
 
     def test_better_out_of_fold_is_promoted_however_bad_on_held_out_patients(

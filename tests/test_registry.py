@@ -243,3 +243,21 @@ class TestRegistry:
         with pytest.raises(ModelError, match=f"{store}: no such tracking store"):
             model_versions.download_model("models:/ectopy@champion", f"sqlite:///{store}")
         assert not store.parent.exists()
+
+
+def test_a_store_that_was_moved_is_named_with_its_former_place(model: Path, tmp_path: Path) -> None:
+    former, moved = tmp_path / "former", tmp_path / "moved"
+    runs.connect(f"sqlite:///{former}/mlflow.db", "a move")
+    with runs.run("training"):
+        runs.log_folder(model, "network")
+        version = model_versions.register(model, model="moved", tags={})
+    former.rename(moved)
+    model_versions.connect_registry(f"sqlite:///{moved}/mlflow.db")
+    problem = rf"{former}/artifacts: the tracking store expects its files there.*moved"
+    for address in (version.uri, "models:/moved@challenger"):
+        with pytest.raises(ModelError, match=problem):
+            model_versions.fetch_model(address)
+    with pytest.raises(ModelError, match=problem):
+        model_versions.download_folder(version.run_id, "network")
+    former.symlink_to(moved)  # the remedy in the message
+    assert (model_versions.fetch_model(version.uri) / "model.json").is_file()

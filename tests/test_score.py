@@ -15,6 +15,7 @@ from ectopy.batch import planning, provenance, results, runner
 from ectopy.batch.planning import Job, ModelSource, ScoreOptions
 from ectopy.batch.results import BusyError, SummaryRow
 from ectopy.ecg import UnreadableError
+from ectopy.model.classifier import SHIPPED_MODEL
 from ectopy.report import SUMMARY_COLUMNS
 from tests.small import FS, signal_of, write_model, write_record
 
@@ -481,6 +482,11 @@ class TestInputHash:
 
 
 class TestModels:
+    def test_the_shipped_model_can_be_named_beside_a_champion(self, tmp_path: Path) -> None:
+        write_model(tmp_path / "models" / "champion")
+        found = planning.find_model("shipped", tmp_path)
+        assert found == (SHIPPED_MODEL, planning.ModelSource.SHIPPED)
+
     def test_the_champion_comes_before_what_is_shipped(self, tmp_path: Path, model: Path) -> None:
         from ectopy.model.classifier import SHIPPED_MODEL
 

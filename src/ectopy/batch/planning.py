@@ -121,7 +121,8 @@ def find_model(model: str | None, data_dir: Path) -> SelectedModel:
     Parameters
     ----------
     model
-        A directory, or an address of the registry. By default the champion, else the shipped model.
+        A directory, an address of the registry, or ``shipped`` for the model that ships with ectopy. By
+        default the champion, else the shipped model.
     data_dir
         The folder with the champion.
 
@@ -139,6 +140,8 @@ def find_model(model: str | None, data_dir: Path) -> SelectedModel:
     champion = data_dir / "models" / "champion"
     if model is None:
         folder = champion if champion.is_dir() else SHIPPED_MODEL
+    elif model == ModelSource.SHIPPED:
+        folder = SHIPPED_MODEL
     elif model.startswith("models:/"):
         from ectopy.registry.model_versions import download_model
         from ectopy.settings import load_settings

@@ -12,6 +12,7 @@ from ectopy.evaluation.jobs import challenger_jobs
 from ectopy.flows.tasks import evaluate_records
 from ectopy.registry import model_versions, promotion, runs
 from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide
+from ectopy.registry.shipped_champion import register_shipped
 from ectopy.settings import load_settings
 
 
@@ -69,6 +70,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
         card_to.mkdir(parents=True, exist_ok=True)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     challenger = model_versions.challenger(model)
+    register_shipped(model)  # a store of an earlier version of ectopy may lack it
     with runs.run(f"{model} {challenger.number} on {database}", tags={"why": reason}):
         provenance = {"model": challenger.uri, "model run": challenger.run_id, "why": reason}
         runs.log_parameters({**provenance, "database": database, "database version": source.version})

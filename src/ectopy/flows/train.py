@@ -20,6 +20,7 @@ from ectopy.model.folds import Fold
 from ectopy.model.training import TrainingFolder
 from ectopy.model.training_set import RecordJob
 from ectopy.registry import model_versions, runs
+from ectopy.registry.shipped_champion import OutOfFold, register_shipped, write_out_of_fold
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
     patients = {record: catalogue.patient_of(source, record) for record in records}
     work = TrainingFolder(data_dir / "training" / database)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
+    register_shipped(model)
     with (
         runs.run(f"train on {database}") as run_id,
         TemporaryDirectory() as compiled,
@@ -93,6 +95,7 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
         training.save_ensemble(members, work.model, calibrated, name=name, run=run_id)
         training.save_reference_profile(jobs, predictions, calibrated, work.model)
         (work.model / "card.md").write_text(card)
+        write_out_of_fold(work.model, OutOfFold(database, metrics))
         runs.log_text(card, "card.md")
         return model_versions.register(work.model, model=model, tags={"database": database})
 

@@ -14,6 +14,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from ectopy.ecg import CLASSES
 from ectopy.features.extraction import FEATURE_NAMES
@@ -66,6 +67,27 @@ def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
     -------
     The new version.
     """
+    version = log_version(folder, model=model, tags=tags)
+    set_alias(version, CHALLENGER)
+    return version
+
+
+def log_version(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
+    """Log a model directory as a pyfunc model of the run in progress, and register it without an alias.
+
+    Parameters
+    ----------
+    folder
+        The model directory.
+    model
+        Name of the registered model.
+    tags
+        Tags of the new version.
+
+    Returns
+    -------
+    The new version.
+    """
     columns: list[Any] = [ColSpec("float", name) for name in FEATURE_NAMES]
     probabilities: list[Any] = [ColSpec("float", f"p_{name.lower()}") for name in CLASSES]
     signature = ModelSignature(
@@ -86,7 +108,6 @@ def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
     version = Version(model, str(info.registered_model_version), str(info.run_id))
     set_description(version, (folder / CARD_FILE).read_text())
     tag_version(version, tags)
-    set_alias(version, CHALLENGER)
     return version
 
 
@@ -290,9 +311,20 @@ def download_folder(run_id: str, name: str) -> Path:
     Returns
     -------
     A temporary folder, which is deleted when the process ends.
+
+    Raises
+    ------
+    ModelError
+        If the run has no such folder, or if the store was moved.
     """
     folder = _temporary_folder()
-    return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder))
+    try:
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder))
+    except MlflowException as error:
+        _require_files_of_store()
+        raise ModelError(
+            f"run {run_id}: it has no folder {name!r} ({error.message}). Train the model again."
+        ) from error
 
 
 def _temporary_folder() -> str:
@@ -347,7 +379,20 @@ def fetch_model(uri: str) -> Path:
         ) from error
     specifications = sorted(Path(folder).glob("artifacts/*/model.json"))
     if not specifications:
+        _require_files_of_store()
         raise ModelError(
             f"{uri}: not a model of ectopy (no model.json). Name a model that `ectopy train` registered."
         )
     return specifications[0].parent
+
+
+def _require_files_of_store() -> None:
+    """Check that the files of the store are where it expects them; MLflow takes missing ones for none."""
+    for experiment in mlflow.search_experiments():
+        location = str(experiment.artifact_location)
+        folder = Path(local_file_uri_to_path(location))
+        if location.startswith("file:") and not folder.is_dir():
+            raise ModelError(
+                f"{folder}: the tracking store expects its files there, but there is no such folder. It was "
+                "moved. Move it back, or make a symbolic link there that leads to the folder's new place."
+            )

@@ -87,10 +87,10 @@ def promote(version: Version, *, data_dir: Path, decided_by: str, reason: str) -
         return Change(version, previous)
     place = f"in place of {previous.number}" if previous else "the first"
     tags = {PREVIOUS_CHAMPION: previous.number if previous else ""}
-    _append_history(version, f"champion by {decided_by}, {place}: {reason}", tags)
+    append_history(version, f"champion by {decided_by}, {place}: {reason}", tags)
     model_versions.untag_version(version, ROLLED_BACK)
     if previous:
-        _append_history(previous, f"replaced by {version.number}")
+        append_history(previous, f"replaced by {version.number}")
     return Change(version, previous)
 
 
@@ -128,8 +128,8 @@ def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
         )
     previous = model_versions.version_by_number(model, number)
     _activate(previous, data_dir)
-    _append_history(previous, f"champion again, in place of {champion.number}: {reason}")
-    _append_history(champion, f"rolled back to {previous.number}: {reason}", {ROLLED_BACK: reason})
+    append_history(previous, f"champion again, in place of {champion.number}: {reason}")
+    append_history(champion, f"rolled back to {previous.number}: {reason}", {ROLLED_BACK: reason})
     return Change(previous, champion)
 
 
@@ -192,7 +192,18 @@ def _activate(version: Version, data_dir: Path) -> None:
     model_versions.set_alias(version, CHAMPION)
 
 
-def _append_history(version: Version, event: str, tags: dict[str, str] | None = None) -> None:
+def append_history(version: Version, event: str, tags: dict[str, str] | None = None) -> None:
+    """Append an event to the history of a version.
+
+    Parameters
+    ----------
+    version
+        The version.
+    event
+        The event; the time is added.
+    tags
+        Further tags to set in the same step.
+    """
     earlier = model_versions.tags_of(version).get(HISTORY, "")
     line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {event}"
     model_versions.tag_version(version, {HISTORY: f"{earlier}\n{line}".strip(), **(tags or {})})

@@ -17,6 +17,9 @@ from ectopy.registry.model_versions import CHAMPION, ROLLED_BACK, Version
 GATE_METRICS = ("gross/veb_f1", "gross/sveb_f1", "average/veb_f1", "average/sveb_f1")
 """Metrics of the cross-validation with detected beats that decide on promotion."""
 
+OUT_OF_FOLD_PREFIX = "out_of_fold/detected/"
+"""Prefix of the metrics of the cross-validation with detected beats, on the run that trained a version."""
+
 
 @dataclass(frozen=True)
 class MinimumScores:
@@ -65,7 +68,10 @@ def decide(challenger: Version, minimum: MinimumScores) -> PromotionDecision:
         model_versions.tags_of(version).get("database") for version in (challenger, champion)
     )
     if data != champion_data:
-        reason = f"trained on {data}, the champion on {champion_data}: their metrics cannot be compared"
+        reason = (
+            f"trained on {data}, the champion on {champion_data}: their metrics cannot be compared. "
+            f"`ectopy models promote {challenger.number} --reason ...` promotes it by hand"
+        )
         return PromotionDecision(False, reason)
     return decide_promotion(out_of_fold_metrics(challenger), out_of_fold_metrics(champion), minimum)
 
@@ -114,7 +120,7 @@ def decide_promotion(
 
 def out_of_fold_metrics(version: Version) -> dict[str, float]:
     """Read the metrics of a version's cross-validation with detected beats."""
-    return model_versions.metrics_of(version, prefix="out_of_fold/detected/")
+    return model_versions.metrics_of(version, prefix=OUT_OF_FOLD_PREFIX)
 
 
 def _percent(value: float | None) -> str:

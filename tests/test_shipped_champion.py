@@ -1,0 +1,127 @@
+"""Test that the shipped model is the first champion: a challenger must beat it, and rollback returns to it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ectopy.batch import planning
+from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
+from ectopy.registry import model_versions, promotion, runs
+from ectopy.registry.model_versions import CHAMPION, Version
+from ectopy.registry.promotion import HISTORY, promote, rollback
+from ectopy.registry.promotion_gate import GATE_METRICS, MinimumScores, decide, out_of_fold_metrics
+from ectopy.registry.shipped_champion import (
+    REGISTERED_NAME,
+    SHIPPED,
+    OutOfFold,
+    read_out_of_fold,
+    register_shipped,
+    write_out_of_fold,
+)
+from tests.small import write_model
+
+
+@pytest.fixture
+def store(tracking_uri: str) -> None:
+    runs.connect(tracking_uri, "training")
+
+
+@pytest.fixture(autouse=True)
+def first(store: None) -> Version:
+    """The shipped model in a registry; the store is shared by the tests, which each forget their versions."""
+    register_shipped(REGISTERED_NAME)
+    version = model_versions.version_by_alias(REGISTERED_NAME, CHAMPION)
+    assert version is not None
+    return version
+
+
+def challenger(folder: Path, first: Version, *, better_by: float) -> Version:
+    """Register a challenger whose cross-validation differs from that of the shipped model."""
+    model = write_model(folder, name="challenger")
+    (model / "card.md").write_text("# Challenger\n")
+    scores = {name: out_of_fold_metrics(first)[name] + better_by for name in GATE_METRICS}
+    with runs.run("train on mitdb"):
+        runs.log_metrics(scores, prefix="out_of_fold/detected/")
+        return model_versions.register(model, model=REGISTERED_NAME, tags={"database": "mitdb"})
+
+
+def test_it_is_the_first_champion_and_says_so(first: Version) -> None:
+    tags = model_versions.tags_of(first)
+    assert tags[SHIPPED] == load_classifier(SHIPPED_MODEL).version_id
+    assert tags["database"] == "mitdb"
+    assert re.search(r"champion, the first: it ships with ectopy [0-9.]+$", tags[HISTORY])
+    assert model_versions.card_of(first) == (SHIPPED_MODEL / "card.md").read_text(encoding="utf-8")
+
+
+def test_what_is_registered_is_what_ships(first: Version) -> None:
+    registered = load_classifier(model_versions.fetch_model(first.uri))
+    assert registered.version_id == load_classifier(SHIPPED_MODEL).version_id
+
+
+def test_it_is_registered_once(first: Version) -> None:
+    before = model_versions.list_versions(REGISTERED_NAME)
+    register_shipped(REGISTERED_NAME)
+    assert model_versions.list_versions(REGISTERED_NAME) == before
+
+
+def test_a_model_of_another_name_begins_without_a_champion() -> None:
+    register_shipped("of our own")
+    assert model_versions.list_versions("of our own") == []
+
+
+def test_a_worse_challenger_does_not_replace_it(tmp_path: Path, first: Version) -> None:
+    decision = decide(challenger(tmp_path / "worse", first, better_by=-0.01), MinimumScores())
+    assert not decision.promoted
+    assert re.match(r"gross/veb_f1 91\.2 % < the champion's 92\.2 %", decision.reason)
+
+
+def test_an_equal_challenger_may_replace_it(tmp_path: Path, first: Version) -> None:
+    assert decide(challenger(tmp_path / "equal", first, better_by=0.0), MinimumScores()).promoted
+
+
+def test_rollback_returns_to_it(tmp_path: Path, first: Version) -> None:
+    data = tmp_path / "data"
+    better = challenger(tmp_path / "better", first, better_by=0.01)
+    change = promote(better, data_dir=data, decided_by="the gate", reason="better")
+    assert change == (better, first)
+    assert rollback(REGISTERED_NAME, data_dir=data, reason="false alarms") == (first, better)
+    in_use = planning.load_model(planning.find_model(None, data).folder)
+    assert in_use.version_id == load_classifier(SHIPPED_MODEL).version_id
+
+
+def test_a_model_that_ships_later_replaces_the_one_that_shipped_before(first: Version) -> None:
+    model_versions.tag_version(first, {SHIPPED: "an earlier model"})
+    register_shipped(REGISTERED_NAME)
+    later = model_versions.version_by_alias(REGISTERED_NAME, CHAMPION)
+    assert later is not None
+    assert later != first
+    assert f"champion, in place of {first.number}: it ships with" in model_versions.tags_of(later)[HISTORY]
+
+
+def test_a_model_that_ships_later_does_not_replace_one_that_was_promoted(
+    tmp_path: Path, first: Version
+) -> None:
+    promoted = challenger(tmp_path / "promoted", first, better_by=0.01)
+    promote(promoted, data_dir=tmp_path / "data", decided_by="hand", reason="ours")
+    model_versions.tag_version(first, {SHIPPED: "an earlier model"})
+    register_shipped(REGISTERED_NAME)
+    newest = model_versions.list_versions(REGISTERED_NAME)[0]
+    assert SHIPPED in model_versions.tags_of(newest)
+    assert model_versions.version_by_alias(REGISTERED_NAME, CHAMPION) == promoted
+    promotion.promote(newest, data_dir=tmp_path / "data", decided_by="hand", reason="the end of the test")
+
+
+def test_the_metrics_that_ship_are_those_of_its_card() -> None:
+    card = (SHIPPED_MODEL / "card.md").read_text(encoding="utf-8")
+    (gross,) = re.findall(r"^\| training patients \| gross \|.*\|$", card, re.MULTILINE)
+    veb_f1, sveb_f1 = (cell.split("/")[-1].strip() for cell in gross.split("|")[4:6])
+    metrics = read_out_of_fold(SHIPPED_MODEL).metrics
+    assert f"{100 * metrics['gross/veb_f1']:.1f}" == veb_f1
+    assert f"{100 * metrics['gross/sveb_f1']:.1f}" == sveb_f1
+    assert set(GATE_METRICS) <= metrics.keys()
+
+
+def test_an_undefined_metric_is_left_out_of_the_file(tmp_path: Path) -> None:
+    write_out_of_fold(tmp_path, OutOfFold("simdb", {"gross/veb_f1": 0.5, "gross/sveb_f1": float("nan")}))
+    assert read_out_of_fold(tmp_path) == ("simdb", {"gross/veb_f1": 0.5})

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from ectopy.ecg import CLASSES
 from ectopy.features.extraction import FEATURE_NAMES
@@ -390,7 +391,7 @@ def _require_files_of_store() -> None:
     """Check that the files of the store are where it expects them; MLflow takes missing ones for none."""
     for experiment in mlflow.search_experiments():
         location = str(experiment.artifact_location)
-        folder = Path(local_file_uri_to_path(location))
+        folder = Path(url2pathname(urlsplit(location).path))
         if location.startswith("file:") and not folder.is_dir():
             raise ModelError(
                 f"{folder}: the tracking store expects its files there, but there is no such folder. It was "

@@ -348,8 +348,9 @@ def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
     """
     recording = recording_in_any_unit(signal, fs)
     leads = recording.read_leads(range(len(recording.leads)), 0, recording.n_samples)
-    filtered = bandpass(resample(fill_gaps(without_offset(leads)), fs)) if len(leads) else leads
-    usable = quality.usable(leads, fs)
+    if not len(leads):
+        return np.empty(0, dtype=np.int64)
+    filtered, usable = bandpass(resample(fill_gaps(without_offset(leads)), fs)), quality.usable(leads, fs)
     candidates = find_candidates(filtered, usable)
     beat = _find_beats(candidates, cut_windows(filtered, usable, candidates.sample))
     return TimeGrid(fs, len(leads)).to_recording(candidates.sample[beat])

@@ -234,7 +234,7 @@ class TestInbox:
         self, data: Path, model: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ECTOPY_RECORDING_TIME_S", "5")
-        os.truncate(write_record(data / "inbox", "z").with_suffix(".dat"), 50 * 10**9)  # a hole
+        os.truncate(write_record(data / "inbox", "z").with_suffix(".dat"), 8 * 10**9)  # a hole
         header = data / "inbox" / "z.hea"
         header.write_text(header.read_text().replace(" 15000\n", " 2000000000\n", 1))
         found = {str(row["recording"]): str(row["reason"]) for row in score_inbox(model=model)}

@@ -264,9 +264,31 @@ class TestQuarantine:
             time.sleep(1.1)  # folders are told apart by the second
         assert len(list((inbox.parent / "quarantine").iterdir())) == 2
 
+    def test_one_that_lacks_samples_waits_and_is_scored_with_a_note_when_nothing_more_comes(
+        self, inbox: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        signals = write_record(inbox).with_suffix(".dat")
+        os.truncate(signals, 48_000)  # 48 s of 60 s: it may still be uploading
+        assert run(inbox, out, how, PATIENT) == []
+        assert signals.is_file()
+        (row,) = run(inbox, out, how)
+        assert (row["status"], row["duration_s"]) == ("scored", 48.0)
+        assert "the header states 15000 frames, the signal files have 12000" in str(row["notes"])
+
+    def test_one_whose_rest_comes_late_is_scored_again(
+        self, inbox: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        signals = write_record(inbox).with_suffix(".dat")
+        whole = signals.read_bytes()
+        os.truncate(signals, 48_000)
+        run(inbox, out, how)
+        signals.write_bytes(whole)
+        (row,) = run(inbox, out, how, PATIENT)
+        assert (row["duration_s"], row["notes"]) == (60.0, "")
+
     def test_a_file_of_another_recording_stays(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         good = write_record(inbox, "good")
-        (inbox / "bad.hea").write_text("bad 1 250 999999\ngood.dat 16 1000/mV 16 0 0 0 0 MLII\n")
+        (inbox / "bad.hea").write_text("bad 1 250 15000\ngood.dat 999 1000/mV 16 0 0 0 0 MLII\n")
         assert statuses(run(inbox, out, how)) == {"good": "scored", "bad": "failed"}
         assert good.with_suffix(".dat").is_file()
         assert quarantined(inbox) == {"bad": {"bad.hea", "reason.txt"}}

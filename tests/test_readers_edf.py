@@ -97,8 +97,10 @@ class TestFacts:
         assert readers.open_recording(path).n_samples == 1000
 
     def test_no_data_record_is_a_recording_of_no_length(self, tmp_path: Path) -> None:
-        recording = readers.open_recording(patch(two_leads(tmp_path / "a.edf"), N_RECORDS, "0       "))
-        assert recording.n_samples == 0
+        path = patch(two_leads(tmp_path / "a.edf"), N_RECORDS, "0       ")
+        path.write_bytes(path.read_bytes()[:768])
+        recording = readers.open_recording(path)
+        assert (recording.n_samples, recording.notes) == (0, ())
         assert whole(recording).shape == (0, 2)
 
     def test_a_data_record_may_last_a_fraction_of_a_second(self, tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ class TestLeads:
     def test_leads_of_one_name_are_told_apart(self, tmp_path: Path) -> None:
         assert readers.open_recording(of_labels(tmp_path / "a.edf", "ECG", "ECG")).leads == ("ECG", "ECG 2")
 
-    def test_the_rate_is_that_of_most_leads(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_rate_is_that_of_most_leads(self, tmp_path: Path) -> None:
         stored = counts(4000, 4)
         signals = [edf_signal(stored[:2000, at], lead, fs=500) for at, lead in enumerate(("I", "II"))]
         fine = edf_signal(stored[:, 2], "V1", fs=1000)
@@ -182,7 +184,7 @@ class TestLeads:
         recording = readers.open_recording(write_edf(tmp_path / "a.edf", [fine, *signals, slow]))
         assert (recording.fs, recording.leads, recording.n_samples) == (500, ("I", "II"), 2000)
         np.testing.assert_allclose(whole(recording), stored[:2000, :2] / 1000, rtol=1e-6)
-        assert "a.edf: leads of other sampling rates are not read (number of leads: 1)" in caplog.text
+        assert recording.notes == ("leads of another sampling rate are left out (number of leads: 1)",)
 
     @pytest.mark.parametrize("annotated", [True, False])
     def test_annotations_are_no_lead(self, tmp_path: Path, *, annotated: bool) -> None:
@@ -335,8 +337,8 @@ class TestWhatIsNoRecording:
 
     def test_a_file_that_is_cut(self, tmp_path: Path) -> None:
         path = two_leads(tmp_path / "a.edf")
-        path.write_bytes(path.read_bytes()[:-1])
-        self.refuse(path, "states 4 data records of 1000 bytes, but 3999 bytes follow it. Copy")
+        path.write_bytes(path.read_bytes()[: 768 + 999])
+        self.refuse(path, "states 4 data records of 1000 bytes, but 999 bytes follow it. Copy")
 
     @pytest.mark.parametrize("size", [0, 100, 255])
     def test_a_header_that_is_cut(self, tmp_path: Path, size: int) -> None:
@@ -361,33 +363,10 @@ class TestWhatIsNoRecording:
             (252, "-1  ", "states -1 signals, outside 1 to 2048"),
             (252, "two ", "the number of signals in the header is not a number. Export"),
             (HEADER_BYTES, "512     ", "states its size as 512 bytes, but 2 signals need 768. Export"),
-            (N_RECORDS, "1e9     ", "states 1000000000 data records of 1000 bytes, but 4000 bytes follow"),
-            (N_RECORDS, "-2      ", "-2 data records"),
-            (N_RECORDS, "nan     ", "the number of data records in the header is not a number"),
             (RECORD_S, "0       ", "the sampling rate is 0 Hz, outside 50 to 50000 Hz"),
             (RECORD_S, "-1      ", "outside 50 to 50000 Hz. Correct the rate"),
             (RECORD_S, "1000    ", "the sampling rate is 0.25 Hz, outside 50 to 50000 Hz"),
             (RECORD_S, "1e-300  ", "outside 50 to 50000 Hz. Correct the rate"),
-            (
-                UNIT_OF_FIRST + 16,
-                "32767   ",
-                "the gain of lead II is (0|nan|-?inf), not a finite number other than 0. Correct",
-            ),
-            (
-                UNIT_OF_FIRST + 16,
-                "inf     ",
-                "the gain of lead II is (0|nan|-?inf), not a finite number other than 0. Correct",
-            ),
-            (
-                UNIT_OF_FIRST + 48,
-                "32767   ",
-                "the gain of lead II is (0|nan|-?inf), not a finite number other than 0. Correct",
-            ),
-            (
-                UNIT_OF_FIRST + 48,
-                "        ",
-                "the gain of lead II is (0|nan|-?inf), not a finite number other than 0. Correct",
-            ),
         ],
     )
     def test_a_header_that_cannot_be_true(self, tmp_path: Path, at: int, field: str, match: str) -> None:

@@ -29,6 +29,7 @@ def analyse(
     leads: Sequence[str] | str | None = None,
     model: str | Path = SHIPPED_MODEL,
     fs: float | None = None,
+    unit: str | None = None,
 ) -> Analysis:
     """Find and classify the beats of a recording, then its events.
 
@@ -42,6 +43,8 @@ def analyse(
         A directory with ``model.onnx`` and ``model.json``; by default the model that ships with ectopy.
     fs
         Sampling rate in Hz, for an array or for a file format that has none.
+    unit
+        Unit of a file whose leads have no unit or an unknown one: mV, uV, V or nV. A stated unit counts.
 
     Returns
     -------
@@ -67,10 +70,10 @@ def analyse(
     """
     names, folder = _lead_names(leads), _model_folder(model)
     with one_blas_thread():
-        return pipeline.analyse(_opened(recording, fs), classifier_in(folder), leads=names)
+        return pipeline.analyse(_opened(recording, fs, unit), classifier_in(folder), leads=names)
 
 
-def read(path: str | Path, *, fs: float | None = None) -> Recording:
+def read(path: str | Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
     """Read a recording of any supported format: metadata now, samples when they are needed.
 
     Parameters
@@ -79,6 +82,8 @@ def read(path: str | Path, *, fs: float | None = None) -> Recording:
         A file, or the name of a WFDB record without ``.hea``.
     fs
         Sampling rate in Hz, for a format that has none.
+    unit
+        Unit of leads that have no unit or an unknown one: mV, uV, V or nV. A stated unit counts.
 
     Returns
     -------
@@ -93,14 +98,14 @@ def read(path: str | Path, *, fs: float | None = None) -> Recording:
         raise UnreadableError(f"a path cannot be {type(path).__name__}. Give text or a Path.")
     if fs is not None:
         check_rate(fs, str(path))
-    return open_recording(path, fs=fs)
+    return open_recording(path, fs=fs, unit=unit)
 
 
-def _opened(recording: object, fs: float | None) -> Recording:
+def _opened(recording: object, fs: float | None, unit: str | None) -> Recording:
     if isinstance(recording, Recording):
         return recording
     if isinstance(recording, str | PathLike):
-        return read(Path(recording), fs=fs)
+        return read(Path(recording), fs=fs, unit=unit)
     signal: Any = recording  # recording_of names what is wrong with it
     read_from_array = recording_of(signal, LOWEST_HZ if fs is None else fs)
     if fs is None:

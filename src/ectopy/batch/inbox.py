@@ -56,8 +56,9 @@ class InboxPolicy:
     """When a recording is scored, and when it is given up.
 
     ``settle_s``: it is scored when none of its files has changed for this many seconds.
-    ``incomplete_timeout_s``: an unreadable recording is bad if it has not changed for this many seconds.
-    Before that it may still be uploading. ``max_attempts``: it is bad after this many crashes.
+    ``incomplete_timeout_s``: for this many seconds a recording that is unreadable, or has less than its
+    header states, may still be uploading. Then an unreadable one is bad, and of another one all that is there
+    is scored. ``max_attempts``: it is bad after this many crashes.
     """
 
     settle_s: float = 60.0
@@ -130,7 +131,10 @@ class Inbox:
 
     def plan(self) -> list[Job]:
         """Return a job for each recording to score; recordings that crashed a process come last."""
-        jobs = planning.plan(self._scan(), self._out, self._options)
+        jobs = [
+            replace(job, complete_only=self._may_be_incomplete(self._ledger.entry(job.path)))
+            for job in planning.plan(self._scan(), self._out, self._options)
+        ]
         self._ledger.set_names((job.path, job.name) for job in jobs)
         return jobs
 
@@ -151,7 +155,7 @@ class Inbox:
             results.remove_leftovers(self._out, job.name)
             self._blame(job.path, reason_of(outcome), at_once=True)
         elif isinstance(outcome, _UNREADABLE):
-            self._blame(job.path, reason_of(outcome), at_once=False)
+            self._blame(job.path, reason_of(outcome), at_once=not job.complete_only)
         elif isinstance(outcome, UnforeseenError):
             self.record_crash(job.name, reason_of(outcome))
         elif isinstance(outcome, WorkerDiedError) and results.remove_leftovers(self._out, job.name):
@@ -292,7 +296,7 @@ class Inbox:
         except OSError as error:
             self._defer(path, reason_of(error))
             return
-        if unchanged and (at_once or not self._may_be_incomplete(entry)):
+        if unchanged and at_once:
             self._give_up(path, reason)
         else:
             self._ledger.set_status(path, Status.WAITING, reason)

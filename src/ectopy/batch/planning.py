@@ -42,8 +42,9 @@ class ScoreOptions:
     """Options that all recordings of a batch share.
 
     ``leads`` are the leads to analyse; if there are none, the analysis chooses. ``fs`` is the sampling rate
-    in Hz of files that do not state one. ``force`` scores recordings again that have results. ``fhir`` and
-    ``pdf`` add ``fhir.json`` and ``report.pdf``. With ``pseudonyms``, no output or message names a file.
+    in Hz of files that do not state one. ``unit`` is the unit of leads whose unit is missing or unknown.
+    ``force`` scores recordings again that have results. ``fhir`` and ``pdf`` add ``fhir.json`` and
+    ``report.pdf``. With ``pseudonyms``, no output or message names a file.
     """
 
     model: Path
@@ -54,18 +55,21 @@ class ScoreOptions:
     pdf: bool = False
     pseudonyms: Pseudonyms | None = None
     model_source: ModelSource = ModelSource.GIVEN
+    unit: str | None = None
 
     @property
     def settings(self) -> dict[str, object]:
         """The options, apart from the model, that decide a result."""
-        return {"leads": list(self.leads), "fs_hz": self.fs}
+        settings: dict[str, object] = {"leads": list(self.leads), "fs_hz": self.fs}
+        return settings | ({"unit": self.unit} if self.unit else {})  # results of earlier versions stay valid
 
 
 @dataclass(frozen=True)
 class Job:
     """One recording to score into ``out / name``. Unlike a recording, it can be sent to another process.
 
-    ``address`` is set if the recording must be downloaded before it can be read.
+    ``address`` is set if the recording must be downloaded before it can be read. With ``complete_only``, a
+    file that has less than its header states is an error: it may still be uploading.
     """
 
     source: Path
@@ -73,6 +77,7 @@ class Job:
     out: Path
     options: ScoreOptions
     address: str = ""
+    complete_only: bool = False
 
     @property
     def path(self) -> str:

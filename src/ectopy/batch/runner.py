@@ -15,6 +15,7 @@ from ectopy.batch.planning import Job, ScoreOptions, load_model
 from ectopy.batch.provenance import input_sha256, job_provenance
 from ectopy.batch.pseudonyms import redact_names
 from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result, failed_row
+from ectopy.ecg import UnreadableError
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.readers import open_recording
 
@@ -135,7 +136,12 @@ def _score_one(job: Job, model: "Classifier") -> SummaryRow:
     from ectopy.report.pdf import require_weasyprint, write_pdf
 
     with atomic_directory(job.out / job.name) as folder:
-        recording = open_recording(job.source, fs=job.options.fs)
+        recording = open_recording(job.source, fs=job.options.fs, unit=job.options.unit)
+        if job.complete_only and recording.incomplete:
+            raise UnreadableError(
+                f"{job.source}: the file has less than its header states; it may still be uploading. "
+                "Wait, or copy the complete file again."
+            )
         # Hashed now: the file may change during the analysis.
         provenance = job_provenance(job, model).as_dict()
         analysis, profile = _analyse(recording, job.options, model)

@@ -4,6 +4,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,15 @@ from ectopy.cli.common import DataDir, fail, load_settings, print_message, quiet
 if TYPE_CHECKING:
     from ectopy.batch.planning import ScoreOptions
     from ectopy.batch.results import SummaryRow
+
+
+class Unit(StrEnum):
+    """Units of voltage that a user can give."""
+
+    MILLIVOLT = "mV"
+    MICROVOLT = "uV"
+    VOLT = "V"
+    NANOVOLT = "nV"
 
 
 def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -30,6 +40,9 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     fs: Annotated[
         float | None,
         typer.Option(min=1.0, metavar="HZ", help="Sampling rate of files that do not state it."),
+    ] = None,
+    unit: Annotated[
+        Unit | None, typer.Option(help="Unit of leads whose unit is missing or unknown in the file.")
     ] = None,
     leads: Annotated[str | None, typer.Option(help="Leads to analyse, such as II,V1.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Score recordings again that have results.")] = False,
@@ -66,6 +79,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
         pdf=pdf,
         pseudonyms=from_salt(settings.pseudonym_salt),
         model_source=selected.source,
+        unit=unit.value if unit else None,
     )
     print_message(f"model: {planning.describe_model(selected)}")
     if runner and not re.fullmatch(r"local|dask|(\w+://)?\S+:\d+", runner):
@@ -129,6 +143,7 @@ def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
             model=str(options.model),
             leads=options.leads,
             fs=options.fs,
+            unit=options.unit,
             force=options.force,
             runner=runner,
             workers=workers,

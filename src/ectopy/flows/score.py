@@ -36,6 +36,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     model: str | None = None,
     leads: tuple[str, ...] = (),
     fs: float | None = None,
+    unit: str | None = None,
     force: bool = False,
     experiment: str = "ectopy-score",
     tracking_uri: str | None = None,
@@ -57,6 +58,8 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         The leads to analyse; if there are none, the analysis chooses.
     fs
         The sampling rate in Hz of files that do not state one.
+    unit
+        The unit of leads whose unit is missing or unknown: mV, uV, V or nV.
     force
         Whether to score recordings again that have results.
     experiment
@@ -83,6 +86,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         *(selected.folder, leads, fs, force),
         pseudonyms=from_salt(settings.pseudonym_salt),
         model_source=selected.source,
+        unit=unit,
     )
     started = time.monotonic()
     used = planning.load_model(options.model)  # an unusable model fails the run, not each recording

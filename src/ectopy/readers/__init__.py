@@ -5,6 +5,7 @@ from typing import Protocol
 
 from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers import aecg, dicom, edf, ishne, scp, sierra, tables, wfdb
+from ectopy.readers.validation import check_unit
 
 HEAD_BYTES = 2**14
 """Number of bytes from the start of a file that are read to recognise its format."""
@@ -29,7 +30,7 @@ class Format(Protocol):
             return (path,)
 
 
-        def open_recording(path: Path, *, fs: float | None = None) -> Recording:
+        def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
             content = read_whole(path, limit=2**28)
             if not content.startswith(_MAGIC):
                 raise UnreadableError(f"{path}: not an XYZ file. Check that it was exported as XYZ.")
@@ -80,7 +81,7 @@ class Format(Protocol):
         A file that is named but missing is listed too. No file may lie outside the folder of ``path``.
         """
 
-    def open_recording(self, path: Path, *, fs: float | None = None) -> Recording:
+    def open_recording(self, path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
         """Open a recording.
 
         Parameters
@@ -89,6 +90,8 @@ class Format(Protocol):
             The file, of any content.
         fs
             Sampling rate in Hz, used only if the file has none.
+        unit
+            Unit of voltage, used only for leads whose unit is missing or unknown.
 
         Returns
         -------
@@ -122,7 +125,7 @@ def is_recording(path: Path, *, fs: float | None = None) -> bool:
     return _matching_format(path, fs) is not None
 
 
-def open_recording(path: str | Path, *, fs: float | None = None) -> Recording:
+def open_recording(path: str | Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
     """Open a recording of any supported format.
 
     Parameters
@@ -131,6 +134,8 @@ def open_recording(path: str | Path, *, fs: float | None = None) -> Recording:
         The file. A WFDB record may be given without the suffix ``.hea``.
     fs
         Sampling rate in Hz, used only if the file has none.
+    unit
+        Unit of voltage such as ``uV``, used only for leads whose unit is missing or unknown.
 
     Returns
     -------
@@ -148,7 +153,7 @@ def open_recording(path: str | Path, *, fs: float | None = None) -> Recording:
         raise UnreadableError(
             f"{path}: cannot be opened ({error.strerror}). Check the path and its permissions."
         ) from error
-    return found.open_recording(path, fs=fs)
+    return found.open_recording(path, fs=fs, unit=unit and check_unit(unit))
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:

@@ -1,10 +1,12 @@
 """Read the rhythm series of an HL7 annotated ECG (aECG, PORT_MT020001), not the derived beats."""
 
 import logging
+import math
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,9 +17,18 @@ import numpy as np
 
 from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, in_memory_recording
-from ectopy.readers.lead_names import lead_of, lead_of_mdc
+from ectopy.readers.lead_names import lead_of, lead_of_mdc, name_for_notes
 from ectopy.readers.safe_xml import children, finite, first, local, read_tree, root_name
-from ectopy.readers.validation import check_rate, millivolts, unique_names
+from ectopy.readers.validation import (
+    UNIT_REMEDY,
+    check_rate,
+    leave_out,
+    may_be_voltage,
+    millivolts,
+    note_on_unit,
+    unique_names,
+    unit_problem,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +44,16 @@ class _Set(NamedTuple):
     moment: datetime | None
     start_s: float
     fs: float
-    leads: tuple[Piece, ...]
+    leads: tuple["_Lead", ...]
+
+
+class _Lead(NamedTuple):
+    """Lead of a set, with the name and the unit for notes, and why it cannot be used."""
+
+    piece: Piece
+    name: str
+    unit: str
+    problem: str
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
@@ -46,7 +66,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - aECG has a rate
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - aECG has a rate
     """Open the longest rhythm series; patient data is not read."""
     root = read_tree(path)
     if local(root) != _ROOT:
@@ -54,7 +74,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
             f"{path}: the document is not an HL7 annotated ECG. Export the recording as aECG."
         )
     rhythms = [
-        (series, list(_sets(path, series)))
+        (series, list(_sets(path, series, unit)))
         for series in children(root, "component", "series")
         if _is_rhythm(series)
     ]
@@ -66,7 +86,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
     if len(with_leads) > 1:
         logger.warning("%s: of %d rhythm series only the longest is read", path, len(with_leads))
     series, sets = max(with_leads, key=lambda pair: _duration_s(pair[1]))
-    return _recording(path, series, [one_set for one_set in sets if one_set.fs == sets[0].fs])
+    return _recording(path, series, [one_set for one_set in sets if one_set.fs == sets[0].fs], unit)
 
 
 def _is_rhythm(series: Element) -> bool:
@@ -76,10 +96,10 @@ def _is_rhythm(series: Element) -> bool:
 
 
 def _duration_s(sets: list[_Set]) -> float:
-    return sum(max(len(piece.stored) for piece in one_set.leads) / one_set.fs for one_set in sets)
+    return sum(max(len(lead.piece.stored) for lead in one_set.leads) / one_set.fs for one_set in sets)
 
 
-def _recording(path: Path, series: Element, sets: list[_Set]) -> Recording:
+def _recording(path: Path, series: Element, sets: list[_Set], unit: str | None) -> Recording:
     """Place the sets of a series on a common time grid, which starts with the first set."""
     moments = [one_set.moment for one_set in sets if one_set.moment]
     origin, fs = min(moments) if len(moments) == len(sets) else None, sets[0].fs
@@ -91,17 +111,19 @@ def _recording(path: Path, series: Element, sets: list[_Set]) -> Recording:
             if origin and one_set.moment
             else one_set.start_s - begin_s
         )
-        pieces += [_shifted(piece, round(after_s * fs)) for piece in one_set.leads]
+        pieces += [
+            replace(lead.piece, start=round(after_s * fs)) for lead in one_set.leads if not lead.problem
+        ]
     low = first(series, "effectiveTime", "low")
     start = origin or _moment(low.get("value", "") if low is not None else "")
-    return in_memory_recording(path, pieces, fs=fs, start=start)
+    leads = [lead for one_set in sets for lead in one_set.leads]
+    problems = dict.fromkeys((lead.name, lead.problem) for lead in leads)  # a lead has a piece in each set
+    _, left_out = leave_out(path, list(problems), remedy=UNIT_REMEDY)
+    given = note_on_unit([(lead.name, lead.unit) for lead in leads if not lead.problem], unit)
+    return in_memory_recording(path, pieces, fs=fs, start=start, notes=(*left_out, *given))
 
 
-def _shifted(piece: Piece, start: int) -> Piece:
-    return Piece(piece.lead, piece.stored, piece.scale, piece.offset, start)
-
-
-def _sets(path: Path, series: Element) -> Iterator[_Set]:
+def _sets(path: Path, series: Element, unit: str | None) -> Iterator[_Set]:
     """Yield the sequence sets of a series that have a time and leads in a unit of voltage."""
     for one_set in children(series, "component", "sequenceSet"):
         sequences = [
@@ -110,12 +132,14 @@ def _sets(path: Path, series: Element) -> Iterator[_Set]:
         ]
         times = [value for code, value in sequences if code in _TIME_CODES and value is not None]
         leads = [(code, value) for code, value in sequences if code not in _TIME_CODES and value is not None]
-        pieces = list(filter(None, (_piece(path, code, value) for code, value in leads)))
-        if times and pieces:
-            names = unique_names(piece.lead for piece in pieces)
+        found = [
+            lead for n, (code, value) in enumerate(leads, 1) if (lead := _lead(path, code, value, n, unit))
+        ]
+        if times and found:
+            names = unique_names(lead.piece.lead for lead in found)
             named = (
-                Piece(name, piece.stored, piece.scale, piece.offset)
-                for name, piece in zip(names, pieces, strict=True)
+                lead._replace(piece=replace(lead.piece, lead=name))
+                for name, lead in zip(names, found, strict=True)
             )
             yield _Set(*_time(path, times[0]), tuple(named))
 
@@ -164,20 +188,27 @@ def _moment(text: str) -> datetime | None:
     return None
 
 
-def _piece(path: Path, code: str, value: Element) -> Piece | None:
-    """Read the samples of a sequence; None if it is not an ECG lead in a unit of voltage."""
-    scale, origin = first(value, "scale"), first(value, "origin")
-    lead = lead_of_mdc(code)
-    in_mv = millivolts(scale.get("unit", "")) if scale is not None else None
-    if scale is None or in_mv is None or (not code.startswith("MDC_ECG_") and lead_of(lead) is None):
+def _lead(path: Path, code: str, value: Element, number: int, unit: str | None) -> _Lead | None:
+    """Read the samples of a sequence; None if it is not an ECG lead, or in a unit of something else."""
+    scale, origin, name = first(value, "scale"), first(value, "origin"), lead_of_mdc(code)
+    if scale is None or (not code.startswith("MDC_ECG_") and lead_of(name) is None):
         return None
-    offset = 0.0
-    if origin is not None and origin.get("value"):
-        offset = finite(path, origin.get("value"), "origin") * (millivolts(origin.get("unit", "")) or in_mv)
-    step = finite(path, scale.get("value"), "scale") * in_mv
-    return Piece(
-        lead, _digits(path, "".join(text.text or "" for text in children(value, "digits"))), step, offset
-    )
+    stated = scale.get("unit", "")
+    if not may_be_voltage(stated):
+        return None
+    in_mv = millivolts(stated, unit)
+    step, offset, problem = math.nan, 0.0, "" if in_mv else unit_problem(stated)
+    samples = np.empty(0, dtype=np.float32)
+    try:
+        step = finite(path, scale.get("value"), "scale") * (in_mv or 1)
+        if origin is not None and origin.get("value"):
+            origin_in_mv = millivolts(origin.get("unit", "")) or in_mv or 1
+            offset = finite(path, origin.get("value"), "origin") * origin_in_mv
+        samples = _digits(path, "".join(text.text or "" for text in children(value, "digits")))
+    except UnreadableError:
+        problem = problem or "its scale, origin or samples are not all numbers"
+    problem = problem or ("it has no scale" if step == 0 else "")
+    return _Lead(Piece(name, samples, step, offset), name_for_notes(name, number), stated, problem)
 
 
 def _digits(path: Path, text: str) -> np.ndarray:

@@ -1,13 +1,13 @@
 """Read the rhythm groups of DICOM waveforms (12-lead, ambulatory and general ECG) into memory."""
 
 import logging
+import math
 import re
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +16,19 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, in_memory_recording
-from ectopy.readers.lead_names import is_other, lead_of, lead_of_mdc, lead_of_number
-from ectopy.readers.validation import millivolts, read_whole, unique_names
+from ectopy.readers.lead_names import is_other, lead_of, lead_of_mdc, lead_of_number, name_for_notes
+from ectopy.readers.validation import (
+    LEAST_S,
+    UNIT_REMEDY,
+    check_file_size,
+    leave_out,
+    may_be_voltage,
+    millivolts,
+    note_on_unit,
+    scale_problem,
+    unique_names,
+    unit_problem,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +37,9 @@ _WAVEFORM_CLASSES = b"1.2.840.10008.5.1.4.1.1.9."
 _ECG_CLASSES = "1.2.840.10008.5.1.4.1.1.9.1."
 """Classes whose channels are all ECG leads; other waveforms are pressure, respiration or sound."""
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-_LARGEST = 2**30
+_LARGEST, _LARGEST_INFLATED = 2**30, 2**28
+"""Maximum size of a file in bytes, and of its data once inflated; pydicom keeps that twice."""
+_INFLATE_STEP = 2**20
 # PS3.3 C.10.9: types by WaveformSampleInterpretation. MB and AB are for sound.
 _DTYPES = {"SB": "i1", "UB": "u1", "SS": "i2", "US": "u2", "SL": "i4", "UL": "u4", "SV": "i8", "UV": "u8"}
 _NO_RHYTHM = re.compile(r"median|average|template|representative|single", re.IGNORECASE)
@@ -39,6 +52,8 @@ class _Group(NamedTuple):
     start_s: float
     stored: NDArray[Any]
     leads: tuple["_Channel", ...]
+    note: str
+    incomplete: bool
 
 
 class _Channel(NamedTuple):
@@ -48,6 +63,9 @@ class _Channel(NamedTuple):
     offset: float
     skew: float
     missing: float | None
+    name: str
+    unit: str
+    problem: str
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
@@ -60,18 +78,20 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - DICOM has a rate
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - DICOM has a rate
     """Open the rhythm of a file; patient data is not read."""
-    content = read_whole(path, limit=_LARGEST)
-    if content[128:132] == b"DICM" and _DEFLATED in content[:2048]:
-        _check_inflated(path, content)
+    check_file_size(path, limit=_LARGEST)
+    with path.open("rb") as file:
+        head = file.read(2048)
+    if head[128:132] == b"DICM" and _DEFLATED in head:
+        _check_inflated(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom warns of values that deviate from the standard
             import pydicom
 
-            data = pydicom.dcmread(BytesIO(content))
-            groups = _rhythm(path, list(_groups(path, data)))
+            data = pydicom.dcmread(path)
+            groups = _rhythm(path, list(_groups(path, data, unit)))
             start = _start(data)
     except UnreadableError:
         raise
@@ -79,56 +99,92 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
         raise UnreadableError(
             f"{path}: cannot read the DICOM waveform ({type(error).__name__}). Copy or export the file again."
         ) from error
-    return in_memory_recording(path, _pieces(groups), fs=groups[0].fs, start=start)
+    channels = [channel for group in groups for channel in group.leads]
+    _, left_out = leave_out(
+        path, [(channel.name, channel.problem) for channel in channels], remedy=UNIT_REMEDY
+    )
+    recorded = [(channel.name, channel.unit) for channel in channels if not channel.problem]
+    counted = tuple(group.note for group in groups if group.note)
+    return in_memory_recording(
+        path,
+        _pieces(groups),
+        fs=groups[0].fs,
+        start=start,
+        notes=(*left_out, *note_on_unit(recorded, unit), *counted),
+        incomplete=any(group.incomplete for group in groups),
+    )
 
 
-def _check_inflated(path: Path, content: bytes) -> None:
+def _check_inflated(path: Path) -> None:
     """Check the size of a deflated file once inflated, as pydicom would inflate all of it."""
+    content = path.read_bytes()
+    inflated, packed = 0, content[132 + 12 + int.from_bytes(content[140:144], "little") :]
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        after_meta = 132 + 12 + int.from_bytes(content[140:144], "little")
-        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[after_meta:], _LARGEST)
+        while packed and inflated <= _LARGEST_INFLATED:
+            inflated += len(inflater.decompress(packed, _INFLATE_STEP))
+            packed = inflater.unconsumed_tail
     except zlib.error as error:
         raise UnreadableError(
             f"{path}: the deflated DICOM data is damaged. Copy or export the file again."
         ) from error
-    if len(inflated) >= _LARGEST:
+    if inflated > _LARGEST_INFLATED:
         raise UnreadableError(
-            f"{path}: the inflated file exceeds the limit of {_LARGEST} bytes. "
-            "Split the recording into shorter files."
+            f"{path}: the inflated file exceeds the limit of {_LARGEST_INFLATED} bytes. "
+            "Split the recording into shorter files, or export it without compression."
         )
 
 
-def _groups(path: Path, data: Any) -> Iterator[tuple[Any, _Group]]:
+def _groups(path: Path, data: Any, unit: str | None) -> Iterator[tuple[Any, _Group]]:
     """Yield each multiplex group with ECG leads, together with its item of the DICOM sequence."""
     if "WaveformSequence" not in data:
         raise UnreadableError(f"{path}: the file has no waveform. Export the ECG as a DICOM waveform object.")
     for item in data.WaveformSequence:
-        n_channels, n_samples = int(item.NumberOfWaveformChannels), int(item.NumberOfWaveformSamples)
-        dtype = _dtype(path, item, big_endian=data.original_encoding[1] is False)
-        stored = item.WaveformData
-        promised = n_channels * n_samples * dtype.itemsize
-        if n_channels < 1 or n_samples < 0 or len(stored) < promised:
-            raise UnreadableError(
-                f"{path}: a waveform should have {promised} bytes of samples, but has {len(stored)}. "
-                "Copy or export the file again."
-            )
-        if (n_described := len(item.ChannelDefinitionSequence)) != n_channels:
+        n_channels, n_stated = int(item.NumberOfWaveformChannels), int(item.NumberOfWaveformSamples)
+        n_described = len(item.ChannelDefinitionSequence)
+        if n_channels < 1 or n_described != n_channels:
             raise UnreadableError(
                 f"{path}: a waveform has {n_channels} channels, but describes {n_described}. "
                 "Export the recording again."
             )
-        samples = np.frombuffer(stored, dtype, n_channels * n_samples).reshape(n_samples, n_channels)
-        if leads := _channels(item, dtype, only_ecg=str(data.get("SOPClassUID")).startswith(_ECG_CLASSES)):
-            offset_s = float(item.get("MultiplexGroupTimeOffset") or 0) / 1000
-            yield item, _Group(float(item.SamplingFrequency), offset_s, samples, leads)
+        dtype = _dtype(path, item, big_endian=data.original_encoding[1] is False)
+        n_samples = _n_samples(path, item, n_stated, n_channels * dtype.itemsize)
+        leads = _channels(
+            item, dtype, only_ecg=str(data.get("SOPClassUID")).startswith(_ECG_CLASSES), unit=unit
+        )
+        if leads:
+            samples = np.frombuffer(item.WaveformData, dtype, n_channels * n_samples)
+            note = f"the file states {n_stated} samples of a waveform, and has {n_samples}, which are read"
+            yield (
+                item,
+                _Group(
+                    float(item.SamplingFrequency),
+                    float(item.get("MultiplexGroupTimeOffset") or 0) / 1000,
+                    samples.reshape(n_samples, n_channels),
+                    leads,
+                    note if n_samples != n_stated else "",
+                    incomplete=n_samples < n_stated,
+                ),
+            )
+
+
+def _n_samples(path: Path, item: Any, n_stated: int, frame_bytes: int) -> int:
+    """Return the number of whole samples of a waveform; a last byte may only make its length even."""
+    size = len(item.WaveformData)
+    n_stored = (size - (size - n_stated * frame_bytes == 1)) // frame_bytes
+    if n_stored < n_stated and n_stored < LEAST_S * float(item.SamplingFrequency):
+        raise UnreadableError(
+            f"{path}: a waveform should have {n_stated * frame_bytes} bytes of samples, but has {size}. "
+            "Copy or export the file again."
+        )
+    return n_stored
 
 
 def _dtype(path: Path, item: Any, *, big_endian: bool) -> np.dtype[Any]:
     interpretation = str(item.WaveformSampleInterpretation)
     if interpretation not in _DTYPES:
         raise UnreadableError(
-            f"{path}: unsupported sample type {interpretation[:16]}. Export the samples as one of "
-            f"{', '.join(_DTYPES)}."
+            f"{path}: unsupported sample type. Export the samples as one of {', '.join(_DTYPES)}."
         )
     dtype = np.dtype(_DTYPES[interpretation])
     if (bits := int(item.WaveformBitsAllocated)) != 8 * dtype.itemsize:
@@ -139,24 +195,51 @@ def _dtype(path: Path, item: Any, *, big_endian: bool) -> np.dtype[Any]:
     return dtype.newbyteorder(">" if big_endian else "<")
 
 
-def _channels(item: Any, dtype: np.dtype[Any], *, only_ecg: bool) -> tuple[_Channel, ...]:
-    """Return the channels that are ECG leads in a unit of voltage."""
+def _channels(item: Any, dtype: np.dtype[Any], *, only_ecg: bool, unit: str | None) -> tuple[_Channel, ...]:
+    """Return the channels that are ECG leads in a unit of voltage, or in one that is missing or unknown."""
     padding = item.get("WaveformPaddingValue")
     missing = (
         float(np.frombuffer(padding, dtype, 1)[0]) if padding and len(padding) >= dtype.itemsize else None
     )
     channels = []
     for column, channel in enumerate(item.ChannelDefinitionSequence):
-        unit = next(iter(channel.get("ChannelSensitivityUnitsSequence") or ()), None)
-        in_mv = millivolts(str(unit.CodeValue)) if unit is not None else None
+        units = next(iter(channel.get("ChannelSensitivityUnitsSequence") or ()), None)
+        stated = str(units.get("CodeValue") or "") if units is not None else ""
         lead = _lead(channel, column, only_ecg=only_ecg)
-        if lead and in_mv and channel.get("ChannelSensitivity") is not None:
-            correction = channel.get("ChannelSensitivityCorrectionFactor")
-            scale = float(channel.ChannelSensitivity) * float(1 if correction is None else correction) * in_mv
-            offset = float(channel.get("ChannelBaseline") or 0) * in_mv
-            channels.append(_Channel(column, lead, scale, offset, _skew(channel, item), missing))
+        if lead and may_be_voltage(stated):
+            in_mv = millivolts(stated, unit)
+            sensitivity, offset = _calibration(channel)
+            channels.append(
+                _Channel(
+                    column,
+                    lead,
+                    sensitivity * (in_mv or 1),
+                    offset * (in_mv or 1),
+                    _skew(channel, item),
+                    missing,
+                    name_for_notes(lead, column + 1),
+                    stated,
+                    _problem(sensitivity, stated, in_mv),
+                )
+            )
     names = unique_names(channel.lead for channel in channels)
     return tuple(channel._replace(lead=name) for channel, name in zip(channels, names, strict=True))
+
+
+def _problem(sensitivity: float, unit: str, in_mv: float | None) -> str:
+    """Return why a channel cannot be used; nothing if it can."""
+    if in_mv is None:
+        return unit_problem(unit)
+    return "it has no sensitivity" if scale_problem(sensitivity) else ""
+
+
+def _calibration(channel: Any) -> tuple[float, float]:
+    """Return sensitivity and baseline of a channel; NaN if one is missing or no number."""
+    with suppress(ValueError, TypeError, OverflowError):
+        correction = channel.get("ChannelSensitivityCorrectionFactor")
+        sensitivity = float(channel.ChannelSensitivity) * float(1 if correction is None else correction)
+        return sensitivity, float(channel.get("ChannelBaseline") or 0)
+    return math.nan, math.nan
 
 
 def _skew(channel: Any, item: Any) -> float:
@@ -201,7 +284,8 @@ def _rhythm(path: Path, groups: Sequence[tuple[Any, _Group]]) -> list[_Group]:
     original = [
         pair for pair in rhythm if str(pair[0].get("WaveformOriginality") or "ORIGINAL") == "ORIGINAL"
     ]
-    chosen = [group for _, group in original or rhythm]
+    readable = [group for _, group in original or rhythm if not all(lead.problem for lead in group.leads)]
+    chosen = readable or [group for _, group in original or rhythm]
     if not chosen:
         raise UnreadableError(
             f"{path}: no waveform with ECG leads in a unit of voltage. Export the recording with its rhythm."
@@ -227,6 +311,7 @@ def _pieces(groups: Sequence[_Group]) -> list[Piece]:
         )
         for group in groups
         for channel in group.leads
+        if not channel.problem
     ]
 
 

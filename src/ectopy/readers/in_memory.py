@@ -1,6 +1,6 @@
 """Recordings of formats that are read whole: stored numbers in memory, converted to mV when needed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, Signal, UnreadableError
-from ectopy.readers.validation import check_length, check_rate, check_scale
+from ectopy.readers.lead_names import name_for_notes
+from ectopy.readers.validation import check_in_memory, check_rate, check_size, leave_out, scale_problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,14 @@ class Piece:
         return self.start + len(self.stored)
 
 
-def in_memory_recording(
-    path: Path, pieces: Sequence[Piece], *, fs: float, start: datetime | None = None
+def in_memory_recording(  # noqa: PLR0913 - what a recording consists of
+    path: Path,
+    pieces: Sequence[Piece],
+    *,
+    fs: float,
+    start: datetime | None = None,
+    notes: Sequence[str] = (),
+    incomplete: bool = False,
 ) -> Recording:
     """Build a recording from intervals of leads in memory.
 
@@ -49,29 +56,48 @@ def in_memory_recording(
         Sampling rate in Hz.
     start
         Local date and time of the first sample, if known.
+    notes
+        What the reader left out or mended.
+    incomplete
+        Whether the file has less than its header states.
 
     Returns
     -------
-    The recording. Samples that no interval covers are NaN.
+    The recording. Samples that no interval covers are NaN. Leads without a gain are left out.
 
     Raises
     ------
     UnreadableError
-        There is no lead, or the rate, the length or a gain is implausible.
+        There is no lead, or the rate or the length is implausible.
     """
     if not pieces:
         raise UnreadableError(f"{path}: the file has no ECG lead. Export it again with the ECG signals.")
-    for piece in pieces:
-        check_scale(path, piece.scale, piece.lead)
+    recorded = dict.fromkeys(piece.lead for piece in pieces)
+    problems = {piece.lead: problem for piece in pieces if (problem := scale_problem(piece.scale))}
+    usable, left_out = leave_out(
+        path,
+        [(name_for_notes(lead, number), problems.get(lead, "")) for number, lead in enumerate(recorded, 1)],
+    )
+    columns = {list(recorded)[number]: column for column, number in enumerate(usable)}
+    kept = [piece for piece in pieces if piece.lead in columns]
     check_rate(path, fs)
-    leads = tuple(dict.fromkeys(piece.lead for piece in pieces))
-    n_samples = check_length(path, max(piece.stop for piece in pieces), fs)
-    return Recording(path.stem, fs, leads, n_samples, partial(_read, tuple(pieces), leads), start)
+    check_in_memory(path, sum(len(piece.stored) for piece in kept))
+    n_samples = check_size(path, max(piece.stop for piece in kept), fs, n_leads=len(columns))
+    return Recording(
+        name=path.stem,
+        fs=fs,
+        leads=tuple(columns),
+        n_samples=n_samples,
+        read=partial(_read, tuple(kept), columns),
+        start=start,
+        notes=(*left_out, *notes),
+        incomplete=incomplete,
+    )
 
 
-def _read(pieces: Sequence[Piece], leads: Sequence[str], start: int, stop: int) -> Signal:
+def _read(pieces: Sequence[Piece], columns: Mapping[str, int], start: int, stop: int) -> Signal:
     """Read samples [start, stop) in mV; NaN where no piece has a sample."""
-    block = np.full((stop - start, len(leads)), np.nan, dtype=np.float32)
+    block = np.full((stop - start, len(columns)), np.nan, dtype=np.float32)
     for piece in reversed(pieces):
         first, last = max(start, piece.start), min(stop, piece.stop)
         if first < last:
@@ -79,5 +105,5 @@ def _read(pieces: Sequence[Piece], leads: Sequence[str], start: int, stop: int) 
             physical = stored * piece.scale + piece.offset
             if piece.missing is not None:
                 physical[stored == piece.missing] = np.nan
-            block[first - start : last - start, leads.index(piece.lead)] = physical
+            block[first - start : last - start, columns[piece.lead]] = physical
     return block

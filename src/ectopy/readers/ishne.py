@@ -1,6 +1,7 @@
 """Read ISHNE Holter recordings (Badilini 1998) and annotations: header when opened, samples in blocks."""
 
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations
 from ectopy.ecg import Recording, Signal, UnreadableError
+from ectopy.readers.lead_names import name_for_notes
 from ectopy.readers.validation import (
-    check_length,
+    LEAST_S,
     check_rate,
-    check_scale,
+    check_size,
+    leave_out,
     read_stored,
     read_whole,
     unique_names,
@@ -42,6 +45,16 @@ class _Header(NamedTuple):
     start: datetime | None
 
 
+class _Layout(NamedTuple):
+    """Position of the leads that are read among ``n_stored`` interleaved ones, and the mV of a unit."""
+
+    path: Path
+    first_byte: int
+    n_stored: int
+    columns: Sequence[int]
+    scale: NDArray[np.float64]
+
+
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:  # noqa: ARG001
     """Return whether the first bytes are those of ISHNE; other formats use the suffix ``.ecg`` too."""
     return head.startswith(_MAGIC)
@@ -52,20 +65,25 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - ISHNE has a rate
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - ISHNE has both
     """Open a recording; patient data is not read."""
     header = _read_header(path, _MAGIC)
-    n_samples = check_length(path, _n_samples(path, header), header.fs)
-    scale = [
-        check_scale(path, nv * 1e-6, lead) for lead, nv in zip(header.leads, header.nanovolts, strict=True)
+    n_samples, counted, incomplete = _n_samples(path, header)
+    problems = [
+        (name_for_notes(lead, number), "it has no resolution" if nanovolts <= 0 else "")
+        for number, (lead, nanovolts) in enumerate(zip(header.leads, header.nanovolts, strict=True), 1)
     ]
+    usable, left_out = leave_out(path, problems)
+    scale = np.array(header.nanovolts) * 1e-6
     return Recording(
         name=path.stem,
         fs=header.fs,
-        leads=header.leads,
-        n_samples=n_samples,
-        read=partial(_read, path, header.first_byte, np.array(scale)),
+        leads=tuple(header.leads[number] for number in usable),
+        n_samples=check_size(path, n_samples, header.fs, n_leads=len(usable)),
+        read=partial(_read, _Layout(path, header.first_byte, len(scale), usable, scale[usable])),
         start=header.start,
+        notes=(*left_out, *counted),
+        incomplete=incomplete,
     )
 
 
@@ -132,28 +150,31 @@ def _start(raw: bytes) -> datetime | None:
     return None
 
 
-def _n_samples(path: Path, header: _Header) -> int:
-    """Check the stated length against the file size; some headers count the samples of all leads together.
+def _n_samples(path: Path, header: _Header) -> tuple[int, tuple[str, ...], bool]:
+    """Return the number of samples, a note if the header states another one, and whether samples lack.
 
-    That is assumed if the file then ends within a second of the stated length. Any other file is incomplete.
+    Some headers count the samples of all leads together. That is assumed if the file then ends within a
+    second of the stated length.
     """
-    n_leads = len(header.leads)
+    n_leads, n_stated = len(header.leads), header.n_stated
     n_stored = (path.stat().st_size - header.first_byte) // (2 * n_leads)
-    if header.n_stated <= 0:
-        return n_stored
-    if header.n_stated <= n_stored:
-        return header.n_stated
-    if 0 <= n_stored - header.n_stated // n_leads < header.fs:
-        return header.n_stated // n_leads
-    raise UnreadableError(
-        f"{path}: the header states {header.n_stated} samples of {n_leads} leads, "
-        f"but the file has {n_stored}. Copy the complete file again."
-    )
+    if n_stated == n_stored or n_stated < 0:  # negative: unknown
+        return n_stored, (), False
+    if n_leads > 1 and n_stated > 0 and 0 <= n_stored - n_stated // n_leads < header.fs:
+        note = f"the header states {n_stated} samples, taken as those of all leads together"
+        return n_stated // n_leads, (note,), False
+    if n_stored < n_stated and n_stored < LEAST_S * header.fs:
+        raise UnreadableError(
+            f"{path}: the header states {n_stated} samples of {n_leads} leads, "
+            f"but the file has {n_stored}. Copy the complete file again."
+        )
+    note = f"the header states {n_stated} samples of each lead, the file has {n_stored}, which are read"
+    return n_stored, (note,), n_stored < n_stated
 
 
-def _read(path: Path, first_byte: int, scale: NDArray[np.float64], start: int, stop: int) -> Signal:
-    n_leads = len(scale)
-    begin, count = first_byte + 2 * n_leads * start, n_leads * (stop - start)
-    stored = read_stored(path, "<i2", first=begin, count=count).reshape(-1, n_leads)
-    block: Signal = (stored * scale).astype(np.float32)
+def _read(layout: _Layout, start: int, stop: int) -> Signal:
+    n_leads = layout.n_stored
+    begin, count = layout.first_byte + 2 * n_leads * start, n_leads * (stop - start)
+    stored = read_stored(layout.path, "<i2", first=begin, count=count).reshape(-1, n_leads)
+    block: Signal = (stored[:, layout.columns] * layout.scale).astype(np.float32)
     return block

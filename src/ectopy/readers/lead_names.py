@@ -40,6 +40,7 @@ _OTHER = re.compile(
     |imp\w*|quality|noise|loc|roc|chin|leg|tib|pres\w*|press\w*|eye)(?![a-z])""",
     re.IGNORECASE | re.VERBOSE,
 )
+_PLAIN_ECG = re.compile(r"e[ck]g[\s_\-]*\d{0,2}", re.IGNORECASE)
 _NUMBERED = re.compile(r"(ch|chan|channel|lead|signal|holter|deriv)?[\s_\-.#]*(\d{1,2}|[a-c])", re.IGNORECASE)
 
 
@@ -51,6 +52,28 @@ def lead_of(label: str) -> str | None:
         return lead
     mentions_ecg = _CALLED_ECG.search(label.replace("_", " "))
     return label if mentions_ecg and not _OTHER.search(_PREFIX.sub("", label).replace("_", " ")) else None
+
+
+def name_for_notes(label: str, number: int) -> str:
+    """Return the name of a lead for notes and messages; free text is not quoted, as it may name a person.
+
+    Parameters
+    ----------
+    label
+        The label of the file.
+    number
+        Number of the signal in the file, from 1 on.
+
+    Returns
+    -------
+    The standard name of the lead, a label that only counts, or ``number 3``.
+    """
+    label = label.strip().removeprefix("lead ")
+    lead = lead_of(label)
+    if lead in _LEAD.values():
+        return str(lead)
+    plain = label.upper() in FRANK or _PLAIN_ECG.fullmatch(label) or (label and is_numbered(label))
+    return label if plain else f"number {number}"
 
 
 def is_other(label: str) -> bool:

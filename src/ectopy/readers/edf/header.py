@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from ectopy.ecg import UnreadableError
-from ectopy.readers.validation import read_stored
+from ectopy.readers.validation import LEAST_S, read_stored
 
 ANNOTATIONS = {"EDF Annotations", "BDF Annotations"}
 _MOST_SIGNALS = 2048
@@ -35,13 +35,18 @@ class SignalHeader:
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a file with ``n_records`` data records of ``record_s`` seconds from byte ``n_bytes`` on."""
+    """Header of a file with ``n_records`` data records of ``record_s`` seconds from byte ``n_bytes`` on.
+
+    These are all whole records of the file. ``n_stated`` is their number as the header states it; it is
+    negative if the header does not know it.
+    """
 
     path: Path
     n_bytes: int
     sample_bytes: int
     discontinuous: bool
     n_records: int
+    n_stated: int
     record_s: float
     start: datetime | None
     signals: tuple[SignalHeader, ...]
@@ -86,32 +91,27 @@ def read_header(path: Path) -> Header:
     signals = _signals(path, bytes(read_stored(path, "u1", first=256, count=n_bytes - 256)), n_signals)
     sample_bytes = 3 if fixed[:1] == b"\xff" else 2
     record_bytes = sum(signal.per_record for signal in signals) * sample_bytes
-    return Header(
+    if record_bytes == 0:
+        raise UnreadableError(f"{path}: the data records contain no samples. Export the recording again.")
+    stated_number = _number_or_nan(fixed[236:244])
+    record_s = _number(path, fixed[244:252], "duration of a data record")
+    header = Header(
         path=path,
         n_bytes=n_bytes,
         sample_bytes=sample_bytes,
         discontinuous=_text(fixed[192:236]).startswith(("EDF+D", "BDF+D")),
-        n_records=_n_records(
-            path, _whole(path, fixed[236:244], "number of data records"), size - n_bytes, record_bytes
-        ),
-        record_s=_number(path, fixed[244:252], "duration of a data record"),
+        n_records=(size - n_bytes) // record_bytes,
+        n_stated=int(stated_number) if math.isfinite(stated_number) else -1,
+        record_s=record_s,
         start=_start(_text(fixed[88:168]), _text(fixed[168:184])),
         signals=signals,
     )
-
-
-def _n_records(path: Path, stated: int, size: int, record_bytes: int) -> int:
-    """Check the number of data records against the file size; -1 means all that fit."""
-    if record_bytes == 0:
-        raise UnreadableError(f"{path}: the data records contain no samples. Export the recording again.")
-    if stated == -1:
-        return size // record_bytes
-    if stated < 0 or size < stated * record_bytes:
+    if header.n_records < header.n_stated and header.n_records * record_s < LEAST_S:
         raise UnreadableError(
-            f"{path}: the header states {stated} data records of {record_bytes} bytes, "
-            f"but {size} bytes follow it. Copy the complete file again."
+            f"{path}: the header states {header.n_stated} data records of {record_bytes} bytes, "
+            f"but {size - n_bytes} bytes follow it. Copy the complete file again."
         )
-    return stated
+    return header
 
 
 def _signals(path: Path, raw: bytes, n: int) -> tuple[SignalHeader, ...]:

@@ -21,7 +21,7 @@ from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import lead_of_number
 from ectopy.readers.scp.huffman import Table, decode, read_tables
 from ectopy.readers.scp.sections import MARK, Sections, read_sections
-from ectopy.readers.validation import check_rate, unique_names
+from ectopy.readers.validation import LEAST_S, check_rate, leave_out, unique_names
 
 SUFFIXES: tuple[str, ...] = (".scp",)
 _ABOUT, _TABLES, _LEADS, _QRS, _BEAT, _RHYTHM = 1, 2, 3, 4, 5, 6
@@ -44,7 +44,11 @@ class _Lead(NamedTuple):
 
     @property
     def n_samples(self) -> int:
-        return self.last - self.first + 1
+        return max(self.last - self.first + 1, 0)
+
+    @property
+    def has_samples(self) -> bool:
+        return self.first >= 1 and self.last >= self.first
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +90,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - SCP has a rate
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - SCP has a rate
     """Open the rhythm data; patient data is not read."""
     sections = read_sections(path)
     try:
@@ -116,13 +120,46 @@ def _recording(path: Path, sections: Sections) -> Recording:
     if beats and has_beat:
         _add_beats(signals, leads, beats)
     names = unique_names(lead_of_number(lead.number) or f"lead {n}" for n, lead in enumerate(leads, 1))
-    first = min(lead.first for lead in leads)
+    usable, left_out = leave_out(
+        path,
+        [
+            (name.removeprefix("lead "), "" if lead.has_samples else "it has no samples")
+            for name, lead in zip(names, leads, strict=True)
+        ],
+    )
+    first = min(leads[number].first for number in usable)
     pieces = [
-        Piece(name, signal.astype(np.float32), 1.0, start=lead.first - first)
-        for name, lead, signal in zip(names, leads, signals, strict=True)
+        Piece(names[number], signals[number].astype(np.float32), 1.0, start=leads[number].first - first)
+        for number in usable
     ]
     fs = check_rate(path, 1e6 / interval_us)
-    return in_memory_recording(path, pieces, fs=fs, start=_start(sections.get(_ABOUT, b"")))
+    short = _note_on_length(path, leads, rhythm, fs) if decimation == 1 else ()
+    return in_memory_recording(
+        *(path, pieces),
+        fs=fs,
+        start=_start(sections.get(_ABOUT, b"")),
+        notes=(*left_out, *short),
+        incomplete=bool(short),
+    )
+
+
+def _note_on_length(path: Path, leads: Sequence[_Lead], rhythm: _Signals, fs: float) -> tuple[str, ...]:
+    """Return a note if leads have fewer samples than section 3 states; refuse a file that has hardly any."""
+    lengths = [
+        (lead.n_samples, len(stored)) for lead, stored in zip(leads, rhythm.leads, strict=True) if len(stored)
+    ]
+    short = [(n, own) for n, own in lengths if own < n and 2 * own != _FULL]
+    if not short:
+        return ()
+    n_stated, n_stored = short[0]
+    if max(own for _, own in lengths) < LEAST_S * fs:
+        raise UnreadableError(
+            f"{path}: a lead has {n_stored} samples, but section 3 states {n_stated}. "
+            "Copy or export the file again."
+        )
+    return (
+        f"{len(short)} leads are shorter than section 3 states, one has {n_stored} samples of {n_stated}",
+    )
 
 
 def _leads(path: Path, section: bytes) -> tuple[list[_Lead], bool]:
@@ -134,10 +171,8 @@ def _leads(path: Path, section: bytes) -> tuple[list[_Lead], bool]:
             "Export the recording again."
         )
     leads = [_Lead(*struct.unpack_from("<IIB", section, 2 + 9 * number)) for number in range(n_leads)]
-    if not leads or any(lead.first < 1 or lead.n_samples < 1 for lead in leads):
-        raise UnreadableError(
-            f"{path}: section 3 has no leads, or a lead without samples. Export the recording again."
-        )
+    if not any(lead.has_samples for lead in leads):
+        raise UnreadableError(f"{path}: section 3 has no lead with samples. Export the recording again.")
     return leads, bool(flags & 1)
 
 
@@ -213,12 +248,7 @@ def _beats(path: Path, sections: Sections, tables: Sequence[Table], n_leads: int
 
 def _rebuilt(path: Path, lead: _Lead, stored: Floats, full: list[tuple[int, int]], decimation: int) -> Floats:
     """Return all samples of a lead: those of full resolution unchanged, lines between the means of others."""
-    if decimation == 1:
-        if len(stored) < lead.n_samples and 2 * len(stored) != _FULL:
-            raise UnreadableError(
-                f"{path}: a lead has {len(stored)} samples, but section 3 states {lead.n_samples}. "
-                "Copy or export the file again."
-            )
+    if decimation == 1 or not lead.has_samples:
         return stored
     whole: list[Floats] = []
     position, used, end = lead.first, 0, lead.last + 1

@@ -21,7 +21,7 @@ from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import lead_of
 from ectopy.readers.safe_xml import finite, first, local, read_tree, root_name, text_of
 from ectopy.readers.sierra.xli import expand
-from ectopy.readers.validation import unique_names
+from ectopy.readers.validation import LEAST_S, unique_names
 
 SUFFIXES: tuple[str, ...] = ()
 _ROOT = "restingecgdata"
@@ -57,7 +57,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa: ARG001 - it has a rate
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - it has a rate
     """Open the rhythm waveforms, not the representative beats; patient data is not read."""
     root = read_tree(path)
     if local(root) != _ROOT or text_of(first(root, "documentinfo", "documenttype")) not in _TYPES:
@@ -75,7 +75,15 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:  # noqa
         Piece(name, lead, scale, -waves.zero * scale)
         for name, lead in zip(unique_names(waves.leads), recorded, strict=True)
     ]
-    return in_memory_recording(path, pieces, fs=waves.fs, start=_start(root))
+    n_samples, incomplete = recorded.shape[1], recorded.shape[1] < waves.n_samples
+    note = f"the file states {waves.n_samples} samples of a lead, and has {n_samples}, which are read"
+    return in_memory_recording(
+        *(path, pieces),
+        fs=waves.fs,
+        start=_start(root),
+        notes=(note,) if incomplete else (),
+        incomplete=incomplete,
+    )
 
 
 def _waveforms(path: Path, root: Element) -> _Waveforms:
@@ -144,12 +152,13 @@ def _unpacked(path: Path, waves: _Waveforms) -> list[Lead]:
             f"{path}: unknown compression of the waveforms. Export the recording with XLI or uncompressed."
         )
     shortest = min(map(len, leads))
-    if shortest < waves.n_samples:
+    packed = waves.compression == "XLI"
+    if shortest < waves.n_samples and not (packed and shortest >= LEAST_S * waves.fs):
         raise UnreadableError(
             f"{path}: a lead has {shortest} samples, but the file states {waves.n_samples}. "
             "Copy or export the file again."
         )
-    return [lead[: waves.n_samples] for lead in leads]
+    return [lead[: min(shortest, waves.n_samples)] for lead in leads]
 
 
 def _are_differences(leads: list[Lead]) -> bool:

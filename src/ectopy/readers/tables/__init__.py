@@ -25,7 +25,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def open_recording(path: Path, *, fs: float | None = None) -> Recording:
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001
     """Open a table; ``fs`` is the rate in Hz of a table without one."""
     with path.open("rb") as file:
         is_parquet = file.read(len(_MAGIC)) == _MAGIC

@@ -6,17 +6,16 @@ All formats of signal(5) are decoded here, with one seek per block. This saves t
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Signal, UnreadableError
-from ectopy.readers.validation import check_scale, millivolts
+from ectopy.ecg import VALUES_AT_ONCE, Signal, UnreadableError
+from ectopy.readers.validation import millivolts
 from ectopy.readers.wfdb.header import Header, SignalFile, SignalLine, signal_files
 
 # Bits per sample, see signal(5).
@@ -49,87 +48,134 @@ Lead: TypeAlias = NDArray[np.float32]
 """Samples of one lead in mV."""
 
 
-def check_signals(header: Header) -> Header:
-    """Check the signal files against their header; return the header with its number of frames."""
-    files = signal_files(header)
-    for file in files:
-        if not file.path.is_file():
-            raise UnreadableError(
-                f"{header.path}: signal file {file.path.name} not found in the same folder. "
-                "Copy it there or correct the header."
-            )
-        if file.format not in BITS and file.format not in FLAC_BITS:
-            raise UnreadableError(
-                f"{header.path}: unknown storage format {file.format}. "
-                "Correct the format in the header, or convert the record to format 16."
-            )
-    for line in header.signals:
-        check_scale(header.path, 1 / line.gain, line.lead)
-    n_frames = header.n_frames or min((_room(file) for file in files), default=0)
-    for file in files:
-        promised = file.offset + math.ceil(n_frames * file.width * BITS.get(file.format, Fraction(0)) / 8)
-        if (size := file.path.stat().st_size) < promised:
-            raise UnreadableError(
-                f"{file.path}: the file has {size} bytes, but its header describes {promised}. "
-                "Copy the complete file again."
-            )
-    return replace(header, n_frames=n_frames)
+class SignalStore(NamedTuple):
+    """The signal files of one header that can be read, with the number of whole frames that each has.
+
+    ``missing`` has the numbers of the signals whose file cannot be read, ``error`` the first reason.
+    """
+
+    header: Header
+    files: tuple[tuple[SignalFile, int], ...]
+    missing: tuple[int, ...]
+    error: UnreadableError | None
+
+    def at_most(self, n_frames: int) -> int:
+        """Return how many of some frames the files have; a header without files lacks none."""
+        if not self.files:
+            return 0 if self.error else n_frames
+        return min(n_frames, *(own for _, own in self.files))
 
 
-def _room(file: SignalFile) -> int:
-    """Compute the number of frames from the file size, for a header that does not state it."""
-    if file.format in FLAC_BITS:
-        with _flac(file) as sound:
-            return int(sound.frames) // _per_frame(file)
-    return math.floor(max(0, file.path.stat().st_size - file.offset) * 8 / (file.width * BITS[file.format]))
+def open_signals(header: Header) -> SignalStore:
+    """Find the signal files of a header and count their frames."""
+    files: list[tuple[SignalFile, int]] = []
+    missing: list[int] = []
+    errors: list[UnreadableError] = []
+    for file in signal_files(header):
+        try:
+            files.append((file, _room(header, file)))
+        except UnreadableError as error:
+            errors.append(error)
+            missing += list(file.columns)
+    return SignalStore(header, tuple(files), tuple(missing), errors[0] if errors else None)
 
 
-def read_signals(header: Header, numbers: Sequence[int], start: int, stop: int) -> Signal:
-    """Read an interval of signals that share a rate.
+def promised_bytes(file: SignalFile, n_frames: int) -> int:
+    """Compute the size of a signal file with a number of frames; that of a FLAC file is not known.
 
     Parameters
     ----------
-    header
-        Header of the signals.
+    file
+        The signal file.
+    n_frames
+        The number of frames.
+
+    Returns
+    -------
+    Size in bytes.
+    """
+    return file.offset + math.ceil(n_frames * file.width * BITS.get(file.format, Fraction(0)) / 8)
+
+
+def _room(header: Header, file: SignalFile) -> int:
+    """Compute the number of whole frames that a signal file has."""
+    if not file.path.is_file():
+        raise UnreadableError(
+            f"{header.path}: signal file {file.path.name} not found in the same folder. "
+            "Copy it there or correct the header."
+        )
+    if file.format in FLAC_BITS:
+        with _flac(file) as sound:
+            return int(sound.frames) // _per_frame(file)
+    if file.format not in BITS:
+        raise UnreadableError(
+            f"{header.path}: unknown storage format {file.format}. "
+            "Correct the format in the header, or convert the record to format 16."
+        )
+    return math.floor(max(0, file.path.stat().st_size - file.offset) * 8 / (file.width * BITS[file.format]))
+
+
+def read_signals(
+    store: SignalStore, numbers: Sequence[int], start: int, stop: int, *, unit: str | None = None
+) -> Signal:
+    """Read an interval of signals that share a rate, in parts of VALUES_AT_ONCE values of a file.
+
+    Parameters
+    ----------
+    store
+        Signal files.
     numbers
         Numbers of the signals to read.
     start, stop
         First sample, and the sample after the last one.
+    unit
+        Unit of the signals that have none, or an unknown one.
 
     Returns
     -------
     Samples in mV, [n_samples, n_signals]; NaN where a sample is missing.
     """
-    lines = [header.signals[number] for number in numbers]
-    per_frame = lines[0].per_frame
+    per_frame = store.header.signals[numbers[0]].per_frame
+    step = max(VALUES_AT_ONCE // max(file.width for file, _ in store.files), 1) * per_frame
+    parts = [
+        _part(store, numbers, first, min(first + step, stop), unit) for first in range(start, stop, step)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _part(store: SignalStore, numbers: Sequence[int], start: int, stop: int, unit: str | None) -> Signal:
+    per_frame = store.header.signals[numbers[0]].per_frame
     first, last = start // per_frame, -(-stop // per_frame)
-    columns = _signals_in_mv(header, numbers, first, last)
+    columns = _signals_in_mv(store, numbers, first, last, unit)
     return np.stack(columns)[:, start - first * per_frame :][:, : stop - start].T
 
 
-def _signals_in_mv(header: Header, numbers: Sequence[int], first: int, last: int) -> list[Lead]:
+def _signals_in_mv(
+    store: SignalStore, numbers: Sequence[int], first: int, last: int, unit: str | None
+) -> list[Lead]:
     signals: dict[int, Lead] = {}
-    for file in signal_files(header):
+    header = store.header
+    for file, n_frames in store.files:
         wanted = sorted(file.columns.keys() & set(numbers))
         for skew in {header.signals[number].skew for number in wanted}:
             # A skewed signal was sampled later than the others, and ends earlier by as many frames.
-            end = max(min(last + skew, header.n_frames), first + skew)
+            end = max(min(last + skew, n_frames), first + skew)
             frames = _stored(file, header, first + skew, end)
             for number in wanted:
                 line = header.signals[number]
                 if line.skew == skew:
-                    lead = _in_mv(line, frames[:, file.columns[number]].reshape(-1))
+                    lead = _in_mv(line, frames[:, file.columns[number]].reshape(-1), unit)
                     missing = (last + skew - end) * line.per_frame
                     signals[number] = np.pad(lead, (0, missing), constant_values=np.nan) if missing else lead
     return [signals[number] for number in numbers]
 
 
-def _in_mv(line: SignalLine, stored: Stored) -> Lead:
+def _in_mv(line: SignalLine, stored: Stored, unit: str | None) -> Lead:
     """Convert stored numbers to mV, in float32 where the result equals that of float64 in every bit.
 
     This holds for the quotient of two numbers that float32 represents (Figueroa 1995, on double rounding).
     """
-    scale = millivolts(line.unit) or np.nan
+    scale = millivolts(line.unit, unit) or np.nan
     exact = stored.itemsize <= 2 and abs(line.baseline) < 2**16 and line.gain == np.float32(line.gain)
     kind = np.float32 if exact and scale == 1 else np.float64
     lead = (stored - kind(line.baseline)) / kind(line.gain)
@@ -140,6 +186,8 @@ def _in_mv(line: SignalLine, stored: Stored) -> Lead:
 
 def _stored(file: SignalFile, header: Header, first: int, last: int) -> Stored:
     """Read the stored numbers of frames [first, last) of a file, [n_frames, width]."""
+    if first == last:
+        return np.empty((0, file.width), dtype=np.int16)
     if file.format in FLAC_BITS:
         return _unpacked(file, first, last)
     start, stop = first * file.width, last * file.width

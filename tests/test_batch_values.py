@@ -86,7 +86,8 @@ class TestProvenance:
         origin = provenance.job_provenance(job, planning.load_model(model))
         same = origin.as_dict()
         assert origin.gives_same_results(same | {"recording": "other", "versions": {}})
-        assert not origin.gives_same_results(same | {"versions": {"ectopy": "0.1.0"}})
+        for version in ("0.1.0", ["0.2.0"], 7):
+            assert not origin.gives_same_results(same | {"versions": {"ectopy": version}})
         assert not origin.gives_same_results(same | {key: "other"})
         assert not origin.gives_same_results({name: same[name] for name in same if name != key})
 

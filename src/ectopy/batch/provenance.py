@@ -64,7 +64,7 @@ class Provenance:
         now, stated = self.as_dict(), earlier.get("versions")
         version = stated.get("ectopy") if isinstance(stated, Mapping) else None
         same = all(earlier.get(key) == now[key] for key in ("input_sha256", "model_id", "settings"))
-        return same and version in {None, self.versions["ectopy"]}
+        return same and (version is None or version == self.versions["ectopy"])
 
 
 def model_provenance(model: "Classifier", source: ModelSource) -> ModelProvenance:

@@ -18,6 +18,7 @@ import numpy as np
 from ectopy.monitoring.drift import (
     MIN_RECORDINGS,
     MONITORED,
+    N_BINS,
     Counts,
     Drift,
     Numbers,
@@ -39,6 +40,9 @@ N_WITH_EARLIER = 20
 
 A batch that is large enough is compared alone, so that earlier recordings do not hide a change in it.
 """
+
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""Errors of a ``summary.json`` that somebody changed; its recording is left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,10 +170,11 @@ def read_profiles(scored: Sequence[Mapping[str, object]], out: Path, model_id: s
 
 
 def _read_profile(path: Path, model_id: str) -> Counts | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(*_DAMAGED):
         summary = json.loads(path.read_text(encoding="utf-8"))
         if summary["provenance"]["model_id"] == model_id and summary["profile"]:
-            return np.array([summary["profile"][name] for name in MONITORED], dtype=np.int64)
+            counts = np.array([summary["profile"][name] for name in MONITORED], dtype=np.int64)
+            return counts if counts.shape == (len(MONITORED), N_BINS) else None
     return None
 
 
@@ -201,7 +206,7 @@ def failure_kind(reason: str, source: Path) -> str:
 
 def _n_low_confidence(folder: Path) -> int:
     """Read the number of low-confidence beats of a scored recording."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(*_DAMAGED):
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return int(summary["figures"]["n_low_confidence"])
     from pyarrow import parquet  # for results of version 0.1, whose summary has no such field

@@ -1,19 +1,41 @@
 """Small true things for tests: a model directory that answers by one rule, records of a minute."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ectopy.batch import search
 from ectopy.datasets import simulate
 from ectopy.ecg import CLASSES
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification
+from ectopy.parallel.worker_pool import WorkerPool
 
 FS = 250.0
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Here(WorkerPool):
+    """Workers that are this process, which tests can patch, and which starts at once."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def call(self, function: Callable[[T], R], argument: T, *, time_s: float | None = None) -> R:  # noqa: ARG002
+        return function(argument)
+
+
+def find_recordings(paths: Iterable[str | Path], **options: Any) -> search.FoundRecordings:
+    """Search in this process."""
+    return search.find_recordings(paths, Here(), **options)
 
 
 def write_model(

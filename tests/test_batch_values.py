@@ -13,7 +13,7 @@ from ectopy.batch import faults, planning, provenance, results, runner
 from ectopy.batch.planning import Job, ModelSource, ScoreOptions, SelectedModel
 from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
 from tests.inbox_runs import die_reading
-from tests.small import write_model, write_record
+from tests.small import Here, write_model, write_record
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ class TestRun:
         recordings = [write_record(tmp_path, name) for name in ("a", "b")]
         done, new = planning.plan(recordings, out, ScoreOptions(model))
         row = runner.score_one(done)
-        rows, others = runner.split_cached([done, new])
+        rows, others = runner.split_cached([done, new], Here())
         assert rows == [row | {"status": "skipped"}]
         assert others == [new]
 
@@ -134,7 +134,7 @@ class TestRun:
         assert faults.reason_of(error) == reason
 
     def test_an_empty_batch_has_no_rows(self) -> None:
-        assert list(runner.run([], workers=2)) == []
+        assert list(runner.run([], Here())) == []
 
 
 class TestLeftovers:

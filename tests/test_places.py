@@ -10,9 +10,8 @@ import pytest
 from ectopy.batch.inbox import DeferredError
 from ectopy.batch.planning import ScoreOptions
 from ectopy.batch.storage import AddressError, Bucket, Folder, UnreachableError, download, storage_at
-from ectopy.readers.discovery import find_recordings
 from tests.inbox_runs import run
-from tests.small import write_model, write_record
+from tests.small import find_recordings, write_model, write_record
 
 
 class TestFolder:

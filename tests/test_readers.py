@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ectopy import readers
 from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers import validation
-from ectopy.readers.discovery import find_recordings
+from tests.small import find_recordings
 
 FS = 250
 # Formats of fixed width as (bits a sample, how a stored number becomes bytes).

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from ectopy import pipeline, readers
 from ectopy.ecg import Recording, UnreadableError
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
-from ectopy.readers.discovery import find_recordings
 from ectopy.readers.ishne import read_annotations
 from tests import format_files as made
 from tests.format_files import TWELVE
-from tests.small import FS, signal_of, write_model
+from tests.small import FS, find_recordings, signal_of, write_model
 
 LIBRARIES = ("wfdb", "pandas", "pydicom", "defusedxml", "pyarrow", "soundfile", "edfio", "scipy")
 

@@ -11,8 +11,8 @@ from pyarrow import parquet
 
 from ectopy import readers
 from ectopy.ecg import Recording, UnreadableError
-from ectopy.readers.discovery import find_recordings
 from tests.format_files import counts
+from tests.small import find_recordings
 
 STORED = counts(500) / 100
 

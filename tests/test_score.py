@@ -16,8 +16,9 @@ from ectopy.batch.planning import Job, ModelSource, ScoreOptions
 from ectopy.batch.results import BusyError, SummaryRow
 from ectopy.ecg import UnreadableError
 from ectopy.model.classifier import SHIPPED_MODEL
+from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.report import SUMMARY_COLUMNS
-from tests.small import FS, signal_of, write_model, write_record
+from tests.small import FS, Here, signal_of, write_model, write_record
 
 OUTPUTS = {"beats.parquet", "events.csv", "report.html", "summary.json"}
 
@@ -44,8 +45,8 @@ def out(tmp_path: Path) -> Path:
 
 def run(recordings: Iterable[Path], out: Path, how: ScoreOptions, *, workers: int = 1) -> list[SummaryRow]:
     """Score as the command does; give this run's rows in order of name."""
-    with results.lock_output(out):
-        rows = list(runner.run(planning.plan(recordings, out, how), workers=workers))
+    with results.lock_output(out), Here() if workers == 1 else WorkerPool(workers) as processes:
+        rows = list(runner.run(planning.plan(recordings, out, how), processes))
         results.write_summary(out, rows)
     return sorted(rows, key=lambda row: str(row["recording"]))
 

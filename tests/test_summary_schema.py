@@ -22,7 +22,7 @@ from tests.handmade import (
     provenance_of,
     recording_for,
 )
-from tests.small import write_model, write_record
+from tests.small import Here, write_model, write_record
 
 SCHEMA: Any = data_files.summary_schema()
 UNITS = {
@@ -137,7 +137,7 @@ class TestDocuments:
     def test_what_a_run_of_the_batch_writes_obeys_it_with_all_of_its_provenance(self, tmp_path: Path) -> None:
         how = ScoreOptions(write_model(tmp_path / "model"), leads=("V1",))
         with results.lock_output(tmp_path / "out"):
-            (row,) = runner.run(planning.plan([write_record(tmp_path)], tmp_path / "out", how), workers=1)
+            (row,) = runner.run(planning.plan([write_record(tmp_path)], tmp_path / "out", how), Here())
         document = json.loads((tmp_path / "out" / "r" / "summary.json").read_text())
         check(document)
         assert (document["row"], document["provenance"]["model_from"]) == (row, "given")

@@ -11,9 +11,9 @@ Only what reading a recording did is its fault. Whatever else goes wrong, the re
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -23,10 +23,10 @@ from ectopy.batch.ledger import TABLE_FILE, Entry, Ledger, Status, open_ledger
 from ectopy.batch.planning import Job, ScoreOptions
 from ectopy.batch.pseudonyms import redact_names
 from ectopy.batch.results import SummaryRow
-from ectopy.batch.storage import FileInfo, Storage, download, recording_files, storage_at
+from ectopy.batch.search import FoundRecordings, find_recordings
+from ectopy.batch.storage import FileInfo, Storage, download, storage_at
 from ectopy.ecg import NotAnalysableError, UnreadableError
-from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
-from ectopy.readers.discovery import find_recordings
+from ectopy.parallel.worker_pool import LimitExceededError, ResourceLimits, WorkerDiedError, shared_pool
 from ectopy.report.index import OpenFile
 
 logger = logging.getLogger(__name__)
@@ -58,12 +58,14 @@ class InboxPolicy:
     ``settle_s``: it is scored when none of its files has changed for this many seconds.
     ``incomplete_timeout_s``: for this many seconds a recording that is unreadable, or has less than its
     header states, may still be uploading. Then an unreadable one is bad, and of another one all that is there
-    is scored. ``max_attempts``: it is bad after this many crashes.
+    is scored. ``max_attempts``: it is bad after this many crashes. ``limits``: of the processes that look at
+    files.
     """
 
     settle_s: float = 60.0
     incomplete_timeout_s: float = 3600.0
     max_attempts: int = 3
+    limits: ResourceLimits = field(default_factory=ResourceLimits)
 
 
 @contextmanager
@@ -131,12 +133,19 @@ class Inbox:
 
     def plan(self) -> list[Job]:
         """Return a job for each recording to score; recordings that crashed a process come last."""
+        recordings, errors = self._scan()
+        settled = {path: error for path, error in errors.items() if path in set(map(Path, recordings))}
         jobs = [
             replace(job, complete_only=self._may_be_incomplete(self._ledger.entry(job.path)))
-            for job in planning.plan(self._scan(), self._out, self._options)
+            for job in planning.plan(recordings, self._out, self._options, settled)
         ]
         self._ledger.set_names((job.path, job.name) for job in jobs)
-        return jobs
+        for job in jobs:
+            if isinstance(job.error, LimitExceededError):
+                self._blame(job.path, reason_of(job.error), at_once=True)
+            elif job.error:
+                self.record_crash(job.name, reason_of(job.error))
+        return [job for job in jobs if not job.error]
 
     def record_outcome(self, job: Job, outcome: SummaryRow | Exception) -> None:
         """Record the outcome of a job whose results, if any, are on disk.
@@ -258,12 +267,25 @@ class Inbox:
             with suppress(FileNotFoundError):
                 self._storage.move(file, f"{folder}/{file}")
 
-    def _scan(self) -> list[Path | str]:
-        """Add all files to the ledger; return the recordings whose files have not changed for long enough."""
+    def _scan(self) -> tuple[list[Path | str], dict[Path, Exception]]:
+        """Add all files to the ledger; return the recordings whose files have not changed for long enough.
+
+        Also return those of them that must not be opened, with the reason.
+        """
         files, now = self._storage.list_files(), time.time()
         done = self._unchanged_and_done(files)
         with self._storage.preview(files.keys() - done) as folder:
-            recordings = _recordings_in(folder, self._out)
+            found = self._search(folder, done)
+        for unlisted, error in found.unlisted.items():
+            path = results.printable(unlisted)
+            logger.warning("%s: %s", planning.display_name(path, self._options), error)
+        recordings = [
+            tuple(file.relative_to(folder).as_posix() for file in names) for names in found.files.values()
+        ]
+        errors = {
+            Path(self._storage.uri(path.relative_to(folder).as_posix())): error
+            for path, error in found.errors.items()
+        }
         others = files.keys() - done - set(chain.from_iterable(recordings))
         self._ledger.update(self._entry(names, files, now) for names in recordings)
         self._ledger.update(self._entry((name,), files, now)._replace(status=Status.OTHER) for name in others)
@@ -273,7 +295,17 @@ class Inbox:
             self._storage.uri(entry.files[0])
             for entry in self._ledger.entries(Status.WAITING)
             if entry.files[0] in files and _unchanged_for_s(entry, files) >= self._policy.settle_s
-        ]
+        ], errors
+
+    def _search(self, folder: Path, done: Iterable[str]) -> FoundRecordings:
+        """Find the recordings in a folder; links are ignored."""
+        return find_recordings(
+            [folder],
+            shared_pool(self._policy.limits),
+            outside=self._out.absolute(),
+            done={folder / name for name in done},
+            follow_links=False,
+        )
 
     def _entry(self, names: tuple[str, ...], files: Mapping[str, FileInfo], now: float) -> Entry:
         path = results.printable(self._storage.uri(names[0]))
@@ -313,12 +345,6 @@ class Inbox:
         """Check whether this run or a killed one has changed the ledger since the summary was written."""
         summary, table = self._out / "summary.csv", self._out / TABLE_FILE
         return not summary.exists() or summary.stat().st_mtime_ns < table.stat().st_mtime_ns
-
-
-def _recordings_in(folder: Path, out: Path) -> list[tuple[str, ...]]:
-    """Find the recordings, each as the names of its files, the one to open first; links are ignored."""
-    paths = find_recordings([folder], outside=out.absolute(), follow_links=False).recordings
-    return [tuple(file.relative_to(folder).as_posix() for file in recording_files(path)) for path in paths]
 
 
 def _stamp(names: Sequence[str], files: Mapping[str, FileInfo]) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.batch.results import earlier_rows, printable
-from ectopy.readers.discovery import FoundRecordings, find_recordings
+from ectopy.batch.search import FoundRecordings, find_recordings
+from ectopy.parallel.worker_pool import ResourceLimits, WorkerPool
 
 if TYPE_CHECKING:
     from ectopy.model.classifier import Classifier
+    from ectopy.settings import Settings
 
 _MAX_NAME_LENGTH = 100
 
@@ -69,7 +71,8 @@ class Job:
     """One recording to score into ``out / name``. Unlike a recording, it can be sent to another process.
 
     ``address`` is set if the recording must be downloaded before it can be read. With ``complete_only``, a
-    file that has less than its header states is an error: it may still be uploading.
+    file that has less than its header states is an error: it may still be uploading. ``error`` is set if the
+    recording must not be opened, see :class:`ectopy.batch.search.FoundRecordings`.
     """
 
     source: Path
@@ -78,6 +81,7 @@ class Job:
     options: ScoreOptions
     address: str = ""
     complete_only: bool = False
+    error: Exception | None = None
 
     @property
     def path(self) -> str:
@@ -90,7 +94,7 @@ class Job:
         return display_name(self.path, self.options)
 
 
-def search(paths: Sequence[str], out: Path, fs: float | None = None) -> FoundRecordings:
+def search(paths: Sequence[str], out: Path, workers: WorkerPool, fs: float | None = None) -> FoundRecordings:
     """Find the recordings that the user named.
 
     Parameters
@@ -99,25 +103,51 @@ def search(paths: Sequence[str], out: Path, fs: float | None = None) -> FoundRec
         Recordings, directories or globs.
     out
         The folder of results, which is not searched.
+    workers
+        The processes that look at the files.
     fs
         The sampling rate in Hz of files that do not state one.
 
     Returns
     -------
-    At least one recording, and the number of other files.
+    At least one recording or one folder that cannot be listed, and the number of other files.
 
     Raises
     ------
     NothingToScoreError
         If there is no recording.
     """
-    result = find_recordings(paths, outside=out.absolute(), fs=fs)
-    if not result.recordings:
+    result = find_recordings(paths, workers, outside=out.absolute(), fs=fs)
+    if not result.recordings and not result.unlisted:
         raise NothingToScoreError(
             f"{', '.join(paths)}: no recording found in {result.n_other} files. "
             "Name a file or a directory with recordings."
         )
     return result
+
+
+def plan_batch(found: FoundRecordings, out: Path, options: ScoreOptions) -> list[Job]:
+    """Return a job for each recording that a search has found, and for each folder that cannot be listed.
+
+    Parameters
+    ----------
+    found
+        The result of the search.
+    out
+        The folder of results, which exists.
+    options
+        How the recordings are scored.
+
+    Returns
+    -------
+    The jobs.
+    """
+    return plan(found.recordings, out, options, {**found.errors, **found.unlisted})
+
+
+def limits_of(settings: "Settings") -> ResourceLimits:
+    """Return the limits of time and memory for one recording."""
+    return ResourceLimits(settings.recording_time_s, settings.recording_memory_mb)
 
 
 def find_model(model: str | None, data_dir: Path) -> SelectedModel:
@@ -174,7 +204,12 @@ def load_model(model: Path) -> "Classifier":
     return classifier_in(model)
 
 
-def plan(recordings: Iterable[Path | str], out: Path, options: ScoreOptions) -> list[Job]:
+def plan(
+    recordings: Iterable[Path | str],
+    out: Path,
+    options: ScoreOptions,
+    errors: Mapping[Path, Exception] | None = None,
+) -> list[Job]:
     """Return a job for each recording, with its former name in ``out`` or a new one.
 
     Parameters
@@ -185,11 +220,14 @@ def plan(recordings: Iterable[Path | str], out: Path, options: ScoreOptions) -> 
         The folder of results, which exists.
     options
         How the recordings are scored.
+    errors
+        Why some recordings must not be opened, and why some folders cannot be listed; each has a job.
 
     Returns
     -------
     The jobs, in the order of the recordings.
     """
+    errors = errors or {}
     earlier = earlier_rows(out)
     former_names = {row["path"]: str(row["recording"]) for row in earlier}
     taken = {str(row["recording"]).casefold() for row in earlier} | {
@@ -197,12 +235,12 @@ def plan(recordings: Iterable[Path | str], out: Path, options: ScoreOptions) -> 
     }
     numbers: Counter[str] = Counter()
     jobs = []
-    for source in recordings:
+    for source in dict.fromkeys([*recordings, *errors]):
         address = source if isinstance(source, str) else ""
         stem = display_name(Path(source).stem, options)
         name = former_names.get(display_name(printable(source), options)) or _free_name(stem, taken, numbers)
         taken.add(name.casefold())
-        jobs.append(Job(Path(source), name, out, options, address))
+        jobs.append(Job(Path(source), name, out, options, address, error=errors.get(Path(source))))
     return jobs
 
 

@@ -1,6 +1,7 @@
 """Score a batch of jobs: a folder of results for each recording, and a row of the summary.
 
-``with lock_output(out): write_summary(out, run(plan(recordings, out, options), workers=2))`` scores a batch.
+``with WorkerPool(2) as workers, lock_output(out):
+write_summary(out, run(plan(recordings, out, options), workers))`` scores a batch.
 """
 
 import logging
@@ -27,47 +28,56 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run(jobs: Sequence[Job], *, workers: int) -> Iterator[SummaryRow]:
-    """Score a batch.
+def run(jobs: Sequence[Job], workers: WorkerPool) -> Iterator[SummaryRow]:
+    """Score a batch; one thread waits for each process.
 
     Parameters
     ----------
     jobs
         The recordings to score.
     workers
-        The largest number of processes.
+        The processes that score.
 
     Yields
     ------
-    The row of each recording: first those with earlier results, then the others as they finish.
+    The row of each recording, as they finish.
     """
-    new = []
-    for job in jobs:
-        if row := cached_result(job):
-            yield row
-        else:
-            new.append(job)
-    if min(workers, len(new)) <= 1:  # starting a process takes longer than it saves
-        yield from map(partial(score_or_fail, score_one), new)
-    else:
-        yield from _run_parallel(new, min(workers, len(new)))
-
-
-def _run_parallel(jobs: Sequence[Job], workers: int) -> Iterator[SummaryRow]:
-    """Score in parallel; one thread waits for each process."""
-    with WorkerPool(workers) as processes, ThreadPoolExecutor(workers) as threads:
-        score = partial(score_or_fail, partial(processes.call, score_one))
+    score = partial(score_or_fail, partial(workers.call, skip_or_score))
+    with ThreadPoolExecutor(workers.n) as threads:
         try:
             for future in as_completed([threads.submit(score, job) for job in jobs]):
                 yield future.result()
+        except BaseException:
+            workers.interrupt()
+            raise
         finally:
             threads.shutdown(cancel_futures=True)
 
 
-def split_cached(jobs: Sequence[Job]) -> tuple[list[SummaryRow], list[Job]]:
-    """Return the rows of the jobs that have up-to-date results, and the other jobs."""
-    rows = {job.name: row for job in jobs if (row := cached_result(job))}
+def split_cached(jobs: Sequence[Job], workers: WorkerPool) -> tuple[list[SummaryRow], list[Job]]:
+    """Find the jobs that need no scoring.
+
+    Parameters
+    ----------
+    jobs
+        The recordings.
+    workers
+        The processes that read the recordings.
+
+    Returns
+    -------
+    The rows of recordings that have up-to-date results or must not be opened; and the other jobs.
+    """
+    may_be_opened = [job for job in jobs if not job.error]
+    cached = zip(may_be_opened, workers.call_each(cached_result, may_be_opened), strict=True)
+    rows = {job.name: row for job, row in cached if isinstance(row, dict)}
+    rows |= {job.name: failed_job(job, job.error) for job in jobs if job.error}
     return list(rows.values()), [job for job in jobs if job.name not in rows]
+
+
+def skip_or_score(job: Job) -> SummaryRow:
+    """Score one recording, unless it has up-to-date results."""
+    return cached_result(job) or score_one(job)
 
 
 def score_or_fail(score: Callable[[Job], SummaryRow], job: Job) -> SummaryRow:
@@ -84,6 +94,8 @@ def score_or_fail(score: Callable[[Job], SummaryRow], job: Job) -> SummaryRow:
     -------
     The row of the summary.
     """
+    if job.error:
+        return failed_job(job, job.error)
     try:
         return score(job)
     except Exception as error:  # one recording must not stop the others
@@ -105,7 +117,8 @@ def failed_job(job: Job, error: Exception) -> SummaryRow:
     -------
     The row of the summary.
     """
-    return failed_row(job.name, job.display_path, reason_of(error))
+    place = f"{job.display_path}: " if error is job.error else ""
+    return failed_row(job.name, job.display_path, place + reason_of(error))
 
 
 def ready_model(options: ScoreOptions) -> "Classifier":

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Protocol
 
+from ectopy.batch.search import files_below
 from ectopy.ecg import UnreadableError
 from ectopy.readers import HEAD_BYTES, companion_files
 
@@ -92,13 +93,11 @@ class Folder:
         self.path.mkdir(parents=True, exist_ok=True)
 
     def list_files(self) -> dict[str, FileInfo]:
-        """List all files; a file that vanishes meanwhile is left out."""
+        """List all files; one that vanishes meanwhile or cannot be reached is left out."""
         files = {}
-        for parent, folders, names in os.walk(self.path):
-            folders[:] = [name for name in folders if name[0] != "."]
-            for path in (Path(parent, name) for name in names if name[0] != "."):
-                with suppress(FileNotFoundError):
-                    files[path.relative_to(self.path).as_posix()] = _info_of(path)
+        for path in files_below(self.path, _ignore):
+            with suppress(OSError):
+                files[path.relative_to(self.path).as_posix()] = _info_of(path)
         return files
 
     def describe(self, names: Iterable[str]) -> dict[str, FileInfo]:
@@ -280,6 +279,10 @@ def _info_of(path: Path) -> FileInfo:
     stat = path.stat()
     changed_s = max(stat.st_mtime, stat.st_ctime)  # a copy may have the mtime of its original
     return FileInfo(changed_s, f"{stat.st_size} {stat.st_mtime_ns}")
+
+
+def _ignore(folder: Path, error: OSError) -> None:
+    """Leave out a folder that cannot be listed; the search names it."""
 
 
 def _file_info(info: dict[str, Any]) -> FileInfo:

@@ -16,6 +16,8 @@ from ectopy.cli.common import DataDir, fail, load_settings, print_message, quiet
 if TYPE_CHECKING:
     from ectopy.batch.planning import ScoreOptions
     from ectopy.batch.results import SummaryRow
+    from ectopy.batch.search import FoundRecordings
+    from ectopy.parallel.worker_pool import WorkerPool
 
 
 class Unit(StrEnum):
@@ -60,34 +62,35 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     data_dir: DataDir = None,
 ) -> None:
     """Score recordings: find the beats and events of each, and write a report."""
-    from ectopy.parallel.blas_threads import limit_blas_threads
-
-    limit_blas_threads()
     from ectopy.batch import planning
     from ectopy.batch.pseudonyms import from_salt
+    from ectopy.parallel.worker_pool import WorkerPool
 
-    settings = load_settings(data_dir)
-    search = planning.search(paths, out, fs)
-    _require_libraries(fhir=fhir, pdf=pdf)
-    selected = planning.find_model(model, settings.data_dir)
-    options = planning.ScoreOptions(
-        selected.folder,
-        split_names(leads) or (),
-        fs,
-        force=force,
-        fhir=fhir,
-        pdf=pdf,
-        pseudonyms=from_salt(settings.pseudonym_salt),
-        model_source=selected.source,
-        unit=unit.value if unit else None,
-    )
-    print_message(f"model: {planning.describe_model(selected)}")
     if runner and not re.fullmatch(r"local|dask|(\w+://)?\S+:\d+", runner):
         fail(f"--runner {runner}: not a runner. Give local, dask, or the address tcp://HOST:PORT.", 2)
+    settings = load_settings(data_dir)
+    if workers:
+        settings = settings.model_copy(update={"workers": workers})
+    with WorkerPool(settings.workers, planning.limits_of(settings)) as processes:
+        search = planning.search(paths, out, processes, fs)
+        _require_libraries(fhir=fhir, pdf=pdf)
+        selected = planning.find_model(model, settings.data_dir)
+        options = planning.ScoreOptions(
+            selected.folder,
+            split_names(leads) or (),
+            fs,
+            force=force,
+            fhir=fhir,
+            pdf=pdf,
+            pseudonyms=from_salt(settings.pseudonym_salt),
+            model_source=selected.source,
+            unit=unit.value if unit else None,
+        )
+        print_message(f"model: {planning.describe_model(selected)}")
+        if not runner:
+            rows = _score_here(search, out, options, processes)
     if runner:
         rows = _score_with_prefect(runner, paths, out, options, workers, settings.data_dir)
-    else:
-        rows = _score_here(search.recordings, out, options, workers or settings.workers)
     _print_batch(out, rows, search.n_other)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(1)
@@ -105,16 +108,16 @@ def _require_libraries(*, fhir: bool, pdf: bool) -> None:
 
 
 def _score_here(
-    recordings: Sequence[Path], out: Path, options: "ScoreOptions", workers: int
+    search: "FoundRecordings", out: Path, options: "ScoreOptions", processes: "WorkerPool"
 ) -> "list[SummaryRow]":
     from ectopy.batch import planning, results
     from ectopy.batch import runner as batch
 
     rows: list[SummaryRow] = []
     with results.lock_output(out):
-        jobs = planning.plan(recordings, out, options)
+        jobs = planning.plan_batch(search, out, options)
         try:
-            rows.extend(_with_progress(batch.run(jobs, workers=workers), len(jobs)))
+            rows.extend(_with_progress(batch.run(jobs, processes), len(jobs)))
         finally:  # an interrupted run keeps its finished recordings
             results.write_summary(out, rows)
     return rows

@@ -80,7 +80,8 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     settings = load_settings()
     if workers:
         settings = settings.model_copy(update={"workers": workers})
-    search = planning.search(paths, out, fs)
+    here = shared_pool(planning.limits_of(settings))
+    search = planning.search(paths, out, here, fs)
     selected = planning.find_model(model, data_dir or settings.data_dir)
     options = planning.ScoreOptions(
         *(selected.folder, leads, fs, force),
@@ -91,7 +92,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     started = time.monotonic()
     used = planning.load_model(options.model)  # an unusable model fails the run, not each recording
     with results.lock_output(out):
-        rows, new = batch.split_cached(planning.plan(search.recordings, out, options))
+        rows, new = batch.split_cached(planning.plan_batch(search, out, options), here)
         rows += [_row(job, outcome) for job, outcome in score_all(new, batch.score_one, settings, runner)]
         results.write_summary(out, rows)
     _show(rows, out)
@@ -144,7 +145,8 @@ def _score_arrived(
     )
     started, deferred = time.monotonic(), None
     used = planning.load_model(options.model)
-    policy = InboxPolicy(settings.inbox_quiet_s, settings.inbox_patience_s, settings.inbox_tries)
+    limits = planning.limits_of(settings)
+    policy = InboxPolicy(settings.inbox_quiet_s, settings.inbox_patience_s, settings.inbox_tries, limits)
     with open_inbox(inbox or settings.data_dir / "inbox", out, policy, options) as opened:
         for job, outcome in score_all(opened.plan(), score_new, settings, runner):
             opened.record_outcome(job, outcome)
@@ -218,7 +220,7 @@ def score_all(
     ------
     Each job with its row of the summary, or with the error that stopped it.
     """
-    limits = ResourceLimits(settings.recording_time_s, settings.recording_memory_mb)
+    limits = planning.limits_of(settings)
     with task_runner(runner, min(settings.workers, len(jobs))) as tasks:
         constant = {"score_job": unmapped(score_job), "limits": unmapped(limits)}
         futures = tasks.map(score_recording, {"job": jobs, **constant})  # type: ignore[arg-type] # it is not async

@@ -6,19 +6,27 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 from ectopy.parallel.blas_threads import limit_blas_threads
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_AT_ONCE = 64
+"""Arguments of :meth:`WorkerPool.call_each` that are sent together."""
+
+
+class WorkerStartError(RuntimeError):
+    """A worker process that ended before any task. The machine is the cause, and no task is to blame."""
 
 
 class WorkerDiedError(RuntimeError):
@@ -40,6 +48,11 @@ class ResourceLimits:
     time_s: float | None = None
     memory_mb: int | None = None
 
+    def within(self, time_s: float | None) -> "ResourceLimits":
+        """Return these limits with another limit of time, if that is shorter."""
+        times = [limit for limit in (self.time_s, time_s) if limit is not None]
+        return ResourceLimits(min(times, default=None), self.memory_mb)
+
 
 NO_LIMITS = ResourceLimits()
 
@@ -51,11 +64,25 @@ class WorkerPool:
     """
 
     def __init__(self, n: int, limits: ResourceLimits = NO_LIMITS) -> None:
+        self.n = n
         self._limits = limits
         self._free = threading.Semaphore(n)
         self._idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+        self._pids: dict[ProcessPoolExecutor, int] = {}
 
-    def call(self, function: Callable[[T], R], argument: T) -> R:
+    def start(self, function: Callable[[], object]) -> None:
+        """Start a process now, and let it call a function while the caller goes on.
+
+        Parameters
+        ----------
+        function
+            A function that can be pickled, such as one that imports what the tasks need.
+        """
+        worker = _new_worker(self._limits)
+        worker.submit(function)
+        self._idle.put(worker)
+
+    def call(self, function: Callable[[T], R], argument: T, *, time_s: float | None = None) -> R:
         """Call a function in an idle process; wait for one if necessary.
 
         Parameters
@@ -64,6 +91,8 @@ class WorkerPool:
             A function that can be pickled.
         argument
             Its argument.
+        time_s
+            The limit of time in s, if it is shorter than that of the pool.
 
         Returns
         -------
@@ -71,35 +100,90 @@ class WorkerPool:
 
         Raises
         ------
+        WorkerStartError
+            If no process can be started.
         WorkerDiedError
             If the process died.
         LimitExceededError
             If the function took more time or memory than allowed.
         """
+        limits = self._limits.within(time_s)
         with self._free:
-            worker = self._idle_or_new()
+            worker = self._answering_worker()
             started_s = time.monotonic()
             try:
-                return worker.submit(_call_within_limits, self._limits, function, argument).result()
+                result = worker.submit(_call_within_limits, limits, function, argument).result()
             except BrokenProcessPool as error:
-                worker = _new_worker(self._limits)
-                raise self._reason_of_death(time.monotonic() - started_s) from error
-            finally:
+                del self._pids[worker]
+                raise _reason_of_death(limits, time.monotonic() - started_s) from error
+            except BaseException:
                 self._idle.put(worker)
+                raise
+            self._idle.put(worker)
+            return result
 
-    def _idle_or_new(self) -> ProcessPoolExecutor:
+    def call_each(
+        self, function: Callable[[T], R], arguments: Iterable[T], *, time_s: float | None = None
+    ) -> list[R | Exception]:
+        """Call a function with each of many arguments; none of them can do harm to the others.
+
+        They are sent together. Where this ends a process or exceeds a limit, each is sent alone.
+
+        Parameters
+        ----------
+        function
+            A function that can be pickled.
+        arguments
+            Its arguments.
+        time_s
+            The limit of time in s, for those that are sent together and for one that is sent alone.
+
+        Returns
+        -------
+        For each argument the result, or the error that the function raised or caused.
+        """
+        every = list(arguments)
+        outcomes: list[R | Exception] = []
+        for start in range(0, len(every), _AT_ONCE):
+            together = every[start : start + _AT_ONCE]
+            try:
+                outcomes += self.call(partial(_outcomes, function), together, time_s=time_s)
+            except (WorkerDiedError, LimitExceededError):
+                outcomes += [self._outcome(function, argument, time_s) for argument in together]
+        return outcomes
+
+    def _outcome(self, function: Callable[[T], R], argument: T, time_s: float | None) -> R | Exception:
         try:
-            return self._idle.get_nowait()
-        except Empty:
-            return _new_worker(self._limits)
+            return self.call(function, argument, time_s=time_s)
+        except WorkerStartError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is the outcome
+            return error
 
-    def _reason_of_death(self, elapsed_s: float) -> WorkerDiedError | LimitExceededError:
-        if self._limits.time_s is not None and elapsed_s >= self._limits.time_s:
-            return LimitExceededError(
-                f"stopped: it took longer than the limit of {self._limits.time_s:g} s. "
-                "Raise the limit if this is expected."
-            )
-        return WorkerDiedError("the worker process died, perhaps for lack of memory. Try fewer workers.")
+    def _answering_worker(self) -> ProcessPoolExecutor:
+        """Return a process that answers: so a death is that of the task, not that of an idle process."""
+        while True:
+            try:
+                worker, is_new = self._idle.get_nowait(), False
+            except Empty:
+                worker, is_new = _new_worker(self._limits), True
+            try:
+                self._pids[worker] = worker.submit(os.getpid).result()
+            except BrokenProcessPool as error:
+                self._pids.pop(worker, None)
+                if is_new:
+                    raise WorkerStartError(
+                        "no worker process can be started, perhaps for lack of memory. "
+                        "Free some memory and try again."
+                    ) from error
+            else:
+                return worker
+
+    def interrupt(self) -> None:
+        """End all tasks: each process raises SystemExit, so that it removes what it was writing."""
+        for pid in list(self._pids.values()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     def __enter__(self) -> Self:
         return self
@@ -107,6 +191,8 @@ class WorkerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self.interrupt()
         while not self._idle.empty():
             self._idle.get().shutdown(cancel_futures=True)
 
@@ -127,6 +213,7 @@ def _initialise_worker(memory_mb: int | None) -> None:
     """Ignore Ctrl-C, which the parent handles, and end with the parent, even if that is killed."""
     limit_blas_threads()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_task)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if memory_mb is not None and os.name == "posix":
         import resource
@@ -149,6 +236,32 @@ def _call_within_limits(limits: ResourceLimits, function: Callable[[T], R], argu
     finally:
         if timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _outcomes(function: Callable[[T], R], arguments: Sequence[T]) -> list[R | Exception]:
+    """Call a function with each argument; too little memory for one is left to a second try."""
+    outcomes: list[R | Exception] = []
+    for argument in arguments:
+        try:
+            outcomes.append(function(argument))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is the outcome of this argument
+            outcomes.append(error)
+    return outcomes
+
+
+def _reason_of_death(limits: ResourceLimits, elapsed_s: float) -> WorkerDiedError | LimitExceededError:
+    if limits.time_s is not None and elapsed_s >= limits.time_s:
+        return LimitExceededError(
+            f"stopped: it took longer than the limit of {limits.time_s:g} s. "
+            "Raise the limit if this is expected."
+        )
+    return WorkerDiedError("the worker process died, perhaps for lack of memory. Try fewer workers.")
+
+
+def _end_task(*_: object) -> NoReturn:
+    sys.exit(1)
 
 
 def _end_with_parent() -> None:

@@ -1,5 +1,8 @@
 """Readers of recordings: one module per file format, and the choice of the module that reads a file."""
 
+import errno
+import os
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -122,7 +125,37 @@ def is_recording(path: Path, *, fs: float | None = None) -> bool:
     -------
     False also for a file that cannot be opened.
     """
-    return _matching_format(path, fs) is not None
+    try:
+        return _matching_format(path, fs) is not None
+    except OSError:
+        return False
+
+
+def recording_files(path: Path, *, fs: float | None = None) -> tuple[Path, ...]:
+    """Find the files of a recording.
+
+    Parameters
+    ----------
+    path
+        The file to open.
+    fs
+        Sampling rate in Hz for files without one. If it is given, tables without lead names match too.
+
+    Returns
+    -------
+    The files, that of ``path`` first; none if it is not a recording. A file that cannot be opened is one, as
+    nobody can tell: otherwise its loss would go unnoticed.
+    """
+    try:
+        candidate = _matching_format(path, fs)
+    except OSError as error:
+        return (path,) if _may_be_recording(path, error) else ()
+    if candidate is None:
+        return ()
+    try:
+        return candidate.companion_files(path)
+    except (UnreadableError, OSError):
+        return (path,)
 
 
 def open_recording(path: str | Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
@@ -164,17 +197,34 @@ def companion_files(path: Path) -> tuple[Path, ...]:
 def locate(path: Path) -> Path:
     """Return the file to open for a path: the path itself, or the WFDB header of that name."""
     header = path.parent / f"{path.name}.hea"
-    if header.is_file() and not (path.is_file() and is_recording(path)):
+    if _is_file(header) and not (_is_file(path) and is_recording(path)):
         return header
     return path
 
 
+def _is_file(path: Path) -> bool:
+    """Return whether a path is a file; False, and no error, if a folder on the way may not be entered."""
+    return os.path.isfile(path)
+
+
 def _format_of(path: Path) -> Format:
-    if not path.is_file():
-        if path.is_dir():
-            raise UnreadableError(f"{path}: a folder, not a file. Name a file in it.")
-        raise UnreadableError(f"{path}: no such file. Check the path.")
-    if matching := _matching_format(path):
+    if os.path.isdir(path):
+        raise UnreadableError(f"{path}: a folder, not a file. Name a file in it.")
+    if os.path.exists(path) and not _is_file(path):
+        raise UnreadableError(f"{path}: a pipe or a device, not a file. Copy its content to a file.")
+    try:
+        matching = _matching_format(path)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise UnreadableError(
+                f"{path}: a link to a file that does not exist. Copy the file itself, or remove the link."
+            ) from error
+        raise UnreadableError(f"{path}: no such file. Check the path.") from error
+    except OSError as error:
+        raise UnreadableError(
+            f"{path}: cannot open the file ({error.strerror}). Check that you may read it."
+        ) from error
+    if matching:
         return matching
     for candidate in FORMATS:
         if path.suffix.lower() in candidate.SUFFIXES:
@@ -184,10 +234,16 @@ def _format_of(path: Path) -> Format:
     )
 
 
+def _may_be_recording(path: Path, error: OSError) -> bool:
+    """Return whether a file that cannot be opened counts as a recording, which then fails with the reason."""
+    if error.errno in {errno.ENOENT, errno.ELOOP}:  # a link that leads nowhere; or the file has just vanished
+        known = path.suffix.lower() in chain.from_iterable(candidate.SUFFIXES for candidate in FORMATS)
+        return known and path.is_symlink()
+    # Signals and annotations beside a header are no recordings of their own.
+    return path.suffix == ".hea" or not _is_file(path.with_suffix(".hea"))
+
+
 def _matching_format(path: Path, fs: float | None = None) -> Format | None:
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError:
-        return None
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
     return next((candidate for candidate in FORMATS if candidate.matches(path, head, fs=fs)), None)

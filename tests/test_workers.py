@@ -7,10 +7,19 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from ectopy.parallel.worker_pool import LimitExceededError, ResourceLimits, WorkerDiedError, WorkerPool
+from ectopy.parallel import worker_pool
+from ectopy.parallel.worker_pool import (
+    LimitExceededError,
+    ResourceLimits,
+    WorkerDiedError,
+    WorkerPool,
+    WorkerStartError,
+)
 
 
 def double(number: int) -> int:
@@ -63,6 +72,64 @@ def test_threads_share_the_processes_and_a_death_is_nobody_elses() -> None:
 def test_more_threads_than_processes_wait_for_their_turn() -> None:
     with WorkerPool(1) as workers, ThreadPoolExecutor(4) as threads:
         assert len(set(threads.map(workers.call, [pid] * 4, range(4)))) == 1
+
+
+def test_one_that_dies_while_it_is_idle_is_blamed_on_no_work() -> None:
+    with WorkerPool(1) as workers:
+        idle = workers.call(pid, None)
+        os.kill(idle, signal.SIGKILL)
+        time.sleep(0.5)
+        assert workers.call(double, 4) == 8
+
+
+def test_where_none_can_be_started_no_work_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_pool, "_initialise_worker", os._exit)
+    with WorkerPool(1) as workers:
+        for _ in range(2):
+            with pytest.raises(WorkerStartError, match="no worker process can be started"):
+                workers.call(double, 4)
+        with pytest.raises(WorkerStartError):
+            workers.call_each(double, [1, 2])
+
+
+def test_a_process_can_be_started_before_it_is_needed(tmp_path: Path) -> None:
+    with WorkerPool(1) as workers:
+        workers.start(partial(Path.touch, tmp_path / "imported"))
+        assert workers.call(Path.exists, tmp_path / "imported")
+
+
+def test_work_that_is_interrupted_tidies_up(tmp_path: Path) -> None:
+    with WorkerPool(1) as workers, ThreadPoolExecutor(1) as threads:
+        future = threads.submit(workers.call, work_in, tmp_path / "half")
+        while not (tmp_path / "half").exists():
+            time.sleep(0.01)
+        workers.interrupt()
+        with pytest.raises(SystemExit):
+            future.result()
+        assert not (tmp_path / "half").exists()
+
+
+class TestEach:
+    def test_outcomes_are_in_the_order_of_the_arguments(self) -> None:
+        with WorkerPool(1) as workers:
+            outcomes = workers.call_each(double, range(-1, 200))
+        assert str(outcomes[0]) == "-1 is negative"
+        assert outcomes[1:] == [2 * number for number in range(200)]
+
+    def test_what_kills_or_takes_too_long_is_alone_in_that(self) -> None:
+        numbers = [1, 2, -signal.SIGKILL, 3, -600, 4]
+        with WorkerPool(1, ResourceLimits(time_s=600)) as workers:
+            one, two, dead, three, slow, four = workers.call_each(harm, numbers, time_s=2)
+        assert (one, two, three, four) == (1, 2, 3, 4)
+        assert isinstance(dead, WorkerDiedError)
+        assert isinstance(slow, LimitExceededError)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts all memory that is written to")
+    def test_so_is_what_takes_too_much_memory(self) -> None:
+        with WorkerPool(1, ResourceLimits(memory_mb=512)) as workers:
+            small, large, last = workers.call_each(fill, [1, 2**30, 2])
+        assert (small, last) == (1, 2)
+        assert isinstance(large, LimitExceededError)
 
 
 def test_no_process_is_left_behind() -> None:
@@ -118,6 +185,23 @@ class TestBounds:
         assert len({workers.call(pid, None) for _ in range(3)}) == 1
         with workers:
             pass
+
+
+def harm(number: int) -> int:
+    """Return a number; die by the signal of a small negative one, and wait for a large one."""
+    if number < -100:
+        time.sleep(-number)
+    elif number < 0:
+        die(-number)
+    return number
+
+
+def work_in(path: Path) -> None:
+    path.touch()
+    try:
+        time.sleep(600)
+    finally:
+        path.unlink()
 
 
 def fill(n_bytes: int) -> int:

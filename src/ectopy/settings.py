@@ -33,9 +33,9 @@ class Settings(BaseSettings):
     inbox_tries: int = Field(default=3, ge=1)
     """A recording is quarantined after it has crashed this many processes."""
     recording_time_s: float = Field(default=3600, gt=0)
-    """Wall time that one recording may take under Prefect."""
+    """Wall time in s that one recording may take."""
     recording_memory_mb: int = Field(default=4096, ge=1024)
-    """Memory that one recording may take under Prefect."""
+    """Memory in MB that one recording may take."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Number of processes that score, or of workers on a local Dask cluster."""
     on_drift: Literal["warn", "train"] = "warn"

@@ -227,7 +227,7 @@ def _look(path: Path, *, fs: float | None) -> tuple[Path, ...]:
 
 
 def _blamed(outcome: Look) -> Look:
-    """Return an outcome; where reading a file did harm, with a reason that says so."""
+    """Return an outcome; where reading a file did harm, the error names the file as the cause."""
     if isinstance(outcome, WorkerDiedError):
         return WorkerDiedError("reading it ended the process. Remove it or export it again.")
     if isinstance(outcome, LimitExceededError):

@@ -1,6 +1,5 @@
 """Storage of an inbox: a folder of this machine, or an fsspec address such as ``s3://bucket/inbox``."""
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress

@@ -25,7 +25,7 @@ _AT_ONCE = 64
 """Arguments of :meth:`WorkerPool.call_each` that are sent together."""
 
 
-class WorkerStartError(RuntimeError):
+class WorkerStartError(OSError):
     """A worker process that ended before any task. The machine is the cause, and no task is to blame."""
 
 

@@ -34,7 +34,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     raise AssertionError
 
 
-def open_recording(path: Path, *, fs: float | None = None) -> Recording:
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
     raise AssertionError
 
 

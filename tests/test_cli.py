@@ -79,7 +79,7 @@ class TestHelp:
             ("train", "--database --data-dir --set"),
             ("evaluate", "--database --data-dir --reason --card-to"),
             ("ablation", "--database --data-dir --seeds --architectures --lengths --out --quick"),
-            ("score", "--out --model --workers --fs --leads --force --fhir --pdf"),
+            ("score", "--out --model --workers --fs --unit --leads --force --fhir --pdf"),
             ("ec57", "--reference --test --annotator --reference-annotator --records --map --format --json"),
             ("simulate", "--out --recordings --minutes --seed"),
             ("demo", "--out"),
@@ -137,6 +137,7 @@ class TestWrongUsage:
             ("score", "x", "--out", "o", "--workers", "0"),
             ("score", "x", "--out", "o", "--fs", "fast"),
             ("score", "x", "--out", "o", "--fs", "0"),
+            ("score", "x", "--out", "o", "--unit", "mmHg"),
             ("score", "x", "--out", "o", "--speed"),
             ("ec57", "--reference", "r", "--test", "t", "--annotator", "a", "--map", "mine"),
         ],
@@ -466,6 +467,19 @@ class TestBadInput:
             self.failed(header)
             == "r.dat: the file has 900 bytes, but its header describes 60000. Copy the complete file again."
         )
+
+    def test_a_unit_that_is_not_known_can_be_given(self) -> None:
+        header = write_record(self.here)
+        header.write_text(header.read_text().replace("1000/mV", "1000/NU"))
+        reason = self.failed(header)
+        assert reason.startswith(
+            "r.hea: no lead in a unit of voltage (its unit NU is no known voltage). Give"
+        )
+        options = ("--out", self.out, "--model", self.model, "--unit", "mV")
+        assert run("score", header, *options, capsys=self.capsys)[0] == 0
+        row = summary(self.out)["r"]
+        assert row["status"] == "scored"
+        assert row["notes"] == "leads MLII, V1 are read in mV, as given: the file has no known unit"
 
     def test_a_header_that_names_no_lead(self) -> None:
         (self.here / "r.hea").write_text("r 0 250 15000\n")

@@ -132,6 +132,13 @@ def test_a_search_takes_tables_of_bare_numbers_where_their_rate_is_given(tmp_pat
     assert (row["recording"], row["status"]) == ("bare", "scored")
 
 
+def test_a_flow_takes_the_unit_of_files_that_have_none(tmp_path: Path, model: str) -> None:
+    header = write_record(tmp_path / "in")
+    header.write_text(header.read_text().replace("1000/mV", "1000/adu"))
+    (row,) = score([str(tmp_path / "in")], tmp_path / "out", model=model, unit="mV", workers=1)
+    assert row["notes"] == "leads MLII, V1 are read in mV, as given: the file has no known unit"
+
+
 def batches() -> list[Any]:
     """The runs of the experiment of scoring, the newest first."""
     import mlflow

@@ -276,6 +276,15 @@ class TestWhatIsNoRecording:
             "no waveform with ECG leads in a unit of voltage. Export",
         )
 
+    @pytest.mark.parametrize("step", [1, 7, 2**20])
+    def test_a_deflated_file_is_measured_step_by_step(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    ) -> None:
+        groups = [dicom_group(counts(), two_dicom_leads())]
+        path = write_dicom(tmp_path / "a.dcm", groups, syntax=DeflatedExplicitVRLittleEndian)
+        monkeypatch.setattr(readers.dicom, "_INFLATE_STEP", step)
+        np.testing.assert_allclose(whole(readers.open_recording(path)), counts() * 5e-3, rtol=1e-6)
+
     def test_a_file_that_swells(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = write_dicom(
             tmp_path / "a.dcm",

@@ -88,6 +88,17 @@ class TestOutputs:
         assert origin["settings"] == {"leads": ["V1"], "fs_hz": None}
         assert {"python", "ectopy", "numpy"} <= origin["versions"].keys()
 
+    def test_a_unit_that_was_given_is_part_of_where_the_results_come_from(
+        self, tmp_path: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        header = write_record(tmp_path)
+        header.write_text(header.read_text().replace("1000/mV", "1000/adu"))
+        for unit in ("uV", "mV", "mV"):
+            (row,) = run([header], out, ScoreOptions(how.model, unit=unit))
+        assert row["status"] == "skipped"  # the same unit as before
+        written = json.loads((out / "r" / "summary.json").read_text())
+        assert written["provenance"]["settings"] == {"leads": [], "fs_hz": None, "unit": "mV"}
+
     def test_the_columns_are_those_of_the_contract_in_their_order(
         self, tmp_path: Path, out: Path, how: ScoreOptions
     ) -> None:

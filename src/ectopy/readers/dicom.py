@@ -121,7 +121,7 @@ def _check_inflated(path: Path) -> None:
     inflated, packed = 0, content[132 + 12 + int.from_bytes(content[140:144], "little") :]
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        while packed and inflated <= _LARGEST_INFLATED:
+        while packed and not inflater.eof and inflated <= _LARGEST_INFLATED:
             inflated += len(inflater.decompress(packed, _INFLATE_STEP))
             packed = inflater.unconsumed_tail
     except zlib.error as error:

@@ -43,10 +43,6 @@ class TestPlan:
         assert (here.path, here.name, here.address) == ("s3://ecg/100.hea", "100", "s3://ecg/100.hea")
         assert (there.path, there.name, there.address) == ("a/101.hea", "101", "")
 
-    def test_a_character_that_is_no_unicode_is_escaped(self) -> None:
-        assert results.printable("a\udcfcb") == r"a\udcfcb"
-        assert results.printable(Path("a/ä.hea")) == "a/ä.hea"
-
     def test_settings_are_those_that_decide_a_result(self, model: Path) -> None:
         # The other options change which files are written, and no number in them.
         options = ScoreOptions(model, leads=("II",), fs=250.0, force=True, fhir=True, pdf=True)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.plotting import plot_strip
+from ectopy.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -593,11 +594,12 @@ class Analysis:
         )
 
     def __str__(self) -> str:
-        return "\n".join(f"{name}: {text}" for name, text in self._facts())
+        return "\n".join(f"{name}: {printable(text)}" for name, text in self._facts())
 
     def _repr_html_(self) -> str:
         """Return the summary as a small table for Jupyter."""
-        rows = (f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._facts())
+        facts = ((escape(name), escape(printable(text))) for name, text in self._facts())
+        rows = (f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in facts)
         return f"<table>{''.join(rows)}</table>"
 
     def _facts(self) -> list[tuple[str, str]]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ectopy.printable import printable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -79,7 +81,7 @@ def plot_strip(
     every = figure.subplots(len(traces), 1, sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
     for axes, name, trace, limit in zip(every, names, traces, limits, strict=True):
         axes.plot(time_s, trace, color="black", linewidth=0.8)
-        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+        axes.set_ylabel(printable(name), parse_math=False, rotation=0, ha="right", va="center")
         axes.set(xlim=(start_s, stop_s), ylim=limit)
         _rule_paper(axes)
     every[-1].set_xlabel("s", loc="right")

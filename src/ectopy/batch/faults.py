@@ -7,9 +7,9 @@ be imported, a disk that is full: no recording is to blame for these, and each o
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ectopy.batch.results import printable
 from ectopy.ecg import NotAnalysableError, UnreadableError
 from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
+from ectopy.printable import printable
 
 
 class MachineError(RuntimeError):

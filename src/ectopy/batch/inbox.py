@@ -27,6 +27,7 @@ from ectopy.batch.search import FoundRecordings, find_recordings
 from ectopy.batch.storage import FileInfo, Storage, download, storage_at
 from ectopy.ecg import NotAnalysableError, UnreadableError
 from ectopy.parallel.worker_pool import LimitExceededError, ResourceLimits, WorkerDiedError, shared_pool
+from ectopy.printable import printable
 from ectopy.report.index import OpenFile
 
 logger = logging.getLogger(__name__)
@@ -308,7 +309,7 @@ class Inbox:
         )
 
     def _entry(self, names: tuple[str, ...], files: Mapping[str, FileInfo], now: float) -> Entry:
-        path = results.printable(self._storage.uri(names[0]))
+        path = printable(self._storage.uri(names[0]))
         return Entry(path, names, _stamp(names, files), now)
 
     def _unchanged_and_done(self, files: Mapping[str, FileInfo]) -> set[str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ectopy.batch.pseudonyms import Pseudonyms
-from ectopy.batch.results import earlier_rows, printable
+from ectopy.batch.results import earlier_rows
 from ectopy.batch.search import FoundRecordings, find_recordings
 from ectopy.parallel.worker_pool import ResourceLimits, WorkerPool
+from ectopy.printable import printable
 
 if TYPE_CHECKING:
     from ectopy.model.classifier import Classifier
@@ -194,7 +195,7 @@ def find_model(model: str | None, data_dir: Path) -> SelectedModel:
 
 def describe_model(model: SelectedModel) -> str:
     """Return the name of a model and its origin, for the user."""
-    return f"{load_model(model.folder).name}, {model.source}"
+    return printable(f"{load_model(model.folder).name}, {model.source}")
 
 
 def load_model(model: Path) -> "Classifier":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ectopy.batch.faults import MachineError, UnforeseenError
 from ectopy.ecg import NotAnalysableError, UnreadableError
+from ectopy.printable import hide_quotes
 from ectopy.readers import companion_files
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Pseudonyms:
         return f"p-{digest[:8].hex()}"
 
     def redact(self, text: str, files: Iterable[Path]) -> str:
-        """Replace the names of files in a text by pseudonyms, and remove their folders.
+        """Replace the names of files in a text by pseudonyms; remove their folders and what the text quotes.
 
         Parameters
         ----------
@@ -61,7 +62,7 @@ class Pseudonyms:
         # As a whole word: otherwise a file named "a" would make every message unreadable.
         for name in sorted(names, key=len, reverse=True):
             text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", names[name], text)
-        return text
+        return hide_quotes(text)
 
     @contextmanager
     def redacting(self, source: Path) -> Iterator[None]:
@@ -69,6 +70,8 @@ class Pseudonyms:
         files = [source]
         with suppress(UnreadableError, OSError):
             files += companion_files(source)
+        with suppress(OSError, RuntimeError):  # a link to itself
+            files += [target for file in files if (target := file.resolve()) != file.absolute()]
         original = logging.getLogRecordFactory()
         logging.setLogRecordFactory(self._redacting_factory(files, original))
         try:
@@ -92,9 +95,10 @@ class Pseudonyms:
             return kind(text) if error.errno is None else kind(error.errno, text)
         if not ours:
             return RedactedError(f"{name}: {type(error).__name__}")
-        text, folder = str(error), str(files[0].parent)
-        if text.startswith(folder):  # the message may name a file that is not known to belong here
-            text = f"{name}: {text.removeprefix(folder).partition(': ')[2]}"
+        text = str(error)
+        for folder in sorted({str(file.parent) for file in files}, key=len, reverse=True):
+            if text.startswith(folder):  # the message may name a file that is not known to belong here
+                text = f"{name}: {text.removeprefix(folder).partition(': ')[2]}"
         text = self.redact(text, files)
         return type(error)(text) if isinstance(error, _KEPT) else RedactedError(text)
 

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from ectopy.report.index import OpenFile
 
+from ectopy.printable import printable, table_cell, text_of_cell
+
 logger = logging.getLogger(__name__)
 
 SummaryRow: TypeAlias = dict[str, object]
@@ -225,7 +227,7 @@ def write_summary(
     with atomic_file(out / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, SUMMARY_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(ordered)
+        writer.writerows({name: table_cell(value) for name, value in row.items()} for row in ordered)
     with atomic_file(out / "index.html") as path:
         write_index(path, ordered, open_files)
     return ordered
@@ -278,7 +280,8 @@ def _read_summary(path: Path) -> list[SummaryRow]:
         set_aside(path)
         return []
     listed = [
-        {name: row.get(name) or "" for name in ("recording", "path", "status", "reason")} for row in rows
+        {name: text_of_cell(row.get(name) or "") for name in ("recording", "path", "status", "reason")}
+        for row in rows
     ]
     return [_empty_row() | row for row in listed if _NAME.fullmatch(row["recording"])]
 
@@ -287,11 +290,6 @@ def _empty_row() -> SummaryRow:
     from ectopy.report import SUMMARY_COLUMNS
 
     return dict.fromkeys(SUMMARY_COLUMNS, "")
-
-
-def printable(text: str | Path) -> str:
-    """Escape the bytes of a file name that are not valid Unicode; a text file could not hold them."""
-    return str(text).encode(errors="backslashreplace").decode()
 
 
 def set_aside(path: Path) -> None:

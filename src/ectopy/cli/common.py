@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from ectopy.printable import PrintableFormatter, printable, printable_lines
+
 if TYPE_CHECKING:
     from ectopy.settings import Settings
 
@@ -27,7 +29,9 @@ def show_version(wanted: bool) -> None:
 def configure_logging() -> None:
     """Show warnings of all libraries and the progress of ectopy on stderr."""
     # A library must not choose its log level. The command may: here it is the user of the library.
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("ectopy").setLevel(logging.INFO)
 
 
@@ -52,8 +56,13 @@ def split_names(text: str | None) -> tuple[str, ...] | None:
 
 
 def print_message(message: str) -> None:
-    """Print a line to stderr; stdout is for results."""
-    print(message, file=sys.stderr, flush=True)
+    """Print a message as one line to stderr; stdout is for results."""
+    print(printable(message), file=sys.stderr, flush=True)
+
+
+def print_result(text: object) -> None:
+    """Print the result of a command, of one line or more, to stdout."""
+    print(printable_lines(text), flush=True)
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ectopy.cli.common import DataDir, load_settings
+from ectopy.cli.common import DataDir, load_settings, print_result
 
 if TYPE_CHECKING:
     from ectopy.registry.promotion import Change
@@ -28,8 +28,8 @@ def list_versions(model: ModelName = "ectopy", data_dir: DataDir = None) -> None
 
     settings = _connect(data_dir)
     table = promotion.version_table(model)
-    print(markdown(table) if table else f"{model}: no version yet. Run `ectopy train` to make one.")
-    print(f"in use here: {planning.describe_model(planning.find_model(None, settings.data_dir))}")
+    print_result(markdown(table) if table else f"{model}: no version yet. Run `ectopy train` to make one.")
+    print_result(f"in use here: {planning.describe_model(planning.find_model(None, settings.data_dir))}")
 
 
 @app.command("promote")
@@ -71,4 +71,4 @@ def _connect(data_dir: Path | None) -> "Settings":
 def _print_change(change: "Change") -> None:
     previous = change.previous
     replaced = "" if previous is None or previous == change.current else f", in place of {previous.number}"
-    print(f"champion: {change.current.uri}{replaced}")
+    print_result(f"champion: {change.current.uri}{replaced}")

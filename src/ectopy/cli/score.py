@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ectopy.cli.common import DataDir, fail, load_settings, print_message, quiet_prefect, split_names
+from ectopy.cli.common import (
+    DataDir,
+    fail,
+    load_settings,
+    print_message,
+    print_result,
+    quiet_prefect,
+    split_names,
+)
+from ectopy.printable import printable
 
 if TYPE_CHECKING:
     from ectopy.batch.planning import ScoreOptions
@@ -169,7 +178,7 @@ def _with_progress(rows: Iterable["SummaryRow"], total: int) -> Iterator["Summar
         for row in rows:
             progress.advance(task)
             if row["status"] == "failed" or row["notes"]:
-                progress.console.print(_line(row), markup=False, highlight=False, soft_wrap=True)
+                progress.console.print(printable(_line(row)), markup=False, highlight=False, soft_wrap=True)
             yield row
 
 
@@ -185,5 +194,5 @@ def _print_batch(out: Path, rows: Sequence["SummaryRow"], n_other: int) -> None:
         )
     counts = sorted(Counter(str(row["status"]) for row in rows).items())
     by_status = ", ".join(f"{number} {status}" for status, number in counts)
-    print(f"{len(rows)} recording{'' if len(rows) == 1 else 's'}: {by_status}")
-    print(out / "summary.csv", out / "index.html", sep="\n")
+    print_result(f"{len(rows)} recording{'' if len(rows) == 1 else 's'}: {by_status}")
+    print_result(f"{out / 'summary.csv'}\n{out / 'index.html'}")

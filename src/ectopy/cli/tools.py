@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ectopy.cli.common import DataDir, Records, fail, load_settings, split_names
+from ectopy.cli.common import DataDir, Records, fail, load_settings, print_result, split_names
+from ectopy.printable import printable
 
 pseudonyms_app = typer.Typer(
     help="Pseudonyms of recordings, made with the setting ECTOPY_PSEUDONYM_SALT.", no_args_is_help=True
@@ -60,7 +61,7 @@ def ec57(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if json:
         counts = as_json(comparison, beat_map=beat_map.value)
         json.write_text(dumps(counts, indent=1) + "\n", encoding="utf-8")
-    print(text(comparison, table_format.value, beat_map=beat_map.value), end="")
+    print_result(text(comparison, table_format.value, beat_map=beat_map.value).removesuffix("\n"))
 
 
 def simulate(
@@ -75,7 +76,7 @@ def simulate(
     """
     from ectopy.datasets.simulate import simulate_database
 
-    print(simulate_database(out, recordings=recordings, minutes=minutes, seed=seed))
+    print_result(simulate_database(out, recordings=recordings, minutes=minutes, seed=seed))
 
 
 @pseudonyms_app.callback()
@@ -94,7 +95,7 @@ def show_pseudonyms(
 
     if not (pseudonyms := from_salt(load_settings(None).pseudonym_salt)):
         fail("ECTOPY_PSEUDONYM_SALT is not set. Set it to the salt that the results were made with.", 2)
-    print("\n".join(f"{pseudonyms.of(name)}\t{name}" for name in names))
+    print("\n".join(f"{pseudonyms.of(name)}\t{printable(name)}" for name in names))
 
 
 def up(

@@ -11,6 +11,7 @@ from ectopy.cli.common import (
     Records,
     load_settings,
     print_message,
+    print_result,
     quiet_prefect,
     split_names,
 )
@@ -37,9 +38,10 @@ def ingest(
     from ectopy.flows.ingest import ingest as flow
 
     try:
-        print(flow(database, source or settings.source, settings.data_dir, split_names(records)))
+        print_result(flow(database, source or settings.source, settings.data_dir, split_names(records)))
     except IngestError as error:
-        print_message("\n".join(error.failures))
+        for failure in error.failures:
+            print_message(failure)
         raise typer.Exit(1) from error
 
 
@@ -60,7 +62,7 @@ def train(
     quiet_prefect()
     from ectopy.flows.train import train as flow
 
-    print(flow(database, load_settings(data_dir).data_dir, _config(changes)).uri)
+    print_result(flow(database, load_settings(data_dir).data_dir, _config(changes)).uri)
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -100,7 +102,7 @@ def evaluate(
 
     decision = flow(database, load_settings(data_dir).data_dir, reason=reason, card_to=card_to)
     outcome = "promoted" if decision.promoted else "not promoted"
-    print(f"{decision.report}\n{outcome}: {decision.reason}")
+    print_result(f"{decision.report}\n{outcome}: {decision.reason}")
 
 
 def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -130,7 +132,7 @@ def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     names = split_names(architectures) or tuple(ARCHITECTURES)
     config = QUICK if quick else None
-    print(flow(database, load_settings(data_dir).data_dir, seeds, names, beats, config, out))
+    print_result(flow(database, load_settings(data_dir).data_dir, seeds, names, beats, config, out))
 
 
 def _positive_integers(option: str, text: str) -> tuple[int, ...]:
@@ -156,4 +158,4 @@ def demo(
     quiet_prefect()
     from ectopy.flows.demo import demo as flow
 
-    print(flow(out))
+    print_result(flow(out))

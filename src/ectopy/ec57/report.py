@@ -11,6 +11,7 @@ from ectopy.ec57.marks import CELLS, NO_BEAT
 from ectopy.ec57.records import EPISODE_KINDS, RUN_KINDS, RecordComparison
 from ectopy.ec57.runs import RUN_LENGTHS, RunComparison, RunTally
 from ectopy.ec57.summary import Comparison, average, compute_metrics, gross
+from ectopy.printable import printable
 
 OutputFormat: TypeAlias = Literal["table", "bxb", "rxr", "epicmp"]
 
@@ -44,6 +45,7 @@ def text(records: Mapping[str, RecordComparison], output_format: OutputFormat, *
     -------
     Lines of text.
     """
+    records = {printable(name): record for name, record in records.items()}
     if output_format == "bxb":
         return lines.bxb_lines({name: record.beats for name, record in records.items()})
     if output_format == "rxr":

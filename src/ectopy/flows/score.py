@@ -19,6 +19,7 @@ from ectopy.batch.pseudonyms import from_salt
 from ectopy.flows.log_batch import DEFAULT_TRACKING, Tracking, log_new_batch
 from ectopy.flows.task_runners import LOCAL, task_runner
 from ectopy.parallel.worker_pool import ResourceLimits, WorkerDiedError, shared_pool
+from ectopy.printable import printable_values
 from ectopy.report.index import OpenFile
 from ectopy.settings import Settings, load_settings
 
@@ -247,7 +248,7 @@ def _show(rows: Sequence[results.SummaryRow], out: Path, open_files: Sequence[Op
         shown = {"recording": file.name, "status": status, "reason": f"since {file.since}: {file.why}"}
         table.append({column: shown.get(column, "") for column in _SHOWN})
     create_table_artifact(
-        table,
+        printable_values(table),
         key="scored-recordings",
         description=f"{len(rows)} recordings of this run, {n_new} of them scored now, in {out}",
     )

@@ -1,5 +1,6 @@
 """Worker processes, each with one task at a time: if a process dies, only its own task is lost."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import NoReturn, Self, TypeVar
 
 from ectopy.parallel.blas_threads import limit_blas_threads
+from ectopy.printable import PrintableFormatter
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -212,6 +214,8 @@ def _new_worker(limits: ResourceLimits) -> ProcessPoolExecutor:
 def _initialise_worker(memory_mb: int | None) -> None:
     """Ignore Ctrl-C, which the parent handles, and end with the parent, even if that is killed."""
     limit_blas_threads()
+    if logging.lastResort is not None:  # warnings name files
+        logging.lastResort.setFormatter(PrintableFormatter())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_task)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -26,6 +26,7 @@ from mlflow.exceptions import MlflowException
 from ectopy.features.extraction import Floats
 from ectopy.monitoring import plots
 from ectopy.monitoring.batch_summary import BatchSummary
+from ectopy.printable import printable_lines, printable_values
 
 DESCRIPTION = "mlflow.note.content"
 """Tag that MLflow shows as the description of a run, in Markdown."""
@@ -102,8 +103,12 @@ def run(
     Id of the run.
     """
     log_system_metrics = log_system_metrics and not nested
+    shown = {key: printable_lines(value) for key, value in (tags or {}).items()}
     with mlflow.start_run(
-        run_name=name, nested=nested, tags=dict(tags or {}), log_system_metrics=log_system_metrics
+        run_name=name,
+        nested=nested,
+        tags=shown,
+        log_system_metrics=log_system_metrics,
     ) as active:
         mlflow.set_tags({"ectopy_version": metadata.version("ectopy"), **_commit_tags(Path(__file__))})
         yield str(active.info.run_id)
@@ -125,7 +130,7 @@ def _commit_tags(source: Path) -> dict[str, str]:
 
 def log_parameters(parameters: Mapping[str, object]) -> None:
     """Log parameters of the run in progress."""
-    mlflow.log_params(dict(parameters))
+    mlflow.log_params(printable_values(parameters))
 
 
 def log_config(config: Any, **more: object) -> None:
@@ -160,7 +165,8 @@ def log_table(table: Mapping[str, Sequence[object]], file: str) -> None:
         Name of the artifact.
     """
     with suppress_warnings():
-        mlflow.log_table({name: list(column) for name, column in table.items()}, artifact_file=file)
+        cells = {name: printable_values(list(column)) for name, column in table.items()}
+        mlflow.log_table(cells, artifact_file=file)
 
 
 def log_figure(figure: Figure, file: str) -> None:
@@ -224,7 +230,7 @@ def log_data(name: str, source: str, rows: Floats, labels: Sequence[str], *, con
 
 def tag(**tags: str) -> None:
     """Set tags on the run in progress."""
-    mlflow.set_tags(tags)
+    mlflow.set_tags(printable_values(tags))
 
 
 def log_batch(batch: BatchSummary, *, index: Path) -> str:

@@ -1,10 +1,12 @@
 """Write an analysis as files: WFDB annotations, Parquet, CSV, JSON, HTML, FHIR and PDF."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ectopy.ecg import Analysis
 from ectopy.monitoring.drift import Counts
+from ectopy.printable import printable, printable_values
 from ectopy.report.data_files import write_annotation_file, write_beats, write_events, write_summary
 from ectopy.report.fhir import write_fhir
 from ectopy.report.index import write_index
@@ -50,6 +52,8 @@ def write_outputs(
     -------
     The row of the recording in ``summary.csv``.
     """
+    provenance = printable_values(provenance)
+    analysis = _printable(analysis)
     summary = summarise(analysis, provenance)
     if fhir:
         write_fhir(folder, summary, provenance)
@@ -59,3 +63,12 @@ def write_outputs(
     write_summary(folder / "summary.json", analysis, summary, provenance, profile)
     write_page(folder / "report.html", analysis, summary, provenance)
     return summary.row
+
+
+def _printable(analysis: Analysis) -> Analysis:
+    """Return an analysis whose texts from the file, the names of leads and the notes, are printable."""
+    recording = analysis.recording
+    leads, notes = tuple(map(printable, recording.leads)), tuple(map(printable, recording.notes))
+    if (leads, notes) == (tuple(recording.leads), recording.notes):
+        return analysis
+    return replace(analysis, recording=replace(recording, leads=leads, notes=notes))

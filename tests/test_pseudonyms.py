@@ -167,6 +167,38 @@ class TestScoring:
         assert rows[of("Jane_lone")]["reason"] == missing
         assert rows[HIDDEN]["path"] == of(str(scored.parent / "ward 7" / f"{NAME}.hea"))
 
+    def test_links_and_what_a_header_says_name_nobody_either(
+        self,
+        ward: Path,
+        model: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("ECTOPY_PSEUDONYM_SALT", SALT)
+        inbox = tmp_path / "in"
+        inbox.mkdir()
+        target = write_record(ward, NAME)
+        (inbox / "link.hea").symlink_to(target)
+        (ward / "Jane_broken.edf").write_bytes(b"0".ljust(400))
+        (inbox / "broken.edf").symlink_to(ward / "Jane_broken.edf")
+        unit = write_record(inbox, "m1")
+        unit.write_text(unit.read_text().replace("1000/mV", "1000/Jane_Doe"))
+        outside = write_record(inbox, "outside")
+        (inbox / "Doe_1960.dat").symlink_to(target.with_suffix(".dat"))
+        outside.write_text(outside.read_text().replace("outside.dat", "Doe_1960.dat"))
+        (inbox / "unreadable.hea").symlink_to(ward / "Jane.hea")
+        paths = [str(path) for path in sorted(inbox.iterdir()) if path.suffix != ".dat"]
+        with pytest.raises(SystemExit, match="1"):
+            cli.main(
+                ["score", *paths, "--out", str(tmp_path / "out"), "--model", str(model), "--workers", "1"]
+            )
+        said = capsys.readouterr()
+        assert "4 recordings: 4 failed" in said.out
+        assert names_nobody(said.out + said.err)
+        files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        assert all(names_nobody(path.read_bytes().decode("latin-1")) for path in files)
+
     def test_a_second_run_knows_each_again(
         self, scored: Path, ward: Path, model: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

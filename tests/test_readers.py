@@ -560,7 +560,7 @@ class TestWhatIsNoRecording:
         path = write_record(tmp_path / "inner", two_leads(), stored_numbers())
         path.with_suffix(".dat").unlink()
         path.with_suffix(".dat").symlink_to(tmp_path / "secret")
-        self.refuse(path, r"r\.dat is a link to a file outside the folder\. Copy the file itself")
+        self.refuse(path, r"r\.dat. is a link to a file outside the folder\. Copy the file itself")
 
     def test_a_link_within_the_folder_is_followed(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, two_leads(), stored_numbers())
@@ -591,7 +591,7 @@ class TestWhatIsNoRecording:
         header = two_leads().replace("16", "212", 1)
         self.refuse(
             write_record(tmp_path, header, stored_numbers()),
-            r"the signals of r\.dat have different formats or offsets\. Correct the header",
+            r"the signals of .r\.dat. have different formats or offsets\. Correct the header",
         )
 
     def test_what_is_called_flac_and_is_none(self, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ectopy.ecg import UnreadableError
+from ectopy.printable import quoted
 
 DEFAULT_FS = 250.0
 """Rate in Hz of a header without one; gain and unit have defaults too, see header(5)."""
@@ -231,7 +232,8 @@ def _beside(header: Path, name: str) -> Path:
     path = header.parent / name
     if path.is_symlink() and not header.is_symlink() and path.resolve().parent != header.parent.resolve():
         raise UnreadableError(
-            f"{header}: {name} is a link to a file outside the folder. Copy the file itself into the folder."
+            f"{header}: {quoted(name)} is a link to a file outside the folder. "
+            "Copy the file itself into the folder."
         )
     return path
 
@@ -240,7 +242,7 @@ def _signal_file(header: Header, name: str, signals: dict[int, SignalLine]) -> S
     first = next(iter(signals.values()))
     if any((line.format, line.offset) != (first.format, first.offset) for line in signals.values()):
         raise UnreadableError(
-            f"{header.path}: the signals of {name} have different formats or offsets. "
+            f"{header.path}: the signals of {quoted(name)} have different formats or offsets. "
             "Correct the header: all signals of a file share one format and one offset."
         )
     stops = np.cumsum([line.per_frame for line in signals.values()]).tolist()

@@ -194,7 +194,7 @@ class TestScoring:
                 ["score", *paths, "--out", str(tmp_path / "out"), "--model", str(model), "--workers", "1"]
             )
         said = capsys.readouterr()
-        assert "4 recordings: 4 failed" in said.out
+        assert "5 recordings: 5 failed" in said.out
         assert names_nobody(said.out + said.err)
         files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
         assert all(names_nobody(path.read_bytes().decode("latin-1")) for path in files)

@@ -278,7 +278,7 @@ class Inbox:
         with self._storage.preview(files.keys() - done) as folder:
             found = self._search(folder, done)
         for unlisted, error in found.unlisted.items():
-            path = results.printable(unlisted)
+            path = printable(unlisted)
             logger.warning("%s: %s", planning.display_name(path, self._options), error)
         recordings = [
             tuple(file.relative_to(folder).as_posix() for file in names) for names in found.files.values()

@@ -171,8 +171,22 @@ class TestCounts:
         np.testing.assert_allclose(whole(recording), stored * 5e-3, rtol=1e-6)
         assert recording.incomplete
         assert recording.notes == (
-            f"1 leads are shorter than section 3 states, one has 1000 samples of {stated}",
+            f"leads are shorter than section 3 states, the longest of them has 1000 of {stated} samples",
         )
+
+    @pytest.mark.parametrize("coded", [False, True])
+    def test_an_scp_file_that_was_cut_has_what_is_left_of_its_rhythm(
+        self, tmp_path: Path, *, coded: bool
+    ) -> None:
+        content = scp(counts(), coded=coded, order=2)
+        (tmp_path / "a.scp").write_bytes(content[: -len(content) // 4])
+        recording = readers.open_recording(tmp_path / "a.scp")
+        signal = whole(recording)
+        assert (recording.leads, recording.incomplete) == (("I", "II"), True)
+        left = np.isfinite(signal[:, 1]).sum()
+        assert 300 < left < 700
+        np.testing.assert_allclose(signal[:, 0], counts()[:, 0] * 5e-3, rtol=1e-5)
+        np.testing.assert_allclose(signal[: left - 2, 1], counts()[: left - 2, 1] * 5e-3, rtol=1e-5)
 
     def test_sierra_has_the_samples_of_the_file(self, tmp_path: Path) -> None:
         (tmp_path / "a.xml").write_text(sierra(limb_leads(600), duration_ms=1400))

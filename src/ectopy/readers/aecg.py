@@ -1,6 +1,5 @@
 """Read the rhythm series of an HL7 annotated ECG (aECG, PORT_MT020001), not the derived beats."""
 
-import logging
 import math
 import re
 import warnings
@@ -29,8 +28,6 @@ from ectopy.readers.validation import (
     unique_names,
     unit_problem,
 )
-
-logger = logging.getLogger(__name__)
 
 SUFFIXES: tuple[str, ...] = (".aecg",)
 _ROOT = "AnnotatedECG"
@@ -83,10 +80,10 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         raise UnreadableError(
             f"{path}: no rhythm series with ECG leads. Export the recording with its rhythm series."
         )
-    if len(with_leads) > 1:
-        logger.warning("%s: of %d rhythm series only the longest is read", path, len(with_leads))
     series, sets = max(with_leads, key=lambda pair: _duration_s(pair[1]))
-    return _recording(path, series, [one_set for one_set in sets if one_set.fs == sets[0].fs], unit)
+    recording = _recording(path, series, [one_set for one_set in sets if one_set.fs == sets[0].fs], unit)
+    notes = (f"of {len(with_leads)} rhythm series only the longest is read",) if len(with_leads) > 1 else ()
+    return replace(recording, notes=(*recording.notes, *notes))
 
 
 def _is_rhythm(series: Element) -> bool:

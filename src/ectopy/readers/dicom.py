@@ -1,6 +1,5 @@
 """Read the rhythm groups of DICOM waveforms (12-lead, ambulatory and general ECG) into memory."""
 
-import logging
 import math
 import re
 import warnings
@@ -25,12 +24,11 @@ from ectopy.readers.validation import (
     may_be_voltage,
     millivolts,
     note_on_unit,
+    read_stored,
     scale_problem,
     unique_names,
     unit_problem,
 )
-
-logger = logging.getLogger(__name__)
 
 SUFFIXES: tuple[str, ...] = (".dcm", ".dicom")
 _WAVEFORM_CLASSES = b"1.2.840.10008.5.1.4.1.1.9."
@@ -52,7 +50,7 @@ class _Group(NamedTuple):
     start_s: float
     stored: NDArray[Any]
     leads: tuple["_Channel", ...]
-    note: str
+    notes: tuple[str, ...]
     incomplete: bool
 
 
@@ -81,8 +79,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
 def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - DICOM has a rate
     """Open the rhythm of a file; patient data is not read."""
     check_file_size(path, limit=_LARGEST)
-    with path.open("rb") as file:
-        head = file.read(2048)
+    head = bytes(read_stored(path, "u1", first=0, count=min(2048, path.stat().st_size)))
     if head[128:132] == b"DICM" and _DEFLATED in head:
         _check_inflated(path)
     try:
@@ -104,26 +101,29 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         path, [(channel.name, channel.problem) for channel in channels], remedy=UNIT_REMEDY
     )
     recorded = [(channel.name, channel.unit) for channel in channels if not channel.problem]
-    counted = tuple(group.note for group in groups if group.note)
+    of_groups = [note for group in groups for note in group.notes]
     return in_memory_recording(
         path,
         _pieces(groups),
         fs=groups[0].fs,
         start=start,
-        notes=(*left_out, *note_on_unit(recorded, unit), *counted),
+        notes=(*left_out, *note_on_unit(recorded, unit), *of_groups),
         incomplete=any(group.incomplete for group in groups),
     )
 
 
 def _check_inflated(path: Path) -> None:
     """Check the size of a deflated file once inflated, as pydicom would inflate all of it."""
-    content = path.read_bytes()
-    inflated, packed = 0, content[132 + 12 + int.from_bytes(content[140:144], "little") :]
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated, inflater = 0, zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        while packed and not inflater.eof and inflated <= _LARGEST_INFLATED:
-            inflated += len(inflater.decompress(packed, _INFLATE_STEP))
-            packed = inflater.unconsumed_tail
+        with path.open("rb") as file:
+            file.seek(140)
+            file.seek(132 + 12 + int.from_bytes(file.read(4), "little"))
+            while not inflater.eof and inflated <= _LARGEST_INFLATED:
+                packed = inflater.unconsumed_tail or file.read(_INFLATE_STEP)
+                if not packed:
+                    break
+                inflated += len(inflater.decompress(packed, _INFLATE_STEP))
     except zlib.error as error:
         raise UnreadableError(
             f"{path}: the deflated DICOM data is damaged. Copy or export the file again."
@@ -162,7 +162,7 @@ def _groups(path: Path, data: Any, unit: str | None) -> Iterator[tuple[Any, _Gro
                     float(item.get("MultiplexGroupTimeOffset") or 0) / 1000,
                     samples.reshape(n_samples, n_channels),
                     leads,
-                    note if n_samples != n_stated else "",
+                    (note,) if n_samples != n_stated else (),
                     incomplete=n_samples < n_stated,
                 ),
             )
@@ -293,7 +293,7 @@ def _rhythm(path: Path, groups: Sequence[tuple[Any, _Group]]) -> list[_Group]:
     longest = max(chosen, key=lambda group: len(group.stored) / group.fs if group.fs > 0 else 0)
     alike = [group for group in chosen if group is not longest and group.fs == longest.fs]
     if len(chosen) > len(alike) + 1:
-        logger.warning("%s: waveforms with another sampling rate than the longest are not read", path)
+        longest = longest._replace(notes=(*longest.notes, "waveforms of another sampling rate are left out"))
     return [longest, *alike]
 
 

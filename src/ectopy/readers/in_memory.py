@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Recording, Signal, UnreadableError
+from ectopy.ecg import Recording, Samples, Signal, UnreadableError
 from ectopy.readers.lead_names import name_for_notes
 from ectopy.readers.validation import check_in_memory, check_rate, check_size, leave_out, scale_problem
 
@@ -88,22 +88,24 @@ def in_memory_recording(  # noqa: PLR0913 - what a recording consists of
         fs=fs,
         leads=tuple(columns),
         n_samples=n_samples,
-        read=partial(_read, tuple(kept), columns),
+        read=partial(_read, tuple(kept), np.array([(piece.start, piece.stop) for piece in kept]), columns),
         start=start,
         notes=(*left_out, *notes),
         incomplete=incomplete,
     )
 
 
-def _read(pieces: Sequence[Piece], columns: Mapping[str, int], start: int, stop: int) -> Signal:
+def _read(
+    pieces: Sequence[Piece], spans: Samples, columns: Mapping[str, int], start: int, stop: int
+) -> Signal:
     """Read samples [start, stop) in mV; NaN where no piece has a sample."""
     block = np.full((stop - start, len(columns)), np.nan, dtype=np.float32)
-    for piece in reversed(pieces):
+    inside = np.flatnonzero((spans[:, 0] < stop) & (spans[:, 1] > start))  # there may be very many pieces
+    for piece in (pieces[number] for number in reversed(inside.tolist())):
         first, last = max(start, piece.start), min(stop, piece.stop)
-        if first < last:
-            stored = piece.stored[first - piece.start : last - piece.start].astype(np.float64)
-            physical = stored * piece.scale + piece.offset
-            if piece.missing is not None:
-                physical[stored == piece.missing] = np.nan
-            block[first - start : last - start, columns[piece.lead]] = physical
+        stored = piece.stored[first - piece.start : last - piece.start].astype(np.float64)
+        physical = stored * piece.scale + piece.offset
+        if piece.missing is not None:
+            physical[stored == piece.missing] = np.nan
+        block[first - start : last - start, columns[piece.lead]] = physical
     return block

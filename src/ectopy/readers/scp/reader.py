@@ -20,11 +20,11 @@ from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import lead_of_number
 from ectopy.readers.scp.huffman import Table, decode, read_tables
-from ectopy.readers.scp.sections import MARK, Sections, read_sections
+from ectopy.readers.scp.sections import MARK, RHYTHM, Sections, read_sections
 from ectopy.readers.validation import LEAST_S, check_rate, leave_out, unique_names
 
 SUFFIXES: tuple[str, ...] = (".scp",)
-_ABOUT, _TABLES, _LEADS, _QRS, _BEAT, _RHYTHM = 1, 2, 3, 4, 5, 6
+_ABOUT, _TABLES, _LEADS, _QRS, _BEAT, _RHYTHM = 1, 2, 3, 4, 5, RHYTHM
 _DATE, _TIME, _LAST_TAG = 25, 26, 255
 _MOST_LEADS = 64
 _FULL = 2**16 - 2
@@ -109,7 +109,8 @@ def _recording(path: Path, sections: Sections) -> Recording:
         )
     leads, has_beat = _leads(path, sections[_LEADS])
     tables = read_tables(path, sections.get(_TABLES))
-    rhythm = _signals(path, sections[_RHYTHM], tables, [lead.n_samples for lead in leads])
+    n_samples = [lead.n_samples for lead in leads]
+    rhythm = _signals(path, sections[_RHYTHM], tables, n_samples, may_be_cut=True)
     beats = _beats(path, sections, tables, len(leads)) if has_beat or rhythm.bimodal else None
     interval_us, decimation = _intervals(path, rhythm, beats.reference if beats and has_beat else None)
     full = [(qrs.full_from, qrs.full_to) for qrs in beats.complexes] if beats and rhythm.bimodal else []
@@ -123,8 +124,8 @@ def _recording(path: Path, sections: Sections) -> Recording:
     usable, left_out = leave_out(
         path,
         [
-            (name.removeprefix("lead "), "" if lead.has_samples else "it has no samples")
-            for name, lead in zip(names, leads, strict=True)
+            (name.removeprefix("lead "), "" if lead.has_samples and len(signal) else "it has no samples")
+            for name, lead, signal in zip(names, leads, signals, strict=True)
         ],
     )
     first = min(leads[number].first for number in usable)
@@ -145,21 +146,18 @@ def _recording(path: Path, sections: Sections) -> Recording:
 
 def _note_on_length(path: Path, leads: Sequence[_Lead], rhythm: _Signals, fs: float) -> tuple[str, ...]:
     """Return a note if leads have fewer samples than section 3 states; refuse a file that has hardly any."""
-    lengths = [
-        (lead.n_samples, len(stored)) for lead, stored in zip(leads, rhythm.leads, strict=True) if len(stored)
-    ]
+    lengths = [(lead.n_samples, len(stored)) for lead, stored in zip(leads, rhythm.leads, strict=True)]
     short = [(n, own) for n, own in lengths if own < n and 2 * own != _FULL]
     if not short:
         return ()
-    n_stated, n_stored = short[0]
+    n_stated, n_stored = max(short, key=lambda pair: pair[1])
     if max(own for _, own in lengths) < LEAST_S * fs:
         raise UnreadableError(
             f"{path}: a lead has {n_stored} samples, but section 3 states {n_stated}. "
             "Copy or export the file again."
         )
-    return (
-        f"{len(short)} leads are shorter than section 3 states, one has {n_stored} samples of {n_stated}",
-    )
+    note = f"the longest of them has {n_stored} of {n_stated} samples"
+    return (f"leads are shorter than section 3 states, {note}",)
 
 
 def _leads(path: Path, section: bytes) -> tuple[list[_Lead], bool]:
@@ -176,7 +174,14 @@ def _leads(path: Path, section: bytes) -> tuple[list[_Lead], bool]:
     return leads, bool(flags & 1)
 
 
-def _signals(path: Path, section: bytes, tables: Sequence[Table], n_samples: Sequence[int]) -> _Signals:
+def _signals(
+    path: Path,
+    section: bytes,
+    tables: Sequence[Table],
+    n_samples: Sequence[int],
+    *,
+    may_be_cut: bool = False,
+) -> _Signals:
     """Read section 5 or 6, which share a layout; at most ``n_samples`` of each lead."""
     nanovolts, interval_us, differences, bimodal = struct.unpack_from("<HHBB", section)
     lengths = struct.unpack_from(f"<{len(n_samples)}H", section, 6)
@@ -186,7 +191,7 @@ def _signals(path: Path, section: bytes, tables: Sequence[Table], n_samples: Seq
             "Export the recording again."
         )
     position = 6 + 2 * len(n_samples)
-    if len(section) < position + sum(lengths):
+    if len(section) < position + sum(lengths) and not may_be_cut:
         raise UnreadableError(
             f"{path}: the samples should have {sum(lengths)} bytes, but their section has "
             f"{len(section) - position}. Copy or export the file again."

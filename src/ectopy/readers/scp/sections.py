@@ -9,6 +9,8 @@ from typing import TypeAlias
 from ectopy.ecg import UnreadableError
 from ectopy.readers.validation import read_whole
 
+RHYTHM = 6
+"""Number of the section with the rhythm."""
 MARK = b"SCPECG"
 """Mark at byte 16 of every file since version 1.3."""
 _LARGEST = 2**28
@@ -27,17 +29,27 @@ def read_sections(path: Path) -> Sections:
             f"{path}: not an SCP-ECG file (only {len(content)} bytes). Copy the complete file again."
         )
     (stated,) = struct.unpack_from("<I", content, 2)
-    if stated > len(content):
+    pointers = _section(path, content, 0, 6, struct.unpack_from("<I", content, 10)[0])
+    sections: dict[int, bytes] = {}
+    for number, length, index in struct.iter_unpack("<HII", pointers[: len(pointers) // 10 * _POINTER_BYTES]):
+        if number and length > _HEADER_BYTES and number not in sections:
+            begin, end = index - 1, index - 1 + length
+            if stated > len(content) and end > len(content):
+                sections |= _cut_section(path, content, number, begin, stated)
+            else:
+                sections[number] = _section(path, content, number, begin, length)
+    return sections
+
+
+def _cut_section(path: Path, content: bytes, number: int, begin: int, stated: int) -> Sections:
+    """Return what is left of the rhythm, the last section of a file that was cut; it has no checksum."""
+    left = content[begin + _HEADER_BYTES :]
+    if number != RHYTHM or begin < 6 or not left or content[begin + 2 : begin + 4] != bytes((RHYTHM, 0)):
         raise UnreadableError(
             f"{path}: the file has {len(content)} bytes, but its header states {stated}. "
             "Copy the complete file again."
         )
-    pointers = _section(path, content, 0, 6, struct.unpack_from("<I", content, 10)[0])
-    sections = {}
-    for number, length, index in struct.iter_unpack("<HII", pointers[: len(pointers) // 10 * _POINTER_BYTES]):
-        if number and length > _HEADER_BYTES and number not in sections:
-            sections[number] = _section(path, content, number, index - 1, length)
-    return sections
+    return {number: left}
 
 
 def _section(path: Path, content: bytes, number: int, begin: int, length: int) -> bytes:

@@ -4,20 +4,24 @@ import csv
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ectopy import readers
 from ectopy.batch import planning, provenance, results, runner
 from ectopy.batch.planning import Job, ModelSource, ScoreOptions
 from ectopy.batch.results import BusyError, SummaryRow
-from ectopy.ecg import UnreadableError
+from ectopy.ecg import Recording, UnreadableError
 from ectopy.model.classifier import SHIPPED_MODEL
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.report import SUMMARY_COLUMNS
+from ectopy.report.fhir import MissingLibraryError
 from tests.small import FS, Here, signal_of, write_model, write_record
 
 OUTPUTS = {"beats.parquet", "events.csv", "report.html", "summary.json"}
@@ -514,6 +518,105 @@ class TestModels:
     def test_a_model_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=r"nowhere: model directory not found\. Check the path"):
             planning.find_model("nowhere", tmp_path)
+
+
+class TestChangedModel:
+    """Results name the model that made them, also when another one takes its place meanwhile."""
+
+    def promote(self, model: Path, champion: Path) -> None:
+        """Exchange the champion, as a promotion does."""
+        link = champion.with_suffix(".link")
+        link.unlink(missing_ok=True)
+        link.symlink_to(model)
+        link.replace(champion)
+
+    def test_the_model_is_that_which_labelled_the_beats(
+        self, tmp_path: Path, out: Path, how: ScoreOptions, other_model: Path
+    ) -> None:
+        champion, record = tmp_path / "champion", write_record(tmp_path)
+        self.promote(how.model, champion)
+        over = threading.Event()
+
+        def promote_all_the_time() -> None:
+            while not over.wait(0.005):
+                for model in (other_model, how.model):
+                    self.promote(model, champion)
+
+        promoting = threading.Thread(target=promote_all_the_time)
+        promoting.start()
+        try:
+            rows = [run([record], out, ScoreOptions(champion, force=True))[0] for _ in range(20)]
+        finally:
+            over.set()
+            promoting.join()
+        for row in rows:
+            all_ventricular = row["n_veb"] == row["n_beats"]
+            assert row["model"] == ("small 2 (test)" if all_ventricular else "small 1 (test)")
+
+    def test_a_model_replaced_between_loading_and_scoring_is_not_named(
+        self, tmp_path: Path, out: Path, how: ScoreOptions, other_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        champion, record, opened = tmp_path / "champion", write_record(tmp_path), readers.open_recording
+        self.promote(how.model, champion)
+
+        def promoted_meanwhile(*args: Any, **options: Any) -> Recording:
+            self.promote(other_model, champion)
+            return opened(*args, **options)
+
+        monkeypatch.setattr(runner, "open_recording", promoted_meanwhile)
+        (row,) = run([record], out, ScoreOptions(champion))
+        assert (row["model"], row["n_veb"]) == ("small 1 (test)", 0)
+        origin = json.loads((out / "r" / "summary.json").read_text())["provenance"]
+        assert origin["model_id"] == planning.load_model(how.model).version_id
+
+    def test_a_batch_follows_the_link_of_the_champion_once(
+        self, tmp_path: Path, how: ScoreOptions, other_model: Path
+    ) -> None:
+        champion = tmp_path / "models" / "champion"
+        champion.parent.mkdir()
+        self.promote(how.model, champion)
+        selected = planning.find_model(None, tmp_path)
+        self.promote(other_model, champion)
+        assert selected == (how.model, ModelSource.CHAMPION)
+        assert planning.find_model(str(champion), tmp_path) == (other_model, ModelSource.CHAMPION)
+
+
+class TestFilesOfTheUser:
+    """Scoring again replaces the files of ectopy only, also those that nobody asks for this time."""
+
+    def test_notes_and_corrected_annotations_stay(
+        self, tmp_path: Path, out: Path, how: ScoreOptions, other_model: Path
+    ) -> None:
+        record = write_record(tmp_path)
+        run([record], out, how)
+        (out / "r" / "r.atr").write_bytes(b"corrected")
+        (out / "r" / "letters").mkdir()
+        (out / "r" / "letters" / "to the GP.txt").write_text("Dear")
+        (row,) = run([record], out, ScoreOptions(other_model))
+        assert (row["status"], row["model"]) == ("scored", "small 2 (test)")
+        assert (out / "r" / "r.atr").read_bytes() == b"corrected"
+        assert (out / "r" / "letters" / "to the GP.txt").read_text() == "Dear"
+
+    @pytest.mark.parametrize("missing", ["", "--pdf: weasyprint is not installed"])
+    def test_a_pdf_of_earlier_results_is_made_again_or_removed(
+        self, tmp_path: Path, out: Path, how: ScoreOptions, monkeypatch: pytest.MonkeyPatch, missing: str
+    ) -> None:
+        # Left as it is, it would show other results than the report beside it.
+        def require() -> None:
+            if missing:
+                raise MissingLibraryError(missing)
+
+        monkeypatch.setattr("ectopy.report.pdf.require_weasyprint", require)
+        monkeypatch.setattr(
+            "ectopy.report.pdf.write_pdf", lambda page, pdf: pdf.write_text(page.read_text()[-9:])
+        )
+        record = write_record(tmp_path)
+        run([record], out, ScoreOptions(how.model, pdf=True))
+        (out / "r" / "report.pdf").write_text("old")
+        run([record], out, ScoreOptions(how.model, fhir=True, force=True))
+        assert (out / "r" / "fhir.json").is_file()
+        assert (out / "r" / "report.pdf").exists() == (not missing)
+        assert missing or (out / "r" / "report.pdf").read_text() != "old"
 
 
 class TestNotAnalysable:

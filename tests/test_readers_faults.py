@@ -209,6 +209,18 @@ class TestCounts:
         )
 
 
+@pytest.mark.filterwarnings("error")
+class TestScalesBeyondReason:
+    def test_samples_are_infinite_without_a_warning_of_a_library(self, tmp_path: Path) -> None:
+        path = patch(edf(tmp_path / "a.edf"), LOW, f"{'-1e300':8}{'-1':8}{'1e300':8}{'1':8}")
+        assert np.isinf(whole(readers.open_recording(path))[:, 0]).any()
+        header = wfdb(tmp_path, n_frames=1000)
+        header.write_text(header.read_text().replace("1000/mV", "1e-99/mV", 1))
+        assert np.isinf(whole(readers.open_recording(header))[:, 0]).any()
+        signal = whole(readers.open_recording(aecg_without_scale(tmp_path / "a.xml", scale="1e90")))
+        assert np.isinf(signal[:, 1]).any()
+
+
 def edf_without_range(path: Path) -> Path:
     return patch(edf(path), LOW + 8, f"{'0':8}" + f"{'32767':8}{'0':8}")
 

@@ -208,6 +208,7 @@ def _read(layout: _Layout, start: int, stop: int) -> Signal:
     return block
 
 
+@np.errstate(over="ignore")  # a damaged range may make infinite samples, which count as missing
 def _fill(layout: _Layout, start: int, stop: int, block: Signal) -> None:
     """Read the stored samples [start, stop), counted without gaps, into [n_samples, n_leads] in mV."""
     header, n = layout.header, layout.per_record

@@ -170,13 +170,14 @@ def _signals_in_mv(
     return [signals[number] for number in numbers]
 
 
+@np.errstate(over="ignore")  # a damaged gain may make infinite samples, which count as missing
 def _in_mv(line: SignalLine, stored: Stored, unit: str | None) -> Lead:
     """Convert stored numbers to mV, in float32 where the result equals that of float64 in every bit.
 
     This holds for the quotient of two numbers that float32 represents (Figueroa 1995, on double rounding).
     """
     scale = millivolts(line.unit, unit) or np.nan
-    exact = stored.itemsize <= 2 and abs(line.baseline) < 2**16 and line.gain == np.float32(line.gain)
+    exact = stored.itemsize <= 2 and abs(line.baseline) < 2**16 and line.gain == float(np.float32(line.gain))
     kind = np.float32 if exact and scale == 1 else np.float64
     lead = (stored - kind(line.baseline)) / kind(line.gain)
     if line.format in MISSING:

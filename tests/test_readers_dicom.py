@@ -241,7 +241,7 @@ class TestWhatIsNoRecording:
         [
             (
                 {"WaveformData": bytes(1000), "NumberOfWaveformSamples": 1000},
-                "should have 4000 bytes of samples, but has 1000. Copy",
+                "the file states 1000 samples of a waveform, and has 250. Copy",
             ),
             ({"NumberOfWaveformChannels": 0}, "has 0 channels, but describes 2. Export"),
             ({"NumberOfWaveformChannels": 3}, "has 3 channels, but describes 2. Export"),

@@ -153,8 +153,19 @@ class TestCounts:
         recording = readers.open_recording(write_dicom(tmp_path / "a.dcm", [group]))
         np.testing.assert_allclose(whole(recording), counts(600) * 5e-3, rtol=1e-6)
         assert recording.incomplete == incomplete
-        note = f"the file states {stated} samples of a waveform, and has 600, which are read"
+        note = f"the file states {stated} samples of a waveform, and has 600"
         assert recording.notes == (note,)
+
+    @pytest.mark.parametrize(("lost", "n_samples"), [(1, 3999), (2000, 3500), (7900, 2025)])
+    def test_a_dicom_file_that_was_cut_has_the_samples_that_are_left(
+        self, tmp_path: Path, lost: int, n_samples: int
+    ) -> None:
+        later = dicom_group(counts(2000), two_dicom_leads(), MultiplexGroupTimeOffset=4000)
+        path = write_dicom(tmp_path / "a.dcm", [dicom_group(counts(2000), two_dicom_leads()), later])
+        os.truncate(path, path.stat().st_size - lost)
+        recording = readers.open_recording(path)
+        assert (recording.n_samples, recording.incomplete) == (n_samples, True)
+        assert recording.notes == (f"the file states 2000 samples of a waveform, and has {n_samples - 2000}",)
 
     def test_the_byte_that_makes_a_dicom_length_even_is_no_sample(self, tmp_path: Path) -> None:
         group = dicom_group(counts(601, 1, limit=100), [dicom_channel()], dtype="i1", interpretation="SB")

@@ -96,6 +96,12 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         raise UnreadableError(
             f"{path}: cannot read the DICOM waveform ({type(error).__name__}). Copy or export the file again."
         ) from error
+    incomplete = any(group.incomplete for group in groups)
+    if incomplete and all(len(group.stored) < LEAST_S * group.fs for group in groups):
+        raise UnreadableError(
+            f"{path}: {'; '.join(note for group in groups for note in group.notes)}. "
+            "Copy or export the complete file again."
+        )
     channels = [channel for group in groups for channel in group.leads]
     _, left_out = leave_out(
         path, [(channel.name, channel.problem) for channel in channels], remedy=UNIT_REMEDY
@@ -108,7 +114,7 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         fs=groups[0].fs,
         start=start,
         notes=(*left_out, *note_on_unit(recorded, unit), *of_groups),
-        incomplete=any(group.incomplete for group in groups),
+        incomplete=incomplete,
     )
 
 
@@ -148,13 +154,13 @@ def _groups(path: Path, data: Any, unit: str | None) -> Iterator[tuple[Any, _Gro
                 "Export the recording again."
             )
         dtype = _dtype(path, item, big_endian=data.original_encoding[1] is False)
-        n_samples = _n_samples(path, item, n_stated, n_channels * dtype.itemsize)
+        n_samples = _n_samples(item, n_stated, n_channels * dtype.itemsize)
         leads = _channels(
             item, dtype, only_ecg=str(data.get("SOPClassUID")).startswith(_ECG_CLASSES), unit=unit
         )
         if leads:
             samples = np.frombuffer(item.WaveformData, dtype, n_channels * n_samples)
-            note = f"the file states {n_stated} samples of a waveform, and has {n_samples}, which are read"
+            note = f"the file states {n_stated} samples of a waveform, and has {n_samples}"
             yield (
                 item,
                 _Group(
@@ -168,16 +174,10 @@ def _groups(path: Path, data: Any, unit: str | None) -> Iterator[tuple[Any, _Gro
             )
 
 
-def _n_samples(path: Path, item: Any, n_stated: int, frame_bytes: int) -> int:
+def _n_samples(item: Any, n_stated: int, frame_bytes: int) -> int:
     """Return the number of whole samples of a waveform; a last byte may only make its length even."""
     size = len(item.WaveformData)
-    n_stored = (size - (size - n_stated * frame_bytes == 1)) // frame_bytes
-    if n_stored < n_stated and n_stored < LEAST_S * float(item.SamplingFrequency):
-        raise UnreadableError(
-            f"{path}: a waveform should have {n_stated * frame_bytes} bytes of samples, but has {size}. "
-            "Copy or export the file again."
-        )
-    return n_stored
+    return (size - (size - n_stated * frame_bytes == 1)) // frame_bytes
 
 
 def _dtype(path: Path, item: Any, *, big_endian: bool) -> np.dtype[Any]:

@@ -91,7 +91,7 @@ class TestCsv:
     def test_a_rate_may_be_said_before_the_names(self, tmp_path: Path, said: str) -> None:
         if said == "# Fs 360":
             with pytest.raises(
-                UnreadableError, match=r"no sampling rate\. Give the rate with --fs HZ"
+                UnreadableError, match=r"no sampling rate\. Give it with --fs HZ"
             ):  # which may as well be a name
                 readers.open_recording(write(tmp_path, f"{said}\nII,V1\n{rows()}"))
         else:
@@ -231,31 +231,31 @@ class TestWhichTablesAreRecordings:
             ("age,weight\n50,70\n60,80\n70,90\n", "no column with the name of an ECG lead. Name the columns"),
             (
                 "II,V1\n1,2\n3,4\n5,6\n",
-                r"no sampling rate\. Give the rate with --fs HZ, in a first line `# fs: 250`, or add a column of times",
+                r"no sampling rate\. Give it with --fs HZ or in the file \(in a CSV file as first line `# fs: 250`",
             ),
             ("# fs: 1\nII,V1\n1,2\n3,4\n5,6\n", "the sampling rate is 1 Hz, outside 50 to 50000 Hz. Correct"),
             ("# fs: 250\nII,V1\n1,2\n3,4\n5,6\n7,Jane\n", "some rows do not consist of 2 numbers. Correct"),
             (
                 "time,II\n0.000,1\n0.004,2\n0.002,3\n0.008,4\n",
-                "the times are not in ascending order, or some are missing. Correct",
+                r"the rows are not in the order of their times \(row 4\)\. Sort",
             ),
             (
                 "time,II\n0,1\n0.004,2\n0.008,3\nnan,4\n",
-                "the times are not in ascending order, or some are missing. Correct",
+                r"a time is missing \(row 5\)\. Correct the column of times, or give the rate with --fs",
             ),
             ("time,II\n0,1\n0.004,2\n0.008,3\n900000000,4\n", "longer than 100 days. Correct the length"),
             (
                 "time,II\n" + "".join(f"{t:.4f},1\n" for t in np.cumsum([0.004, 0.0005] * 50)),
-                "the times are not evenly spaced. Correct",
+                r"the times are not evenly spaced \(row 4\)\. Correct",
             ),
             ("time,II\n0:00,1\n0:01,2\n0:0x,3\n", "not a table of numbers"),
             (
                 "1,2\n3,4\n5,6\n",
-                "no column names, and the first column read as times gives 0.5 Hz. Add a line",
+                "`1,234` can be read as two columns of whole numbers, or as one column with decimal commas",
             ),
             (
                 "time,II\n0:00,1\n0:01,2\n0:02,3\n0:0x,4\n",
-                "some times are neither times of day nor dates with times. Correct",
+                r"the time is neither a time of day nor a date with a time \(row 5\)\. Correct",
             ),
         ],
     )
@@ -329,7 +329,7 @@ class TestParquet:
         ("columns", "match"),
         [
             ({"age": [1.0]}, "no column with the name of an ECG lead. Name the columns"),
-            ({"II": [1.0, 2.0]}, "no sampling rate. Give it with --fs HZ"),
+            ({"II": [1.0, 2.0]}, r"no sampling rate\. Give it with --fs HZ"),
         ],
     )
     def test_a_table_that_is_no_recording(

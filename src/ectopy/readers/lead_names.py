@@ -37,6 +37,7 @@ _OTHER = re.compile(
     r"""(?<![a-z])(eeg|eog|emg|ecog|ieeg|seeg|resp\w*|pleth\w*|ppg|abp|art|cvp|pap|icp|nibp|bp|spo2|sao2|s[po]02
     |osat|[et]*co2|acc\w*|gyro\w*|flow|airflow|thor\w*|abdo|nasal|therm\w*|snor\w*|pos|position|temp\w*
     |hr|heart\s?rate|pulse|rr|ibi|edr|gsr|eda|scg|bcg|pcg|phono\w*|mark\w*|status|trig\w*|event\w*|sound|light|batt\w*|annotations?
+    |n?seq\w*|count\w*|packet\w*|frame\w*|index|timestamp\w*|checksum|crc|rssi|flags?|off|[agm][xyz]
     |imp\w*|quality|noise|loc|roc|chin|leg|tib|pres\w*|press\w*|eye)(?![a-z])""",
     re.IGNORECASE | re.VERBOSE,
 )

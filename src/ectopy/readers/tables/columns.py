@@ -1,14 +1,9 @@
-"""Infer the columns of a table from their names, and the samples of its rows from a column of times."""
+"""Infer the columns of a table from their names."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ectopy.ecg import UnreadableError
 from ectopy.readers.lead_names import is_numbered, is_other, lead_of
 from ectopy.readers.validation import millivolts, unique_names
 
@@ -24,51 +19,59 @@ SECONDS = {
 }
 SECONDS |= {"us": 1e-6, "\N{GREEK SMALL LETTER MU}s": 1e-6, "ns": 1e-9, "min": 60.0}
 _TIME = re.compile(
-    r"(elapsed\s*)?(time\w*|t|timestamp\w*|date\s*time|seconds?|sec|msec|ms|zeit|temps|tiempo|tempo)",
+    r"(elapsed\s*)?(time\w*|t|timestamp\w*|date\s*/?\s*time|seconds?|sec|msec|ms|unix|epoch|utc"
+    r"|uhrzeit|zeit\w*|temps|heure|tiempo|hora|tempo|ora|tijd\w*|tid|aika|czas)",
     re.IGNORECASE,
 )
-_COUNTER = re.compile(
-    r"(unnamed: 0|index|idx|n|no\.?|row|samples?(\s*(#|no\.?|number|index|num))?|#|)", re.IGNORECASE
+_TIME_OF_SOMETHING = re.compile(
+    r"(unix|epoch|utc|local|phone|host|pc|system|sensor|device|sample|packet|recording|relative)"
+    r"\s*(time|date)[\w ]*",
+    re.IGNORECASE,
 )
-_VALUES = re.compile(
+_DATE = re.compile(r"date|datum|fecha|data e ora|horodatage", re.IGNORECASE)
+_BRACKETS = re.compile(r"\s*[(\[].*")
+_COUNTER = re.compile(
+    r"(unnamed: 0|index|idx|n|no\.?|row|samples?(\s*(#|no\.?|number|index|num))?|n?seq|#|)", re.IGNORECASE
+)
+VALUES = re.compile(
     r"(values?|signals?|voltage|amplitude|potential|data|raw|ecg\w*|ekg\w*|m?v|uv)", re.IGNORECASE
 )
 _WITH_UNIT = re.compile(r"(?P<name>.*?)[\s_]*[(\[/_,]\s*(?P<unit>[^\W\d_]{1,12})\s*[)\]]?")
 
-RATE_KEYS = (
-    "fs",
-    "sampling_rate",
-    "sample_rate",
-    "sampling_frequency",
-    "samplerate",
-    "rate",
-    "frequency",
-    "hz",
-)
-_MOST_RUNS = 100_000
 _LONGEST_NAME = 100
-_UNEVEN_SHARE, _GAP_SHARE = 0.01, 0.05
+_MOST_NUMBERS = 12
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns by number: time in units of ``time_s`` seconds, names of leads, and their units in mV."""
+    """Columns by number: time in units of ``time_s`` seconds, names of leads, and their units in mV.
+
+    ``time_s`` is None if no unit is stated. ``left_out`` are the columns that are neither times, nor leads,
+    nor numbers of rows.
+    """
 
     time: int | None
-    time_s: float
+    time_s: float | None
     leads: Mapping[int, str]
     in_mv: Mapping[int, float]
     named: bool
     """Whether a column name identifies the table as ECG."""
+    offset_mv: Mapping[int, float] = field(default_factory=dict)
+    left_out: tuple[int, ...] = ()
 
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """Time grid: rate in Hz, and the first row of each run without a gap with its sample number."""
-
-    fs: float
-    row: NDArray[np.int64]
-    sample: NDArray[np.int64]
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on the columns that are left out, by number: a name may be a patient's."""
+        if not self.left_out:
+            return ()
+        numbers = ", ".join(str(column + 1) for column in self.left_out[:_MOST_NUMBERS])
+        more = ", ..." if len(self.left_out) > _MOST_NUMBERS else ""
+        one = len(self.left_out) == 1
+        return (
+            (f"column {numbers} is left out: it is no ECG lead",)
+            if one
+            else (f"columns {numbers}{more} are left out: they are no ECG leads",)
+        )
 
 
 def split_unit(name: str) -> tuple[str, str]:
@@ -106,7 +109,7 @@ def infer_columns(
         part_unit or (units[column].strip(" '\"") if column < len(units) else "")
         for column, (_, part_unit) in enumerate(parts)
     ]
-    time = next((n for n, name in enumerate(plain) if _TIME.fullmatch(name) and not millivolts(own[n])), None)
+    time = _time_of(plain, own)
     in_mv = {n: millivolts(own[n] or unit or "mV") for n in range(len(plain)) if n != time}
     volts = {n: factor for n, factor in in_mv.items() if factor}
     named = {n: name for n in volts if (name := lead_of(plain[n]))}
@@ -115,87 +118,37 @@ def infer_columns(
         for n in volts
         if not _COUNTER.fullmatch(plain[n])
         and not is_other(plain[n])
-        and (_VALUES.fullmatch(plain[n]) or is_numbered(plain[n]))
+        and (VALUES.fullmatch(plain[n]) or is_numbered(plain[n]))
     }
     return Columns(
         time=time,
-        time_s=_seconds(own[time], plain[time]) if time is not None else 1.0,
+        time_s=_seconds(own[time], plain[time]) if time is not None else None,
         leads=dict(zip(leads, unique_names(leads.values()), strict=True)),
         in_mv={n: volts[n] for n in leads},
         named=bool(named) or bool(leads and (time is not None or lead)),
+        left_out=tuple(
+            n
+            for n in range(len(plain))
+            if n not in {time, *leads} and not _COUNTER.fullmatch(plain[n]) and not _DATE.fullmatch(plain[n])
+        ),
     )
 
 
-def _seconds(unit: str, name: str) -> float:
-    return SECONDS.get(unit.casefold(), SECONDS.get(name.casefold(), 1.0))
+def is_time(name: str) -> bool:
+    """Return whether a column has the name of a time."""
+    plain, unit = split_unit(name[:_LONGEST_NAME])
+    return _time_of([plain], [unit]) is not None
 
 
-def rate_in(metadata: Mapping[str, str]) -> float | None:
-    """Return the rate in Hz from keys such as ``fs``; None if there is no such key."""
-    for key, value in metadata.items():
-        number = re.search(r"\d+(\.\d+)?", value)
-        if re.sub(r"[\s\-]+", "_", key.strip().casefold()) in RATE_KEYS and number:
-            return float(number[0])
+def _seconds(unit: str, name: str) -> float | None:
+    return SECONDS.get(unit.casefold(), SECONDS.get(name.casefold()))
+
+
+def _time_of(names: Sequence[str], units: Sequence[str]) -> int | None:
+    """Return the column with the name of a time, if there is one; of dates only if there is no other."""
+    plain = [_BRACKETS.sub("", name).replace("_", " ") for name in names]
+    for pattern in (_TIME, _TIME_OF_SOMETHING, _DATE):
+        for column, name in enumerate(plain):
+            if pattern.fullmatch(name) and not millivolts(units[column]):
+                return column
     return None
-
-
-def infer_time_grid(path: Path, batches: Iterable[NDArray[np.float64]]) -> Grid:
-    """Find the sampling rate and the gaps of a column of times.
-
-    Parameters
-    ----------
-    path
-        File to name in messages.
-    batches
-        Times in s, in batches, in ascending order.
-
-    Returns
-    -------
-    The time grid of the rows.
-
-    Raises
-    ------
-    UnreadableError
-        The times are not in order or not evenly spaced, or there are fewer than two.
-    """
-    steps_s, n_steps, n_uneven, period_s = 0.0, 0, 0, 0.0
-    rows, gaps = [0], [0.0]
-    last, row = None, 0
-    for times in batches:
-        joined = times if last is None else np.concatenate(([last], times))
-        steps = np.diff(joined)
-        if not np.isfinite(joined).all() or (steps <= 0).any():
-            raise UnreadableError(
-                f"{path}: the times are not in ascending order, or some are missing. "
-                "Correct the column of times, or remove it and give --fs HZ."
-            )
-        if len(steps):
-            period_s = period_s or float(np.median(steps))
-            gap = np.flatnonzero(steps > 1.5 * period_s)
-            even = steps[steps <= 1.5 * period_s]
-            steps_s, n_steps = steps_s + float(even.sum()), n_steps + len(even)
-            n_uneven += int((np.abs(even - period_s) > 0.5 * period_s).sum())
-            first = row if last is None else row - 1
-            rows += (first + gap + 1).tolist()
-            gaps += steps[gap].tolist()
-        most_gaps = min(_MOST_RUNS, _GAP_SHARE * n_steps + 10)
-        if len(rows) > most_gaps or n_uneven > _UNEVEN_SHARE * n_steps + 1:
-            raise UnreadableError(
-                f"{path}: the times are not evenly spaced. "
-                "Correct the column of times, or remove it and give --fs HZ."
-            )
-        if len(times):
-            last, row = times[-1], row + len(times)
-    if not n_steps:
-        raise UnreadableError(
-            f"{path}: {row} times are too few for a sampling rate. "
-            "Give more rows, or remove the column of times."
-        )
-    fs = _rounded_rate(n_steps / steps_s, tolerance=max(2e-4, 0.5 / n_steps))
-    skipped = np.cumsum([0, *(max(round(gap_s * fs) - 1, 0) for gap_s in gaps[1:])])
-    return Grid(fs, np.array(rows), np.array(rows) + skipped)
-
-
-def _rounded_rate(fs: float, *, tolerance: float) -> float:
-    """Return the nearest whole number of Hz if the rate, found from rounded times, is close enough."""
-    return float(round(fs)) if abs(fs - round(fs)) < tolerance * fs else fs

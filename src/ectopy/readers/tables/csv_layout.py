@@ -1,4 +1,4 @@
-"""Detect the layout of a CSV file from its first lines: encoding, delimiter, names, units and metadata."""
+"""Detect the layout of a CSV file from its first lines: encoding, delimiter, names, units and preamble."""
 
 import csv
 import re
@@ -7,32 +7,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ectopy.readers.tables.columns import SECONDS, Columns, infer_columns, rate_in
+from ectopy.readers.lead_names import lead_of
+from ectopy.readers.tables.clock import CLOCK, DATE_ONLY
+from ectopy.readers.tables.columns import SECONDS, VALUES, Columns, infer_columns, split_unit
+from ectopy.readers.tables.commas import Commas, decimal_mark, role_of_commas
+from ectopy.readers.tables.opensignals import Header, read_header
+from ectopy.readers.tables.preamble import Preamble, is_pair, read_preamble
 from ectopy.readers.validation import millivolts
 
 _MOST_COLUMNS = 256
 _ENOUGH_ROWS = 3
+_ENOUGH_PAIRS = 3
+_MOST_ROWS = 1000
+"""Rows that are examined."""
 _DELIMITERS = (",", ";", "\t", " ")
 _MISSING = ("", "-", "--", "?", "na", "nan", "null", "none", "n/a", "inf", "-inf")
 # Each digit matches in one way only; otherwise a long row of digits would take quadratic time.
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE)
-_CLOCK = re.compile(r"\[?(\d{4}-\d\d-\d\d[ T])?(\d{1,3}:)?\d{1,2}:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?\]?")
-_PAIR = re.compile(r"[#;%\s\"']*([^\W\d][\w \-]{0,40}?)[\"']?\s*[:=,;\t]\s*[\"']?([^\"']{1,80})")
-START_KEYS = (
-    "recorded date",
-    "recording date",
-    "start",
-    "start time",
-    "starttime",
-    "date",
-    "datetime",
-    "aufnahmedatum",
-)
-"""Keys of the metadata whose value may be the start of the recording."""
-_UNIT_KEYS = ("unit", "units", "einheit")
-_LEAD_KEYS = ("lead", "ableitung")
-_RATE_KEYS = ("sample rate", "sampling rate", "abtastrate", "sampling frequency", "sample frequency")
+_CLOCK = re.compile(f"{CLOCK}|{DATE_ONLY.replace('<date>', '<only>')}")
 
 
 @dataclass(frozen=True)
@@ -40,6 +34,8 @@ class Layout:
     """Layout of a file with rows of numbers from line ``n_before`` on, and the content of the lines before.
 
     ``rows`` are the cells of the first rows; ``names`` and ``units`` are empty if the file has none.
+    ``names_leads`` is whether the last line before the rows names a lead. ``problem`` is why the numbers
+    cannot be read, with a remedy; it is empty if they can.
     """
 
     encoding: str
@@ -49,8 +45,23 @@ class Layout:
     n_columns: int
     names: tuple[str, ...]
     units: tuple[str, ...]
-    metadata: dict[str, str]
+    preamble: Preamble
+    opensignals: Header | None
     rows: tuple[tuple[str, ...], ...]
+    names_leads: bool
+    problem: str
+
+    @property
+    def identifies_ecg(self) -> bool:
+        """Whether the lines before the rows name columns or a lead; they may identify the file as ECG."""
+        return bool(self.names or self.preamble.lead or self.opensignals or self.is_single_lead)
+
+    @property
+    def is_single_lead(self) -> bool:
+        """Whether the file is one column with its unit and its rate before it, as watches write it."""
+        before = self.preamble
+        stated = bool(before.rates and before.unit and before.n_pairs >= _ENOUGH_PAIRS)
+        return stated and self.n_columns == 1 and not self.names
 
 
 def detect_layout(head: bytes) -> Layout | None:
@@ -63,51 +74,53 @@ def detect_layout(head: bytes) -> Layout | None:
         lines = lines[:-1]  # the last line may be incomplete
     candidates = [_rows_of(lines, delimiter) for delimiter in _DELIMITERS]
     best = max(candidates, key=lambda rows: (rows[1], -rows[0]) if rows else (0, 0), default=None)
-    if best is None:
+    if best is None or best[1] > _MOST_COLUMNS:
         return None
+    problem, n_leads = "", _n_leads(lines[: best[0]])
+    if best[2] == ",":
+        has_names = bool(_names(lines[: best[0]], ",", best[1])[0])
+        commas = role_of_commas(_rows(lines[best[0] :], ","), has_names=has_names, n_leads_named=n_leads)
+        best = (_rows_of(lines, ";") or best) if commas is Commas.DECIMAL else best
+        problem = commas.problem
     n_before, n_columns, delimiter = best
-    if n_columns > _MOST_COLUMNS:
-        return None
-    rows = tuple(tuple(_cells(line, delimiter)) for line in lines[n_before : n_before + 200] if line.strip())
-    decimal = "," if delimiter != "," and any("," in cell for row in rows for cell in row) else "."
     names, units, n_names = _names(lines[:n_before], delimiter, n_columns)
-    metadata = _metadata(lines[: n_before - n_names])
-    return Layout(encoding, delimiter, decimal, n_before, n_columns, names, units, metadata, rows)
+    rows = _rows(lines[n_before:], delimiter)
+    preamble = read_preamble(lines[: n_before - n_names])
+    numbers = [cell for row in rows for cell in row if is_number(cell)]
+    decimal, unclear = decimal_mark(numbers, unit_mv=millivolts(preamble.unit))
+    return Layout(
+        encoding=encoding,
+        delimiter=delimiter,
+        decimal=decimal,
+        n_before=n_before,
+        n_columns=n_columns,
+        names=names,
+        units=units,
+        preamble=preamble,
+        opensignals=read_header(lines[:n_before], rows[0] if rows else ()),
+        rows=rows,
+        names_leads=n_leads > 0,
+        problem=problem or unclear,
+    )
 
 
 def layout_columns(layout: Layout) -> Columns:
     """Return the columns of time and leads, by their names or, without names, by their first numbers."""
-    metadata = layout.metadata
-    unit = next((metadata[key] for key in _UNIT_KEYS if metadata.get(key)), "")
-    lead = next((metadata[key] for key in _LEAD_KEYS if metadata.get(key)), "")
-    lead = lead.removeprefix("Lead ").removeprefix("Ableitung ")
+    if layout.opensignals:
+        return layout.opensignals.columns
+    unit, lead = layout.preamble.unit, layout.preamble.lead
     if layout.names:
-        units = [_plain_unit(cell) for cell in layout.units]
-        return infer_columns(layout.names, units, unit=_plain_unit(unit), lead=lead)
-    counter = _counter_name(layout)
-    counters = [counter] if counter else []
-    names = [*counters, *(f"lead {n}" for n in range(1, layout.n_columns + 1 - len(counters)))]
-    return infer_columns(
-        [lead] if lead and layout.n_columns == 1 else names, unit=_plain_unit(unit), lead=lead
-    )
+        return infer_columns(layout.names, [_plain_unit(cell) for cell in layout.units], unit=unit, lead=lead)
+    if layout.n_columns == 1 and (lead or layout.is_single_lead):
+        return infer_columns([lead if lead_of(lead) else "ECG"], unit=unit)
+    names = _names_by_content(layout)
+    number = iter(range(1, layout.n_columns + 1))
+    return infer_columns([name or f"lead {next(number)}" for name in names], unit=unit, lead=lead)
 
 
-def is_number(cell: str, delimiter: str) -> bool:
-    """Check whether a cell is a number.
-
-    Parameters
-    ----------
-    cell
-        Text of the cell.
-    delimiter
-        Delimiter of the file; unless it is a comma, a number may have a decimal comma.
-
-    Returns
-    -------
-    False also for an empty cell.
-    """
-    cell = cell.strip(" '\"")
-    return bool(_NUMBER.fullmatch(cell.replace(",", ".", 1) if delimiter != "," else cell))
+def is_number(cell: str) -> bool:
+    """Return whether a cell is a number, with a decimal point or comma; False for an empty cell."""
+    return bool(_NUMBER.fullmatch(cell.strip(" '\"").replace(",", ".", 1)))
 
 
 def _decoded(head: bytes) -> tuple[str, str]:
@@ -132,16 +145,13 @@ def _rows_of(lines: Sequence[str], delimiter: str) -> tuple[int, int, str] | Non
 
 
 def _n_numbers(line: str, delimiter: str) -> int:
-    """Count the cells of a line of numbers and missing values, with at least one number; else return 0."""
+    """Return how many cells a line of numbers, times and missing values has; 0 without any number."""
     cells = _cells(line, delimiter)
-    kinds = [is_number(cell, delimiter) for cell in cells]
-    filled = [
-        kind
+    kinds = [is_number(cell) for cell in cells]
+    valid = all(
+        kind or cell.strip().casefold() in _MISSING or _CLOCK.fullmatch(cell)
         for kind, cell in zip(kinds, cells, strict=True)
-        if kind or cell.strip().casefold() not in _MISSING
-    ]
-    clock = [bool(_CLOCK.fullmatch(cell.strip(" '\""))) for cell in cells]
-    valid = all(filled) or (all(filled[1:]) and clock[0])
+    )
     return len(cells) if valid and any(kinds) else 0
 
 
@@ -154,6 +164,10 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return []
 
 
+def _rows(lines: Sequence[str], delimiter: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(_cells(line, delimiter)) for line in lines[:_MOST_ROWS] if line.strip())
+
+
 def _names(
     before: Sequence[str], delimiter: str, n_columns: int
 ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
@@ -161,17 +175,34 @@ def _names(
     filled = [line for line in before if line.strip()]
     last = [_cells(line.lstrip("#%; "), delimiter) for line in filled[-2:]]
     fitting = [cells for cells in last if len(cells) == n_columns]
-    if not fitting or len(last[-1]) != n_columns or (n_columns == 1 and _PAIR.match(filled[-1])):
+    if not fitting or len(last[-1]) != n_columns or (n_columns == 1 and is_pair(filled[-1])):
         return (), (), 0
-    if n_columns == 2 and _PAIR.match(filled[-1]) and rate_in(_metadata(filled[-1:])):
+    if n_columns == 2 and is_pair(filled[-1]) and _states_value(filled[-1], last[-1]):
         return (), (), 0
     if len(fitting) == 2 and all(map(_is_unit, fitting[1])):
         return tuple(fitting[0]), tuple(fitting[1]), 2
     return tuple(fitting[-1]), (), 1
 
 
+def _states_value(line: str, cells: Sequence[str]) -> bool:
+    """Return whether two cells are a key and its value (``Unit,mV``), not two names (``time,mV``)."""
+    stated = read_preamble([line])
+    is_unit = millivolts(_plain_unit(cells[1])) is not None and not _is_unit(cells[0])
+    return bool(stated.rates or stated.lead or (is_unit and infer_columns(cells).time is None))
+
+
+def _n_leads(before: Sequence[str]) -> int:
+    """Return how many columns the last line before the rows names, if it names a lead; else 0."""
+    filled = [line for line in before if line.strip()]
+    cells = [cell.strip(" '\"#%") for cell in re.split("[,;\t]", filled[-1])] if filled else []
+    if not cells or re.search("[:=]", filled[-1]) or (len(cells) == 2 and _states_value(filled[-1], cells)):
+        return 0
+    named = [cell for cell in cells if lead_of(name := split_unit(cell)[0]) or VALUES.fullmatch(name)]
+    return len(cells) if named else 0
+
+
 def _is_unit(cell: str) -> bool:
-    plain = cell.strip(" '\"[]()").casefold()
+    plain = _plain_unit(cell).casefold()
     return (
         plain in SECONDS
         or millivolts(plain) is not None
@@ -179,25 +210,31 @@ def _is_unit(cell: str) -> bool:
     )
 
 
-def _metadata(lines: Sequence[str]) -> dict[str, str]:
-    """Return the metadata before the rows, one pair of key and value per line; patient data is not read."""
-    pairs = [pair.groups() for line in lines[:100] if (pair := _PAIR.match(line))]
-    values = {key.strip().casefold(): value.strip() for key, value in pairs}
-    wanted = {key: value for key, value in values.items() if key in {*_UNIT_KEYS, *_LEAD_KEYS, *START_KEYS}}
-    rates = {key: value for key, value in values.items() if rate_in({key: value}) or key in _RATE_KEYS}
-    return wanted | {"fs" if key in _RATE_KEYS else key: value for key, value in rates.items()}
-
-
 def _plain_unit(text: str) -> str:
     return text.strip(" '\"[]()")
 
 
-def _counter_name(layout: Layout) -> str | None:
-    """Return whether the first of several unnamed columns counts samples or is a time; None for a lead."""
-    firsts = [row[0].strip(" '\"").replace(",", ".") for row in layout.rows if row]
-    if layout.n_columns < 2 or len(firsts) < 2 or not all(map(_NUMBER.fullmatch, firsts)):
-        return None
-    steps = np.diff([float(first) for first in firsts])
-    if (steps == 1).all():
-        return "sample"
-    return "time" if (steps > 0).all() and np.ptp(steps) <= 0.5 * float(np.median(steps)) + 1e-9 else None
+def _names_by_content(layout: Layout) -> list[str]:
+    """Return ``time``, ``date`` or ``sample`` for each unnamed column that holds them; else an empty name."""
+    names = [""] * layout.n_columns
+    full = [row for row in layout.rows if len(row) == layout.n_columns]
+    for column in range(layout.n_columns):
+        cells = [row[column].strip(" '\"") for row in full]
+        if cells and all(map(_CLOCK.fullmatch, cells)):
+            names[column] = "time" if ":" in cells[0] else "date"
+        elif len(cells) > 1 and layout.n_columns > 1 and all(map(is_number, cells)):
+            values = np.array([float(cell.replace(",", ".")) for cell in cells])
+            steps = np.diff(values)
+            if (steps == 1).all():
+                names[column] = "sample"
+            elif _counts_again_and_again(values):
+                names[column] = "packet"
+            elif column == 0 and (steps > 0).all() and np.ptp(steps) <= 0.5 * float(np.median(steps)) + 1e-9:
+                names[column] = "time"
+    return names
+
+
+def _counts_again_and_again(values: NDArray[np.float64]) -> bool:
+    """Return whether numbers rise by 1 to a highest one and begin again, as those of packets do."""
+    falls = np.diff(values)[np.diff(values) != 1]
+    return bool(len(falls) and np.ptp(values) > 1 and (falls == -np.ptp(values)).all())

@@ -1,24 +1,24 @@
 """Read CSV files into memory, in the layout that their first lines show."""
 
-import re
 from collections.abc import Iterator
-from contextlib import suppress
-from datetime import datetime
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import HIGHEST_HZ, LOWEST_HZ, Recording, UnreadableError
-from ectopy.readers.in_memory import Piece, in_memory_recording
-from ectopy.readers.tables.columns import Columns, Grid, infer_time_grid, rate_in
-from ectopy.readers.tables.csv_layout import START_KEYS, Layout, detect_layout, is_number, layout_columns
-from ectopy.readers.validation import check_length
+from ectopy.ecg import VALUES_AT_ONCE, Recording, UnreadableError
+from ectopy.readers.tables.columns import Columns
+from ectopy.readers.tables.csv_layout import Layout, detect_layout, is_number, layout_columns
+from ectopy.readers.tables.recording import Rows, table_recording
+from ectopy.readers.tables.timing import Times, clock_times, find_grid
 
 _HEAD_BYTES = 2**16
 _LARGEST = 2**30
+_MOST_VALUES = 2**28
+"""Rows x leads that are kept in memory: 1 GiB, a day of 12 leads at 250 Hz."""
+_BATCH_ROWS = 2**18
 
 
 def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:
@@ -28,11 +28,13 @@ def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:
     layout = detect_layout(head)
     if layout is None:
         return False
-    return layout_columns(layout).named if layout.names or "lead" in layout.metadata else bool(fs)
+    if layout.problem:
+        return layout.names_leads or bool(fs)
+    return layout_columns(layout).named if layout.identifies_ecg else bool(fs)
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:
-    """Read a whole table; ``fs`` is the rate in Hz of a table without a rate and without times."""
+    """Read a whole table; ``fs`` is the rate in Hz if the table has neither a rate nor usable times."""
     if (size := path.stat().st_size) > _LARGEST:
         raise UnreadableError(
             f"{path}: the text has {size} bytes, more than the limit of {_LARGEST}. "
@@ -42,39 +44,41 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
         layout = detect_layout(file.read(_HEAD_BYTES))
     if layout is None:
         raise UnreadableError(f"{path}: not a table of numbers. Write one lead per column, in mV.")
+    if layout.problem:
+        raise UnreadableError(f"{path}: {layout.problem}")
     columns = layout_columns(layout)
+    _check_leads(path, columns)
+    leads, texts = _read(path, layout, columns)
+    columns, leads = _with_numbers(columns, leads)
+    _check_leads(path, columns)
+    times, notes = _times(layout, columns, texts)
+    opensignals, before = layout.opensignals, layout.preamble
+    stated = (opensignals.fs,) if opensignals else before.rates
+    grid, unused = find_grid(path, times, stated=stated, fs=fs)
+    return table_recording(
+        path,
+        columns,
+        Rows(len(leads), lambda first, last: leads[first:last]),
+        grid,
+        start=opensignals.start if opensignals else before.start,
+        notes=(*columns.notes, *(opensignals.notes if opensignals else ()), *notes, *unused),
+    )
+
+
+def _check_leads(path: Path, columns: Columns) -> None:
     if not columns.leads:
         raise UnreadableError(
             f"{path}: no column with the name of an ECG lead. Name the columns, for example II and V1."
         )
-    leads, times = _read(path, layout, columns)
-    grid = infer_time_grid(path, [times * columns.time_s]) if times is not None else None
-    if grid and not layout.names and not LOWEST_HZ <= grid.fs <= HIGHEST_HZ:
-        raise UnreadableError(
-            f"{path}: no column names, and the first column read as times gives {grid.fs:g} Hz. "
-            "Add a line with the column names."
-        )
-    rate = (grid.fs if grid else None) or rate_in(layout.metadata) or fs
-    if not rate:
-        missing = "no sampling rate" if layout.names else "no lead names and no sampling rate"
-        raise UnreadableError(
-            f"{path}: {missing}. "
-            "Give the rate with --fs HZ, in a first line `# fs: 250`, or add a column of times."
-        )
-    pieces = list(_pieces(path, columns, leads, grid))
-    return in_memory_recording(path, pieces, fs=float(rate), start=_start(layout.metadata))
 
 
-def _read(
-    path: Path, layout: Layout, columns: Columns
-) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-    """Read the leads, [n_rows, n_leads], and the times in their unit; None if there is no column of times."""
+def _read(path: Path, layout: Layout, columns: Columns) -> tuple[NDArray[np.float32], Any]:
+    """Read the leads, [n_rows, n_leads], and the column of times, unchanged; None if there is none."""
     import pandas as pd
 
     times: Any = [] if columns.time is None else [columns.time]
-    clock = bool(times) and not is_number(layout.rows[0][columns.time or 0], layout.delimiter)
     dtype: dict[int, Any] = dict.fromkeys((*columns.leads, *times), np.float64)
-    dtype |= dict.fromkeys(times, str) if clock else {}
+    dtype |= dict.fromkeys(times, str) if _is_clock(layout, columns) else {}
     try:
         parts = pd.read_csv(
             path,
@@ -89,59 +93,55 @@ def _read(
             encoding_errors="replace",
             compression=None,
             skipinitialspace=True,
-            chunksize=2**18,
+            chunksize=min(_BATCH_ROWS, VALUES_AT_ONCE // len(dtype)),
         )
         leads, time_parts = [], []
         for part in parts:
+            if sum(map(np.size, leads)) + part.size > _MOST_VALUES:
+                raise UnreadableError(
+                    f"{path}: the table has more than {_MOST_VALUES} numbers. "
+                    "Save it as Parquet, or split it into shorter files."
+                )
             leads.append(part[list(columns.leads)].to_numpy(np.float32))
             time_parts += [part[column] for column in times]
+    except UnreadableError:
+        raise
     except (ValueError, OverflowError, MemoryError) as error:  # pandas' ParserError is a ValueError
         raise UnreadableError(
             f"{path}: some rows do not consist of {layout.n_columns} numbers. Correct or remove them."
         ) from error
-    if not times:
-        return np.concatenate(leads), None
-    whole = pd.concat(time_parts)
-    return np.concatenate(leads), _clock_s(path, whole) if clock else whole.to_numpy(np.float64)
+    return np.concatenate(leads), pd.concat(time_parts) if times else None
 
 
-def _clock_s(path: Path, texts: Any) -> NDArray[np.float64]:
-    """Return times of day or dates with times, such as 0:01.004 or 2020-01-31 12:00:00.25, in s."""
-    import pandas as pd
-
-    plain = texts.str.strip(" '\"[]")
-    try:
-        if plain.iloc[0][4:5] == "-":
-            moments = pd.to_datetime(plain, format="ISO8601", utc=True)
-            return np.asarray((moments - moments.iloc[0]).dt.total_seconds(), dtype=np.float64)
-        full = plain.where(plain.str.count(":") == 2, "0:" + plain)
-        # pandas before 3.1 ignores characters after the digits; it refuses a text without digits.
-        full = full.mask(full.str.contains(r":[\d.]*[^\d.:\s]", na=False), "x")
-        return np.asarray(pd.to_timedelta(full).dt.total_seconds(), dtype=np.float64)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise UnreadableError(
-            f"{path}: some times are neither times of day nor dates with times. "
-            "Correct them, or write seconds."
-        ) from error
+def _is_clock(layout: Layout, columns: Columns) -> bool:
+    return columns.time is not None and not is_number(layout.rows[0][columns.time])
 
 
-def _pieces(path: Path, columns: Columns, leads: NDArray[np.float32], grid: Grid | None) -> Iterator[Piece]:
-    """Yield each run of rows without a gap, per lead; unnamed columns without any number are skipped."""
-    rows = [0] if grid is None else grid.row.tolist()
-    samples = [0] if grid is None else grid.sample.tolist()
-    check_length(path, samples[-1] + len(leads) - rows[-1], grid.fs if grid else 50_000.0)
-    has_number = [bool(np.isfinite(leads[:, index]).any()) for index in range(leads.shape[1])]
-    for index, (column, lead) in enumerate(columns.leads.items()):
-        if has_number[index] or columns.named:
-            for (first, last), sample in zip(pairwise([*rows, len(leads)]), samples, strict=True):
-                yield Piece(lead, leads[first:last, index], columns.in_mv[column], start=sample)
+def _with_numbers(columns: Columns, leads: NDArray[np.float32]) -> tuple[Columns, NDArray[np.float32]]:
+    """Leave out unnamed columns without any number."""
+    if columns.named:
+        return columns, leads
+    kept = [index for index in range(leads.shape[1]) if np.isfinite(leads[:, index]).any()]
+    items = list(columns.leads.items())
+    return replace(columns, leads=dict(items[index] for index in kept)), leads[:, kept]
 
 
-def _start(metadata: dict[str, str]) -> datetime | None:
-    """Return local date and time of the start, if the metadata states both; a time zone is ignored."""
-    for key in START_KEYS:
-        match = re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?", metadata.get(key, ""))
-        if match:
-            with suppress(ValueError):
-                return datetime.fromisoformat(match[0])
-    return None
+def _times(layout: Layout, columns: Columns, texts: Any) -> tuple[Times | None, tuple[str, ...]]:
+    """Return the column of times, and notes on how it was read."""
+    if columns.time is None:
+        return None, ()
+    row = layout.n_before + 1
+    named = bool(layout.names)
+    if not _is_clock(layout, columns):
+        numbers = texts.to_numpy(np.float64)
+        return Times(lambda: [numbers], columns.time_s, named=named, first_row=row), ()
+    return clock_times(_text_batches(texts), first_row=row)
+
+
+def _text_batches(texts: Any) -> Iterator[Any]:
+    """Yield the texts of a column as arrays of PyArrow."""
+    import pyarrow as pa
+
+    for first in range(0, len(texts), _BATCH_ROWS):
+        batch = pa.array(texts.iloc[first : first + _BATCH_ROWS], type=pa.string())
+        yield batch.combine_chunks() if isinstance(batch, pa.ChunkedArray) else batch

@@ -1,9 +1,7 @@
 """Read Parquet files: the schema when opened, rows in batches; metadata is that of the schema."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,23 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Recording, Signal, UnreadableError
-from ectopy.readers.tables.columns import SECONDS, Columns, Grid, infer_columns, infer_time_grid, rate_in
-from ectopy.readers.validation import check_length, check_rate
+from ectopy.ecg import VALUES_AT_ONCE, Recording, UnreadableError
+from ectopy.readers.lead_names import lead_of
+from ectopy.readers.tables.columns import SECONDS, Columns, infer_columns, is_time
+from ectopy.readers.tables.preamble import rates_in, start_in
+from ectopy.readers.tables.recording import Rows, table_recording
+from ectopy.readers.tables.timing import Times, clock_times, find_grid
 
 _BATCH_ROWS = 2**16
 _MOST_ROWS = 2**32
-
-
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Table with the columns of the leads, their units in mV, and the grid from rows to samples."""
-
-    path: Path
-    names: list[str]
-    in_mv: list[float]
-    grid: Grid
-    n_rows: int
 
 
 def matches(path: Path) -> bool:
@@ -39,11 +29,15 @@ def matches(path: Path) -> bool:
 
 
 def open_recording(path: Path, *, fs: float | None = None) -> Recording:
-    """Open a table; ``fs`` is the rate in Hz of a table without a rate and without times."""
+    """Open a table; ``fs`` is the rate in Hz if the table has neither a rate nor usable times."""
     file = _open(path)
     metadata = _metadata(file)
     columns, n_rows = _columns(file, metadata), file.metadata.num_rows
     if not columns.leads:
+        if any(lead_of(name) for name in file.schema_arrow.names):
+            raise UnreadableError(
+                f"{path}: the columns with the names of ECG leads hold no numbers. Store numbers."
+            )
         raise UnreadableError(
             f"{path}: no column with the name of an ECG lead. Name the columns, for example II and V1."
         )
@@ -53,23 +47,16 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
             "Split it into shorter files."
         )
     names = list(file.schema_arrow.names)
-    grid = infer_time_grid(path, _times(path, file, names, columns)) if columns.time is not None else None
-    rate = (grid.fs if grid else None) or rate_in(metadata) or fs
-    if not rate:
-        raise UnreadableError(
-            f"{path}: no sampling rate. "
-            "Give it with --fs HZ, as fs in the metadata, or add a column of times."
-        )
-    grid = grid or Grid(rate, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
-    in_mv = list(columns.in_mv.values())
-    end = int(grid.sample[-1]) + n_rows - int(grid.row[-1])
-    return Recording(
-        name=path.stem,
-        fs=check_rate(path, rate),
-        leads=tuple(columns.leads.values()),
-        n_samples=check_length(path, end, rate),
-        read=partial(_read, _Table(path, [names[column] for column in columns.leads], in_mv, grid, n_rows)),
-        start=_start(metadata),
+    times, notes = _times(path, file, columns)
+    grid, unused = find_grid(path, times, stated=rates_in(metadata), fs=fs)
+    leads = [names[column] for column in columns.leads]
+    return table_recording(
+        path,
+        columns,
+        Rows(n_rows, partial(_rows, path, leads)),
+        grid,
+        start=start_in(metadata),
+        notes=(*columns.notes, *notes, *unused),
     )
 
 
@@ -100,44 +87,80 @@ def _columns(file: Any, metadata: dict[str, str]) -> Columns:
     units = [
         (field.metadata or {}).get(b"unit", b"").decode("utf-8", "replace") for field in file.schema_arrow
     ]
-    names = [
-        field.name if _is_number(types, field.type) or _is_time(types, field.type) else "\0"
-        for field in file.schema_arrow
-    ]
+    names = [field.name if _is_readable(types, field) else "\0" for field in file.schema_arrow]
     return infer_columns(
         names, units, unit=metadata.get("unit", metadata.get("units", "")), lead=metadata.get("lead", "")
     )
 
 
 def _is_number(types: Any, kind: Any) -> bool:
-    return bool(types.is_integer(kind) or types.is_floating(kind))
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
+
+
+def _is_text(types: Any, kind: Any) -> bool:
+    text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    return bool(text or (types.is_dictionary(kind) and _is_text(types, kind.value_type)))
+
+
+def _is_readable(types: Any, field: Any) -> bool:
+    """Return whether a column is a lead or a time by its type; only times may be text."""
+    text = _is_text(types, field.type)
+    return (text and is_time(field.name)) or _is_number(types, field.type) or _is_time(types, field.type)
 
 
 def _is_time(types: Any, kind: Any) -> bool:
     return bool(types.is_timestamp(kind) or types.is_duration(kind))
 
 
-def _times(path: Path, file: Any, names: list[str], columns: Columns) -> Iterator[NDArray[np.float64]]:
-    """Yield the times in s, in batches."""
-    name = names[columns.time or 0]
-    for batch in _batches(path, file, [name], range(file.metadata.num_row_groups)):
+def _times(path: Path, file: Any, columns: Columns) -> tuple[Times | None, tuple[str, ...]]:
+    """Return the column of times, and notes on how it was read."""
+    from pyarrow import types
+
+    if columns.time is None:
+        return None, ()
+    field = file.schema_arrow.field(columns.time)
+    if _is_text(types, field.type):
+        return clock_times(_text_batches(path, file, field.name))
+    unit = 1.0 if _is_time(types, field.type) else columns.time_s
+    return Times(partial(_time_batches, path, field.name), unit), ()
+
+
+def _time_batches(path: Path, name: str) -> Iterator[NDArray[np.float64]]:
+    """Yield the times in batches: numbers as they are, moments and durations in s from the first one."""
+    origin = None
+    for batch in _batches(path, _open(path), [name]):
         values = batch[name]
-        if values.dtype.kind in "mM":
-            yield values.view(np.int64).astype(np.float64) * SECONDS.get(
-                np.datetime_data(values.dtype)[0], 1.0
-            )
-        else:
-            yield values.astype(np.float64) * columns.time_s
+        if values.dtype.kind in "mM" and len(values):
+            origin = values[0] if origin is None else origin
+            factor = SECONDS.get(np.datetime_data(values.dtype)[0], 1.0)
+            since = values - origin
+            values = np.where(np.isnat(since), np.nan, since.astype(np.int64) * factor)
+        yield values.astype(np.float64)
 
 
-def _batches(path: Path, file: Any, names: list[str], groups: Any) -> Iterator[dict[str, NDArray[Any]]]:
+def _text_batches(path: Path, file: Any, name: str) -> Iterator[Any]:
+    """Yield the times in batches of text."""
+    import pyarrow as pa
+
+    for batch in _arrow_batches(path, file, [name]):
+        yield batch.column(name).cast(pa.string())
+
+
+def _batches(
+    path: Path, file: Any, names: list[str], groups: Iterable[int] | None = None
+) -> Iterator[dict[str, NDArray[Any]]]:
+    for batch in _arrow_batches(path, file, names, groups):
+        yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in names}
+
+
+def _arrow_batches(
+    path: Path, file: Any, names: list[str], groups: Iterable[int] | None = None
+) -> Iterator[Any]:
+    """Yield some columns in batches, from all row groups or from some."""
+    groups = range(file.metadata.num_row_groups) if groups is None else groups
+    n_rows = max(min(_BATCH_ROWS, VALUES_AT_ONCE // len(names)), 1)
     try:
-        for batch in file.iter_batches(
-            _BATCH_ROWS, row_groups=list(groups), columns=names, use_threads=False
-        ):
-            yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in names}
-    except UnreadableError:
-        raise
+        yield from file.iter_batches(n_rows, row_groups=list(groups), columns=names, use_threads=False)
     except Exception as error:  # as in _open
         raise UnreadableError(
             f"{path}: the rows of the Parquet file are damaged ({type(error).__name__}). "
@@ -145,42 +168,23 @@ def _batches(path: Path, file: Any, names: list[str], groups: Any) -> Iterator[d
         ) from error
 
 
-def _read(table: _Table, start: int, stop: int) -> Signal:
-    """Read samples [start, stop) in mV; NaN between runs of rows."""
-    block = np.full((stop - start, len(table.names)), np.nan, dtype=np.float32)
-    grid = table.grid
-    ends = np.append(grid.row[1:], table.n_rows)
-    file = _open(table.path)
-    for row, sample, end in zip(grid.row.tolist(), grid.sample.tolist(), ends.tolist(), strict=True):
-        first, last = max(start, sample), min(stop, sample + end - row)
-        if first < last:
-            part = _rows(table, file, row + first - sample, row + last - sample)
-            block[first - start : last - start] = part * table.in_mv
-    return block
-
-
-def _rows(table: _Table, file: Any, first: int, last: int) -> NDArray[np.float64]:
+def _rows(path: Path, names: list[str], first: int, last: int) -> NDArray[np.float64]:
     """Read rows [first, last) as [n_rows, n_leads], from the row groups that contain them."""
-    sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-    ends = np.cumsum(sizes).tolist()
-    groups = [group for group, end in enumerate(ends) if end > first and end - sizes[group] < last]
-    rows = np.full((last - first, len(table.names)), np.nan)
-    row = ends[groups[0]] - sizes[groups[0]] if groups else 0
-    for batch in _batches(table.path, file, table.names, groups):
-        n = len(batch[table.names[0]])
+    file = _open(path)
+    ends = np.cumsum(
+        [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+    )
+    begin_group = int(np.searchsorted(ends, first, "right"))
+    end_group = int(np.searchsorted(ends, last, "left")) + 1
+    rows = np.full((last - first, len(names)), np.nan)
+    row = int(ends[begin_group - 1]) if begin_group else 0
+    for batch in _batches(path, file, names, range(begin_group, min(end_group, len(ends)))):
+        n = len(batch[names[0]])
         begin, end = max(first, row), min(last, row + n)
         if begin < end:
-            for column, name in enumerate(table.names):
+            for column, name in enumerate(names):
                 rows[begin - first : end - first, column] = batch[name][begin - row : end - row]
         row += n
         if row >= last:
             break
     return rows
-
-
-def _start(metadata: dict[str, str]) -> datetime | None:
-    """Return local date and time of the start, if the metadata states it; a time zone is ignored."""
-    for key in ("start", "start_time", "starttime"):
-        with suppress(ValueError):
-            return datetime.fromisoformat(metadata.get(key, "")).replace(tzinfo=None)
-    return None

@@ -92,7 +92,7 @@ class Format(Protocol):
         path
             The file, of any content.
         fs
-            Sampling rate in Hz, used only if the file has none.
+            Sampling rate in Hz, used only if the file has none, or times that cannot be used.
         unit
             Unit of voltage, used only for leads whose unit is missing or unknown.
 
@@ -166,7 +166,7 @@ def open_recording(path: str | Path, *, fs: float | None = None, unit: str | Non
     path
         The file. A WFDB record may be given without the suffix ``.hea``.
     fs
-        Sampling rate in Hz, used only if the file has none.
+        Sampling rate in Hz, used only if the file has none, or times that cannot be used.
     unit
         Unit of voltage such as ``uV``, used only for leads whose unit is missing or unknown.
 

@@ -95,13 +95,10 @@ def _read(path: Path, layout: Layout, columns: Columns) -> tuple[NDArray[np.floa
             skipinitialspace=True,
             chunksize=min(_BATCH_ROWS, VALUES_AT_ONCE // len(dtype)),
         )
-        leads, time_parts = [], []
+        leads, time_parts, n_values = [], [], 0
         for part in parts:
-            if sum(map(np.size, leads)) + part.size > _MOST_VALUES:
-                raise UnreadableError(
-                    f"{path}: the table has more than {_MOST_VALUES} numbers. "
-                    "Save it as Parquet, or split it into shorter files."
-                )
+            n_values += part.size
+            _check_size(path, n_values)
             leads.append(part[list(columns.leads)].to_numpy(np.float32))
             time_parts += [part[column] for column in times]
     except UnreadableError:
@@ -111,6 +108,14 @@ def _read(path: Path, layout: Layout, columns: Columns) -> tuple[NDArray[np.floa
             f"{path}: some rows do not consist of {layout.n_columns} numbers. Correct or remove them."
         ) from error
     return np.concatenate(leads), pd.concat(time_parts) if times else None
+
+
+def _check_size(path: Path, n_values: int) -> None:
+    if n_values > _MOST_VALUES:
+        raise UnreadableError(
+            f"{path}: the table has more than {_MOST_VALUES} numbers. "
+            "Save it as Parquet, or split it into shorter files."
+        )
 
 
 def _is_clock(layout: Layout, columns: Columns) -> bool:

@@ -3,11 +3,16 @@
 ``uv run python benchmarks/soak.py --recordings 2000 --kills 10`` simulates recordings of a minute, 5 % of
 them broken in the ways of :data:`BROKEN`. It starts ``score_inbox``, kills it or one of its processes, and
 starts it again until no recording is waiting. The result must have ``lost`` 0 and ``scored_twice`` 0.
+
+``uv run python benchmarks/soak.py --recordings 600 --power-cuts 20`` kills all processes of ``ectopy up`` at
+once instead: servers, worker and run. Then it starts ``ectopy up`` again. ``slowest_s`` is the longest time
+from a start to the next result; it must be below 600.
 """
 
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -194,6 +199,79 @@ def soak(data: Path, n: int, n_kills: int, environment: dict[str, str]) -> dict[
     }
 
 
+def cut_power_often(
+    root: Path, data: Path, n: int, n_cuts: int, environment: dict[str, str]
+) -> dict[str, object]:
+    """Run the whole stack, and cut its power again and again: while it scores, sometimes earlier."""
+    chance = random.Random(0)  # noqa: S311
+    ports = [str(free_port()) for _ in range(2)]
+    command = [str(Path(sys.executable).with_name("ectopy")), "up"]
+    command += ["--prefect-port", ports[0], "--mlflow-port", ports[1]]
+    (data / "scored").mkdir()
+    watch, cuts, waits_s = Watch(data / "scored"), Counter[str](), [0.0]
+    begun = time.perf_counter()
+    while cuts.total() <= n_cuts:
+        with (root / "up.log").open("a") as log:
+            up = psutil.Popen(command, cwd=root, env=os.environ | environment, stdout=log, stderr=log)
+        before, started, last = watch.look(), time.perf_counter(), cuts.total() == n_cuts
+        if not last and chance.random() < 1 / 4:
+            time.sleep(chance.uniform(0, 40))
+            moment = "while it started"
+        else:
+            while watch.look() == before and unfinished(data, n):
+                watch.peak_mb = max(watch.peak_mb, memory_of(up) / 2**20)
+                if up.poll() is not None or time.perf_counter() - started > 900:
+                    raise SystemExit(f"ectopy up did not go on with the inbox. Read {root / 'up.log'}.")
+                time.sleep(0.2)
+            waits_s.append(time.perf_counter() - started)
+            moment = "while it scored"
+        if last:
+            break
+        time.sleep(chance.uniform(0, 2))
+        cut_power(up)
+        cuts[moment] += 1
+        watch.look()
+    while unfinished(data, n):
+        watch.look()
+        time.sleep(LOOK_EVERY_S)
+    up.terminate()
+    up.wait()
+    watch.look()
+    return {
+        "power_cuts": dict(cuts),
+        "slowest_s": round(max(waits_s)),
+        "minutes": round((time.perf_counter() - begun) / 60, 1),
+        "peak_mb": round(watch.peak_mb),
+        **ends(data, n),
+        "scored_twice": len(watch.twice),
+    }
+
+
+def unfinished(data: Path, n: int) -> bool:
+    """Check whether a recording has neither been scored nor put away."""
+    return not (data / "scored" / ".inbox.db").is_file() or bool(ends(data, n)["lost"] or left(data))
+
+
+def cut_power(up: psutil.Process) -> None:
+    """Kill a process and all its descendants at once: they are stopped first, so that none starts another."""
+    family = [up, *up.children(recursive=True)]
+    for signal_number in (signal.SIGSTOP, signal.SIGKILL):
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal_number)
+        with suppress(psutil.NoSuchProcess):
+            family = [*family, *up.children(recursive=True)]
+    psutil.wait_procs(family, timeout=30)
+
+
+def make_project(root: Path) -> None:
+    """Copy what `ectopy up` needs of a clone, with a run of the inbox every 30 seconds."""
+    clone = Path(__file__).resolve().parent.parent
+    shutil.copytree(clone / "flows", root / "flows")
+    deployments = (clone / "prefect.yaml").read_text()
+    (root / "prefect.yaml").write_text(deployments.replace("interval: 600", "interval: 30"))
+
+
 def kill(run: psutil.Process, chance: random.Random) -> str:
     """Kill the run, or in one of three cases one of its scoring processes."""
     scoring = [child for child in run.children() if "spawn_main" in " ".join(child.cmdline())]
@@ -235,9 +313,7 @@ def ends(data: Path, n: int) -> dict[str, object]:
 @contextmanager
 def prefect_server(home: Path) -> "Iterator[str]":
     """Start a Prefect server for all runs, and return its address."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     home.mkdir()
     environment = os.environ | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
@@ -249,6 +325,13 @@ def prefect_server(home: Path) -> "Iterator[str]":
     finally:
         server.terminate()
         server.wait()
+
+
+def free_port() -> int:
+    """Find a port that is free."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def wait_for(port: int) -> None:
@@ -270,20 +353,26 @@ def main() -> None:
         "--endless", type=int, default=0, help="number of broken recordings that take too long"
     )
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--power-cuts", type=int, default=0, help="cut the power of the whole stack instead")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--keep", type=Path, help="a new folder for all files, which is not deleted")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         data = (chosen.keep or Path(temporary, "soak")).absolute()
         fill(data / "inbox", chosen.recordings, round(chosen.recordings * chosen.bad), chosen.endless)
-        with prefect_server(data / "prefect") as api:
-            addresses = {
-                "PREFECT_API_URL": api,
-                "PREFECT_HOME": str(data / "prefect"),
-                "ECTOPY_DATA_DIR": str(data),
-            }
-            environment = {**RULES, **addresses, "ECTOPY_WORKERS": str(chosen.workers)}
-            metrics = soak(data, chosen.recordings, chosen.kills, environment)
+        environment = {
+            **RULES,
+            "ECTOPY_DATA_DIR": str(data),
+            "ECTOPY_WORKERS": str(chosen.workers),
+            "PREFECT_HOME": str(data / "prefect"),
+        }
+        if chosen.power_cuts:
+            make_project(root := data / "project")
+            metrics = cut_power_often(root, data, chosen.recordings, chosen.power_cuts, environment)
+        else:
+            with prefect_server(data / "prefect") as api:
+                environment["PREFECT_API_URL"] = api
+                metrics = soak(data, chosen.recordings, chosen.kills, environment)
     report("soak", metrics, chosen.json)
 
 

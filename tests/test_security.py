@@ -15,6 +15,7 @@ from ectopy.batch import planning
 from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.flows.local_stack import Ports, addresses, deploy, run_local_stack, servers, worker
 from ectopy.flows.score import score_inbox
+from ectopy.flows.server_access import ServerAccess
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.registry import model_versions, runs
 from ectopy.settings import Settings
@@ -92,6 +93,9 @@ class TestModels:
         assert not sprung.exists()
 
 
+ACCESS = ServerAccess("http://127.0.0.1:4200/api", "not-a-true-password")
+
+
 def tracked(address: str) -> Settings:
     return Settings().model_copy(update={"tracking_uri": address})
 
@@ -102,7 +106,7 @@ class TestServers:
             assert service.command[service.command.index("--host") + 1] == "127.0.0.1"
 
     def test_a_worker_listens_nowhere(self) -> None:
-        assert "--with-healthcheck" not in worker(Ports()).command
+        assert "--with-healthcheck" not in worker(Ports(), ACCESS).command
 
     def test_a_tracking_server_elsewhere_is_not_started_again_here(self) -> None:
         settings = tracked("http://127.0.0.1:5000")
@@ -110,7 +114,7 @@ class TestServers:
 
     def test_a_store_s_password_is_neither_shown_nor_on_a_command_line(self) -> None:
         settings = tracked("postgresql://mlflow:secret@db/mlflow")
-        told = [*addresses(settings, Ports()), *map(str, servers(settings, Ports()))]
+        told = [*addresses(settings, Ports(), ACCESS), *map(str, servers(settings, Ports()))]
         assert not any("secret" in line for line in told)
 
     def test_outside_of_a_clone_it_says_so(self, tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     """Wall time in s that one recording may take."""
     recording_memory_mb: int = Field(default=4096, ge=1024)
     """Memory in MB that one recording may take."""
+    server_password: SecretStr | None = Field(default=None, min_length=16)
+    """Password of Prefect and MLflow, letters and digits. By default `ectopy up` makes one and keeps it."""
+    server_hosts: str = "127.0.0.1,localhost"
+    """The names by which browsers and programs may address Prefect and MLflow, separated by commas."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Number of processes that score, or of workers on a local Dask cluster."""
     on_drift: Literal["warn", "train"] = "warn"

@@ -56,7 +56,7 @@ def lock_output(out: Path) -> Iterator[list[str]]:
     Yields the names of the recordings that the killed run was reading.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with _locked(out):
+    with lock_folder(out):
         private = _private_folder(out)
         _clear(private, out)
         try:
@@ -302,7 +302,7 @@ def set_aside(path: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Lock a folder, except on Windows; the system releases the lock when the process ends."""
     try:
         import fcntl

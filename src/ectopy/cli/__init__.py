@@ -19,6 +19,7 @@ import typer
 
 from ectopy.cli import models, score, tools, training
 from ectopy.cli.common import configure_logging, fail, show_version
+from ectopy.private_files import deny_others
 
 # Names of version 0.1, still accepted, not shown in the help. To be removed in version 0.3.
 _OLD_NAMES = {"why": "reason", "compare": "ablation"}
@@ -62,6 +63,7 @@ def _common(
     ] = False,
 ) -> None:
     configure_logging()
+    deny_others()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -43,11 +43,23 @@ def load_settings(data_dir: Path | None) -> "Settings":
     return settings.model_copy(update={"data_dir": data_dir}) if data_dir else settings
 
 
-def quiet_prefect() -> None:
-    """Silence Prefect and MLflow; call this before either is imported."""
+def prepare_prefect(own_home: Path | None = None) -> None:
+    """Silence Prefect and MLflow, and choose the Prefect server; call this before either is imported.
+
+    Parameters
+    ----------
+    own_home
+        A folder for everything that Prefect keeps. By default runs go to the server of ``ectopy up``, if it
+        runs, else to a temporary server on the same database.
+    """
     from ectopy.flows.quiet_logging import quiet_logging
+    from ectopy.flows.server_access import use_own_home, use_running_server
 
     quiet_logging()
+    if own_home:
+        use_own_home(own_home)
+    else:
+        use_running_server()
 
 
 def split_names(text: str | None) -> tuple[str, ...] | None:

@@ -15,9 +15,9 @@ from ectopy.cli.common import (
     DataDir,
     fail,
     load_settings,
+    prepare_prefect,
     print_message,
     print_result,
-    quiet_prefect,
     split_names,
 )
 from ectopy.printable import printable
@@ -142,7 +142,7 @@ def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
 ) -> "list[SummaryRow]":
     if options.fhir or options.pdf:
         fail("--runner does not write FHIR or PDF. Leave --fhir and --pdf out, or score without --runner.", 2)
-    quiet_prefect()
+    prepare_prefect()
     if find_spec("prefect_dask") is None:  # reported before anything is scored
         fail("--runner: prefect-dask is not installed. Run `pip install 'ectopy[dask]'`.", 1)
     from ectopy.flows.score import score as flow

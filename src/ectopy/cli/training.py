@@ -10,9 +10,9 @@ from ectopy.cli.common import (
     DataDir,
     Records,
     load_settings,
+    prepare_prefect,
     print_message,
     print_result,
-    quiet_prefect,
     split_names,
 )
 
@@ -33,7 +33,7 @@ def ingest(
 
     find_database(database)  # a misspelt name is reported before Prefect starts
     settings = load_settings(data_dir)
-    quiet_prefect()
+    prepare_prefect()
     from ectopy.flows.ingest import IngestError
     from ectopy.flows.ingest import ingest as flow
 
@@ -59,7 +59,7 @@ def train(
 ) -> None:
     """Train a challenger and register it in MLflow."""
     changes = _assignments(values or ())
-    quiet_prefect()
+    prepare_prefect()
     from ectopy.flows.train import train as flow
 
     print_result(flow(database, load_settings(data_dir).data_dir, _config(changes)).uri)
@@ -97,7 +97,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate the challenger by EC57; promote it, or report why not."""
-    quiet_prefect()
+    prepare_prefect()
     from ectopy.flows.evaluate import evaluate as flow
 
     decision = flow(database, load_settings(data_dir).data_dir, reason=reason, card_to=card_to)
@@ -125,7 +125,7 @@ def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
     RNN, GRU, LSTM, GRU + attention, Transformer, no recurrence; by cross-validation on training patients.
     """
     beats = _positive_integers("--lengths", lengths)
-    quiet_prefect()
+    prepare_prefect()
     from ectopy.ablation import ARCHITECTURES
     from ectopy.flows.compare import QUICK
     from ectopy.flows.compare import compare as flow
@@ -155,7 +155,7 @@ def demo(
     Ingest, train, evaluate, promote, score, report.
     """
     print_message(f"everything goes to {out}; loading takes a moment")
-    quiet_prefect()
+    prepare_prefect(own_home=out / "prefect")
     from ectopy.flows.demo import demo as flow
 
     print_result(flow(out))

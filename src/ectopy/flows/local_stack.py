@@ -2,14 +2,18 @@
 
 import logging
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ectopy.flows.server_access import ServerAccess, access_file, make_access, prefect_home
 from ectopy.flows.supervisor import HOST, Service, ServiceError, managed_children, start, watch
+from ectopy.guard import ENTRANCE
+from ectopy.private_files import take_from_others
 from ectopy.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -21,11 +25,12 @@ _ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # ten processes and 2 GB that ectopy does not need
     "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
 
 
 class Ports(NamedTuple):
-    """Ports of the web pages, which only this machine can reach."""
+    """Ports of the web pages, which only this machine can reach, and only with the password."""
 
     prefect: int = 4200
     mlflow: int = 5000
@@ -50,13 +55,50 @@ def run_local_stack(settings: Settings, ports: Ports, folder: Path) -> None:
     """
     if not (folder / "prefect.yaml").is_file():
         raise ServiceError(f"{folder}: prefect.yaml not found. Run `ectopy up` in a clone of ectopy.")
-    environment = {**_ENVIRONMENT, **os.environ, "PREFECT_API_URL": api_url(ports)}
+    prepare_folders(settings)
     with suppress(KeyboardInterrupt), managed_children() as children:
+        access = make_access(settings, api_url(ports))
+        environment = local_environment(access, ports)
         start(children, servers(settings, ports), environment)
-        start(children, [worker(ports)], environment)
+        recover(folder, environment)
+        start(children, [worker(ports, access)], environment)
         deploy(folder, environment)
-        print("\n".join(addresses(settings, ports)), flush=True)  # noqa: T201
+        print("\n".join(addresses(settings, ports, access)), flush=True)  # noqa: T201
         watch(children)
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Create the folders that are printed, and take from others the right to read what may be in them."""
+    store, data = local_store(settings.tracking_uri), settings.data_dir
+    for folder in (data / "inbox", data / "scored", prefect_home(), *([store.parent] if store else [])):
+        folder.mkdir(parents=True, exist_ok=True)
+    take_from_others(data, prefect_home(), *([store.parent] if store else []))
+
+
+def local_environment(access: ServerAccess, ports: Ports) -> dict[str, str]:
+    """Return the variables of the services.
+
+    Parameters
+    ----------
+    access
+        The address and the password.
+    ports
+        The ports of the servers.
+
+    Returns
+    -------
+    Those of this process, the password for the servers, and what their clients need.
+    """
+    origins = (f"http://{host}:{ports.prefect}" for host in (HOST, "localhost"))
+    return {
+        **_ENVIRONMENT,
+        **os.environ,
+        **access.client_environment(),
+        "ECTOPY_SERVER_PASSWORD": access.password,
+        "PREFECT_SERVER_API_AUTH_STRING": access.auth_string,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
+        "PREFECT_SERVER_UI_API_URL": "/api",  # whichever name or port, of a tunnel for instance, leads to it
+    }
 
 
 def servers(settings: Settings, ports: Ports) -> list[Service]:
@@ -75,7 +117,10 @@ def servers(settings: Settings, ports: Ports) -> list[Service]:
     """
     prefect = Service(
         "Prefect server",
-        command_of("prefect", "server", "start", "--host", HOST, "--port", str(ports.prefect)),
+        command_of(
+            *("uvicorn", "--factory", "ectopy.flows.prefect_server:app"),
+            *("--host", HOST, "--port", str(ports.prefect), "--log-level", "warning"),
+        ),
         ports.prefect,
         "/api/health",
     )
@@ -83,7 +128,8 @@ def servers(settings: Settings, ports: Ports) -> list[Service]:
     if store is None:
         return [prefect]
     mlflow = command_of(
-        *("mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1"),
+        *("mlflow", "server", "--app-name", "ectopy", "--workers", "1"),
+        *("--host", HOST, "--port", str(ports.mlflow)),
         *("--uvicorn-opts", "--log-level warning"),
         *("--backend-store-uri", f"sqlite:///{store}"),
         *("--default-artifact-root", (store.parent / "artifacts").as_uri()),
@@ -91,10 +137,28 @@ def servers(settings: Settings, ports: Ports) -> list[Service]:
     return [prefect, Service("MLflow", mlflow, ports.mlflow, "/health")]
 
 
-def worker(ports: Ports) -> Service:
-    """Return the Prefect worker, which creates its work pool if necessary."""
-    command = command_of("prefect", "worker", "start", "--pool", POOL, "--type", "process")
-    return Service("worker", command, ports.prefect, f"/api/work_pools/{POOL}", listens=False)
+def worker(ports: Ports, access: ServerAccess) -> Service:
+    """Return the Prefect worker, which creates its work pool if necessary.
+
+    Parameters
+    ----------
+    ports
+        The ports of the servers.
+    access
+        The password of the Prefect server.
+
+    Returns
+    -------
+    The service. Its limit holds when many runs come due at once, for instance after the machine has slept.
+    """
+    return Service(
+        "worker",
+        command_of(*("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--limit", "4")),
+        ports.prefect,
+        f"/api/work_pools/{POOL}",
+        listens=False,
+        authorization=access.authorization,
+    )
 
 
 def deploy(folder: Path, environment: Mapping[str, str]) -> None:
@@ -112,20 +176,36 @@ def deploy(folder: Path, environment: Mapping[str, str]) -> None:
     ServiceError
         If Prefect rejects the deployments.
     """
-    done = subprocess.run(  # noqa: S603 - fixed arguments
-        command_of("prefect", "--no-prompt", "deploy", "--all"),
-        cwd=folder,
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _run(command_of("prefect", "--no-prompt", "deploy", "--all"), folder, environment)
     if done.returncode:
         output = " ".join((done.stdout + done.stderr).split())
         raise ServiceError(f"prefect.yaml: Prefect rejected the deployments: {output}. Correct the file.")
 
 
-def addresses(settings: Settings, ports: Ports) -> list[str]:
+def recover(folder: Path, environment: Mapping[str, str]) -> None:
+    """End in Prefect what a power cut has interrupted, and go on with the inbox; no worker may run yet.
+
+    Parameters
+    ----------
+    folder
+        The working directory.
+    environment
+        The environment variables, with the address of the server.
+    """
+    done = _run((sys.executable, "-m", "ectopy.flows.recovery", POOL), folder, environment)
+    if done.returncode:
+        logger.warning("Prefect may show runs that a power cut has ended:\n%s", done.stderr)
+
+
+def _run(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - fixed arguments
+        command, cwd=folder, env=dict(environment), capture_output=True, text=True, check=False
+    )
+
+
+def addresses(settings: Settings, ports: Ports, access: ServerAccess) -> list[str]:
     """Return where everything is, one line each.
 
     Parameters
@@ -134,18 +214,23 @@ def addresses(settings: Settings, ports: Ports) -> list[str]:
         Supplies the tracking store and the data directory.
     ports
         The ports of the servers.
+    access
+        The password. A link with it logs a browser in.
 
     Returns
     -------
     The lines to print.
     """
     store, data = local_store(settings.tracking_uri), settings.data_dir.absolute()
-    mlflow = f"http://{HOST}:{ports.mlflow}/#/experiments" if store else "the server of ECTOPY_TRACKING_URI"
+    password = access.password
+    mlflow = f"http://{HOST}:{ports.mlflow}{ENTRANCE}#{password}" if store else "at ECTOPY_TRACKING_URI"
+    variables = [f"{name}={shlex.quote(value)}" for name, value in access.client_environment().items()]
     return [
-        f"Prefect  http://{HOST}:{ports.prefect}/runs",
+        f"Prefect  http://{HOST}:{ports.prefect}{ENTRANCE}#{password}",
         f"MLflow   {mlflow}",
         f"inbox    {data / 'inbox'}, results in {data / 'scored'}",
-        f"to use the prefect command in another terminal: export PREFECT_API_URL={api_url(ports)}",
+        f"password {access_file()}",
+        f"to use the prefect command in another terminal: export {' '.join(variables)}",
         "Ctrl-C ends all of it",
     ]
 

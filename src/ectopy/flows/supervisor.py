@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from types import FrameType
 
@@ -41,7 +41,8 @@ class ServiceError(ValueError):
 class Service:
     """A program and its command. It is ready when ``path`` answers on ``port`` with status 200.
 
-    ``listens`` is false if another service, which this one needs, gives that answer.
+    ``listens`` is false if another service, which this one needs, gives that answer. ``authorization`` is
+    the HTTP header that ``path`` needs.
     """
 
     name: str
@@ -49,6 +50,11 @@ class Service:
     port: int
     path: str
     listens: bool = True
+    authorization: str = field(default="", repr=False)
+
+    def answers(self) -> bool:
+        """Check whether it is ready."""
+        return answers(self.port, self.path, self.authorization)
 
 
 class Child:
@@ -69,7 +75,7 @@ class Child:
     def wait_until_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Wait until it is ready; raise ServiceError if it ends before, or is not ready in time."""
         name, deadline_s = self.service.name, time.monotonic() + timeout_s
-        while not answers(self.service.port, self.service.path):
+        while not self.service.answers():
             if (status := self._process.poll()) is not None:
                 raise ServiceError(
                     f"{name}: ended with status {status} before it was ready. See its messages above."
@@ -91,7 +97,7 @@ class Child:
             self._start()
 
     def _can_start(self) -> bool:
-        return self.service.listens or answers(self.service.port, self.service.path)
+        return self.service.listens or self.service.answers()
 
     def _restart_later(self, status: int, now_s: float) -> None:
         name = self.service.name
@@ -199,7 +205,7 @@ def is_free(port: int) -> bool:
         return probe.connect_ex((HOST, port)) != 0
 
 
-def answers(port: int, path: str) -> bool:
+def answers(port: int, path: str, authorization: str = "") -> bool:
     """Check whether a server of this machine answers with status 200; proxies are not used.
 
     Parameters
@@ -208,6 +214,8 @@ def answers(port: int, path: str) -> bool:
         The port of the server.
     path
         The path to request.
+    authorization
+        The HTTP header of that name, if it needs one.
 
     Returns
     -------
@@ -215,7 +223,7 @@ def answers(port: int, path: str) -> bool:
     """
     connection = HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Authorization": authorization} if authorization else {})
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False

@@ -6,9 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from prefect import flow, task
+from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed
 
+from ectopy.batch import results
 from ectopy.datasets import catalogue, download
 from ectopy.evaluation import headline_metrics, model_card
 from ectopy.evaluation.jobs import out_of_fold_jobs
@@ -55,23 +57,44 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
     Returns
     -------
     The new version, which is the challenger.
+
+    Raises
+    ------
+    BusyError
+        If another training is at work there. A run of a deployment is then "skipped": its completion would
+        start the deployment ``evaluate``.
     """
     settings, config = load_settings(), config or network.TrainConfig()
     data_dir = data_dir or settings.data_dir
     source = catalogue.find_database(database)
     folder = download.database_folder(source, data_dir)
+    download.annotated_records(folder)  # without a database, nothing is written
+    work = TrainingFolder(data_dir / "training" / database)
+    work.path.mkdir(parents=True, exist_ok=True)
+    runs.connect(tracking_uri or settings.tracking_uri, experiment)
+    try:
+        with results.lock_folder(work.path):
+            return _train(source, folder, work, config, model)
+    except results.BusyError as error:
+        if runtime.deployment.id is None:
+            raise
+        return Completed(name="Skipped", message=str(error))  # type: ignore[return-value] # Prefect takes a state
+
+
+def _train(
+    source: catalogue.Database, folder: Path, work: TrainingFolder, config: network.TrainConfig, model: str
+) -> model_versions.Version:
+    database, workers = source.name, load_settings().workers
     present = download.annotated_records(folder)
     records, held_out = catalogue.split(source, present)
     patients = {record: catalogue.patient_of(source, record) for record in records}
-    work = TrainingFolder(data_dir / "training" / database)
-    runs.connect(tracking_uri or settings.tracking_uri, experiment)
     register_shipped(model)
     with (
         runs.run(f"train on {database}") as run_id,
         TemporaryDirectory() as compiled,
         network.compilation_cache(Path(compiled)),
     ):
-        jobs = read_records(training.record_jobs(folder, patients, config, work), settings.workers)
+        jobs = read_records(training.record_jobs(folder, patients, config, work), workers)
         weights = {f"made/{kind}": weight for kind, weight in augmentation.SAMPLING_WEIGHTS.items()}
         runs.log_config(config, database=database, records=",".join(records), **weights)
         log_data(jobs, source)
@@ -79,7 +102,7 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
         predictions = [cross_validate(number, fold, jobs, config, work) for number, fold in enumerate(folds)]
         calibrated = training.calibrate_folds(jobs, predictions, config)
         runs.log_metrics(asdict(calibrated), prefix="calibration/")
-        metrics = log_out_of_fold(evaluate_records(out_of_fold_jobs(jobs, folds, work), settings.workers))
+        metrics = log_out_of_fold(evaluate_records(out_of_fold_jobs(jobs, folds, work), workers))
         members = [fit_member(number, jobs, config, calibrated, work) for number in range(config.members)]
         card = model_card.build_model_card(
             model=f"{model}, run {run_id[:8]}",

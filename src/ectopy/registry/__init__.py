@@ -9,6 +9,7 @@ promotion      carries a decision out: promote, roll back, install the champion,
 model_versions register, find, tag and download versions of the model
 runs           open MLflow runs, and log metrics, tables, plots and scored batches
 pyfunc         the model as MLflow serves it
+pages          MLflow's server behind the guard
 ============== ======================================================================================
 
 This is the only package that imports MLflow. A person can promote any version with ``ectopy models promote``.

@@ -8,4 +8,4 @@ s3 = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
 if "ectopy" not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
     s3.create_bucket(Bucket="ectopy")
 PYTHON
-exec mlflow server --host 0.0.0.0 --port 5000 --workers 2 --artifacts-destination s3://ectopy/artifacts
+exec mlflow server --app-name ectopy --host 0.0.0.0 --port 5000 --workers 2 --artifacts-destination s3://ectopy/artifacts

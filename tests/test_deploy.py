@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def commands() -> list[tuple[str, ...]]:
     words = [line.partition(">")[0].strip().removeprefix("exec ") for line in lines]
     scripted = [tuple(shlex.split(line)) for line in words if re.match("(prefect|mlflow) ", line)]
     direct = [tuple(service.get("command", ())) for service in SERVICES.values()]
-    return [*scripted, *(command for command in direct if command and command[0] in {"prefect", "mlflow"})]
+    return [*scripted, *(command for command in direct if command and command[0] == "uvicorn")]
 
 
 def port_of(name: str) -> str:
@@ -141,7 +141,7 @@ class TestVariables:
     def test_a_secret_comes_from_outside_and_has_no_default(self, name: str) -> None:
         for variable, value in SERVICES[name]["environment"].items():
             if SECRET.search(variable):
-                assert re.fullmatch(r"\$\{\w+:\?\}", value)
+                assert re.fullmatch(r"(ectopy:)?\$\{\w+:\?\}", value)
         assert not re.search(r":\w+@", COMPOSE_TEXT)  # in an address
 
     def test_git_ignores_the_file_with_the_secrets(self) -> None:
@@ -162,13 +162,23 @@ class TestVariables:
 class TestCommands:
     def test_every_server_and_the_worker_are_among_them(self) -> None:
         started = {" ".join(command[:2]) for command in commands()}
-        assert {"mlflow server", "prefect server", "prefect worker"} <= started
+        assert {"mlflow server", "uvicorn --factory", "prefect worker"} <= started
+
+    def test_both_servers_are_behind_the_guard_and_ask_for_the_password(self) -> None:
+        (prefect,) = [command for command in commands() if command[0] == "uvicorn"]
+        (mlflow,) = [command for command in commands() if command[:2] == ("mlflow", "server")]
+        assert import_object(prefect[2]).__module__ == "ectopy.flows.prefect_server"
+        (found,) = entry_points(group="mlflow.app", name=mlflow[mlflow.index("--app-name") + 1])
+        assert found.load().__module__ == "ectopy.registry.pages"
+        for name in ("prefect", "mlflow"):
+            assert "ECTOPY_SERVER_PASSWORD:?" in str(SERVICES[name]["environment"])
+        assert "PREFECT_SERVER_API_AUTH_STRING" in SERVICES["prefect"]["environment"]
 
     @pytest.mark.parametrize("command", commands(), ids=" ".join)
     def test_each_option_is_one_of_its_program(self, command: tuple[str, ...]) -> None:
         program = Path(sys.executable).with_name(command[0])
         words = [word for word in command[1:] if re.fullmatch("[a-z-]+", word) and not word.startswith("-")]
-        name = words[: 1 if words[0] == "deploy" or command[0] == "mlflow" else 2]
+        name = words[: 1 if command[0] == "mlflow" or "deploy" in words else 2]
         shown = subprocess.run([program, *name, "--help"], capture_output=True, text=True, check=True).stdout
         for option in (word for word in command if word.startswith("--")):
             assert re.search(rf"{option}\b", shown) or f"{option.replace('--no-', '--')}" in shown

@@ -109,7 +109,7 @@ class TestOtherSites:
 class TestBrowser:
     """The links in a browser that may not reach the network, and keeps a list of what it wanted."""
 
-    SHOWN = ("Flow Runs", "Experiments")
+    SHOWN = ("Logout", "Experiments")
 
     @pytest.mark.parametrize("number", [0, 1])
     def test_a_link_that_is_printed_leads_in_and_contacts_nobody_else(

@@ -89,7 +89,7 @@ def read_access() -> ServerAccess | None:
 
 
 def use_running_server() -> None:
-    """Let flows use the server of ``ectopy up``, if it runs; call this before Prefect is imported."""
+    """Set the variables of the server of ``ectopy up``, if it runs; call this before Prefect is imported."""
     access = read_access()
     chosen = os.environ.get("PREFECT_API_URL")
     if access and chosen in {None, access.prefect_api_url} and access.answers():
@@ -97,7 +97,7 @@ def use_running_server() -> None:
 
 
 def use_own_home(home: Path) -> None:
-    """Let flows keep everything in a folder of their own; call this before Prefect is imported.
+    """Set the variables for a Prefect of one's own in a folder; call this before Prefect is imported.
 
     Parameters
     ----------

@@ -11,8 +11,9 @@ import yaml
 from prefect import flow, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.objects import State
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.states import Completed, Pending, Running, Scheduled, State
+from prefect.states import Completed, Pending, Running, Scheduled
 
 from ectopy.batch.results import BusyError, lock_folder
 from ectopy.datasets.simulate import simulate_database

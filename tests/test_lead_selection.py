@@ -49,6 +49,15 @@ def test_a_wanted_lead_matches_its_holter_variant():
     assert choose_leads(("MLII", "V1"), ("II",)) == (0,)
 
 
+def test_a_wanted_lead_that_was_left_out_is_refused_with_the_reason():
+    notes = ("lead III is left out: it has no physical range", "the file has no date")
+    with pytest.raises(NotAnalysableError) as refused:
+        choose_leads(("II", "V1"), ("III",), notes=notes)
+    assert str(refused.value) == (
+        "the recording has no lead III (lead III is left out: it has no physical range). Name leads among II, V1."
+    )
+
+
 def test_an_exact_name_is_preferred_to_a_variant():
     assert choose_leads(("MLII", "II"), ("II",)) == (1,)
 

@@ -101,7 +101,7 @@ def prepare(
     if r_peaks is not None:
         r_peaks = _checked(r_peaks, recording)
     disconnected = () if leads else disconnected_leads(recording)
-    columns = choose_leads(recording.leads, leads, disconnected=disconnected)
+    columns = choose_leads(recording.leads, leads, disconnected=disconnected, notes=recording.notes)
     grid = TimeGrid.of(recording)
     detected = detect_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
     sample = grid.to_recording(detected.windows.sample) if r_peaks is None else r_peaks

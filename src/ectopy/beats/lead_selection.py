@@ -23,7 +23,11 @@ def _standard_name(lead: str) -> str:
 
 
 def choose_leads(
-    recorded: Sequence[str], wanted: Sequence[str] | None = None, *, disconnected: Collection[int] = ()
+    recorded: Sequence[str],
+    wanted: Sequence[str] | None = None,
+    *,
+    disconnected: Collection[int] = (),
+    notes: Sequence[str] = (),
 ) -> tuple[int, ...]:
     """Choose the leads to analyse.
 
@@ -36,6 +40,8 @@ def choose_leads(
         default, the usual Holter leads are chosen.
     disconnected
         Columns without signal. They are chosen only if they are wanted.
+    notes
+        Notes of the reader; those on leads that it left out are quoted if a lead is not found.
 
     Returns
     -------
@@ -47,7 +53,7 @@ def choose_leads(
         If a wanted lead does not exist, is named twice, or too many are wanted.
     """
     if wanted:
-        columns = tuple(_column(name, recorded) for name in wanted)
+        columns = tuple(_column(name, recorded, notes) for name in wanted)
         if len(set(columns)) < len(columns) or len(columns) > N_LEADS:
             raise NotAnalysableError(
                 f"cannot analyse the leads {', '.join(wanted)}. Name at most {N_LEADS} different leads."
@@ -75,10 +81,14 @@ def disconnected_leads(recording: Recording) -> frozenset[int]:
     return frozenset(np.flatnonzero(share < share.max() / 2).tolist())
 
 
-def _column(name: str, recorded: Sequence[str]) -> int:
+def _column(name: str, recorded: Sequence[str], notes: Sequence[str]) -> int:
     """Find a lead by its name; an exact name is preferred to a variant of it."""
     for normalise in (str.upper, _standard_name):
         matching = [column for column, lead in enumerate(recorded) if normalise(lead) == normalise(name)]
         if matching:
             return matching[0]
-    raise NotAnalysableError(f"the recording has no lead {name}. Name leads among {', '.join(recorded)}.")
+    left_out = "; ".join(note for note in notes if "left out" in note)
+    reason = f" ({left_out})" if left_out else ""
+    raise NotAnalysableError(
+        f"the recording has no lead {name}{reason}. Name leads among {', '.join(recorded)}."
+    )

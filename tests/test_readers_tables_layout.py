@@ -5,7 +5,9 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from ectopy import readers
 from ectopy.ecg import Recording, UnreadableError
@@ -259,3 +261,14 @@ class TestColumns:
         recording = readers.open_recording(write(tmp_path, text), fs=250)
         assert recording.leads == ("lead 1",)
         assert recording.notes == ("column 1 is left out: it is no ECG lead",)
+
+    @pytest.mark.parametrize("suffix", ["csv", "parquet"])
+    def test_the_unit_of_the_user_counts_for_leads_without_one(self, tmp_path: Path, suffix: str) -> None:
+        path = tmp_path / f"a.{suffix}"
+        if suffix == "csv":
+            write(tmp_path, "II,V1 (mV)\n" + "500.5,0.5\n" * 9)
+        else:
+            parquet.write_table(pa.table({"II": [500.5] * 9, "V1 (mV)": [0.5] * 9}), path)
+        recording = readers.open_recording(path, fs=250, unit="uV")
+        np.testing.assert_allclose(recording.read(0, 1), [[0.5005, 0.5]], rtol=1e-6)
+        assert recording.notes == ("lead II is read in uV, as given: the file has no known unit",)

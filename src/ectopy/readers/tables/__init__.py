@@ -25,10 +25,10 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001
-    """Open a table; ``fs`` is the rate in Hz of a table without one."""
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
+    """Open a table; ``fs`` and ``unit`` are the rate in Hz and the unit of a table without them."""
     with path.open("rb") as file:
         is_parquet = file.read(len(_MAGIC)) == _MAGIC
     if is_parquet:
-        return parquet_reader.open_recording(path, fs=fs)
-    return csv_reader.open_recording(path, fs=fs)
+        return parquet_reader.open_recording(path, fs=fs, unit=unit)
+    return csv_reader.open_recording(path, fs=fs, unit=unit)

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ectopy.readers.lead_names import is_numbered, is_other, lead_of
-from ectopy.readers.validation import millivolts, unique_names
+from ectopy.readers.lead_names import is_numbered, is_other, lead_of, name_for_notes
+from ectopy.readers.validation import millivolts, note_on_unit, unique_names
 
 # By case-folded name.
 SECONDS = {
@@ -58,6 +58,17 @@ class Columns:
     """Whether a column name identifies the table as ECG."""
     offset_mv: Mapping[int, float] = field(default_factory=dict)
     left_out: tuple[int, ...] = ()
+    without_unit: tuple[int, ...] = ()
+    """Leads whose unit nobody states; they are in mV unless the user knows better."""
+
+    def in_unit(self, unit: str | None) -> tuple["Columns", tuple[str, ...]]:
+        """Return the columns with the unit that a user gives for leads without one, and a note on it."""
+        if not unit or not self.without_unit:
+            return self, ()
+        given = dict.fromkeys(self.without_unit, millivolts(unit) or 1.0)
+        return replace(self, in_mv={**self.in_mv, **given}), note_on_unit(
+            [(name_for_notes(self.leads[column], column + 1), "") for column in self.without_unit], unit
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -126,6 +137,7 @@ def infer_columns(
         leads=dict(zip(leads, unique_names(leads.values()), strict=True)),
         in_mv={n: volts[n] for n in leads},
         named=bool(named) or bool(leads and (time is not None or lead)),
+        without_unit=tuple(n for n in leads if not own[n] and not unit),
         left_out=tuple(
             n
             for n in range(len(plain))

@@ -13,11 +13,10 @@ from ectopy.readers.tables.columns import Columns
 from ectopy.readers.tables.csv_layout import Layout, detect_layout, is_number, layout_columns
 from ectopy.readers.tables.recording import Rows, table_recording
 from ectopy.readers.tables.timing import Times, clock_times, find_grid
+from ectopy.readers.validation import check_in_memory
 
 _HEAD_BYTES = 2**16
 _LARGEST = 2**30
-_MOST_VALUES = 2**28
-"""Rows x leads that are kept in memory: 1 GiB, a day of 12 leads at 250 Hz."""
 _BATCH_ROWS = 2**18
 
 
@@ -33,8 +32,8 @@ def matches(path: Path, head: bytes, *, fs: float | None = None) -> bool:
     return layout_columns(layout).named if layout.identifies_ecg else bool(fs)
 
 
-def open_recording(path: Path, *, fs: float | None = None) -> Recording:
-    """Read a whole table; ``fs`` is the rate in Hz if the table has neither a rate nor usable times."""
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
+    """Read a table; ``fs`` counts if it has neither a rate nor usable times, ``unit`` if it has none."""
     if (size := path.stat().st_size) > _LARGEST:
         raise UnreadableError(
             f"{path}: the text has {size} bytes, more than the limit of {_LARGEST}. "
@@ -46,7 +45,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
         raise UnreadableError(f"{path}: not a table of numbers. Write one lead per column, in mV.")
     if layout.problem:
         raise UnreadableError(f"{path}: {layout.problem}")
-    columns = layout_columns(layout)
+    columns, unit_notes = layout_columns(layout).in_unit(unit)
     _check_leads(path, columns)
     leads, texts = _read(path, layout, columns)
     columns, leads = _with_numbers(columns, leads)
@@ -61,7 +60,17 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
         Rows(len(leads), lambda first, last: leads[first:last]),
         grid,
         start=opensignals.start if opensignals else before.start,
-        notes=(*columns.notes, *(opensignals.notes if opensignals else ()), *notes, *unused),
+        notes=(*columns.notes, *unit_notes, *_unknown_units(layout, unit), *notes, *unused),
+    )
+
+
+def _unknown_units(layout: Layout, unit: str | None) -> tuple[str, ...]:
+    """Return a note on columns of OpenSignals that are neither converted nor of a known sensor."""
+    if not layout.opensignals or unit:
+        return ()
+    return tuple(
+        f"the unit of column {column + 1} is unknown, and its numbers are read as mV"
+        for column in layout.opensignals.columns.without_unit
     )
 
 
@@ -98,7 +107,7 @@ def _read(path: Path, layout: Layout, columns: Columns) -> tuple[NDArray[np.floa
         leads, time_parts, n_values = [], [], 0
         for part in parts:
             n_values += part.size
-            _check_size(path, n_values)
+            check_in_memory(path, n_values)
             leads.append(part[list(columns.leads)].to_numpy(np.float32))
             time_parts += [part[column] for column in times]
     except UnreadableError:
@@ -108,14 +117,6 @@ def _read(path: Path, layout: Layout, columns: Columns) -> tuple[NDArray[np.floa
             f"{path}: some rows do not consist of {layout.n_columns} numbers. Correct or remove them."
         ) from error
     return np.concatenate(leads), pd.concat(time_parts) if times else None
-
-
-def _check_size(path: Path, n_values: int) -> None:
-    if n_values > _MOST_VALUES:
-        raise UnreadableError(
-            f"{path}: the table has more than {_MOST_VALUES} numbers. "
-            "Save it as Parquet, or split it into shorter files."
-        )
 
 
 def _is_clock(layout: Layout, columns: Columns) -> bool:

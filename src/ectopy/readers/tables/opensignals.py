@@ -24,7 +24,6 @@ class Header:
     columns: Columns
     fs: float
     start: datetime | None
-    notes: tuple[str, ...]
 
 
 def read_header(lines: Sequence[str], row: Sequence[str]) -> Header | None:
@@ -52,7 +51,7 @@ def read_header(lines: Sequence[str], row: Sequence[str]) -> Header | None:
 
 def _header(devices: list[dict[str, Any]], row: Sequence[str]) -> Header:
     names, in_mv, offset_mv = {}, {}, {}
-    notes: list[str] = []
+    without_unit: list[int] = []
     n_columns = 0
     channels = [channel for device in devices for channel in _channels(device)]
     ecg = any("ECG" in sensor for sensor, *_ in channels)
@@ -68,7 +67,7 @@ def _header(devices: list[dict[str, Any]], row: Sequence[str]) -> Header:
                 in_mv[column] = known[0] * 1000 / known[1] / 2**bits
                 offset_mv[column] = -0.5 * known[0] * 1000 / known[1]
             elif row[column].strip().isdigit():
-                notes.append(f"the unit of column {column + 1} is unknown, and its numbers are read as mV")
+                without_unit.append(column)
         n_columns += len(device["column"])
     if n_columns > len(row):
         raise ValueError("more columns than cells")
@@ -80,8 +79,9 @@ def _header(devices: list[dict[str, Any]], row: Sequence[str]) -> Header:
         named=True,
         offset_mv=offset_mv,
         left_out=tuple(column for column in range(n_columns) if column not in names),
+        without_unit=tuple(without_unit),
     )
-    return Header(columns, float(devices[0]["sampling rate"]), _start(devices[0]), tuple(notes))
+    return Header(columns, float(devices[0]["sampling rate"]), _start(devices[0]))
 
 
 def _channels(device: dict[str, Any]) -> list[tuple[str, int, int | None]]:

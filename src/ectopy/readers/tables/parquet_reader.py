@@ -28,11 +28,12 @@ def matches(path: Path) -> bool:
     return False
 
 
-def open_recording(path: Path, *, fs: float | None = None) -> Recording:
-    """Open a table; ``fs`` is the rate in Hz if the table has neither a rate nor usable times."""
+def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
+    """Open a table; ``fs`` counts if it has neither a rate nor usable times, ``unit`` if it has none."""
     file = _open(path)
     metadata = _metadata(file)
-    columns, n_rows = _columns(file, metadata), file.metadata.num_rows
+    columns, unit_notes = _columns(file, metadata).in_unit(unit)
+    n_rows = file.metadata.num_rows
     if not columns.leads:
         if any(lead_of(name) for name in file.schema_arrow.names):
             raise UnreadableError(
@@ -56,7 +57,7 @@ def open_recording(path: Path, *, fs: float | None = None) -> Recording:
         Rows(n_rows, partial(_rows, path, leads)),
         grid,
         start=start_in(metadata),
-        notes=(*columns.notes, *notes, *unused),
+        notes=(*columns.notes, *unit_notes, *notes, *unused),
     )
 
 

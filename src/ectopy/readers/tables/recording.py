@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ectopy.ecg import Recording, Signal
 from ectopy.readers.tables.columns import Columns
 from ectopy.readers.tables.time_grid import Grid
-from ectopy.readers.validation import check_length, check_rate
+from ectopy.readers.validation import check_rate, check_size
 
 
 class About(TypedDict):
@@ -62,7 +62,7 @@ def table_recording(
         name=path.stem,
         fs=check_rate(path, grid.fs),
         leads=tuple(columns.leads.values()),
-        n_samples=check_length(path, grid.n_samples(rows.n), grid.fs),
+        n_samples=check_size(path, grid.n_samples(rows.n), grid.fs, n_leads=len(columns.leads)),
         read=partial(_read, columns, rows, grid),
         **about,
     )

@@ -1,5 +1,6 @@
 """Task runners: threads of this process, or the workers of a Dask cluster."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +35,8 @@ def task_runner(runner: str, workers: int) -> TaskRunner[Any]:
         return DaskTaskRunner(address=runner)
     # A daemonic worker may not start the process that scores within limits.
     dask.config.set({"distributed.worker.daemon": False})
+    # Dask would report the start and the end of each worker.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     return DaskTaskRunner(
         cluster_kwargs={"n_workers": max(workers, 1), "threads_per_worker": 1, "dashboard_address": None}
     )
@@ -52,6 +55,7 @@ def one_server() -> Iterator[None]:
     try:
         with temporary_settings({PREFECT_API_URL: server.api_url}):
             yield
+            # The last log records must reach the server before it stops; else the process tries for a minute.
+            APILogWorker.drain_all()
     finally:
-        APILogWorker.instance().drain()  # the last log records must reach the server before it stops
         server.stop()

@@ -13,11 +13,14 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, FlowRunFilterId
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from ectopy.batch.planning import NothingToScoreError
 from ectopy.batch.results import lock_output
 from ectopy.flows import log_batch
 from ectopy.flows.score import score, score_inbox
+from ectopy.flows.task_runners import one_server
 from ectopy.model.classifier import ModelError
 from ectopy.monitoring.batch_summary import BatchSummary
 from tests.small import signal_of, write_model, write_record
@@ -295,6 +298,31 @@ class TestDask:
             for file in ("summary.json", "events.csv", f"{name}.ectopy", "beats.parquet"):
                 there, here = data / "scored" / name / file, tmp_path / "here" / name / file
                 assert there.read_bytes() == here.read_bytes()
+
+
+class TestOneServer:
+    """A temporary Prefect server, which `ectopy score --runner dask` starts for all its workers."""
+
+    def test_log_records_are_sent_before_it_stops(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        events: list[str] = []
+
+        class Server:
+            api_url = "http://127.0.0.1:9/api"
+
+            def start(self, timeout: int) -> None:
+                events.append("start")
+
+            def stop(self) -> None:
+                events.append("stop")
+
+        def drain() -> None:
+            events.append(f"drain to {PREFECT_API_URL.value()}")
+
+        monkeypatch.setattr("prefect.server.api.server.SubprocessASGIServer", Server)
+        monkeypatch.setattr(APILogWorker, "drain_all", drain)
+        with temporary_settings(restore_defaults={PREFECT_API_URL}), one_server():
+            events.append("flow")
+        assert events == ["start", "flow", f"drain to {Server.api_url}", "stop"]
 
 
 def kill_one(cluster: Any, out: Path) -> None:

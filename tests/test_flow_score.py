@@ -310,7 +310,7 @@ class TestOneServer:
             api_url = "http://127.0.0.1:9/api"
 
             def start(self, timeout: int) -> None:
-                events.append("start")
+                events.append(f"start within {timeout} s")
 
             def stop(self) -> None:
                 events.append("stop")
@@ -322,7 +322,7 @@ class TestOneServer:
         monkeypatch.setattr(APILogWorker, "drain_all", drain)
         with temporary_settings(restore_defaults={PREFECT_API_URL}), one_server():
             events.append("flow")
-        assert events == ["start", "flow", f"drain to {Server.api_url}", "stop"]
+        assert events == ["start within 90 s", "flow", f"drain to {Server.api_url}", "stop"]
 
 
 def kill_one(cluster: Any, out: Path) -> None:

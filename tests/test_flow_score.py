@@ -258,6 +258,48 @@ class TestInbox:
             assert score_inbox(model=model) == []
         assert [row["status"] for row in score_inbox(model=model)] == ["scored"]
 
+    def test_what_waits_is_in_the_table_of_the_run(
+        self, data: Path, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ECTOPY_INBOX_PATIENCE_S", "60")
+        write_record(data / "inbox", "a").with_suffix(".dat").unlink()
+        (data / "inbox" / "notes.md").write_text("Monday's")
+        shown = table(score_inbox(model=model, return_state=True))
+        assert [(Path(str(row["recording"])).name, row["status"]) for row in shown] == [
+            ("a.hea", "waiting"),
+            ("notes.md", "no recording"),
+        ]
+        assert all(str(row["reason"]).startswith("since 20") for row in shown)
+
+    def test_expected_conditions_are_a_line_of_the_log_and_no_traceback(
+        self, data: Path, model: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        os.truncate(write_record(data / "inbox", "short").with_suffix(".dat"), 10)
+        write_record(data / "inbox", "whole")
+        with lock_output(data / "scored"):
+            score_inbox(model=model)
+        state = score_inbox(model=str(Path(model).parent / "gone"), return_state=True)
+        assert state.is_failed()
+        assert "gone: model directory not found" in str(state.message)
+        score_inbox(model=model)
+        said = caplog.text + "".join(capfd.readouterr())
+        assert "the file has 10 bytes, but its header describes 60000" in said
+        assert "nothing to do" in said
+        assert "Traceback" not in said
+
+    def test_a_deferred_run_fails_with_the_cause_as_its_message(
+        self, tmp_path: Path, data: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        write_record(data / "inbox", "a")
+        broken = write_model(tmp_path / "broken")
+        (broken / "model.onnx").write_bytes(b"noise")
+        state = score_inbox(model=str(broken), return_state=True)
+        assert state.is_failed()
+        assert str(state.message).startswith(
+            f"1 recordings wait: {broken / 'model.onnx'}: not a complete ONNX"
+        )
+        assert "Traceback" not in "".join(capfd.readouterr())
+
     def test_the_champion_is_the_default_model(self, data: Path) -> None:
         write_model(data / "models" / "champion", name="small 3 (champion)")
         write_record(data / "inbox")

@@ -336,6 +336,67 @@ class TestQuarantine:
         assert quarantined(inbox) == {"slow": {"slow.hea", "slow.dat", "reason.txt"}}
 
 
+class TestPage:
+    """The page of an inbox lists what has no result: since when, and why."""
+
+    def page(self, out: Path) -> str:
+        return (out / "index.html").read_text(encoding="utf-8")
+
+    def test_what_waits_is_on_it_with_its_reason_until_it_is_scored(
+        self, inbox: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        write_record(inbox, "a")
+        signals = write_record(inbox, "late").with_suffix(".dat")
+        whole = signals.read_bytes()
+        signals.unlink()
+        run(inbox, out, how, PATIENT)
+        assert "1 waiting" in self.page(out)
+        assert f"{inbox / 'late.hea'}" in self.page(out)
+        assert "not found in the same folder" in self.page(out)
+        assert time.strftime("%Y-%m-%d", time.gmtime()) in self.page(out)
+        signals.write_bytes(whole)
+        run(inbox, out, how, PATIENT)
+        assert "waiting" not in self.page(out).lower()
+
+    def test_what_has_just_changed_is_on_it(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
+        write_record(inbox, "a")
+        run(inbox, out, how, InboxPolicy(settle_s=3600))
+        assert "it had changed shortly before the last run" in self.page(out)
+
+    def test_signals_without_a_header_and_other_files_are_on_it_until_they_are_gone(
+        self, inbox: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        write_record(inbox, "lone").unlink()
+        (inbox / "notes.md").write_text("Monday's")
+        run(inbox, out, how)
+        assert all(str(inbox / name) in self.page(out) for name in ("lone.dat", "notes.md"))
+        assert "2 other files" in self.page(out)
+        (inbox / "notes.md").unlink()
+        run(inbox, out, how)
+        assert "notes.md" not in self.page(out)
+        assert "1 other file<" in self.page(out)
+
+    def test_with_pseudonyms_no_name_is_on_it_not_even_of_a_failure_from_before_the_salt(
+        self, inbox: Path, out: Path, model: Path
+    ) -> None:
+        ward = inbox / "ward 7"
+        os.truncate(write_record(ward, "Doe_Jane").with_suffix(".dat"), 10)
+        os.truncate(write_record(ward, "Doe_John").with_suffix(".dat"), 10)
+        run(inbox, out, ScoreOptions(model), PATIENT)
+        os.utime(ward / "Doe_John.hea")
+        with open_ledger(out) as ledger:  # one has failed, the other waits; both reasons name the file
+            ledger.set_status(
+                str(ward / "Doe_Jane.hea"), Status.QUARANTINED, f"{ward / 'Doe_Jane.dat'}: short"
+            )
+        assert "Doe_John" in self.page(out)
+        (inbox / "Doe_notes.md").write_text("Monday's")
+        options = ScoreOptions(model, pseudonyms=Pseudonyms("a salt of the tests alone"))
+        run(inbox, out, options, PATIENT)
+        for file in (out / "summary.csv", out / "index.html"):
+            assert not any(part in file.read_text() for part in ("Doe", "Jane", "John", "ward"))
+        assert "short" in self.page(out)
+
+
 class TestDeaths:
     """A process that dies may be nobody's fault, or that of the recording: so it is tried again, not for ever."""
 

@@ -9,6 +9,7 @@ from prefect import flow, task, unmapped
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
 from prefect.states import Failed
 
 from ectopy.batch import planning, provenance, results
@@ -127,7 +128,7 @@ def score_inbox(
     try:
         return _score_arrived(inbox, out, model, runner)
     except results.BusyError as error:
-        logger.info("nothing to do: %s", error)
+        get_run_logger().info("nothing to do: %s", error)
         return []
     except (ValueError, OSError) as error:  # expected: one line in the log, and no traceback
         return Failed(message=reason_of(error), data=error)  # type: ignore[return-value] # as Prefect wants it

@@ -4,6 +4,7 @@
 planning    which recordings are scored, with which model and options, under which name
 runner      score the jobs, one by one or in parallel; skip what is already done
 results     result folders and ``summary.csv``: locks and atomic writes
+faults      whose fault an error is: the recording's or the machine's
 provenance  where results come from: input, model, versions, settings
 pseudonyms  pseudonyms in place of file names
 inbox       score each recording that arrives in a folder or a bucket once

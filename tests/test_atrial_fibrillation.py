@@ -311,7 +311,8 @@ def shapes_of(p_waves: NDArray[np.floating], qrs: NDArray[np.floating]) -> BeatW
     windows[:, 0] += np.exp(-0.5 * ((x - 30) / 1.5) ** 2)
     windows[:, 0, 22:40] += qrs[:, :18]
     readable = np.tile([True, False], (n, 1))
-    return BeatWindows(np.arange(n) * 160, windows, np.ones((n, 2), dtype=np.float32), readable)
+    ones = np.ones((n, 2), dtype=np.float32)
+    return BeatWindows(np.arange(n) * 160, windows, ones, readable, np.zeros(n, dtype=bool))
 
 
 def plain_entropy(rr_s: Seconds) -> list[float]:

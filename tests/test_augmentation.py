@@ -1,6 +1,7 @@
 """An augmented patient has the beats of a true one, at other times, and labels that still hold."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def patient(n_beats: int = 600) -> tuple[f.BeatWindows, Labels]:
     sample = RR * np.arange(n_beats)
     sample[(label == "S") | (label == "V")] -= RR // 4
     ones = np.ones((n_beats, f.N_LEADS))
-    return f.BeatWindows(sample, windows, ones.astype(np.float32), ones.astype(bool)), label
+    apart = np.zeros(n_beats, dtype=bool)
+    return f.BeatWindows(sample, windows, ones.astype(np.float32), ones.astype(bool), apart), label
 
 
 def rr_s(beats: f.BeatWindows) -> f.Floats:
@@ -135,7 +137,7 @@ def test_breathing_changes_times_and_nothing_else() -> None:
 def test_breathing_comes_and_goes_at_the_rate_of_breaths() -> None:
     beats, label = patient()
     label[:] = "N"
-    steady = f.BeatWindows(RR * np.arange(600), beats.signal, beats.scale, beats.readable)
+    steady = replace(beats, sample=RR * np.arange(600))
     peaks = []
     for seed in range(12):
         interval = np.log(rr_s(augmentation.add_respiratory_arrhythmia(steady, label, rng(seed))[0]))
@@ -201,7 +203,7 @@ def lender() -> tuple[f.BeatWindows, Labels]:
 def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
     beats, label = patient()
     label[:] = "N"
-    even = f.BeatWindows(RR * np.arange(600), beats.signal, beats.scale / 4, beats.readable)
+    even = replace(beats, sample=RR * np.arange(600), scale=beats.scale / 4)
     augmented, new_labels = augmentation.borrow_ventricular_beats(even, label, rng(), donor=lender())
     lent = new_among(label, new_labels, "V")
     assert lent.any()

@@ -7,6 +7,7 @@ One beat is upside down, one is ten times as high, one is flat. One electrode is
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -220,7 +221,8 @@ def recording_of(sample: Array) -> BeatWindows:
     n = len(sample)
     window = np.exp(-0.5 * (np.arange(-30, 46) / 3) ** 2).astype(np.float16)
     windows = np.broadcast_to(window, (n, 2, 76))
-    return BeatWindows(np.asarray(sample), windows, np.ones((n, 2), np.float32), np.ones((n, 2), bool))
+    ones = np.ones((n, 2), np.float32)
+    return BeatWindows(np.asarray(sample), windows, ones, ones.astype(bool), np.zeros(n, bool))
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_the_probes_of_a_long_segment_are_256_beats_spread_over_it() -> None:
     probes = np.unique(np.linspace(0, 999, 256).round().astype(int))
     other = next(i for i in range(500, 600) if i not in probes)
     windows[other] = np.sin(np.arange(76)).astype(np.float16)
-    changed = BeatWindows(beats.sample, windows, beats.scale, beats.readable)
+    changed = replace(beats, signal=windows)
     x = extraction.extract_features(changed)
     share = x[:, len(extraction.TIMING) + 2]
     assert len(probes) == 256

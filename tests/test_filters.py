@@ -51,7 +51,7 @@ def test_any_length_is_filtered_to_the_same_length(noise: Signal, n_samples: int
 
 
 def test_samples_stay_single_precision(noise: Signal) -> None:
-    resampled = filters.resample(filters.fill_gaps(noise), 360.0)
+    resampled = filters.resample(filters.fill_gaps(noise, 360.0), 360.0)
     assert resampled.dtype == filters.bandpass(resampled).dtype == np.float32
 
 
@@ -81,37 +81,44 @@ def test_a_block_with_its_margin_gives_the_samples_of_the_whole(noise: Signal) -
 
 
 def test_a_signal_without_gaps_is_left_alone(noise: Signal) -> None:
-    assert filters.fill_gaps(noise) is noise
+    assert filters.fill_gaps(noise, FS) is noise
 
 
 def test_a_short_gap_becomes_a_straight_line() -> None:
-    lead = np.array([[0.0], [1.0], [np.nan], [np.nan], [4.0], [5.0]], dtype=np.float32)
-    assert filters.fill_gaps(lead)[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    lead = np.array([[0.0], [1.0], [np.nan], [3.0], [4.0], [5.0]], dtype=np.float32)
+    assert filters.fill_gaps(lead, FS)[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_gap_in_a_qrs_complex_joins_the_levels_beside_it_and_not_its_slopes() -> None:
+    lead = np.zeros((200, 1), dtype=np.float32)
+    lead[95:105, 0] = (1, 2, 3, 4, 5, 5, 4, 3, 2, 1)
+    lead[100:140] = np.nan  # from the peak on
+    np.testing.assert_array_equal(filters.fill_gaps(lead, FS)[100:140], 0)
 
 
 def test_a_long_gap_holds_its_ends_as_far_as_its_middle() -> None:
     lead = np.full((1000, 1), np.nan, dtype=np.float32)
     lead[0], lead[-1] = 1, 5
-    assert filters.fill_gaps(lead)[[1, 499, 500, 998], 0].tolist() == [1, 1, 5, 5]
+    assert filters.fill_gaps(lead, FS)[[1, 499, 500, 998], 0].tolist() == [1, 1, 5, 5]
 
 
 def test_what_is_missing_at_an_end_is_held() -> None:
     lead = np.array([[np.nan], [2.0], [3.0], [np.nan]], dtype=np.float32)
-    assert filters.fill_gaps(lead)[:, 0].tolist() == [2, 2, 3, 3]
+    assert filters.fill_gaps(lead, FS)[:, 0].tolist() == [2, 2, 3, 3]
 
 
 def test_a_lead_without_a_sample_becomes_zero_and_its_neighbour_stays(noise: Signal) -> None:
     noise[:, 1] = np.nan
-    filled = filters.fill_gaps(noise)
+    filled = filters.fill_gaps(noise, FS)
     assert not filled[:, 1].any()
     np.testing.assert_array_equal(filled[:, 0], noise[:, 0])
 
 
-@pytest.mark.parametrize("gap_s", [0.1, 3, 12])
+@pytest.mark.parametrize("gap_s", [0.1, 1.9, 3, 12])
 def test_beside_a_gap_a_block_gives_the_samples_of_the_whole(noise: Signal, gap_s: float) -> None:
     # The block ends inside the gap or beyond it: what is outside must not know.
     end, margin = round(6 * FS), round(filters.MARGIN_S * FS)
     noise[end : end + round(gap_s * FS)] = np.nan
-    whole = filters.bandpass(filters.fill_gaps(noise))[:end]
-    block = filters.bandpass(filters.fill_gaps(noise[: end + margin]))[:end]
+    whole = filters.bandpass(filters.fill_gaps(noise, FS))[:end]
+    block = filters.bandpass(filters.fill_gaps(noise[: end + margin], FS))[:end]
     np.testing.assert_allclose(block, whole, atol=1e-5)

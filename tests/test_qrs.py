@@ -194,7 +194,7 @@ def test_noise_gives_beats_in_order_and_no_nearer_than_the_refractory_period(
 
 
 def cleaned(signal: Signal, fs: float) -> tuple[Signal, Mask]:
-    return bandpass(resample(fill_gaps(signal), fs)), quality.usable(signal, fs)
+    return bandpass(resample(fill_gaps(signal, fs), fs)), quality.usable(signal, fs)
 
 
 def by_blocks(signal: Signal, fs: float, seconds: float) -> qrs_candidates.Candidates:

@@ -10,6 +10,7 @@ from ectopy.beats import signal_to_noise
 from ectopy.ecg import Mask, Signal
 from ectopy.signal import quality
 from ectopy.signal.filters import WORKING_FS
+from tests.drawn_ecg import drawn, steady
 
 FS = 360.0
 
@@ -51,10 +52,59 @@ def test_a_flat_stretch_is_unusable_from_end_to_end(lead: Signal) -> None:
     assert unusable_s(lead) == [(5.0, 8.0)]
 
 
-def test_a_moment_without_change_is_not_flat(lead: Signal) -> None:
-    # A coarse recorder writes the same number between two beats for a second.
-    lead[seconds(5, 6.5)] = np.median(lead)
+FILLS = ("zeros", "last value", "mean", "rail", "zeros beside an offset")
+
+
+def fill(lead: Signal, part: slice, kind: str) -> None:
+    """Fill a part of a lead as a receiver does that lost a packet."""
+    if kind == "zeros beside an offset":
+        lead += 2
+    values = {"last value": lead[part.start - 1, 0], "mean": np.median(lead), "rail": 5.0}
+    lead[part] = values.get(kind, 0.0)
+
+
+@pytest.mark.parametrize("kind", FILLS)
+@pytest.mark.parametrize("length_s", [0.1, 0.3, 1.5])
+def test_a_lost_packet_is_unusable_whatever_the_receiver_filled_in(
+    lead: Signal, length_s: float, kind: str
+) -> None:
+    fill(lead, seconds(5, 5 + length_s), kind)
+    ((start, stop),) = unusable_s(lead)
+    assert (start, stop) == pytest.approx((5, 5 + length_s), abs=0.011)
+
+
+@pytest.mark.parametrize("fs", [100.0, 128.0, 250.0, 500.0, 1000.0])
+@pytest.mark.parametrize("step_mv", [0.005, 0.02, 0.05, 0.1])
+def test_a_recorder_whose_steps_hide_its_noise_is_constant_between_waves_and_usable(
+    fs: float, step_mv: float
+) -> None:
+    # Without noise, and with the noise of a good recorder: both are constant for up to 0.4 s in each beat.
+    for noise in (0.0, 0.1 * step_mv):
+        signal = drawn(steady(20), 20, fs=fs) - np.random.default_rng(0).normal(
+            scale=0.005, size=(round(20 * fs), 1)
+        )
+        signal += np.random.default_rng(1).normal(scale=noise, size=signal.shape) + 0.3 * step_mv
+        coarse = (np.round(signal / step_mv) * step_mv).astype(np.float32)
+        assert quality.usable(coarse, fs).mean() == 1
+
+
+@pytest.mark.parametrize("hold", [2, 4])
+def test_a_recorder_that_repeats_each_sample_is_usable_and_its_lost_packets_are_not(
+    lead: Signal, hold: int
+) -> None:
+    lead = np.repeat(lead[::hold], hold, axis=0)
     assert unusable_s(lead) == []
+    fill(lead, seconds(5, 5.3), "mean")
+    ((start, stop),) = unusable_s(lead)
+    assert (start, stop) == pytest.approx((5, 5.3), abs=0.02)
+
+
+def test_zeros_in_a_coarse_lead_with_an_offset_are_unusable() -> None:
+    signal = np.round(drawn(steady(20), 20) / 0.05) * 0.05 - 0.8
+    signal[seconds(5, 5.3)] = 0
+    unusable = ~quality.usable(signal.astype(np.float32), FS)[:, 0]
+    assert unusable[1000:1060].all()
+    assert unusable.sum() < 60 + 60  # the constant runs on either side may be lost too
 
 
 @pytest.mark.parametrize("value", [0.7, np.nan])
@@ -82,8 +132,11 @@ def test_a_lead_at_the_rail_is_unusable(lead: Signal, rail_mv: float) -> None:
 
 
 def test_a_peak_cut_off_for_a_moment_is_usable(lead: Signal) -> None:
-    lead[seconds(5, 5.1)] = 5.0
-    assert unusable_s(lead) == []
+    at = np.arange(len(lead)) / FS
+    lead[:, 0] += 8 * np.exp(-0.5 * np.square((at - 5) / 0.07))  # the wave of a ventricular beat
+    cut = np.minimum(lead, 5)
+    assert (np.diff(cut[seconds(4.8, 5.2), 0]) == 0).sum() > 0.1 * FS
+    assert unusable_s(cut) == []
 
 
 @pytest.mark.parametrize("gain", [1e-4, 1e4])
@@ -108,8 +161,9 @@ def test_leads_are_judged_apart(lead: Signal) -> None:
 def test_blocks_with_overlap_give_the_mask_of_the_whole(lead: Signal, cut_s: float) -> None:
     lead[seconds(6, 9)] = 0.1
     lead[seconds(13.8, 14.2)] = 4.0
+    lead[seconds(10.9, 11.1)] = lead[round(10.9 * FS)]
     whole = quality.usable(lead, FS)
-    cut, margin = round(cut_s * FS) // 9 * 9, 5 * 360
+    cut, margin = round(cut_s * FS) // 9 * 9, round(quality.REACH_S * 40) * 9
     left = quality.usable(lead[: cut + margin], FS)[: cut * 5 // 9]
     right = quality.usable(lead[cut - margin :], FS)[margin * 5 // 9 :]
     np.testing.assert_array_equal(np.concatenate([left, right]), whole)

@@ -44,24 +44,34 @@ def test_lengths_are_rounded_up(n_samples: int, fs: int, n_working: int) -> None
     assert filters.working_length(n_samples, fs) == n_working
 
 
-def test_a_gap_of_128_samples_is_bridged_and_one_more_is_not() -> None:
-    # Between 0 and 1; the distance of the samples at its ends counts.
-    for distance in (128, 129):
+def test_a_gap_of_2_s_is_bridged_and_a_longer_one_is_not() -> None:
+    for gap in (200, 201):  # at 100 Hz
         signal = np.zeros((400, 1), dtype=np.float32)
-        signal[100 + distance :] = 1
-        signal[101 : 100 + distance] = np.nan
-        filled = filters.fill_gaps(signal)[100 : 101 + distance, 0]
-        if distance == 128:
-            np.testing.assert_allclose(filled, np.linspace(0, 1, 129), atol=1e-6)
+        signal[100 + gap :] = 1
+        signal[100 : 100 + gap] = np.nan
+        filled = filters.fill_gaps(signal, 100.0)[100 : 100 + gap, 0]
+        if gap == 200:
+            np.testing.assert_allclose(filled, np.arange(1, 201) / 201, atol=1e-6)
         else:
-            assert filled.tolist() == [0.0] * 65 + [1.0] * 65  # half way each end's own sample
+            assert filled.tolist() == [0.0] * 101 + [1.0] * 100  # half way, each end's own level
 
 
-def test_gaps_at_the_ends_repeat_the_nearest_sample() -> None:
+def test_the_level_beside_a_gap_is_the_median_of_as_much_signal_and_of_200_ms_at_most() -> None:
+    for gap in (1, 3, 10, 100):
+        signal = np.full((300, 1), 7, dtype=np.float32)
+        signal[80:100, 0] = [7] * 5 + [0] * 13 + [5] * 2
+        signal[100 : 100 + gap] = np.nan
+        known = sorted(signal[max(100 - gap, 80) : 100, 0].tolist())
+        left = known[(len(known) - 1) // 2]
+        assert left == {1: 5, 3: 5, 10: 0, 100: 0}[gap]
+        assert filters.fill_gaps(signal, 100.0)[100, 0] == pytest.approx(left + (7 - left) / (gap + 1))
+
+
+def test_gaps_at_the_ends_have_the_level_beside_them() -> None:
     signal = np.full((10, 2), np.nan, dtype=np.float32)
     signal[3:6, 0] = (1, 2, 3)
-    filled = filters.fill_gaps(signal)
-    assert filled[:, 0].tolist() == [1, 1, 1, 1, 2, 3, 3, 3, 3, 3]
+    filled = filters.fill_gaps(signal, 100.0)
+    assert filled[:, 0].tolist() == [2, 2, 2, 1, 2, 3, 2, 2, 2, 2]  # the median of 3 samples
     assert filled[:, 1].tolist() == [0] * 10
 
 

@@ -2,8 +2,20 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from ectopy.beats.windows import BEFORE, N_LEADS, WINDOW, BeatWindows, cut_windows, join, pad_leads
+from ectopy.beats.windows import (
+    BEFORE,
+    N_LEADS,
+    WINDOW,
+    BeatWindows,
+    complete,
+    cut_windows,
+    intact_samples,
+    is_whole,
+    join,
+    pad_leads,
+)
 
 
 def ramp(n_samples: int = 1000, n_leads: int = 2) -> np.ndarray:
@@ -76,16 +88,61 @@ class TestLeads:
     def test_a_third_lead_is_left_out(self) -> None:
         assert cut(ramp(n_leads=3), [500]).signal.shape == (1, N_LEADS, WINDOW)
 
-    @pytest.mark.parametrize(("n_unusable", "readable"), [(7, True), (8, False), (76, False)])
-    def test_a_lead_is_readable_if_more_than_90_percent_of_its_window_is_usable(
-        self, n_unusable: int, *, readable: bool
+    @pytest.mark.parametrize(
+        ("gap", "readable"), [((420, 480), True), ((420, 484), False), ((522, 560), True)]
+    )
+    def test_a_lead_is_readable_if_nothing_is_lost_near_its_qrs(
+        self, gap: tuple[int, int], *, readable: bool
     ) -> None:
-        # Of 76 samples, 7.6 are a tenth.
+        # 50 ms of QRS on either side, and 50 ms that respond to the edge: 20 samples of 200 Hz.
         signal = ramp()
         usable = np.ones(signal.shape, dtype=bool)
-        start = 500 - 60
-        usable[start : start + 2 * n_unusable, 1] = False
+        usable[slice(*gap), 1] = False
         assert cut(signal, [500], usable).readable.tolist() == [[True, readable]]
+
+
+class TestWindowsThatArePartlyLost:
+    """Fifty beats, of which the one at 5000 has lost what is beyond 5040, 0.2 s later."""
+
+    def beats(self, *, lost: slice = slice(5040, 5200)) -> tuple[BeatWindows, NDArray[np.int8]]:
+        signal = np.zeros((10_500, 1), dtype=np.float32)
+        for r_peak in range(200, 10_200, 200):
+            signal[r_peak - 4 : r_peak + 5] = 1
+            signal[r_peak + 50 : r_peak + 70] = 0.4
+        signal[5050:5300] = -3  # what a filter makes of the edge
+        usable = np.ones(signal.shape, dtype=bool)
+        usable[lost] = False
+        r_peaks = np.arange(200, 10_200, 200)
+        return cut_windows(signal, usable, r_peaks), intact_samples(usable, r_peaks)
+
+    def test_intact_samples_are_counted_from_the_r_peak_outwards(self) -> None:
+        _, intact = self.beats()
+        assert intact[24, 0].tolist() == [30, 14]  # at 100 Hz: up to 5028, 5030 is within 50 ms of the edge
+        assert (intact[[22, 23, 26], 0] == (30, 45)).all()
+        assert intact[25, 0].tolist() == [-1, -1]  # the R peak at 5200 follows the end at once
+
+    def test_what_is_lost_is_the_usual_beat_and_the_rest_its_own(self) -> None:
+        windows, intact = self.beats()
+        whole = complete(windows, intact)
+        mv = whole.signal[:, 0].astype(np.float32) * whole.scale[:, :1]
+        np.testing.assert_allclose(mv[24], mv[0], atol=2e-3)
+        np.testing.assert_array_equal(whole.signal[:24], windows.signal[:24])
+
+    def test_a_beat_of_which_nothing_is_left_is_a_usual_beat(self) -> None:
+        windows, intact = self.beats(lost=slice(4990, 5300))
+        assert not windows.readable[24].any()
+        whole = complete(windows, intact)
+        assert whole.readable[24].tolist() == [True, False]
+        np.testing.assert_allclose(whole.signal[24], whole.signal[0], atol=2e-3)
+
+    def test_beats_without_a_loss_are_not_copied(self) -> None:
+        windows, intact = self.beats(lost=slice(0, 0))
+        assert complete(windows, intact) is windows
+        assert is_whole(windows, intact)[:, 0].all()
+
+    def test_without_a_whole_beat_nothing_is_made_up(self) -> None:
+        windows, intact = self.beats(lost=slice(0, 10_500))
+        assert not complete(windows, intact).readable.any()
 
 
 def test_blocks_are_joined_in_order_and_beats_taken_by_index_or_slice() -> None:

@@ -59,6 +59,25 @@ def merge_intervals(spans: Samples) -> Samples:
     return np.stack((spans[first, 0], reached[last]), axis=1)
 
 
+def after_gap(sample: Samples, gaps: Samples) -> Mask:
+    """Find the samples that have a gap between them and the sample before.
+
+    Parameters
+    ----------
+    sample
+        Samples in increasing order, [n].
+    gaps
+        Half-open [start, stop) intervals in samples, [k, 2], in order and apart.
+
+    Returns
+    -------
+    Mask [n]; False for the first sample.
+    """
+    begun = np.searchsorted(gaps[:, 0], sample[1:], side="left")
+    ended = np.searchsorted(gaps[:, 1], sample[:-1], side="right")
+    return np.append(False, begun > ended)[: len(sample)]
+
+
 class BeatClass(StrEnum):
     """The five beat classes of ANSI/AAMI EC57."""
 

@@ -33,8 +33,8 @@ class PreparedRecording:
     """A recording with its beats before they are classified: all that does not depend on the classifier.
 
     ``columns`` are the leads that were analysed. ``sample`` are the R peaks on the grid of the recording.
-    ``low_quality`` is True where a beat lies in noise, [n]. ``unreadable`` is as in
-    :class:`ectopy.ecg.Analysis`.
+    ``low_quality`` is True where a beat lies in noise, and ``beside_gap`` where signal beside it is lost,
+    [n]. ``unreadable`` is as in :class:`ectopy.ecg.Analysis`.
     """
 
     recording: Recording
@@ -42,6 +42,7 @@ class PreparedRecording:
     sample: Samples
     windows: BeatWindows
     low_quality: Mask
+    beside_gap: Mask
     unreadable: Samples
 
     @property
@@ -107,7 +108,15 @@ def prepare(
     sample = grid.to_recording(detected.windows.sample) if r_peaks is None else r_peaks
     unreadable = grid.edges_to_recording(detected.unreadable)
     recording = replace(recording, notes=(*recording.notes, *notes_on_limits(recording, columns)))
-    return PreparedRecording(recording, columns, sample, detected.windows, detected.low_quality, unreadable)
+    return PreparedRecording(
+        recording,
+        columns,
+        sample,
+        detected.windows,
+        detected.low_quality,
+        detected.beside_gap,
+        unreadable,
+    )
 
 
 def _checked(r_peaks: Samples, recording: Recording) -> Samples:
@@ -146,7 +155,8 @@ def classify_beats(
     low_quality, unreadable = prepared.low_quality, prepared.unreadable
     probability, confident = classify(prepared.features if features is None else features)
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
-    beats = Beats(prepared.sample, label, probability, confident & ~low_quality, recording.fs)
+    confident &= ~(low_quality | prepared.beside_gap)
+    beats = Beats(prepared.sample, label, probability, confident, recording.fs)
     af_penalty = af_penalty_from_morphology(prepared.windows, ventricular(beats))
     del prepared  # frees the windows, half of all memory, unless the caller keeps them
     rhythm = analyse_rhythm(

@@ -17,13 +17,22 @@ from ectopy.beats import qrs_candidates, signal_to_noise
 from ectopy.beats.beat_selection import select_beats
 from ectopy.beats.qrs_candidates import find_candidates
 from ectopy.beats.t_waves import t_waves
-from ectopy.beats.windows import WINDOW, BeatWindows, cut_windows, join
+from ectopy.beats.windows import (
+    WINDOW,
+    BeatWindows,
+    complete,
+    cut_windows,
+    intact_samples,
+    is_whole,
+    join,
+)
 from ectopy.ecg import (
     VALUES_AT_ONCE,
     Mask,
     Recording,
     Samples,
     Signal,
+    after_gap,
     merge_intervals,
     recording_in_any_unit,
     true_intervals,
@@ -84,8 +93,12 @@ class DetectedBeats:
     """R peaks of the n beats, and a window of signal around each."""
     low_quality: Mask
     """[n], which beats lie in noise on every lead."""
+    beside_gap: Mask
+    """[n], which beats have no lead whose window is whole: signal beside them is lost."""
+    unusable: Samples
+    """[j, 2], intervals in which no lead was recorded: first sample and end, exclusive."""
     unreadable: Samples
-    """[k, 2], intervals in which no lead can be analysed: first sample and end, exclusive."""
+    """[k, 2], intervals in which no lead can be analysed: not recorded, or noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +107,8 @@ class CandidateBeats:
 
     candidates: qrs_candidates.Candidates
     windows: BeatWindows
+    intact: NDArray[np.int8]
+    """[n, N_LEADS, 2], see :func:`ectopy.beats.windows.intact_samples`."""
     unusable: Samples
     """[k, 2], intervals in which no lead is usable."""
 
@@ -110,7 +125,8 @@ class CandidateBeats:
         The candidates of the interval.
         """
         part = np.arange(*np.searchsorted(self.candidates.sample, (start, stop)))
-        return replace(self, candidates=self.candidates[part], windows=self.windows.take(part))
+        candidates, windows = self.candidates[part], self.windows.take(part)
+        return replace(self, candidates=candidates, windows=windows, intact=self.intact[part])
 
 
 def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
@@ -165,8 +181,11 @@ def _keep_memory() -> None:
 def _beats_from_annotations(signal_blocks: Iterable[Block], r_peaks: Samples) -> Iterator[DetectedBeats]:
     for block in signal_blocks:
         first, last = np.searchsorted(r_peaks, (block.start, block.stop))
-        windows = _cut_windows(block, r_peaks[first:last])
-        yield DetectedBeats(windows, np.zeros(len(windows), dtype=bool), _unusable_intervals(block))
+        windows, intact = _cut_windows(block, r_peaks[first:last])
+        beside_gap = np.asarray(~is_whole(windows, intact).any(axis=1))
+        clean = np.zeros(len(windows), dtype=bool)
+        unusable = _unusable_intervals(block)
+        yield DetectedBeats(complete(windows, intact), clean, beside_gap, unusable, unusable)
 
 
 def _detect_by_chunk(
@@ -195,11 +214,13 @@ def _chunk_edges(n_working: int, chunk_s: float) -> list[int]:
 def _find_candidates(block: Block) -> CandidateBeats:
     candidates = find_candidates(block.filtered, block.usable).shifted(block.first)
     candidates = candidates.between(block.start, block.stop)
-    return CandidateBeats(candidates, _cut_windows(block, candidates.sample), _unusable_intervals(block))
+    return CandidateBeats(candidates, *_cut_windows(block, candidates.sample), _unusable_intervals(block))
 
 
-def _cut_windows(block: Block, sample: Samples) -> BeatWindows:
-    return replace(cut_windows(block.filtered, block.usable, sample - block.first), sample=sample)
+def _cut_windows(block: Block, sample: Samples) -> tuple[BeatWindows, NDArray[np.int8]]:
+    inside = sample - block.first
+    windows = cut_windows(block.filtered, block.usable, inside)
+    return replace(windows, sample=sample), intact_samples(block.usable, inside)
 
 
 def _unusable_intervals(block: Block) -> Samples:
@@ -211,8 +232,10 @@ def _unusable_intervals(block: Block) -> Samples:
 
 def _concatenate(parts: Sequence[CandidateBeats]) -> CandidateBeats:
     candidates = qrs_candidates.join([part.candidates for part in parts])
-    unusable = np.concatenate([part.unusable for part in parts])
-    return CandidateBeats(candidates, join([part.windows for part in parts]), unusable)
+    unusable, intact = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("unusable", "intact")
+    )
+    return CandidateBeats(candidates, join([part.windows for part in parts]), intact, unusable)
 
 
 def _merge(parts: Iterable[DetectedBeats], n_leads: int) -> DetectedBeats:
@@ -227,10 +250,17 @@ def _merge(parts: Iterable[DetectedBeats], n_leads: int) -> DetectedBeats:
         no_signal = np.empty((len(part.windows), 0, 0), dtype=np.float16)
         rest.append(replace(part, windows=replace(part.windows, signal=no_signal)))
     joined = np.frombuffer(signal, dtype=np.float16).reshape(-1, n_leads, WINDOW)
+    windows = join([part.windows for part in rest])
+    unusable, unreadable = (
+        merge_intervals(np.concatenate(parts))
+        for parts in ([part.unusable for part in rest], [part.unreadable for part in rest])
+    )
     return DetectedBeats(
-        replace(join([part.windows for part in rest]), signal=joined),
+        replace(windows, signal=joined, after_gap=after_gap(windows.sample, unusable)),
         np.concatenate([part.low_quality for part in rest]),
-        merge_intervals(np.concatenate([part.unreadable for part in rest])),
+        np.concatenate([part.beside_gap for part in rest]),
+        unusable,
+        unreadable,
     )
 
 
@@ -263,9 +293,12 @@ def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedB
     noise = np.concatenate(([start], between, [stop]))[true_intervals(in_noise)]
     inside = (candidates.sample >= start) & (candidates.sample < stop)
     selected = np.flatnonzero(beat & ~in_noise & inside)
+    chosen, intact = replace(windows, readable=readable).take(selected), context.intact[selected]
     return DetectedBeats(
-        replace(windows, readable=readable).take(selected),
+        complete(chosen, intact),
         signal_to_noise.low_quality(sqi)[selected],
+        np.asarray(~is_whole(chosen, intact).any(axis=1)),
+        context.unusable,
         np.concatenate((context.unusable, np.clip(noise, start, stop))),
     )
 
@@ -304,10 +337,7 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
     for start in range(0, max(n_samples, 1), step):
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
-        raw = recording.read_leads(columns, first, last)
-        if not n_samples:  # the filters need at least one sample; it lies outside the core of the block
-            raw = np.full((1, len(columns)), np.nan, dtype=np.float32)
-        filtered, usable = _filtered(raw, recording.fs)
+        filtered, usable = _filtered(*_recorded(recording, columns, first, last), recording.fs)
         yield Block(
             first=first * ratio.numerator // ratio.denominator,
             start=start * ratio.numerator // ratio.denominator,
@@ -317,12 +347,27 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
         )
 
 
-def _filtered(raw: Signal, fs: float) -> tuple[Signal, Mask]:
-    """Return the filtered signal and its usable samples; a long gap costs no filter."""
-    if np.isnan(raw).all():
-        shape = working_length(len(raw), fs), raw.shape[1]
-        return np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
-    return bandpass(resample(fill_gaps(without_offset(raw)), fs)), quality.usable(raw, fs)
+def _recorded(recording: Recording, columns: Sequence[int], first: int, last: int) -> tuple[Signal, Mask]:
+    """Read samples, and find those that were not recorded from the signal around them."""
+    if not recording.n_samples:  # the filters need at least one sample; it lies outside the core of the block
+        return np.full((1, len(columns)), np.nan, dtype=np.float32), np.ones((1, len(columns)), dtype=bool)
+    reach = round(quality.REACH_S * recording.fs)
+    begin, end = max(first - reach, 0), min(last + reach, recording.n_samples)
+    raw = recording.read_leads(columns, begin, end)
+    wanted = slice(first - begin, last - begin)
+    return raw[wanted], quality.not_recorded(raw, recording.fs)[wanted]
+
+
+def _filtered(raw: Signal, lost: Mask, fs: float) -> tuple[Signal, Mask]:
+    """Filter the signal as if it went on smoothly where it is lost; return which samples are usable too.
+
+    A long gap costs no filter.
+    """
+    usable = quality.on_working_grid(~lost, fs)
+    if not usable.any():
+        return np.zeros(usable.shape, dtype=np.float32), usable
+    known = np.where(lost, np.float32(np.nan), raw) if lost.any() else raw
+    return bandpass(resample(fill_gaps(without_offset(known), fs), fs)), usable
 
 
 def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
@@ -350,7 +395,7 @@ def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
     leads = recording.read_leads(range(len(recording.leads)), 0, recording.n_samples)
     if not len(leads):
         return np.empty(0, dtype=np.int64)
-    filtered, usable = bandpass(resample(fill_gaps(without_offset(leads)), fs)), quality.usable(leads, fs)
+    filtered, usable = _filtered(leads, quality.not_recorded(leads, fs), fs)
     candidates = find_candidates(filtered, usable)
     beat = _find_beats(candidates, cut_windows(filtered, usable, candidates.sample))
     return TimeGrid(fs, len(leads)).to_recording(candidates.sample[beat])

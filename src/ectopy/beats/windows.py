@@ -1,7 +1,7 @@
 """A window of signal around each beat: all that later stages need of the signal."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import Mask, Samples, Signal
 from ectopy.signal.filters import WORKING_FS
+from ectopy.signal.rolling import minimum_filter1d
 
 N_LEADS = 2
 """Number of leads that are analysed. In a recording of one lead, the second counts as unreadable."""
@@ -23,6 +24,14 @@ Floats = NDArray[np.float32]
 _STEP = round(WORKING_FS / WINDOW_FS)
 BEFORE, AFTER = round(BEFORE_S * WINDOW_FS), round(AFTER_S * WINDOW_FS)
 WINDOW = BEFORE + AFTER + 1
+WHOLE = (BEFORE, AFTER)
+"""Samples of a window on either side of the R peak."""
+
+_OFFSETS = np.arange(-BEFORE, AFTER + 1)
+_RINGING_S = 0.05  # two taps of a low-pass of 40 Hz
+_QRS_SAMPLES = round(0.05 * WINDOW_FS)  # on either side of the R peak
+_NEARBY = 8  # whole windows on either side whose median is the usual beat
+_CHUNK = 1024  # windows that are completed at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,23 +46,21 @@ class BeatWindows:
     """[n, N_LEADS], the largest deflection of each window in mV."""
     readable: Mask
     """[n, N_LEADS], whether the lead can be used at this beat."""
+    after_gap: Mask
+    """[n], whether a part between the beat before and this one was not recorded: RR is then unknown."""
 
     def __len__(self) -> int:
         return len(self.sample)
 
     def take(self, index: NDArray[np.intp] | slice) -> "BeatWindows":
         """Return some of the beats."""
-        return BeatWindows(self.sample[index], self.signal[index], self.scale[index], self.readable[index])
+        return BeatWindows(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 def join(parts: Sequence[BeatWindows]) -> BeatWindows:
     """Concatenate the beats of consecutive blocks."""
-    return BeatWindows(
-        np.concatenate([part.sample for part in parts]),
-        np.concatenate([part.signal for part in parts]),
-        np.concatenate([part.scale for part in parts]),
-        np.concatenate([part.readable for part in parts]),
-    )
+    columns = ([getattr(part, field.name) for part in parts] for field in fields(BeatWindows))
+    return BeatWindows(*(np.concatenate(column) for column in columns))
 
 
 def pad_leads(windows: NDArray[np.float16]) -> NDArray[np.float16]:
@@ -68,8 +75,8 @@ def pad_leads(windows: NDArray[np.float16]) -> NDArray[np.float16]:
 def cut_windows(filtered: Signal, usable: Mask, r_peaks: Samples) -> BeatWindows:
     """Cut a window around each R peak.
 
-    Beyond the ends of the signal, its last value is repeated. A lead is readable at a beat if more than 90 %
-    of the window is usable.
+    Beyond the ends of the signal, its last value is repeated. A lead is readable at a beat if its QRS complex
+    is intact. No beat is after a gap yet.
 
     Parameters
     ----------
@@ -87,12 +94,106 @@ def cut_windows(filtered: Signal, usable: Mask, r_peaks: Samples) -> BeatWindows
     n_leads = min(filtered.shape[1], N_LEADS)
     windows = np.empty((len(r_peaks), n_leads, WINDOW), dtype=np.float32)
     scale = np.full((len(r_peaks), N_LEADS), np.finfo(np.float32).tiny, dtype=np.float32)
-    readable = np.zeros((len(r_peaks), N_LEADS), dtype=bool)
     for lead in range(n_leads):
         windows[:, lead] = _around(filtered[:, lead], r_peaks)
-        readable[:, lead] = usable[:, lead].all() or _around(usable[:, lead], r_peaks).mean(axis=1) > 0.9
+    readable: Mask = np.asarray((intact_samples(usable, r_peaks) >= _QRS_SAMPLES).all(axis=2))
     scale[:, :n_leads] += np.abs(windows).max(axis=2)
-    return BeatWindows(r_peaks, (windows / scale[:, :n_leads, None]).astype(np.float16), scale, readable)
+    signal = (windows / scale[:, :n_leads, None]).astype(np.float16)
+    return BeatWindows(r_peaks, signal, scale, readable, np.zeros(len(r_peaks), dtype=bool))
+
+
+def intact_samples(usable: Mask, r_peaks: Samples) -> NDArray[np.int8]:
+    """Count the samples of each window that are intact on either side of the R peak.
+
+    A sample is intact if nothing within _RINGING_S of it is lost. Beyond, the filters respond to the edge.
+
+    Parameters
+    ----------
+    usable
+        [n, n_leads], which samples can be analysed, at WORKING_FS.
+    r_peaks
+        [n_beats], samples at WORKING_FS.
+
+    Returns
+    -------
+    [n_beats, N_LEADS, 2], samples before and after the R peak, at most BEFORE and AFTER; -1 where the R peak
+    itself is touched.
+    """
+    intact = np.zeros((len(r_peaks), N_LEADS, 2), dtype=np.int8)
+    for lead in range(min(usable.shape[1], N_LEADS)):
+        intact[:, lead] = WHOLE
+        if not usable[:, lead].all():
+            inside = minimum_filter1d(usable[:, lead], 2 * round(_RINGING_S * WORKING_FS) + 1)
+            lost = ~_around(inside, r_peaks)
+            for side, part in enumerate((lost[:, BEFORE::-1], lost[:, BEFORE:])):
+                touched = part.any(axis=1)
+                intact[touched, lead, side] = part[touched].argmax(axis=1) - 1
+    return intact
+
+
+def is_whole(windows: BeatWindows, intact: NDArray[np.int8]) -> Mask:
+    """Return which windows of readable leads are intact from end to end.
+
+    Parameters
+    ----------
+    windows
+        The windows of n beats.
+    intact
+        [n, N_LEADS, 2], their :func:`intact_samples`.
+
+    Returns
+    -------
+    Mask [n, N_LEADS].
+    """
+    return np.asarray(windows.readable & (intact == WHOLE).all(axis=2))
+
+
+def complete(windows: BeatWindows, intact: NDArray[np.int8]) -> BeatWindows:
+    """Complete the windows that are partly lost by the usual beat nearby, the median of whole windows.
+
+    What is lost can then look neither ectopic nor like noise. Where no lead is readable, the whole window is
+    the usual one.
+
+    Parameters
+    ----------
+    windows
+        The windows of n beats.
+    intact
+        [n, N_LEADS, 2], their :func:`intact_samples`.
+
+    Returns
+    -------
+    The completed windows.
+    """
+    whole = is_whole(windows, intact)
+    unread = np.asarray(~windows.readable.any(axis=1))
+    intact = np.where(unread[:, None, None], np.int8(-1), intact)  # then not even the R peak
+    partial = (windows.readable & ~whole) | unread[:, None]
+    if not partial.any():
+        return windows
+    signal, scale, readable = windows.signal.copy(), windows.scale.copy(), windows.readable.copy()
+    for lead in range(signal.shape[1]):
+        source, target = np.flatnonzero(whole[:, lead]), np.flatnonzero(partial[:, lead])
+        if not len(source):
+            continue
+        readable[target, lead] = True
+        for some in np.split(target, range(_CHUNK, len(target), _CHUNK)):
+            usual = _usual(windows.signal[:, lead], windows.scale[:, lead], source, some)
+            before, after = np.split(intact[some, lead], 2, axis=1)
+            lost = (-before > _OFFSETS) | (after < _OFFSETS)
+            mv = np.where(lost, usual, signal[some, lead].astype(np.float32) * scale[some, lead, None])
+            scale[some, lead] = np.abs(mv).max(axis=1) + np.finfo(np.float32).tiny
+            signal[some, lead] = mv / scale[some, lead, None]
+    return replace(windows, signal=signal, scale=scale, readable=readable)
+
+
+def _usual(
+    signal: NDArray[np.float16], scale: Floats, source: NDArray[np.intp], at: NDArray[np.intp]
+) -> Floats:
+    """Compute the median in mV of the _NEARBY windows of ``source`` on either side of some beats."""
+    near = np.searchsorted(source, at)[:, None] + np.arange(-_NEARBY, _NEARBY)
+    near = source[np.clip(near, 0, len(source) - 1)]
+    return np.asarray(np.median(signal[near].astype(np.float32) * scale[near, None], axis=1))
 
 
 def _around(lead: NDArray[Any], r_peaks: Samples) -> NDArray[Any]:

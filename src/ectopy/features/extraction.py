@@ -23,7 +23,7 @@ from ectopy.beats.windows import (
     join,
     pad_leads,
 )
-from ectopy.ecg import Samples
+from ectopy.ecg import Mask, Samples
 from ectopy.features.morphology import (
     ALL_LEADS,
     CLUSTER,
@@ -95,7 +95,7 @@ def iter_features(windows: BeatWindows) -> Iterator[Floats]:
     """Compute the features segment by segment, as they are requested."""
     if not len(windows):
         return
-    rr_s = _rr(windows.sample)
+    rr_s = _rr(windows.sample, windows.after_gap)
     for segment in segments(windows.sample):
         yield _segment_features(windows.take(segment), rr_s[segment])
 
@@ -113,10 +113,18 @@ def segments(sample: Samples) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges.tolist()) if stop > start]
 
 
-def _rr(sample: Samples) -> Floats:
-    """Compute the RR interval in seconds that ends at each beat; the first beat takes that of the second."""
+def _rr(sample: Samples, after_gap: Mask) -> Floats:
+    """Compute the RR interval in seconds that ends at each beat; the first beat takes that of the second.
+
+    An interval across a gap is unknown. It takes the local RR, so that no beat beside it is early or late.
+    """
     rr_s = np.diff(sample, prepend=sample[:1]).astype(np.float32) / np.float32(WORKING_FS)
-    if len(rr_s) > 1:
+    known = ~after_gap
+    known[0] = False
+    if after_gap.any() and known.any():
+        local_s = median_filter(rr_s[known], size=LOCAL_BEATS, mode="nearest")
+        rr_s[~known] = local_s[np.maximum(np.cumsum(known) - 1, 0)][~known]
+    elif len(rr_s) > 1:
         rr_s[0] = rr_s[1]
     return np.asarray(np.clip(rr_s, MIN_RR_S, MAX_RR_S), dtype=np.float32)
 

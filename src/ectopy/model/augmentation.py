@@ -329,7 +329,8 @@ def borrow_ventricular_beats(
     windows[index], scale[index] = donor_beats.signal[source] * polarity, donor_beats.scale[source] * gain
     readable[index] &= donor_beats.readable[source]
     sample = place_beats(beats.sample, rr_s)
-    return BeatWindows(sample, windows, scale, readable), np.where(inserted, "V", labels)
+    changed = replace(beats, sample=sample, signal=windows, scale=scale, readable=readable)
+    return changed, np.where(inserted, "V", labels)
 
 
 def add_respiratory_arrhythmia(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ectopy.ecg import Beats, Mask, Samples
+from ectopy.ecg import Beats, Mask, Samples, after_gap
 from ectopy.rhythm.limits import NO_RATE_S, RATE_INTERVALS
 
 Seconds = NDArray[np.float64]
@@ -35,9 +35,7 @@ def rr_intervals_s(beats: Beats, unreadable: Samples, low_quality: Mask | None =
     Intervals in seconds that end at each beat, [n].
     """
     rr_s = beats.rr_s
-    begun = np.searchsorted(unreadable[:, 0], beats.sample[1:], side="left")
-    ended = np.searchsorted(unreadable[:, 1], beats.sample[:-1], side="right")
-    rr_s[1:][begun > ended] = np.nan
+    rr_s[after_gap(beats.sample, unreadable)] = np.nan
     if low_quality is not None:
         beside = low_quality | np.append(False, low_quality)[: len(beats)]
         rr_s[beside & (rr_s < NO_RATE_S)] = np.nan

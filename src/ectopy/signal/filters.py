@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ectopy.ecg import Mask, Signal
+from ectopy.ecg import Mask, Samples, Signal, true_intervals
 
 WORKING_FS = 200.0
 """Sampling rate of the analysis, in Hz. OSEA uses it too. It is enough for a band of 40 Hz."""
@@ -26,7 +26,8 @@ The filters reach 2.2 s. Where they reach into a gap, the signal beyond it count
 """
 _TAPS_S = 4.0  # length of the band-pass filter
 _LARGE_OFFSET_MV = 10.0  # a hundredth is the precision of sums over a block beside it
-_BRIDGED = 128  # samples of the longest gap that is bridged by a straight line
+_BRIDGED_S = 2.0  # length of the longest gap that is bridged by a straight line
+_LEVEL_S = 0.2  # greatest time beside a gap whose median is the level there
 _FFT_SIZE = 4096  # five times the taps of the band-pass filter, and small enough for the cache
 _PIECE = 64  # least number of output samples per piece: about as many as the overlapping taps
 
@@ -185,28 +186,55 @@ def without_offset(signal: Signal) -> Signal:
     return signal - np.where(large, offset, 0).astype(np.float32) if large.any() else signal
 
 
-def fill_gaps(signal: Signal) -> Signal:
-    """Fill missing samples (NaN) of [n, n_leads]; a lead without any sample becomes 0.
+def fill_gaps(signal: Signal, fs: float) -> Signal:
+    """Fill missing samples (NaN); a lead without any sample becomes 0.
 
-    A gap of up to _BRIDGED samples becomes a straight line. In a longer gap, each half repeats the sample at
-    its end. The signal outside the gap then depends on MARGIN_S of input only, whatever the length of the
-    gap.
+    Around a gap, the level of a lead is its median over as much signal as is missing. A straight line joins
+    the two levels. In a gap longer than _BRIDGED_S, each half has the level of its side. The signal outside
+    the gap then depends on MARGIN_S of input only, whatever the length of the gap.
+
+    Parameters
+    ----------
+    signal
+        [n, n_leads] in mV.
+    fs
+        Sampling rate of the signal in Hz.
+
+    Returns
+    -------
+    [n, n_leads] without missing samples.
     """
     if all_finite(signal):
         return signal
     missing = ~np.isfinite(signal)
     filled = np.where(missing, np.float32(0), signal)
     for lead in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
-        filled[:, lead] = _bridge(filled[:, lead], missing[:, lead])
+        _bridge(filled[:, lead], missing[:, lead], fs)
     return filled
 
 
-def _bridge(lead: NDArray[np.float32], missing: Mask) -> NDArray[np.float32]:
-    valid, gap = np.flatnonzero(~missing), np.flatnonzero(missing)
-    after = np.searchsorted(valid, gap)
-    left, right = valid[np.maximum(after - 1, 0)], valid[np.minimum(after, len(valid) - 1)]
-    nearest = lead[np.where(np.abs(gap - left) <= np.abs(right - gap), left, right)]
-    line = np.interp(gap, valid, lead[valid])
-    bridged = lead.copy()
-    bridged[gap] = np.where(right - left <= _BRIDGED, line, nearest)
-    return bridged
+def _bridge(lead: NDArray[np.float32], missing: Mask, fs: float) -> None:
+    """Fill the gaps of a lead in place."""
+    gaps = true_intervals(missing)
+    length = gaps[:, 1] - gaps[:, 0]
+    known = np.where(missing, np.float32(np.nan), lead)
+    reach = np.minimum(length, round(_LEVEL_S * fs))
+    left, right = (
+        _levels(known, edges, reach, side) for edges, side in ((gaps[:, 0] - 1, -1), (gaps[:, 1], 1))
+    )
+    left, right = np.where(np.isnan(left), right, left), np.where(np.isnan(right), left, right)
+    place = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    share = (place + 1) / np.repeat(length + 1, length)
+    share = np.where(np.repeat(length <= _BRIDGED_S * fs, length), share, share > 0.5)
+    lead[missing] = np.repeat(left, length) + share * np.repeat(right - left, length)
+
+
+def _levels(known: NDArray[np.float32], edge: Samples, reach: Samples, side: int) -> NDArray[np.float32]:
+    """Compute the median of up to ``reach`` known samples from each edge outwards, [k]; NaN beyond an end."""
+    offset = np.arange(reach.max(initial=1))
+    at = edge[:, None] + side * offset
+    inside = (at >= 0) & (at < len(known)) & (offset < reach[:, None])
+    values = np.where(inside, known[np.clip(at, 0, len(known) - 1)], np.float32(np.nan))
+    values.sort(axis=1)  # NaN last
+    n_known = len(offset) - np.isnan(values).sum(axis=1)
+    return np.asarray(values[np.arange(len(values)), np.maximum(n_known - 1, 0) // 2])

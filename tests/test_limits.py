@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 import ectopy
-from ectopy.ecg import MAX_MV, NotAnalysableError, Recording, Signal, recording_of
+from ectopy.ecg import (
+    MAX_MV,
+    NotAnalysableError,
+    Recording,
+    Signal,
+    recording_in_any_unit,
+    recording_of,
+)
 from ectopy.report.summary import not_analysable_reason
 from tests.small import signal_of
 
@@ -75,7 +82,7 @@ def test_an_electrode_offset_of_volts_hides_no_beat(offset_mv, fs):
 def test_most_samples_beyond_the_limit_mean_a_wrong_unit_and_not_a_lost_lead(clean):
     signal = clean * np.float32(1e6)
     signal[5000, 1] = 1e30
-    analysis = ectopy.analyse(signal, fs=FS)
+    analysis = ectopy.analyse(recording_in_any_unit(signal, FS))
     assert [sample for sample, _ in beats_of(clean)] == analysis.beats.sample.tolist()
     units = [f"the unit of lead lead {n} is wrong: most samples are beyond 10 V" for n in (1, 2)]
     limit = f"{analysis.recording.limits_mv[1] / 1000:g} V"

@@ -25,7 +25,7 @@ from measure import Cost, Stages, cost_of, costs, ectopy, options, report, sprea
 from threadpoolctl import threadpool_limits
 
 import ectopy.report as ectopy_report
-from ectopy import ec57, pipeline
+from ectopy import ec57, pipeline, readers
 from ectopy.api import analyse
 from ectopy.batch import planning, runner
 from ectopy.beats import detection
@@ -69,13 +69,13 @@ def by_stage(records: Sequence[Path], out: Path) -> dict[str, float]:
         recording = open_recording(path, fs=fs)
         return replace(recording, read=stages.timed("read", recording.read))
 
-    original, runner.open_recording = runner.open_recording, open_timed
+    readers.open_recording = open_timed
     try:
         with stages.of(STAGES):
             whole = stages.timed("other", lambda: [runner.score_one(job) for job in jobs_of(records, out)])
             whole()
     finally:
-        runner.open_recording = original
+        readers.open_recording = open_recording
     return stages.seconds
 
 

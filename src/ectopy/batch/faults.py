@@ -7,7 +7,6 @@ be imported, a disk that is full: no recording is to blame for these, and each o
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ectopy.ecg import NotAnalysableError, UnreadableError
 from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
 from ectopy.printable import printable
 
@@ -47,7 +46,8 @@ def recording_at_fault() -> Iterator[None]:
     A file that the system does not hand out (no permission, failing disk) is no fault of the recording. A
     file that is missing is one.
     """
-    from ectopy.model.classifier import ModelError  # takes a while, which --help does not need
+    from ectopy.ecg import NotAnalysableError, UnreadableError  # in a worker only: they import numpy
+    from ectopy.model.classifier import ModelError
 
     try:
         yield

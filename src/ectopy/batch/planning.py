@@ -198,6 +198,24 @@ def describe_model(model: SelectedModel) -> str:
     return printable(f"{load_model(model.folder).name}, {model.source}")
 
 
+def choose_model(model: str | None, data_dir: Path) -> tuple[SelectedModel, str]:
+    """Find the model directory to score with and load it, so that an unusable one fails before any recording.
+
+    Parameters
+    ----------
+    model
+        A directory, or an address of the registry. By default the champion, else the shipped model.
+    data_dir
+        The folder with the champion.
+
+    Returns
+    -------
+    The model directory, and its name and origin for the user.
+    """
+    selected = find_model(model, data_dir)
+    return selected, describe_model(selected)
+
+
 def load_model(model: Path) -> "Classifier":
     """Load a model, once per process; load it again if the directory has been replaced."""
     from ectopy.model.classifier import classifier_in

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ectopy.batch.planning import Job, ModelSource
-from ectopy.readers import companion_files
 
 if TYPE_CHECKING:
     from ectopy.model.classifier import Classifier
@@ -110,6 +109,8 @@ def job_provenance(job: Job, model: "Classifier") -> Provenance:
 
 def input_sha256(source: Path) -> str:
     """Hash the content of all files of a recording; the file that is opened comes first."""
+    from ectopy.readers import companion_files  # in a worker only: it imports numpy
+
     digest = hashlib.sha256()
     for path in companion_files(source):
         with path.open("rb") as file:

@@ -11,16 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ectopy.batch.faults import MachineError, UnforeseenError
-from ectopy.ecg import NotAnalysableError, UnreadableError
 from ectopy.printable import hide_quotes
-from ectopy.readers import companion_files
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
-
-
-_KEPT = (UnreadableError, NotAnalysableError, MachineError, UnforeseenError)
-"""Errors that keep their kind without names, because it decides what becomes of the recording."""
 
 
 class RedactedError(ValueError):
@@ -67,6 +61,9 @@ class Pseudonyms:
     @contextmanager
     def redacting(self, source: Path) -> Iterator[None]:
         """Replace the names of a recording in log records and errors of this block."""
+        from ectopy.ecg import UnreadableError  # in a worker only: they import numpy
+        from ectopy.readers import companion_files
+
         files = [source]
         with suppress(UnreadableError, OSError):
             files += companion_files(source)
@@ -85,6 +82,10 @@ class Pseudonyms:
 
     def _redacted(self, error: Exception, files: list[Path]) -> Exception:
         """Return an error without names; errors of other packages keep their type only."""
+        from ectopy.ecg import NotAnalysableError, UnreadableError
+
+        # These keep their kind, because it decides what becomes of the recording.
+        kept = (UnreadableError, NotAnalysableError, MachineError, UnforeseenError)
         name = self.of(files[0].stem)
         if isinstance(error, MachineError | UnforeseenError) and isinstance(error.__cause__, Exception):
             return type(error)(str(self._redacted(error.__cause__, files)))
@@ -100,7 +101,7 @@ class Pseudonyms:
             if text.startswith(folder):  # the message may name a file that is not known to belong here
                 text = f"{name}: {text.removeprefix(folder).partition(': ')[2]}"
         text = self.redact(text, files)
-        return type(error)(text) if isinstance(error, _KEPT) else RedactedError(text)
+        return type(error)(text) if isinstance(error, kept) else RedactedError(text)
 
     def _redacting_factory(
         self, files: list[Path], original: Callable[..., Any]

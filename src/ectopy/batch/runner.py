@@ -16,9 +16,7 @@ from ectopy.batch.planning import Job, ScoreOptions, load_model
 from ectopy.batch.provenance import input_sha256, job_provenance
 from ectopy.batch.pseudonyms import redact_names
 from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result, failed_row
-from ectopy.ecg import UnreadableError
 from ectopy.parallel.worker_pool import WorkerPool
-from ectopy.readers import open_recording
 
 if TYPE_CHECKING:
     from ectopy.ecg import Analysis, Recording
@@ -121,6 +119,14 @@ def failed_job(job: Job, error: Exception) -> SummaryRow:
     return failed_row(job.name, job.display_path, place + reason_of(error))
 
 
+def import_libraries() -> None:
+    """Import what scoring needs, in a process that has been started ahead of its first task."""
+    from pyarrow import parquet  # noqa: F401
+
+    from ectopy import pipeline, report  # noqa: F401
+    from ectopy.model import classifier  # noqa: F401
+
+
 def ready_model(options: ScoreOptions) -> "Classifier":
     """Load the model and all libraries that scoring needs, before the recording is looked at.
 
@@ -144,6 +150,8 @@ def score_one(job: Job) -> SummaryRow:
 
 
 def _score_one(job: Job, model: "Classifier") -> SummaryRow:
+    from ectopy.ecg import UnreadableError
+    from ectopy.readers import open_recording
     from ectopy.report import write_outputs
     from ectopy.report.fhir import require_library
     from ectopy.report.pdf import require_weasyprint, write_pdf

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,6 +73,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
 ) -> None:
     """Score recordings: find the beats and events of each, and write a report."""
     from ectopy.batch import planning
+    from ectopy.batch import runner as batch
     from ectopy.batch.pseudonyms import from_salt
     from ectopy.parallel.worker_pool import WorkerPool
 
@@ -81,9 +83,10 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if workers:
         settings = settings.model_copy(update={"workers": workers})
     with WorkerPool(settings.workers, planning.limits_of(settings)) as processes:
+        processes.start(batch.import_libraries)  # while this process goes on
         search = planning.search(paths, out, processes, fs)
         _require_libraries(fhir=fhir, pdf=pdf)
-        selected = planning.find_model(model, settings.data_dir)
+        selected, described = processes.call(partial(planning.choose_model, model), settings.data_dir)
         options = planning.ScoreOptions(
             selected.folder,
             split_names(leads) or (),
@@ -95,7 +98,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             model_source=selected.source,
             unit=unit.value if unit else None,
         )
-        print_message(f"model: {planning.describe_model(selected)}")
+        print_message(f"model: {described}")
         if not runner:
             rows = _score_here(search, out, options, processes)
     if runner:
@@ -124,11 +127,13 @@ def _score_here(
 
     rows: list[SummaryRow] = []
     with results.lock_output(out):
-        jobs = planning.plan_batch(search, out, options)
+        jobs = processes.call(partial(planning.plan_batch, search, out), options)
         try:
             rows.extend(_with_progress(batch.run(jobs, processes), len(jobs)))
-        finally:  # an interrupted run keeps its finished recordings
+        except BaseException:  # an interrupted run keeps its finished recordings
             results.write_summary(out, rows)
+            raise
+        processes.call(partial(results.write_summary, out), rows)
     return rows
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ectopy.beats import qrs_candidates, signal_to_noise
 from ectopy.beats.beat_selection import select_beats
 from ectopy.beats.qrs_candidates import find_candidates
+from ectopy.beats.standstill import small_waves
 from ectopy.beats.t_waves import t_waves
 from ectopy.beats.windows import (
     WINDOW,
@@ -282,7 +283,7 @@ def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedB
     The beats and unreadable intervals of the chunk.
     """
     candidates, windows = context.candidates, context.windows
-    beat = _find_beats(candidates, windows)
+    beat, uncertain = _find_beats(candidates, windows)
     sqi = signal_to_noise.signal_quality_index(
         candidates.strength, candidates.background, windows.signal, windows.scale, beat=beat
     )
@@ -296,19 +297,23 @@ def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedB
     chosen, intact = replace(windows, readable=readable).take(selected), context.intact[selected]
     return DetectedBeats(
         complete(chosen, intact),
-        signal_to_noise.low_quality(sqi)[selected],
+        (signal_to_noise.low_quality(sqi) | uncertain)[selected],
         np.asarray(~is_whole(chosen, intact).any(axis=1)),
         context.unusable,
         np.concatenate((context.unusable, np.clip(noise, start, stop))),
     )
 
 
-def _find_beats(candidates: qrs_candidates.Candidates, windows: BeatWindows) -> Mask:
-    """Select the beats among some candidates, then drop what their context shows to be none."""
+def _find_beats(candidates: qrs_candidates.Candidates, windows: BeatWindows) -> tuple[Mask, Mask]:
+    """Select the beats among some candidates, then drop what their context shows to be none.
+
+    The masks are those of the beats, and of the beats that may be none.
+    """
     beat = np.zeros(len(candidates), dtype=bool)
     beat[select_beats(candidates)] = True
     beat[t_waves(candidates, windows, beat)] = False
-    return beat
+    none, uncertain = small_waves(candidates, windows, beat)
+    return beat & ~none, uncertain
 
 
 def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLOCK_S) -> Iterator[Block]:
@@ -397,5 +402,5 @@ def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
         return np.empty(0, dtype=np.int64)
     filtered, usable = _filtered(leads, quality.not_recorded(leads, fs), fs)
     candidates = find_candidates(filtered, usable)
-    beat = _find_beats(candidates, cut_windows(filtered, usable, candidates.sample))
+    beat, _ = _find_beats(candidates, cut_windows(filtered, usable, candidates.sample))
     return TimeGrid(fs, len(leads)).to_recording(candidates.sample[beat])

@@ -43,7 +43,7 @@ def test_a_misspelt_setting_is_refused_with_those_there_are(monkeypatch):
 
 def test_an_impossible_value_is_refused_by_the_name_of_its_setting(monkeypatch):
     monkeypatch.setenv("ECTOPY_WORKERS", "0")
-    with pytest.raises(SettingsError, match="ECTOPY_WORKERS: Input should be greater than or equal to 1"):
+    with pytest.raises(SettingsError, match=r"ECTOPY_WORKERS: '0' is not valid\. Give at least 1\."):
         load_settings()
 
 

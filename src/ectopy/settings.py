@@ -26,13 +26,13 @@ class Settings(BaseSettings):
     """Address of the tracking store of MLflow."""
     pseudonym_salt: SecretStr | None = Field(default=None, min_length=16)
     """If set, pseudonyms replace the names of recordings. A short salt could be found by trial."""
-    inbox_quiet_s: float = Field(default=60, ge=0)
+    inbox_quiet_s: float = Field(default=60, ge=0, allow_inf_nan=False)
     """A recording of the inbox is scored when none of its files has changed for this many seconds."""
-    inbox_patience_s: float = Field(default=3600, ge=0)
+    inbox_patience_s: float = Field(default=3600, ge=0, allow_inf_nan=False)
     """An unreadable recording is quarantined if it has not changed for this many seconds."""
     inbox_tries: int = Field(default=3, ge=1)
     """A recording is quarantined after it has crashed this many processes."""
-    recording_time_s: float = Field(default=3600, gt=0)
+    recording_time_s: float = Field(default=3600, gt=0, allow_inf_nan=False)
     """Wall time in s that one recording may take."""
     recording_memory_mb: int = Field(default=4096, ge=1024)
     """Memory in MB that one recording may take."""
@@ -44,6 +44,20 @@ class Settings(BaseSettings):
     """Number of processes that score, or of workers on a local Dask cluster."""
     on_drift: Literal["warn", "train"] = "warn"
     """What drift causes: a warning only, or also a run of the deployment ``train``."""
+
+
+_REMEDIES = {
+    "float_parsing": "Give a number.",
+    "int_parsing": "Give a whole number.",
+    "int_from_float": "Give a whole number.",
+    "finite_number": "Give a finite number.",
+    "greater_than": "Give more than {gt:g}.",
+    "greater_than_equal": "Give at least {ge:g}.",
+    "less_than_equal": "Give at most {le:g}.",
+    "literal_error": "Give {expected}.",
+    "too_short": "too short. Give at least {min_length} characters.",
+}
+"""What to give instead of a value that Pydantic refuses, by the kind of its error."""
 
 
 class SettingsError(ValueError):
@@ -65,5 +79,15 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        raise SettingsError(f"ECTOPY_{str(first['loc'][0]).upper()}: {first['msg']}") from error
+        name = str(error.errors()[0]["loc"][0]).upper().removeprefix("ECTOPY_")
+        raise SettingsError(f"ECTOPY_{name}: {problem_of(error)}") from error
+
+
+def problem_of(error: ValidationError) -> str:
+    """Return what is wrong with a value that Pydantic refuses, and what to give; a secret is not quoted."""
+    first = error.errors()[0]
+    context, kind = first.get("ctx", {}), first["type"]
+    if kind == "value_error":
+        return str(context["error"])
+    remedy = _REMEDIES.get(kind, f"{first['msg']}.").format_map(context)
+    return remedy if kind == "too_short" else f"{first['input']!r} is not valid. {remedy}"

@@ -64,7 +64,11 @@ def prepare_prefect(own_home: Path | None = None) -> None:
 
 def split_names(text: str | None) -> tuple[str, ...] | None:
     """Split names separated by commas; None, which means all, stays None."""
-    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else None
+    if not text:
+        return None
+    if not (names := tuple(name.strip() for name in text.split(",") if name.strip())):
+        raise typer.BadParameter(f"{text!r} names nothing. Give names separated by commas.")
+    return names
 
 
 def print_message(message: str) -> None:

@@ -67,8 +67,10 @@ def ec57(  # noqa: PLR0913, PLR0917 - one parameter for each option
 def simulate(
     out: Annotated[Path, typer.Option(help="Folder for the recordings.")],
     recordings: Annotated[int, typer.Option(min=1)] = 10,
-    minutes: Annotated[float, typer.Option(min=0.1)] = 30.0,
-    seed: int = 0,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, max=10_080, help="Length of each; at most a week.")
+    ] = 30.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Write simulated recordings with annotations of every beat.
 

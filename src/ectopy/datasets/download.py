@@ -234,10 +234,7 @@ def _fetch(file: str, database: Database, source: str, folder: Path, sha256: str
 
 def _web_error(address: str, error: requests.RequestException) -> FetchError:
     if error.response is None:
-        return UnreachableError(
-            f"{address}: the server did not answer or closed the connection ({type(error).__name__}). "
-            "Try again."
-        )
+        return UnreachableError(f"{address}: the server did not answer or closed the connection. Try again.")
     error.response.close()  # pooch leaves it open
     status = error.response.status_code
     if 400 <= status < 500 and status not in {408, 429}:

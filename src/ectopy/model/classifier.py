@@ -112,7 +112,7 @@ class Classifier:
                 "Install it again: `pip install --force-reinstall onnxruntime`."
             ) from error
         except Exception as error:  # ONNX Runtime raises its own classes, without a common base
-            problem = f"{self.folder / MODEL_FILE}: not a complete ONNX network ({type(error).__name__})"
+            problem = f"{self.folder / MODEL_FILE}: not a complete ONNX network"
             raise ModelError(f"{problem}. {_RESTORE}") from error
 
     def open_network(self) -> None:
@@ -166,7 +166,7 @@ class Classifier:
         except Exception as error:  # ONNX Runtime raises its own classes, without a common base
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error
-            problem = f"{self.folder / MODEL_FILE}: the network cannot be run ({type(error).__name__})"
+            problem = f"{self.folder / MODEL_FILE}: the network cannot be run"
             raise ModelError(f"{problem}. {_RESTORE}") from error
         return np.asarray(logits)
 

@@ -39,6 +39,32 @@ class TrainConfigError(ValueError):
     """A value of the training configuration that does not exist or cannot be read."""
 
 
+_BOUNDS = {
+    "seed": (0, 2**31 - 1),
+    "n_folds": (2, 1000),
+    "members": (1, 1000),
+    "window_beats": (2, 100_000),
+    "dense_units": (1, 10_000),
+    "gru_units": (1, 10_000),
+    "dropout": (0, 0.99),
+    "epochs": (1, 1_000_000),
+    "windows_per_epoch": (1, 10_000_000),
+    "batch_windows": (1, 100_000),
+    "learning_rate": (1e-9, 10),
+    "warmup_steps": (0, 1_000_000),
+    "weight_decay": (0, 10),
+    "focal_gamma": (0, 100),
+    "class_weights": (0, 1e6),
+    "feature_offset_sd": (0, 100),
+    "noise_sd": (0, 100),
+    "feature_dropout": (0, 0.99),
+    "augmented_fraction": (0, 1),
+    "jitter_s": (0, 1),
+    "coverage": (0.01, 1),
+}
+"""Lowest and highest value of each setting of a training; beyond them, training fails or means nothing."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """All settings of one training: cross-validation, network, optimiser, augmentation and calibration.
@@ -121,6 +147,15 @@ class TrainConfig:
     augmented_fraction: float = 0.5
     jitter_s: float = 0.02
     coverage: float = 0.97
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            given = value if isinstance(value, tuple) else (value,)
+            if not all(low <= number <= high for number in given):
+                raise TrainConfigError(
+                    f"{name}: {value} is outside {low:g} to {high:g}. Give a value within these bounds."
+                )
 
     def with_values(self, values: Mapping[str, str]) -> "TrainConfig":
         """Return a copy with some settings changed, from texts such as ``{"learning_rate": "0.003"}``.

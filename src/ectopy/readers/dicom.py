@@ -94,7 +94,7 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         raise
     except Exception as error:  # pydicom lets many through: struct.error, KeyError, NotImplementedError ...
         raise UnreadableError(
-            f"{path}: cannot read the DICOM waveform ({type(error).__name__}). Copy or export the file again."
+            f"{path}: cannot read the DICOM waveform. Copy or export the file again."
         ) from error
     incomplete = any(group.incomplete for group in groups)
     if incomplete and all(len(group.stored) < LEAST_S * group.fs for group in groups):

@@ -67,9 +67,7 @@ def _open(path: Path) -> Any:
 
         return ParquetFile(path, memory_map=False)
     except Exception as error:  # pyarrow raises ArrowInvalid, OSError, and what its decoders raise
-        raise UnreadableError(
-            f"{path}: not a complete Parquet file ({type(error).__name__}). Copy or export it again."
-        ) from error
+        raise UnreadableError(f"{path}: not a complete Parquet file. Copy or export it again.") from error
 
 
 def _metadata(file: Any) -> dict[str, str]:
@@ -164,8 +162,7 @@ def _arrow_batches(
         yield from file.iter_batches(n_rows, row_groups=list(groups), columns=names, use_threads=False)
     except Exception as error:  # as in _open
         raise UnreadableError(
-            f"{path}: the rows of the Parquet file are damaged ({type(error).__name__}). "
-            "Copy or export it again."
+            f"{path}: the rows of the Parquet file are damaged. Copy or export it again."
         ) from error
 
 

@@ -142,6 +142,14 @@ def test_a_lead_that_comes_off_is_replaced_by_the_other(lead: Signal, beats_s: l
     assert_beats(detected(np.hstack([first, second])), beats_s)
 
 
+@pytest.mark.real
+def test_record_203_has_no_pause_where_one_electrode_jumps(mitdb: Path) -> None:
+    # At 24:47 the first lead lacks its beats for four seconds. V1 has them throughout.
+    first, last = 1440 * 360, 1530 * 360
+    signal = wfdb.rdrecord(str(mitdb / "203"), sampfrom=first, sampto=last).p_signal
+    assert np.diff(detected(np.asarray(signal, dtype=np.float32))).max() < 2 * 360
+
+
 def candidates_of_two_leads(off_s: tuple[float, float]) -> qrs_candidates.Candidates:
     """Candidates every 0.4 s, every second one a beat; the second lead is off for some time."""
     sample = 80 * np.arange(1, 151)

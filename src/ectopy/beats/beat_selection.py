@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ectopy.beats.qrs_candidates import Candidates, Floats
@@ -27,6 +28,8 @@ _MAX_CONTRAST = 3.0
 _FIRST_CONTRAST = 1.8  # the first estimate: a sixth of the amplitude of a beat
 _MAX_LLR = 9.0  # limit of the evidence of one lead for or against a candidate
 _LEAD_OFF = -1.5  # a lead that stays below a quarter of its beats for two seconds is off
+_CLEAR = 2.0  # evidence of a lead that counts as a beat of this lead
+_LACKING, _RECOVERY_S = 2, 2  # a lead that lacks two beats in three seconds is disturbed, as are two around
 _RR_SPREAD = 0.25  # standard deviation of log RR
 _MAX_RR_PENALTY = 4.0  # limit of the penalty for an unlikely RR interval: pauses and ectopic beats exist
 _FIRST_RR_S = 0.6  # the first estimate of the RR interval
@@ -47,7 +50,9 @@ def select_beats(candidates: Candidates) -> Samples:
     for _ in range(_ROUNDS):
         high = _by_lead(_running_median, amplitude, beat)
         llr = _log_likelihood_ratio(amplitude, high, _by_lead(_running_median, amplitude, ~beat))
-        llr[_lead_off(amplitude - high, time_s) & (llr < 0)] = 0
+        relative = amplitude - high
+        llr[_lead_off(relative, time_s) & (llr < 0)] = 0
+        llr[_lead_disturbed(relative, llr, time_s)] = 0
         before, beat = beat, _most_likely_beats(time_s, llr.sum(axis=1), _usual_rr(time_s, beat))
         if np.array_equal(beat, before):  # all further rounds would give the same beats
             break
@@ -99,6 +104,22 @@ def _lead_off(relative: Floats, time_s: Floats) -> Mask:
     np.maximum.at(highest, second, np.nan_to_num(relative, nan=-np.inf))
     low = maximum_filter1d(highest, 3)[second] < _LEAD_OFF
     return np.asarray(low & ~low.all(axis=1, keepdims=True))
+
+
+def _lead_disturbed(relative: Floats, llr: Floats, time_s: Floats) -> Mask:
+    """Find where a lead lacks successive beats of another lead: its electrode jumps and recovers.
+
+    Where both leads show a beat, neither is disturbed. Jumps of one lead are in no other.
+    """
+    second = time_s.astype(np.int64)
+    clear = llr > _CLEAR
+    lacks = (relative < _LEAD_OFF) & clear.any(axis=1, keepdims=True)
+    agree = clear.sum(axis=1) > 1
+    count = np.zeros((second[-1] + 1, relative.shape[1] + 1))
+    np.add.at(count, second, np.column_stack((lacks, agree)))
+    nearby = sliding_window_view(np.pad(count, ((1, 1), (0, 0))), 3, axis=0).sum(axis=-1)
+    disturbed = (nearby[:, :-1] >= _LACKING) & (nearby[:, -1:] == 0)
+    return np.asarray(maximum_filter1d(disturbed, 2 * _RECOVERY_S + 1)[second])
 
 
 def _usual_rr(time_s: Floats, beat: Mask) -> Floats:

@@ -63,6 +63,8 @@ CONTEXT_S = 600.0
 
 This is five times the longest reach of any selection on the records of mitdb and nstdb.
 """
+_BEATLESS_S = 2.0  # a pause; a shorter time without a beat is nothing that needs an excuse
+_NEAR_OFF_S = 0.6  # an electrode that comes off or on looks like a beat
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,8 @@ class Block:
     """[n, n_leads], the band-passed signal in mV, with the margins."""
     usable: Mask
     """[n, n_leads], which samples can be analysed."""
+    drowned: Samples
+    """[k, 2], intervals in which hum or noise of high frequency drowns every lead."""
 
     @property
     def core(self) -> slice:
@@ -112,6 +116,8 @@ class CandidateBeats:
     """[n, N_LEADS, 2], see :func:`ectopy.beats.windows.intact_samples`."""
     unusable: Samples
     """[k, 2], intervals in which no lead is usable."""
+    drowned: Samples
+    """[k, 2], intervals in which hum or noise of high frequency drowns every lead."""
 
     def between(self, start: int, stop: int) -> "CandidateBeats":
         """Return the candidates of an interval as a copy; a view would keep all of them in memory.
@@ -204,7 +210,13 @@ def _detect_by_chunk(
             if stop == n_working:
                 return
             start, stop = next(chunks)
-            pending = [replace(whole.between(start - context, block.stop), unusable=whole.unusable[:0])]
+            pending = [
+                replace(
+                    whole.between(start - context, block.stop),
+                    unusable=whole.unusable[:0],
+                    drowned=whole.drowned[:0],
+                )
+            ]
 
 
 def _chunk_edges(n_working: int, chunk_s: float) -> list[int]:
@@ -215,7 +227,8 @@ def _chunk_edges(n_working: int, chunk_s: float) -> list[int]:
 def _find_candidates(block: Block) -> CandidateBeats:
     candidates = find_candidates(block.filtered, block.usable).shifted(block.first)
     candidates = candidates.between(block.start, block.stop)
-    return CandidateBeats(candidates, *_cut_windows(block, candidates.sample), _unusable_intervals(block))
+    windows, intact = _cut_windows(block, candidates.sample)
+    return CandidateBeats(candidates, windows, intact, _unusable_intervals(block), block.drowned)
 
 
 def _cut_windows(block: Block, sample: Samples) -> tuple[BeatWindows, NDArray[np.int8]]:
@@ -233,10 +246,10 @@ def _unusable_intervals(block: Block) -> Samples:
 
 def _concatenate(parts: Sequence[CandidateBeats]) -> CandidateBeats:
     candidates = qrs_candidates.join([part.candidates for part in parts])
-    unusable, intact = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("unusable", "intact")
+    intact, unusable, drowned = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("intact", "unusable", "drowned")
     )
-    return CandidateBeats(candidates, join([part.windows for part in parts]), intact, unusable)
+    return CandidateBeats(candidates, join([part.windows for part in parts]), intact, unusable, drowned)
 
 
 def _merge(parts: Iterable[DetectedBeats], n_leads: int) -> DetectedBeats:
@@ -295,13 +308,41 @@ def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedB
     inside = (candidates.sample >= start) & (candidates.sample < stop)
     selected = np.flatnonzero(beat & ~in_noise & inside)
     chosen, intact = replace(windows, readable=readable).take(selected), context.intact[selected]
+    electrodes_off = _without_beats(context, beat)
+    beside_gap = ~is_whole(chosen, intact).any(axis=1) | _is_near(chosen.sample, electrodes_off)
     return DetectedBeats(
         complete(chosen, intact),
         (signal_to_noise.low_quality(sqi) | uncertain)[selected],
-        np.asarray(~is_whole(chosen, intact).any(axis=1)),
+        beside_gap,
         context.unusable,
-        np.concatenate((context.unusable, np.clip(noise, start, stop))),
+        np.concatenate((context.unusable, np.clip(noise, start, stop), electrodes_off)),
     )
+
+
+def _without_beats(context: CandidateBeats, beat: Mask) -> Samples:
+    """Return the parts of drowned intervals in which no beat was found for some seconds, [k, 2].
+
+    Electrodes that are off give hum and no beat, which is no asystole. Hum on beats does no harm.
+    """
+    if not len(context.drowned):
+        return context.drowned
+    sample = context.candidates.sample[beat]
+    last = int(context.drowned[:, 1].max())
+    edges = np.concatenate(([0], sample, [max(last, int(sample.max(initial=0)))]))
+    alone = np.diff(edges) > _BEATLESS_S * WORKING_FS
+    parts = [context.drowned[:0]]
+    for begin, end in zip(edges[:-1][alone].tolist(), edges[1:][alone].tolist(), strict=True):
+        inside = np.clip(context.drowned, begin, end)
+        if np.diff(inside).sum() > (end - begin) / 2:  # else it may be noise on asystole
+            parts.append(inside)
+    return merge_intervals(np.concatenate(parts))
+
+
+def _is_near(sample: Samples, spans: Samples) -> Mask:
+    """Check which samples lie in some intervals or within _NEAR_OFF_S of one, [n]."""
+    reach = round(_NEAR_OFF_S * WORKING_FS)
+    begun = np.searchsorted(spans[:, 0] - reach, sample, side="right")
+    return np.asarray(begun > np.searchsorted(spans[:, 1] + reach, sample, side="left"))
 
 
 def _find_beats(candidates: qrs_candidates.Candidates, windows: BeatWindows) -> tuple[Mask, Mask]:
@@ -342,14 +383,10 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
     for start in range(0, max(n_samples, 1), step):
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
-        filtered, usable = _filtered(*_recorded(recording, columns, first, last), recording.fs)
-        yield Block(
-            first=first * ratio.numerator // ratio.denominator,
-            start=start * ratio.numerator // ratio.denominator,
-            stop=min((start + step) * ratio.numerator // ratio.denominator, n_working),
-            filtered=filtered,
-            usable=usable,
-        )
+        filtered, usable, drowned = _filtered(*_recorded(recording, columns, first, last), recording.fs)
+        begin, from_, to = (at * ratio.numerator // ratio.denominator for at in (first, start, start + step))
+        to = min(to, n_working)
+        yield Block(begin, from_, to, filtered, usable, np.clip(true_intervals(drowned) + begin, from_, to))
 
 
 def _recorded(recording: Recording, columns: Sequence[int], first: int, last: int) -> tuple[Signal, Mask]:
@@ -363,16 +400,19 @@ def _recorded(recording: Recording, columns: Sequence[int], first: int, last: in
     return raw[wanted], quality.not_recorded(raw, recording.fs)[wanted]
 
 
-def _filtered(raw: Signal, lost: Mask, fs: float) -> tuple[Signal, Mask]:
-    """Filter the signal as if it went on smoothly where it is lost; return which samples are usable too.
+def _filtered(raw: Signal, lost: Mask, fs: float) -> tuple[Signal, Mask, Mask]:
+    """Filter the signal as if it went on smoothly where it is lost.
 
-    A long gap costs no filter.
+    Return the filtered signal, which samples are usable, and where all leads are drowned, [n]. A long gap
+    costs no filter.
     """
     usable = quality.on_working_grid(~lost, fs)
     if not usable.any():
-        return np.zeros(usable.shape, dtype=np.float32), usable
+        return np.zeros(usable.shape, dtype=np.float32), usable, np.zeros(len(usable), dtype=bool)
     known = np.where(lost, np.float32(np.nan), raw) if lost.any() else raw
-    return bandpass(resample(fill_gaps(without_offset(known), fs), fs)), usable
+    resampled = resample(fill_gaps(without_offset(known), fs), fs)
+    filtered = bandpass(resampled)
+    return filtered, usable, signal_to_noise.drowned(resampled, filtered, usable)
 
 
 def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
@@ -400,7 +440,7 @@ def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
     leads = recording.read_leads(range(len(recording.leads)), 0, recording.n_samples)
     if not len(leads):
         return np.empty(0, dtype=np.int64)
-    filtered, usable = _filtered(leads, quality.not_recorded(leads, fs), fs)
+    filtered, usable, _ = _filtered(leads, quality.not_recorded(leads, fs), fs)
     candidates = find_candidates(filtered, usable)
     beat, _ = _find_beats(candidates, cut_windows(filtered, usable, candidates.sample))
     return TimeGrid(fs, len(leads)).to_recording(candidates.sample[beat])

@@ -33,6 +33,10 @@ _NEARBY = 12  # beats on either side that are compared; the second most similar 
 _ENOUGH_BEATS = 8  # fewer beats need not be similar to each other,
 _FEW_SIMILARITY = 1.0  # and are assumed to correlate by 0.76, Fisher's z of 1: similarity may be chance
 _QRS = slice(BEFORE - 15, BEFORE + 20)
+_BIN, _IN_BIN = 100, 40  # samples of half a second, and those of them that are looked at: ten cycles of 50 Hz
+_MIN_BINS = 4  # two seconds: shorter noise is not marked
+_DROWNING_MV = 0.08  # mean step above the band of the ECG; that of connected electrodes is smaller,
+_DROWNING = 0.8  # and it is so many times the mean deflection within the band; white noise has 1.3 times
 _SHIFTS = range(-2, 3)  # R peaks are aligned within 20 ms
 _PERIODS = range(round(0.12 * WINDOW_FS), round(0.36 * WINDOW_FS))  # of flutter and fibrillation, in samples
 _PERIODIC = 0.65  # least median autocorrelation of these: noise has 0.45, the VF of record 207 has 0.9
@@ -115,6 +119,33 @@ def unreadable(sqi: NDArray[np.float64], windows: Floats) -> Mask:
     for start, stop in true_intervals(noise).tolist():
         noise[start:stop] = ~_is_periodic(windows[start:stop, : sqi.shape[1]])
     return long_runs(noise[:, None], _MIN_UNREADABLE)[:, 0]
+
+
+def drowned(resampled: Floats, filtered: Floats, usable: Mask) -> Mask:
+    """Find where content above the band of the ECG drowns every usable lead, as hum does an open electrode.
+
+    Parameters
+    ----------
+    resampled, filtered
+        [n, n_leads] in mV at WORKING_FS, before and after the band-pass filter.
+    usable
+        [n, n_leads], which samples can be analysed.
+
+    Returns
+    -------
+    Mask [n], in steps of half a second.
+    """
+    n_bins, size = len(filtered) // _BIN, min(_IN_BIN, len(filtered))
+    if not n_bins:
+        return np.zeros(len(filtered), dtype=bool)
+    shape = (n_bins, _BIN, filtered.shape[1])
+    inside = filtered[: n_bins * _BIN].reshape(shape)[:, :size]
+    beyond = np.diff(resampled[: n_bins * _BIN].reshape(shape)[:, :size] - inside, axis=1)
+    band, high = (np.abs(part).mean(axis=1) for part in (inside, beyond))  # a jump counts as one step
+    off = (high > _DROWNING_MV) & (high > _DROWNING * band)
+    unused = ~usable[: n_bins * _BIN : _BIN]
+    every = long_runs(((off | unused).all(axis=1) & off.any(axis=1))[:, None], _MIN_BINS)[:, 0]
+    return np.append(np.repeat(every, _BIN), np.repeat(every[-1:], len(filtered) - n_bins * _BIN))
 
 
 def _contrast(amplitude: Floats, background: Floats, beat: Mask) -> Floats:

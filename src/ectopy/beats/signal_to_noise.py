@@ -33,7 +33,7 @@ _NEARBY = 12  # beats on either side that are compared; the second most similar 
 _ENOUGH_BEATS = 8  # fewer beats need not be similar to each other,
 _FEW_SIMILARITY = 1.0  # and are assumed to correlate by 0.76, Fisher's z of 1: similarity may be chance
 _QRS = slice(BEFORE - 15, BEFORE + 20)
-_BIN, _IN_BIN = 100, 40  # samples of half a second, and those of them that are looked at: ten cycles of 50 Hz
+_BIN, _IN_BIN = 100, 20  # samples of half a second, and those of them that are looked at: 5 cycles of 50 Hz
 _MIN_BINS = 4  # two seconds: shorter noise is not marked
 _DROWNING_MV = 0.08  # mean step above the band of the ECG; that of connected electrodes is smaller,
 _DROWNING = 0.8  # and it is so many times the mean deflection within the band; white noise has 1.3 times
@@ -139,9 +139,11 @@ def drowned(resampled: Floats, filtered: Floats, usable: Mask) -> Mask:
     if not n_bins:
         return np.zeros(len(filtered), dtype=bool)
     shape = (n_bins, _BIN, filtered.shape[1])
-    inside = filtered[: n_bins * _BIN].reshape(shape)[:, :size]
-    beyond = np.diff(resampled[: n_bins * _BIN].reshape(shape)[:, :size] - inside, axis=1)
-    band, high = (np.abs(part).mean(axis=1) for part in (inside, beyond))  # a jump counts as one step
+    inside, raw = (
+        np.moveaxis(part[: n_bins * _BIN].reshape(shape)[:, :size], 1, 0) for part in (filtered, resampled)
+    )
+    beyond = np.diff(raw - inside, axis=0)
+    band, high = (np.abs(part).mean(axis=0) for part in (inside, beyond))  # a jump counts as one step
     off = (high > _DROWNING_MV) & (high > _DROWNING * band)
     unused = ~usable[: n_bins * _BIN : _BIN]
     every = long_runs(((off | unused).all(axis=1) & off.any(axis=1))[:, None], _MIN_BINS)[:, 0]

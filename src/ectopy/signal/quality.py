@@ -198,9 +198,10 @@ def _may_last(mask: Mask, n_samples: int) -> Mask:
     stride = n_samples // _STRIDES
     if not stride:
         return np.asarray(mask.any(axis=0))
-    in_a_row = mask[::stride].T  # a long run contains at least _STRIDES of these in a row
-    for _ in range(_STRIDES - 1):
-        in_a_row = in_a_row[:, 1:] & in_a_row[:, :-1]
+    in_a_row = np.ascontiguousarray(mask[::stride].T)  # a long run contains _STRIDES of these in a row
+    reach = 1
+    while reach < _STRIDES:
+        in_a_row, reach = in_a_row[:, reach:] & in_a_row[:, :-reach], 2 * reach
     return np.asarray(in_a_row.any(axis=1))
 
 

@@ -82,3 +82,23 @@ def test_few_beats_are_no_measure_and_all_of_them_stay(seconds: float) -> None:
 
 def test_a_recording_without_beats_has_none() -> None:
     assert len(detected(np.zeros((5000, 1), dtype=np.float32)).windows) == 0
+
+
+def test_a_lead_of_small_beats_in_noise_does_not_hide_a_standstill() -> None:
+    # As in a lead V1 of 0.1 mV beside a clear lead II: its noise is 5 % of its beats, that of both is 1 %.
+    beats_s = [time_s for time_s in steady(100) if not BEFORE_S < time_s < 70]
+    p_waves_s = np.arange(BEFORE_S + 0.2, 69.8, 0.8).tolist()
+    signal = two_leads({WAVES: beats_s, ((0.0, 0.03, 0.05),): p_waves_s}, 100) * np.array([1, 0.12])
+    noise = np.random.default_rng(0).normal(0, 0.006, signal.shape)
+    found = detected((signal + noise).astype(np.float32)).windows.sample / 200
+    np.testing.assert_allclose(found, beats_s, atol=0.02)
+
+
+@pytest.mark.parametrize("noise_mv", [0.01, 0.03, 0.06])
+def test_p_waves_in_the_noise_of_everyday_are_no_beats(noise_mv: float) -> None:
+    beats_s = [time_s for time_s in steady(100) if not BEFORE_S < time_s < 70]
+    p_waves_s = np.arange(BEFORE_S + 0.2, 69.8, 0.8).tolist()
+    signal = sketched({WAVES: beats_s, ((0.0, 0.03, 0.12),): p_waves_s}, 100)
+    noisy = (signal + np.random.default_rng(1).normal(0, noise_mv, signal.shape)).astype(np.float32)
+    found = detected(noisy).windows.sample / 200
+    assert [time_s for time_s in found if 41 < time_s < 69] == []

@@ -80,6 +80,12 @@ def test_a_page_of_another_site_is_refused_even_with_the_password(origin: str, m
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+@pytest.mark.parametrize("headers", [{"Origin": "http://["}, {"Host": "127.0.0.1:99999999"}])
+@pytest.mark.parametrize("path", ["/", ENTRANCE])
+def test_an_address_that_is_none_is_refused_and_no_error_of_the_server(headers: dict, path: str) -> None:
+    assert client().get(path, headers=headers | RIGHT).status_code == 403
+
+
 def test_its_own_page_may_use_it() -> None:
     assert client().post("/", headers={**RIGHT, "Origin": HERE}).text == "hello"
 

@@ -147,6 +147,14 @@ class TestFilesOfPatients:
         take_from_others(tmp_path)
         assert len(caplog.messages) == 1
 
+    def test_a_folder_that_all_share_such_as_tmp_is_named_and_stays_open(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        os.chmod(tmp_path, 0o1777)  # noqa: PTH101
+        take_from_others(tmp_path)
+        assert mode(tmp_path) == 0o1777
+        assert "Choose a folder of your own." in caplog.text
+
     def test_a_folder_of_somebody_else_is_named(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:

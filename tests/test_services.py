@@ -15,12 +15,15 @@ import psutil
 import pytest
 
 from ectopy.flows import supervisor
+from ectopy.flows.local_stack import Ports, local_environment, only_stack
+from ectopy.flows.server_access import ServerAccess
 from ectopy.flows.supervisor import (
     HOST,
     Child,
     Service,
     ServiceError,
     answers,
+    end_leftovers,
     is_free,
     managed_children,
     start,
@@ -231,6 +234,33 @@ class TestEnding:
         child = Child(program("", port), os.environ)
         child._process.wait()
         child.stop()
+
+
+class TestLeftovers:
+    """What a killed ``ectopy up`` leaves behind; the next one finds it by a variable."""
+
+    def test_they_and_their_children_end_also_the_deaf_and_no_other_process_does(
+        self, port: int, children: list[Child]
+    ) -> None:
+        nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {DEAF!r}, sys.argv[1]])"
+        start(children, [program(nested, port, "left")], os.environ | {"OF_A_TEST": str(port)})
+        start(children, [program(WEB, free_port(), "other")], os.environ | {"OF_A_TEST": "other"})
+        end_leftovers("OF_A_TEST", str(port))
+        assert is_free(port)
+        assert [child._process.poll() is None for child in children] == [False, True]
+
+    def test_of_two_stacks_in_one_home_the_second_does_not_start_and_harms_nothing(
+        self, port: int, children: list[Child], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+        with only_stack():
+            environment = local_environment(ServerAccess("http://127.0.0.1:4200/api", "x"), Ports())
+            start(children, [program(WEB, port)], environment)
+            with pytest.raises(ServiceError, match=r"`ectopy up` runs there already\. Stop it"), only_stack():
+                pass
+            assert answers(port, "/")
+        with only_stack():
+            assert is_free(port)
 
 
 @pytest.mark.parametrize(("path", "status"), [("/", 0), ("/health", 1)])

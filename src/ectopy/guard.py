@@ -77,8 +77,7 @@ class Guard:
 
     def _answer(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers["host"]:
+        if not _is_own(headers):
             return PlainTextResponse("A page of another site may not use this server.", 403)
         if path == ENTRANCE:
             return HTMLResponse(_ENTRANCE_PAGE % (USER, _cookie_name(headers)))
@@ -103,6 +102,16 @@ def basic_authorization(user_and_password: str) -> str:
 def _equal(given: str, secret: str) -> bool:
     """Compare in a time that does not depend on how much is right."""
     return hmac.compare_digest(given.encode(), secret.encode())
+
+
+def _is_own(headers: Headers) -> bool:
+    """Check that no page of another site asks, and that the address has a valid port."""
+    origin, host = headers.get("origin"), headers["host"]
+    try:
+        _ = urlsplit(f"//{host}").port
+        return origin is None or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def _cookie_name(headers: Headers) -> str:

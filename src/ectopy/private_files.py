@@ -25,6 +25,9 @@ def take_from_others(*folders: Path) -> None:
         mode = stat.S_IMODE(folder.stat().st_mode)
         if not mode & 0o007:
             continue
+        if mode & stat.S_ISVTX:  # such as /tmp: others have files of their own there
+            logger.warning("%s: every account can use it. Choose a folder of your own.", folder)
+            continue
         try:
             folder.chmod(mode & ~0o007)
         except PermissionError:

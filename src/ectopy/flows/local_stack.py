@@ -5,13 +5,14 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ectopy.batch.results import BusyError, lock_folder
 from ectopy.flows.server_access import ServerAccess, access_file, make_access, prefect_home
-from ectopy.flows.supervisor import HOST, Service, ServiceError, managed_children, start, watch
+from ectopy.flows.supervisor import HOST, Service, ServiceError, end_leftovers, managed_children, start, watch
 from ectopy.guard import ENTRANCE
 from ectopy.private_files import take_from_others
 from ectopy.settings import Settings
@@ -19,6 +20,8 @@ from ectopy.settings import Settings
 logger = logging.getLogger(__name__)
 
 POOL = "ectopy"
+_STARTED_FOR = "_ECTOPY_UP"
+"""Variable that all processes of a stack have: the home of Prefect that it serves."""
 _ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -56,7 +59,7 @@ def run_local_stack(settings: Settings, ports: Ports, folder: Path) -> None:
     if not (folder / "prefect.yaml").is_file():
         raise ServiceError(f"{folder}: prefect.yaml not found. Run `ectopy up` in a clone of ectopy.")
     prepare_folders(settings)
-    with suppress(KeyboardInterrupt), managed_children() as children:
+    with only_stack(), suppress(KeyboardInterrupt), managed_children() as children:
         access = make_access(settings, api_url(ports))
         environment = local_environment(access, ports)
         start(children, servers(settings, ports), environment)
@@ -65,6 +68,29 @@ def run_local_stack(settings: Settings, ports: Ports, folder: Path) -> None:
         deploy(folder, environment)
         print("\n".join(addresses(settings, ports, access)), flush=True)  # noqa: T201
         watch(children)
+
+
+@contextmanager
+def only_stack() -> Iterator[None]:
+    """Lock the home of Prefect, and end what a stack left there that was killed.
+
+    Raises
+    ------
+    ServiceError
+        If another stack runs there: two servers on one SQLite file would lock each other out.
+    """
+    try:
+        with lock_folder(prefect_home()):
+            end_leftovers(_STARTED_FOR, _home())
+            yield
+    except BusyError as error:
+        raise ServiceError(
+            f"{prefect_home()}: `ectopy up` runs there already. Stop it, or set PREFECT_HOME to another one."
+        ) from error
+
+
+def _home() -> str:
+    return str(prefect_home().resolve())
 
 
 def prepare_folders(settings: Settings) -> None:
@@ -94,6 +120,7 @@ def local_environment(access: ServerAccess, ports: Ports) -> dict[str, str]:
         **_ENVIRONMENT,
         **os.environ,
         **access.client_environment(),
+        _STARTED_FOR: _home(),
         "ECTOPY_SERVER_PASSWORD": access.password,
         "PREFECT_SERVER_API_AUTH_STRING": access.auth_string,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
@@ -131,6 +158,7 @@ def servers(settings: Settings, ports: Ports) -> list[Service]:
         *("mlflow", "server", "--app-name", "ectopy", "--workers", "1"),
         *("--host", HOST, "--port", str(ports.mlflow)),
         *("--uvicorn-opts", "--log-level warning"),
+        "--no-serve-artifacts",  # they are files of this machine; nothing is uploaded
         *("--backend-store-uri", f"sqlite:///{store}"),
         *("--default-artifact-root", (store.parent / "artifacts").as_uri()),
     )

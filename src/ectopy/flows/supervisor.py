@@ -190,6 +190,31 @@ def start(children: list[Child], services: Sequence[Service], environment: Mappi
         child.wait_until_ready()
 
 
+def end_leftovers(variable: str, value: str) -> None:
+    """End all processes of an earlier supervisor that was killed, so that they could not be stopped by it.
+
+    Parameters
+    ----------
+    variable
+        An environment variable that the services and their children have, and nothing else.
+    value
+        Its value.
+    """
+    leftovers = [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get(variable) == value and process.pid != os.getpid()
+    ]
+    for process in leftovers:
+        logger.warning("ending process %d, which an earlier start has left behind", process.pid)
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(leftovers, timeout=TERMINATE_TIMEOUT_S)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(leftovers, timeout=TERMINATE_TIMEOUT_S)
+
+
 def watch(children: Sequence[Child]) -> None:
     """Check the children again and again, until a signal ends the process."""
     while True:

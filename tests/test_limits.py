@@ -6,6 +6,7 @@ import pytest
 import ectopy
 from ectopy.ecg import (
     MAX_MV,
+    USUAL_MAX_MV,
     NotAnalysableError,
     Recording,
     Signal,
@@ -16,7 +17,7 @@ from ectopy.report.summary import not_analysable_reason
 from tests.small import signal_of
 
 FS = 250.0
-FILLS = (9.96921e36, -1e15, 2e4, np.inf, -np.inf, 1e300)
+FILLS = (9.96921e36, -1e15, 2e4, np.inf, -np.inf, 1e300, 9999.0, -9999.0, -999.0, 999.9)
 
 
 def beats_of(signal: Signal) -> list[tuple[int, str]]:
@@ -42,7 +43,7 @@ def test_a_fill_value_costs_no_beat_and_is_noted(clean, value):
     expected = ectopy.analyse(clean, fs=FS)
     np.testing.assert_array_equal(analysis.beats.label, expected.beats.label)
     assert np.abs(analysis.beats.sample - expected.beats.sample).max() <= 2
-    assert analysis.recording.notes == ("12 samples of lead lead 1 beyond 10 V count as missing",)
+    assert analysis.recording.notes == ("12 samples of lead lead 1 beyond 0.5 V count as missing",)
     assert "Note: 12 samples" in str(analysis)
 
 
@@ -93,6 +94,13 @@ def test_a_recording_of_fill_values_only_says_that_every_sample_is_missing():
     recording = recording_of(np.full((9000, 2), 9.96921e36), FS)
     assert not_analysable_reason(recording) == "every sample is missing"
     assert len(ectopy.analyse(recording).beats) == 0
+
+
+@pytest.mark.parametrize("factor", [400.0, 1000.0])
+def test_a_lead_in_other_units_keeps_its_largest_waves(clean, factor):
+    recording = recording_in_any_unit(clean * np.float32(factor), FS)
+    assert np.abs(clean).max() * factor > USUAL_MAX_MV
+    assert np.isfinite(recording.read_leads([0, 1], 0, len(clean))).all()
 
 
 def test_the_limit_itself_is_possible():

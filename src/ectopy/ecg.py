@@ -99,6 +99,11 @@ MAX_MV = 10_000.0
 
 Electrodes add up to 300 mV, and a recorder without a high-pass filter stores them.
 """
+USUAL_MAX_MV, USUAL_FACTOR = 500.0, 1000.0
+"""Samples beyond 0.5 V count as missing too, if they are so many times the median size of their lead.
+
+So fill values such as 9999 and -999 are missing. A lead with an offset, or in microvolts, keeps its waves.
+"""
 WRONG_UNIT_FACTOR = 100.0
 """Limit of a lead whose unit is wrong, as a multiple of the median of its absolute samples."""
 MAX_WRONG_UNIT = 1e10
@@ -192,7 +197,7 @@ class Recording:
             firsts = range(start, stop, step) or [start]  # an empty interval has a shape too
             parts = [self._read(first, min(first + step, stop))[:, list(columns)] for first in firsts]
             signal = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if within(signal, MAX_MV):  # so nearly always
+        if within(signal, USUAL_MAX_MV):  # so nearly always
             return signal
         return np.where(np.abs(signal) <= self.limits_mv[list(columns)], signal, np.float32(np.nan))
 
@@ -211,17 +216,20 @@ class Recording:
     def limits_mv(self) -> NDArray[np.float32]:
         """Largest possible sample of each lead in mV, [n_leads]; one beyond it is a fill value or an error.
 
-        The limit is MAX_MV. Where most samples are beyond it, the unit of the lead is wrong. Beats are
-        compared with each other, so such a lead can be analysed all the same. Its limit is WRONG_UNIT_FACTOR
-        times their median size.
+        The limit is USUAL_MAX_MV, or USUAL_FACTOR times the median size of the lead, but at most MAX_MV.
+        Where most samples are beyond MAX_MV, the unit of the lead is wrong. Beats are compared with each
+        other, so such a lead can be analysed all the same. Its limit is WRONG_UNIT_FACTOR times their median
+        size.
         """
         size = np.array([_median_size(self._read(*segment)) for segment in _segments(self)])
         usual = np.median(size, axis=0)
-        return np.where(usual > MAX_MV, WRONG_UNIT_FACTOR * usual, np.float32(MAX_MV)).astype(np.float32)
+        limits: NDArray[np.float32] = np.clip(USUAL_FACTOR * usual, USUAL_MAX_MV, MAX_MV).astype(np.float32)
+        limits[usual > MAX_MV] = WRONG_UNIT_FACTOR * usual[usual > MAX_MV]
+        return limits
 
     @property
     def exceeds_limits(self) -> bool:
-        """Whether a sample beyond MAX_MV was read so far; only then is ``limits_mv`` computed."""
+        """Whether a sample beyond USUAL_MAX_MV was read so far; only then is ``limits_mv`` computed."""
         return "limits_mv" in self.__dict__
 
 

@@ -19,7 +19,7 @@ def notes_on_limits(recording: Recording, columns: Sequence[int]) -> tuple[str, 
 
     Returns
     -------
-    The notes; none, without reading anything again, if no sample was beyond 10 V.
+    The notes; none, without reading anything again, if no sample was beyond 0.5 V.
     """
     if not recording.exceeds_limits:
         return ()

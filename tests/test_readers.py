@@ -140,6 +140,13 @@ class TestFacts:
         path = write_record(tmp_path, "r 1 250 1000\nr.dat 16 0/mV\n", stored_numbers(n_leads=1))
         np.testing.assert_allclose(whole(readers.open_recording(path)), stored_numbers(n_leads=1) / 200)
 
+    @pytest.mark.parametrize("gain", ["nan", "inf", "-inf"])
+    def test_a_gain_that_is_no_number_costs_its_lead_only(self, tmp_path: Path, gain: str) -> None:
+        header = two_leads().replace("100/mV", f"{gain}/mV", 1)
+        recording = readers.open_recording(write_record(tmp_path, header, stored_numbers()))
+        assert len(recording.leads) == 1
+        assert recording.notes[0].endswith(f"is left out: its gain is {gain}")
+
     def test_leads_of_one_name_are_told_apart(self, tmp_path: Path) -> None:
         header = two_leads().replace(" II\n", " ECG\n").replace(" I\n", " ECG\n")
         assert readers.open_recording(write_record(tmp_path, header, stored_numbers())).leads == (

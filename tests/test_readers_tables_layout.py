@@ -83,6 +83,14 @@ class TestCommas:
                 "II;V1\n" + "\n".join(f"1,{at % 1000:03};955" for at in range(N)),
                 "as 1.234, or as 1234 with a",
             ),
+            (
+                "sample,ECG\n" + "\n".join(f"{at},0,{at % 1000:03}" for at in range(N)),
+                "the commas separate columns and decimals alike",
+            ),
+            (
+                "\n".join(f"{at},-0,{at % 1000:03}" for at in range(N)),
+                "the commas separate columns and decimals alike",
+            ),
         ],
     )
     def test_two_readings_are_refused_with_both_and_a_remedy(
@@ -93,12 +101,42 @@ class TestCommas:
             readers.open_recording(path, fs=250)
         assert readers.is_recording(path, fs=250)  # a search must not pass over it in silence
 
+    def test_points_between_thousands_are_no_decimals(self, tmp_path: Path) -> None:
+        steps = [f"{at * 137 % 3000 - 1500:,}".replace(",", ".") for at in range(N)]
+        with pytest.raises(UnreadableError, match=r"as 1234 with a point between the thousands. Export"):
+            readers.open_recording(write(tmp_path, "ECG (uV)\n" + "\n".join(steps)), fs=250)
+
+    @pytest.mark.parametrize(("factor", "digits"), [(1, 3), (1000, 0), (10, 2), (300, 1), (700, 3)])
+    def test_decimals_are_no_thousands(self, tmp_path: Path, factor: float, digits: int) -> None:
+        rows = [f"{value:.{digits}f}" for value in (MV * factor).tolist()]
+        recording = readers.open_recording(write(tmp_path, "ECG (uV)\n" + "\n".join(rows)), fs=250)
+        np.testing.assert_allclose(lead(recording), MV * factor / 1000, atol=1e-3)
+
+    @pytest.mark.parametrize(("name", "flat"), [("II", "0"), ("II,V1", "0,0")])
+    def test_decimal_commas_that_begin_late_are_not_cut_off(
+        self, tmp_path: Path, name: str, flat: str
+    ) -> None:
+        n_leads = name.count(",") + 1
+        rows = [flat] * 2000 + [",".join(["0,325"] * n_leads)] * N
+        with pytest.raises(UnreadableError, match=f"do not consist of {n_leads} numbers"):
+            readers.open_recording(write(tmp_path, f"{name}\n" + "\n".join(rows)), fs=250)
+
+    def test_names_count_although_only_the_rows_end_with_a_separator(self, tmp_path: Path) -> None:
+        rows = [f"{value};{-value};".replace(".", ",") for value in MV.tolist()]
+        recording = readers.open_recording(write(tmp_path, "V1;II\n" + "\n".join(rows)), fs=250)
+        assert recording.leads == ("V1", "II")
+        np.testing.assert_allclose(lead(recording), MV, rtol=1e-6)
+
     def test_a_last_row_that_is_cut_changes_nothing(self, tmp_path: Path) -> None:
         text = "\n".join(f"{at * 7 % 500},{-(at % 90)}" for at in range(N)) + "\n412"
         assert readers.open_recording(write(tmp_path, text), fs=250).leads == ("lead 1", "lead 2")
 
 
 class TestRates:
+    def test_a_key_may_have_its_unit_in_brackets(self, tmp_path: Path) -> None:
+        text = f"Sampling frequency(Hz),500\nUnit,mV\nLead,II\n\n{column(comma=False)}"
+        assert readers.open_recording(write(tmp_path, text)).fs == 500
+
     @pytest.mark.parametrize(
         ("said", "fs"),
         [
@@ -234,6 +272,22 @@ class TestOpenSignals:
     def test_an_unknown_unit_is_said(self, tmp_path: Path, device: dict[str, object]) -> None:
         recording = readers.open_recording(opensignals(tmp_path, device, BITALINO))
         assert "the unit of column 6 is unknown, and its numbers are read as mV" in recording.notes
+
+    def test_a_header_without_a_rate_still_gives_unit_and_lead(self, tmp_path: Path) -> None:
+        path = opensignals(tmp_path, {}, BITALINO)
+        path.write_text(path.read_text().replace('"sampling rate": 1000, ', ""))
+        recording = readers.open_recording(path, fs=500)
+        assert (recording.fs, recording.leads) == (500, ("ECG",))
+        np.testing.assert_allclose(lead(recording), (STORED / 1024 - 0.5) * 3.3 / 1100 * 1000, rtol=1e-5)
+
+    def test_two_recorders_of_different_rates_are_not_mixed_up(self, tmp_path: Path) -> None:
+        device = {"sensor": ["ECG"], "column": ["A1"], "label": ["A1"], "device": "bitalino"}
+        both = {"a": device | {"sampling rate": 1000}, "b": device | {"sampling rate": 250}}
+        rows = "".join(f"{value}\t{value}\n" for value in STORED.tolist())
+        path = write(tmp_path, f"# OpenSignals\n# {json.dumps(both)}\n# EndOfHeader\n{rows}", name="b.txt")
+        with pytest.raises(UnreadableError, match=r"may be 1000 or 250 Hz\. Give the right one with --fs"):
+            readers.open_recording(path)
+        assert readers.open_recording(path, fs=250).fs == 250
 
     def test_another_sensor_is_no_lead(self, tmp_path: Path) -> None:
         path = opensignals(tmp_path, {"sensor": ["EMG"]}, BITALINO)

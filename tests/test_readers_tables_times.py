@@ -231,6 +231,8 @@ class TestUnits:
             ("time_ms", 0.004, "the times give 250000 Hz, outside 50 to 50000 Hz"),
             ("time_s", 4, "the times give 0.25 Hz, outside 50 to 50000 Hz"),
             ("time", 1e-9, "the times have no unit, and give 1e.09 Hz in seconds"),
+            ("time", 40, "the times have no unit, and give 0.025 Hz in seconds or 25 Hz"),  # 0.1 ms
+            ("time", 40_000, "the times have no unit, and give 2.5e-05 Hz in seconds"),  # 100 ns
         ],
     )
     def test_a_unit_that_gives_no_plausible_rate_is_refused_unless_a_rate_is_given(
@@ -242,6 +244,18 @@ class TestUnits:
         recording = readers.open_recording(path, fs=250)
         assert_whole(recording, 250)
         assert recording.notes[0].startswith("the column of times is not used: the times")
+
+    def test_the_digits_of_a_clock_are_no_seconds_with_gaps(self, tmp_path: Path) -> None:
+        path = write(tmp_path, clock("2024-01-01 11:59:50", "%H%M%S.%f"))
+        with pytest.raises(UnreadableError, match=r"may be the digits of a clock, .* for 12:59:59\. "):
+            readers.open_recording(path)
+        assert_whole(readers.open_recording(path, fs=250), 250)
+
+    @pytest.mark.parametrize("name", ["elapsed", "Время", "时间", "Laufzeit", "rel_time"])
+    def test_a_time_has_a_name_in_many_languages(self, tmp_path: Path, name: str) -> None:
+        assert_whole(
+            readers.open_recording(write(tmp_path, [repr(at / 250) for at in range(N)], name=name)), 250
+        )
 
     def test_a_rate_that_is_not_used_is_said(self, tmp_path: Path) -> None:
         path = write(tmp_path, [f"{at / 250:.3f}" for at in range(N)])

@@ -20,11 +20,12 @@ SECONDS = {
 SECONDS |= {"us": 1e-6, "\N{GREEK SMALL LETTER MU}s": 1e-6, "ns": 1e-9, "min": 60.0}
 _TIME = re.compile(
     r"(elapsed\s*)?(time\w*|t|timestamp\w*|date\s*/?\s*time|seconds?|sec|msec|ms|unix|epoch|utc"
-    r"|uhrzeit|zeit\w*|temps|heure|tiempo|hora|tempo|ora|tijd\w*|tid|aika|czas)",
+    r"|uhrzeit|zeit\w*|laufzeit|temps|heure|tiempo|hora|fecha y hora|tempo|ora|tijd\w*|tid|aika|czas"
+    r"|čas|elapsed|время|时间|時間|時刻|시간)",
     re.IGNORECASE,
 )
 _TIME_OF_SOMETHING = re.compile(
-    r"(unix|epoch|utc|local|phone|host|pc|system|sensor|device|sample|packet|recording|relative)"
+    r"(unix|epoch|utc|local|phone|host|pc|system|sensor|device|sample|packet|recording|relative|rel)"
     r"\s*(time|date)[\w ]*",
     re.IGNORECASE,
 )

@@ -63,7 +63,7 @@ def role_of_commas(rows: Sequence[Sequence[str]], *, has_names: bool, n_leads_na
     if widths == {1, 2}:  # numbers with and without decimals
         return Commas.DECIMAL if fractions_fit else Commas.BOTH
     width = max(widths)
-    if len(widths) > 1:
+    if len(widths) > 1 or _have_number_first(plain, n_leads_named):
         return Commas.BOTH
     if width % 2 or not fractions_fit:
         return Commas.COLUMNS
@@ -98,6 +98,16 @@ def decimal_mark(numbers: Sequence[str], *, unit_mv: float | None = None) -> tup
             "Export the table with decimal points and nothing between the thousands."
         )
     return ",", ""
+
+
+def _have_number_first(rows: Sequence[Sequence[str]], n_leads_named: int) -> bool:
+    """Check for the number of the row, or a time, before columns with decimal commas."""
+    others = [row[1:] for row in rows]
+    if not others[0] or len(others[0]) % 2:
+        return False
+    fractions_fit = all(_DIGITS.fullmatch(cell) for row in others for cell in row[1::2])
+    fits_names = n_leads_named == 1 + len(others[0]) // 2
+    return fractions_fit and (fits_names or _have_decimals(others))
 
 
 def _have_decimals(rows: Sequence[Sequence[str]]) -> bool:

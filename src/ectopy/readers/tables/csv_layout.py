@@ -83,8 +83,9 @@ def detect_layout(head: bytes) -> Layout | None:
         best = (_rows_of(lines, ";") or best) if commas is Commas.DECIMAL else best
         problem = commas.problem
     n_before, n_columns, delimiter = best
-    names, units, n_names = _names(lines[:n_before], delimiter, n_columns)
     rows = _rows(lines[n_before:], delimiter)
+    trailing = n_columns > 1 and all(not row[-1].strip() for row in rows if len(row) == n_columns)
+    names, units, n_names = _names(lines[:n_before], delimiter, n_columns, trailing=trailing)
     preamble = read_preamble(lines[: n_before - n_names])
     numbers = [cell for row in rows for cell in row if is_number(cell)]
     decimal, unclear = decimal_mark(numbers, unit_mv=millivolts(preamble.unit))
@@ -169,11 +170,15 @@ def _rows(lines: Sequence[str], delimiter: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _names(
-    before: Sequence[str], delimiter: str, n_columns: int
+    before: Sequence[str], delimiter: str, n_columns: int, *, trailing: bool = False
 ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-    """Return names and units of the columns, and how many of the lines before the rows contain them."""
+    """Return names and units of the columns, and how many of the lines before the rows contain them.
+
+    ``trailing`` is whether the rows end with a delimiter; the names may do without.
+    """
     filled = [line for line in before if line.strip()]
     last = [_cells(line.lstrip("#%; "), delimiter) for line in filled[-2:]]
+    last = [[*cells, ""] if trailing and len(cells) == n_columns - 1 else cells for cells in last]
     fitting = [cells for cells in last if len(cells) == n_columns]
     if not fitting or len(last[-1]) != n_columns or (n_columns == 1 and is_pair(filled[-1])):
         return (), (), 0

@@ -48,11 +48,16 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
     columns, unit_notes = layout_columns(layout).in_unit(unit)
     _check_leads(path, columns)
     leads, texts = _read(path, layout, columns)
+    if any(map(_may_have_thousands, leads.T)):
+        raise UnreadableError(
+            f"{path}: `1.234` can be read as 1.234, or as 1234 with a point between the thousands. "
+            "Export the table with nothing between the thousands."
+        )
     columns, leads = _with_numbers(columns, leads)
     _check_leads(path, columns)
     times, notes = _times(layout, columns, texts)
     opensignals, before = layout.opensignals, layout.preamble
-    stated = (opensignals.fs,) if opensignals else before.rates
+    stated = opensignals.rates if opensignals else before.rates
     grid, unused = find_grid(path, times, stated=stated, fs=fs)
     return table_recording(
         path,
@@ -86,7 +91,9 @@ def _read(path: Path, layout: Layout, columns: Columns) -> tuple[NDArray[np.floa
     import pandas as pd
 
     times: Any = [] if columns.time is None else [columns.time]
-    dtype: dict[int, Any] = dict.fromkeys((*columns.leads, *times), np.float64)
+    # Without `usecols`, pandas refuses rows with more cells than the first one.
+    dtype: dict[int, Any] = dict.fromkeys(range(layout.n_columns), str)
+    dtype |= dict.fromkeys((*columns.leads, *times), np.float64)
     dtype |= dict.fromkeys(times, str) if _is_clock(layout, columns) else {}
     try:
         parts = pd.read_csv(
@@ -94,7 +101,6 @@ def _read(path: Path, layout: Layout, columns: Columns) -> tuple[NDArray[np.floa
             sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
             header=None,
             skiprows=layout.n_before,
-            usecols=sorted(dtype),
             dtype=dtype,
             decimal=layout.decimal,
             na_values=["-", "--", "?"],
@@ -117,6 +123,17 @@ def _read(path: Path, layout: Layout, columns: Columns) -> tuple[NDArray[np.floa
             f"{path}: some rows do not consist of {layout.n_columns} numbers. Correct or remove them."
         ) from error
     return np.concatenate(leads), pd.concat(time_parts) if times else None
+
+
+def _may_have_thousands(lead: NDArray[np.float32]) -> bool:
+    """Return whether numbers are whole up to 999, and have three digits after the point from 1 on."""
+    size = np.abs(lead[np.isfinite(lead)].astype(np.float64))
+    whole = size == np.round(size)
+    parts = size[~whole]
+    if not len(parts) or not whole.any() or not 100 <= size[whole].max() < 1000:
+        return False
+    has_three, has_two = (np.abs(parts * n - np.round(parts * n)) <= 0.05 for n in (1000, 100))
+    return bool(parts.min() > 1 and has_three.all() and np.mean(has_two) < 0.7)
 
 
 def _is_clock(layout: Layout, columns: Columns) -> bool:

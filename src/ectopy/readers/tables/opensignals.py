@@ -19,10 +19,10 @@ _MOST_BITS = 32
 
 @dataclass(frozen=True)
 class Header:
-    """Columns, rate in Hz and start of a file of OpenSignals."""
+    """Columns, rates in Hz and start of a file of OpenSignals; devices may have different rates."""
 
     columns: Columns
-    fs: float
+    rates: tuple[float, ...]
     start: datetime | None
 
 
@@ -81,7 +81,8 @@ def _header(devices: list[dict[str, Any]], row: Sequence[str]) -> Header:
         left_out=tuple(column for column in range(n_columns) if column not in names),
         without_unit=tuple(without_unit),
     )
-    return Header(columns, float(devices[0]["sampling rate"]), _start(devices[0]))
+    rates = dict.fromkeys(float(device["sampling rate"]) for device in devices if "sampling rate" in device)
+    return Header(columns, tuple(rates), _start(devices[0]))
 
 
 def _channels(device: dict[str, Any]) -> list[tuple[str, int, int | None]]:

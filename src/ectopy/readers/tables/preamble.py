@@ -73,7 +73,8 @@ def is_pair(line: str) -> bool:
 def rates_in(values: Mapping[str, str]) -> tuple[float, ...]:
     """Return the readings of the rate in Hz from keys such as ``fs``, or from the only value in hertz."""
     for key, value in values.items():
-        if re.sub(r"[\s\-]+", "_", key.strip().casefold()) in RATE_KEYS and (rates := _readings(value)):
+        plain = re.sub(r"\s*\(.*", "", key.strip().casefold())  # Sampling frequency(Hz)
+        if re.sub(r"[\s\-]+", "_", plain) in RATE_KEYS and (rates := _readings(value)):
             return rates
     in_hertz = {value for key, value in values.items() if _HERTZ.fullmatch(value) and not _FILTER.search(key)}
     return _readings(in_hertz.pop()) if len(in_hertz) == 1 else ()

@@ -23,6 +23,10 @@ from ectopy.readers.tables.time_grid import (
 _UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
 _FROM_2000_TO_2100_S = (946_684_800.0, 4_102_444_800.0)
 """Seconds since 1970."""
+_HIGHEST_GUESSED_HZ = 5000.0
+"""A higher rate in the only plausible unit means another unit, such as ticks of 100 ns or 0.1 ms."""
+_CLOCK_STEPS_S = (40.0, 4040.0)
+"""Steps from 59 s to the next minute or hour, if 12:59:59 is written as 125959."""
 _SAME = 1e-3
 """Two rates that differ by less are the same one."""
 _SAME_ROUGHLY = 0.02
@@ -145,6 +149,8 @@ def _rate(path: Path, spacing: Spacing, times: Times, other: float | None) -> tu
     if unit is None:
         if _counts(spacing):
             return _rate_of_numbers(other), ("the column of times is read as numbers of samples",)
+        if _is_digits_of_a_clock(spacing):
+            raise UnusableTimesError("the times may be the digits of a clock, such as 125959 for 12:59:59")
         name = _only_unit(spacing)
         unit = _UNITS[name]
         notes = (f"the times have no unit and are read as {name}",) if name != "seconds" else ()
@@ -174,6 +180,14 @@ def _counts(spacing: Spacing) -> bool:
     return spacing.period == 1 and spacing.first in {0, 1}
 
 
+def _is_digits_of_a_clock(spacing: Spacing) -> bool:
+    """Check whether all gaps are those of times such as ``125959``."""
+    lost = np.diff(spacing.sample) - np.diff(spacing.row)
+    steps = lost[lost > 0] * spacing.period
+    nearest = [np.abs(steps - step) <= 2 * spacing.period for step in _CLOCK_STEPS_S]
+    return bool(len(steps) and np.logical_or(*nearest).all())
+
+
 def _rate_of_numbers(other: float | None) -> float:
     if other:
         return other
@@ -189,7 +203,7 @@ def _only_unit(spacing: Spacing) -> str:
         if low <= spacing.first * unit < high:
             return name
     rates = {name: 1 / (spacing.period * unit) for name, unit in _UNITS.items()}
-    plausible = [name for name, rate in rates.items() if LOWEST_HZ <= rate <= HIGHEST_HZ]
+    plausible = [name for name, rate in rates.items() if LOWEST_HZ <= rate <= _HIGHEST_GUESSED_HZ]
     if len(plausible) == 1:
         return plausible[0]
     readings = " or ".join(

@@ -31,7 +31,7 @@ _RECORD_LINE = re.compile(
 _SIGNAL_LINE = re.compile(
     rf"""(?P<file>\S+) \s+ (?P<format>\d{{1,4}})
     (x(?P<per_frame>\d{{1,4}}))? (:(?P<skew>\d{{1,9}}))? (\+(?P<offset>\d{{1,15}}))?
-    (\s+ (?P<gain>{_NUMBER}) (\((?P<baseline>-?\d{{1,10}})\))? (/(?P<unit>\S+))? )?
+    (\s+ (?P<gain>{_NUMBER}|-?nan|-?inf) (\((?P<baseline>-?\d{{1,10}})\))? (/(?P<unit>\S+))? )?
     (\s+ \d+)? (\s+ (?P<zero>-?\d{{1,10}}))? (\s+ (?P<initial>-?\d{{1,15}}))? (\s+ -?\d+){{,2}}
     (\s+ (?P<lead>\D.*))? \s*""",
     re.VERBOSE | re.IGNORECASE,

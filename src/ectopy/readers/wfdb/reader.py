@@ -22,6 +22,7 @@ from ectopy.readers.validation import (
     millivolts,
     most_common_rate,
     note_on_unit,
+    scale_problem,
     unique_names,
     unit_problem,
 )
@@ -221,8 +222,11 @@ def _leads(record: _Record, unit: str | None) -> tuple[list[int], tuple[str, ...
 
 
 def _problem(record: _Record, number: int, in_mv: float | None) -> str:
+    line = record.described.signals[number]
     if in_mv is None:
-        return unit_problem(record.described.signals[number].unit)
+        return unit_problem(line.unit)
+    if problem := scale_problem(line.gain):
+        return problem
     return "its signal file is missing or damaged" if number in record.missing else ""
 
 

@@ -211,6 +211,40 @@ class TestGroups:
         assert np.isnan(signal[1000:, :2]).all()
         assert np.isnan(signal[:1250, 2:]).all()
 
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            {"WaveformSampleInterpretation": "MB"},  # sound
+            {"WaveformBitsAllocated": 8},
+            {"NumberOfWaveformChannels": 3},
+            {"WaveformData": None},
+            {"SamplingFrequency": None},
+        ],
+    )
+    def test_a_group_that_cannot_be_read_does_not_cost_the_rhythm(
+        self, tmp_path: Path, damage: dict[str, object]
+    ) -> None:
+        bad = dicom_group(counts(), two_dicom_leads(), **damage)
+        for name in [name for name, value in damage.items() if value is None]:
+            delattr(bad, name)
+        path = write_dicom(tmp_path / "a.dcm", [bad, dicom_group(counts(), two_dicom_leads())])
+        recording = readers.open_recording(path)
+        np.testing.assert_allclose(whole(recording), counts() * 5e-3, rtol=1e-6)
+        assert recording.notes == ("1 of 2 waveforms cannot be read and are left out",)
+
+    def test_a_channel_without_a_sensitivity_does_not_cost_the_other(self, tmp_path: Path) -> None:
+        channels = two_dicom_leads()
+        del channels[1].ChannelSensitivity
+        recording = readers.open_recording(write_dicom(tmp_path / "a.dcm", [dicom_group(counts(), channels)]))
+        assert recording.leads == ("I",)
+        assert recording.notes == ("lead II is left out: it has no sensitivity",)
+
+    def test_two_waveforms_of_one_time_are_not_both_read_in_silence(self, tmp_path: Path) -> None:
+        groups = [dicom_group(counts(), two_dicom_leads()), dicom_group(counts(seed=8), two_dicom_leads())]
+        recording = readers.open_recording(write_dicom(tmp_path / "a.dcm", groups))
+        np.testing.assert_allclose(whole(recording), counts() * 5e-3, rtol=1e-6)
+        assert recording.notes == ("a second waveform of a lead and time is left out",)
+
 
 class TestWhatIsNoRecording:
     def refuse(self, path: Path, match: str) -> None:
@@ -227,7 +261,7 @@ class TestWhatIsNoRecording:
 
     def test_a_text_named_as_dicom(self, tmp_path: Path) -> None:
         (tmp_path / "a.dcm").write_text("Dear reader")
-        self.refuse(tmp_path / "a.dcm", "cannot read the DICOM waveform .InvalidDicomError.. Copy or export")
+        self.refuse(tmp_path / "a.dcm", "cannot read the DICOM waveform. Copy or export")
 
     def test_a_file_without_a_waveform(self, tmp_path: Path) -> None:
         path = write_dicom(tmp_path / "a.dcm", [])

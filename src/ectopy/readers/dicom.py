@@ -4,9 +4,10 @@ import math
 import re
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,7 +89,7 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
             import pydicom
 
             data = pydicom.dcmread(path)
-            groups = _rhythm(path, list(_groups(path, data, unit)))
+            groups = _groups(path, data, unit)
             start = _start(data)
     except UnreadableError:
         raise
@@ -141,37 +142,49 @@ def _check_inflated(path: Path) -> None:
         )
 
 
-def _groups(path: Path, data: Any, unit: str | None) -> Iterator[tuple[Any, _Group]]:
-    """Yield each multiplex group with ECG leads, together with its item of the DICOM sequence."""
+def _groups(path: Path, data: Any, unit: str | None) -> list[_Group]:
+    """Return the rhythm groups; another group that cannot be read is left out with a note."""
     if "WaveformSequence" not in data:
         raise UnreadableError(f"{path}: the file has no waveform. Export the ECG as a DICOM waveform object.")
+    groups, errors = [], []
     for item in data.WaveformSequence:
-        n_channels, n_stated = int(item.NumberOfWaveformChannels), int(item.NumberOfWaveformSamples)
-        n_described = len(item.ChannelDefinitionSequence)
-        if n_channels < 1 or n_described != n_channels:
-            raise UnreadableError(
-                f"{path}: a waveform has {n_channels} channels, but describes {n_described}. "
-                "Export the recording again."
-            )
-        dtype = _dtype(path, item, big_endian=data.original_encoding[1] is False)
-        n_samples = _n_samples(item, n_stated, n_channels * dtype.itemsize)
-        leads = _channels(
-            item, dtype, only_ecg=str(data.get("SOPClassUID")).startswith(_ECG_CLASSES), unit=unit
+        try:
+            group = _group(path, data, item, unit)
+            groups += [(item, group)] if group.leads else []
+        except Exception as error:  # noqa: BLE001 - as in open_recording
+            errors.append(error)
+    try:
+        first, *others = _rhythm(path, groups)
+    except UnreadableError:
+        if errors:
+            raise errors[0] from None
+        raise
+    note = (f"{len(errors)} of {len(data.WaveformSequence)} waveforms cannot be read and are left out",)
+    return [first._replace(notes=(*first.notes, *(note if errors else ()))), *others]
+
+
+def _group(path: Path, data: Any, item: Any, unit: str | None) -> _Group:
+    """Return the group of an item of the DICOM sequence."""
+    n_channels, n_stated = int(item.NumberOfWaveformChannels), int(item.NumberOfWaveformSamples)
+    n_described = len(item.ChannelDefinitionSequence)
+    if n_channels < 1 or n_described != n_channels:
+        raise UnreadableError(
+            f"{path}: a waveform has {n_channels} channels, but describes {n_described}. "
+            "Export the recording again."
         )
-        if leads:
-            samples = np.frombuffer(item.WaveformData, dtype, n_channels * n_samples)
-            note = f"the file states {n_stated} samples of a waveform, and has {n_samples}"
-            yield (
-                item,
-                _Group(
-                    float(item.SamplingFrequency),
-                    float(item.get("MultiplexGroupTimeOffset") or 0) / 1000,
-                    samples.reshape(n_samples, n_channels),
-                    leads,
-                    (note,) if n_samples != n_stated else (),
-                    incomplete=n_samples < n_stated,
-                ),
-            )
+    dtype = _dtype(path, item, big_endian=data.original_encoding[1] is False)
+    n_samples = _n_samples(item, n_stated, n_channels * dtype.itemsize)
+    only_ecg = str(data.get("SOPClassUID")).startswith(_ECG_CLASSES)
+    samples = np.frombuffer(item.WaveformData, dtype, n_channels * n_samples)
+    note = f"the file states {n_stated} samples of a waveform, and has {n_samples}"
+    return _Group(
+        float(item.SamplingFrequency),
+        float(item.get("MultiplexGroupTimeOffset") or 0) / 1000,
+        samples.reshape(n_samples, n_channels),
+        _channels(item, dtype, only_ecg=only_ecg, unit=unit),
+        (note,) if n_samples != n_stated else (),
+        incomplete=n_samples < n_stated,
+    )
 
 
 def _n_samples(item: Any, n_stated: int, frame_bytes: int) -> int:
@@ -235,7 +248,7 @@ def _problem(sensitivity: float, unit: str, in_mv: float | None) -> str:
 
 def _calibration(channel: Any) -> tuple[float, float]:
     """Return sensitivity and baseline of a channel; NaN if one is missing or no number."""
-    with suppress(ValueError, TypeError, OverflowError):
+    with suppress(AttributeError, ValueError, TypeError, OverflowError):
         correction = channel.get("ChannelSensitivityCorrectionFactor")
         sensitivity = float(channel.ChannelSensitivity) * float(1 if correction is None else correction)
         return sensitivity, float(channel.get("ChannelBaseline") or 0)
@@ -294,7 +307,15 @@ def _rhythm(path: Path, groups: Sequence[tuple[Any, _Group]]) -> list[_Group]:
     alike = [group for group in chosen if group is not longest and group.fs == longest.fs]
     if len(chosen) > len(alike) + 1:
         longest = longest._replace(notes=(*longest.notes, "waveforms of another sampling rate are left out"))
+    if any(_repeats(group, other) for group, other in combinations([longest, *alike], 2)):
+        longest = longest._replace(notes=(*longest.notes, "a second waveform of a lead and time is left out"))
     return [longest, *alike]
+
+
+def _repeats(group: _Group, other: _Group) -> bool:
+    """Return whether two groups of one rate have a lead in common and begin at the same time."""
+    common = {channel.lead for channel in group.leads} & {channel.lead for channel in other.leads}
+    return bool(common) and group.start_s == other.start_s
 
 
 def _pieces(groups: Sequence[_Group]) -> list[Piece]:

@@ -302,6 +302,17 @@ class TestParquet:
         assert (recording.fs, recording.leads) == (250, ("II", "V1"))
         np.testing.assert_allclose(whole(recording), STORED, rtol=1e-6)
 
+    def test_an_index_of_moments_needs_no_name(self, tmp_path: Path) -> None:
+        moments = (np.arange(500) * 4_000_000).astype("datetime64[ns]")
+        table = self.table(II=STORED[:, 0], __index_level_0__=moments)
+        assert readers.open_recording(self.write(tmp_path, table)).fs == 250
+
+    def test_two_leads_of_one_name_are_refused(self, tmp_path: Path) -> None:
+        table = pa.Table.from_arrays([pa.array(STORED[:, 0])] * 2, names=["II", "II"])
+        path = self.write(tmp_path, table)
+        with pytest.raises(UnreadableError, match=r"two columns have the same name\. Give"):
+            readers.open_recording(path, fs=250)
+
     def test_blocks_across_row_groups_give_the_samples_of_the_whole(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, self.table(metadata={"fs": "250"}), row_group_size=77)
         recording = readers.open_recording(path)

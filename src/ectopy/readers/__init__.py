@@ -208,6 +208,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _format_of(path: Path) -> Format:
+    if "\0" in str(path):
+        raise UnreadableError(f"{path}: no such file, as the path has a null byte. Check the path.")
     if os.path.isdir(path):
         raise UnreadableError(f"{path}: a folder, not a file. Name a file in it.")
     if os.path.exists(path) and not _is_file(path):

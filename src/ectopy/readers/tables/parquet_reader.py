@@ -48,6 +48,11 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
             "Split it into shorter files."
         )
     names = list(file.schema_arrow.names)
+    used = [names[column] for column in (*columns.leads, *([] if columns.time is None else [columns.time]))]
+    if any(names.count(name) > 1 for name in used):
+        raise UnreadableError(
+            f"{path}: two columns have the same name. Give each lead and the times names of their own."
+        )
     times, notes = _times(path, file, columns)
     grid, unused = find_grid(path, times, stated=rates_in(metadata), fs=fs)
     leads = [names[column] for column in columns.leads]
@@ -87,6 +92,9 @@ def _columns(file: Any, metadata: dict[str, str]) -> Columns:
         (field.metadata or {}).get(b"unit", b"").decode("utf-8", "replace") for field in file.schema_arrow
     ]
     names = [field.name if _is_readable(types, field) else "\0" for field in file.schema_arrow]
+    moments = [n for n, field in enumerate(file.schema_arrow) if _is_time(types, field.type)]
+    if len(moments) == 1 and not any(map(is_time, names)):
+        names[moments[0]] = "time"  # pandas calls an index without a name `__index_level_0__`
     return infer_columns(
         names, units, unit=metadata.get("unit", metadata.get("units", "")), lead=metadata.get("lead", "")
     )

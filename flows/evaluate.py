@@ -6,6 +6,3 @@ The flow is in ``ectopy.flows.evaluate``.
 from ectopy.flows.evaluate import evaluate
 
 __all__ = ["evaluate"]
-
-if __name__ == "__main__":
-    evaluate()

@@ -6,6 +6,3 @@ The flow is in ``ectopy.flows.ingest``.
 from ectopy.flows.ingest import ingest
 
 __all__ = ["ingest"]
-
-if __name__ == "__main__":
-    ingest("mitdb")

@@ -6,6 +6,3 @@ The flow is in ``ectopy.flows.score``.
 from ectopy.flows.score import score, score_inbox
 
 __all__ = ["score", "score_inbox"]
-
-if __name__ == "__main__":
-    score_inbox()

@@ -6,6 +6,3 @@ The flow is in ``ectopy.flows.train``.
 from ectopy.flows.train import train
 
 __all__ = ["train"]
-
-if __name__ == "__main__":
-    train()

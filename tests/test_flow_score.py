@@ -164,14 +164,23 @@ class TestMemory:
         score([str(tmp_path / "in" / "a.hea")], tmp_path / "out", model=model)
         assert len(batches()) == len(before) + 1
 
-    def test_a_store_that_does_not_answer_costs_no_results(
-        self, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+    def test_a_store_that_does_not_answer_costs_no_results_and_a_line_for_each_try(
+        self,
+        tmp_path: Path,
+        model: str,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        capfd: pytest.CaptureFixture[str],
     ) -> None:
         (tmp_path / "broken.db").write_text("no database")
         monkeypatch.setenv("ECTOPY_TRACKING_URI", f"sqlite:///{tmp_path}/broken.db")
-        monkeypatch.setattr(log_batch, "log_batch", log_batch.log_batch.with_options(retries=0))
+        monkeypatch.setattr(log_batch, "log_batch", log_batch.log_batch.with_options(retry_delay_seconds=0))
         write_record(tmp_path / "in")
         state = score([str(tmp_path / "in")], tmp_path / "out", model=model, return_state=True)
+        said = caplog.text + "".join(capfd.readouterr())
+        assert "Retry 3/" in said
+        assert "Retry 4/" not in said
+        assert "Traceback" not in said
         assert state.is_completed()
         assert statuses(tmp_path / "out") == {"r": "scored"}
 

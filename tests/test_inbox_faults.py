@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ectopy.batch import runner
+from ectopy.batch.faults import MachineError, reason_of
 from ectopy.batch.inbox import DeferredError, open_inbox, score_new
 from ectopy.batch.ledger import Entry, Status, open_ledger
 from ectopy.batch.planning import Job, ScoreOptions
@@ -191,6 +192,42 @@ class TestDisks:
                 run(inbox, out, ScoreOptions(model))
         assert_all_wait(inbox, out)
         assert len(run(inbox, out, ScoreOptions(model))) == 3
+
+    def test_a_folder_that_may_not_be_listed_waits_on_the_page_with_its_reason(
+        self, inbox: Path, out: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closed, scan = inbox / "closed", os.scandir
+        write_record(closed, "d", signal_of(seed=9))
+
+        def refused(path: Path) -> Any:
+            if Path(path) == closed:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return scan(path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", refused)  # root may list everything
+            assert len(run(inbox, out, ScoreOptions(model))) == 3
+            since = entries(out)["closed"].first_seen_s
+            assert run(inbox, out, ScoreOptions(model)) == []
+            assert entries(out)["closed"].first_seen_s == since
+        assert "the folder cannot be listed (Permission denied)" in (out / "index.html").read_text()
+        assert len(run(inbox, out, ScoreOptions(model))) == 1
+        assert "cannot be listed" not in (out / "index.html").read_text()
+
+    def test_a_library_that_is_missing_when_formats_are_found(
+        self, inbox: Path, out: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fault = MachineError("no module named pyarrow")
+        monkeypatch.setattr(WorkerPool, "call_each", lambda _, __, files, **___: [fault] * len(files))
+        for _ in range(4):
+            with pytest.raises(DeferredError, match=r"recordings wait: .*pyarrow"):
+                run(inbox, out, ScoreOptions(model))
+            assert {(entry.status, entry.crashes) for entry in entries(out).values()} == {(Status.WAITING, 0)}
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+    def test_a_refusal_of_the_system_names_the_file_first(self, number: int) -> None:
+        error = OSError(number, os.strerror(number), "/inbox/a.dat")
+        assert reason_of(error) == f"/inbox/a.dat: {os.strerror(number)}. Check the permissions and the disk."
 
     def test_an_inbox_whose_disk_is_removed_during_the_run(self, inbox: Path, out: Path, model: Path) -> None:
         def loses_inbox(job: Job) -> SummaryRow:

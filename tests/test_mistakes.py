@@ -111,15 +111,13 @@ def test_a_wrong_setting_is_named_with_what_it_may_be(
     assert "secret" not in line
 
 
-@pytest.mark.parametrize("content", [b"no database" * 500, b""], ids=["damaged", "empty"])
 def test_a_damaged_tracking_store_is_named(
-    content: bytes, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (here / "ml.db").write_bytes(content)
+    (here / "ml.db").write_bytes(b"no database" * 500)
     monkeypatch.setenv("ECTOPY_TRACKING_URI", f"sqlite:///{here}/ml.db")
-    if content:
-        status, line = said("models list", capsys)
-        assert (status, "ml.db: the tracking store does not answer, is damaged" in line) == (1, True)
+    status, line = said("models list", capsys)
+    assert (status, "ml.db: the tracking store does not answer, is damaged" in line) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from ectopy import readers
 from ectopy.batch import planning, runner, search
+from ectopy.batch.faults import UnforeseenError
 from ectopy.batch.planning import ScoreOptions
 from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.batch.search import UnlistedError
@@ -83,7 +84,7 @@ class TestHarm:
             "crash": WorkerDiedError,
             "hang": LimitExceededError,
             "fill": LimitExceededError,
-            "raise": ZeroDivisionError,
+            "raise": UnforeseenError,
         }
         assert "ended the process. Remove it" in str(found.errors[tmp_path / "crash"])
         assert "more than 3 s or too much memory. Remove it" in str(found.errors[tmp_path / "hang"])

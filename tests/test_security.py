@@ -13,6 +13,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from ectopy.batch import planning
 from ectopy.batch.pseudonyms import Pseudonyms
+from ectopy.flows import local_stack
 from ectopy.flows.local_stack import Ports, addresses, deploy, run_local_stack, servers, worker
 from ectopy.flows.score import score_inbox
 from ectopy.flows.server_access import ServerAccess
@@ -119,6 +120,14 @@ class TestServers:
 
     def test_outside_of_a_clone_it_says_so(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"prefect\.yaml not found\. Run `ectopy up` in a clone"):
+            run_local_stack(Settings(), Ports(), tmp_path)
+
+    def test_an_installation_that_is_older_than_the_guard_is_told_the_remedy(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "prefect.yaml").touch()
+        monkeypatch.setattr(local_stack, "entry_points", lambda **_: ())
+        with pytest.raises(ValueError, match="Run `uv sync`"):
             run_local_stack(Settings(), Ports(), tmp_path)
 
     def test_flows_that_cannot_be_deployed_are_told_with_the_reason(self, tmp_path: Path) -> None:

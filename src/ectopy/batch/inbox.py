@@ -144,8 +144,10 @@ class Inbox:
         for job in jobs:
             if isinstance(job.error, LimitExceededError):
                 self._blame(job.path, reason_of(job.error), at_once=True)
-            elif job.error:
+            elif isinstance(job.error, WorkerDiedError | UnforeseenError):
                 self.record_crash(job.name, reason_of(job.error))
+            elif job.error:
+                self._defer(job.path, reason_of(job.error))
         return [job for job in jobs if not job.error]
 
     def record_outcome(self, job: Job, outcome: SummaryRow | Exception) -> None:
@@ -277,9 +279,6 @@ class Inbox:
         done = self._unchanged_and_done(files)
         with self._storage.preview(files.keys() - done) as folder:
             found = self._search(folder, done)
-        for unlisted, error in found.unlisted.items():
-            path = printable(unlisted)
-            logger.warning("%s: %s", planning.display_name(path, self._options), error)
         recordings = [
             tuple(file.relative_to(folder).as_posix() for file in names) for names in found.files.values()
         ]
@@ -290,13 +289,24 @@ class Inbox:
         others = files.keys() - done - set(chain.from_iterable(recordings))
         self._ledger.update(self._entry(names, files, now) for names in recordings)
         self._ledger.update(self._entry((name,), files, now)._replace(status=Status.OTHER) for name in others)
+        present = files.keys() | self._note_unlisted(folder, found.unlisted, now)
         unfinished = self._ledger.entries(Status.WAITING, Status.OTHER)
-        self._ledger.forget(entry.path for entry in unfinished if entry.files[0] not in files)
+        self._ledger.forget(entry.path for entry in unfinished if entry.files[0] not in present)
         return [
             self._storage.uri(entry.files[0])
             for entry in self._ledger.entries(Status.WAITING)
             if entry.files[0] in files and _unchanged_for_s(entry, files) >= self._policy.settle_s
         ], errors
+
+    def _note_unlisted(self, folder: Path, unlisted: Mapping[Path, Exception], now: float) -> set[str]:
+        """Add folders that cannot be listed to what waits; return their names, with a slash at the end."""
+        names = {f"{path.relative_to(folder).as_posix()}/": error for path, error in unlisted.items()}
+        for name, error in names.items():
+            entry = self._entry((name,), {}, now)
+            logger.warning("%s: %s", planning.display_name(entry.path, self._options), error)
+            self._ledger.update([entry])
+            self._ledger.set_status(entry.path, Status.WAITING, reason_of(error))
+        return set(names)
 
     def _search(self, folder: Path, done: Iterable[str]) -> FoundRecordings:
         """Find the recordings in a folder; links are ignored."""

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from ectopy.batch.faults import recording_at_fault
 from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError, WorkerPool
 
 LOOK_TIME_S = 30.0
@@ -221,9 +222,10 @@ def _look_at(workers: WorkerPool, files: Iterable[Path], *, fs: float | None) ->
 
 
 def _look(path: Path, *, fs: float | None) -> tuple[Path, ...]:
-    from ectopy.readers import recording_files  # in the worker only: it imports numpy
+    with recording_at_fault():
+        from ectopy.readers import recording_files  # in the worker only: it imports numpy
 
-    return recording_files(path, fs=fs)
+        return recording_files(path, fs=fs)
 
 
 def _blamed(outcome: Look) -> Look:

@@ -116,7 +116,3 @@ def run_attempts(attempts: Sequence[ablation.Attempt], workers: int) -> Iterator
             trial = future.result()
             logger.info("%d/%d  %s, seed %d", number, len(attempts), trial.architecture.name, trial.seed)
             yield trial
-
-
-if __name__ == "__main__":
-    compare()

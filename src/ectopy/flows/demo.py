@@ -152,7 +152,3 @@ def addresses(folder: DemoFolder) -> list[str]:
         f"MLflow   {mlflow}",
         f"         then http://127.0.0.1:5000/#/experiments/{experiment}/runs",
     ]
-
-
-if __name__ == "__main__":
-    demo()

@@ -96,7 +96,3 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
                 )
         create_markdown_artifact(f"**{decision.reason}**\n{report.report}", key="examination")
     return replace(decision, report=report.report)
-
-
-if __name__ == "__main__":
-    evaluate()

@@ -84,7 +84,3 @@ def ingest(
     if failures:
         raise IngestError(database, failures, len(names))
     return download.database_folder(catalogue.find_database(database), places["data_dir"])
-
-
-if __name__ == "__main__":
-    ingest("mitdb")

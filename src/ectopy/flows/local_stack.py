@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +59,8 @@ def run_local_stack(settings: Settings, ports: Ports, folder: Path) -> None:
     """
     if not (folder / "prefect.yaml").is_file():
         raise ServiceError(f"{folder}: prefect.yaml not found. Run `ectopy up` in a clone of ectopy.")
+    if not entry_points(group="mlflow.app", name="ectopy"):
+        raise ServiceError("ectopy: installed before it had a guard for MLflow's pages. Run `uv sync`.")
     prepare_folders(settings)
     with only_stack(), suppress(KeyboardInterrupt), managed_children() as children:
         access = make_access(settings, api_url(ports))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
 from prefect.events import emit_event
 
 from ectopy.batch import provenance, results
@@ -61,7 +62,18 @@ def log_new_batch(  # noqa: PLR0913 - all of them small values
         log_batch(rows, out, model, reference, tracking, time_s, return_state=True)
 
 
-@task(task_run_name="log batch", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=10)
+def _at_most_three(_task: object, run: TaskRun, _state: object) -> bool:
+    return run.run_count <= 3
+
+
+# Prefect prints a traceback when its own number of retries is used up.
+@task(
+    task_run_name="log batch",
+    cache_policy=NO_CACHE,
+    retries=4,
+    retry_delay_seconds=10,
+    retry_condition_fn=_at_most_three,
+)
 def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
     rows: Sequence[results.SummaryRow],
     out: Path,

@@ -253,7 +253,3 @@ def _show(rows: Sequence[results.SummaryRow], out: Path, open_files: Sequence[Op
         key="scored-recordings",
         description=f"{len(rows)} recordings of this run, {n_new} of them scored now, in {out}",
     )
-
-
-if __name__ == "__main__":
-    score_inbox()

@@ -201,7 +201,3 @@ def fit_member(
 
 def _log_epoch(epoch: network.Epoch) -> None:
     runs.log_metrics(epoch.losses, step=epoch.number)
-
-
-if __name__ == "__main__":
-    train()

@@ -136,6 +136,23 @@ class TestFacts:
             whole(readers.open_recording(path)), (stored_numbers(n_leads=1) - 1024) / 100, rtol=1e-6
         )
 
+    def test_the_default_rate_is_said_unless_the_user_gives_one(self, tmp_path: Path) -> None:
+        path = write_record(tmp_path, "r 1\nr.dat 16 100/mV\n", stored_numbers(n_leads=1))
+        recording = readers.open_recording(path)
+        assert recording.fs == 250
+        assert recording.notes == ("the header states no sampling rate, and 250 Hz is the default of WFDB",)
+        assert (readers.open_recording(path, fs=360).fs, readers.open_recording(path, fs=360).notes) == (
+            360,
+            (),
+        )
+
+    def test_a_signal_that_the_first_line_does_not_count_is_not_mixed_into_another(
+        self, tmp_path: Path
+    ) -> None:
+        path = write_record(tmp_path, two_leads().replace("r 2", "r 1"), stored_numbers())
+        with pytest.raises(UnreadableError, match=r"states 1 signals, but more of them are described\. "):
+            readers.open_recording(path)
+
     def test_a_gain_of_zero_means_200(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, "r 1 250 1000\nr.dat 16 0/mV\n", stored_numbers(n_leads=1))
         np.testing.assert_allclose(whole(readers.open_recording(path)), stored_numbers(n_leads=1) / 200)

@@ -69,6 +69,7 @@ class Header:
     start: datetime | None
     signals: tuple[SignalLine, ...]
     segments: tuple[tuple[str, int], ...]
+    states_rate: bool
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,12 @@ def read_header(path: Path, *, default_fs: float = DEFAULT_FS) -> Header:
             f"{path}: the header needs {n_lines} lines after the first, but has {len(lines)}. "
             "Copy the complete header again."
         )
+    further = _SIGNAL_LINE.fullmatch(lines[n_lines]) if len(lines) > n_lines else None
+    if further and further["file"] in {text.split()[0] for text in lines[:n_lines]}:
+        raise UnreadableError(
+            f"{path}: the first line states {n_lines} signals, but more of them are described. "
+            "Correct the number in the first line."
+        )
     described = list(enumerate(lines[:n_lines], start=1))
     return Header(
         path,
@@ -132,6 +139,7 @@ def read_header(path: Path, *, default_fs: float = DEFAULT_FS) -> Header:
         start=_start(line["start"] or ""),
         signals=() if line["n_segments"] else tuple(_signal_line(path, *signal) for signal in described),
         segments=tuple(_segment_line(path, *segment) for segment in described) if line["n_segments"] else (),
+        states_rate=line["fs"] is not None,
     )
 
 

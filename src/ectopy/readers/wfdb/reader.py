@@ -98,9 +98,15 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         n_samples=check_size(path, record.n_frames * per_frame, rate, n_leads=len(leads)),
         read=partial(_read, record.parts, _Leads(leads, per_frame, unit)),
         start=header.start,
-        notes=(*left_out, *given, *record.notes),
+        notes=(*left_out, *given, *record.notes, *_note_on_rate(header, fs)),
         incomplete=record.incomplete,
     )
+
+
+def _note_on_rate(header: Header, fs: float | None) -> tuple[str, ...]:
+    if header.states_rate or fs:
+        return ()
+    return (f"the header states no sampling rate, and {DEFAULT_FS:g} Hz is the default of WFDB",)
 
 
 def _single(header: Header) -> _Record:

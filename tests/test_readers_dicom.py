@@ -152,6 +152,14 @@ class TestSamples:
         reference = pydicom.dcmread(path).waveform_array(0) / 1000
         np.testing.assert_allclose(whole(readers.open_recording(path)), reference, rtol=1e-6)
 
+    def test_the_lowest_number_of_16_bits_is_missing_without_padding_too(self, tmp_path: Path) -> None:
+        stored = counts()
+        stored[100, 1] = -(2**15)
+        signal = whole(
+            readers.open_recording(write_dicom(tmp_path / "a.dcm", [dicom_group(stored, two_dicom_leads())]))
+        )
+        assert np.argwhere(np.isnan(signal)).tolist() == [[100, 1]]
+
     def test_padding_is_missing(self, tmp_path: Path) -> None:
         stored = counts()
         stored[10, 1] = -(2**15)

@@ -69,6 +69,12 @@ class TestSamples:
         path = write(tmp_path / "a.ecg", ishne(counts(), variable=b"a recorder's own words, 31 bytes"))
         np.testing.assert_allclose(readers.open_recording(path).read(0, 1000), counts() * 5e-3, rtol=1e-6)
 
+    def test_the_lowest_number_is_missing(self, tmp_path: Path) -> None:
+        stored = counts()
+        stored[100, 1] = -(2**15)
+        signal = readers.open_recording(write(tmp_path / "a.ecg", ishne(stored))).read(0, 1000)
+        assert np.argwhere(np.isnan(signal)).tolist() == [[100, 1]]
+
     def test_blocks_of_any_size_give_the_samples_of_the_whole(self, tmp_path: Path) -> None:
         recording = readers.open_recording(write(tmp_path / "a.ecg", ishne(counts())))
         for size in (1, 7, 333):

@@ -19,6 +19,7 @@ from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import is_other, lead_of, lead_of_mdc, lead_of_number, name_for_notes
 from ectopy.readers.validation import (
     LEAST_S,
+    LOWEST_16_BIT,
     UNIT_REMEDY,
     check_file_size,
     leave_out,
@@ -211,9 +212,9 @@ def _dtype(path: Path, item: Any, *, big_endian: bool) -> np.dtype[Any]:
 def _channels(item: Any, dtype: np.dtype[Any], *, only_ecg: bool, unit: str | None) -> tuple[_Channel, ...]:
     """Return the channels that are ECG leads in a unit of voltage, or in one that is missing or unknown."""
     padding = item.get("WaveformPaddingValue")
-    missing = (
-        float(np.frombuffer(padding, dtype, 1)[0]) if padding and len(padding) >= dtype.itemsize else None
-    )
+    missing: float | None = LOWEST_16_BIT if dtype.newbyteorder("=") == np.int16 else None
+    if padding and len(padding) >= dtype.itemsize:
+        missing = float(np.frombuffer(padding, dtype, 1)[0])
     channels = []
     for column, channel in enumerate(item.ChannelDefinitionSequence):
         units = next(iter(channel.get("ChannelSensitivityUnitsSequence") or ()), None)

@@ -16,6 +16,7 @@ from ectopy.ecg import Recording, Signal, UnreadableError
 from ectopy.readers.lead_names import name_for_notes
 from ectopy.readers.validation import (
     LEAST_S,
+    LOWEST_16_BIT,
     check_rate,
     check_size,
     leave_out,
@@ -176,5 +177,7 @@ def _read(layout: _Layout, start: int, stop: int) -> Signal:
     n_leads = layout.n_stored
     begin, count = layout.first_byte + 2 * n_leads * start, n_leads * (stop - start)
     stored = read_stored(layout.path, "<i2", first=begin, count=count).reshape(-1, n_leads)
-    block: Signal = (stored[:, layout.columns] * layout.scale).astype(np.float32)
+    digital = stored[:, layout.columns]
+    block: Signal = (digital * layout.scale).astype(np.float32)
+    block[digital == LOWEST_16_BIT] = np.nan
     return block

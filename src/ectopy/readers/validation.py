@@ -21,6 +21,11 @@ MOST_VALUES_IN_MEMORY = 2**28
 """Values of a file that is read whole: 12 leads for a day at 250 Hz."""
 MOST_VALUES = 2**34
 """Values of a recording, gaps included: 12 leads for 14 days at 1 kHz."""
+LOWEST_16_BIT = -(2**15)
+"""Missing sample of WFDB, with which its converters fill up other formats; else the end of the converter.
+
+In EDF it may be a wave, as programs fit the range to the lowest sample.
+"""
 LEAST_S = 1.0
 """An incomplete file with less signal than this is refused."""
 

@@ -21,6 +21,7 @@ from ectopy.readers.edf.header import ANNOTATIONS, Header, SignalHeader, read_he
 from ectopy.readers.lead_names import FRANK, is_numbered, is_other, lead_of, name_for_notes
 from ectopy.readers.validation import (
     HEADER_REMEDY,
+    LOWEST_16_BIT,
     UNIT_REMEDY,
     check_rate,
     check_size,
@@ -43,8 +44,6 @@ _MOST_PADDED = 2**20
 _JITTER_S = 0.01
 """Precision of the onsets of data records; parts closer than this are contiguous."""
 _READ_BYTES = 2**24
-_PADDING = -(2**15)
-"""Missing sample of WFDB, with which its converter fills up the last data record."""
 _ONSET = re.compile(rb"([+-]\d{1,12}(?:\.\d{0,9})?)\x14")
 
 
@@ -185,7 +184,7 @@ def _without_padding(layout: _Layout) -> _Layout:
         return layout
     n, last = layout.per_record, int(layout.first_record[-1]) - 1
     digital = np.stack(list(_digital(layout, last, max(n - _MOST_PADDED, 0), n)))
-    recorded = np.flatnonzero(np.any(digital != _PADDING, axis=0))
+    recorded = np.flatnonzero(np.any(digital != LOWEST_16_BIT, axis=0))
     n_padded = digital.shape[1] - (int(recorded[-1]) + 1 if len(recorded) else 0)
     # A single such sample may be a recorded one at the lowest value.
     return replace(layout, n_padded=n_padded if n_padded > 1 else 0)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,11 @@ class TestErrors:
         assert records["b"].notes == ("reference: the annotations have no end mark, so some may be missing",)
         assert records["a"].notes == ()
         assert (records["a"] + records["b"]).notes == records["b"].notes
+
+    def test_annotations_after_the_end_of_the_record_are_told(self, folders: tuple[Path, Path]) -> None:
+        (folders[0] / "a.hea").write_text(f"a 1 {FS:g} {START + round(FS)}\na.dat 16\n")
+        (note,) = ec57.compare_directories(*folders, "mine")["a"].notes[-1:]
+        assert re.fullmatch(r"test: \d+ of \d+ annotations are after its end, and may be of another .*", note)
 
     def test_an_unknown_format_is_wrong_usage(self, folders: tuple[Path, Path]) -> None:
         assert run(folders, "--format", "mxm") == 2

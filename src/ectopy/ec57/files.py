@@ -17,6 +17,8 @@ from ectopy.readers.wfdb.header import read_header
 logger = logging.getLogger(__name__)
 
 _RESOLUTION = re.compile(rb"## time resolution: ([0-9]+(?:\.[0-9]+)?)")
+_LATE_S = 1.0
+"""An annotation so many seconds after the end of its record cannot belong to it."""
 _HEAD = 256  # number of bytes at the start of a file in which the resolution is, if it is given
 
 
@@ -137,15 +139,15 @@ def _compare_files(
             f"{LEARNING_S:g} s is not scored. Leave the record out."
         )
     return compare_record(
-        _read(reference, reference_annotator, header.fs),
-        _read(test, annotator, header.fs),
+        _read(reference, reference_annotator, header.fs, header.n_frames),
+        _read(test, annotator, header.fs, header.n_frames),
         header.fs,
         beat_map=beat_map,
         n_samples=header.n_frames or None,
     )
 
 
-def _read(record: Path, annotator: str, fs: float) -> Annotations:
+def _read(record: Path, annotator: str, fs: float, n_frames: int) -> Annotations:
     """Read annotations, check their number and order, and convert them to the sampling rate of the record."""
     annotations = read_annotations(record, annotator)
     path = record.with_name(f"{record.name}.{annotator}")
@@ -161,7 +163,10 @@ def _read(record: Path, annotator: str, fs: float) -> Annotations:
             "one that precedes it in the file. Sort the annotations by time."
         )
     ratio = fs / (_resolution(path) or fs)
-    return replace(annotations, sample=np.floor(annotations.sample * ratio + 0.5).astype(np.int64))
+    sample = np.floor(annotations.sample * ratio + 0.5).astype(np.int64)
+    n_after = int((sample > n_frames + _LATE_S * fs).sum()) if n_frames else 0
+    note = f"{n_after} of {len(sample)} annotations are after its end, and may be of another record or rate"
+    return replace(annotations, sample=sample, notes=(*annotations.notes, *([note] if n_after else [])))
 
 
 def _resolution(path: Path) -> float | None:

@@ -305,7 +305,7 @@ class TestInbox:
         state = score_inbox(model=str(broken), return_state=True)
         assert state.is_failed()
         assert str(state.message).startswith(
-            f"1 recordings wait: {broken / 'model.onnx'}: not a complete ONNX"
+            f"1 recording waits: {broken / 'model.onnx'}: not a complete ONNX"
         )
         assert "Traceback" not in "".join(capfd.readouterr())
 

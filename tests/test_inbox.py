@@ -442,7 +442,7 @@ class TestNoRoom:
         write_record(inbox, "a")
         with monkeypatch.context() as patch:
             patch.setattr("ectopy.report.write_outputs", full)
-            with pytest.raises(DeferredError, match=r"1 recordings wait: .*No space left"):
+            with pytest.raises(DeferredError, match=r"1 recording waits: .*No space left"):
                 run(inbox, out, how)
         assert {path.name for path in out.iterdir()} == {".inbox.db", "summary.csv", "index.html"}
         assert known(out) == {"a.hea": Status.WAITING}

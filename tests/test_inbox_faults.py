@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ectopy import readers
 from ectopy.batch import runner
 from ectopy.batch.faults import MachineError, reason_of
 from ectopy.batch.inbox import DeferredError, open_inbox, score_new
@@ -160,7 +161,7 @@ class TestWorkers:
 
 def die_while_reading(job: Job) -> SummaryRow:
     """Score a recording whose reader ends the process, as a segmentation fault does."""
-    setattr(runner, "open_recording", lambda *_, **__: os._exit(9))  # noqa: B010 - in this process alone
+    setattr(readers, "open_recording", lambda *_, **__: os._exit(9))  # noqa: B010 - in this process alone
     return score_new(job)
 
 
@@ -228,6 +229,8 @@ class TestDisks:
     def test_a_refusal_of_the_system_names_the_file_first(self, number: int) -> None:
         error = OSError(number, os.strerror(number), "/inbox/a.dat")
         assert reason_of(error) == f"/inbox/a.dat: {os.strerror(number)}. Check the permissions and the disk."
+        nameless = OSError(number, os.strerror(number))
+        assert reason_of(nameless) == f"{os.strerror(number)}. Check the permissions and the disk."
 
     def test_an_inbox_whose_disk_is_removed_during_the_run(self, inbox: Path, out: Path, model: Path) -> None:
         def loses_inbox(job: Job) -> SummaryRow:

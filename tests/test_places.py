@@ -197,7 +197,7 @@ class TestInboxInABucket:
             patch.setattr(type(bucket), "_get_file", silent)
             type(bucket).clear_instance_cache()
             with pytest.raises(
-                DeferredError, match=r"1 recordings wait: s3://ecg/inbox/a\.hea: \w*TimeoutError:"
+                DeferredError, match=r"1 recording waits: s3://ecg/inbox/a\.hea: \w*TimeoutError:"
             ):
                 run(ADDRESS, tmp_path / "out", how)
         type(bucket).clear_instance_cache()

@@ -25,8 +25,9 @@ _EXPECTED = (ValueError, OSError, WorkerDiedError, LimitExceededError, MachineEr
 def reason_of(error: Exception) -> str:
     """Return the message of an error as one line, with the type of error if it is unexpected."""
     message = (isinstance(error, _EXPECTED) and str(error)) or repr(error)
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        message = f"{error.filename}: {error.strerror}. Check the permissions and the disk."
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}{error.strerror}. Check the permissions and the disk."
     return printable(" ".join(message.split()))
 
 

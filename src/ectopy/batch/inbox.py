@@ -212,9 +212,8 @@ class Inbox:
         if self._deferred:
             ((cause, _),) = Counter(self._deferred).most_common(1)
             n = len(self._deferred)
-            raise DeferredError(
-                f"{n} recordings wait: {cause.rstrip('.')}. The next run tries them again.", of_this_run
-            )
+            waiting = "1 recording waits" if n == 1 else f"{n} recordings wait"
+            raise DeferredError(f"{waiting}: {cause.rstrip('.')}. The next run tries again.", of_this_run)
         return of_this_run
 
     def open_files(self) -> list[OpenFile]:

@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ectopy.ecg import Analysis, Beats, Event, Recording, Samples, recording_of
+from ectopy.ecg import Analysis, Beats, Event, Recording, Samples, merge_intervals, recording_of
 from ectopy.rhythm.events import analyse_rhythm
 
 FS = 100.0
@@ -41,13 +41,28 @@ def analysis_of(
     unreadable: Samples = NOTHING_UNREADABLE,
     start: datetime | None = None,
     leads: tuple[str, ...] | None = None,
+    whole: bool = False,
 ) -> Analysis:
-    """Analyse the rhythm of beats with given labels."""
+    """Analyse the rhythm of beats with given labels; ``whole``: nothing around them is unreadable."""
     recording = replace(recording, start=start)
     columns = tuple(recording.leads.index(lead) for lead in leads or recording.leads)
-    rhythm = analyse_rhythm(beats, duration_s=recording.duration_s, unreadable=unreadable)
+    lost = unreadable if whole else only_around(beats, recording.duration_s, unreadable)
+    rhythm = analyse_rhythm(beats, duration_s=recording.duration_s, unreadable=lost)
     low_quality = np.zeros(len(beats), dtype=bool)
     return Analysis(recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable)
+
+
+def only_around(beats: Beats, duration_s: float, unreadable: Samples) -> Samples:
+    """Take all but the beats and a second around them for unreadable.
+
+    A test of a rule draws some beats of an hour. The rest of the hour is no standstill.
+    """
+    if not len(beats):
+        return unreadable
+    second, end = round(beats.fs), round(duration_s * beats.fs)
+    first, last = int(beats.sample[0]) - second, int(beats.sample[-1]) + second
+    drawn = [[0, first]] * (first > 0) + [[last, end]] * (last < end)
+    return merge_intervals(np.concatenate((unreadable, np.array(drawn, dtype=np.int64).reshape(-1, 2))))
 
 
 def events_of(
@@ -62,7 +77,7 @@ def events_of(
     return analyse_rhythm(
         beats,
         duration_s=duration_s,
-        unreadable=np.asarray(unreadable, dtype=np.int64),
+        unreadable=only_around(beats, duration_s, np.asarray(unreadable, dtype=np.int64)),
         low_quality=low_quality,
         af_penalty=af_penalty,
     ).events

@@ -54,7 +54,11 @@ def spans_of(analysis: Analysis, kind: str) -> list[list[int]]:
 def assert_one_direction(analysis: Analysis) -> None:
     """Events are those of the final beats, and every count is the number of such events."""
     again = find_events(
-        analysis.beats, analysis.rr_s, duration_s=analysis.duration_s, af=spans_of(analysis, "af")
+        analysis.beats,
+        analysis.rr_s,
+        duration_s=analysis.duration_s,
+        unreadable=analysis.unreadable,
+        af=spans_of(analysis, "af"),
     )
     assert_equal_events(again, analysis.events)
     number = Counter(event.kind for event in analysis.events)
@@ -141,7 +145,7 @@ def test_simulated_recordings(seed: int) -> None:
 def test_beats_of_any_kind(drawn: list[tuple[str, float]]) -> None:
     letters = "".join(letter for letter, _ in drawn)
     beats = beats_of(letters, [rr_s for _, rr_s in drawn])
-    assert_one_direction(analysis_of(recording_for(beats, 100_000), beats))
+    assert_one_direction(analysis_of(recording_for(beats, 100_000), beats, whole=True))
 
 
 @pytest.mark.real

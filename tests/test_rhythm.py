@@ -1,5 +1,6 @@
 """Every rule of rhythm under the name of its convention, on beats made by hand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -432,3 +433,54 @@ def test_runs_of_record_203_are_those_of_its_reference_annotations(mitdb: Path) 
     events = events_in(beats, duration_s=650_000 / 360)
     runs = [event.n_beats for event in events if event.kind == "vt"]
     assert (sum(event.kind == "veb_couplet" for event in events), len(runs), max(runs)) == (64, 21, 9)
+
+
+class TestSilence:
+    """Ten seconds of readable signal without a beat, at an end of the recording or beside lost signal."""
+
+    @staticmethod
+    def silences(
+        beats: Beats, duration_s: float, unreadable: Sequence[Sequence[int]] = ()
+    ) -> list[tuple[float, float, int]]:
+        lost = np.array(unreadable, dtype=np.int64).reshape(-1, 2)
+        rhythm = analyse_rhythm(beats, duration_s=duration_s, unreadable=lost)
+        found = [event for event in rhythm.events if event.kind == "pause"]
+        return [(event.onset_s, event.offset_s, event.n_beats) for event in found]
+
+    # Ten beats, a second apart, the first at 1 s and the last at 10 s.
+    BEATS = beats_of("NNNNNNNNNN", 1.0)
+
+    def test_a_heart_that_stops_before_the_end_is_a_pause(self) -> None:
+        assert self.silences(self.BEATS, 30) == [(10, 30, 1)]
+
+    def test_less_than_ten_seconds_before_the_end_are_none(self) -> None:
+        assert self.silences(self.BEATS, 19.9) == []
+
+    def test_it_lasts_as_long_as_the_signal_can_be_read(self) -> None:
+        assert self.silences(self.BEATS, 60, [[2500, 6000]]) == [(10, 25, 1)]
+        assert self.silences(self.BEATS, 60, [[1500, 6000]]) == []
+
+    def test_electrodes_that_come_off_at_once_are_no_standstill(self) -> None:
+        assert self.silences(self.BEATS, 600, [[1050, 60_000]]) == []
+
+    def test_between_two_times_of_lost_signal_it_has_no_beat(self) -> None:
+        assert self.silences(self.BEATS, 60, [[1100, 1500], [4000, 6000]]) == [(15, 40, 0)]
+
+    def test_after_lost_signal_it_ends_at_the_next_beat(self) -> None:
+        beats = beats_of("NNNNN", [1, 1, 1, 40, 1])
+        assert self.silences(beats, 45, [[400, 1000]]) == [(10, 43, 1)]
+
+    def test_before_the_first_beat_it_begins_with_the_recording(self) -> None:
+        assert self.silences(beats_of("NNN", [15, 1, 1]), 18) == [(0, 15, 1)]
+
+    def test_beats_in_lost_signal_begin_none(self) -> None:
+        assert self.silences(self.BEATS, 30, [[950, 3000]]) == []
+
+    def test_lost_signal_from_the_start_is_none(self) -> None:
+        assert self.silences(beats_of("NNN", [25, 1, 1]), 28, [[0, 2400]]) == []
+
+    def test_an_interval_between_beats_is_told_once(self) -> None:
+        assert self.silences(beats_of("NNNN", [1, 1, 20, 1]), 24) == [(2, 22, 2)]
+
+    def test_without_any_beat_the_recording_is_not_analysable_instead(self) -> None:
+        assert self.silences(beats_of("", []), 60) == []

@@ -103,7 +103,8 @@ def _is_quiet(candidates: Candidates, usual: NDArray[np.intp], waves: NDArray[np
 def _similarity(windows: BeatWindows, usual: NDArray[np.intp], waves: NDArray[np.intp]) -> float:
     """Compute the correlation of the mean window of some waves with that of usual beats, over all leads.
 
-    It is NaN without usual beats, and where they differ from each other: they may be noise.
+    It is NaN without usual beats, and where these differ from each other: they are no measure, as they may be
+    noise.
     """
     if not len(usual):
         return np.nan

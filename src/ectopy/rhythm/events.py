@@ -19,7 +19,9 @@ from ectopy.rhythm.atrial_fibrillation import extend_over_runs, find_atrial_fibr
 from ectopy.rhythm.finders import RhythmContext, Spans, long_runs, supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS, EventKind
-from ectopy.rhythm.limits import EPISODE_S
+from ectopy.rhythm.limits import EPISODE_S, NO_RATE_S
+
+NOTHING_UNREADABLE: Samples = np.empty((0, 2), dtype=np.int64)
 
 
 class Rhythm(NamedTuple):
@@ -66,11 +68,16 @@ def analyse_rhythm(
     )
     af = extend_over_runs(af, long_runs(early, rr_s), time_s)
     final = suppress_sveb_in_af(beats, af)
-    return Rhythm(final, rr_s, find_events(final, rr_s, duration_s=duration_s, af=af))
+    return Rhythm(final, rr_s, find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af))
 
 
 def find_events(
-    beats: Beats, rr_s: Seconds, *, duration_s: float, af: Spans | Sequence[Sequence[int]] = ()
+    beats: Beats,
+    rr_s: Seconds,
+    *,
+    duration_s: float,
+    unreadable: Samples = NOTHING_UNREADABLE,
+    af: Spans | Sequence[Sequence[int]] = (),
 ) -> tuple[Event, ...]:
     """Find every event of :data:`ectopy.rhythm.kinds.KINDS`; events may overlap.
 
@@ -82,12 +89,15 @@ def find_events(
         RR intervals in seconds that end at each beat, NaN where unknown, [n].
     duration_s
         Length of the recording in seconds.
+    unreadable
+        As for :func:`analyse_rhythm`.
     af
         Half-open [start, stop) spans of beats in atrial fibrillation, [k, 2].
 
     Returns
     -------
-    Events in order of onset. An event lasts from the R peak of its first beat to that of its last.
+    Events in order of onset. An event lasts from the R peak of its first beat to that of its last. A pause
+    may also begin or end where the recording, or what is readable of it, does.
 
     Examples
     --------
@@ -103,6 +113,7 @@ def find_events(
     spans = np.asarray(af, dtype=np.intp).reshape(-1, 2)
     context = RhythmContext(beats, rr_s, rate_bpm(beats, rr_s), spans, _shortest_s(duration_s))
     events = [event for kind in KINDS.values() for event in _events_of(kind, context)]
+    events += _silences(beats, unreadable / beats.fs, duration_s)
     return tuple(sorted(events, key=lambda event: (event.onset_s, event.kind)))
 
 
@@ -164,3 +175,28 @@ def _events_of(kind: EventKind, context: RhythmContext) -> list[Event]:
     bpm = mean_bpm(context.beats, spans) if kind.has_rate else np.full(len(spans), np.nan)
     columns = (time_s[spans[:, 0]], time_s[spans[:, 1] - 1], np.diff(spans)[:, 0], bpm)
     return [Event(kind.name, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _silences(beats: Beats, unreadable_s: Seconds, duration_s: float) -> list[Event]:
+    """Find readable signal of NO_RATE_S or more without a beat, which no RR interval measures.
+
+    It begins or ends with the recording or with an unreadable interval: a heart that stops or fibrillates
+    until the end of the recording has no next beat. Without any beat, the recording is not analysable.
+    """
+    time_s = beats.time_s
+    if not len(time_s):
+        return []
+    stops = np.sort(np.concatenate((time_s, unreadable_s[:, 0], [duration_s])))
+    n_begun, n_ended = (np.searchsorted(unreadable_s[:, edge], time_s, side="right") for edge in (0, 1))
+    beat_starts = time_s[n_begun == n_ended]  # the others lie in unreadable time
+    other_starts = np.concatenate(([0.0], unreadable_s[:, 1]))
+    starts = np.concatenate((beat_starts, other_starts))
+    following = (
+        np.searchsorted(stops, beat_starts, side="right"),
+        np.searchsorted(stops, other_starts, side="left"),
+    )
+    ends = stops[np.minimum(np.concatenate(following), len(stops) - 1)]
+    n_beats = (np.arange(len(starts)) < len(beat_starts)).astype(int) + np.isin(ends, time_s)
+    silent = (ends - starts >= NO_RATE_S) & (n_beats < 2)
+    columns = (column[silent].tolist() for column in (starts, ends, n_beats))
+    return [Event("pause", start, end, n, float("nan")) for start, end, n in zip(*columns, strict=True)]

@@ -81,7 +81,7 @@ LEADING = (
     EventKind(
         name="pause",
         title="Pause",
-        rule=f"RR interval longer than {PAUSE_S:g} s",
+        rule=f"RR interval longer than {PAUSE_S:g} s, or {NO_RATE_S:g} s of readable signal without a beat",
         urgency=f"urgent from {URGENT_PAUSE_S:g} s on, else a note; from {NO_RATE_S:g} s on, another finding",
         find=finders.pauses,
         describe=wording.pauses,

@@ -202,7 +202,7 @@ def test_weights_of_a_file_that_nobody_hashed_are_refused(folder, tmp_path, monk
     for place in (elsewhere, tmp_path):
         np.ones(n_weights, dtype=np.float32).tofile(place / "weights")
     monkeypatch.chdir(elsewhere)
-    with pytest.raises(ModelError, match=r"model\.onnx: not a complete ONNX network \(\w+\)"):
+    with pytest.raises(ModelError, match=r"model\.onnx: not a complete ONNX network"):
         load_classifier(elsewhere)(features(3))
 
 
@@ -210,7 +210,7 @@ def test_weights_of_a_file_that_nobody_hashed_are_refused(folder, tmp_path, monk
 def test_what_is_no_network_is_refused_by_name(folder, tmp_path, content):
     other = respecified(folder, tmp_path)
     (other / "model.onnx").write_bytes(content)
-    with pytest.raises(ModelError, match=r"model\.onnx: not a complete ONNX network \(\w+\)"):
+    with pytest.raises(ModelError, match=r"model\.onnx: not a complete ONNX network"):
         load_classifier(other)(features(3))
 
 

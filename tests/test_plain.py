@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from ectopy import pipeline
-from ectopy.beats import beat_selection, detection, qrs_candidates, signal_to_noise
+from ectopy.beats import beat_selection, detection, qrs_candidates, signal_to_noise, windows
 from ectopy.datasets.simulate import draw_patient, simulate
 from ectopy.ecg import Analysis, Recording, Signal, recording_of
 from ectopy.features import extraction, timing
 from ectopy.model.classifier import SHIPPED_MODEL, Classifier, load_classifier
 from ectopy.readers import open_recording
 from ectopy.rhythm import atrial_fibrillation, hrv
-from ectopy.signal import filters, quality, rolling
+from ectopy.signal import filters, rolling
 
 FS = filters.WORKING_FS
 MEAN, MAXIMUM, MINIMUM, MEDIAN = "uniform_filter1d", "maximum_filter1d", "minimum_filter1d", "median_filter"
@@ -30,7 +30,7 @@ ROLLING = {
     beat_selection: (MAXIMUM, MEDIAN),
     qrs_candidates: (MAXIMUM, MINIMUM, MEAN),
     signal_to_noise: (MEDIAN,),
-    quality: (MAXIMUM, MINIMUM, MEAN),
+    windows: (MINIMUM,),
     extraction: (MEDIAN,),
     timing: (MEDIAN, MINIMUM, MEAN),
     atrial_fibrillation: (MEAN,),

@@ -84,7 +84,7 @@ class TestPromote:
         champion = data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
         assert (champion / "card.md").read_text() == "# 1\n"
-        assert planning.find_model(None, data) == (champion, planning.ModelSource.CHAMPION)
+        assert planning.find_model(None, data) == (champion.resolve(), planning.ModelSource.CHAMPION)
 
     def test_the_champion_promoted_once_more_is_laid_anew_and_nothing_else(
         self, three: list[Version], data: Path

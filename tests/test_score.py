@@ -563,7 +563,7 @@ class TestChangedModel:
             self.promote(other_model, champion)
             return opened(*args, **options)
 
-        monkeypatch.setattr(runner, "open_recording", promoted_meanwhile)
+        monkeypatch.setattr(readers, "open_recording", promoted_meanwhile)
         (row,) = run([record], out, ScoreOptions(champion))
         assert (row["model"], row["n_veb"]) == ("small 1 (test)", 0)
         origin = json.loads((out / "r" / "summary.json").read_text())["provenance"]

@@ -289,7 +289,7 @@ class TestPromotion:
     @pytest.mark.usefixtures("promoted")
     def test_the_champion_lies_where_scoring_finds_it_without_mlflow(self, trained: Trained) -> None:
         champion = planning.find_model(None, trained.data).folder
-        assert champion == trained.data / "models" / "champion"
+        assert champion == (trained.data / "models" / "champion").resolve()
         assert {path.name for path in champion.iterdir()} == {
             *("model.onnx", "model.json", "card.md", "reference.json", "out_of_fold.json")
         }

@@ -40,8 +40,10 @@ def printable_values(value: Any) -> Any:
         return printable(value)
     if isinstance(value, Mapping):
         return {printable_values(name): printable_values(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return [printable_values(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(printable_values(item) for item in value)
     return value
 
 

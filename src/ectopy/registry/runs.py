@@ -14,9 +14,7 @@ from typing import Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads these when it is imported
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault(
-    "MLFLOW_UV_AUTO_DETECT", "false"
-)  # it would add the lock file of whatever folder it runs in
+os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # it would log the lock file of the working directory
 
 import mlflow
 import numpy as np

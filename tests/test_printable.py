@@ -57,7 +57,7 @@ class TestText:
 
     def test_texts_inside_other_values_are_cleaned_too(self) -> None:
         value = {"a\x1b": ["\n", ("\u202e", 1.5)], "b": None}
-        assert printable_values(value) == {r"a\x1b": [r"\n", [r"\u202e", 1.5]], "b": None}
+        assert printable_values(value) == {r"a\x1b": [r"\n", (r"\u202e", 1.5)], "b": None}
 
 
 class TestCells:

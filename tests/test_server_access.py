@@ -106,8 +106,10 @@ class TestCommands:
 
     def test_a_demo_knows_no_server_of_anybody(self, tmp_path: Path) -> None:
         os.environ |= ServerAccess(URL, "x").client_environment()
-        use_own_home(tmp_path / "demo")
-        assert os.environ["PREFECT_HOME"] == str(tmp_path / "demo")
+        home = tmp_path / "ectopy-demo" / "prefect"  # as in a fresh clone: Prefect makes one level only
+        use_own_home(home)
+        assert os.environ["PREFECT_HOME"] == str(home)
+        assert home.is_dir()
         assert not [name for name in os.environ if name.startswith("PREFECT_API_")]
 
 

@@ -106,4 +106,5 @@ def use_own_home(home: Path) -> None:
     """
     for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_DATABASE_CONNECTION_URL"):
         os.environ.pop(name, None)
+    home.mkdir(parents=True, exist_ok=True)  # Prefect makes one level only, and cannot start without
     os.environ["PREFECT_HOME"] = str(home.absolute())

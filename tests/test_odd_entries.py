@@ -44,7 +44,7 @@ def statuses(out: Path) -> dict[str, str]:
 
 
 def kept(out: Path) -> list[str]:
-    """Give the names that the files had which are set aside."""
+    """Return the names that the files had before they were set aside."""
     return sorted(path.name.partition(".damaged-")[0] for path in out.glob("*.damaged-*"))
 
 

@@ -135,7 +135,7 @@ class Inbox:
     def plan(self) -> list[Job]:
         """Return a job for each recording to score; recordings that crashed a process come last."""
         recordings, errors = self._scan()
-        settled = {path: error for path, error in errors.items() if path in set(map(Path, recordings))}
+        settled = {path: errors[path] for path in map(Path, recordings) if path in errors}
         jobs = [
             replace(job, complete_only=self._may_be_incomplete(self._ledger.entry(job.path)))
             for job in planning.plan(recordings, self._out, self._options, settled)

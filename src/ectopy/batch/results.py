@@ -221,7 +221,8 @@ def write_summary(
     """
     from ectopy.report import SUMMARY_COLUMNS, write_index
 
-    earlier = [row for row in earlier_rows(out) if row["path"] not in set(replaced)]
+    left_out = set(replaced)
+    earlier = [row for row in earlier_rows(out) if row["path"] not in left_out]
     by_name = {str(row["recording"]): row for row in [*earlier, *rows]}
     ordered = [by_name[name] for name in sorted(by_name)]
     with atomic_file(out / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:

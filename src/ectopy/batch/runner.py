@@ -120,7 +120,7 @@ def failed_job(job: Job, error: Exception) -> SummaryRow:
 
 
 def import_libraries() -> None:
-    """Import what scoring needs, in a process that has been started ahead of its first task."""
+    """Import what scoring needs, for instance in a process that has been started ahead of its first task."""
     from pyarrow import parquet  # noqa: F401
 
     from ectopy import pipeline, report  # noqa: F401
@@ -133,10 +133,7 @@ def ready_model(options: ScoreOptions) -> "Classifier":
     Raises :class:`ectopy.batch.faults.MachineError` if that fails.
     """
     with machine_at_fault():
-        from pyarrow import parquet  # noqa: F401
-
-        from ectopy import pipeline, report  # noqa: F401
-
+        import_libraries()
         model = load_model(options.model)
         model.open_network()
         return model

@@ -91,3 +91,9 @@ def problem_of(error: ValidationError) -> str:
         return str(context["error"])
     remedy = _REMEDIES.get(kind, f"{first['msg']}.").format_map(context)
     return remedy if kind == "too_short" else f"{first['input']!r} is not valid. {remedy}"
+
+
+def local_database(uri: str) -> Path | None:
+    """Return the file of a tracking store in SQLite, or None for the address of a server."""
+    path = uri.removeprefix("sqlite:///")
+    return None if path == uri else Path(path).absolute()

@@ -16,7 +16,7 @@ from ectopy.flows.server_access import ServerAccess, access_file, make_access, p
 from ectopy.flows.supervisor import HOST, Service, ServiceError, end_leftovers, managed_children, start, watch
 from ectopy.guard import ENTRANCE
 from ectopy.private_files import take_from_others
-from ectopy.settings import Settings
+from ectopy.settings import Settings, local_database
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def _home() -> str:
 
 def prepare_folders(settings: Settings) -> None:
     """Create the folders that are printed, and take from others the right to read what may be in them."""
-    store, data = local_store(settings.tracking_uri), settings.data_dir
+    store, data = local_database(settings.tracking_uri), settings.data_dir
     for folder in (data / "inbox", data / "scored", prefect_home(), *([store.parent] if store else [])):
         folder.mkdir(parents=True, exist_ok=True)
     take_from_others(data, prefect_home(), *([store.parent] if store else []))
@@ -154,7 +154,7 @@ def servers(settings: Settings, ports: Ports) -> list[Service]:
         ports.prefect,
         "/api/health",
     )
-    store = local_store(settings.tracking_uri)
+    store = local_database(settings.tracking_uri)
     if store is None:
         return [prefect]
     mlflow = command_of(
@@ -252,7 +252,7 @@ def addresses(settings: Settings, ports: Ports, access: ServerAccess) -> list[st
     -------
     The lines to print.
     """
-    store, data = local_store(settings.tracking_uri), settings.data_dir.absolute()
+    store, data = local_database(settings.tracking_uri), settings.data_dir.absolute()
     password = access.password
     mlflow = f"http://{HOST}:{ports.mlflow}{ENTRANCE}#{password}" if store else "at ECTOPY_TRACKING_URI"
     variables = [f"{name}={shlex.quote(value)}" for name, value in access.client_environment().items()]
@@ -264,12 +264,6 @@ def addresses(settings: Settings, ports: Ports, access: ServerAccess) -> list[st
         f"to use the prefect command in another terminal: export {' '.join(variables)}",
         "Ctrl-C ends all of it",
     ]
-
-
-def local_store(uri: str) -> Path | None:
-    """Return the file of a tracking store in SQLite; None for the address of a server."""
-    path = uri.removeprefix("sqlite:///")
-    return None if path == uri else Path(path).absolute()
 
 
 def command_of(name: str, *arguments: str) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ from mlflow.types import ColSpec, Schema
 from ectopy.ecg import CLASSES
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model.classifier import CARD_FILE, ModelError
-from ectopy.registry.runs import local_database, suppress_warnings
+from ectopy.registry.runs import suppress_warnings
+from ectopy.settings import local_database
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 

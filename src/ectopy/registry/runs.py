@@ -25,6 +25,7 @@ from ectopy.features.extraction import Floats
 from ectopy.monitoring import plots
 from ectopy.monitoring.batch_summary import BatchSummary
 from ectopy.printable import printable_lines, printable_values
+from ectopy.settings import local_database
 
 DESCRIPTION = "mlflow.note.content"
 """Tag that MLflow shows as the description of a run, in Markdown."""
@@ -32,12 +33,6 @@ DESCRIPTION = "mlflow.note.content"
 
 class TrackingError(ValueError):
     """A tracking store that does not answer correctly."""
-
-
-def local_database(uri: str) -> Path | None:
-    """Return the file of a SQLite store, or None for the address of a server."""
-    path = uri.removeprefix("sqlite:///")
-    return None if path == uri else Path(path).absolute()
 
 
 def connect(uri: str, experiment: str) -> str:

@@ -118,6 +118,8 @@ BEAT_METRICS: Mapping[str, Ratio] = MappingProxyType(
         "sveb_positive_predictivity_sumstats": Ratio(_SS, _cells("NSVOX", "S")),
     }
 )
+QRS_F1 = Ratio(2 * _cells(_BEATS, _BEATS), _cells(_BEATS, CELLS) + _cells(CELLS, _BEATS))
+"""One number for the detection of beats, to compare two models; EC57 has no such metric."""
 
 
 @dataclass(frozen=True, eq=False)

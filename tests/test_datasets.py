@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ectopy.datasets import catalogue, download, simulate
-from ectopy.datasets.catalogue import DATABASES, DS1, DS2, PACED, FetchError
+from ectopy.datasets.catalogue import DATABASES, DS1, DS2, PACED, Database, FetchError
 from ectopy.datasets.download import UnreachableError
 from tests.faulty_server import FaultyServer, contents, garbled, half, serving
 
-MITDB = DATABASES["mitdb"]
+MITDB, SVDB = DATABASES["mitdb"], DATABASES["svdb"]
 
 
 @pytest.fixture
@@ -347,6 +347,14 @@ def test_no_other_patient_is_in_both_sets_of_de_chazal() -> None:
         ("qtdb", "sele0104", "edb"),
         ("edb", "e0104", "edb"),
         ("incartdb", "I36", "incartdb/patient 16"),
+        ("svdb", "877", "svdb/876"),
+        ("svdb", "851", "svdb/851"),
+        ("svdb", "884", "svdb/851"),
+        ("svdb", "879", "svdb/878"),
+        ("svdb", "880", "svdb/880"),
+        ("afpdb", "p16c", "afpdb/p15"),
+        ("afpdb", "t100", "afpdb/t99"),
+        ("aftdb", "learning-set/t07", "aftdb/learning-set/s07"),
         ("simdb", "s0-001", "simdb/s0-001"),
     ],
 )
@@ -363,11 +371,81 @@ def test_the_75_records_of_incartdb_are_32_patients() -> None:
     assert not [patient for patient in patients if patient.startswith("incartdb/I")]
 
 
+@pytest.mark.parametrize(
+    ("database", "records", "patients"),
+    [
+        *(("mitdb", 48, 47), ("nstdb", 15, 5), ("afdb", 25, 25), ("svdb", 78, 75), ("incartdb", 75, 32)),
+        *(("ltdb", 7, 7), ("nsrdb", 18, 18), ("edb", 90, 1), ("qtdb", 105, 73), ("vfdb", 22, 22)),
+        *(("cudb", 35, 35), ("aftdb", 80, 70), ("afpdb", 300, 100), ("ludb", 200, 200)),
+        ("challenge-2017", 8528, 8528),
+    ],
+)
+def test_all_published_records_are_listed_once(database: str, records: int, patients: int) -> None:
+    listed = DATABASES[database].records
+    assert len(listed) == len(set(listed)) == records
+    assert len({catalogue.patient_of(DATABASES[database], record) for record in listed}) == patients
+
+
+@pytest.mark.parametrize("database", [each for each in DATABASES.values() if each.records])
+def test_every_published_record_trains_or_is_held_out_or_is_left_out(database: Database) -> None:
+    groups = Counter((*database.training, *database.held_out, *database.left_out))
+    assert groups == Counter(database.records)
+
+
+def test_the_20_other_records_of_svdb_are_held_out() -> None:
+    training, held_out = catalogue.split(SVDB, SVDB.records)
+    assert (len(training), len(held_out)) == (58, 20)
+    assert set(held_out) == {
+        *("803", "807", "808", "811", "820", "821", "824", "840", "841", "844", "845", "847", "853"),
+        *("866", "871", "872", "873", "882", "883", "891"),
+    }
+
+
+def test_no_patient_of_svdb_trains_and_tests() -> None:
+    training, held_out = (
+        {catalogue.patient_of(SVDB, record) for record in group} for group in (SVDB.training, SVDB.held_out)
+    )
+    assert not training & held_out
+
+
+@pytest.mark.parametrize(
+    "database", ["afdb", "edb", "qtdb", "vfdb", "cudb", "afpdb", "ludb", "challenge-2017"]
+)
+def test_beats_train_on_no_record_of_a_database_that_is_not_for_that(database: str) -> None:
+    assert catalogue.split(DATABASES[database], DATABASES[database].records)[0] == ()
+
+
+def test_all_records_of_a_database_to_test_beats_are_held_out() -> None:
+    assert catalogue.split(DATABASES["ltdb"], ("14046", "14134", "no such")) == ((), ("14046", "14134"))
+
+
+def test_a_database_without_beats_to_test_holds_none_out() -> None:
+    assert catalogue.split(DATABASES["vfdb"], ("418", "419")) == ((), ())
+    assert catalogue.split(DATABASES["vfdb"], ("418", "419"), "rhythm") == (("418",), ("419",))
+
+
+@pytest.mark.parametrize("record", ["A00051", "A00/A00051"])
+def test_a_record_is_the_same_in_another_folder(record: str) -> None:
+    assert catalogue.split(DATABASES["challenge-2017"], [record], "strips") == ((record,), ())
+
+
+@pytest.mark.parametrize("database", DATABASES.values())
+def test_uses_name_what_and_for_what(database: Database) -> None:
+    assert set(database.uses) <= {"beats", "rhythm", "waves", "windows", "strips"}
+    assert set(database.uses.values()) <= {"training", "test"}
+    if database.records:
+        assert bool(database.training) == ("training" in database.uses.values())
+
+
+def test_training_needs_the_databases_whose_beats_train() -> None:
+    assert catalogue.training_databases() == ("mitdb", "svdb")
+
+
 def test_a_database_is_found_under_its_own_name() -> None:
     assert all(DATABASES[name].name == name for name in DATABASES)
     assert set(DATABASES) == {
         *("mitdb", "nstdb", "afdb", "svdb", "incartdb", "ltdb", "nsrdb", "edb", "qtdb"),
-        "simdb",
+        *("vfdb", "cudb", "aftdb", "afpdb", "ludb", "challenge-2017", "simdb"),
     }
 
 

@@ -139,7 +139,7 @@ def fetch_record(name: str, record: str, *, source: str, data_dir: Path) -> tupl
     folder = database_folder(database, data_dir)
     sums = _read_sums(folder)
     header = _fetch_checked(f"{record}.hea", database, source, folder, sums)
-    annotations = [f"{record}.{annotator}" for annotator in database.annotators]
+    annotations = [f"{record}.{annotator.suffix}" for annotator in database.annotators]
     files = [*_signal_files(header), *(file for file in annotations if file in sums)]
     paths = (header, *(_fetch_checked(file, database, source, folder, sums) for file in files))
     logger.info("%s %s: %d files, complete", name, record, len(paths))

@@ -1,6 +1,7 @@
 """Files come whole and checked from a directory or a real server, or do not come at all."""
 
 import hashlib
+import re
 import shutil
 import socket
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 from ectopy.datasets import catalogue, download, simulate
 from ectopy.datasets.catalogue import DATABASES, DS1, DS2, PACED, Database, FetchError
 from ectopy.datasets.download import UnreachableError
+from tests.conftest import database as find
 from tests.faulty_server import FaultyServer, contents, garbled, half, serving
 
 MITDB, SVDB = DATABASES["mitdb"], DATABASES["svdb"]
@@ -150,6 +152,120 @@ def test_leads_in_one_file_fetch_it_once_and_a_tilde_fetches_none(source: Path, 
     assert [path.name for path in paths] == ["s0-001.hea", "s0-001.dat", "s0-001.atr"]
 
 
+# Other layouts and kinds of labels
+
+
+def mirror(folder: Path, records: str, *files: str) -> Path:
+    """Write a made mirror of a database; a header names the signal file of its record, next to it."""
+    signals = {Path(file).stem: Path(file).name for file in files if file.endswith((".dat", ".mat"))}
+    for file in files:
+        path, stem = folder / file, Path(file).stem
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{stem} 1 128\n{signals[stem]} 212\n" if file.endswith(".hea") else f"made {file}")
+    sums = [f"{hashlib.sha256((folder / file).read_bytes()).hexdigest()} {file}\n" for file in files]
+    (folder / "SHA256SUMS.txt").write_text("".join(sums))
+    (folder / "RECORDS").write_text(records)
+    return folder
+
+
+def unpublish(folder: Path, *files: str) -> None:
+    """Delete files whose sums stay, as in a mirror of a part."""
+    for file in files:
+        (folder / file).unlink()
+
+
+def test_records_in_folders_come_into_the_same_folders(tmp_path: Path, data_dir: Path) -> None:
+    files = ("learning-set/n01.hea", "learning-set/n01.dat", "learning-set/n01.qrs")
+    folder = mirror(tmp_path / "aftdb/1.0.0", "learning-set/n01\n", *files)
+    paths = fetch("aftdb", tmp_path, data_dir)
+    assert [str(path.relative_to(data_dir / "aftdb/1.0.0")) for path in paths] == list(files)
+    assert contents(data_dir / "aftdb/1.0.0") == contents(folder)
+
+
+def test_the_waves_of_each_lead_come(tmp_path: Path, data_dir: Path) -> None:
+    leads = [f"data/1.{annotator.suffix}" for annotator in DATABASES["ludb"].annotators]
+    mirror(tmp_path / "ludb/1.0.1", "data/1\n", "data/1.hea", "data/1.dat", *leads)
+    assert [path.suffix for path in fetch("ludb", tmp_path, data_dir)][2:] == [
+        *(".i", ".ii", ".iii", ".avr", ".avl", ".avf"),
+        *(".v1", ".v2", ".v3", ".v4", ".v5", ".v6"),
+    ]
+
+
+def test_labels_of_windows_come_with_the_index(tmp_path: Path, data_dir: Path) -> None:
+    """Only some records have beats: whatever has a checksum comes."""
+    files = ("cu01.hea", "cu01.dat", "cu01.atr", "cu03.hea", "cu03.dat", "windows_5s.csv")
+    folder = mirror(tmp_path / "cudb/1.0.0", "cu01\ncu03\n", *files)
+    fetch("cudb", tmp_path, data_dir)
+    assert contents(data_dir / "cudb/1.0.0") == contents(folder)
+
+
+def test_garbled_labels_are_refused(tmp_path: Path, data_dir: Path) -> None:
+    folder = mirror(tmp_path / "cudb/1.0.0", "cu01\n", "cu01.hea", "cu01.dat", "windows_5s.csv")
+    (folder / "windows_5s.csv").write_text("garbled")
+    with pytest.raises(FetchError, match=r"windows_5s\.csv: SHA-256 differs"):
+        fetch("cudb", tmp_path, data_dir)
+
+
+STRIPS = ("A00/A00001.hea", "A00/A00001.mat", "REFERENCE.csv")
+
+
+def test_strips_come_from_a_mirror_with_the_checksums_next_to_them(tmp_path: Path, data_dir: Path) -> None:
+    folder = mirror(tmp_path / "challenge-2017/1.0.0/training", "A00/A00001\n", *STRIPS)
+    fetch("challenge-2017", tmp_path, data_dir)
+    assert contents(data_dir / "challenge-2017/1.0.0/training") == contents(folder)
+
+
+@pytest.mark.parametrize("kind", ["server", "directory"])
+def test_strips_come_from_physionet_with_the_checksums_above_them(
+    tmp_path: Path, data_dir: Path, kind: str
+) -> None:
+    version = tmp_path / "source/challenge-2017/1.0.0"
+    mirror(version, "training/\n", *(f"training/{file}" for file in STRIPS))
+    (version / "training/RECORDS").write_text("A00/A00001\n")
+    with serving(tmp_path / "source") as server:
+        paths = fetch("challenge-2017", server.address if kind == "server" else tmp_path / "source", data_dir)
+    assert paths[0] == data_dir / "challenge-2017/1.0.0/training/A00/A00001.hea"
+    (version / "RECORDS").unlink()  # nothing needs it
+    assert contents(data_dir / "challenge-2017") == contents(tmp_path / "source/challenge-2017")
+    fetch("challenge-2017", data_dir, tmp_path / "second")
+    assert contents(tmp_path / "second") == contents(data_dir)
+
+
+def test_a_mirror_of_a_part_is_asked_for_no_file_of_another_record(tmp_path: Path, data_dir: Path) -> None:
+    """Its sums are the published ones; files of the records that it leaves out are not there."""
+    files = [f"{record}.{suffix}" for record in ("n01", "n02") for suffix in ("hea", "dat", "qrs")]
+    folder = mirror(tmp_path / "afpdb/1.0.0", "n01\n", *files, "ANNOTATORS")
+    unpublish(folder, "n02.hea", "n02.dat", "n02.qrs", "ANNOTATORS")
+    with serving(tmp_path) as server:
+        paths = fetch("afpdb", server.address, data_dir)
+    assert [path.name for path in paths] == ["n01.hea", "n01.dat", "n01.qrs"]
+    assert not [file for file in server.asked if file.startswith("n02")]
+
+
+def test_an_annotation_file_that_is_listed_must_be_there(tmp_path: Path, data_dir: Path) -> None:
+    folder = mirror(tmp_path / "afpdb/1.0.0", "n01\n", "n01.hea", "n01.dat", "n01.qrs")
+    unpublish(folder, "n01.qrs")
+    with pytest.raises(FetchError, match=r"n01\.qrs: file not found"):
+        fetch("afpdb", tmp_path, data_dir)
+
+
+def test_annotated_records_in_folders_are_found_by_their_names_in_records(tmp_path: Path) -> None:
+    folder = mirror(tmp_path / "ludb/1.0.1", "data/1\ndata/2\n", "data/1.hea", "data/1.dat", "data/1.atr")
+    (folder / "kept.hea").touch()
+    (folder / "kept.atr").touch()
+    (folder / "old").mkdir()  # such as x_mitdb of mitdb, which RECORDS does not list
+    (folder / "old/3.hea").touch()
+    (folder / "old/3.atr").touch()
+    assert download.annotated_records(folder) == ("data/1", "kept")
+
+
+@pytest.mark.parametrize("database", ["svdb", "challenge-2017"])
+def test_a_missing_database_is_named(database: str, data_dir: Path) -> None:
+    folder = download.database_folder(DATABASES[database], data_dir)
+    with pytest.raises(FetchError, match=f"the database {database} is missing.*`ectopy ingest {database}`"):
+        download.read_records(folder)
+
+
 # What does not come
 
 
@@ -189,7 +305,7 @@ def test_a_connection_cut_half_way_leaves_nothing(refused: Callable[[str, object
 @pytest.mark.parametrize("file", ["s0-002.dat", "RECORDS"])
 def test_a_file_the_server_does_not_have_is_named(refused: Callable[[str, object], str], file: str) -> None:
     message = refused(file, 404)
-    assert message.startswith("FetchError")  # asking again would not help
+    assert message.startswith("MissingFileError")  # asking again would not help
     assert "the server answered 404. Check the address" in message
 
 
@@ -273,7 +389,11 @@ def test_sums_that_are_none_are_refused(source: Path, data_dir: Path, text: str)
 
 
 @pytest.mark.parametrize(
-    "name", ["../../evil.dat", "/tmp/evil.dat", "..", "a\\b.dat", "C:evil.dat", ".hidden"]
+    "name",
+    [
+        *("../../evil.dat", "/tmp/evil.dat", "..", "a\\b.dat", "C:evil.dat", ".hidden"),
+        *("a/../../evil.dat", "a//evil.dat", "a/./evil.dat", "a/.hidden"),
+    ],
 )
 def test_a_header_cannot_reach_outside_its_folder(source: Path, data_dir: Path, name: str) -> None:
     """A hostile source publishes the right sums for what it does, too."""
@@ -284,10 +404,23 @@ def test_a_header_cannot_reach_outside_its_folder(source: Path, data_dir: Path, 
     assert not list(data_dir.rglob("*evil*"))
 
 
-def test_a_record_list_cannot_reach_outside_its_folder(source: Path, data_dir: Path) -> None:
-    (source / "simdb/1.0.0/RECORDS").write_text("s0-001\n../../evil\n")
-    with pytest.raises(FetchError, match=r"RECORDS: '\.\./\.\./evil' is not a record name"):
+@pytest.mark.parametrize("name", ["../../evil", "/evil", "a/../../evil", "a//evil", "a/", "."])
+def test_a_record_list_cannot_reach_outside_its_folder(source: Path, data_dir: Path, name: str) -> None:
+    (source / "simdb/1.0.0/RECORDS").write_text(f"s0-001\n{name}\n")
+    with pytest.raises(FetchError, match=f"RECORDS: {re.escape(repr(name))} is not a record name"):
         fetch("simdb", source, data_dir)
+
+
+def test_a_header_in_a_folder_cannot_reach_outside_its_folder(tmp_path: Path, data_dir: Path) -> None:
+    """Folders of records are no way up, even to a file that has a checksum."""
+    folder = mirror(tmp_path / "aftdb/1.0.0", "a/n01\n", "a/n01.hea", "a/n01.dat", "evil.dat")
+    (folder / "a/n01.hea").write_text("n01 1 128\n../evil.dat 212\n")
+    sums = folder / "SHA256SUMS.txt"
+    sums.write_text(
+        sums.read_text() + f"{hashlib.sha256((folder / 'a/n01.hea').read_bytes()).hexdigest()} a/n01.hea\n"
+    )
+    with pytest.raises(FetchError, match=r"'a/\.\./evil\.dat' is not a file name inside the folder"):
+        fetch("aftdb", tmp_path, data_dir)
 
 
 def test_a_log_in_page_in_place_of_records_is_refused(source: Path, data_dir: Path) -> None:
@@ -482,3 +615,45 @@ def test_nstdb_comes_as_far_as_the_source_has_it(nstdb: Path, data_dir: Path) ->
     """The noise-only records have no annotations, and a mirror may leave them out of RECORDS."""
     paths = fetch("nstdb", nstdb.parent.parent, data_dir)
     assert {path.stem for path in paths} == set(download.read_records(nstdb))
+
+
+OTHERS = ("svdb", "vfdb", "cudb", "aftdb", "afpdb", "ludb", "challenge-2017")
+
+
+def source_of(name: str) -> Path:
+    """Find a source of a database; skip without one."""
+    version = DATABASES[name].version
+    folder = find(name, f"{version}/{DATABASES[name].subfolder}")
+    return next(above.parent for above in (folder, *folder.parents) if above.name == name)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_record_of_the_other_databases_comes_with_its_labels(name: str, data_dir: Path) -> None:
+    """The same files, byte for byte, as far as RECORDS lists them."""
+    source = source_of(name)
+    paths = fetch(name, source, data_dir)
+    there, here = (download.database_folder(DATABASES[name], root) for root in (source, data_dir))
+    records = set(download.read_records(there))
+    assert records <= {*download.read_records(here)}
+    suffixes = {path.suffix for path in paths} - {".hea", ".dat", ".mat"}
+    assert suffixes == {f".{annotator.suffix}" for annotator in DATABASES[name].annotators}
+    copied = contents(here)
+    assert {file: body for file, body in contents(there).items() if file in copied} == copied
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["svdb", "vfdb", "cudb", "ludb", "challenge-2017"])
+def test_every_record_that_lies_there_may_train(name: str) -> None:
+    database = DATABASES[name]
+    there = download.read_records(download.database_folder(database, source_of(name)))
+    (use,) = (use for use in database.uses if database.uses[use] == "training")
+    assert len(catalogue.split(database, there, use)[0]) == len(database.training)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["svdb", "aftdb", "ludb"])
+def test_the_published_checksums_list_the_records_of_the_catalogue(name: str) -> None:
+    sums = (download.database_folder(DATABASES[name], source_of(name)) / "SHA256SUMS.txt").read_text()
+    headers = {line.split()[1] for line in sums.splitlines() if line.endswith(".hea")}
+    assert headers == {f"{record}.hea" for record in DATABASES[name].records}

@@ -2,24 +2,31 @@
 
 Every source has the layout ``<source>/<database>/<version>/``. The data directory has it too, so it can be
 a source itself. A file is verified by the SHA-256 that the source publishes, and gets its name only when it
-is complete. RECORDS is not verified, because a partial mirror lists only the records that it has.
+is complete. RECORDS is not verified, because a partial mirror lists only the records that it has. Only their
+files are asked for, whatever else has a checksum.
 """
 
 import logging
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pooch
 import requests
 
-from ectopy.datasets.catalogue import Database, FetchError, find_database
+from ectopy.datasets.catalogue import DATABASES, Database, FetchError, find_database
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
 """Timeouts of connections and reads, in seconds."""
+
+
+class MissingFileError(FetchError):
+    """A file that the source does not have."""
 
 
 class UnreachableError(FetchError):
@@ -38,20 +45,20 @@ def database_folder(database: Database, data_dir: Path) -> Path:
 
     Returns
     -------
-    ``<data_dir>/<database>/<version>``.
+    ``<data_dir>/<database>/<version>``, and the subfolder of the records if there is one.
     """
-    return data_dir / database.name / database.version
+    return data_dir / database.name / database.version / database.subfolder
 
 
 def read_records(folder: Path) -> tuple[str, ...]:
     """Read the record names in the RECORDS file of a database."""
     if not (folder / "RECORDS").is_file():
-        name = folder.parent.name
+        name = next((part for part in reversed(folder.parts) if part in DATABASES), folder.parent.name)
         raise FetchError(
             f"{folder}: the database {name} is missing. Download it with `ectopy ingest {name}`."
         )
     names = tuple((folder / "RECORDS").read_text(encoding="latin-1").split())
-    if bad := [name for name in names if not _is_plain(name)]:
+    if bad := [name for name in names if not _is_inside(name)]:
         raise FetchError(
             f"{folder / 'RECORDS'}: {bad[0]!r:.60} is not a record name. Check the address of the source."
         )
@@ -61,16 +68,21 @@ def read_records(folder: Path) -> tuple[str, ...]:
 def annotated_records(folder: Path) -> tuple[str, ...]:
     """Return the annotated records in a folder, including those that RECORDS of a partial mirror omits."""
     listed = read_records(folder)
-    present = {header.stem for header in folder.glob("*.hea") if header.with_suffix(".atr").is_file()}
+    candidates = {*listed, *(header.stem for header in folder.glob("*.hea"))}
+    present = {name for name in candidates if _is_annotated(folder / name)}
     if missing := [name for name in listed if name not in present]:
         logger.warning("%s: %d of %d records are missing", folder, len(missing), len(listed))
     return tuple(sorted(present))
 
 
+def _is_annotated(record: Path) -> bool:
+    return all(record.with_name(f"{record.name}.{suffix}").is_file() for suffix in ("hea", "atr"))
+
+
 def fetch_index(
     name: str, *, source: str, data_dir: Path, records: Iterable[str] | None = None
 ) -> tuple[str, ...]:
-    """Download the index of a database: RECORDS, ANNOTATORS and the checksums.
+    """Download the index of a database: RECORDS, ANNOTATORS, the checksums and labels of many records.
 
     A published version never changes, so its index is downloaded once. That of a directory is copied anew.
 
@@ -97,10 +109,15 @@ def fetch_index(
     database = find_database(name)
     _check_source(source, database)
     folder = database_folder(database, data_dir)
-    for file in ("RECORDS", "SHA256SUMS.txt"):
-        _fetch(file, database, source, folder)
-    if "ANNOTATORS" in (sums := _read_sums(folder)):
-        _fetch("ANNOTATORS", database, source, folder, sums["ANNOTATORS"])
+    _fetch("RECORDS", database, source, folder)
+    _fetch_sums(database, source, data_dir)
+    sums = _read_sums(folder)
+    if "ANNOTATORS" in sums:
+        with suppress(MissingFileError):  # a mirror of a part may lack it, and nothing reads it
+            _fetch("ANNOTATORS", database, source, folder, sums["ANNOTATORS"])
+    for file in database.label_files:
+        if file in sums:
+            _fetch(file, database, source, folder, sums[file])
     selected = read_records(folder) if records is None else tuple(records)
     if unknown := [record for record in selected if f"{record}.hea" not in sums]:
         raise FetchError(
@@ -139,8 +156,9 @@ def fetch_record(name: str, record: str, *, source: str, data_dir: Path) -> tupl
     folder = database_folder(database, data_dir)
     sums = _read_sums(folder)
     header = _fetch_checked(f"{record}.hea", database, source, folder, sums)
+    signals = [f"{record[: record.rfind('/') + 1]}{file}" for file in _signal_files(header)]
     annotations = [f"{record}.{annotator.suffix}" for annotator in database.annotators]
-    files = [*_signal_files(header), *(file for file in annotations if file in sums)]
+    files = [*signals, *(file for file in annotations if file in sums)]
     paths = (header, *(_fetch_checked(file, database, source, folder, sums) for file in files))
     logger.info("%s %s: %d files, complete", name, record, len(paths))
     return paths
@@ -161,15 +179,36 @@ def _is_web(source: str) -> bool:
     return source.startswith(("http://", "https://"))
 
 
-def _is_plain(name: str) -> bool:
-    """Check that a file name cannot lead out of its folder; the names come from files of the source."""
-    return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name) is not None
+def _is_inside(name: str) -> bool:
+    """Check that a file name, with folders or without, cannot lead out of the folder of the database.
+
+    The names come from files of the source.
+    """
+    return re.fullmatch(r"([A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*", name) is not None
+
+
+def _fetch_sums(database: Database, source: str, data_dir: Path) -> Path:
+    """Download the checksums from the folder of the records, else from that of the version, as on PhysioNet."""
+    folder = database_folder(database, data_dir)
+    try:
+        return _fetch("SHA256SUMS.txt", database, source, folder)
+    except MissingFileError:
+        if not database.subfolder:
+            raise
+        return _fetch_sums(replace(database, subfolder=""), source, data_dir)
 
 
 def _read_sums(folder: Path) -> dict[str, str]:
-    path = folder / "SHA256SUMS.txt"
-    if not path.is_file():
-        raise FetchError(f"{path}: no checksums. Download the index of the database first.")
+    """Read the checksum of each file in a folder; those of the folder above are used if it has none."""
+    if (folder / "SHA256SUMS.txt").is_file():
+        return _read_sums_file(folder / "SHA256SUMS.txt")
+    if (folder.parent / "SHA256SUMS.txt").is_file():
+        sums, inside = _read_sums_file(folder.parent / "SHA256SUMS.txt"), f"{folder.name}/"
+        return {file.removeprefix(inside): sums[file] for file in sums if file.startswith(inside)}
+    raise FetchError(f"{folder / 'SHA256SUMS.txt'}: no checksums. Download the index of the database first.")
+
+
+def _read_sums_file(path: Path) -> dict[str, str]:
     lines = path.read_text(encoding="latin-1").splitlines()
     pairs = [re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(.+)", line.rstrip()) for line in lines if line.strip()]
     if not pairs or None in pairs:
@@ -193,7 +232,7 @@ def _signal_files(header: Path) -> tuple[str, ...]:
 
 
 def _fetch_checked(file: str, database: Database, source: str, folder: Path, sums: Mapping[str, str]) -> Path:
-    if not _is_plain(file):
+    if not _is_inside(file):
         raise FetchError(
             f"{database.name}: {file!r:.60} is not a file name inside the folder of the database. "
             "Do not use this source."
@@ -209,27 +248,26 @@ def _fetch_checked(file: str, database: Database, source: str, folder: Path, sum
 def _fetch(file: str, database: Database, source: str, folder: Path, sha256: str | None = None) -> Path:
     """Download a file unless it is present with the right checksum, or present at all if it has none."""
     web = _is_web(source)
-    base = (
-        f"{source.rstrip('/')}/{database.name}/{database.version}"
-        if web
-        else database_folder(database, Path(source))
-    )
-    address = f"{base}/{file}"
+    base = source.rstrip("/") if web else Path(source)
+    address = f"{base}/{database_folder(database, Path()).as_posix()}/{file}"
     pooch.get_logger().setLevel(logging.ERROR)
     try:
         if not web and sha256 is None:
             sha256 = pooch.file_hash(address)
-        pooch.retrieve(address, sha256, fname=file, path=folder, downloader=_download if web else _copy)
+        path = folder / file
+        pooch.retrieve(
+            address, sha256, fname=path.name, path=path.parent, downloader=_download if web else _copy
+        )
     except requests.RequestException as error:
         raise _web_error(address, error) from error
     except FileNotFoundError as error:
-        raise FetchError(f"{address}: file not found. Use a complete copy of the database.") from error
+        raise MissingFileError(f"{address}: file not found. Use a complete copy of the database.") from error
     except ValueError as error:  # raised by pooch for a wrong checksum
         raise FetchError(
             f"{address}: SHA-256 differs from {sha256}, so the file is damaged. "
             "Delete it there or use another source."
         ) from error
-    return folder / file
+    return path
 
 
 def _web_error(address: str, error: requests.RequestException) -> FetchError:
@@ -238,7 +276,8 @@ def _web_error(address: str, error: requests.RequestException) -> FetchError:
     error.response.close()  # pooch leaves it open
     status = error.response.status_code
     if 400 <= status < 500 and status not in {408, 429}:
-        return FetchError(f"{address}: the server answered {status}. Check the address of the source.")
+        refusal = MissingFileError if status in {404, 410} else FetchError
+        return refusal(f"{address}: the server answered {status}. Check the address of the source.")
     return UnreachableError(f"{address}: the server answered {status}. Try again.")
 
 

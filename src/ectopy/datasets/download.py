@@ -188,7 +188,7 @@ def _is_inside(name: str) -> bool:
 
 
 def _fetch_sums(database: Database, source: str, data_dir: Path) -> Path:
-    """Download the checksums from the folder of the records, else from that of the version, as on PhysioNet."""
+    """Download the checksums from the folder of the records, else from that of the version."""
     folder = database_folder(database, data_dir)
     try:
         return _fetch("SHA256SUMS.txt", database, source, folder)

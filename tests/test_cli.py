@@ -76,7 +76,7 @@ class TestHelp:
     @pytest.mark.parametrize(
         ("command", "options"),
         [
-            ("ingest", "--source --data-dir --records"),
+            ("ingest", "--all-training --source --data-dir --records"),
             ("train", "--database --data-dir --set"),
             ("evaluate", "--database --data-dir --reason --card-to"),
             ("ablation", "--database --data-dir --seeds --architectures --lengths --out --quick"),

@@ -4,6 +4,8 @@ import hashlib
 import re
 import shutil
 import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from ectopy.datasets import catalogue, download, simulate
 from ectopy.datasets.catalogue import DATABASES, DS1, DS2, PACED, Database, FetchError
 from ectopy.datasets.download import UnreachableError
+from tests.conftest import ROOT
 from tests.conftest import database as find
 from tests.faulty_server import FaultyServer, contents, garbled, half, serving
 
@@ -572,6 +575,22 @@ def test_uses_name_what_and_for_what(database: Database) -> None:
 
 def test_training_needs_the_databases_whose_beats_train() -> None:
     assert catalogue.training_databases() == ("mitdb", "svdb")
+
+
+def test_the_page_of_databases_is_that_of_the_catalogue() -> None:
+    printed = subprocess.run(
+        [sys.executable, ROOT / "tools/database_page.py"], capture_output=True, text=True, check=True
+    ).stdout
+    assert (ROOT / "docs/reference/databases.md").read_text(encoding="utf-8") == printed
+
+
+@pytest.mark.parametrize("database", [each for each in DATABASES.values() if each.records])
+def test_the_page_has_a_section_with_licence_and_citation(database: Database) -> None:
+    page = (ROOT / "docs/reference/databases.md").read_text(encoding="utf-8")
+    section = " ".join(page.partition(f"\n## {database.name}\n")[2].partition("\n## ")[0].split())
+    for text in (database.license, database.citation, database.doi, database.note):
+        assert text in section
+    assert all(f"{use}: {database.uses[use]}" in section for use in database.uses)
 
 
 def test_a_database_is_found_under_its_own_name() -> None:

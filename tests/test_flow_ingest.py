@@ -1,5 +1,6 @@
 """The flow that ingests: one task a record, a failed one stops nobody, and only the network is asked again."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -142,6 +143,74 @@ def test_the_command_refuses_an_unknown_database_at_once(
     status, out, err = command("ingest", "mitbih", "--data-dir", data_dir, capsys=capsys)
     assert (status, out, len(err)) == (2, "", 1)
     assert err[0].startswith("ectopy: mitbih: unknown database. Choose one of mitdb,")
+
+
+def made_source(root: Path, *databases: str) -> Path:
+    """Write a source of databases of one record each, without signals."""
+    for database in databases:
+        folder = download.database_folder(catalogue.find_database(database), root)
+        folder.mkdir(parents=True)
+        (folder / "RECORDS").write_text("100\n")
+        (folder / "100.hea").write_text("100 0 128\n")
+        digest = hashlib.sha256((folder / "100.hea").read_bytes()).hexdigest()
+        (folder / "SHA256SUMS.txt").write_text(f"{digest} 100.hea\n")
+    return root
+
+
+def test_the_command_takes_several_databases_each_once(
+    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = made_source(tmp_path / "source", "svdb", "challenge-2017")
+    status, out, _ = command(
+        *("ingest", "challenge-2017", "svdb", "svdb", "--source", source, "--data-dir", data_dir),
+        capsys=capsys,
+    )
+    assert (status, out) == (0, f"{data_dir / 'challenge-2017/1.0.0/training'}\n{data_dir / 'svdb/1.0.0'}\n")
+    assert contents(data_dir) == contents(source)
+
+
+def test_the_command_brings_all_that_training_learns_from(
+    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = made_source(tmp_path / "source", "mitdb", "svdb", "vfdb")
+    status, out, _ = command(
+        "ingest", "--all-training", "--source", source, "--data-dir", data_dir, capsys=capsys
+    )
+    expected = [
+        str(download.database_folder(catalogue.find_database(name), data_dir))
+        for name in catalogue.training_databases()
+    ]
+    assert (status, out.splitlines()) == (0, expected)
+
+
+def test_a_database_that_fails_does_not_stop_the_others(
+    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = made_source(tmp_path / "source", "mitdb", "svdb")
+    (source / "mitdb/1.0.0/100.hea").write_text("garbled")
+    status, out, err = command(
+        *("ingest", "edb", "mitdb", "svdb", "--source", source, "--data-dir", data_dir), capsys=capsys
+    )
+    assert (status, out) == (1, f"{data_dir / 'svdb/1.0.0'}\n")
+    absent, garbled_header = err
+    assert absent.startswith(f"ectopy: {source / 'edb/1.0.0'}: no such directory.")
+    assert garbled_header.startswith(f"{source / 'mitdb/1.0.0/100.hea'}: SHA-256 differs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no database is given. Give one, such as mitdb, or --all-training."),
+        (("mitdb", "svdb", "--records", "100"), "records of several databases. Give one database."),
+        (("svdb", "mitbih"), "mitbih: unknown database."),
+    ],
+)
+def test_the_command_refuses_what_it_cannot_do_before_it_starts(
+    arguments: tuple[str, ...], message: str, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = command("ingest", *arguments, "--data-dir", data_dir, capsys=capsys)
+    assert (status, out, len(err)) == (2, "", 1)
+    assert message in err[0]
 
 
 def test_the_command_speaks_for_itself_and_prefect_keeps_quiet(simdb_source: Path, data_dir: Path) -> None:

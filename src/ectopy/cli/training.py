@@ -21,28 +21,63 @@ if TYPE_CHECKING:
 
 
 def ingest(
-    database: Annotated[str, typer.Argument(help="A PhysioNet database, such as mitdb.")],
+    databases: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DATABASE", help="PhysioNet databases, such as mitdb svdb."),
+    ] = None,
+    all_training: Annotated[
+        bool, typer.Option("--all-training", help="Also every database that training learns from.")
+    ] = False,
     source: Annotated[
         str | None, typer.Option(help="Base address or directory. [env: ECTOPY_SOURCE]")
     ] = None,
     data_dir: DataDir = None,
     records: Records = None,
 ) -> None:
-    """Download a PhysioNet database and verify the checksum of every file."""
-    from ectopy.datasets.catalogue import find_database
+    """Download PhysioNet databases and verify the checksum of every file.
 
-    find_database(database)  # a misspelt name is reported before Prefect starts
+    A database or record that fails does not stop the others; the exit status is then 1.
+    """
+    names = _databases_to_ingest(databases or (), all_training)
+    wanted = split_names(records)
+    if wanted and len(names) > 1:
+        raise typer.BadParameter("records of several databases. Give one database.", param_hint="--records")
     settings = load_settings(data_dir)
     prepare_prefect()
+    source = source or settings.source
+    complete = [_ingest(name, source, settings.data_dir, wanted) for name in names]
+    if not all(complete):
+        raise typer.Exit(1)
+
+
+def _databases_to_ingest(given: Sequence[str], all_training: bool) -> tuple[str, ...]:
+    """Return the databases that the command line names, once each; refuse a misspelt one."""
+    from ectopy.datasets.catalogue import find_database, training_databases
+
+    names = tuple(dict.fromkeys((*given, *(training_databases() if all_training else ()))))
+    if not names:
+        raise typer.BadParameter("no database is given. Give one, such as mitdb, or --all-training.")
+    for name in names:
+        find_database(name)
+    return names
+
+
+def _ingest(database: str, source: str, data_dir: Path, records: tuple[str, ...] | None) -> bool:
+    """Print the folder of a database once it is complete, else what failed; return whether it is complete."""
+    from ectopy.datasets.catalogue import FetchError
     from ectopy.flows.ingest import IngestError
     from ectopy.flows.ingest import ingest as flow
 
     try:
-        print_result(flow(database, source or settings.source, settings.data_dir, split_names(records)))
+        print_result(flow(database, source, data_dir, records))
     except IngestError as error:
         for failure in error.failures:
             print_message(failure)
-        raise typer.Exit(1) from error
+    except FetchError as error:
+        print_message(f"ectopy: {error}")
+    else:
+        return True
+    return False
 
 
 def train(

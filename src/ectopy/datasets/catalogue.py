@@ -370,7 +370,7 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
                 annotators=(Annotator("atr", "beats, rhythm changes, ventricular fibrillation"),),
                 label_files=("windows_5s.csv",),
                 uses={"windows": "training"},
-                note="patient monitors; cu01 alone is from a Holter. All beats are labelled N. "
+                note="patient monitors; cu01 alone is from a Holter. The beats of cu01 are all N. "
                 "windows_5s.csv is not PhysioNet's: some mirrors add it, with a third party's label of each "
                 "5 s (shockable rhythm or not), and with an assumed gain of 400",
             ),
@@ -439,7 +439,8 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
                 subfolder="training",
                 citation="Clifford GD, Liu C, Moody B, Li-wei HL, Silva I, Li Q, Johnson AE, Mark RG. AF "
                 "classification from a short single lead ECG recording: the PhysioNet/Computing in "
-                "Cardiology Challenge 2017. Computing in Cardiology 44:1-4 (2017).",
+                "Cardiology Challenge 2017. Computing in Cardiology 44 (2017). "
+                "doi:10.22489/CinC.2017.065-469.",
                 doi="10.13026/d3hm-sf11",
                 sampling_rate=300,
                 leads=("ECG",),

@@ -573,6 +573,10 @@ def test_uses_name_what_and_for_what(database: Database) -> None:
         assert bool(database.training) == ("training" in database.uses.values())
 
 
+def test_databases_can_be_in_sets() -> None:
+    assert len(set(DATABASES.values())) == len(DATABASES)
+
+
 def test_training_needs_the_databases_whose_beats_train() -> None:
     assert catalogue.training_databases() == ("mitdb", "svdb")
 

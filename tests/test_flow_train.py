@@ -14,6 +14,7 @@ from ectopy.batch import planning
 from ectopy.datasets import catalogue
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ecg import CLASSES
+from ectopy.evaluation import NothingToEvaluateError
 from ectopy.evaluation.jobs import challenger_jobs
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.flows.evaluate import evaluate
@@ -310,6 +311,11 @@ class TestPromotion:
             assert f"Held-out patients of simdb: {beats} " in description_of(trained.version)
         told = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/detected/by-record.json")
         assert [row[0] for row in told["data"]] == [EXAMINED]
+
+
+def test_a_database_without_beats_is_not_evaluated(tmp_path: Path) -> None:
+    with pytest.raises(NothingToEvaluateError, match=r"vfdb: its labels do not test beats\. Choose"):
+        evaluate("vfdb", tmp_path)
 
 
 @pytest.mark.usefixtures("promoted")

@@ -99,7 +99,7 @@ class Database:
     left_out: tuple[str, ...] = ()
     annotators: tuple[Annotator, ...] = (Annotator("atr", "beats"),)
     label_files: tuple[str, ...] = ()
-    uses: Mapping[str, str] = field(default_factory=dict)
+    uses: Mapping[str, str] = field(default_factory=dict, hash=False)
     patients: tuple[tuple[str, str], ...] = ()
     note: str = ""
 

@@ -60,6 +60,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
     settings, reason = load_settings(), why or reason
     data_dir = data_dir or settings.data_dir
     source = catalogue.find_database(database)
+    if "beats" not in source.uses:
+        raise NothingToEvaluateError(
+            f"{database}: its labels do not test beats. Choose a database for that, such as mitdb."
+        )
     folder = download.database_folder(source, data_dir)
     present = download.annotated_records(folder)
     if not catalogue.split(source, present)[1]:

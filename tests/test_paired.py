@@ -5,32 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from ectopy.ec57 import BeatComparison, average, compute_metrics, gross
-from ectopy.ec57.marks import CELLS
-from ectopy.ec57.paired import COMPARED, RecordPair, compare_pairs
+from ectopy.ec57 import average, compute_metrics, gross
+from ectopy.ec57.paired import COMPARED, RecordPair, compare_pairs, summarise_networks
 from ectopy.ec57.record_counts import RecordCounts, from_json, to_json
-
-
-def beats(**cells: int) -> BeatComparison:
-    """Give a confusion matrix; ``VN=3`` are three V of the reference that were called N."""
-    counts = np.zeros((len(CELLS), len(CELLS)), dtype=np.int64)
-    for cell, n in cells.items():
-        counts[CELLS.index(cell[0]), CELLS.index(cell[1])] = n
-    return BeatComparison(counts)
-
-
-def drawn(rng: np.random.Generator, *, found: float = 0.8) -> BeatComparison:
-    """Give a patient with N, S and V, of which a share is found."""
-    n_s, n_v = rng.integers(20, 200, size=2)
-    s, v = rng.binomial(n_s, found), rng.binomial(n_v, found)
-    return beats(NN=1000, NS=5, NV=5, SS=s, SN=n_s - s, VV=v, VN=n_v - v)
+from tests.counts import beats, drawn
 
 
 def pairs(n: int = 20, *, first: float = 0.8, second: float = 0.8, seed: int = 0) -> list[RecordPair]:
     """Give records of n patients, the same beats for both models."""
     told = []
     for k in range(n):
-        a, b = (drawn(np.random.default_rng((seed, k)), found=found) for found in (first, second))
+        a, b = (drawn(k, seed=seed, found=found) for found in (first, second))
         told.append(RecordPair(f"p{k}", f"r{k}", a, b))
     return told
 
@@ -100,11 +85,34 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says() -> 
     # Two equally good models: zero is outside in about one of twenty comparisons.
     outside = 0
     for seed in range(100):
-        rng = np.random.default_rng(seed)
-        records = [RecordPair(f"p{k}", "r", drawn(rng), drawn(rng)) for k in range(25)]
+        records = [
+            RecordPair(f"p{k}", "r", drawn(k, seed=2 * seed), drawn(k, seed=2 * seed + 1)) for k in range(25)
+        ]
         told = compare_pairs(records, n=400)["average/veb_f1"]
         outside += not told.low <= 0 <= told.high
     assert 1 <= outside <= 14
+
+
+def networks(pair: RecordPair, *, spread: int) -> RecordPair:
+    """Give each model three networks, of which the second finds fewer V, and the third more."""
+    three = tuple(beats(NN=1000, VV=100 + k * spread, VN=100 - k * spread) for k in (0, -1, 1))
+    return pair._replace(first_networks=three, second_networks=three)
+
+
+def test_the_interval_covers_other_seeds_too() -> None:
+    # One beat more in each patient is beyond the noise of patients, but not of networks that differ by 40.
+    records = [RecordPair(f"p{k}", "r", beats(VV=100, VN=100), beats(VV=101, VN=99)) for k in range(10)]
+    alone = compare_pairs(records)["gross/veb_f1"]
+    alike = compare_pairs([networks(pair, spread=0) for pair in records])["gross/veb_f1"]
+    unlike = compare_pairs([networks(pair, spread=40) for pair in records])["gross/veb_f1"]
+    assert alone == alike
+    assert alone.low > 0
+    assert unlike.low < 0 < unlike.high
+    assert unlike.value == alone.value
+
+
+def test_networks_of_a_few_records_only_are_not_summarised() -> None:
+    assert summarise_networks([(beats(NN=1), beats(NN=2)), ()]) == []
 
 
 def test_a_metric_that_no_record_has_is_absent() -> None:

@@ -13,7 +13,15 @@ from ectopy.batch import planning
 from ectopy.model.classifier import SPECIFICATION_FILE, ModelError, load_classifier
 from ectopy.registry import model_versions, promotion, runs
 from ectopy.registry.model_versions import ROLLED_BACK, Version
-from ectopy.registry.promotion import HISTORY, PREVIOUS_CHAMPION, PromotionError, promote, rollback
+from ectopy.registry.promotion import (
+    AGAINST_GATE,
+    PREVIOUS_CHAMPION,
+    PromotionError,
+    promote,
+    promote_by_hand,
+    rollback,
+)
+from ectopy.registry.promotion_gate import PromotionDecision
 from tests.small import write_model
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
@@ -59,46 +67,60 @@ def in_use(data: Path) -> str:
 
 
 def history(version: Version) -> list[str]:
-    told = model_versions.tags_of(version).get(HISTORY, "").splitlines()
+    """The events of a version, without their times."""
+    told = model_versions.history(version)
     assert all(re.match(STAMP, line) for line in told)
     return [re.sub(STAMP, "", line) for line in told]
+
+
+UNDEFINED = (
+    "gross/veb_f1 undefined is below the minimum of 85.0 %; "
+    "gross/sveb_f1 undefined is below the minimum of 40.0 %"
+)
+"""Why the gate refuses a version without a cross-validation, before it compares."""
+
+
+@pytest.fixture(autouse=True)
+def ada(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
 
 
 class TestPromote:
     def test_alias_folder_and_tags_agree(self, three: list[Version], data: Path) -> None:
         first, second, _ = three
-        promote(first, data_dir=data, decided_by="the gate", reason="good")
-        change = promote(second, data_dir=data, decided_by="hand", reason="better on our patients")
+        promote(first, data_dir=data, decision=PromotionDecision(True, "good"))
+        change = promote_by_hand(second, data_dir=data, reason="better on our patients")
         assert change == (second, first)
         assert model_versions.version_by_alias(second.model, "champion") == second
         assert in_use(data) == f"{second.model} 2"
         assert history(first) == ["champion by the gate, the first: good", "replaced by 2"]
-        assert history(second) == ["champion by hand, in place of 1: better on our patients"]
+        (event,) = history(second)
+        assert event.startswith("champion by hand of ada, in place of 1: better on our patients [against the")
         assert [model_versions.tags_of(version)[PREVIOUS_CHAMPION] for version in (first, second)] == [
             "",
             "1",
         ]
 
     def test_scoring_is_given_everything_but_the_keras_model(self, three: list[Version], data: Path) -> None:
-        promote(three[0], data_dir=data, decided_by="hand", reason="a test")
+        promote_by_hand(three[0], data_dir=data, reason="a test")
         champion = data / "models" / "champion"
         assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
-        assert (champion / "card.md").read_text() == "# 1\n"
+        assert (champion / "card.md").read_text() == model_versions.card_of(three[0])
         assert planning.find_model(None, data) == (champion.resolve(), planning.ModelSource.CHAMPION)
 
     def test_the_champion_promoted_once_more_is_laid_anew_and_nothing_else(
         self, three: list[Version], data: Path
     ) -> None:
-        promote(three[0], data_dir=data, decided_by="hand", reason="a test")
+        promote_by_hand(three[0], data_dir=data, reason="a test")
         elsewhere = data / "of another machine"
-        promote(three[0], data_dir=elsewhere, decided_by="hand", reason="a new machine")
+        promote_by_hand(three[0], data_dir=elsewhere, reason="a new machine")
         assert in_use(elsewhere) == f"{three[0].model} 1"
-        assert history(three[0]) == ["champion by hand, the first: a test"]
+        assert len(history(three[0])) == 1
 
     def test_a_model_that_cannot_be_used_changes_nothing(
         self, three: list[Version], name: str, tmp_path: Path, data: Path
     ) -> None:
-        promote(three[0], data_dir=data, decided_by="hand", reason="a test")
+        promote_by_hand(three[0], data_dir=data, reason="a test")
         model = write_model(tmp_path / "old")
         (model / "card.md").write_text("# Old\n")
         specified = (model / SPECIFICATION_FILE).read_text()
@@ -106,7 +128,7 @@ class TestPromote:
         with runs.run(name):
             old = register_broken(model, name)
         with pytest.raises(PromotionError, match=rf"{old.uri}: this version of ectopy cannot use the model"):
-            promote(old, data_dir=data, decided_by="hand", reason="a test")
+            promote_by_hand(old, data_dir=data, reason="a test")
         assert model_versions.version_by_alias(name, "champion") == three[0]
         assert in_use(data) == f"{name} 1"
 
@@ -115,7 +137,7 @@ class TestPromote:
     ) -> None:
         write_model(data / "models" / "champion", name="laid as a folder")
         assert in_use(data) == "laid as a folder"
-        promote(three[0], data_dir=data, decided_by="hand", reason="a test")
+        promote_by_hand(three[0], data_dir=data, reason="a test")
         assert in_use(data) == f"{three[0].model} 1"
 
     def test_what_a_killed_promotion_left_is_removed_and_one_model_before_is_kept(
@@ -124,7 +146,7 @@ class TestPromote:
         write_model(data / "models" / ".champion-half")
         (data / "models" / ".champion-half.link").symlink_to(".champion-half")
         for version in three:
-            promote(version, data_dir=data, decided_by="hand", reason="a test")
+            promote_by_hand(version, data_dir=data, reason="a test")
         kept = [path for path in (data / "models").iterdir() if path.name != "champion"]
         assert {load_classifier(path).name for path in kept} == {f"{three[0].model} {n}" for n in (2, 3)}
 
@@ -166,22 +188,89 @@ def register_broken(model: Path, name: str) -> Version:
     return Version(name, str(made.version), str(run.info.run_id))
 
 
+class TestAgainstTheGate:
+    def test_the_gate_cannot_promote_what_it_refuses(self, three: list[Version], data: Path) -> None:
+        with pytest.raises(PromotionError, match="the gate does not promote it: worse on svdb"):
+            promote(three[0], data_dir=data, decision=PromotionDecision(False, "worse on svdb"))
+        assert model_versions.version_by_alias(three[0].model, "champion") is None
+
+    def test_history_tag_and_card_say_what_the_gate_had_said(self, three: list[Version], data: Path) -> None:
+        promote_by_hand(three[0], data_dir=data, reason="three seeds of three are better")
+        told = f"champion by hand of ada, the first: three seeds of three are better [against the gate: {UNDEFINED}]"
+        assert history(three[0]) == [told]
+        assert model_versions.tags_of(three[0])[AGAINST_GATE] == UNDEFINED
+        card = (data / "models" / "champion" / "card.md").read_text()
+        assert card == model_versions.card_of(three[0])
+        assert re.fullmatch(rf"# 1\n\n\*\*Promotion\.\*\* {STAMP}{re.escape(told)}\n", card)
+        assert promotion.version_table(three[0].model)["gate"] == [None, None, "overruled"]
+
+    def test_the_gate_agrees_with_a_good_version(self, name: str, tmp_path: Path, data: Path) -> None:
+        version = register(name, tmp_path / "models", veb_f1=0.95, sveb_f1=0.8)
+        promote_by_hand(version, data_dir=data, reason="approved by the board")
+        assert history(version) == [
+            "champion by hand of ada, the first: approved by the board [the gate agrees]"
+        ]
+        assert AGAINST_GATE not in model_versions.tags_of(version)
+
+    def test_a_later_promotion_by_the_gate_takes_the_mark_away(
+        self, three: list[Version], data: Path
+    ) -> None:
+        first, second, _ = three
+        promote_by_hand(first, data_dir=data, reason="a trial on our ward")
+        promote(second, data_dir=data, decision=PromotionDecision(True, "better"))
+        promote(first, data_dir=data, decision=PromotionDecision(True, "better again"))
+        assert AGAINST_GATE not in model_versions.tags_of(first)
+        (paragraph,) = re.findall(r"\*\*Promotion\.\*\* .*", model_versions.card_of(first))
+        assert paragraph.endswith("champion by the gate, in place of 2: better again")
+
+    def test_a_reason_of_several_lines_is_one_event(self, three: list[Version], data: Path) -> None:
+        promote_by_hand(three[0], data_dir=data, reason="seen\n2026-01-01T00:00:00Z champion by the gate")
+        (event,) = model_versions.history(three[0])
+        assert "seen 2026-01-01T00:00:00Z champion by the gate [against" in event
+
+    def test_an_account_without_a_name_is_told_as_such(
+        self, three: list[Version], data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def nameless() -> str:
+            raise OSError
+
+        monkeypatch.setattr("getpass.getuser", nameless)
+        promote_by_hand(three[0], data_dir=data, reason="a trial on our ward")
+        assert "champion by hand of an unnamed account, the first" in history(three[0])[0]
+
+    def test_a_reason_in_any_script_is_one(self, three: list[Version], data: Path) -> None:
+        promote_by_hand(three[0], data_dir=data, reason="误报")
+        assert "误报 [against" in history(three[0])[0]
+
+
+@pytest.mark.parametrize(
+    "reason", ["", " ", "\n", "-", "...", "xxx", "n/a", "TODO", "None.", "12", "?", "<reason>", "_"]
+)
+def test_a_placeholder_is_no_reason(reason: str, data: Path) -> None:
+    with pytest.raises(PromotionError, match="it does not say why"):
+        promote_by_hand(Version("never looked up", "1", "run"), data_dir=data, reason=reason)
+    with pytest.raises(PromotionError, match="it does not say why"):
+        rollback("never looked up", data_dir=data, reason=reason)
+
+
 class TestRollback:
     def test_the_champion_before_is_back_in_registry_and_folder(
         self, three: list[Version], data: Path
     ) -> None:
         for version in three:
-            promote(version, data_dir=data, decided_by="the gate", reason="better")
+            promote(version, data_dir=data, decision=PromotionDecision(True, "better"))
         change = rollback(three[0].model, data_dir=data, reason="too many false VEB at night")
         assert change == (three[1], three[2])
         assert model_versions.version_by_alias(three[0].model, "champion") == three[1]
         assert in_use(data) == f"{three[0].model} 2"
-        assert history(three[1])[-1] == "champion again, in place of 3: too many false VEB at night"
-        assert history(three[2])[-1] == "rolled back to 2: too many false VEB at night"
+        assert history(three[1])[-1].startswith(
+            "champion again by hand of ada, in place of 3: too many false VEB at night [against the gate: "
+        )
+        assert history(three[2])[-1] == "rolled back to 2 by hand of ada: too many false VEB at night"
 
     def test_each_goes_one_further_back_until_there_is_none(self, three: list[Version], data: Path) -> None:
         for version in three:
-            promote(version, data_dir=data, decided_by="the gate", reason="better")
+            promote(version, data_dir=data, decision=PromotionDecision(True, "better"))
         backs = [rollback(three[0].model, data_dir=data, reason="worse").current.number for _ in range(2)]
         assert backs == ["2", "1"]
         with pytest.raises(PromotionError, match="/1: there was no champion before it"):
@@ -192,18 +281,18 @@ class TestRollback:
         self, three: list[Version], data: Path
     ) -> None:
         first, _, third = three
-        promote(first, data_dir=data, decided_by="the gate", reason="good")
-        promote(third, data_dir=data, decided_by="the gate", reason="better")
+        promote(first, data_dir=data, decision=PromotionDecision(True, "good"))
+        promote(third, data_dir=data, decision=PromotionDecision(True, "better"))
         assert rollback(first.model, data_dir=data, reason="worse").current == first
 
     def test_what_was_rolled_back_says_so_until_a_hand_promotes_it(
         self, three: list[Version], data: Path
     ) -> None:
         for version in three[:2]:
-            promote(version, data_dir=data, decided_by="the gate", reason="better")
+            promote(version, data_dir=data, decision=PromotionDecision(True, "better"))
         rollback(three[0].model, data_dir=data, reason="worse")
         assert model_versions.tags_of(three[1])[ROLLED_BACK] == "worse"
-        promote(three[1], data_dir=data, decided_by="hand", reason="it was the electrodes")
+        promote_by_hand(three[1], data_dir=data, reason="it was the electrodes")
         assert ROLLED_BACK not in model_versions.tags_of(three[1])
 
     def test_without_a_champion_there_is_nothing_to_roll_back(self, three: list[Version], data: Path) -> None:
@@ -221,7 +310,7 @@ class TestCommand:
         self, name: str, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         champion = register(name, tmp_path / "models", veb_f1=0.931, sveb_f1=0.847)
-        promote(champion, data_dir=data, decided_by="the gate", reason="good")
+        promote(champion, data_dir=data, decision=PromotionDecision(True, "good"))
         judged, _ = (register(name, tmp_path / "models") for _ in range(2))
         model_versions.tag_version(judged, {"promoted": "False", "reason": "below the minimum"})
         assert self.run("list", "--model", name) == 0
@@ -258,6 +347,53 @@ class TestCommand:
             f"champion: models:/{model}/1, in place of 3",
         ]
         assert in_use(data) == f"{model} 1"
+
+    def test_list_notices_a_champion_of_whom_nobody_wrote_why(
+        self, three: list[Version], data: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        import mlflow
+
+        first, second, _ = three
+        promote(first, data_dir=data, decision=PromotionDecision(True, "good"))
+        mlflow.MlflowClient().set_registered_model_alias(second.model, "champion", second.number)
+        assert self.run("list", "--model", first.model) == 0
+        told = capsys.readouterr().out
+        assert (
+            "champion without an event: the alias was set outside ectopy. `ectopy models promote 2 " in told
+        )
+        assert self.run("promote", "2", "--reason", "approved after all", "--model", first.model) == 0
+        assert history(second)[-1].startswith(
+            "champion by hand of ada, its alias had been set outside ectopy"
+        )
+        assert self.run("list", "--model", first.model) == 0
+        assert "without an event" not in capsys.readouterr().out
+
+    def test_show_tells_the_history_and_what_the_gate_says_now(
+        self, name: str, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        good = {"veb_f1": 0.95, "sveb_f1": 0.8}
+        champion = register(name, tmp_path / "models", **good)
+        promote(champion, data_dir=data, decision=PromotionDecision(True, "good"))
+        register(name, tmp_path / "models", veb_f1=0.9, sveb_f1=0.8)
+        assert self.run("show", "2", "--model", name) == 0
+        told = capsys.readouterr().out
+        assert f"models:/{name}/2, challenger\n" in told
+        assert "not evaluated yet" in told
+        assert "| worse by more than 1 points |" in told
+        assert "not promoted: gross/veb_f1 on simdb 90.0 %, the champion's 95.0 %" in told
+        assert self.run("show", "1", "--model", name) == 0
+        assert "Z champion by the gate, the first: good\n" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("command", [["promote", "2"], ["rollback"]])
+    def test_a_reason_that_says_nothing_changes_nothing(
+        self, three: list[Version], data: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for version in three[:2]:
+            promote(version, data_dir=data, decision=PromotionDecision(True, "better"))
+        before = [history(version) for version in three]
+        assert self.run(*command, "--reason", " ", "--model", three[0].model) == 1
+        assert "it does not say why" in capsys.readouterr().err
+        assert [history(version) for version in three] == before
 
     @pytest.mark.parametrize("command", [["promote", "1"], ["rollback"]])
     def test_both_want_a_reason(self, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:

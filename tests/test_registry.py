@@ -179,8 +179,8 @@ class TestRegistry:
 
     def test_one_version_at_a_time_is_champion(self, name: str, model: Path) -> None:
         first, second = self.register(name, model), self.register(name, model)
-        model_versions.set_alias(first, model_versions.CHAMPION)
-        model_versions.set_alias(second, model_versions.CHAMPION)
+        model_versions.set_champion(first, "champion: a test")
+        model_versions.set_champion(second, "champion: a test")
         assert model_versions.version_by_alias(name, model_versions.CHAMPION) == second
 
     def test_nobody_is_champion_of_a_model_that_is_not_there(self) -> None:

@@ -3,7 +3,7 @@
 ========= =================================================================
 score     score recordings
 training  ingest, train, evaluate, ablation, demo
-models    models list, promote, rollback
+models    models list, show, promote, rollback
 tools     ec57, simulate, pseudonyms, up
 common    options, settings and messages that several commands share
 ========= =================================================================

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ectopy.settings import Settings
 
 app = typer.Typer(
-    help="Show or change which version of the model is in use: list, promote, rollback.",
+    help="Show or change which version of the model is in use: list, show, promote, rollback.",
     no_args_is_help=True,
 )
 
@@ -32,6 +32,28 @@ def list_versions(model: ModelName = "ectopy", data_dir: DataDir = None) -> None
     print_result(f"in use here: {planning.describe_model(planning.find_model(None, settings.data_dir))}")
 
 
+@app.command("show")
+def show(
+    version: Annotated[str, typer.Argument(help="Number of the version.")],
+    model: ModelName = "ectopy",
+    data_dir: DataDir = None,
+) -> None:
+    """Show what happened to a version, and how the promotion gate compares it with the champion now."""
+    from ectopy.evaluation.model_card import markdown
+    from ectopy.registry import model_versions, promotion
+    from ectopy.registry.promotion_gate import MinimumScores, decide
+
+    _connect(data_dir)
+    chosen = model_versions.version_by_number(model, version)
+    print_result(", ".join([chosen.uri, *model_versions.aliases_of(chosen)]))
+    print_result("\n".join(model_versions.history(chosen)[:-1]))
+    print_result(promotion.last_event(chosen))
+    if model_versions.CHAMPION not in model_versions.aliases_of(chosen):
+        decision = decide(chosen, MinimumScores())
+        print_result(markdown(decision.comparison) if decision.comparison else "")
+        print_result(f"the gate: {decision}")
+
+
 @app.command("promote")
 def promote(
     version: Annotated[str, typer.Argument(help="Number of the version.")],
@@ -39,12 +61,12 @@ def promote(
     model: ModelName = "ectopy",
     data_dir: DataDir = None,
 ) -> None:
-    """Make a version the champion, whatever the promotion gate decided."""
+    """Make a version the champion; its history tells who did it and why, and what the promotion gate says."""
     from ectopy.registry import model_versions, promotion
 
     settings = _connect(data_dir)
     chosen = model_versions.version_by_number(model, version)
-    _print_change(promotion.promote(chosen, data_dir=settings.data_dir, decided_by="hand", reason=reason))
+    _print_change(promotion.promote_by_hand(chosen, data_dir=settings.data_dir, reason=reason))
 
 
 @app.command("rollback")

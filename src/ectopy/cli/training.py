@@ -136,8 +136,7 @@ def evaluate(
     from ectopy.flows.evaluate import evaluate as flow
 
     decision = flow(database, load_settings(data_dir).data_dir, reason=reason, card_to=card_to)
-    outcome = "promoted" if decision.promoted else "not promoted"
-    print_result(f"{decision.report}\n{outcome}: {decision.reason}")
+    print_result(f"{decision.report}\n{decision}")
 
 
 def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option

@@ -3,6 +3,9 @@
 Both models are given the same drawn patients, so what is hard about a patient cancels out. The interval of
 the difference is therefore narrower than those of the two metrics suggest. Method: paired bootstrap of whole
 patients (Efron & Tibshirani 1993).
+
+The same recipe with other seeds gives another ensemble, whose metrics differ too. Where the single networks
+of an ensemble are known, they are drawn as well, and the interval covers both sources of chance.
 """
 
 import math
@@ -20,12 +23,14 @@ Values = NDArray[np.float64]
 
 
 class RecordPair(NamedTuple):
-    """Beat comparisons of one record by two models."""
+    """Beat comparisons of one record by two models, and by the single networks of each."""
 
     patient: str
     record: str
     first: BeatComparison
     second: BeatComparison
+    first_networks: tuple[BeatComparison, ...] = ()
+    second_networks: tuple[BeatComparison, ...] = ()
 
 
 class Difference(NamedTuple):
@@ -70,6 +75,31 @@ COMPARED: Mapping[str, tuple[Callable[..., Values], Ratio]] = MappingProxyType(
 """How the records are summarised, and the metric, by name; averages are over records."""
 
 
+def summarise(records: Sequence[BeatComparison]) -> dict[str, float]:
+    """Compute the compared metrics of one model on some records, NaN where undefined."""
+    cells = np.stack([record.counts for record in records])
+    once = np.ones((1, len(records)), dtype=np.int64)
+    return {name: float(summary(metric, cells, once)[0]) for name, (summary, metric) in COMPARED.items()}
+
+
+def summarise_networks(records: Sequence[Sequence[BeatComparison]]) -> list[dict[str, float]]:
+    """Compute the compared metrics of each network; there are none if a record lacks its networks."""
+    return [summarise(network) for network in zip(*records, strict=False)]
+
+
+def _draw_seeds(values: Sequence[float], rng: np.random.Generator, n: int) -> Values:
+    """Draw by how much a metric of an ensemble of other seeds differs [n], from its k single networks.
+
+    The mean of k drawn networks varies less than that of k new ones, by the factor that is undone here.
+    """
+    k = len(values)
+    if k < 2:
+        return np.zeros(n)
+    means = np.array(values)[rng.integers(k, size=(n, k))].mean(axis=1)
+    deviations: Values = (means - np.mean(values)) * math.sqrt(k / (k - 1))
+    return deviations
+
+
 def compare_pairs(pairs: Sequence[RecordPair], *, seed: int = 0, n: int = 2000) -> dict[str, Difference]:
     """Compare two models on the same records.
 
@@ -96,11 +126,16 @@ def compare_pairs(pairs: Sequence[RecordPair], *, seed: int = 0, n: int = 2000) 
         np.stack([pair.first.counts for pair in pairs]),
         np.stack([pair.second.counts for pair in pairs]),
     )
+    networks = (
+        summarise_networks([pair.first_networks for pair in pairs]),
+        summarise_networks([pair.second_networks for pair in pairs]),
+    )
     differences = {}
-    for name, (summarise, metric) in COMPARED.items():
-        first, second = (summarise(metric, cells, weights) for cells in sides)
+    for name, (summary, metric) in COMPARED.items():
+        first, second = (summary(metric, cells, weights) for cells in sides)
         if math.isfinite(second[0] - first[0]):
-            low, high = np.nanquantile((second - first)[1:], (0.025, 0.975))
+            seeds = [_draw_seeds([network[name] for network in side], rng, n) for side in networks]
+            low, high = np.nanquantile((second - first)[1:] + seeds[1] - seeds[0], (0.025, 0.975))
             bounds = (float(low), float(high)) if len(names) > 1 else (math.nan, math.nan)
             differences[name] = Difference(float(first[0]), float(second[0]), *bounds)
     return differences

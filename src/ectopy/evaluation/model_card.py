@@ -45,6 +45,10 @@ SHUTDOWN = """In unreadable time no lead can be analysed. It is marked as a shut
 the learning period that lie in it are listed by class. They count as missed in every metric."""
 SEEDS = """The networks of the ensemble differ only in their random seed. Mean, standard deviation and range
 are over the networks. All of them classify the same detected beats of the same records."""
+PROMOTION = """The promotion gate compares the challenger with the champion on training patients, each by
+networks that have not seen the patient. Metrics are in percent, differences in points. The 95 % intervals are
+a bootstrap over patients, the same for both, and over networks. In rows without an interval only the metrics
+of the champion's cross-validation are known, which were those of single networks before ectopy 0.3."""
 FAILS = """For each kind, the records with the most errors, each with an ECG strip around a typical error.
 The typical error is the middle one in time of the most common confusion."""
 

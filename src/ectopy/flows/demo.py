@@ -135,7 +135,7 @@ def train_and_evaluate(
     version = train(DATABASE, config=config, **shared)
     logger.info("3/5  evaluating version %s of %s on patients it has not seen", version.number, NAME)
     decision: PromotionDecision = evaluate(DATABASE, floors=floors, reason="the demo", **shared)
-    logger.info("     %s: %s", "promoted" if decision.promoted else "not promoted", decision.reason)
+    logger.info("     %s", decision)
     return decision
 
 

@@ -90,13 +90,21 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
             report = log_evaluation.log_evaluation(held_out, everyone, database)
             decision = decide(challenger, floors or MinimumScores())
             card = (ensemble / "card.md").read_text()
-            promotion.record_decision(challenger, decision, card + report.card())
-            runs.log_text(card + report.card(pictures=model_card.PICTURES_FOLDER), "card.md")
+            compared = _log_comparison(decision)
+            promotion.record_decision(challenger, decision, card + report.card() + compared)
+            runs.log_text(card + report.card(pictures=model_card.PICTURES_FOLDER) + compared, "card.md")
             if card_to:
                 log_evaluation.write_card(card, report, card_to)
             if decision.promoted:
-                promotion.promote(
-                    challenger, data_dir=data_dir, decided_by="the gate", reason=decision.reason
-                )
-        create_markdown_artifact(f"**{decision.reason}**\n{report.report}", key="examination")
+                promotion.promote(challenger, data_dir=data_dir, decision=decision)
+            report = replace(report, details=compared + report.details)
+        create_markdown_artifact(f"**{decision}**\n{report.report}", key="examination")
     return replace(decision, report=report.report)
+
+
+def _log_comparison(decision: PromotionDecision) -> str:
+    """Log the table of the promotion gate; return it as a section of the card."""
+    if not decision.comparison:
+        return ""
+    runs.log_table(decision.comparison, "promotion-gate.json")
+    return model_card.section("Promotion", model_card.PROMOTION, model_card.markdown(decision.comparison))

@@ -4,7 +4,8 @@ Of the versions of a model, one is the *champion*, which scoring uses. The last 
 *challenger*.
 
 ============== ======================================================================================
-promotion_gate decides whether a challenger is promoted, from the cross-validation of both versions
+promotion_gate decides whether a challenger is promoted, from the evidence on both versions
+evidence       what is known of a version on patients it has not seen: metrics and counts
 promotion      carries a decision out: promote, roll back, install the champion, keep the history
 model_versions register, find, tag and download versions of the model
 runs           open MLflow runs, and log metrics, tables, plots and scored batches

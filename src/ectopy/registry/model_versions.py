@@ -20,6 +20,7 @@ from mlflow.types import ColSpec, Schema
 from ectopy.ecg import CLASSES
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model.classifier import CARD_FILE, ModelError
+from ectopy.printable import printable
 from ectopy.registry.runs import suppress_warnings
 from ectopy.settings import local_database
 
@@ -37,6 +38,8 @@ MEMBER = "member"
 """Tag of the run of one network of the ensemble: its number."""
 ROLLED_BACK = "rolled back"
 """Tag with the reason why a version was rolled back; the promotion gate does not promote it again."""
+HISTORY = "history"
+"""Tag with one line for each promotion, replacement and rollback of a version, the oldest first."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
     The new version.
     """
     version = log_version(folder, model=model, tags=tags)
-    set_alias(version, CHALLENGER)
+    _set_alias(version, CHALLENGER)
     return version
 
 
@@ -208,16 +211,44 @@ def card_of(version: Version) -> str:
     return str(mlflow.MlflowClient().get_model_version(version.model, version.number).description or "")
 
 
-def set_alias(version: Version, alias: str) -> None:
-    """Set an alias on a version, and remove it from the version that had it.
+def set_champion(version: Version, event: str, tags: Mapping[str, str] | None = None) -> None:
+    """Make a version the champion, and write the reason into its history; there is no way without one.
 
     Parameters
     ----------
     version
         The version.
-    alias
-        Such as ``champion``.
+    event
+        What was decided, by whom and why; it begins with ``champion``.
+    tags
+        Further tags of the version.
     """
+    append_history(version, event, tags)
+    _set_alias(version, CHAMPION)
+
+
+def append_history(version: Version, event: str, tags: Mapping[str, str] | None = None) -> None:
+    """Append an event to the history of a version.
+
+    Parameters
+    ----------
+    version
+        The version.
+    event
+        The event; the time is added.
+    tags
+        Further tags to set in the same step.
+    """
+    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {printable(event)}"
+    tag_version(version, {HISTORY: "\n".join([*history(version), line]), **(tags or {})})
+
+
+def history(version: Version) -> list[str]:
+    """Return the events of a version with their times, the oldest first."""
+    return tags_of(version).get(HISTORY, "").splitlines()
+
+
+def _set_alias(version: Version, alias: str) -> None:
     mlflow.MlflowClient().set_registered_model_alias(version.model, alias, version.number)
 
 
@@ -327,6 +358,27 @@ def download_folder(run_id: str, name: str) -> Path:
         raise ModelError(
             f"run {run_id}: it has no folder {name!r} ({error.message}). Train the model again."
         ) from error
+
+
+def read_text(run_id: str, file: str) -> str | None:
+    """Read a text from the artifacts of a run.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    file
+        Name of the artifact.
+
+    Returns
+    -------
+    The text, or None if the run has no such artifact.
+    """
+    folder = file.rpartition("/")[0]
+    artifacts = mlflow.MlflowClient().list_artifacts(run_id, folder or None)
+    if file not in {artifact.path for artifact in artifacts}:
+        return None
+    return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}"))
 
 
 def _temporary_folder() -> str:

@@ -3,25 +3,33 @@
 This module carries a promotion out. :mod:`ectopy.registry.promotion_gate` decides on it, or a person does
 with ``ectopy models promote``. The version in use has the alias ``champion`` in MLflow. Scoring finds it in
 the folder ``<data-dir>/models/champion``. The tags of the versions keep the history: when a version was
-promoted, why, and which version it replaced. They do not name the person.
+promoted, by whom and why, what the gate said of it, and which version it replaced.
 """
 
+import getpass
+import re
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
 from ectopy.model.classifier import CARD_FILE, ModelError, load_classifier
 from ectopy.registry import model_versions, runs
+from ectopy.registry.evidence import DETECTED_METRICS
 from ectopy.registry.model_versions import CHAMPION, ROLLED_BACK, Version
-from ectopy.registry.promotion_gate import PromotionDecision, out_of_fold_metrics
+from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide, decide_between
 
 PREVIOUS_CHAMPION = "champion before"
 """Tag with the number of the version that this one replaced, "" for the first champion; rollback reads it."""
-HISTORY = "history"
-"""Tag with one line for each promotion, replacement and rollback of a version, the oldest first."""
+AGAINST_GATE = "against the gate"
+"""Tag of a version that a person made champion against the gate: why the gate had refused it."""
 _FOLDER_PREFIX = ".champion-"
+_NO_REASONS = {
+    *("areason", "because", "default", "empty", "myreason", "na", "nan", "nil", "noreason", "none", "null"),
+    *("placeholder", "reason", "tba", "tbd", "test", "text", "todo", "why", "xyz"),
+}
+"""Letters and digits of texts that say nothing of a version, in lower case."""
+_PROMOTION = re.compile(r"^\*\*Promotion\.\*\* .*\n\n?", re.MULTILINE)
 
 
 class PromotionError(ValueError):
@@ -42,10 +50,9 @@ def version_table(model: str) -> dict[str, list[object]]:
 
 
 def _row(version: Version) -> dict[str, object]:
-    tags, metrics = model_versions.tags_of(version), out_of_fold_metrics(version)
+    tags = model_versions.tags_of(version)
+    metrics = model_versions.metrics_of(version, prefix=DETECTED_METRICS)
     veb, sveb = (metrics.get(f"gross/{beat}_f1") for beat in ("veb", "sveb"))
-    not_promoted = tags.get("promoted") == "False"
-    status = f"not promoted: {tags['reason']}" if not_promoted else "not evaluated yet"
     return {
         "version": version.number,
         "alias": ", ".join(model_versions.aliases_of(version)),
@@ -53,13 +60,37 @@ def _row(version: Version) -> dict[str, object]:
         "trained on": tags.get("database"),
         "VEB F1": None if veb is None else round(100 * veb, 1),
         "SVEB F1": None if sveb is None else round(100 * sveb, 1),
+        "gate": "overruled" if AGAINST_GATE in tags else _GATE.get(tags.get("promoted", "")),
         "run": version.run_id[:8],
-        "last event": tags.get(HISTORY, status).splitlines()[-1],
+        "last event": last_event(version),
     }
 
 
-def promote(version: Version, *, data_dir: Path, decided_by: str, reason: str) -> Change:
-    """Make a version the champion; if it is the champion already, only install it again.
+_GATE = {"True": "passed", "False": "refused"}
+
+
+def last_event(version: Version) -> str:
+    """Return what happened last to a version; a champion of which nobody wrote why is noticed here."""
+    tags, events = model_versions.tags_of(version), model_versions.history(version)
+    if CHAMPION in model_versions.aliases_of(version) and not _explained(version):
+        return (
+            "champion without an event: the alias was set outside ectopy. "
+            f"`ectopy models promote {version.number} --reason TEXT` writes down why"
+        )
+    not_promoted = tags.get("promoted") == "False"
+    return (
+        events[-1] if events else f"not promoted: {tags['reason']}" if not_promoted else "not evaluated yet"
+    )
+
+
+def _explained(champion: Version) -> bool:
+    """Return whether the last event of a champion is the one that made it champion."""
+    events = model_versions.history(champion)
+    return bool(events) and events[-1].partition(" ")[2].startswith(CHAMPION)
+
+
+def promote(version: Version, *, data_dir: Path, decision: PromotionDecision) -> Change:
+    """Make a version the champion, as the gate decided.
 
     Parameters
     ----------
@@ -67,10 +98,8 @@ def promote(version: Version, *, data_dir: Path, decided_by: str, reason: str) -
         The version to promote.
     data_dir
         The data directory, where the model is installed for scoring.
-    decided_by
-        ``the gate`` or ``hand``, for the history.
-    reason
-        The reason, for the history.
+    decision
+        The decision of the gate.
 
     Returns
     -------
@@ -79,19 +108,42 @@ def promote(version: Version, *, data_dir: Path, decided_by: str, reason: str) -
     Raises
     ------
     PromotionError
-        If this version of ectopy cannot load the model.
+        If the gate refuses the version, or this version of ectopy cannot load the model.
     """
-    previous = model_versions.version_by_alias(version.model, CHAMPION)
-    _activate(version, data_dir)
-    if previous == version:
-        return Change(version, previous)
-    place = f"in place of {previous.number}" if previous else "the first"
-    tags = {PREVIOUS_CHAMPION: previous.number if previous else ""}
-    append_history(version, f"champion by {decided_by}, {place}: {reason}", tags)
-    model_versions.untag_version(version, ROLLED_BACK)
-    if previous:
-        append_history(previous, f"replaced by {version.number}")
-    return Change(version, previous)
+    if not decision.promoted:
+        raise PromotionError(
+            f"{version.uri}: the gate does not promote it: {decision.reason}. "
+            "`ectopy models promote` promotes it by hand, for a reason."
+        )
+    return _replace(version, data_dir, "by the gate", decision.reason, {})
+
+
+def promote_by_hand(version: Version, *, data_dir: Path, reason: str) -> Change:
+    """Make a version the champion for a reason, and keep what the gate says of it at this moment.
+
+    If it is the champion already, it is only installed again.
+
+    Parameters
+    ----------
+    version
+        The version to promote.
+    data_dir
+        The data directory, where the model is installed for scoring.
+    reason
+        Why this version is chosen, for its history.
+
+    Returns
+    -------
+    The new champion and the one before.
+
+    Raises
+    ------
+    PromotionError
+        If there is no reason, or this version of ectopy cannot load the model.
+    """
+    reason = _require_reason(reason)
+    opinion, tags = _opinion(decide(version, MinimumScores()))
+    return _replace(version, data_dir, f"by hand of {_user()}", f"{reason} {opinion}", tags)
 
 
 def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
@@ -104,7 +156,7 @@ def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
     data_dir
         The data directory, where the model is installed for scoring.
     reason
-        The reason, for the history.
+        Why the champion is replaced, for the history of both.
 
     Returns
     -------
@@ -113,8 +165,9 @@ def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
     Raises
     ------
     PromotionError
-        If there is no champion, or no champion before it.
+        If there is no reason, no champion, or no champion before it.
     """
+    reason = _require_reason(reason)
     champion = model_versions.version_by_alias(model, CHAMPION)
     if champion is None:
         raise PromotionError(
@@ -127,10 +180,56 @@ def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
             f"{champion.uri}: there was no champion before it. Choose a version with `ectopy models promote`."
         )
     previous = model_versions.version_by_number(model, number)
-    _activate(previous, data_dir)
-    append_history(previous, f"champion again, in place of {champion.number}: {reason}")
-    append_history(champion, f"rolled back to {previous.number}: {reason}", {ROLLED_BACK: reason})
+    opinion, tags = _opinion(decide_between(previous, champion, MinimumScores()))
+    event = f"champion again by hand of {_user()}, in place of {champion.number}: {reason} {opinion}"
+    _activate(previous, data_dir, event, tags)
+    event = f"rolled back to {previous.number} by hand of {_user()}: {reason}"
+    model_versions.append_history(champion, event, {ROLLED_BACK: reason})
     return Change(previous, champion)
+
+
+def _replace(version: Version, data_dir: Path, by: str, reason: str, tags: dict[str, str]) -> Change:
+    previous = model_versions.version_by_alias(version.model, CHAMPION)
+    if previous == version and _explained(version):
+        _install(version, _fetch(version), data_dir)
+        return Change(version, previous)
+    if previous == version:
+        place, before = "its alias had been set outside ectopy", {}
+    else:
+        place = f"in place of {previous.number}" if previous else "the first"
+        before = {PREVIOUS_CHAMPION: previous.number if previous else ""}
+    _activate(version, data_dir, f"champion {by}, {place}: {reason}", before | tags)
+    model_versions.untag_version(version, ROLLED_BACK)
+    if previous and previous != version:
+        model_versions.append_history(previous, f"replaced by {version.number}")
+    return Change(version, previous)
+
+
+def _require_reason(reason: str) -> str:
+    """Return a reason on one line; refuse one that says nothing."""
+    line = " ".join(reason.split())
+    said = re.sub(r"[\W_]+", "", line.casefold())
+    if not re.search(r"[^\W\d]", said) or said in _NO_REASONS or len(set(said)) == 1:
+        raise PromotionError(
+            f"--reason {line!r}: it does not say why. It is kept on the version, for those who come later: "
+            'name what was seen, as in --reason "false VEB at night, seen in 3 recordings".'
+        )
+    return line
+
+
+def _opinion(decision: PromotionDecision) -> tuple[str, dict[str, str]]:
+    """Return what the gate says of a decision by hand, for the history, and the tag if it is against it."""
+    if decision.promoted:
+        return "[the gate agrees]", {}
+    return f"[{AGAINST_GATE}: {decision.reason}]", {AGAINST_GATE: decision.reason}
+
+
+def _user() -> str:
+    """Return the name of the account that runs this process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # as in a container whose user has no entry
+        return "an unnamed account"
 
 
 def record_decision(challenger: Version, decision: PromotionDecision, card: str) -> None:
@@ -146,7 +245,7 @@ def record_decision(challenger: Version, decision: PromotionDecision, card: str)
         The model card, as Markdown.
     """
     runs.tag(verdict="promoted" if decision.promoted else "not promoted", reason=decision.reason)
-    model_versions.set_description(challenger, card)
+    model_versions.set_description(challenger, _with_promotion(card, challenger))
     model_versions.tag_version(challenger, {"promoted": str(decision.promoted), "reason": decision.reason})
 
 
@@ -179,7 +278,18 @@ def install_champion(downloaded: Path, card: str, champion: Path) -> None:
         leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _activate(version: Version, data_dir: Path) -> None:
+def _activate(version: Version, data_dir: Path, event: str, tags: dict[str, str]) -> None:
+    """Make a version the champion in the registry and in the data directory; its card says why."""
+    downloaded = _fetch(version)
+    model_versions.set_champion(version, event, tags)
+    if AGAINST_GATE not in tags:
+        model_versions.untag_version(version, AGAINST_GATE)
+    card = _with_promotion(model_versions.card_of(version), version)
+    model_versions.set_description(version, card)
+    _install(version, downloaded, data_dir)
+
+
+def _fetch(version: Version) -> Path:
     downloaded = model_versions.fetch_model(version.uri)
     try:
         load_classifier(downloaded)
@@ -188,22 +298,15 @@ def _activate(version: Version, data_dir: Path) -> None:
             f"{version.uri}: this version of ectopy cannot use the model: {str(error).rstrip('.')}. "
             "Choose another version, or train a new one with `ectopy train`."
         ) from error
+    return downloaded
+
+
+def _install(version: Version, downloaded: Path, data_dir: Path) -> None:
     install_champion(downloaded, model_versions.card_of(version), data_dir / "models" / "champion")
-    model_versions.set_alias(version, CHAMPION)
 
 
-def append_history(version: Version, event: str, tags: dict[str, str] | None = None) -> None:
-    """Append an event to the history of a version.
-
-    Parameters
-    ----------
-    version
-        The version.
-    event
-        The event; the time is added.
-    tags
-        Further tags to set in the same step.
-    """
-    earlier = model_versions.tags_of(version).get(HISTORY, "")
-    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {event}"
-    model_versions.tag_version(version, {HISTORY: f"{earlier}\n{line}".strip(), **(tags or {})})
+def _with_promotion(card: str, version: Version) -> str:
+    """Return a model card with a paragraph below its title on how the version became champion, if it did."""
+    title, _, rest = _PROMOTION.sub("", card).partition("\n")
+    events = [event for event in model_versions.history(version) if f"Z {CHAMPION}" in event]
+    return f"{title}\n\n**Promotion.** {events[-1]}\n{rest}" if events else card

@@ -175,7 +175,7 @@ def log_figure(figure: Figure, file: str) -> None:
     mlflow.log_figure(figure, file)
 
 
-def log_text(text: str, file: str) -> None:
+def log_text(text: str, file: str, *, run_id: str | None = None) -> None:
     """Log a page of text.
 
     Parameters
@@ -184,8 +184,10 @@ def log_text(text: str, file: str) -> None:
         The text.
     file
         Name of the artifact.
+    run_id
+        Id of the run; by default the run in progress.
     """
-    mlflow.log_text(text, file)
+    mlflow.log_text(text, file, run_id=run_id)
 
 
 def log_folder(folder: Path, name: str) -> None:

@@ -10,11 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from ectopy.ec57.record_counts import RecordCounts, from_json, to_json
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.registry import model_versions, runs
+from ectopy.registry.evidence import DETECTED_METRICS, OUT_OF_FOLD_RECORDS
 from ectopy.registry.model_versions import CHAMPION, Version
-from ectopy.registry.promotion import append_history
-from ectopy.registry.promotion_gate import OUT_OF_FOLD_PREFIX
 
 REGISTERED_NAME = "ectopy"
 """The registered model whose first champion is the shipped one; models of other names begin without."""
@@ -24,10 +24,14 @@ SHIPPED = "shipped"
 
 
 class OutOfFold(NamedTuple):
-    """Result of the cross-validation of a model: its database and its metrics, as fractions by name."""
+    """Result of the cross-validation of a model: its database, metrics as fractions by name, and counts.
+
+    Models of ectopy 0.2 have no counts.
+    """
 
     database: str
     metrics: dict[str, float]
+    records: tuple[RecordCounts, ...] = ()
 
 
 def write_out_of_fold(folder: Path, result: OutOfFold) -> None:
@@ -38,16 +42,19 @@ def write_out_of_fold(folder: Path, result: OutOfFold) -> None:
     folder
         The model directory.
     result
-        The database and the metrics.
+        The database, the metrics and the counts of each record.
     """
     defined = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
-    content = json.dumps({"database": result.database, "metrics": defined}, indent=1)
-    (folder / OUT_OF_FOLD_FILE).write_text(content + "\n", encoding="utf-8")
+    head = json.dumps({"database": result.database, "metrics": defined}, indent=1).removesuffix("\n}")
+    content = f'{head},\n "records": {to_json(result.records).strip()}\n}}\n'
+    (folder / OUT_OF_FOLD_FILE).write_text(content, encoding="utf-8")
 
 
 def read_out_of_fold(folder: Path) -> OutOfFold:
     """Read the result of the cross-validation from a model directory."""
-    return OutOfFold(**json.loads((folder / OUT_OF_FOLD_FILE).read_text(encoding="utf-8")))
+    content = json.loads((folder / OUT_OF_FOLD_FILE).read_text(encoding="utf-8"))
+    records = from_json(json.dumps(content.get("records", [])))
+    return OutOfFold(content["database"], content["metrics"], records)
 
 
 def register_shipped(model: str) -> None:
@@ -64,13 +71,14 @@ def register_shipped(model: str) -> None:
         return
     trained = read_out_of_fold(SHIPPED_MODEL)
     with runs.run("the model that ships with ectopy", log_system_metrics=False):
-        runs.log_metrics(trained.metrics, prefix=OUT_OF_FOLD_PREFIX)
+        runs.log_metrics(trained.metrics, prefix=DETECTED_METRICS)
+        if trained.records:
+            runs.log_text(to_json(trained.records), OUT_OF_FOLD_RECORDS)
         tags = {"database": trained.database, SHIPPED: identifier}
         version = model_versions.log_version(SHIPPED_MODEL, model=model, tags=tags)
     champion = model_versions.version_by_alias(model, CHAMPION)
     if champion is None or SHIPPED in model_versions.tags_of(champion):
-        model_versions.set_alias(version, CHAMPION)
-        append_history(version, _first_event(champion))
+        model_versions.set_champion(version, _first_event(champion))
 
 
 def _first_event(replaced: Version | None) -> str:

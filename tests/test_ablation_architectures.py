@@ -9,7 +9,7 @@ from ectopy.ablation.compression import load_onnx
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
 from ectopy.model.network import TrainConfig
-from ectopy.model.training_set import TRAINED_LABELS
+from ectopy.model.training_sources import TRAINED_LABELS
 
 import keras  # isort: skip - after network, which chooses its backend
 

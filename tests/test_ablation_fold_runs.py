@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ectopy.ablation.fold_runs import held_out_loss, receptive_field
-from ectopy.model import training_set
 from ectopy.model.network import Network
+from ectopy.model.training_sources import TRAINED_LABELS
 from tests.test_network import example_of
 
 
@@ -23,7 +23,7 @@ class TestLoss:
                 return x[:, :, :3]
 
         example = example_of("a")
-        right = 20 * (example.label[:, None] == np.array(training_set.TRAINED_LABELS))
+        right = 20 * (example.label[:, None] == np.array(TRAINED_LABELS))
         example = replace(example, features=np.pad(right, ((0, 0), (0, 5))).astype(np.float32))
         fitted = Network(Told(), np.float32(0), np.float32(1))
         assert held_out_loss(fitted, [example]) == pytest.approx(0, abs=1e-6)

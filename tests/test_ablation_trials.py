@@ -18,6 +18,7 @@ from ectopy.model import training_set
 from ectopy.model.folds import Fold
 from ectopy.model.network import TrainConfig
 from ectopy.model.training_set import RecordJob
+from ectopy.model.training_sources import LabelledRecord
 
 CONFIG = TrainConfig(
     *(0, 2, 2),
@@ -36,7 +37,9 @@ def jobs(tmp_path_factory):
     data = tmp_path_factory.mktemp("comparison")
     simulate_database(data, recordings=2, minutes=6.0, seed=0)  # EC57 does not score the first five
     found = [
-        RecordJob(data / "simdb" / "1.0.0" / name, name, data / f"{name}.npz", 0.0, 0)
+        RecordJob(
+            LabelledRecord("simdb", data / "simdb" / "1.0.0" / name, name), data / f"{name}.npz", 0.0, 0
+        )
         for name in ("s0-001", "s0-002")
     ]
     return tuple(training_set.run_job(job) for job in found)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -263,13 +264,19 @@ class TestAblation:
 
 class TestTrain:
     @pytest.fixture
-    def configs(self, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    def sources(self) -> list[Any]:
+        """The databases that the flow is called with."""
+        return []
+
+    @pytest.fixture
+    def configs(self, sources: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[object]:
         """The configurations that the flow is called with."""
         from ectopy.flows import train
 
         given: list[object] = []
 
-        def flow(_database: str, _data_dir: Path, config: object) -> object:
+        def flow(databases: list[object], _data_dir: Path, config: object) -> object:
+            sources.append(databases)
             given.append(config)
             return SimpleNamespace(uri="models:/ectopy/1")
 
@@ -285,6 +292,24 @@ class TestTrain:
         assert run("train", *changes, capsys=capsys)[:2] == (0, "models:/ectopy/1\n")
         assert run("train", capsys=capsys)[0] == 0
         assert configs == [TrainConfig(learning_rate=0.003, epochs=2), None]
+
+    @pytest.mark.usefixtures("configs")
+    def test_several_databases_can_be_named_each_with_its_weight(
+        self, sources: list[Any], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from ectopy.model.training_sources import DEFAULT_SOURCES, TrainingSource
+
+        assert run("train", capsys=capsys)[0] == 0
+        assert run("train", "--database", "mitdb", "--database", "svdb=0.5", capsys=capsys)[0] == 0
+        assert sources == [DEFAULT_SOURCES, [TrainingSource("mitdb"), TrainingSource("svdb", weight=0.5)]]
+
+    def test_a_misspelt_database_or_weight_is_reported_before_anything_starts(
+        self, configs: list[object], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for text, message in (("svbd", "svbd: unknown database"), ("svdb=x", "svdb=x: 'x' is not a weight")):
+            status, _, told = run("train", "--database", text, capsys=capsys)
+            assert (status, configs) == (1, [])
+            assert message in told
 
     def test_an_unknown_field_is_wrong_usage(
         self, configs: list[object], capsys: pytest.CaptureFixture[str]

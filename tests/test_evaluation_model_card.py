@@ -1,8 +1,12 @@
 """The model card says what the model is, what it reads and what it reaches, rendered or not."""
 
+from pathlib import Path
+
+from ectopy.datasets import catalogue
 from ectopy.evaluation import headline_metrics, model_card
 from ectopy.evaluation.failures import KINDS, worst_records
 from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model.training_sources import SourceRecords, TrainingSource
 from tests.evaluations import RECORDS, comparison, evaluation_of
 
 FAILURES = tuple(
@@ -12,19 +16,25 @@ FAILURES = tuple(
 
 class TestCard:
     def test_the_card_says_what_the_model_must_not_be_used_for_and_what_it_reaches(self):
+        mitdb, svdb = (
+            SourceRecords(source, catalogue.find_database(source.database), Path(), *records)
+            for source, records in (
+                (TrainingSource("mitdb"), (("101", "106"), ("100", "103"), ("102",))),
+                (TrainingSource("svdb", weight=0.5, beat_map="ec57"), (("800",), (), ())),
+            )
+        )
         text = model_card.build_model_card(
             model="ectopy",
-            data="mitdb",
-            records=("101", "106"),
-            held_out=("100", "103"),
-            left_out=("102",),
+            sources=[mitdb, svdb],
             config={"epochs": 3},
             out_of_fold=headline_metrics.summarise(RECORDS),
             calibration_error=0.0123,
         )
         assert "Not a medical device" in text
-        assert "101, 106." in text
-        assert "Held out for evaluation: 100, 103.\nUsed for neither: 102." in text
+        assert "(mitdb 1.0.0), weight 1, escape beats (e, j, n) as N: 101, 106.\n" in text
+        assert "  Held out for evaluation: 100, 103.\n  Used for neither: 102." in text
+        assert "(svdb 1.0.0), weight 0.5, escape beats (e, j, n) as S: 800.\n" in text
+        assert "  Held out for evaluation: none." in text
         assert "| epochs | 3 |" in text
         assert "75.0 / 100.0 / 85.7" in text  # SVEB Se, +P, F1 of 45 of 60, none false
 

@@ -13,6 +13,8 @@ import pytest
 from ectopy.batch import planning
 from ectopy.datasets import catalogue
 from ectopy.datasets.simulate import simulate_database
+from ectopy.ec57 import gross
+from ectopy.ec57.record_counts import from_json
 from ectopy.ecg import CLASSES
 from ectopy.evaluation import NothingToEvaluateError
 from ectopy.evaluation.jobs import challenger_jobs
@@ -21,6 +23,7 @@ from ectopy.flows.evaluate import evaluate
 from ectopy.flows.train import train
 from ectopy.model import network, training_set
 from ectopy.model.classifier import load_classifier
+from ectopy.model.training_sources import LabelledRecord, TrainingSource
 from ectopy.monitoring import drift
 from ectopy.registry import model_versions, runs
 from ectopy.registry.promotion_gate import GATE_METRICS, MinimumScores, PromotionDecision
@@ -31,6 +34,7 @@ pytestmark = pytest.mark.usefixtures("prefect_harness")
 
 CONFIG = network.TrainConfig(
     *(0, 2, 2),
+    fold_members=2,
     window_beats=16,
     dense_units=8,
     gru_units=4,
@@ -53,12 +57,14 @@ class Trained(NamedTuple):
     version: model_versions.Version
     run: Any
 
-    def children(self, name: str) -> Any:
+    def children(self, name: str, parent: Any = None) -> Any:
         import mlflow
+
+        parent_id = (parent or self.run).info.run_id
 
         told = mlflow.search_runs(
             experiment_names=["ectopy-train"],
-            filter_string=f"tags.mlflow.parentRunId = '{self.version.run_id}' and attributes.run_name LIKE '{name}%'",
+            filter_string=f"tags.mlflow.parentRunId = '{parent_id}' and attributes.run_name LIKE '{name}%'",
             output_format="list",
         )
         return sorted(told, key=lambda run: run.info.run_name)
@@ -69,8 +75,9 @@ class Trained(NamedTuple):
         return Path(mlflow.artifacts.download_artifacts(run_id=self.version.run_id, artifact_path=file))
 
     def lesson(self, record: str) -> training_set.TrainingRecord:
-        stored = self.data / "training" / "simdb" / f"{record}.npz"
-        return training_set.load_training_record(stored, self.data / "simdb" / "1.0.0" / record, record)
+        stored = self.data / "training" / "simdb" / "simdb" / f"{record}.npz"
+        labelled = LabelledRecord("simdb", self.data / "simdb" / "1.0.0" / record, record)
+        return training_set.load_training_record(stored, labelled)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -86,7 +93,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Trai
 
     data = tmp_path_factory.mktemp("data")
     simulate_database(data, recordings=3, minutes=6.0, seed=0)  # EC57 does not score the first five
-    version = train("simdb", data, CONFIG, model=MODEL, tracking_uri=tracking_uri)
+    version = train(
+        [TrainingSource("simdb", weight=0.5)], data, CONFIG, model=MODEL, tracking_uri=tracking_uri
+    )
     return Trained(data, tracking_uri, version, mlflow.get_run(version.run_id))
 
 
@@ -110,14 +119,19 @@ class TestTrain:
     def test_everything_that_the_experiment_chose_is_on_the_run(self, trained: Trained) -> None:
         told = trained.run.data.params
         assert {name: told[name] for name in asdict(CONFIG)} == {k: str(v) for k, v in asdict(CONFIG).items()}
-        assert (told["database"], told["records"]) == ("simdb", ",".join(LEARNED))
+        assert (told["database"], told["simdb/records"]) == ("simdb", ",".join(LEARNED))
+        assert (told["simdb/weight"], told["simdb/map"]) == ("0.5", "dechazal")
 
     def test_every_fold_and_member_has_a_curve_with_a_point_an_epoch(self, trained: Trained) -> None:
         import mlflow
 
-        runs = [*trained.children("fold"), *trained.children("member")]
-        assert [run.info.run_name for run in runs] == ["fold 0", "fold 1", "member 0", "member 1"]
-        for run in runs:
+        folds = trained.children("fold")
+        assert [run.info.run_name for run in folds] == ["fold 0", "fold 1"]
+        networks = [run for fold in folds for run in trained.children("fold", fold)]
+        assert [run.info.run_name for run in networks] == [
+            f"fold {k}, network {n}" for k in (0, 1) for n in (0, 1)
+        ]
+        for run in [*networks, *trained.children("member")]:
             curve = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
             assert [point.step for point in curve] == [0, 1]
 
@@ -125,8 +139,8 @@ class TestTrain:
         self, trained: Trained
     ) -> None:
         held_out = [run.data.params["held out"] for run in trained.children("fold")]
-        assert sorted(held_out) == sorted(LEARNED)
-        assert not (trained.data / "training" / "simdb" / f"{EXAMINED}.npz").exists()
+        assert sorted(held_out) == sorted(f"simdb/{record}" for record in LEARNED)
+        assert not (trained.data / "training" / "simdb" / "simdb" / f"{EXAMINED}.npz").exists()
 
     def test_a_member_differs_from_the_first_in_its_seed_alone(self, trained: Trained) -> None:
         first, second = (run.data.params for run in trained.children("member"))
@@ -136,9 +150,32 @@ class TestTrain:
         for view in ("detected", "given"):
             assert f"out_of_fold/{view}/gross/qrs_sensitivity" in trained.run.data.metrics
             table = json.loads(trained.artifact(f"out_of_fold/{view}.json").read_text())
-            assert [row[table["columns"].index("record")] for row in table["data"]] == list(LEARNED)
+            records = [row[table["columns"].index("record")] for row in table["data"]]
+            assert records == [f"simdb/{record}" for record in LEARNED]
             for drawing in (f"{view}.png", f"{view}-by-record.png"):
                 assert trained.artifact(f"out_of_fold/{drawing}").read_bytes().startswith(b"\x89PNG")
+
+    def test_the_figures_of_a_database_are_those_of_its_records_by_ensemble_and_by_network(
+        self, trained: Trained
+    ) -> None:
+        told = trained.run.data.metrics
+        for metric in ("gross/qrs_sensitivity", "average/veb_positive_predictivity"):  # of a single database
+            for view in ("detected", "given"):
+                assert told.get(f"out_of_fold/simdb/{view}/{metric}") == told.get(
+                    f"out_of_fold/{view}/{metric}"
+                )
+        low, mean, high = (
+            told[f"out_of_fold/seeds/gross/qrs_sensitivity_{name}"] for name in ("min", "mean", "max")
+        )
+        assert low <= mean <= high
+
+    def test_the_counts_of_each_record_are_kept_for_comparison(self, trained: Trained) -> None:
+        records = from_json(trained.artifact("out_of_fold/records.json").read_text())
+        assert [(record.database, record.record, len(record.members)) for record in records] == [
+            ("simdb", name, 2) for name in LEARNED
+        ]
+        told = trained.run.data.metrics["out_of_fold/detected/gross/qrs_sensitivity"]
+        assert gross(record.beats for record in records).qrs_sensitivity == told
 
     def test_given_beats_are_all_found(self, trained: Trained) -> None:
         assert trained.run.data.metrics["out_of_fold/given/gross/qrs_sensitivity"] == 1.0
@@ -146,7 +183,7 @@ class TestTrain:
     def test_the_data_set_is_on_the_run_with_a_digest(self, trained: Trained) -> None:
         (used,) = trained.run.inputs.dataset_inputs
         assert used.dataset.name == "simdb 1.0.0, training records"
-        assert used.dataset.digest
+        assert trained.run.data.params["simdb/sha256"].startswith(used.dataset.digest)
 
     def test_the_model_bears_the_metrics_that_the_next_challenger_must_reach(self, trained: Trained) -> None:
         kept = read_out_of_fold(model_versions.fetch_model(trained.version.uri))
@@ -160,7 +197,10 @@ class TestTrain:
 
         card = mlflow.MlflowClient().get_model_version(MODEL, trained.version.number).description
         assert card == (model_versions.fetch_model(trained.version.uri) / "card.md").read_text()
-        assert "Simulated patients (simdb 1.0.0): s0-001, s0-002." in card
+        assert (
+            "Simulated patients (simdb 1.0.0), weight 0.5, escape beats (e, j, n) as N: s0-001, s0-002."
+            in card
+        )
 
     def test_the_version_brings_its_training_patients_along_each_as_one_that_was_not_learned_from(
         self, trained: Trained
@@ -194,7 +234,7 @@ class TestTrain:
 
     def test_the_card_names_the_split(self, trained: Trained) -> None:
         text = (model_versions.fetch_model(trained.version.uri) / "card.md").read_text()
-        assert f"Held out for evaluation: {EXAMINED}.\nUsed for neither: none." in text
+        assert f"Held out for evaluation: {EXAMINED}.\n  Used for neither: none." in text
 
 
 def register(name: str, folder: Path, **figures: float) -> model_versions.Version:
@@ -351,7 +391,7 @@ class TestExamination:
                 assert (candidate.record.name, candidate.model) == (EXAMINED, ensemble)
                 assert len(candidate.members) == CONFIG.members
                 continue
-            own = held[candidate.record.name].info.run_id
+            own = held[f"simdb/{candidate.record.name}"].info.run_id
             kept = Path(mlflow.artifacts.download_artifacts(run_id=own, artifact_path="model"))
             assert load_classifier(candidate.model).version_id == load_classifier(kept).version_id
             assert candidate.members == ()

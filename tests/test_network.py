@@ -10,7 +10,8 @@ from ectopy.model import folds, network, training_set
 from ectopy.model.calibration import UNCALIBRATED, Calibration
 from ectopy.model.classifier import CHUNK, load_classifier, softmax
 from ectopy.model.network import TrainConfig, TrainConfigError
-from ectopy.model.training_set import TRAINED_LABELS, TrainingSequence
+from ectopy.model.training_set import TrainingSequence
+from ectopy.model.training_sources import TRAINED_LABELS
 
 TINY = TrainConfig(
     epochs=6,
@@ -159,6 +160,10 @@ class TestWindows:
             0
         ]
         assert (drawn[:, 0, 0] == 9).mean() == pytest.approx(0.25, abs=0.06)
+
+    def test_a_database_is_drawn_by_its_weight(self):
+        rare = replace(example_of("b"), weight=0.25)
+        assert network._chance([example_of("a"), rare], 0.5).tolist() == [0.8, 0.2]
 
     def test_without_made_patients_only_true_ones_are_drawn(self):
         assert network._chance([example_of("a"), example_of("b")], 0.5).tolist() == [0.5, 0.5]

@@ -11,6 +11,7 @@ from ectopy.model.augmentation import MIN_DONOR_VENTRICULAR
 from ectopy.model.calibration import HeldOut
 from ectopy.model.classifier import softmax
 from ectopy.model.training_set import TrainingRecord, TrainingSequence
+from ectopy.model.training_sources import TRAINED_LABELS, LabelledRecord, labelled_beats
 
 
 def annotations_of(symbols, *, every=200, aux=None):
@@ -35,12 +36,16 @@ def record_of(record, patient, letters="NNNSVN"):
 
 class TestLabels:
     def test_escape_beats_are_normal_and_f_and_q_teach_nothing(self):
-        sample, label = training_set.labelled_beats(annotations_of("NLRejnAaJSVEF/Qf"))
+        sample, label = labelled_beats(annotations_of("NLRejnAaJSVEF/Qf"))
         assert "|".join(label) == "N|N|N|N|N|N|S|S|S|S|V|V||||"
         assert len(sample) == 16
 
+    def test_by_the_map_of_ec57_escape_beats_are_supraventricular(self):
+        _, label = labelled_beats(annotations_of("NejnV"), "ec57")
+        assert "".join(label) == "NSSSV"
+
     def test_what_is_no_beat_is_left_out(self):
-        sample, _ = training_set.labelled_beats(annotations_of('+N~|V"'))
+        sample, _ = labelled_beats(annotations_of('+N~|V"'))
         assert sample.tolist() == [400, 1000]
 
     def test_a_detection_near_a_beat_takes_its_label_and_another_has_none(self):
@@ -68,6 +73,11 @@ class TestFolds:
         records = [record_of(str(n), str(n)) for n in range(10)]
         held = [record for fold in folds.split_folds(records, 5, seed=0) for record in fold.test]
         assert sorted(held, key=int) == [str(n) for n in range(10)]
+
+    def test_databases_are_spread_over_the_folds(self):
+        keys = [f"{name}/{n}" for name in ("mitdb", "svdb") for n in range(8)]
+        for fold in folds.split_folds([record_of(key, key) for key in keys], 4, seed=0):
+            assert [key.partition("/")[0] for key in sorted(fold.test)] == ["mitdb"] * 2 + ["svdb"] * 2
 
     def test_fewer_patients_than_folds_are_refused_with_both_numbers(self):
         records = [record_of(str(n), f"patient {n // 2}") for n in range(6)]
@@ -110,7 +120,7 @@ class TestCalibration:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 4000)
     logits = np.where(np.arange(3) == truth[:, None], 1.0, 0.0) + rng.normal(0, 1, (4000, 3))
-    label = np.array(training_set.TRAINED_LABELS)[truth]
+    label = np.array(TRAINED_LABELS)[truth]
 
     def test_overconfident_logits_are_tempered_by_as_much(self):
         once = calibration.calibrate(self.logits.astype(np.float32), self.label, coverage=0.9)
@@ -155,7 +165,10 @@ def simulated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def training_record(simulated, donor):
-    return training_set.read_training_record(simulated, "patient", jitter_s=0.02, donors=[(donor, "donor")])
+    lender = LabelledRecord("simdb", donor, "donor")
+    return training_set.read_training_record(
+        LabelledRecord("simdb", simulated, "patient", weight=0.5), jitter_s=0.02, donors=[lender]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +177,7 @@ def donor(tmp_path_factory):
     for seed in range(20):
         source = simulate_database(tmp_path_factory.mktemp("donor"), recordings=1, minutes=3, seed=seed)
         record = next(source.rglob("*.hea")).with_suffix("")
-        _, label = training_set.labelled_beats(read_annotations(record, "atr"))
+        _, label = labelled_beats(read_annotations(record, "atr"))
         if (label == "V").sum() >= MIN_DONOR_VENTRICULAR:
             return record
     raise AssertionError("no simulated patient with ventricular beats")
@@ -183,12 +196,17 @@ class TestTrainingRecord:
 
     def test_a_training_record_survives_being_written(self, training_record, simulated, tmp_path):
         training_set.save_training_record(training_record, tmp_path / "record.npz")
-        again = training_set.load_training_record(tmp_path / "record.npz", simulated, "patient")
+        record = LabelledRecord("simdb", simulated, "patient", weight=0.5)
+        again = training_set.load_training_record(tmp_path / "record.npz", record)
+        assert again.key == f"simdb/{simulated.name}"
         assert [e.variant for e in again.sequences] == [e.variant for e in training_record.sequences]
         for one, other in zip(again.sequences, training_record.sequences, strict=True):
             np.testing.assert_array_equal(one.features, other.features)
             np.testing.assert_array_equal(one.label, other.label)
             assert one.patients == other.patients
+            assert (one.record, one.weight) == (other.record, other.weight) == (again.key, 0.5)
+        (alone,) = training_set.load_training_record(tmp_path / "record.npz", record, {"given"}).sequences
+        assert alone.variant == "given"
 
     def test_a_lost_lead_changes_features_and_no_label(self, training_record):
         both, one = training_record.get("given"), training_record.get("given, first lead")
@@ -202,7 +220,7 @@ class TestTrainingRecord:
         assert all(owners[variant] == {"patient"} for variant in owners.keys() - lent)
 
     def test_nobody_lends_who_has_nothing_to_lend(self, simulated):
-        alone = training_set.read_training_record(simulated, "patient")
+        alone = training_set.read_training_record(LabelledRecord("simdb", simulated, "patient"))
         assert all(example.patients == {"patient"} for example in alone.sequences)
 
     def test_strips_are_described_without_what_lies_around_them(self, training_record):

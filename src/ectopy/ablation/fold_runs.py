@@ -13,7 +13,8 @@ from ectopy.model import calibration, network
 from ectopy.model.calibration import HeldOut
 from ectopy.model.folds import Fold, select_records, training_sequences
 from ectopy.model.network import Epoch, Network, TrainConfig
-from ectopy.model.training_set import TRAINED_LABELS, TrainingRecord, TrainingSequence
+from ectopy.model.training_set import TrainingRecord, TrainingSequence
+from ectopy.model.training_sources import TRAINED_LABELS
 
 DISTANCES_BEATS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 """Distances between two beats, in beats, at which the influence of one on the other is measured."""

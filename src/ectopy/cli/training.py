@@ -81,7 +81,15 @@ def _ingest(database: str, source: str, data_dir: Path, records: tuple[str, ...]
 
 
 def train(
-    database: Annotated[str, typer.Option(help="The training database.")] = "mitdb",
+    databases: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--database",
+            metavar="NAME[=WEIGHT]",
+            help="A training database, and how often it is drawn, such as svdb=0.5. Repeatable. "
+            "[default: mitdb and svdb]",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     values: Annotated[
         list[str] | None,
@@ -94,10 +102,13 @@ def train(
 ) -> None:
     """Train a challenger and register it in MLflow."""
     changes = _assignments(values or ())
+    from ectopy.model.training_sources import DEFAULT_SOURCES, TrainingSource
+
+    sources = [TrainingSource.parse(text) for text in databases or ()] or DEFAULT_SOURCES
     prepare_prefect()
     from ectopy.flows.train import train as flow
 
-    print_result(flow(database, load_settings(data_dir).data_dir, _config(changes)).uri)
+    print_result(flow(sources, load_settings(data_dir).data_dir, _config(changes)).uri)
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,8 @@ from ectopy.ec57 import LEARNING_S, MATCH_WINDOW_S
 from ectopy.ec57.reference import Reference
 from ectopy.ecg import CLASSES, Beats, Labels, Mask
 from ectopy.model.calibration import calibration_error
-from ectopy.model.training_set import TRAINED_LABELS, labelled_beats, labels_near
+from ectopy.model.training_set import labels_near
+from ectopy.model.training_sources import TRAINED_LABELS, labelled_beats
 
 Numbers = NDArray[np.floating]
 

@@ -5,32 +5,35 @@ from pathlib import Path
 
 from ectopy.datasets import catalogue
 from ectopy.evaluation.evaluate_record import EvaluationJob
-from ectopy.model.folds import Fold
-from ectopy.model.training import TrainingFolder
+from ectopy.model.training import NetworkJob, TrainingFolder
 from ectopy.model.training_set import RecordJob
 from ectopy.registry import model_versions
 
 
 def out_of_fold_jobs(
-    jobs: Sequence[RecordJob], folds: Sequence[Fold], work: TrainingFolder
+    jobs: Sequence[RecordJob], by_fold: Sequence[Sequence[NetworkJob]], work: TrainingFolder
 ) -> list[EvaluationJob]:
-    """Pair each training record with the network of the fold that held it out.
+    """Pair each training record with the ensemble of the fold that held it out, and with its networks.
 
     Parameters
     ----------
     jobs
         The jobs that have written the training records.
-    folds
-        The folds of the cross-validation.
+    by_fold
+        The networks of each fold.
     work
-        The folder with the networks of the folds.
+        The folder with the ensembles of the folds.
 
     Returns
     -------
     A job for each record.
     """
-    networks = {record: work.fold(number) for number, fold in enumerate(folds) for record in fold.test}
-    return [EvaluationJob(job.record, job.patient, networks[job.record.name]) for job in jobs]
+    models = {
+        record: (work.fold(number), tuple(job.model for job in networks))
+        for number, networks in enumerate(by_fold)
+        for record in (networks[0].fold.test if networks[0].fold else ())
+    }
+    return [EvaluationJob(job.record.path, job.record.patient, *models[job.record.key]) for job in jobs]
 
 
 def challenger_jobs(
@@ -38,8 +41,8 @@ def challenger_jobs(
 ) -> list[EvaluationJob]:
     """Pair each record with the ensemble, or with a network that has not seen the patient.
 
-    All records of the challenger's own database are evaluated if MLflow has the networks of its folds.
-    Otherwise only held-out records are.
+    All records of a database that the challenger was trained on are evaluated if MLflow has the networks of
+    its folds. Otherwise only held-out records are.
 
     Parameters
     ----------
@@ -61,14 +64,14 @@ def challenger_jobs(
     members = tuple(
         model_versions.download_folder(run, "model") for run in model_versions.member_runs(challenger)
     )
-    if training_database(challenger, database) == database:
-        unseen = {name: model for name, model in _networks_by_record(challenger).items() if name in training}
-        complete = set(unseen) == set(training)
-        models = {record: unseen.get(record.name, ensemble) for record in records}
+    unseen = _networks_by_record(challenger, database)
+    if database in training_databases(challenger, database):
+        models = {record: unseen.get(_key(database, record.name), ensemble) for record in records}
+        complete = all(_key(database, record) in unseen for record in training)
     else:
-        by_patient = _networks_by_patient(challenger, database)
-        complete = False
+        by_patient = {_patient_of(key): model for key, model in unseen.items()}
         models = {record: by_patient.get(patient, ensemble) for record, patient in patients.items()}
+        complete = False
     return [
         EvaluationJob(
             record,
@@ -82,32 +85,42 @@ def challenger_jobs(
     ]
 
 
-def training_database(challenger: model_versions.Version, default: catalogue.Database) -> catalogue.Database:
-    """Return the database that a version was trained on.
+def training_databases(
+    challenger: model_versions.Version, default: catalogue.Database
+) -> tuple[catalogue.Database, ...]:
+    """Return the databases that a version was trained on.
 
     Parameters
     ----------
     challenger
         The version.
     default
-        The database to assume if the version does not name one.
+        The database to assume if the version names none.
 
     Returns
     -------
-    The training database.
+    The training databases.
     """
-    return catalogue.find_database(model_versions.tags_of(challenger).get("database", default.name))
+    names = model_versions.tags_of(challenger).get("database", default.name)
+    return tuple(catalogue.find_database(name) for name in names.split(","))
 
 
-def _networks_by_record(challenger: model_versions.Version) -> dict[str, Path]:
-    """Download, for each training record, a network of the folds that has not seen its patient."""
-    runs = model_versions.out_of_fold_runs(challenger)
-    models = {run: model_versions.download_folder(run, "model") for run in set(runs.values())}
-    return {record: models[run] for record, run in runs.items()}
+def _networks_by_record(challenger: model_versions.Version, default: catalogue.Database) -> dict[str, Path]:
+    """Download, for each training record, the networks of a fold that have not seen its patient.
+
+    Records are named by their key, such as ``mitdb/101``. Versions from before ectopy 0.3 have a single
+    database, and name the records alone.
+    """
+    found = model_versions.out_of_fold_runs(challenger)
+    models = {run: model_versions.download_folder(run, "model") for run in set(found.values())}
+    first, *_ = training_databases(challenger, default)
+    return {name if "/" in name else _key(first, name): models[run] for name, run in found.items()}
 
 
-def _networks_by_patient(challenger: model_versions.Version, database: catalogue.Database) -> dict[str, Path]:
-    """Download the same for each training patient, who may also be in another database."""
-    training = training_database(challenger, database)
-    networks = _networks_by_record(challenger)
-    return {catalogue.patient_of(training, record): model for record, model in networks.items()}
+def _key(database: catalogue.Database, record: str) -> str:
+    return f"{database.name}/{record}"
+
+
+def _patient_of(key: str) -> str:
+    name, _, record = key.partition("/")
+    return catalogue.patient_of(catalogue.find_database(name), record)

@@ -1,21 +1,34 @@
 """Log the cross-validation of a training to MLflow: analyses by networks that have not seen the patient."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from ectopy.ec57 import gross
+from ectopy.ec57.record_counts import RecordCounts, to_json
 from ectopy.ec57.reference import DETECTED, GIVEN
-from ectopy.evaluation import headline_metrics, plots
+from ectopy.evaluation import aggregate, headline_metrics, plots
 from ectopy.evaluation.evaluate_record import RecordEvaluation, beats_by_condition
 from ectopy.registry import runs
 
+RECORDS_FILE = "out_of_fold/records.json"
+"""Artifact with the beat counts of every record, see :mod:`ectopy.ec57.record_counts`."""
 
-def log_out_of_fold(evaluations: Sequence[RecordEvaluation]) -> dict[str, float]:
-    """Log metrics, tables and plots for detected and given beats; return the metrics of detected ones."""
+
+def log_out_of_fold(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, float]:
+    """Log metrics, tables and plots of all databases together, and the metrics of each.
+
+    Parameters
+    ----------
+    evaluations
+        The evaluated training records by key, such as ``mitdb/101``.
+
+    Returns
+    -------
+    The metrics of all databases together with detected beats, as fractions.
+    """
     metrics = {}
-    by_name = {evaluation.record: evaluation for evaluation in evaluations}
-    patients = {evaluation.record: evaluation.reference.patient for evaluation in evaluations}
+    patients = {key: evaluation.reference.patient for key, evaluation in evaluations.items()}
     for condition in (DETECTED, GIVEN):
-        records = beats_by_condition(by_name, condition)
+        records = beats_by_condition(evaluations, condition)
         metrics[condition] = headline_metrics.summarise(records)
         runs.log_metrics(metrics[condition], prefix=f"out_of_fold/{condition}/")
         runs.log_table(headline_metrics.metrics_by_record(records), f"out_of_fold/{condition}.json")
@@ -25,4 +38,46 @@ def log_out_of_fold(evaluations: Sequence[RecordEvaluation]) -> dict[str, float]
         )
         intervals = headline_metrics.bootstrap_intervals(records, patients)
         runs.log_figure(plots.forest(records, title, intervals), f"out_of_fold/{condition}-by-record.png")
+    runs.log_metrics(_seed_metrics(evaluations), prefix="out_of_fold/seeds/")
+    for database, of_database in by_database(evaluations).items():
+        for condition in (DETECTED, GIVEN):
+            summary = headline_metrics.summarise(beats_by_condition(of_database, condition))
+            runs.log_metrics(summary, prefix=f"out_of_fold/{database}/{condition}/")
+        runs.log_metrics(_seed_metrics(of_database), prefix=f"out_of_fold/{database}/seeds/")
+    runs.log_text(to_json(record_counts(evaluations)), RECORDS_FILE)
     return metrics[DETECTED]
+
+
+def by_database(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, dict[str, RecordEvaluation]]:
+    """Group evaluations by key, such as ``mitdb/101``, by their database."""
+    groups: dict[str, dict[str, RecordEvaluation]] = {}
+    for key, evaluation in evaluations.items():
+        groups.setdefault(key.partition("/")[0], {})[key] = evaluation
+    return groups
+
+
+def record_counts(evaluations: Mapping[str, RecordEvaluation]) -> list[RecordCounts]:
+    """Return the beat counts of each record with detected beats, by the ensemble and by each network."""
+    return [
+        RecordCounts(
+            key.partition("/")[0],
+            evaluation.record,
+            evaluation.reference.patient,
+            evaluation.outcome.beats,
+            tuple(member.beats for member in evaluation.members),
+        )
+        for key, evaluation in evaluations.items()
+    ]
+
+
+def _seed_metrics(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, float]:
+    """Compute the spread of the headline metrics over the networks of the folds.
+
+    Network k of all folds together is one cross-validation.
+    """
+    n_members = min(len(evaluation.members) for evaluation in evaluations.values())
+    members = [
+        headline_metrics.summarise({key: each.members[k].beats for key, each in evaluations.items()})
+        for k in range(n_members)
+    ]
+    return aggregate.seed_metrics(aggregate.spread(members))

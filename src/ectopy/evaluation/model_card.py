@@ -11,6 +11,7 @@ from types import MappingProxyType
 from ectopy.evaluation.failures import Failure
 from ectopy.evaluation.headline_metrics import SUBSET_TITLES
 from ectopy.features.extraction import ALL_LEADS, CLUSTER, FEATURE_NAMES, MORPHOLOGY, TIMING
+from ectopy.model.training_sources import SourceRecords
 
 SHARED_PATIENT = (
     "In de Chazal's split, 202 is the same patient as 201 of the training records. "
@@ -53,13 +54,10 @@ FAILS = """For each kind, the records with the most errors, each with an ECG str
 The typical error is the middle one in time of the most common confusion."""
 
 
-def build_model_card(  # noqa: PLR0913 - every fact by its name
+def build_model_card(
     *,
     model: str,
-    data: str,
-    records: Sequence[str],
-    held_out: Sequence[str],
-    left_out: Sequence[str],
+    sources: Sequence[SourceRecords],
     config: Mapping[str, object],
     out_of_fold: Mapping[str, float],
     calibration_error: float,
@@ -70,14 +68,8 @@ def build_model_card(  # noqa: PLR0913 - every fact by its name
     ----------
     model
         Name of the model and its training run.
-    data
-        Name and version of the database.
-    records
-        The training records.
-    held_out
-        Records of held-out patients.
-    left_out
-        Records that are used neither for training nor for evaluation.
+    sources
+        The training databases with their records.
     config
         Settings of the training by name.
     out_of_fold
@@ -89,6 +81,7 @@ def build_model_card(  # noqa: PLR0913 - every fact by its name
     -------
     The card as Markdown.
     """
+    data = "\n".join(_data(source) for source in sources)
     settings = "\n".join(f"| {name} | {value} |" for name, value in config.items())
     return f"""# Model card: {model}
 
@@ -100,12 +93,10 @@ patient's own beats. F (fusion) and Q (unclassifiable) are not modelled.
 diagnosis; not for alarms or life support. Not for paced rhythm, nor for children: the training data have
 neither.
 
-**Data.** {data}: {", ".join(records)}.
-Escape beats (e, j, n) count as N (de Chazal's map). F and Q are left out.
+**Data.** {len(sources)} {"databases" if len(sources) > 1 else "database"}, split by patient. F and Q are left
+out. All choices were made by cross-validation in the training records.
 
-**Split.** By patient. Held out for evaluation: {", ".join(held_out) or "none"}.
-Used for neither: {", ".join(left_out) or "none"}. All choices were made by cross-validation in the training
-records.
+{data}
 
 **Features.** {len(FEATURE_NAMES)} numbers per beat, all relative to the patient:
 
@@ -113,14 +104,14 @@ records.
 
 ## Out of fold, with detected beats
 
-Cross-validation grouped by patient, with one network per fold. EC57 with a learning period of 5 min and a
-match window of 150 ms; de Chazal's map. The settings were chosen on these patients, so the metrics are
-optimistic.
+Cross-validation grouped by patient; networks per fold: {config.get("fold_members", 1)}. EC57 with a learning
+period of 5 min and a match window of 150 ms; de Chazal's map. The settings were chosen on these patients, so
+the metrics are optimistic.
 
 {metrics_table({"training patients": out_of_fold})}
 
 The expected calibration error out of fold is {calibration_error:.3f}. It is optimistic too: it is that of
-single networks on the beats to which the temperature was fitted.
+the networks of the folds on the beats to which the temperature was fitted.
 
 ## Recipe
 
@@ -128,6 +119,18 @@ single networks on the beats to which the temperature was fitted.
 |---|---|
 {settings}
 """
+
+
+def _data(source: SourceRecords) -> str:
+    database, escape = source.database, "S" if source.source.beat_map == "ec57" else "N"
+    names = (", ".join(records) or "none" for records in (source.training, source.held_out, source.left_out))
+    training, held_out, left_out = names
+    return (
+        f"* {database.title} ({database.name} {database.version}), weight {source.source.weight:g}, "
+        f"escape beats (e, j, n) as {escape}: {training}.\n"
+        f"  Held out for evaluation: {held_out}.\n"
+        f"  Used for neither: {left_out}."
+    )
 
 
 MEANINGS: Mapping[str, tuple[Iterable[str], str]] = MappingProxyType(

@@ -12,10 +12,10 @@ from prefect.futures import as_completed
 from ectopy import ablation
 from ectopy.ablation import ARCHITECTURES
 from ectopy.ablation.log_trials import log_results, log_trial
-from ectopy.datasets import catalogue, download
 from ectopy.flows.tasks import log_data, read_records
 from ectopy.model import network, training
 from ectopy.model.training import TrainingFolder
+from ectopy.model.training_sources import TrainingSource, select_records
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
 from ectopy.settings import load_settings
@@ -69,16 +69,13 @@ def compare(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form i
     settings, config = load_settings(), config or network.TrainConfig()
     selected = ablation.select_architectures(architectures, lengths, config)
     data_dir = data_dir or settings.data_dir
-    source = catalogue.find_database(database)
-    folder = download.database_folder(source, data_dir)
-    records, _ = catalogue.split(source, download.annotated_records(folder))
-    patients = {record: catalogue.patient_of(source, record) for record in records}
+    sources = select_records([TrainingSource(database)], data_dir)
     work = TrainingFolder(data_dir / "training" / database)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     with runs.run(f"compare on {database}"), tempfile.TemporaryDirectory() as compiled:
-        jobs = read_records(training.record_jobs(folder, patients, config, work), settings.workers)
-        log_data(jobs, source)
-        runs.log_config(config, database=database, records=",".join(records), seeds=seeds)
+        jobs = read_records(training.record_jobs(sources, config, work), settings.workers)
+        log_data(sources, jobs)
+        runs.log_config(config, database=database, seeds=seeds)
         attempts = [
             ablation.Attempt(architecture, seed, config, tuple(jobs), Path(compiled))
             for seed in range(config.seed, config.seed + seeds)

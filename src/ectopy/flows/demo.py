@@ -16,6 +16,7 @@ from ectopy.flows.ingest import ingest
 from ectopy.flows.score import score
 from ectopy.flows.train import train
 from ectopy.model import network
+from ectopy.model.training_sources import TrainingSource
 from ectopy.registry import runs
 from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision
 
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "ectopy-demo"
 """Name of the experiment and of the registered model, apart from those that are trained on real patients."""
-CONFIG = network.TrainConfig(n_folds=2, members=1, epochs=6, windows_per_epoch=640)
+CONFIG = network.TrainConfig(n_folds=2, members=1, fold_members=1, epochs=6, windows_per_epoch=640)
 FLOORS = MinimumScores(veb_f1=0.6, sveb_f1=0.3)
 
 
@@ -132,7 +133,7 @@ def train_and_evaluate(
         "model": NAME,
         "tracking_uri": folder.tracking_uri,
     }
-    version = train(DATABASE, config=config, **shared)
+    version = train([TrainingSource(DATABASE)], config=config, **shared)
     logger.info("3/5  evaluating version %s of %s on patients it has not seen", version.number, NAME)
     decision: PromotionDecision = evaluate(DATABASE, floors=floors, reason="the demo", **shared)
     logger.info("     %s", decision)

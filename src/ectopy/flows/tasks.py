@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ectopy.datasets import catalogue
 from ectopy.evaluation import EvaluationJob, RecordEvaluation, evaluate_record
 from ectopy.model import training, training_set
+from ectopy.model.training_sources import SourceRecords
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
 
@@ -28,7 +28,7 @@ def read_records(jobs: Sequence[training_set.RecordJob], workers: int) -> list[t
     """
     with WorkerPool(workers) as processes:
 
-        @task(task_run_name="read {job.record.name}", cache_policy=NO_CACHE)
+        @task(task_run_name="read {job.record.key}", cache_policy=NO_CACHE)
         def read_record(job: training_set.RecordJob) -> training_set.RecordJob:
             return processes.call(training_set.run_job, job)
 
@@ -58,16 +58,46 @@ def evaluate_records(jobs: Sequence[EvaluationJob], workers: int) -> list[Record
         return evaluate_one.map(jobs).result()
 
 
-def log_data(jobs: Sequence[training_set.RecordJob], database: catalogue.Database) -> None:
-    """Log the training data and their digest.
+def fit_networks(jobs: Sequence[training.NetworkJob], workers: int) -> list[training.FittedNetwork]:
+    """Train networks in parallel, one task each.
 
     Parameters
     ----------
     jobs
-        The jobs that have written the training records.
-    database
-        The database of the records.
+        The networks to train.
+    workers
+        The number of processes.
+
+    Returns
+    -------
+    The trained networks, in the order of the jobs.
     """
-    name = f"{database.name} {database.version}, training records"
-    source = f"https://physionet.org/content/{database.name}/{database.version}/"
-    runs.log_data(name, source, *training.given_beats(jobs), context="training")
+    with WorkerPool(workers) as processes:
+
+        @task(task_run_name="{job.name}", cache_policy=NO_CACHE)
+        def fit_network(job: training.NetworkJob) -> training.FittedNetwork:
+            return processes.call(training.fit_network, job)
+
+        return fit_network.map(jobs).result()
+
+
+def log_data(sources: Sequence[SourceRecords], jobs: Sequence[training_set.RecordJob]) -> None:
+    """Log the training data of each database, with the SHA-256 of its files.
+
+    Parameters
+    ----------
+    sources
+        The records of each database.
+    jobs
+        The jobs that have written the training records.
+    """
+    for source in sources:
+        name, version = source.database.name, source.database.version
+        runs.log_data(
+            f"{name} {version}, training records",
+            f"https://physionet.org/content/{name}/{version}/",
+            *training.given_beats([job for job in jobs if job.record.database == name]),
+            context="training",
+            digest=source.digest(),
+        )
+        runs.log_parameters(source.parameters())

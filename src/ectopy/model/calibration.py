@@ -12,7 +12,8 @@ from ectopy.ec57.reference import Reference
 from ectopy.ecg import Labels
 from ectopy.features.extraction import Floats
 from ectopy.model.classifier import by_class, softmax
-from ectopy.model.training_set import TRAINED_LABELS, TrainingSequence, stack_features
+from ectopy.model.training_set import TrainingSequence, stack_features
+from ectopy.model.training_sources import TRAINED_LABELS
 from ectopy.monitoring import drift
 from ectopy.monitoring.drift import ReferenceProfile
 
@@ -105,8 +106,8 @@ class HeldOut:
 
 
 def compare_records(held_out: Iterable[HeldOut]) -> dict[str, BeatComparison]:
-    """Compare the predictions of each record with its reference by EC57; return them by record."""
-    return {prediction.reference.record: prediction.compare() for prediction in held_out}
+    """Compare the predictions of each record with its reference by EC57; return them by key of the record."""
+    return {prediction.sequence.record: prediction.compare() for prediction in held_out}
 
 
 def calibrate_held_out(held_out: Sequence[HeldOut], *, coverage: float) -> Calibration:

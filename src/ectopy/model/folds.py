@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ectopy.ec57.reference import GIVEN
 from ectopy.model.training_set import TrainingRecord, TrainingSequence
@@ -15,14 +16,14 @@ class TooFewPatientsError(ValueError):
 
 @dataclass(frozen=True)
 class Fold:
-    """Names of the records to train on and to test on; no patient is in both."""
+    """Keys of the records to train on and to test on, such as ``mitdb/101``; no patient is in both."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
 
 
 def split_folds(records: Sequence[TrainingRecord], n_folds: int, *, seed: int) -> tuple[Fold, ...]:
-    """Split the records by patient, with the classes spread as evenly as the patients allow.
+    """Split the records by patient; classes and databases are spread as evenly as the patients allow.
 
     Parameters
     ----------
@@ -50,32 +51,37 @@ def split_folds(records: Sequence[TrainingRecord], n_folds: int, *, seed: int) -
             f"{len(patients)} patients are too few for {n_folds} folds. Add records or lower n_folds."
         )
     given = [record.get(GIVEN) for record in records]
-    label = np.concatenate([sequence.label for sequence in given])
+    stratum = np.concatenate([_strata(sequence) for sequence in given])
     index = np.repeat(np.arange(len(given)), [len(sequence.label) for sequence in given])
     patient = np.array([sequence.patient for sequence in given])[index]
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     names = np.array([sequence.record for sequence in given])
     return tuple(
         Fold(tuple(names[np.unique(index[train])]), tuple(names[np.unique(index[test])]))
-        for train, test in splitter.split(label, label, patient)
+        for train, test in splitter.split(stratum, stratum, patient)
     )
 
 
-def select_records(records: Iterable[TrainingRecord], names: Sequence[str]) -> list[TrainingRecord]:
-    """Select training records by name.
+def _strata(sequence: TrainingSequence) -> NDArray[np.str_]:
+    """Return the database and the class of each beat, such as ``mitdb N``."""
+    return np.char.add(f"{sequence.record.partition('/')[0]} ", sequence.label)
+
+
+def select_records(records: Iterable[TrainingRecord], keys: Sequence[str]) -> list[TrainingRecord]:
+    """Select training records by key.
 
     Parameters
     ----------
     records
         The training set.
-    names
-        Names of records.
+    keys
+        Keys of records.
 
     Returns
     -------
-    The training records with these names, in the order of the training set.
+    The training records with these keys, in the order of the training set.
     """
-    return [record for record in records if record.reference.record in names]
+    return [record for record in records if record.key in keys]
 
 
 def training_sequences(records: Iterable[TrainingRecord], fold: Fold) -> list[TrainingSequence]:

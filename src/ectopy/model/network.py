@@ -29,7 +29,8 @@ from ectopy.model.calibration import Calibration, HeldOut
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
 from ectopy.model.folds import Fold, select_records, training_sequences
 from ectopy.model.onnx_export import export_onnx
-from ectopy.model.training_set import TRAINED_LABELS, TrainingRecord, TrainingSequence
+from ectopy.model.training_set import TrainingRecord, TrainingSequence
+from ectopy.model.training_sources import TRAINED_LABELS
 
 logger = logging.getLogger(__name__)
 KERAS_FILE = "model.keras"
@@ -43,6 +44,7 @@ _BOUNDS = {
     "seed": (0, 2**31 - 1),
     "n_folds": (2, 1000),
     "members": (1, 1000),
+    "fold_members": (1, 1000),
     "window_beats": (2, 100_000),
     "dense_units": (1, 10_000),
     "gru_units": (1, 10_000),
@@ -80,12 +82,16 @@ class TrainConfig:
     Parameters
     ----------
     seed
-        Seed of folds, added noise, augmentation, initial weights and drawn windows. Member k of the ensemble
+        Seed of folds, added noise, augmentation, initial weights and drawn windows. Network k of an ensemble
         uses seed + k.
     n_folds
         Number of folds of the cross-validation.
     members
         Number of networks in the ensemble, whose logits are averaged.
+    fold_members
+        Number of networks in the ensemble of each fold.
+    use_doubtful_labels
+        Whether to train on labels that the list of doubtful labels names.
     window_beats
         Length of a training window, in beats.
     dense_units
@@ -147,6 +153,8 @@ class TrainConfig:
     augmented_fraction: float = 0.5
     jitter_s: float = 0.02
     coverage: float = 0.97
+    fold_members: int = 3
+    use_doubtful_labels: bool = False
 
     def __post_init__(self) -> None:
         for name, (low, high) in _BOUNDS.items():
@@ -160,8 +168,8 @@ class TrainConfig:
     def with_values(self, values: Mapping[str, str]) -> "TrainConfig":
         """Return a copy with some settings changed, from texts such as ``{"learning_rate": "0.003"}``.
 
-        ``class_weights`` are three numbers separated by commas. Raises :class:`TrainConfigError` for an
-        unknown name, or a text that is not a number of the type of the setting.
+        ``class_weights`` are three numbers separated by commas; a yes or no is ``true`` or ``false``. Raises
+        :class:`TrainConfigError` for an unknown name, or for a text of another type than the setting.
         """
         defaults = {field.name: field.default for field in fields(self)}
         if unknown := [name for name in values if name not in defaults]:
@@ -169,6 +177,9 @@ class TrainConfig:
                 f"{', '.join(unknown)}: unknown training setting. Use one of {', '.join(defaults)}."
             )
         return replace(self, **{name: _parse(name, text, defaults[name]) for name, text in values.items()})
+
+
+_TRUTH = {"true": True, "false": False}
 
 
 def _parse(name: str, text: str, default: Any) -> Any:
@@ -181,6 +192,10 @@ def _parse(name: str, text: str, default: Any) -> Any:
             )
         return tuple(_parse(name, part, value) for part, value in zip(parts, default, strict=True))
     kind = type(default)
+    if kind is bool:
+        if text.lower() not in _TRUTH:
+            raise TrainConfigError(f"{name}: {text.strip()!r} is neither true nor false. Give one of them.")
+        return _TRUTH[text.lower()]
     try:
         value = kind(text)
     except ValueError:
@@ -396,21 +411,28 @@ class _Windows:
     def __init__(
         self, sequences: Sequence[TrainingSequence], config: TrainConfig, mean: Floats, scale: Floats
     ) -> None:
-        self._config = config
-        min_beats = config.window_beats
-        self._sequences = [_standardised(sequence, min_beats, mean, scale) for sequence in sequences]
+        self._config, self._mean, self._scale = config, mean, scale
+        self._sequences = sequences
         self._chance = _chance(sequences, config.augmented_fraction)
 
     def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
         """Draw the windows of an epoch: features, one-hot labels, and the weight of each beat."""
         drawn = rng.choice(len(self._sequences), self._config.windows_per_epoch, p=self._chance)
-        windows = []
-        for x, y in (self._sequences[index] for index in drawn):
-            start = rng.integers(len(x) - self._config.window_beats + 1)
-            window = slice(start, start + self._config.window_beats)
-            windows.append((x[window], y[window]))
-        x, y = (np.stack(part) for part in zip(*windows, strict=True))
+        windows = [self._window(self._sequences[index], rng) for index in drawn]
+        x, label = (np.stack(part) for part in zip(*windows, strict=True))
+        y = _one_hot(label)
         return self._disturb(x, rng), y, y.sum(axis=2)
+
+    def _window(
+        self, sequence: TrainingSequence, rng: np.random.Generator
+    ) -> tuple[Floats, NDArray[np.str_]]:
+        """Return standardised features and labels of a random window, padded with beats of no label."""
+        n_beats, length = len(sequence.label), self._config.window_beats
+        start = rng.integers(max(n_beats - length, 0) + 1)
+        window = slice(start, start + length)
+        x = ((sequence.features[window] - self._mean) / self._scale).astype(np.float32)
+        missing = length - len(x)
+        return np.pad(x, ((0, missing), (0, 0))), np.pad(sequence.label[window], (0, missing))
 
     def _disturb(self, x: Floats, rng: np.random.Generator) -> Floats:
         config, per_window = self._config, (len(x), 1, x.shape[2])
@@ -420,19 +442,10 @@ class _Windows:
         return np.asarray(x * (kept / (1 - config.feature_dropout)), dtype=np.float32)
 
 
-def _standardised(
-    sequence: TrainingSequence, min_beats: int, mean: Floats, scale: Floats
-) -> tuple[Floats, Floats]:
-    """Standardise the features, one-hot encode the labels, and pad to a window with beats of no weight."""
-    missing = ((0, max(min_beats - len(sequence.label), 0)), (0, 0))
-    x = np.pad((sequence.features - mean) / scale, missing)
-    return x.astype(np.float32), np.pad(_one_hot(sequence.label), missing)
-
-
 def _chance(sequences: Sequence[TrainingSequence], augmented_fraction: float) -> NDArray[np.float64]:
     """Compute the probability with which each sequence is drawn.
 
-    It is proportional to the square root of the number of beats and to the sampling weight of the variant.
+    It is proportional to the square root of the number of beats and to the sampling weight of the sequence.
     Augmented sequences together have the configured fraction.
     """
     augmented = np.array([sequence.augmented for sequence in sequences])
@@ -444,7 +457,7 @@ def _chance(sequences: Sequence[TrainingSequence], augmented_fraction: float) ->
 
 
 def _one_hot(label: NDArray[np.str_]) -> Floats:
-    return np.asarray(label[:, None] == np.array(TRAINED_LABELS), dtype=np.float32)
+    return np.asarray(label[..., None] == np.array(TRAINED_LABELS), dtype=np.float32)
 
 
 def ensemble(networks: Sequence[Network]) -> Network:

@@ -1,14 +1,17 @@
 """Training of a model, step by step, from file to file.
 
 Each step reads the training records and the networks that it needs from disk, and writes its result there.
-The steps exchange paths, records and small values only, so each can run as a task of its own:
+The steps exchange paths, records and small values only, so each can run as a task or process of its own:
 
-``record_jobs`` -> ``training_set.run_job`` -> ``split_folds`` -> ``fit_fold`` -> ``calibrate_folds`` ->
-``fit_member`` -> ``save_ensemble`` -> ``save_reference_profile``.
+``record_jobs`` -> ``training_set.run_job`` -> ``split_folds`` -> ``fold_networks`` -> ``fit_network`` ->
+``save_fold`` -> ``load_held_out`` -> ``member_networks`` -> ``fit_network`` -> ``save_ensemble`` ->
+``save_reference_profile``.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +23,9 @@ from ectopy.model import calibration, folds, network
 from ectopy.model.calibration import UNCALIBRATED, Calibration, HeldOut
 from ectopy.model.classifier import load_classifier
 from ectopy.model.folds import Fold
-from ectopy.model.network import Callback, Network, TrainConfig
+from ectopy.model.network import Epoch, Network, TrainConfig
 from ectopy.model.training_set import RecordJob, TrainingRecord, stack_features
+from ectopy.model.training_sources import LabelledRecord, SourceRecords
 from ectopy.monitoring.drift import write_reference
 
 
@@ -36,17 +40,34 @@ class TrainingFolder:
         """The model directory of the ensemble."""
         return self.path / "model"
 
-    def record(self, name: str) -> Path:
-        """Return the file of a training record."""
-        return self.path / f"{name}.npz"
+    @property
+    def compiled(self) -> Path:
+        """The folder of compiled programs, which all networks of a training share."""
+        return self.path / "compiled"
+
+    def record(self, key: str) -> Path:
+        """Return the file of the training record with a key such as ``mitdb/101``."""
+        return self.path / f"{key}.npz"
 
     def fold(self, number: int) -> Path:
-        """Return the model directory of the network of a fold."""
-        return self.path / f"fold-{number}"
+        """Return the model directory of the ensemble of a fold."""
+        return self.path / f"fold-{number}" / "model"
 
-    def predictions(self, number: int) -> Path:
-        """Return the file of a fold's logits on its held-out records."""
-        return self.path / f"fold-{number}-predictions.npz"
+    def fold_network(self, number: int, member: int) -> Path:
+        """Return the model directory of one network of a fold.
+
+        Parameters
+        ----------
+        number
+            The number of the fold, from 0.
+        member
+            The number of the network, from 0.
+
+        Returns
+        -------
+        The model directory.
+        """
+        return self.path / f"fold-{number}" / f"network-{member}"
 
     def member(self, number: int) -> Path:
         """Return the model directory of one network of the ensemble."""
@@ -54,46 +75,49 @@ class TrainingFolder:
 
 
 def record_jobs(
-    folder: Path, patients: Mapping[str, str], config: TrainConfig, work: TrainingFolder
+    sources: Sequence[SourceRecords], config: TrainConfig, work: TrainingFolder
 ) -> list[RecordJob]:
     """Return a job for each record to read; records of all other patients may donate beats.
 
     Parameters
     ----------
-    folder
-        The folder of the database.
-    patients
-        The patient of each training record.
+    sources
+        The records of each database.
     config
-        Supplies the jitter of the R peaks and the seed.
+        Supplies the jitter of the R peaks, the seed, and whether doubtful labels are used.
     work
         Where the training records go.
 
     Returns
     -------
-    The jobs, in the order of ``patients``.
+    The jobs, in the order of ``sources``.
     """
+    use_doubtful = config.use_doubtful_labels
+    records = [record for source in sources for record in source.labelled(use_doubtful=use_doubtful)]
     return [
         RecordJob(
-            record=folder / record,
-            patient=patient,
-            training_record=work.record(record),
+            record=record,
+            training_record=work.record(record.key),
             jitter_s=config.jitter_s,
             seed=config.seed,
-            donors=tuple((folder / other, owner) for other, owner in patients.items() if owner != patient),
+            donors=_others(records, record),
         )
-        for record, patient in patients.items()
+        for record in records
     ]
 
 
+def _others(records: Sequence[LabelledRecord], record: LabelledRecord) -> tuple[LabelledRecord, ...]:
+    return tuple(other for other in records if other.patient != record.patient)
+
+
 def load_records(jobs: Sequence[RecordJob]) -> list[TrainingRecord]:
-    """Load the training records that these jobs have written."""
+    """Load the training records that these jobs have written, with all their variants."""
     return [job.load() for job in jobs]
 
 
 def given_beats(jobs: Sequence[RecordJob]) -> tuple[Floats, list[str]]:
     """Return the features [n, k] and the labels [n] of all annotated beats."""
-    sequences = [record.get(GIVEN) for record in load_records(jobs)]
+    sequences = [job.load({GIVEN}).get(GIVEN) for job in jobs]
     return stack_features(sequences), [label for sequence in sequences for label in sequence.label]
 
 
@@ -111,144 +135,193 @@ def split_folds(jobs: Sequence[RecordJob], config: TrainConfig) -> tuple[Fold, .
     -------
     The folds.
     """
-    return folds.split_folds(load_records(jobs), config.n_folds, seed=config.seed)
+    return folds.split_folds([job.load({GIVEN}) for job in jobs], config.n_folds, seed=config.seed)
 
 
-def fit_fold(  # noqa: PLR0913 - what to train on, how, and where to write
-    jobs: Sequence[RecordJob],
-    fold: Fold,
-    config: TrainConfig,
-    *,
-    model: Path,
-    predictions: Path,
-    name: str,
-    callbacks: Sequence[Callback] = (),
-) -> dict[str, BeatComparison]:
-    """Train a network without the patients of a fold, and write its logits on their detected beats.
+@dataclass(frozen=True)
+class NetworkJob:
+    """A network to train: on all training records, or without the patients of a fold.
+
+    ``config`` has the seed of this network. ``compiled`` is the folder of compiled programs. With a fold, the
+    network is applied to the fold's held-out records.
+    """
+
+    name: str
+    records: tuple[RecordJob, ...]
+    config: TrainConfig
+    model: Path
+    compiled: Path
+    calibrated: Calibration = UNCALIBRATED
+    fold: Fold | None = None
+
+    @property
+    def predictions(self) -> Path:
+        """The file of the logits on the held-out records, beside the model directory."""
+        return self.model.with_suffix(".npz")
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """A network that was trained: the losses of each epoch, and the CPU time of the whole training in s."""
+
+    job: NetworkJob
+    losses: tuple[Mapping[str, float], ...]
+    cpu_s: float
+
+
+def fold_networks(
+    jobs: Sequence[RecordJob], split: Sequence[Fold], config: TrainConfig, work: TrainingFolder
+) -> list[list[NetworkJob]]:
+    """Return the networks of each fold, which differ in their seed only.
 
     Parameters
     ----------
     jobs
         The jobs that have written the training records.
-    fold
-        The records for training and the held-out records.
+    split
+        The folds.
     config
         The choices of the experiment.
-    model
-        The model directory to write.
-    predictions
-        The ``.npz`` file of logits to write, see :func:`load_held_out`.
-    name
-        The name of the network.
-    callbacks
-        Functions that are called after each epoch.
+    work
+        The folder of this training.
 
     Returns
     -------
-    The EC57 comparison of each held-out record.
+    The networks to train, by fold.
     """
-    fitted, held_out = network.fit_fold(load_records(jobs), fold, config, callbacks=callbacks)
-    network.save(fitted, model, UNCALIBRATED, name=name, run="out of fold")
-    np.savez(
-        predictions,
-        allow_pickle=False,
-        **{prediction.reference.record: prediction.logits for prediction in held_out},
-    )
-    return calibration.compare_records(held_out)
+    return [
+        [
+            NetworkJob(
+                name=f"fold {number}, network {member}",
+                records=tuple(jobs),
+                config=replace(config, seed=config.seed + member),
+                model=work.fold_network(number, member),
+                compiled=work.compiled,
+                fold=fold,
+            )
+            for member in range(config.fold_members)
+        ]
+        for number, fold in enumerate(split)
+    ]
 
 
-def load_held_out(jobs: Sequence[RecordJob], predictions: Sequence[Path]) -> list[HeldOut]:
+def member_networks(
+    jobs: Sequence[RecordJob], config: TrainConfig, calibrated: Calibration, work: TrainingFolder
+) -> list[NetworkJob]:
+    """Return the networks of the ensemble, which differ in their seed only.
+
+    Parameters
+    ----------
+    jobs
+        The jobs that have written the training records.
+    config
+        The choices of the experiment.
+    calibrated
+        The calibration of the ensemble, which the model directory of each network repeats.
+    work
+        The folder of this training.
+
+    Returns
+    -------
+    The networks to train.
+    """
+    return [
+        NetworkJob(
+            name=f"member {number}",
+            records=tuple(jobs),
+            config=replace(config, seed=config.seed + number),
+            model=work.member(number),
+            compiled=work.compiled,
+            calibrated=calibrated,
+        )
+        for number in range(config.members)
+    ]
+
+
+def fit_network(job: NetworkJob) -> FittedNetwork:
+    """Train a network, write its model directory, and apply it to the held-out records; runs in any process.
+
+    Parameters
+    ----------
+    job
+        The network to train.
+
+    Returns
+    -------
+    The losses of each epoch, and the time.
+    """
+    start_s, losses = time.process_time(), []
+
+    def note(epoch: Epoch) -> None:
+        losses.append(epoch.losses)
+
+    records = _load_once(job.records)
+    with network.compilation_cache(job.compiled):
+        if job.fold is None:
+            sequences = [sequence for record in records for sequence in record.sequences]
+            fitted = network.fit(sequences, job.config, seed=job.config.seed, callbacks=[note])
+            run = "one of the ensemble"
+        else:
+            fitted, held_out = network.fit_fold(records, job.fold, job.config, callbacks=[note])
+            run = "out of fold"
+        network.save(fitted, job.model, job.calibrated, name=job.name, run=run)
+    if job.fold is not None:
+        logits = {prediction.sequence.record: prediction.logits for prediction in held_out}
+        np.savez(job.predictions, allow_pickle=False, **logits)
+    return FittedNetwork(job, tuple(losses), time.process_time() - start_s)
+
+
+@lru_cache(maxsize=1)
+def _load_once(jobs: tuple[RecordJob, ...]) -> list[TrainingRecord]:
+    """Load the training records once for all networks that this process trains."""
+    return load_records(jobs)
+
+
+def save_fold(jobs: Sequence[NetworkJob], model: Path) -> dict[str, BeatComparison]:
+    """Write the ensemble of a fold.
+
+    Parameters
+    ----------
+    jobs
+        The networks of the fold, which are trained.
+    model
+        The model directory to write.
+
+    Returns
+    -------
+    The EC57 comparison of each held-out record by its key.
+    """
+    name, members = jobs[0].name.partition(",")[0], [job.model for job in jobs]
+    save_ensemble(members, model, UNCALIBRATED, name=name, run="out of fold")
+    return calibration.compare_records(load_held_out([jobs]))
+
+
+def load_held_out(by_fold: Sequence[Sequence[NetworkJob]]) -> list[HeldOut]:
     """Load the logits of held-out records, with the detected beats that they belong to.
 
     Parameters
     ----------
-    jobs
-        The jobs that have written the training records.
-    predictions
-        The files that :func:`fit_fold` has written.
+    by_fold
+        The networks of each fold, which are trained.
 
     Returns
     -------
-    The held-out records, in the order of the folds.
+    The held-out records in the order of the folds. Their logits are the mean over the networks of the fold.
     """
-    by_name = {job.record.name: job for job in jobs}
     held_out = []
-    for path in predictions:
-        with np.load(path, allow_pickle=False) as arrays:
-            logits = {name: arrays[name] for name in arrays}
-        for name, values in logits.items():
-            record = by_name[name].load()
-            held_out.append(HeldOut(record.get(DETECTED), record.reference, values))
+    for jobs in by_fold:
+        by_key = {job.record.key: job for job in jobs[0].records}
+        by_network = [_load_arrays(job.predictions) for job in jobs]
+        for key in by_network[0]:
+            record = by_key[key].load({DETECTED})
+            logits: Floats = np.mean([arrays[key] for arrays in by_network], axis=0)
+            held_out.append(HeldOut(record.get(DETECTED), record.reference, logits))
     return held_out
 
 
-def calibrate_folds(
-    jobs: Sequence[RecordJob], predictions: Sequence[Path], config: TrainConfig
-) -> Calibration:
-    """Calibrate on the logits of all held-out records.
-
-    Parameters
-    ----------
-    jobs
-        The jobs that have written the training records.
-    predictions
-        The files that :func:`fit_fold` has written.
-    config
-        Supplies the fraction of beats that stay confident.
-
-    Returns
-    -------
-    The temperature and the confidence threshold.
-    """
-    return calibration.calibrate_held_out(load_held_out(jobs, predictions), coverage=config.coverage)
-
-
-def fit_member(  # noqa: PLR0913 - what to train on, how, and where to write
-    jobs: Sequence[RecordJob],
-    config: TrainConfig,
-    calibrated: Calibration,
-    *,
-    model: Path,
-    name: str,
-    callbacks: Sequence[Callback] = (),
-) -> None:
-    """Train one network of the ensemble on all training records.
-
-    Parameters
-    ----------
-    jobs
-        The jobs that have written the training records.
-    config
-        The choices of the experiment, with the seed of this member.
-    calibrated
-        The calibration of the ensemble, which the model directory repeats.
-    model
-        The model directory to write.
-    name
-        The name of the network.
-    callbacks
-        Functions that are called after each epoch.
-    """
-    sequences = [sequence for record in load_records(jobs) for sequence in record.sequences]
-    fitted = network.fit(sequences, config, seed=config.seed, callbacks=callbacks)
-    network.save(fitted, model, calibrated, name=name, run="one of the ensemble")
-
-
-def member_config(config: TrainConfig, number: int) -> TrainConfig:
-    """Return the configuration of one network of the ensemble, which differs in its seed only.
-
-    Parameters
-    ----------
-    config
-        The choices of the experiment.
-    number
-        The number of the member, from 0.
-
-    Returns
-    -------
-    The configuration of the member.
-    """
-    return replace(config, seed=config.seed + number)
+def _load_arrays(path: Path) -> dict[str, Floats]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def save_ensemble(
@@ -273,24 +346,19 @@ def save_ensemble(
     network.save(ensemble, model, calibrated, name=name, run=run)
 
 
-def save_reference_profile(
-    jobs: Sequence[RecordJob], predictions: Sequence[Path], calibrated: Calibration, model: Path
-) -> None:
+def save_reference_profile(held_out: Sequence[HeldOut], calibrated: Calibration, model: Path) -> None:
     """Write the profile of the training patients into a model directory; drift is measured against it.
 
     Parameters
     ----------
-    jobs
-        The jobs that have written the training records.
-    predictions
-        The files that :func:`fit_fold` has written.
+    held_out
+        Predictions, each by networks that were not trained on the patient.
     calibrated
         The calibration of the model.
     model
         The model directory.
     """
-    profile = calibration.reference_profile(load_held_out(jobs, predictions), calibrated)
-    write_reference(profile, model)
+    write_reference(calibration.reference_profile(held_out, calibrated), model)
 
 
 def _load_network(model: Path) -> Network:

@@ -26,7 +26,7 @@ Each variant exists four times: with both leads, with the leads swapped, and wit
 then ends in ", swapped", ", first lead" or ", second lead".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -39,19 +39,16 @@ from ectopy.annotations import Annotations, read_annotations
 from ectopy.beats.detection import detect_beats
 from ectopy.beats.lead_selection import choose_leads
 from ectopy.beats.windows import N_LEADS, BeatWindows, pad_leads
-from ectopy.ec57 import classes_of, match_beats
+from ectopy.ec57 import match_beats
 from ectopy.ec57.reference import DETECTED, GIVEN, Reference
 from ectopy.ecg import Labels, Recording, Samples
 from ectopy.features.extraction import Floats, extract_features
 from ectopy.model import augmentation
+from ectopy.model.training_sources import MATCH_S, LabelledRecord
 from ectopy.readers import open_recording
 from ectopy.signal.noise import add_noise
 from ectopy.signal.time_grid import TimeGrid
 
-TRAINED_LABELS = ("N", "S", "V")
-"""Classes of the network. F is left out: in each half of MIT-BIH nearly all F beats are of one patient."""
-MATCH_S = 0.150
-"""A detected beat takes the label of an annotated beat at most this far away, as in EC57."""
 AUGMENTED = "augmented: "
 """Prefix of the variants made by augmentation."""
 STRIPS = "strips"
@@ -68,17 +65,16 @@ AF_RHYTHMS = ("(AFIB", "(AFL")
 
 LabelledBeats: TypeAlias = tuple[BeatWindows, Labels]
 """Beats and their labels."""
-RecordRef: TypeAlias = tuple[Path, str]
-"""Path of a record, and its patient."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSequence:
     """Features [n, k] and labels [n] of consecutive beats of one record, in one variant.
 
-    The label is '' for beats that must not be trained on. ``sample`` is on the grid of the recording;
-    in an augmented variant it is on the grid of WORKING_FS. ``donor`` is the patient whose ventricular
-    beats were borrowed, or ''.
+    ``record`` is the key of the record, such as ``mitdb/101``. The label is '' for beats that must not be
+    trained on. ``sample`` is on the grid of the recording; in an augmented variant it is on the grid of
+    WORKING_FS. ``donor`` is the patient whose ventricular beats were borrowed, or ''. ``weight`` is that of
+    the database.
     """
 
     record: str
@@ -88,6 +84,7 @@ class TrainingSequence:
     features: Floats
     label: Labels
     donor: str = ""
+    weight: float = 1.0
 
     @property
     def patients(self) -> set[str]:
@@ -101,9 +98,9 @@ class TrainingSequence:
 
     @property
     def sampling_weight(self) -> float:
-        """How often training draws from this variant, relative to other variants."""
+        """How often training draws from this sequence, relative to others with as many beats."""
         name = self.variant.removeprefix(AUGMENTED).partition(",")[0]
-        return augmentation.SAMPLING_WEIGHTS.get(name, 1.0)
+        return self.weight * augmentation.SAMPLING_WEIGHTS.get(name, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +109,11 @@ class TrainingRecord:
 
     sequences: tuple[TrainingSequence, ...]
     reference: Reference
+
+    @property
+    def key(self) -> str:
+        """Name of the record among those of all databases, such as ``mitdb/101``."""
+        return self.sequences[0].record
 
     def get(self, variant: str) -> TrainingSequence:
         """Return the sequence of one variant."""
@@ -126,38 +128,33 @@ class RecordJob:
     variant. One of ``donors`` lends ventricular beats.
     """
 
-    record: Path
-    patient: str
+    record: LabelledRecord
     training_record: Path
     jitter_s: float
     seed: int
-    donors: tuple[RecordRef, ...] = ()
+    donors: tuple[LabelledRecord, ...] = ()
 
-    def load(self) -> TrainingRecord:
-        """Load the training record that :func:`run_job` wrote."""
-        return load_training_record(self.training_record, self.record, self.patient)
+    def load(self, variants: Collection[str] | None = None) -> TrainingRecord:
+        """Load the training record that :func:`run_job` wrote, or some of its variants."""
+        return load_training_record(self.training_record, self.record, variants)
 
 
 def run_job(job: RecordJob) -> RecordJob:
     """Prepare a record for training, write the result, and return the job; runs in any process."""
-    record = read_training_record(
-        job.record, job.patient, jitter_s=job.jitter_s, seed=job.seed, donors=job.donors
-    )
+    record = read_training_record(job.record, jitter_s=job.jitter_s, seed=job.seed, donors=job.donors)
     save_training_record(record, job.training_record)
     return job
 
 
 def read_training_record(
-    record: Path, patient: str, *, jitter_s: float = 0.0, seed: int = 0, donors: Sequence[RecordRef] = ()
+    record: LabelledRecord, *, jitter_s: float = 0.0, seed: int = 0, donors: Sequence[LabelledRecord] = ()
 ) -> TrainingRecord:
     """Read a record and compute the features of all its variants.
 
     Parameters
     ----------
     record
-        Path of the record, with beat annotations in ``.atr``.
-    patient
-        Patient of the record.
+        The record, with beat annotations in ``.atr``.
     jitter_s
         Standard deviation of the shift of beats in the jittered variant, in seconds; 0 omits the variant.
     seed
@@ -169,10 +166,10 @@ def read_training_record(
     -------
     The training record with all its sequences.
     """
-    recording, rng = open_recording(record), np.random.default_rng([seed, crc32(record.name.encode())])
-    annotations = read_annotations(record, "atr")
+    recording, annotations = open_recording(record.path), read_annotations(record.path, "atr")
+    rng = np.random.default_rng([seed, crc32(record.key.encode())])
     columns = choose_leads(recording.leads)
-    sample, labels = labelled_beats(annotations)
+    sample, labels = record.label_beats(annotations, recording.fs)
     detected = _beat_windows(recording, columns)
     given = _beat_windows(recording, columns, r_peaks=sample)
     tolerance = round(MATCH_S * recording.fs)
@@ -199,11 +196,14 @@ def read_training_record(
         sequence
         for name, beats in variants.items()
         for sequence in _sequences(
-            recording, patient, name, beats, rng, donor=donor if name in BORROWED_VARIANTS else ""
+            recording, record, name, beats, rng, donor=donor if name in BORROWED_VARIANTS else ""
         )
     )
-    reference = Reference(record.name, patient, annotations, recording.fs, recording.n_samples)
-    return TrainingRecord(sequences, reference)
+    return TrainingRecord(sequences, _reference(record, recording, annotations))
+
+
+def _reference(record: LabelledRecord, recording: Recording, annotations: Annotations) -> Reference:
+    return Reference(record.path.name, record.patient, annotations, recording.fs, recording.n_samples)
 
 
 def _beat_windows(
@@ -216,7 +216,7 @@ def _beat_windows(
 
 def _sequences(  # noqa: PLR0913 - the fields of a training sequence
     recording: Recording,
-    patient: str,
+    record: LabelledRecord,
     variant: str,
     labelled: LabelledBeats,
     rng: np.random.Generator,
@@ -232,7 +232,9 @@ def _sequences(  # noqa: PLR0913 - the fields of a training sequence
     for leads, view in _lead_variants(beats).items():
         name = variant if leads == "both" else f"{variant}, {leads}"
         features = np.concatenate([extract_features(view.take(strip)) for strip in strips])
-        yield TrainingSequence(recording.name, patient, name, sample, features, labels, donor)
+        yield TrainingSequence(
+            record.key, record.patient, name, sample, features, labels, donor, record.weight
+        )
 
 
 def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
@@ -243,19 +245,21 @@ def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
     return [slice(*edge) for edge in pairwise(edges.tolist())] or [slice(None)]
 
 
-def _draw_donor(donors: Sequence[RecordRef], rng: np.random.Generator) -> tuple[str, LabelledBeats | None]:
+def _draw_donor(
+    donors: Sequence[LabelledRecord], rng: np.random.Generator
+) -> tuple[str, LabelledBeats | None]:
     """Return a random patient with enough ventricular beats, and the beats of that patient."""
     for index in rng.permutation(len(donors)):
-        record, patient = donors[index]
-        sample, labels = labelled_beats(read_annotations(record, "atr"))
+        donor = donors[index]
+        recording = open_recording(donor.path)
+        sample, labels = donor.label_beats(read_annotations(donor.path, "atr"), recording.fs)
         if np.count_nonzero(labels == "V") >= augmentation.MIN_DONOR_VENTRICULAR:
-            recording = open_recording(record)
             columns = choose_leads(recording.leads)
-            return patient, (_beat_windows(recording, columns, r_peaks=sample), labels)
+            return donor.patient, (_beat_windows(recording, columns, r_peaks=sample), labels)
     return "", None
 
 
-_STORED = ("sample", "features", "label", "donor")
+_ARRAYS = ("sample", "features", "label")
 
 
 def save_training_record(record: TrainingRecord, path: Path) -> None:
@@ -270,13 +274,15 @@ def save_training_record(record: TrainingRecord, path: Path) -> None:
     """
     arrays = {}
     for sequence in record.sequences:
-        for name in _STORED:
+        for name in (*_ARRAYS, "donor"):
             arrays[f"{sequence.variant}/{name}"] = np.asarray(getattr(sequence, name))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, allow_pickle=False, **arrays)
 
 
-def load_training_record(path: Path, record: Path, patient: str) -> TrainingRecord:
+def load_training_record(
+    path: Path, record: LabelledRecord, variants: Collection[str] | None = None
+) -> TrainingRecord:
     """Read the file that :func:`save_training_record` wrote.
 
     Parameters
@@ -284,34 +290,27 @@ def load_training_record(path: Path, record: Path, patient: str) -> TrainingReco
     path
         The ``.npz`` file.
     record
-        Path of the record, whose annotations are the reference.
-    patient
-        Patient of the record.
+        The record, whose annotations are the reference.
+    variants
+        The variants to read; by default all.
 
     Returns
     -------
-    The training record with all its sequences.
+    The training record with these sequences.
     """
-    recording = open_recording(record)
-    reference = Reference(
-        record.name, patient, read_annotations(record, "atr"), recording.fs, recording.n_samples
-    )
+    recording, annotations = open_recording(record.path), read_annotations(record.path, "atr")
     with np.load(path, allow_pickle=False) as arrays:
-        variants = dict.fromkeys(name.partition("/")[0] for name in arrays)
-        stored = {variant: {name: arrays[f"{variant}/{name}"] for name in _STORED} for variant in variants}
-    sequences = (
-        TrainingSequence(record.name, patient, variant, **fields | {"donor": str(fields["donor"])})
+        variants = variants or dict.fromkeys(name.partition("/")[0] for name in arrays)
+        stored = {
+            variant: {name: arrays[f"{variant}/{name}"] for name in _ARRAYS}
+            | {"donor": str(arrays[f"{variant}/donor"])}
+            for variant in variants
+        }
+    sequences = [
+        TrainingSequence(record.key, record.patient, variant, **fields, weight=record.weight)
         for variant, fields in stored.items()
-    )
-    return TrainingRecord(tuple(sequences), reference)
-
-
-def labelled_beats(annotations: Annotations) -> tuple[Samples, Labels]:
-    """Return the annotated beats and their classes: escape beats are N (de Chazal 2004), F and Q are ''."""
-    label = classes_of(annotations.symbol, "dechazal")
-    is_beat = label != ""
-    sample, label = annotations.sample[is_beat], label[is_beat]
-    return sample, np.where(np.isin(label, TRAINED_LABELS), label, "")
+    ]
+    return TrainingRecord(tuple(sequences), _reference(record, recording, annotations))
 
 
 def labels_near(sample: Samples, reference: Samples, label: Labels, *, tolerance: int) -> Labels:

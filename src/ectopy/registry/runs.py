@@ -203,8 +203,14 @@ def log_folder(folder: Path, name: str) -> None:
     mlflow.log_artifacts(str(folder), name)
 
 
-def log_data(name: str, source: str, rows: Floats, labels: Sequence[str], *, context: str) -> None:
-    """Log which data were used; MLflow adds a digest of them.
+_DIGEST_CHARS = 36
+"""Length of a digest that MLflow allows."""
+
+
+def log_data(  # noqa: PLR0913 - what MLflow tells about a data set
+    name: str, source: str, rows: Floats, labels: Sequence[str], *, context: str, digest: str
+) -> None:
+    """Log which data were used.
 
     Parameters
     ----------
@@ -218,8 +224,12 @@ def log_data(name: str, source: str, rows: Floats, labels: Sequence[str], *, con
         Labels, [n].
     context
         Such as ``training``.
+    digest
+        A hash of the data, of which MLflow keeps the first characters.
     """
-    data: Any = mlflow.data.from_numpy(rows, source=source, targets=np.array(labels), name=name)  # type: ignore[attr-defined]
+    data: Any = mlflow.data.from_numpy(  # type: ignore[attr-defined]
+        rows, source=source, targets=np.array(labels), name=name, digest=digest[:_DIGEST_CHARS]
+    )
     mlflow.log_input(data, context=context)
 
 

@@ -170,7 +170,7 @@ class TestTimes:
 class TestHeldOut:
     def test_no_patient_of_a_fold_is_learned_from(self, jobs):
         records = [job.load() for job in jobs]
-        fold = Fold(("s0-001",), ("s0-002",))
+        fold = Fold(("simdb/s0-001",), ("simdb/s0-002",))
         tried = train_without(records, fold, replace(CONFIG, epochs=1), "no-recurrence")
         assert {example.patient for example in tried.train_sequences} == {"s0-001"}
         assert {(each.patient, each.variant) for _, each in tried.test_sequences} == {("s0-002", DETECTED)}
@@ -188,6 +188,6 @@ def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(jobs)
     one, other = (job.load() for job in jobs)
     own = one.get(DETECTED)
     lent = replace(own, variant="augmented: with a beat of another", donor=other.reference.patient)
-    fold = Fold((one.reference.record,), (other.reference.record,))
+    fold = Fold((one.key,), (other.key,))
     fitted = train_without((replace(one, sequences=(own, lent)), other), fold, CONFIG, CHOSEN)
     assert [example.variant for example in fitted.train_sequences] == [DETECTED]

@@ -308,7 +308,7 @@ class TestTrain:
     ) -> None:
         for text, message in (("svbd", "svbd: unknown database"), ("svdb=x", "svdb=x: 'x' is not a weight")):
             status, _, told = run("train", "--database", text, capsys=capsys)
-            assert (status, configs) == (1, [])
+            assert (status, configs) == (2, [])
             assert message in told
 
     def test_an_unknown_field_is_wrong_usage(

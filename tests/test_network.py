@@ -259,7 +259,7 @@ class TestWithValues:
 
     def test_an_unknown_name_is_refused_with_the_known_ones(self):
         complaint = (
-            r"learning_speed: unknown training setting\. Use one of seed, .*learning_rate, .*coverage\."
+            r"learning_speed: unknown training setting\. Use one of seed, .*learning_rate, .*use_doubtful_labels\."
         )
         with pytest.raises(TrainConfigError, match=complaint):
             TrainConfig().with_values({"learning_speed": "1"})
@@ -267,6 +267,7 @@ class TestWithValues:
     @pytest.mark.parametrize(
         ("name", "text", "complaint"),
         [
+            ("use_doubtful_labels", "1", r"use_doubtful_labels: '1' is neither true nor false\."),
             ("epochs", "2.5", r"epochs: '2\.5' is not an integer\. Give an integer such as 24\."),
             ("learning_rate", "fast", r"learning_rate: 'fast' is not a number\. Give a number such as"),
             ("dropout", "nan", "dropout: 'nan' is not a number"),

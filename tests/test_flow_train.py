@@ -14,7 +14,7 @@ from ectopy.batch import planning
 from ectopy.datasets import catalogue
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57 import gross
-from ectopy.ec57.record_counts import from_json
+from ectopy.ec57.record_counts import from_json, to_json
 from ectopy.ecg import CLASSES
 from ectopy.evaluation import NothingToEvaluateError
 from ectopy.evaluation.jobs import challenger_jobs
@@ -170,7 +170,10 @@ class TestTrain:
         assert low <= mean <= high
 
     def test_the_counts_of_each_record_are_kept_for_comparison(self, trained: Trained) -> None:
-        records = from_json(trained.artifact("out_of_fold/records.json").read_text())
+        text = trained.artifact("out_of_fold/records.json").read_text()
+        records = from_json(text)
+        kept = read_out_of_fold(model_versions.fetch_model(trained.version.uri))
+        assert to_json(kept.records) == text
         assert [(record.database, record.record, len(record.members)) for record in records] == [
             ("simdb", name, 2) for name in LEARNED
         ]

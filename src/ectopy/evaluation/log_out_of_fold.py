@@ -8,9 +8,7 @@ from ectopy.ec57.reference import DETECTED, GIVEN
 from ectopy.evaluation import aggregate, headline_metrics, plots
 from ectopy.evaluation.evaluate_record import RecordEvaluation, beats_by_condition
 from ectopy.registry import runs
-
-RECORDS_FILE = "out_of_fold/records.json"
-"""Artifact with the beat counts of every record, see :mod:`ectopy.ec57.record_counts`."""
+from ectopy.registry.evidence import OUT_OF_FOLD_RECORDS
 
 
 def log_out_of_fold(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, float]:
@@ -44,7 +42,7 @@ def log_out_of_fold(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, fl
             summary = headline_metrics.summarise(beats_by_condition(of_database, condition))
             runs.log_metrics(summary, prefix=f"out_of_fold/{database}/{condition}/")
         runs.log_metrics(_seed_metrics(of_database), prefix=f"out_of_fold/{database}/seeds/")
-    runs.log_text(to_json(record_counts(evaluations)), RECORDS_FILE)
+    runs.log_text(to_json(record_counts(evaluations)), OUT_OF_FOLD_RECORDS)
     return metrics[DETECTED]
 
 

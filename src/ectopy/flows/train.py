@@ -11,7 +11,7 @@ from prefect.states import Completed
 from ectopy.batch import results
 from ectopy.evaluation import headline_metrics, model_card
 from ectopy.evaluation.jobs import out_of_fold_jobs
-from ectopy.evaluation.log_out_of_fold import log_out_of_fold
+from ectopy.evaluation.log_out_of_fold import log_out_of_fold, record_counts
 from ectopy.flows.tasks import evaluate_records, fit_networks, log_data, read_records
 from ectopy.model import augmentation, calibration, network, training
 from ectopy.model.folds import Fold
@@ -96,8 +96,8 @@ def _train(
         calibrated = calibration.calibrate_held_out(held_out, coverage=config.coverage)
         runs.log_metrics(asdict(calibrated), prefix="calibration/")
         evaluations = evaluate_records(out_of_fold_jobs(jobs, by_fold, work), workers)
-        keys = [job.record.key for job in jobs]
-        metrics = log_out_of_fold(dict(zip(keys, evaluations, strict=True)))
+        by_key = dict(zip([job.record.key for job in jobs], evaluations, strict=True))
+        metrics = log_out_of_fold(by_key)
         members = fit_networks(training.member_networks(jobs, config, calibrated, work), workers)
         for number, member in enumerate(members):
             log_network(member, tags={model_versions.MEMBER: str(number)})
@@ -112,7 +112,7 @@ def _train(
         training.save_ensemble(folders, work.model, calibrated, name=f"{model} {run_id[:8]}", run=run_id)
         training.save_reference_profile(held_out, calibrated, work.model)
         (work.model / "card.md").write_text(card)
-        write_out_of_fold(work.model, OutOfFold(databases, metrics))
+        write_out_of_fold(work.model, OutOfFold(databases, metrics, tuple(record_counts(by_key))))
         runs.log_text(card, "card.md")
         return model_versions.register(work.model, model=model, tags={"database": databases})
 

@@ -43,8 +43,9 @@ def read_evidence(version: Version) -> Evidence:
         database, found, metric = name.partition("/detected/")
         if found:
             by_database.setdefault(database, {})[metric] = value
-    if not by_database and overall:  # a version of one database
-        by_database = {model_versions.tags_of(version).get("database", "unknown"): overall}
+    names = model_versions.tags_of(version).get("database", "unknown")
+    if not by_database and overall and "," not in names:
+        by_database = {names: overall}
     return Evidence(
         overall,
         {database: with_qrs_f1(metrics) for database, metrics in by_database.items()},

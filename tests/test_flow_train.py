@@ -26,6 +26,7 @@ from ectopy.model.classifier import load_classifier
 from ectopy.model.training_sources import LabelledRecord, TrainingSource
 from ectopy.monitoring import drift
 from ectopy.registry import model_versions, runs
+from ectopy.registry.evidence import OUT_OF_FOLD_RECORDS
 from ectopy.registry.promotion_gate import GATE_METRICS, MinimumScores, PromotionDecision
 from ectopy.registry.shipped_champion import read_out_of_fold
 from tests.small import write_model
@@ -489,6 +490,24 @@ class TestVerdict:
         assert not verdict.promoted
         assert verdict.reason.startswith("it cannot be compared with the champion on mitdb")
         assert model_versions.version_by_alias("others", "champion") == champion
+
+    def test_a_champion_of_other_patients_is_compared_on_those_of_the_challenger(
+        self, trained: Trained, constant: Path
+    ) -> None:
+        network = model_versions.fetch_model(trained.version.uri)
+        with runs.run("guests"):
+            champion = model_versions.register(constant, model="guests", tags={"database": "mitdb"})
+        model_versions.set_champion(champion, "champion: a test")
+        with runs.run("guests"):
+            runs.log_text(trained.artifact(OUT_OF_FOLD_RECORDS).read_text(), OUT_OF_FOLD_RECORDS)
+            runs.log_metrics(dict.fromkeys(GATE_METRICS, 0.5), prefix="out_of_fold/detected/")
+            challenger = model_versions.register(network, model="guests", tags={"database": "simdb"})
+        verdict = examine(trained, "guests")
+        assert set(verdict.comparison["records"]) == {"simdb"}
+        assert set(verdict.comparison["patients"]) == {len(LEARNED)}
+        assert verdict.promoted
+        assert "## Promotion\n" in description_of(challenger)
+        assert "promotion-gate.json" in artifacts(run_of(challenger))
 
     def test_better_out_of_fold_is_promoted_however_bad_on_held_out_patients(
         self, trained: Trained, constant: Path

@@ -17,10 +17,11 @@ model_card       the text of the model card, as Markdown
 plots            confusion matrix, metrics by record, calibration curves, ECG strips of errors
 log_evaluation   log all of this to MLflow, and write the model card as a page
 log_out_of_fold  log the metrics of the cross-validation, on which the promotion gate decides
+unseen           a version on the training database of its rival, for the promotion gate
 ================ ====================================================================================
 
-``jobs``, ``log_evaluation`` and ``log_out_of_fold`` import MLflow, and ``plots`` imports Matplotlib.
-Import these modules by their names.
+``jobs``, ``log_evaluation``, ``log_out_of_fold`` and ``unseen`` import MLflow, and ``plots`` imports
+Matplotlib. Import these modules by their names.
 """
 
 from ectopy.evaluation.evaluate_record import (

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from ectopy.datasets import catalogue, download
-from ectopy.evaluation import NothingToEvaluateError, log_evaluation, model_card
+from ectopy.evaluation import NothingToEvaluateError, log_evaluation, model_card, unseen
 from ectopy.evaluation.jobs import challenger_jobs
 from ectopy.flows.tasks import evaluate_records
 from ectopy.registry import model_versions, promotion, runs
@@ -88,6 +88,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
             decision = PromotionDecision(False, "the noise stress test does not decide on promotion")
         else:
             report = log_evaluation.log_evaluation(held_out, everyone, database)
+            add_missing_evidence(challenger, data_dir, settings.workers)
             decision = decide(challenger, floors or MinimumScores())
             card = (ensemble / "card.md").read_text()
             compared = _log_comparison(decision)
@@ -100,6 +101,26 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
             report = replace(report, details=compared + report.details)
         create_markdown_artifact(f"**{decision}**\n{report.report}", key="examination")
     return replace(decision, report=report.report)
+
+
+def add_missing_evidence(challenger: model_versions.Version, data_dir: Path, workers: int) -> None:
+    """Evaluate challenger and champion on training databases that only the other of them was trained on.
+
+    Parameters
+    ----------
+    challenger
+        The version in question.
+    data_dir
+        The folder of databases.
+    workers
+        The number of processes.
+    """
+    champion = model_versions.version_by_alias(challenger.model, model_versions.CHAMPION)
+    if champion is None or champion == challenger:
+        return
+    for version, rival in ((champion, challenger), (challenger, champion)):
+        if jobs := unseen.unseen_jobs(version, rival, data_dir):
+            unseen.add_evidence(version, list(jobs), evaluate_records(list(jobs.values()), workers))
 
 
 def _log_comparison(decision: PromotionDecision) -> str:

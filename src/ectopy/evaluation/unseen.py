@@ -1,0 +1,111 @@
+"""Records of a database that one version was trained on and its rival was not: the rival on them, as a whole.
+
+Patients of a database that a version never trained on are new to it, so its own analysis of them is a fair
+one. With it, the promotion gate compares both versions on every training database of either.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ectopy.datasets import catalogue, download
+from ectopy.ec57.record_counts import RecordCounts
+from ectopy.evaluation.evaluate_record import EvaluationJob, RecordEvaluation
+from ectopy.registry import evidence, model_versions
+
+
+def unseen_jobs(
+    version: model_versions.Version, rival: model_versions.Version, data_dir: Path
+) -> dict[tuple[str, str], EvaluationJob]:
+    """Find the training records of the rival that are new to a version, and pair each with its model.
+
+    A record is left out if the version has counts of it or if its files are not here. So is a record of a
+    database or of a patient that the version was trained on. Held-out records are never among them. A version
+    that does not name its training database gets no jobs.
+
+    Parameters
+    ----------
+    version
+        The version to evaluate.
+    rival
+        The version whose counts it is to be compared with.
+    data_dir
+        The folder of databases.
+
+    Returns
+    -------
+    A job for each database and record.
+    """
+    trained_on = set(model_versions.tags_of(version).get("database", "").split(",")) - {""}
+    if not trained_on:
+        return {}
+    known = {(counts.database, counts.record) for counts in evidence.read_evidence(version).records}
+    seen = _training_patients(version, min(trained_on))
+    wanted = [
+        counts
+        for counts in evidence.read_records(rival, evidence.OUT_OF_FOLD_RECORDS)
+        if (counts.database, counts.record) not in known
+        and not trained_on & {counts.database, counts.patient.partition("/")[0]}
+        and counts.patient not in seen
+    ]
+    paths = _training_paths({counts.database for counts in wanted}, data_dir)
+    wanted = [counts for counts in wanted if (counts.database, counts.record) in paths]
+    if not wanted:
+        return {}
+    model = model_versions.fetch_model(version.uri)
+    networks = [model_versions.download_folder(run, "model") for run in model_versions.member_runs(version)]
+    return {
+        name: EvaluationJob(paths[name], counts.patient, model, tuple(networks), held_out=False)
+        for counts in wanted
+        if (name := (counts.database, counts.record))
+    }
+
+
+def add_evidence(
+    version: model_versions.Version,
+    names: Sequence[tuple[str, str]],
+    evaluations: Sequence[RecordEvaluation],
+) -> None:
+    """Keep the results of such jobs with the version.
+
+    Parameters
+    ----------
+    version
+        The version that was evaluated.
+    names
+        Database and record of each job.
+    evaluations
+        The results, in the same order.
+    """
+    evidence.add_unseen_records(
+        version,
+        [
+            RecordCounts(
+                *name,
+                evaluation.reference.patient,
+                evaluation.outcome.beats,
+                tuple(member.beats for member in evaluation.members),
+            )
+            for name, evaluation in zip(names, evaluations, strict=True)
+        ],
+    )
+
+
+def _training_patients(version: model_versions.Version, database: str) -> set[str]:
+    """Return the patients of a version's cross-validation; older versions name records without database."""
+    counted = {counts.patient for counts in evidence.read_records(version, evidence.OUT_OF_FOLD_RECORDS)}
+    keys = [name.rpartition("/") for name in model_versions.out_of_fold_runs(version)]
+    return counted | {
+        catalogue.patient_of(catalogue.find_database(named or database), record) for named, _, record in keys
+    }
+
+
+def _training_paths(databases: set[str], data_dir: Path) -> dict[tuple[str, str], Path]:
+    """Return the paths of the annotated training records that are here."""
+    paths: dict[tuple[str, str], Path] = {}
+    for name in databases:
+        database = catalogue.find_database(name)
+        folder = download.database_folder(database, data_dir)
+        if folder.is_dir():
+            training, _ = catalogue.split(database, download.annotated_records(folder))
+            paths |= {(name, record): folder / record for record in training}
+    return paths

@@ -78,6 +78,12 @@ class TestCounts:
         assert "worse beyond noise" in verdict.reason
         assert "on mitdb" not in verdict.reason
 
+    def test_a_reason_lists_a_few_failures_and_counts_the_others(self) -> None:
+        verdict = decision(counted(mitdb=0.6, svdb=0.6), counted(mitdb=0.8, svdb=0.8))
+        *listed, more = verdict.reason.split("; ")
+        assert len(listed) == 4
+        assert more == "and 9 more, see the table"  # four metrics of three groups, and their mean
+
     def test_a_difference_within_noise_does_not_refuse(self) -> None:
         # One metric of one database is a little lower, others are higher.
         champion, challenger = counted(mitdb=0.8), counted(mitdb=0.8, seed=10)

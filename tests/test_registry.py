@@ -182,6 +182,18 @@ class TestRegistry:
         model_versions.set_champion(second, "champion: a test")
         assert model_versions.version_by_alias(name, model_versions.CHAMPION) == second
 
+    def test_nobody_becomes_champion_without_an_event(self, name: str, model: Path) -> None:
+        version = self.register(name, model)
+        model_versions.set_champion(version, "champion: first\nforged", {"note": "kept"})
+        (event,) = model_versions.history(version)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ champion: first\\nforged", event)
+        assert model_versions.tags_of(version)["note"] == "kept"
+        public = {attribute for attribute in vars(model_versions) if not attribute.startswith("_")}
+        assert {attribute for attribute in public if attribute.startswith("set_")} == {
+            "set_champion",
+            "set_description",
+        }
+
     def test_nobody_is_champion_of_a_model_that_is_not_there(self) -> None:
         assert model_versions.version_by_alias("unheard of", model_versions.CHAMPION) is None
 

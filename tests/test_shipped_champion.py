@@ -1,11 +1,13 @@
 """Test that the shipped model is the first champion: a challenger must beat it, and rollback returns to it."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from ectopy.batch import planning
+from ectopy.ec57.record_counts import RecordCounts, to_json
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.registry import model_versions, runs
 from ectopy.registry.evidence import read_evidence
@@ -20,6 +22,7 @@ from ectopy.registry.shipped_champion import (
     register_shipped,
     write_out_of_fold,
 )
+from tests.counts import beats
 from tests.small import write_model
 
 
@@ -124,6 +127,27 @@ def test_the_metrics_that_ship_are_those_of_its_card() -> None:
     assert f"{100 * metrics['gross/veb_f1']:.1f}" == veb_f1
     assert f"{100 * metrics['gross/sveb_f1']:.1f}" == sveb_f1
     assert {*GATE_METRICS} - {"gross/qrs_f1"} <= metrics.keys()
+
+
+def test_the_counts_of_each_record_ship_too_and_a_file_without_them_is_read(tmp_path: Path) -> None:
+    records = (RecordCounts("simdb", "s1", "simdb/s1", beats(NN=5, VV=2), (beats(NN=5), beats(VV=2))),)
+    write_out_of_fold(tmp_path, OutOfFold("simdb", {"gross/veb_f1": 0.5}, records))
+    assert to_json(read_out_of_fold(tmp_path).records) == to_json(records)
+    (tmp_path / "out_of_fold.json").write_text('{"database": "mitdb", "metrics": {"gross/veb_f1": 0.5}}')
+    assert read_out_of_fold(tmp_path) == OutOfFold("mitdb", {"gross/veb_f1": 0.5})
+
+
+def test_counts_that_ship_are_evidence_of_the_first_champion(
+    tmp_path: Path, first: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(SHIPPED_MODEL, tmp_path / "shipped")
+    record = RecordCounts("mitdb", "101", "mitdb/101", beats(NN=5, VV=2))
+    write_out_of_fold(folder, read_out_of_fold(folder)._replace(records=(record,)))
+    monkeypatch.setattr("ectopy.registry.shipped_champion.SHIPPED_MODEL", folder)
+    model_versions.tag_version(first, {SHIPPED: "an earlier model"})
+    register_shipped(REGISTERED_NAME)
+    newest = model_versions.list_versions(REGISTERED_NAME)[0]
+    assert [counts.record for counts in read_evidence(newest).records] == ["101"]
 
 
 def test_an_undefined_metric_is_left_out_of_the_file(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ GATE_METRICS = tuple(COMPARED)
 ALL_RECORDS = "all"
 """Name of the records of all databases in the table of the gate."""
 
+_LISTED = 4
+"""Number of failures that a reason lists; the table has all."""
 WORSE = "worse"
 """First word of a verdict that stops the promotion."""
 
@@ -218,6 +220,8 @@ def judge(
     change = mean_difference(rows)
     if not change >= 0:
         failures.append(f"the mean of the differences over all records is {_points(change)}")
+    if len(failures) > _LISTED:
+        failures[_LISTED:] = [f"and {len(failures) - _LISTED} more, see the table"]
     reason = "; ".join(failures) or (
         f"out of fold: {scores}; no metric is worse than the champion's beyond noise or its margin, "
         f"and the mean of the differences over all records is {_points(change)}"

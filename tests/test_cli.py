@@ -70,8 +70,8 @@ class TestHelp:
             line.split()[0] for line in shown.stdout.partition("Commands:")[2].splitlines() if line.strip()
         ]
         assert listed == [
-            *("ingest", "train", "evaluate", "score", "ec57", "simulate", "ablation", "demo"),
-            *("up", "pseudonyms", "models"),
+            *("ingest", "train", "evaluate", "score", "ec57", "simulate", "cross-database", "ablation"),
+            *("demo", "up", "pseudonyms", "models"),
         ]
 
     @pytest.mark.parametrize(
@@ -80,6 +80,7 @@ class TestHelp:
             ("ingest", "--all-training --source --data-dir --records"),
             ("train", "--database --data-dir --set"),
             ("evaluate", "--database --data-dir --reason --card-to"),
+            ("cross-database", "--database --data-dir --seeds --out --set --quick"),
             ("ablation", "--database --data-dir --seeds --architectures --lengths --out --quick"),
             ("score", "--out --model --workers --fs --unit --leads --force --fhir --pdf"),
             ("ec57", "--reference --test --annotator --reference-annotator --records --map --format --json"),

@@ -84,8 +84,8 @@ class TestCompare:
         assert len(table["data"]) == len(compared.children) == 4
 
     def test_no_held_out_patient_is_read(self, compared: Compared) -> None:
-        assert compared.run.data.params["records"] == ",".join(LEARNED)
+        assert compared.run.data.params["simdb/records"] == ",".join(LEARNED)
         folder = download.database_folder(catalogue.find_database("simdb"), compared.data)
         assert EXAMINED in download.annotated_records(folder)
-        stored = {path.stem for path in (compared.data / "training" / "simdb").glob("*.npz")}
+        stored = {path.stem for path in (compared.data / "training" / "simdb" / "simdb").glob("*.npz")}
         assert stored == set(LEARNED)

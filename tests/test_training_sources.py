@@ -67,6 +67,18 @@ class TestSelection:
         with pytest.raises(FetchError, match=r"the database svdb is missing.*`ectopy ingest"):
             select_records([TrainingSource("simdb"), TrainingSource("svdb")], data)
 
+    def test_a_database_without_a_training_record_is_refused(self, data: Path, tmp_path: Path) -> None:
+        (tmp_path / "ltdb").mkdir()
+        (tmp_path / "ltdb" / "1.0.0").symlink_to(data / "simdb" / "1.0.0")
+        with pytest.raises(TrainingSourceError, match=r"no record to train on\. Choose one of mitdb, svdb"):
+            select_records([TrainingSource("ltdb")], tmp_path)
+
+    def test_patients_of_another_database_can_be_left_out(self, data: Path) -> None:
+        (records,) = select_records([TrainingSource("simdb")], data)
+        assert records.without({"simdb/s0-001", "mitdb/101"}).training == ("s0-002",)
+        with pytest.raises(TrainingSourceError, match="all training patients are also among those to test"):
+            records.without({"simdb/s0-001", "simdb/s0-002"})
+
     def test_the_same_database_twice_or_none_is_refused(self, data: Path) -> None:
         with pytest.raises(TrainingSourceError, match="simdb: named twice"):
             select_records([TrainingSource("simdb"), TrainingSource("simdb", weight=2)], data)

@@ -2,7 +2,7 @@
 
 ========= =================================================================
 score     score recordings
-training  ingest, train, evaluate, ablation, demo
+training  ingest, train, evaluate, cross-database, ablation, demo
 models    models list, show, promote, rollback
 tools     ec57, simulate, pseudonyms, up
 common    options, settings and messages that several commands share
@@ -40,7 +40,7 @@ app = typer.Typer(
 
 for command in (
     *(training.ingest, training.train, training.evaluate, score.score, tools.ec57, tools.simulate),
-    *(training.ablation, training.demo, tools.up),
+    *(training.cross_database, training.ablation, training.demo, tools.up),
 ):
     app.command()(command)
 app.command("pseudonym", hidden=True)(tools.show_pseudonyms)  # the name of version 0.1
@@ -55,6 +55,7 @@ _WRONG_USAGE = {
     "NothingToCompareError",
     "UnknownArchitectureError",
     "TrainConfigError",
+    "TrainingSourceError",
 }
 _REMEDIES = {
     errno.ENOENT: "Check the path; folders of a file to write must exist.",

@@ -1,4 +1,4 @@
-"""The commands from database to model: ``ingest``, ``train``, ``evaluate``, ``ablation`` and ``demo``."""
+"""The commands from database to model, such as ``ingest``, ``train`` and ``evaluate``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +18,25 @@ from ectopy.cli.common import (
 
 if TYPE_CHECKING:
     from ectopy.model.network import TrainConfig
+    from ectopy.model.training_sources import TrainingSource
+
+Databases = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--database",
+        metavar="NAME[=WEIGHT]",
+        help="A training database, and how often it is drawn, such as svdb=0.5. Repeatable. "
+        "[default: mitdb and svdb]",
+    ),
+]
+Values = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change a field of TrainConfig, such as learning_rate=0.003. Repeatable.",
+    ),
+]
 
 
 def ingest(
@@ -80,35 +99,19 @@ def _ingest(database: str, source: str, data_dir: Path, records: tuple[str, ...]
     return False
 
 
-def train(
-    databases: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--database",
-            metavar="NAME[=WEIGHT]",
-            help="A training database, and how often it is drawn, such as svdb=0.5. Repeatable. "
-            "[default: mitdb and svdb]",
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    values: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Change a field of TrainConfig, such as learning_rate=0.003. Repeatable.",
-        ),
-    ] = None,
-) -> None:
+def train(databases: Databases = None, data_dir: DataDir = None, values: Values = None) -> None:
     """Train a challenger and register it in MLflow."""
-    changes = _assignments(values or ())
-    from ectopy.model.training_sources import DEFAULT_SOURCES, TrainingSource
-
-    sources = [TrainingSource.parse(text) for text in databases or ()] or DEFAULT_SOURCES
+    changes, sources = _assignments(values or ()), _sources(databases)
     prepare_prefect()
     from ectopy.flows.train import train as flow
 
     print_result(flow(sources, load_settings(data_dir).data_dir, _config(changes)).uri)
+
+
+def _sources(texts: Sequence[str] | None) -> "Sequence[TrainingSource]":
+    from ectopy.model.training_sources import DEFAULT_SOURCES, TrainingSource
+
+    return [TrainingSource.parse(text) for text in texts or ()] or DEFAULT_SOURCES
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -127,6 +130,31 @@ def _config(changes: dict[str, str]) -> "TrainConfig | None":
     from ectopy.model.network import TrainConfig
 
     return TrainConfig().with_values(changes)
+
+
+def cross_database(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    databases: Databases = None,
+    data_dir: DataDir = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of networks in each ensemble.")] = 3,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the page, its figure and the counts of each record there.")
+    ] = None,
+    values: Values = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Hardly train: a check that it works; the metrics mean nothing.")
+    ] = False,
+) -> None:
+    """Evaluate on patients of several databases that no network has seen.
+
+    Out of fold over all databases, and on each with networks that were trained on the others.
+    """
+    changes, sources = _assignments(values or ()), _sources(databases)
+    prepare_prefect()
+    from ectopy.flows.cross_database import QUICK
+    from ectopy.flows.cross_database import cross_database as flow
+
+    config = QUICK.with_values(changes) if quick else _config(changes)
+    print_result(flow(sources, load_settings(data_dir).data_dir, seeds, config, out))
 
 
 def evaluate(

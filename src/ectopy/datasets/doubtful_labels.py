@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Samples
+from ectopy.ecg import Mask, Samples
 
 FILE = Path(__file__).with_name("doubtful_labels.csv")
 """The list that ships with the package."""
@@ -95,3 +95,23 @@ def doubtful_samples(database: str, record: str, path: Path = FILE) -> Samples:
     """
     labels = read_doubtful_labels(path).get((database, record), ())
     return np.array(sorted(label.sample for label in labels), dtype=np.int64)
+
+
+def is_near(sample: Samples, others: Samples, tolerance: int) -> Mask:
+    """Return which samples have another one nearby, such as which beats have a doubtful label.
+
+    Parameters
+    ----------
+    sample
+        Samples [n].
+    others
+        The other samples [k], in order of time.
+    tolerance
+        Largest distance in samples.
+
+    Returns
+    -------
+    Mask [n].
+    """
+    first = np.searchsorted(others, sample - tolerance)
+    return np.asarray(first < np.searchsorted(others, sample + tolerance, side="right"))

@@ -401,8 +401,11 @@ def fit_fold(
 
 
 def _standardisation(sequences: Sequence[TrainingSequence]) -> tuple[Floats, Floats]:
-    rows = np.concatenate([sequence.features for sequence in sequences])
-    return rows.mean(axis=0), rows.std(axis=0) + np.float32(1e-3)
+    """Return mean and scale of all features [k], without a copy of them: they may fill gigabytes."""
+    n_beats = sum(len(sequence.features) for sequence in sequences)
+    mean = sum(sequence.features.sum(axis=0, dtype=np.float64) for sequence in sequences) / n_beats
+    variance = sum(np.square(sequence.features - mean).sum(axis=0) for sequence in sequences) / n_beats
+    return mean.astype(np.float32), np.sqrt(variance).astype(np.float32) + np.float32(1e-3)
 
 
 class _Windows:

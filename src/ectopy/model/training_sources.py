@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ectopy.annotations import Annotations
 from ectopy.datasets import catalogue, download
-from ectopy.datasets.doubtful_labels import doubtful_samples
+from ectopy.datasets.doubtful_labels import doubtful_samples, is_near
 from ectopy.ec57 import BeatMap, classes_of
 from ectopy.ec57.classes import BEAT_CLASS
 from ectopy.ecg import Labels, Samples
@@ -114,7 +115,7 @@ class LabelledRecord:
         sample, label = labelled_beats(annotations, self.beat_map)
         if not self.use_doubtful:
             doubtful = doubtful_samples(self.database, self.path.name)
-            label = np.where(_is_near(sample, doubtful, round(MATCH_S * fs)), "", label)
+            label = np.where(is_near(sample, doubtful, round(MATCH_S * fs)), "", label)
         return sample, label
 
 
@@ -136,13 +137,6 @@ def labelled_beats(annotations: Annotations, beat_map: BeatMap = "dechazal") -> 
     is_beat = label != ""
     sample, label = annotations.sample[is_beat], label[is_beat]
     return sample, np.where(np.isin(label, TRAINED_LABELS), label, "")
-
-
-def _is_near(sample: Samples, others: Samples, tolerance: int) -> np.ndarray:
-    """Return for each sample whether one of others, in order of time, is at most this far away."""
-    return np.searchsorted(others, sample - tolerance) < np.searchsorted(
-        others, sample + tolerance, side="right"
-    )
 
 
 @dataclass(frozen=True)
@@ -169,6 +163,17 @@ class SourceRecords:
             )
             for record in self.training
         ]
+
+    def without(self, patients: AbstractSet[str]) -> "SourceRecords":
+        """Return the same database without the training records of some patients."""
+        kept = tuple(
+            record for record in self.training if catalogue.patient_of(self.database, record) not in patients
+        )
+        if not kept:
+            raise TrainingSourceError(
+                f"{self.folder}: all training patients are also among those to test. Choose other databases."
+            )
+        return replace(self, training=kept)
 
     def digest(self) -> str:
         """Compute the SHA-256 of the names and contents of all headers, signals and annotations."""
@@ -224,10 +229,14 @@ def _select(source: TrainingSource, data_dir: Path) -> SourceRecords:
     folder = download.database_folder(database, data_dir)
     present = download.annotated_records(folder)
     training, held_out = catalogue.split(database, present)
+    if not training:
+        raise TrainingSourceError(
+            f"{folder}: no record to train on. Choose one of {', '.join(catalogue.training_databases())}."
+        )
     if wrong := [record for record in source.records if record not in training]:
         raise TrainingSourceError(
             f"{folder}: {', '.join(wrong)}: not among the training records here. "
-            f"Choose some of {', '.join(training) or 'another database'}."
+            f"Choose some of {', '.join(training)}."
         )
     left_out = tuple(record for record in present if record not in {*training, *held_out})
     return SourceRecords(source, database, folder, source.records or training, held_out, left_out)

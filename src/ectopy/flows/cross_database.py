@@ -1,0 +1,185 @@
+"""Evaluate across databases: out of fold over all, and on each with networks trained on the others."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from prefect import flow
+
+from ectopy.batch import results
+from ectopy.evaluation.cross_database import CrossTest
+from ectopy.evaluation.evaluate_record import EvaluationJob
+from ectopy.evaluation.jobs import out_of_fold_jobs
+from ectopy.evaluation.log_cross_database import log_page, log_test
+from ectopy.flows.tasks import evaluate_records, fit_networks, log_data, read_records
+from ectopy.flows.train import cross_validate, log_network
+from ectopy.model import network, training
+from ectopy.model.calibration import UNCALIBRATED
+from ectopy.model.training import TrainingFolder
+from ectopy.model.training_set import RecordJob
+from ectopy.model.training_sources import (
+    DEFAULT_SOURCES,
+    SourceRecords,
+    TrainingSource,
+    TrainingSourceError,
+    select_records,
+)
+from ectopy.registry import runs
+from ectopy.settings import load_settings
+
+logger = logging.getLogger(__name__)
+
+QUICK = network.TrainConfig(n_folds=2, epochs=2, windows_per_epoch=64, batch_windows=16)
+"""A check that it works, within minutes. Its metrics mean nothing."""
+
+
+@flow
+def cross_database(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
+    databases: Sequence[TrainingSource] = DEFAULT_SOURCES,
+    data_dir: Path | None = None,
+    seeds: int = 3,
+    config: network.TrainConfig | None = None,
+    out: Path | None = None,
+    experiment: str = "ectopy-cross-database",
+    tracking_uri: str | None = None,
+) -> str:
+    """Evaluate the recipe on patients of every database that no network has seen.
+
+    No held-out record is opened.
+
+    Parameters
+    ----------
+    databases
+        The databases, with the weight and the label map of each; at least two.
+    data_dir
+        The folder of databases; by default that of the settings.
+    seeds
+        The number of networks in each ensemble.
+    config
+        The choices of all trainings.
+    out
+        A folder to which the page, its figure and the counts of each record are written too.
+    experiment
+        The name of the MLflow experiment.
+    tracking_uri
+        The MLflow tracking store; by default that of the settings.
+
+    Returns
+    -------
+    The page, as Markdown.
+
+    Raises
+    ------
+    TrainingSourceError
+        If there are fewer than two databases.
+    """
+    settings = load_settings()
+    config = replace(config or network.TrainConfig(), fold_members=seeds, members=seeds)
+    data_dir = data_dir or settings.data_dir
+    if len(databases) < 2:
+        raise TrainingSourceError("one database is not enough to leave one out. Name at least two.")
+    sources = select_records(databases, data_dir)
+    work = data_dir / "training" / "cross-database"
+    work.mkdir(parents=True, exist_ok=True)
+    runs.connect(tracking_uri or settings.tracking_uri, experiment)
+    names = ",".join(source.database.name for source in sources)
+    with results.lock_folder(work), runs.run(f"across {names}"):
+        runs.log_config(config, database=names)
+        tests = [run_out_of_fold(sources, config, TrainingFolder(work / "out-of-fold"))]
+        for source in sources:
+            name = source.database.name
+            logger.info("%s: training on the other databases", name)
+            tests.append(run_without(source, sources, config, TrainingFolder(work / f"without-{name}")))
+        return log_page(tests, sources, config, out=out)
+
+
+def run_out_of_fold(
+    sources: Sequence[SourceRecords], config: network.TrainConfig, work: TrainingFolder
+) -> CrossTest:
+    """Cross-validate over all databases, as a nested run.
+
+    Parameters
+    ----------
+    sources
+        The databases.
+    config
+        The choices of the training.
+    work
+        The folder of this test.
+
+    Returns
+    -------
+    The test.
+    """
+    with runs.run("out of fold", nested=True):
+        jobs = _read(sources, config, work)
+        by_fold = cross_validate(jobs, training.split_folds(jobs, config), config, work)
+        names = tuple(source.database.name for source in sources)
+        keys = [job.record.key for job in jobs]
+        return _evaluate("out of fold", names, names, keys, out_of_fold_jobs(jobs, by_fold, work))
+
+
+def run_without(
+    left_out: SourceRecords,
+    sources: Sequence[SourceRecords],
+    config: network.TrainConfig,
+    work: TrainingFolder,
+) -> CrossTest:
+    """Train on all databases but one, and evaluate on that one, as a nested run.
+
+    Parameters
+    ----------
+    left_out
+        The database to evaluate on; its patients are left out of the other databases.
+    sources
+        The databases, with that one.
+    config
+        The choices of the training.
+    work
+        The folder of this test.
+
+    Returns
+    -------
+    The test.
+    """
+    name = f"without {left_out.database.name}"
+    records = left_out.labelled(use_doubtful=True)
+    patients = {record.patient for record in records}
+    others = [source.without(patients) for source in sources if source is not left_out]
+    with runs.run(name, nested=True):
+        jobs = _read(others, config, work)
+        fitted = fit_networks(
+            training.member_networks(jobs, config, UNCALIBRATED, work), load_settings().workers
+        )
+        for member in fitted:
+            log_network(member)
+        members = tuple(member.job.model for member in fitted)
+        training.save_ensemble(members, work.model, UNCALIBRATED, name=name, run="cross-database")
+        evaluation_jobs = [
+            EvaluationJob(record.path, record.patient, work.model, members) for record in records
+        ]
+        trained_on = tuple(source.database.name for source in others)
+        keys = [record.key for record in records]
+        return _evaluate(name, trained_on, (left_out.database.name,), keys, evaluation_jobs)
+
+
+def _read(
+    sources: Sequence[SourceRecords], config: network.TrainConfig, work: TrainingFolder
+) -> list[RecordJob]:
+    jobs = read_records(training.record_jobs(sources, config, work), load_settings().workers)
+    log_data(sources, jobs)
+    return jobs
+
+
+def _evaluate(
+    name: str,
+    trained_on: tuple[str, ...],
+    tested: tuple[str, ...],
+    keys: Sequence[str],
+    jobs: Sequence[EvaluationJob],
+) -> CrossTest:
+    evaluations = evaluate_records(jobs, load_settings().workers)
+    test = CrossTest(name, trained_on, tested, dict(zip(keys, evaluations, strict=True)))
+    log_test(test)
+    return test

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -146,6 +148,17 @@ class TestCalibration:
     def test_perfect_certainty_that_is_right_half_the_time_errs_by_half(self):
         error = calibration.calibration_error(np.ones(10), np.arange(10) % 2 == 0)
         assert error == pytest.approx(0.5)
+
+
+def test_the_calibration_error_of_a_database_is_that_of_its_own_beats():
+    held_out = []
+    for key, logits in (("mitdb/1", [9, 0, 0]), ("svdb/1", [0, 0, 9])):  # sure, and right on the first
+        record = record_of(key, key, "NNNN")
+        example = record.get("detected")
+        example = replace(example, label=np.array(["N", "N", "", "N"]))
+        held_out.append(HeldOut(example, record.reference, np.tile(np.float32(logits), (4, 1))))
+    errors = calibration.errors_by_database(held_out, calibration.UNCALIBRATED)
+    assert errors == pytest.approx({"mitdb": 0, "svdb": 1}, abs=1e-3)
 
 
 def test_held_out_logits_are_judged_by_their_likeliest_label():

@@ -16,6 +16,7 @@ failures         the records with the most errors, and an excerpt of the signal 
 model_card       the text of the model card, as Markdown
 plots            confusion matrix, metrics by record, calibration curves, ECG strips of errors
 log_evaluation   log all of this to MLflow, and write the model card as a page
+cross_database   metrics of patients of several databases that no network has seen; ``_page`` is its page
 log_out_of_fold  log the metrics of the cross-validation, on which the promotion gate decides
 unseen           a version on the training database of its rival, for the promotion gate
 ================ ====================================================================================

@@ -95,6 +95,9 @@ def _train(
         held_out = training.load_held_out(by_fold)
         calibrated = calibration.calibrate_held_out(held_out, coverage=config.coverage)
         runs.log_metrics(asdict(calibrated), prefix="calibration/")
+        runs.log_metrics(
+            calibration.errors_by_database(held_out, calibrated), prefix="calibration/expected_error/"
+        )
         evaluations = evaluate_records(out_of_fold_jobs(jobs, by_fold, work), workers)
         by_key = dict(zip([job.record.key for job in jobs], evaluations, strict=True))
         metrics = log_out_of_fold(by_key)

@@ -131,6 +131,34 @@ def calibrate_held_out(held_out: Sequence[HeldOut], *, coverage: float) -> Calib
     )
 
 
+def errors_by_database(held_out: Sequence[HeldOut], calibration: Calibration) -> dict[str, float]:
+    """Compute the expected calibration error on the labelled beats of each database.
+
+    Parameters
+    ----------
+    held_out
+        Predictions, each by networks that were not trained on the patient.
+    calibration
+        Calibration of the predictions.
+
+    Returns
+    -------
+    Expected calibration error by database, 0 to 1.
+    """
+    groups: dict[str, list[HeldOut]] = {}
+    for prediction in held_out:
+        groups.setdefault(prediction.sequence.record.partition("/")[0], []).append(prediction)
+    return {database: _error(predictions, calibration) for database, predictions in groups.items()}
+
+
+def _error(held_out: Sequence[HeldOut], calibration: Calibration) -> float:
+    label = np.concatenate([prediction.sequence.label for prediction in held_out])
+    logits: Floats = np.concatenate([prediction.logits for prediction in held_out])
+    probability = softmax(logits[label != ""] / np.float32(calibration.temperature))
+    called = np.array(TRAINED_LABELS)[probability.argmax(axis=1)]
+    return calibration_error(probability.max(axis=1), called == label[label != ""])
+
+
 def reference_profile(held_out: Sequence[HeldOut], calibration: Calibration) -> ReferenceProfile:
     """Summarise features and probabilities of the training patients, as the reference for drift monitoring.
 

@@ -1,11 +1,13 @@
 """A record examined: every count as EC57's own functions give it, whatever way it is looked at."""
 
 import pickle
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ectopy.annotations import read_annotations
+from ectopy.annotations import Annotations, read_annotations, write_annotations
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57 import compare_record, compute_metrics
 from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN
@@ -56,6 +58,21 @@ class TestExamine:
     def test_given_r_peaks_are_all_found(self, examined):
         told = examined.by_condition[GIVEN].beats
         assert (told.qrs_sensitivity, told.qrs_positive_predictivity) == (1.0, 1.0)
+
+    def test_an_annotation_after_the_end_is_no_given_r_peak(self, record, models, tmp_path):
+        for suffix in ("hea", "dat"):
+            shutil.copy(f"{record}.{suffix}", tmp_path)
+        copied, recording = tmp_path / record.name, open_recording(record)
+        known = read_annotations(record, "atr")
+        late = Annotations(
+            np.append(known.sample, [recording.n_samples] * 2),
+            np.append(known.symbol, ["N", "N"]),
+            np.append(known.subtype, [0, 0]),
+            (*known.aux, "", ""),
+        )
+        write_annotations(copied, "atr", late, fs=recording.fs)
+        beats = evaluate_record(EvaluationJob(copied, "simdb/s3-001", models["N"])).by_condition[GIVEN].beats
+        assert beats.qrs_positive_predictivity == 1.0
 
     def test_members_share_the_beats_found_and_differ_in_what_they_call_them(self, examined):
         normal, ventricular = examined.members

@@ -1,10 +1,11 @@
 """From classified beats to final labels and events, in one direction.
 
 1. RR intervals that rules may use (:mod:`ectopy.rhythm.heart_rate`).
-2. Atrial fibrillation, from RR intervals, the ventricular beats and the morphology
+2. Sinus or supraventricular tachycardia (:mod:`ectopy.rhythm.tachycardia`).
+3. Atrial fibrillation, from RR intervals, the ventricular beats and the morphology
    (:mod:`ectopy.rhythm.atrial_fibrillation`).
-3. Final labels: in atrial fibrillation no beat is supraventricular ectopic.
-4. Every other event, once, from the final labels (:mod:`ectopy.rhythm.kinds`).
+4. Final labels: in atrial fibrillation no beat is supraventricular ectopic.
+5. Every other event, once, from the final labels (:mod:`ectopy.rhythm.kinds`).
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from ectopy.rhythm.finders import RhythmContext, Spans, long_runs, supraventricu
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.limits import EPISODE_S, NO_RATE_S
+from ectopy.rhythm.tachycardia import settle_tachycardia
 
 NOTHING_UNREADABLE: Samples = np.empty((0, 2), dtype=np.int64)
 
@@ -62,6 +64,7 @@ def analyse_rhythm(
     """
     rr_s = rr_intervals_s(beats, unreadable, low_quality)
     penalty = np.zeros(len(beats), dtype=np.float32) if af_penalty is None else af_penalty
+    beats = settle_tachycardia(beats, rr_s)
     early, time_s = supraventricular(beats), beats.time_s
     af = find_atrial_fibrillation(
         time_s, rr_s, ventricular(beats), early, af_penalty=penalty, shortest_s=_shortest_s(duration_s)

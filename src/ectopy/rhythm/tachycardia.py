@@ -1,0 +1,134 @@
+"""Tell sinus tachycardia from supraventricular tachycardia by how it begins and ends.
+
+A sinus rate rises and falls over tens of seconds. A paroxysmal tachycardia begins and ends within a few beats
+(Brugada et al. 2020, ESC guidelines, section 7.1). The network sees a fast beat among fast beats and cannot
+always tell the two apart. So this module looks for sudden steps of the rate:
+
+* a fast and regular stretch between a step up and a step down is a paroxysm, and its N become S;
+* a long run of S without a step at its beginning and its end is sinus tachycardia, and its S become N.
+
+A stretch that follows an irregular rhythm is no paroxysm: in flutter, regular conduction comes and goes.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ectopy.ecg import CLASSES, BeatClass, Beats, Mask
+from ectopy.rhythm.finders import is_consecutive, long_runs, supraventricular, ventricular
+from ectopy.rhythm.heart_rate import Seconds
+from ectopy.signal.rolling import maximum_filter1d
+
+STEP_BEATS = 5
+"""A step compares the median of so many RR intervals with that of so many before."""
+SUDDEN = 0.2
+"""Step of the log of RR at which a paroxysm begins and ends."""
+GRADUAL = 0.12
+"""Steps of the log of RR below this are no sudden change."""
+FAST_S = 0.6
+"""RR of a tachycardia is shorter than this, in seconds."""
+STEADY = 0.05
+"""Median change of the log of RR from beat to beat in a regular rhythm."""
+_DRIFT = 0.35  # change of the log of RR from the beginning to the end of a paroxysm
+_SHORTEST_PAROXYSM, _SHORTEST_SINUS = 6, 8  # beats
+_BEATS_BEFORE = 16  # beats before a paroxysm that show whether the rhythm was regular
+
+
+def settle_tachycardia(beats: Beats, rr_s: Seconds) -> Beats:
+    """Return the beats with the labels of sinus and supraventricular tachycardia settled.
+
+    The probabilities of N and S change places where a label changes.
+
+    Parameters
+    ----------
+    beats
+        Classified beats in order of time, [n].
+    rr_s
+        RR intervals in seconds that end at each beat, NaN where unknown, [n].
+
+    Returns
+    -------
+    Beats with new labels and probabilities.
+    """
+    conducted = ~ventricular(beats)
+    index = np.flatnonzero(is_consecutive(rr_s) & conducted & np.append(False, conducted)[:-1])
+    if len(index) < 2 * STEP_BEATS:
+        return beats
+    log_rr = np.log(rr_s[index])
+    step = _steps(log_rr)
+    paroxysmal = np.zeros(len(beats), dtype=bool)
+    for start, stop in _paroxysms(log_rr, step, normal=beats.label[index] == BeatClass.NORMAL):
+        paroxysmal[index[start] : index[stop] if stop < len(index) else len(beats)] = True
+    sudden = np.zeros(len(beats), dtype=bool)
+    sudden[index] = np.abs(step) > GRADUAL
+    sinus = np.zeros(len(beats), dtype=bool)
+    for start, stop in long_runs(supraventricular(beats) & ~paroxysmal, rr_s).tolist():
+        near = slice(max(start - STEP_BEATS, 0), stop + STEP_BEATS)
+        sinus[start:stop] = stop - start >= _SHORTEST_SINUS and not sudden[near].any()
+    return _exchange(beats, (paroxysmal & (beats.label == BeatClass.NORMAL)) | sinus)
+
+
+def _steps(log_rr: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute by how much the rate rises at each beat: the log of RR before minus that from here on."""
+    padded = np.pad(log_rr, (STEP_BEATS, STEP_BEATS - 1), mode="edge")
+    median = np.median(sliding_window_view(padded, STEP_BEATS), axis=1)
+    return np.asarray(median[: len(log_rr)] - median[STEP_BEATS:])
+
+
+def _paroxysms(
+    log_rr: NDArray[np.float64], step: NDArray[np.float64], *, normal: Mask
+) -> list[tuple[int, int]]:
+    """Find the stretches [start, stop) between two sudden steps that are fast, regular and begin suddenly."""
+    size = np.abs(step)
+    cut = np.flatnonzero((size > SUDDEN) & (size == maximum_filter1d(size, 2 * STEP_BEATS + 1)))
+    rises = step[cut] > 0
+    cut = _sharpest(log_rr, cut, np.where(rises, 1, -1))
+    start, stop = cut, np.append(cut[1:], len(log_rr))
+    falls_next = ~np.append(rises[1:], False)  # the end of the recording ends it too
+    chosen = rises & falls_next & (stop - start >= _SHORTEST_PAROXYSM)
+    return [
+        stretch
+        for stretch in zip(start[chosen].tolist(), stop[chosen].tolist(), strict=True)
+        if _is_fast_and_steady(log_rr[slice(*stretch)]) and _is_faster_than_before(log_rr, stretch, normal)
+    ]
+
+
+def _sharpest(log_rr: NDArray[np.float64], cut: NDArray[np.intp], sign: NDArray[np.int_]) -> NDArray[np.intp]:
+    """Move each cut to the beat with the largest change of RR nearby; medians are equal over a few beats."""
+    change = -np.diff(log_rr, prepend=log_rr[:1])
+    nearby = np.clip(cut[:, None] + np.arange(-2, 3), 0, len(log_rr) - 1)
+    sharpest = (change[nearby] * sign[:, None]).argmax(axis=1)
+    return np.asarray(nearby[np.arange(len(cut)), sharpest])
+
+
+def _is_fast_and_steady(log_rr: NDArray[np.float64]) -> bool:
+    first, last = np.median(log_rr[:STEP_BEATS]), np.median(log_rr[-STEP_BEATS:])
+    return bool(
+        np.median(log_rr) < np.log(FAST_S)
+        and np.median(np.abs(np.diff(log_rr))) < STEADY
+        and abs(last - first) < _DRIFT
+    )
+
+
+def _is_faster_than_before(log_rr: NDArray[np.float64], stretch: tuple[int, int], normal: Mask) -> bool:
+    """Check that most normal beats before a stretch had about the same RR, and a longer one."""
+    start, stop = stretch
+    before = slice(max(start - _BEATS_BEFORE, 0), start)
+    rr = log_rr[before][normal[before]]
+    if len(rr) < STEP_BEATS:
+        return True
+    usual = np.median(rr)
+    regular = np.mean(np.abs(rr - usual) < 3 * STEADY) > 0.6
+    return bool(regular and usual - np.median(log_rr[start:stop]) > SUDDEN)
+
+
+def _exchange(beats: Beats, changed: Mask) -> Beats:
+    """Let N and S change places in the labels and the probabilities of some beats."""
+    normal, early = CLASSES.index(BeatClass.NORMAL), CLASSES.index(BeatClass.SVEB)
+    probability = beats.probability.copy()
+    rows = np.flatnonzero(changed)
+    probability[rows[:, None], [normal, early]] = beats.probability[rows[:, None], [early, normal]]
+    other = np.where(beats.label == BeatClass.SVEB, BeatClass.NORMAL, BeatClass.SVEB)
+    return replace(beats, label=np.where(changed, other, beats.label), probability=probability)

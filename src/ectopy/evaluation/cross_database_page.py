@@ -28,8 +28,9 @@ ectopy ingest --all-training
 ```
 
 It tells how well ectopy classifies heartbeats of patients whom no network has seen, in databases of other
-hospitals, recorders and annotators. Beats are found by ectopy itself. As far as we know, nobody has published
-such a table with detected beats: please compare with it, and repeat it.
+hospitals, recorders and annotators. Beats are found by ectopy itself. As far as we know, nobody else has
+published such a table: detected beats, both ectopic classes, intervals by patient, and every record. Please
+compare with it, and repeat it.
 
 ## Protocol
 
@@ -55,13 +56,18 @@ such a table with detected beats: please compare with it, and repeat it.
 OTHERS = """\
 ## Others on the same database
 
-The figures of others are those that their authors report. They are for all 78 records of `svdb`, and ours are
-for the {n_records} records that are not held out. Learning period, classes and metrics may differ, so only
-large differences mean something.
+The figures of others are those that they report for `svdb` when they have not trained on it. They have one
+lead, and records, learning period and rules of comparison may differ from ours. Ours are for {n_records}
+training records of `svdb`; the others are held out. So only large differences mean something.
+
+* WSDL-AD: Liu et al. 2022, [Front Physiol 13:850951](https://doi.org/10.3389/fphys.2022.850951). Trained on
+  five data sets with one label for each recording.
+* Kraft & Rumm 2026, [PMC12845891](https://pmc.ncbi.nlm.nih.gov/articles/PMC12845891/). Atrial premature
+  beats.
 """
 _PUBLISHED = (
-    ("WSDL-AD", "other databases", "given", "one", "78.5", "51.6"),
-    ("Kraft & Rumm 2026", "Icentia11k and in-house data", "detected", "one", "-", "72"),
+    ("WSDL-AD", "five other data sets", "given", "one", "78.5", "51.6"),
+    ("Kraft & Rumm", "Icentia11k, in-house data", "detected", "one", "-", "72"),
 )
 """Figures of others on svdb: work, training data, R peaks, leads, VEB F1, SVEB F1."""
 _OTHERS_ON = "svdb"

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @flow
 def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
-    databases: Sequence[TrainingSource] = DEFAULT_SOURCES,
+    databases: Sequence[TrainingSource] | str = DEFAULT_SOURCES,
     data_dir: Path | None = None,
     config: network.TrainConfig | None = None,
     experiment: str = "ectopy-train",
@@ -40,7 +40,7 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
     Parameters
     ----------
     databases
-        The databases to train on, with the weight and the label map of each.
+        The databases to train on, with the weight and the label map of each; or the name of one.
     data_dir
         The folder of databases and models; by default that of the settings.
     config
@@ -67,7 +67,10 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
     """
     settings, config = load_settings(), config or network.TrainConfig()
     data_dir = data_dir or settings.data_dir
-    sources = select_records([TrainingSource(database)] if database else databases, data_dir)
+    databases = database or databases
+    if isinstance(databases, str):
+        databases = [TrainingSource(databases)]
+    sources = select_records(databases, data_dir)
     work = TrainingFolder(data_dir / "training" / "+".join(source.database.name for source in sources))
     work.path.mkdir(parents=True, exist_ok=True)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
@@ -95,9 +98,8 @@ def _train(
         held_out = training.load_held_out(by_fold)
         calibrated = calibration.calibrate_held_out(held_out, coverage=config.coverage)
         runs.log_metrics(asdict(calibrated), prefix="calibration/")
-        runs.log_metrics(
-            calibration.errors_by_database(held_out, calibrated), prefix="calibration/expected_error/"
-        )
+        errors = calibration.errors_by_database(held_out, calibrated)
+        runs.log_metrics(errors, prefix="calibration/expected_error/")
         evaluations = evaluate_records(out_of_fold_jobs(jobs, by_fold, work), workers)
         by_key = dict(zip([job.record.key for job in jobs], evaluations, strict=True))
         metrics = log_out_of_fold(by_key)

@@ -210,7 +210,7 @@ def _data(source: SourceRecords) -> str:
             "",
             f"`{database.name}` {database.version}, {database.license}.{cite}{doi}",
             "",
-            f"* {len(source.training)} records of {len(patients)} patients: {', '.join(source.training)}.",
+            f"* Records: {len(source.training)}, patients: {len(patients)}. {', '.join(source.training)}.",
             f"* Held out and not opened here: {', '.join(source.held_out) or 'none'}.",
             f"* Used for neither: {', '.join(source.left_out) or 'none'}.",
             f"* In training: weight {source.source.weight:g}, label map `{source.source.beat_map}`.",

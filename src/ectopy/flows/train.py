@@ -143,7 +143,7 @@ def cross_validate(
     The networks of each fold, which are trained.
     """
     by_fold = training.fold_networks(jobs, folds, config, work)
-    logger.info("training %d networks for each of %d folds", config.fold_members, len(folds))
+    logger.info("training the networks of %d folds, %d each", len(folds), config.fold_members)
     fitted = fit_networks([job for networks in by_fold for job in networks], load_settings().workers)
     for number, (fold, networks) in enumerate(zip(folds, by_fold, strict=True)):
         with runs.run(f"fold {number}", nested=True):

@@ -74,7 +74,9 @@ _OTHERS_ON = "svdb"
 
 DOUBTFUL = """\
 Beats with a doubtful label are counted as unclassifiable (Q). They still count for the detection of beats,
-but not as VEB or SVEB. The list is `ectopy/datasets/doubtful_labels.csv`. On these records it has {n} beats.
+but not as VEB or SVEB. [The list](doubtful-labels.md) has {n} beats of these records. It was made with
+networks like these, which had not seen the patient, and with rules of timing and shape. So these rows favour
+ectopy: do not compare them with other programs.
 """
 _TITLES = {
     f"{beat}_{metric}": f"{beat.upper()} {short}"

@@ -28,6 +28,9 @@ atrial runs between pauses
 sinus pauses
     Normal beats come late: sinus pauses, blocked beats, Wenckebach cycles; labels do not change. A normal
     beat among late ones is not premature.
+sinus tachycardia
+    The rate rises and falls over tens of seconds, up to 180 bpm; labels do not change. A fast beat among fast
+    beats is not premature.
 ventricular beats of another
     Some normal beats are replaced by ventricular beats of a donor and become V. This gives pairs of normal
     and ventricular morphology that no training patient has.
@@ -57,6 +60,7 @@ from ectopy.model.rr_augmentation import (
     rr_intervals,
     singles_and_runs,
     smooth_noise,
+    t_wave_under_p,
 )
 
 SAMPLING_WEIGHTS = {
@@ -70,6 +74,7 @@ SAMPLING_WEIGHTS = {
     "sinus pauses": 0.4,
     "ventricular beats of another": 0.6,
     "ventricular beats of another with early beats": 0.5,
+    "sinus tachycardia": 0.3,
 }
 """How often training draws from each augmentation, relative to the others.
 
@@ -124,6 +129,7 @@ def augment_patient(
         "breathing with early beats": add_respiratory_arrhythmia(*add_premature_beats(*patient, rng), rng),
         "atrial runs between pauses": add_atrial_runs(*patient, rng),
         "sinus pauses": add_sinus_pauses(*patient, rng),
+        "sinus tachycardia": add_sinus_tachycardia(*patient, rng),
         "fibrillating at times": simulate_paroxysmal_af(*patient, rng),
     }
     if donor is not None and donor_fits:
@@ -224,7 +230,8 @@ def add_bigeminy(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -
     -------
     The changed beats, and their labels.
     """
-    return make_premature(beats, labels, every_nth_beat(len(labels), rng), rng, pause=(0.95, 1.3))
+    chosen = every_nth_beat(len(labels), rng)
+    return make_premature(beats, labels, chosen, rng, prematurity=(0.55, 0.94), pause=(0.95, 1.3))
 
 
 def add_atrial_runs(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
@@ -292,8 +299,10 @@ def borrow_ventricular_beats(
 ) -> Patient:
     """Replace some normal beats by ventricular beats of a donor (label V).
 
-    An inserted beat keeps its RR interval relative to the usual RR, and its height relative to the normal
-    beats. Each lead is inverted with a probability of 1/4, because the polarity of a lead is arbitrary.
+    An inserted beat keeps its height relative to the normal beats. In half of the calls it keeps its RR
+    interval relative to the usual RR. In the others all are late (end-diastolic), or all are interpolated:
+    the normal beat after them is on time. Each lead is inverted with a probability of 1/4, because the
+    polarity of a lead is arbitrary.
 
     Parameters
     ----------
@@ -319,10 +328,18 @@ def borrow_ventricular_beats(
     inserted = np.isin(np.arange(len(labels)), index)
     rr_s, median_s = rr_intervals(beats.sample), local_median(rr_intervals(beats.sample))
     donor_rr_s = rr_intervals(donor_beats.sample)
-    rr_ratio = np.clip(donor_rr_s / local_median(donor_rr_s), 0.4, 1.3)
-    rr_s[index] = np.maximum(median_s[index] * rr_ratio[source], 0.3)
+    rr_ratio = np.clip(donor_rr_s / local_median(donor_rr_s), 0.4, 1.3)[source]
+    pause = rng.uniform(1.0, 1.5, len(labels))
+    coupling = rng.choice(("as in the donor", "as in the donor", "late", "interpolated"))
+    if coupling == "late":
+        rr_ratio = rng.uniform(0.8, 1.0) * np.exp(0.06 * rng.standard_normal(len(index)))
+        pause = rng.uniform(0.95, 1.2, len(labels))
+    elif coupling == "interpolated":  # both intervals together are one usual RR
+        rr_ratio = rng.uniform(0.42, 0.6) * np.exp(0.05 * rng.standard_normal(len(index)))
+        pause[index + 1] = rng.uniform(1.0, 1.12, len(index)) - rr_ratio
+    rr_s[index] = np.maximum(median_s[index] * rr_ratio, 0.3)
     after = following_beats(inserted) & (labels == "N")
-    rr_s[after] = (median_s * rng.uniform(1.0, 1.5, len(labels)))[after]
+    rr_s[after] = np.maximum(median_s * pause, 0.3)[after]
     windows, scale, readable = beats.signal.copy(), beats.scale.copy(), beats.readable.copy()
     polarity = rng.choice((1, 1, 1, -1), (1, N_LEADS, 1)).astype(np.float16)
     gain = np.median(beats.scale, axis=0) / np.median(donor_beats.scale[donor_labels == "N"], axis=0)
@@ -360,6 +377,38 @@ def add_respiratory_arrhythmia(beats: BeatWindows, labels: Labels, rng: np.rando
     late = (rng.random(n_beats) < rng.choice((0, 0, 0.003, 0.02))) & consecutive(labels, "N")
     rr_s[late] *= rng.uniform(1.3, 2.2, int(late.sum()))
     return replace(beats, sample=place_beats(beats.sample, rr_s)), labels.copy()
+
+
+def add_sinus_tachycardia(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
+    """Let the sinus rate rise and fall over tens of seconds to minutes, as in exercise or fever; labels stay.
+
+    Parameters
+    ----------
+    beats
+        Beats of the patient.
+    labels
+        Labels [n].
+    rng
+        Source of random numbers.
+
+    Returns
+    -------
+    The changed beats, and their labels.
+    """
+    rr_s, n_beats = rr_intervals(beats.sample), len(labels)
+    effort = np.zeros(n_beats)  # from 0 at rest to 1 at the fastest rate
+    for start in rng.integers(0, n_beats, rng.integers(1, 5)):
+        lengths = ((15, 40, 100, 250), (10, 60, 300), (30, 100, 400))  # beats of rise, plateau and fall
+        corners = start + np.append(0, np.cumsum([rng.choice(choices) for choices in lengths]))
+        effort = np.maximum(effort, np.interp(np.arange(n_beats), corners, (0, 1, 1, 0)))
+    fastest_s = rng.uniform(0.33, 0.55)
+    faster = max(float(np.median(rr_s[1:])) / fastest_s, 1.15)
+    new_s = rr_s * faster**-effort
+    index = np.flatnonzero((new_s < rr_s - 0.06) & (labels != "V") & (np.arange(n_beats) > 0))
+    windows = beats.signal.astype(np.float32)
+    windows[index, :, :P_STOP] = t_wave_under_p(beats, index, new_s[index], rng, own_p=True)
+    moved = replace(beats, sample=place_beats(beats.sample, new_s), signal=windows.astype(np.float16))
+    return moved, labels.copy()
 
 
 def _f_waves(frequency_hz: Floats, phase: Floats, amplitude: Floats) -> Floats:

@@ -237,7 +237,12 @@ def place_beats(sample: Samples, rr_s: Floats) -> Samples:
 
 
 def t_wave_under_p(
-    beats: BeatWindows, index: NDArray[np.intp], rr_s: Floats, rng: np.random.Generator
+    beats: BeatWindows,
+    index: NDArray[np.intp],
+    rr_s: Floats,
+    rng: np.random.Generator,
+    *,
+    own_p: bool = False,
 ) -> NDArray[np.float32]:
     """Draw the signal before the QRS of beats that have moved closer to the beat before them.
 
@@ -254,6 +259,8 @@ def t_wave_under_p(
         Their new RR intervals [m], in seconds.
     rng
         Source of random numbers.
+    own_p
+        Whether each beat keeps its own P wave, as in sinus rhythm.
 
     Returns
     -------
@@ -266,5 +273,5 @@ def t_wave_under_p(
     own = beats.signal[index].astype(np.float32)
     onset = own[:, :, P_STOP, None]
     focus = 0.5 * rng.standard_normal() + 0.25 * rng.standard_normal((len(index), 1, 1))
-    p_wave = focus * (own[:, :, :P_STOP] - onset)
+    p_wave = (1 if own_p else focus) * (own[:, :, :P_STOP] - onset)
     return np.asarray(before - before[:, :, -1:] + onset + p_wave, dtype=np.float32)

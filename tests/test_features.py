@@ -241,7 +241,9 @@ def test_late_beats_that_nothing_early_explains_set_the_pace() -> None:
 
 def test_the_share_of_similar_beats_is_how_often_a_morphology_occurs() -> None:
     sample, wide = steady(120), np.arange(120) % 4 == 3
-    share = np.exp(column(f.extract_features(windows_of(ecg(sample, wide), sample)), "share of kin"))
+    share = np.exp(
+        column(f.extract_features(windows_of(ecg(sample, wide), sample)), "share of similar beats")
+    )
     np.testing.assert_allclose(share[wide], 1 / 4, atol=0.02)
     np.testing.assert_allclose(share[~wide], 3 / 4, atol=0.02)
 
@@ -250,9 +252,11 @@ def test_similar_beats_show_that_a_morphology_is_premature() -> None:
     early = np.arange(7, 120, 10)
     sample, wide = with_early(steady(120), *early), np.isin(np.arange(120), early)
     sample[57] += RR // 3  # one of them comes in time, but the similar beats are premature
-    kin = column(f.extract_features(windows_of(ecg(sample, wide), sample)), "prematurity of kin")
-    assert kin[57] < -0.3
-    assert np.abs(kin[~wide]).max() < 0.05
+    similar = column(
+        f.extract_features(windows_of(ecg(sample, wide), sample)), "prematurity of similar beats"
+    )
+    assert similar[57] < -0.3
+    assert np.abs(similar[~wide]).max() < 0.05
 
 
 def test_an_irregular_rhythm_is_distinguished_from_a_regular_one_with_early_beats() -> None:

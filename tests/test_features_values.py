@@ -93,6 +93,8 @@ def timing_features(rr: Array, template: Array) -> Array:
     before = np.array([rr[max(i - 1, 0)] for i in range(n)])
     local = over_neighbours(np.median, rr, 21)
     late = np.median(rr[template])
+    longer = over_neighbours(np.median, np.maximum(rr, after), 21)
+    two_before = np.array([rr[i - 2] if i > 1 else rr[i] for i in range(n)])
     step, deviation = abs(log_ratio(rr, before)), log_ratio(rr, local)
     spread = over_neighbours(np.mean, abs(deviation), 65)
     shortest = over_neighbours(np.min, np.where(deviation > -0.08, rr, 9.0), 15)
@@ -109,6 +111,8 @@ def timing_features(rr: Array, template: Array) -> Array:
         *(over_neighbours(np.median, step, 33), over_neighbours(np.mean, step, 129), log_ratio(local, 1.0)),
         *(np.clip(deviation / (spread + 0.02), -5, 5), np.log(single / double), np.log(single)),
         *(log_ratio(rr, shortest), over_neighbours(np.mean, (deviation < -0.12) * 1.0, 61)),
+        *(log_ratio(rr, np.maximum(before, after)), log_ratio(rr, longer), log_ratio(rr + before, longer)),
+        over_neighbours(np.median, abs(log_ratio(rr, two_before)), 33),
     ]
     return np.stack(columns, axis=1)
 
@@ -121,7 +125,7 @@ def width_s(deviation: Array) -> float:
 
 
 def lead_features(
-    windows: Array, scale: Array, readable: Array, template: Array
+    windows: Array, scale: Array, readable: Array, rr: Array, template: Array
 ) -> tuple[Array, Array, Array]:
     """Features of one lead, and QRS complexes and their template in units of the template."""
     template = np.array([i for i in template if readable[i]])
@@ -136,9 +140,14 @@ def lead_features(
     typical = np.median(beats[template], axis=0)
     t, flat = typical[QRS], abs(typical[QRS] - np.median(typical[QRS]))
     between = [fisher_z(correlation(a[QRS], b[QRS])) for a, b in itertools.pairwise(beats)]
+    baseline = np.median(typical[P_WAVE])
     rows = []
     for i, beat in enumerate(beats):
         q = beat[QRS]
+        # The P wave 0.28 to 0.08 s before R lies so many samples after the R peak of the beat before.
+        after_r = [R - 30 + round(float(np.float32(rr[i]) * 100)) + k for k in range(2, 22)]
+        t_before = [baseline if k < R + 15 else typical[min(k, 75)] for k in after_r]
+        under_t = beat[P_WAVE] - np.array(t_before)
         deviation = abs(q - np.median(q))
         p, typical_p = centred(beat[P_WAVE]), centred(typical[P_WAVE])
         rows.append(
@@ -148,6 +157,8 @@ def lead_features(
                 *(log_ratio(deviation.sum(), flat.sum()), np.clip(q @ t / (t @ t + EPS), -2, 3)),
                 *(10 * width_s(deviation), fisher_z(correlation(p, typical_p))),
                 *(log_ratio(np.linalg.norm(p - typical_p), np.ptp(t), 3),),
+                *(fisher_z(correlation(under_t, typical_p)),),
+                *(log_ratio(np.linalg.norm(centred(under_t)), np.ptp(t), 3),),
                 *(fisher_z(correlation(beat[T_WAVE], typical[T_WAVE])),),
                 *(between[max(i - 1, 0)], between[min(i, len(between) - 1)], 1.0),
             ]
@@ -191,6 +202,7 @@ def plain_features(beats: BeatWindows) -> Array:
             beats.signal[:, lead].astype(float),
             beats.scale[:, lead].astype(float),
             beats.readable[:, lead],
+            rr,
             template,
         )
         for lead in range(2)
@@ -199,7 +211,9 @@ def plain_features(beats: BeatWindows) -> Array:
     size = np.linalg.norm(typical, axis=1)
     fit = (qrs * typical).sum(axis=1) / (np.linalg.norm(qrs, axis=1) * size + EPS)
     residual = log_ratio(np.linalg.norm(qrs - typical, axis=1), size, 3)
-    own = np.stack([in_own_spread(fisher_z(fit), template), in_own_spread(residual, template)], axis=1)
+    p_correlation = np.maximum(*(lead[0][:, 7] for lead in leads))
+    nearby = over_neighbours(np.median, p_correlation, 33)
+    own = np.stack([*(in_own_spread(x, template) for x in (fisher_z(fit), residual)), nearby], axis=1)
     return np.concatenate(
         [timing, own, similarity_features(qrs, template, timing), *(lead[0] for lead in leads)], axis=1
     )
@@ -274,7 +288,7 @@ def test_the_probes_of_a_long_segment_are_256_beats_spread_over_it() -> None:
     windows[other] = np.sin(np.arange(76)).astype(np.float16)
     changed = replace(beats, signal=windows)
     x = extraction.extract_features(changed)
-    share = x[:, len(extraction.TIMING) + 2]
+    share = x[:, len(extraction.TIMING) + len(morphology.ALL_LEADS)]
     assert len(probes) == 256
     assert share[other] == pytest.approx(math.log(0.01), abs=1e-3)
     assert np.delete(share, other) == pytest.approx(math.log(1.01), abs=1e-3)
@@ -287,7 +301,7 @@ def test_of_a_single_beat_nothing_is_compared() -> None:
     assert values["lead 1: correlation with beat before"] == 1.0
     assert values["lead 1: correlation with beat after"] == 1.0
     assert values["lead 1: readable"] == 1.0
-    assert x[len(extraction.TIMING) + 2] == pytest.approx(math.log(1.01), abs=1e-3)
+    assert x[len(extraction.TIMING) + len(morphology.ALL_LEADS)] == pytest.approx(math.log(1.01), abs=1e-3)
 
 
 def test_correlations_of_plus_and_minus_1_are_finite() -> None:

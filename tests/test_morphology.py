@@ -23,7 +23,11 @@ def normal_beat(*, p: float = 0.15, r: float = 1.0, t: float = 0.3, width_s: flo
 
 
 def features_of(
-    changed: np.ndarray | None = None, *, scale: float = 1.0, readable: np.ndarray | None = None
+    changed: np.ndarray | None = None,
+    *,
+    scale: float = 1.0,
+    readable: np.ndarray | None = None,
+    rr_s: float = 0.8,
 ) -> dict[str, float]:
     """Return the features of beat 10, the only one that may differ from the others."""
     windows = np.repeat(normal_beat()[None], N_BEATS, axis=0).astype(np.float32)
@@ -32,7 +36,9 @@ def features_of(
     scales = np.ones(N_BEATS, dtype=np.float32)
     scales[10] = scale
     mask = np.ones(N_BEATS, dtype=bool) if readable is None else readable
-    lead = morphology.morphology_features(windows, scales, mask, TEMPLATE_BEATS)
+    lead = morphology.morphology_features(
+        windows, scales, mask, np.full(N_BEATS, rr_s, dtype=np.float32), TEMPLATE_BEATS
+    )
     return dict(zip(morphology.MORPHOLOGY, lead.features[10].tolist(), strict=True))
 
 
@@ -73,7 +79,7 @@ class TestOneLead:
     def test_the_width_of_a_gaussian_is_that_of_its_square_times_the_root_of_12(self) -> None:
         # The weights are the squared deflection, whose sigma is that of the deflection over the root of 2.
         x = features_of(normal_beat(width_s=0.025, p=0, t=0))
-        assert x["own width"] == pytest.approx(10 * 0.025 * math.sqrt(12 / 2), rel=0.01)
+        assert x["width in 0.1 s"] == pytest.approx(10 * 0.025 * math.sqrt(12 / 2), rel=0.01)
         assert x["width"] == pytest.approx(math.log(0.025 / 0.015), abs=0.02)
 
     @pytest.mark.parametrize("shift", [-4, -1, 0, 3, 4])
@@ -124,7 +130,11 @@ class TestOneLead:
         readable = np.ones(N_BEATS, dtype=bool)
         readable[TEMPLATE_BEATS[:7]] = False
         lead = morphology.morphology_features(
-            windows, np.ones(N_BEATS, dtype=np.float32), readable, TEMPLATE_BEATS
+            windows,
+            np.ones(N_BEATS, dtype=np.float32),
+            readable,
+            np.full(N_BEATS, 0.8, dtype=np.float32),
+            TEMPLATE_BEATS,
         )
         assert lead.features[1, 0] == pytest.approx(math.atanh(0.999), abs=1e-3)
         assert lead.features[1, 1] == -3
@@ -133,7 +143,13 @@ class TestOneLead:
         windows = np.repeat(normal_beat()[None], N_BEATS, axis=0).astype(np.float32)
         scale = np.ones(N_BEATS, dtype=np.float32)
         scale[10] = 3.0
-        lead = morphology.morphology_features(windows, scale, np.ones(N_BEATS, dtype=bool), TEMPLATE_BEATS)
+        lead = morphology.morphology_features(
+            windows,
+            scale,
+            np.ones(N_BEATS, dtype=bool),
+            np.full(N_BEATS, 0.8, dtype=np.float32),
+            TEMPLATE_BEATS,
+        )
         size = np.linalg.norm(lead.qrs, axis=1)
         assert np.delete(size, 10) == pytest.approx(1, abs=1e-4)
         assert size[10] == pytest.approx(3, abs=1e-3)
@@ -146,7 +162,7 @@ class TestAllLeads:
         template = np.repeat([[1.0, 0.0]], 4, axis=0).astype(np.float32)
         qrs = template.copy()
         qrs[:, 1] = [0.1, 0.2, 0.4, 0.8]
-        x = morphology.all_lead_features(qrs, template, np.arange(3))
+        x = morphology.all_lead_features(qrs, template, np.zeros((4, 2), dtype=np.float32), np.arange(3))
         # log 0.1, log 0.2 and log 0.4: the median is log 0.2, the median distance log 2.
         unit = 2 * 1.48 * math.log(2) + 0.05
         expected = np.array([-1, 0, 1, 2]) * math.log(2) / unit
@@ -157,7 +173,8 @@ class TestAllLeads:
         qrs = template.copy()
         qrs[:, 1] = 0.001
         qrs[8] = -1.0, 0.0
-        assert morphology.all_lead_features(qrs, template, np.arange(8))[8].tolist() == [-6.0, 6.0]
+        x = morphology.all_lead_features(qrs, template, np.zeros((9, 2), dtype=np.float32), np.arange(8))
+        assert x[8].tolist() == [-6.0, 6.0, 0.0]
 
 
 class TestCluster:
@@ -171,14 +188,16 @@ class TestCluster:
         return {name: x[:, column] for column, name in enumerate(morphology.CLUSTER)}
 
     def test_the_share_of_similar_beats(self, features: dict[str, np.ndarray]) -> None:
-        np.testing.assert_allclose(features["share of kin"][:4], np.log([0.76, 0.76, 0.76, 0.26]), atol=1e-3)
+        np.testing.assert_allclose(
+            features["share of similar beats"][:4], np.log([0.76, 0.76, 0.76, 0.26]), atol=1e-3
+        )
 
     def test_their_prematurity_and_pause(self, features: dict[str, np.ndarray]) -> None:
-        np.testing.assert_allclose(features["prematurity of kin"][2:4], [0, -0.4], atol=1e-3)
-        np.testing.assert_allclose(features["pause after kin"][2:4], [0.01, 0.7], atol=1e-3)
+        np.testing.assert_allclose(features["prematurity of similar beats"][2:4], [0, -0.4], atol=1e-3)
+        np.testing.assert_allclose(features["pause after similar beats"][2:4], [0.01, 0.7], atol=1e-3)
 
     def test_how_many_of_them_come_in_time(self, features: dict[str, np.ndarray]) -> None:
-        np.testing.assert_allclose(features["share of kin in time"][2:4], [1, 0], atol=1e-3)
+        np.testing.assert_allclose(features["share of similar beats in time"][2:4], [1, 0], atol=1e-3)
 
     @pytest.mark.parametrize(
         ("rr", "pause", "in_time"), [(-0.04, 0.14, 1), (-0.06, 0.14, 0), (-0.04, 0.16, 0)]
@@ -187,7 +206,7 @@ class TestCluster:
         qrs = np.repeat([[1.0, 0.0]], 20, axis=0).astype(np.float32)
         ratios = np.repeat([[rr, pause]], 20, axis=0).astype(np.float32)
         x = morphology.cluster_features(qrs, np.arange(5), ratios)
-        assert x[:, list(morphology.CLUSTER).index("share of kin in time")] == pytest.approx(
+        assert x[:, list(morphology.CLUSTER).index("share of similar beats in time")] == pytest.approx(
             in_time, abs=1e-6
         )
 

@@ -82,6 +82,7 @@ FEATURES: Mapping[str, str] = MappingProxyType(
 FEATURE_NAMES = tuple(FEATURES)
 """Names of the features. ``model.json`` stores them with each model."""
 
+_P_CORRELATION = list(MORPHOLOGY).index("P correlation")
 _RR_RATIOS = [list(TIMING).index(name) for name in ("rr over local median", "next rr over rr")]
 
 
@@ -135,15 +136,16 @@ def _segment_features(windows: BeatWindows, rr_s: Floats) -> Floats:
     signal = pad_leads(windows.signal).astype(np.float32)
     leads = [
         morphology_features(
-            signal[:, lead], windows.scale[:, lead], windows.readable[:, lead], template_beats
+            signal[:, lead], windows.scale[:, lead], windows.readable[:, lead], rr_s, template_beats
         )
         for lead in range(N_LEADS)
     ]
     qrs = np.concatenate([lead.qrs for lead in leads], axis=1)
     template = np.concatenate([lead.template for lead in leads], axis=1)
+    p_correlation = np.stack([lead.features[:, _P_CORRELATION] for lead in leads], axis=1)
     columns = [
         timing,
-        all_lead_features(qrs, template, template_beats),
+        all_lead_features(qrs, template, p_correlation, template_beats),
         cluster_features(qrs, template_beats, timing[:, _RR_RATIOS]),
         *(lead.features for lead in leads),
     ]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ectopy.beats.windows import BEFORE, WINDOW, WINDOW_FS, Floats
 from ectopy.ecg import Mask
 from ectopy.features.columns import EPS, log_ratio, stack_columns
+from ectopy.signal.rolling import median_filter
 
 ALL_LEADS: Mapping[str, str] = MappingProxyType(
     {
@@ -27,16 +28,19 @@ ALL_LEADS: Mapping[str, str] = MappingProxyType(
             "log of the norm of QRS minus template QRS over the norm of the template QRS, over all leads, "
             "minus its median in the template beats, over twice their spread plus 0.05; limited to +-6"
         ),
+        "P correlation nearby": "median over 33 beats of the higher P correlation of the two leads",
     }
 )
 """Name and meaning of each feature of all leads together, in the order of the columns."""
 
 CLUSTER: Mapping[str, str] = MappingProxyType(
     {
-        "share of kin": "log of 0.01 plus the fraction of the beats of the segment that are similar",
-        "prematurity of kin": "mean over the similar beats of the log of RR over the local RR",
-        "pause after kin": "mean over the similar beats of the log of the next RR over RR",
-        "share of kin in time": (
+        "share of similar beats": (
+            "log of 0.01 plus the fraction of the beats of the segment that are similar"
+        ),
+        "prematurity of similar beats": "mean over the similar beats of the log of RR over the local RR",
+        "pause after similar beats": "mean over the similar beats of the log of the next RR over RR",
+        "share of similar beats in time": (
             "fraction of the similar beats, 0 to 1, that are not premature (log of RR over the local RR "
             "above -0.05) and not followed by a pause (log of the next RR over RR below 0.15)"
         ),
@@ -64,11 +68,19 @@ MORPHOLOGY: Mapping[str, str] = MappingProxyType(
         "polarity": (
             "projection of the QRS on the template QRS: 1 if equal, negative if inverted; limited to -2 to 3"
         ),
-        "own width": "QRS width in units of 0.1 s, not relative to the template",
+        "width in 0.1 s": "QRS width in units of 0.1 s, not relative to the template",
         "P correlation": "Fisher's z of the correlation with the template 0.28 to 0.08 s before the R peak",
         "P residual": (
             "log of the norm of the difference from the template 0.28 to 0.08 s before the R peak, over the "
             "peak-to-peak amplitude of the template QRS; limited to +-3"
+        ),
+        "P correlation without T": (
+            "Fisher's z of the correlation with the template P wave, without the template T wave of the beat "
+            "before"
+        ),
+        "P residual without T": (
+            "log of the norm of the signal 0.28 to 0.08 s before the R peak, without the template T wave of "
+            "the beat before, over the peak-to-peak amplitude of the template QRS; limited to +-3"
         ),
         "T correlation": "Fisher's z of the correlation with the template 0.15 to 0.45 s after the R peak",
         "correlation with beat before": (
@@ -108,7 +120,7 @@ class LeadMorphology(NamedTuple):
 
 
 def morphology_features(
-    windows: Floats, scale: Floats, readable: Mask, template_beats: NDArray[np.intp]
+    windows: Floats, scale: Floats, readable: Mask, rr_s: Floats, template_beats: NDArray[np.intp]
 ) -> LeadMorphology:
     """Compare the beats of one lead with the template beat and with their neighbours.
 
@@ -120,6 +132,8 @@ def morphology_features(
         [n], the largest deflection in mV.
     readable
         [n], whether the lead can be read at the beat.
+    rr_s
+        [n], the RR interval that ends at each beat, in seconds.
     template_beats
         Indices of the template beats.
 
@@ -142,6 +156,7 @@ def morphology_features(
             "correlation": _fisher_z(correlation),
             **_compare_qrs(qrs, template_qrs),
             **_compare_waves(beats, template),
+            **_compare_p_without_t(beats, template, rr_s),
             **_compare_neighbours(_unit(qrs)),
             "readable": np.ones(len(beats), dtype=np.float32),
         },
@@ -152,7 +167,9 @@ def morphology_features(
     return LeadMorphology(features * mask, _centre(qrs) / size * mask, _centre(template_qrs) / size * mask)
 
 
-def all_lead_features(qrs: Floats, template: Floats, template_beats: NDArray[np.intp]) -> Floats:
+def all_lead_features(
+    qrs: Floats, template: Floats, p_correlation: Floats, template_beats: NDArray[np.intp]
+) -> Floats:
     """Compare the QRS complexes of all leads at once with the template.
 
     Differences are measured in the spread of the template beats, which contains noise and breathing.
@@ -161,6 +178,8 @@ def all_lead_features(qrs: Floats, template: Floats, template_beats: NDArray[np.
     ----------
     qrs, template
         [n, N_LEADS * QRS], ``qrs`` and ``template`` of :class:`LeadMorphology`, one lead after the other.
+    p_correlation
+        [n, N_LEADS], the feature "P correlation" of each lead.
     template_beats
         Indices of the template beats.
 
@@ -175,6 +194,7 @@ def all_lead_features(qrs: Floats, template: Floats, template_beats: NDArray[np.
         {
             "correlation in own spread": _in_spread(_fisher_z(correlation), template_beats),
             "residual in own spread": _in_spread(residual, template_beats),
+            "P correlation nearby": median_filter(p_correlation.max(axis=1), size=33, mode="nearest"),
         },
         ALL_LEADS,
     )
@@ -211,10 +231,10 @@ def cluster_features(qrs: Floats, template_beats: NDArray[np.intp], rr_ratios: F
     means = weight @ np.concatenate([rr_ratios[probe], in_time], axis=1, dtype=np.float32) / total
     return stack_columns(
         {
-            "share of kin": np.log(total / len(probe) + 0.01)[:, 0],
-            "prematurity of kin": means[:, 0],
-            "pause after kin": means[:, 1],
-            "share of kin in time": means[:, 2],
+            "share of similar beats": np.log(total / len(probe) + 0.01)[:, 0],
+            "prematurity of similar beats": means[:, 0],
+            "pause after similar beats": means[:, 1],
+            "share of similar beats in time": means[:, 2],
         },
         CLUSTER,
     )
@@ -246,7 +266,7 @@ def _compare_qrs(qrs: Floats, template: Floats) -> dict[str, Floats]:
         "width": log_ratio(width_s, _width_s(template_deviation[None])),
         "area": log_ratio(deviation.sum(axis=1), template_deviation.sum()),
         "polarity": np.clip((qrs @ template) / (template @ template + EPS), -2, 3),
-        "own width": 10 * width_s,
+        "width in 0.1 s": 10 * width_s,
     }
 
 
@@ -258,6 +278,21 @@ def _compare_waves(beats: Floats, template: Floats) -> dict[str, Floats]:
         "P correlation": _fisher_z(_unit(p) @ _unit(template_p)),
         "P residual": log_ratio(difference, np.ptp(template[_QRS]), limit=3),
         "T correlation": _fisher_z(_unit(beats[:, _T]) @ _unit(template[_T])),
+    }
+
+
+def _compare_p_without_t(beats: Floats, template: Floats, rr_s: Floats) -> dict[str, Floats]:
+    """Look for a P wave of beats [n, WINDOW] under the T wave of the beat before, which is subtracted.
+
+    The T wave is that of the template. A premature beat of the atria has a P wave there; one of the
+    ventricles has none.
+    """
+    t_wave = np.where(np.arange(WINDOW) < _T.start, np.median(template[_P]), template)
+    after_beat_before = np.round(rr_s * WINDOW_FS).astype(np.intp)[:, None] + np.arange(_P.start, _P.stop)
+    p = _centre(beats[:, _P] - t_wave[np.minimum(after_beat_before, WINDOW - 1)])
+    return {
+        "P correlation without T": _fisher_z(_unit(p) @ _unit(template[_P])),
+        "P residual without T": log_ratio(np.linalg.norm(p, axis=1), np.ptp(template[_QRS]), limit=3),
     }
 
 

@@ -48,13 +48,27 @@ TIMING: Mapping[str, str] = MappingProxyType(
             "log of the number of RR intervals, among the 23 before, that match RR within 5 %; the number "
             "is a mean over 49 beats plus 0.2"
         ),
-        "rr over shortest unhurried rr nearby": (
+        "rr over shortest non-premature rr nearby": (
             "log of RR over the shortest RR of a non-premature beat (log of RR over the local RR above "
             "-0.08) among 15 beats, limited to +-1.5"
         ),
-        "share of hurried beats nearby": (
+        "share of premature beats nearby": (
             "fraction of premature beats among 61 beats, 0 to 1; a beat is premature if the log of RR over "
             "the local RR is below -0.12"
+        ),
+        "rr over longer neighbour rr": (
+            "log of RR over the longer of the RR before and the next RR, limited to +-1.5"
+        ),
+        "rr over local longer rr": (
+            "log of RR over the local longer RR, the median over 21 beats of the longer of RR and the next "
+            "RR; limited to +-1.5"
+        ),
+        "two rr over local longer rr": (
+            "log of RR plus the RR before, over the local longer RR; near 0 after an interpolated beat; "
+            "limited to +-1.5"
+        ),
+        "irregularity of every second beat": (
+            "median over 33 beats of the absolute log of RR over the RR two beats before"
         ),
     }
 )
@@ -85,6 +99,9 @@ def timing_features(rr_s: Floats, template_rr_s: np.floating) -> Floats:
     shortest_s = minimum_filter1d(not_premature_s, 15, mode="nearest")
     premature = (from_local < _PREMATURE).astype(np.float32)
     entropy, recurrence = _entropy(rr_s)
+    # In bigeminy, the median of all RR intervals may be that of the premature beats.
+    longer_s = median_filter(np.maximum(rr_s, next_s), size=LOCAL_BEATS, mode="nearest")
+    two_before_s = np.append(rr_s[:2], rr_s[:-2])[: len(rr_s)]
     return stack_columns(
         {
             "rr over late rr": log_ratio(rr_s, template_rr_s),
@@ -100,8 +117,14 @@ def timing_features(rr_s: Floats, template_rr_s: np.floating) -> Floats:
             "rr over local median, in local spreads": np.clip(from_local / (spread + 0.02), -5, 5),
             "sample entropy": entropy,
             "rr recurrence": recurrence,
-            "rr over shortest unhurried rr nearby": log_ratio(rr_s, shortest_s),
-            "share of hurried beats nearby": uniform_filter1d(premature, 61, mode="nearest"),
+            "rr over shortest non-premature rr nearby": log_ratio(rr_s, shortest_s),
+            "share of premature beats nearby": uniform_filter1d(premature, 61, mode="nearest"),
+            "rr over longer neighbour rr": log_ratio(rr_s, np.maximum(before_s, next_s)),
+            "rr over local longer rr": log_ratio(rr_s, longer_s),
+            "two rr over local longer rr": log_ratio(rr_s + before_s, longer_s),
+            "irregularity of every second beat": median_filter(
+                np.abs(log_ratio(rr_s, two_before_s)), size=33, mode="nearest"
+            ),
         },
         TIMING,
     )

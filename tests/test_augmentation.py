@@ -20,6 +20,7 @@ KINDS = (
     augmentation.add_respiratory_arrhythmia,
     augmentation.add_atrial_runs,
     augmentation.add_sinus_pauses,
+    augmentation.add_sinus_tachycardia,
 )
 ANY = pytest.mark.parametrize("make", KINDS)
 RR = round(0.8 * WORKING_FS)
@@ -200,7 +201,7 @@ def lender() -> tuple[f.BeatWindows, Labels]:
     return beats, label
 
 
-def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
+def test_lent_beats_have_the_shape_of_the_donors_and_may_have_its_earliness() -> None:
     beats, label = patient()
     label[:] = "N"
     even = replace(beats, sample=RR * np.arange(600), scale=beats.scale / 4)
@@ -213,6 +214,52 @@ def test_lent_beats_have_the_shape_of_the_donors_and_its_earliness() -> None:
     np.testing.assert_allclose(augmented.scale[lent], 2 / 4)  # twice as high as the patient's own beats
     single = lent[1:] & ~lent[:-1]
     np.testing.assert_allclose(rr_s(augmented)[single], 0.75 * 0.8, atol=0.01)  # a quarter early, as at home
+
+
+def lent_to_a_regular_rhythm(seed: int) -> tuple[f.Floats, f.Floats]:
+    """RR, over the usual one, of the single lent beats and of the beats after them."""
+    beats, label = patient()
+    label[:] = "N"
+    even = replace(beats, sample=RR * np.arange(600))
+    augmented, new_labels = augmentation.borrow_ventricular_beats(even, label, rng(seed), donor=lender())
+    lent = new_among(label, new_labels, "V")
+    single = np.flatnonzero(lent[1:-1] & ~lent[:-2] & ~lent[2:]) + 1
+    ratio = rr_s(augmented) / 0.8  # ratio[i] ends at beat i + 1
+    return ratio[single - 1], ratio[single]
+
+
+def test_lent_beats_are_early_in_some_patients_late_or_interpolated_in_others() -> None:
+    early, late, interpolated = 0, 0, 0
+    patients = [lent_to_a_regular_rhythm(seed) for seed in range(60)]
+    patients = [(coupling, pause) for coupling, pause in patients if len(coupling)]
+    for coupling, pause in ((np.median(coupling), np.median(pause)) for coupling, pause in patients):
+        late += coupling > 0.78
+        interpolated += coupling + pause < 1.2
+        early += coupling < 0.78 and coupling + pause > 1.5
+    assert min(early, late, interpolated) >= 3
+    assert early + late + interpolated == len(patients)
+
+
+def test_the_rate_of_sinus_tachycardia_rises_and_falls_without_a_step() -> None:
+    beats, label = patient()
+    even = replace(beats, sample=RR * np.arange(600))
+    for seed in range(5):
+        augmented, new_labels = augmentation.add_sinus_tachycardia(even, label, rng(seed))
+        rr = rr_s(augmented)
+        assert rr.min() < 0.6
+        assert np.abs(np.diff(np.log(rr))).max() < 0.12  # a sudden step would be 0.2
+        assert (new_labels == label).all()
+
+
+def test_beats_of_sinus_tachycardia_keep_their_p_wave() -> None:
+    beats, label = patient()
+    even = replace(beats, sample=RR * np.arange(600))
+    augmented, _ = augmentation.add_sinus_tachycardia(even, label, rng())
+    fast = np.flatnonzero(rr_s(augmented) < 0.6) + 1
+    p_wave = slice(round(0.10 * f.WINDOW_FS), round(0.18 * f.WINDOW_FS))
+    kept = augmented.signal[fast, 0, p_wave].astype(float)
+    own = even.signal[fast, 0, p_wave].astype(float)
+    assert np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(kept, own, strict=True)]) > 0.9
 
 
 def test_what_is_lent_takes_the_place_of_normal_beats_only() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ectopy.beats.windows import BEFORE
 from ectopy.ecg import Mask, Samples, Signal
 from ectopy.features import extraction as f
 from ectopy.features import morphology
@@ -305,3 +306,58 @@ def test_a_beat_is_aligned_where_it_correlates_best_shift_by_shift() -> None:
 def test_a_flat_wave_correlates_with_nothing() -> None:
     wave = np.sin(np.arange(27, dtype=np.float32))
     assert not morphology._correlations(np.full((3, 35), 7, dtype=np.float32), wave).any()
+
+
+def features_at(sample: Samples, wide: Mask | None = None) -> f.Floats:
+    return f.extract_features(windows_of(ecg(sample, wide), sample))
+
+
+def test_in_bigeminy_the_early_beats_are_early_although_they_are_half_of_all() -> None:
+    sample = with_early(steady(200), *range(1, 200, 2))
+    early = np.arange(200) % 2 == 1  # the last beat has no next one
+    x = features_at(sample)
+    for name in ("rr over longer neighbour rr", "rr over local longer rr"):
+        assert column(x, name)[early][:-1].max() < -0.3
+        assert column(x, name)[~early][1:].min() > -0.05
+
+
+def test_bigeminy_repeats_every_second_interval_and_fibrillation_none() -> None:
+    bigeminy = with_early(steady(200), *range(1, 200, 2))
+    rr = np.round(RR * np.exp(0.2 * np.random.default_rng(0).standard_normal(200))).astype(np.int64)
+    fibrillation = 200 + np.cumsum(rr)
+    name = "irregularity of every second beat"
+    assert np.median(column(features_at(bigeminy), name)) < 0.02
+    assert np.median(column(features_at(fibrillation), name)) > 0.1
+
+
+def test_the_beat_after_an_interpolated_one_is_a_usual_rr_from_the_beat_before_it() -> None:
+    # Beat 30 lies between two beats that are one RR apart: it takes the time of no other.
+    usual = steady(60)
+    sample = np.sort(np.append(usual, usual[29] + RR // 2))
+    wide = np.arange(61) == 30
+    from_before = column(features_at(sample, wide), "two rr over local longer rr")
+    assert from_before[31] == pytest.approx(0, abs=0.03)
+    assert from_before[20] == pytest.approx(np.log(2), abs=0.03)
+
+
+def test_an_early_p_wave_is_found_under_the_t_wave_and_a_ventricular_beat_has_none() -> None:
+    sample = with_early(steady(60), 20, 40)
+    sample[[20, 40]] -= RR // 6  # half an RR early: the P wave falls on the T wave
+    x = features_at(sample, np.arange(60) == 40)
+    atrial, ventricular = column(x, "lead 1: P residual without T")[[20, 40]]
+    assert atrial > ventricular + 0.5
+    plain, without_t = (
+        x[20, f.FEATURE_NAMES.index(f"lead 1: {n}")] for n in ("P correlation", "P correlation without T")
+    )
+    assert without_t > plain + 0.5
+    assert without_t > 1.5
+
+
+def test_without_p_waves_no_p_waves_are_nearby() -> None:
+    sample = steady(80)
+    windows = windows_of(ecg(sample), sample)
+    signal = windows.signal.copy()
+    signal[:, :, : BEFORE - 8] = 0.02 * np.random.default_rng(0).normal(size=(80, 2, BEFORE - 8))
+    without = replace(windows, signal=signal)
+    assert column(f.extract_features(windows), "P correlation nearby").min() > 1.5
+    assert np.median(column(f.extract_features(without), "P correlation nearby")) < 0.8

@@ -402,7 +402,7 @@ def add_sinus_tachycardia(beats: BeatWindows, labels: Labels, rng: np.random.Gen
         corners = start + np.append(0, np.cumsum([rng.choice(choices) for choices in lengths]))
         effort = np.maximum(effort, np.interp(np.arange(n_beats), corners, (0, 1, 1, 0)))
     fastest_s = rng.uniform(0.33, 0.55)
-    faster = max(float(np.median(rr_s[1:])) / fastest_s, 1.15)
+    faster = max(float(np.median(rr_s)) / fastest_s, 1.15)
     new_s = rr_s * faster**-effort
     index = np.flatnonzero((new_s < rr_s - 0.06) & (labels != "V") & (np.arange(n_beats) > 0))
     windows = beats.signal.astype(np.float32)

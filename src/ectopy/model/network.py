@@ -136,12 +136,12 @@ class TrainConfig:
     n_folds: int = 5
     members: int = 5
     window_beats: int = 64
-    dense_units: int = 40
-    gru_units: int = 24
+    dense_units: int = 64
+    gru_units: int = 40
     dropout: float = 0.2
     epochs: int = 24
-    windows_per_epoch: int = 1600
-    batch_windows: int = 64
+    windows_per_epoch: int = 3200
+    batch_windows: int = 128
     learning_rate: float = 6e-3
     warmup_steps: int = 20
     weight_decay: float = 1e-2

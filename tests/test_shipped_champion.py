@@ -1,5 +1,6 @@
 """Test that the shipped model is the first champion: a challenger must beat it, and rollback returns to it."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from ectopy.batch import planning
 from ectopy.ec57.record_counts import RecordCounts, to_json
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
-from ectopy.registry import model_versions, runs
+from ectopy.registry import model_versions, runs, shipped_champion
 from ectopy.registry.evidence import read_evidence
 from ectopy.registry.model_versions import CHAMPION, HISTORY, Version
 from ectopy.registry.promotion import promote, promote_by_hand, rollback
@@ -153,3 +154,20 @@ def test_counts_that_ship_are_evidence_of_the_first_champion(
 def test_an_undefined_metric_is_left_out_of_the_file(tmp_path: Path) -> None:
     write_out_of_fold(tmp_path, OutOfFold("simdb", {"gross/veb_f1": 0.5, "gross/sveb_f1": float("nan")}))
     assert read_out_of_fold(tmp_path) == OutOfFold("simdb", {"gross/veb_f1": 0.5})
+
+
+def test_a_shipped_model_of_other_features_does_not_stop_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stale = tmp_path / "shipped"
+    shutil.copytree(SHIPPED_MODEL, stale)
+    specification = json.loads((stale / "model.json").read_text())
+    specification["features"][0] = "a feature of an earlier version"
+    (stale / "model.json").write_text(json.dumps(specification))
+    monkeypatch.setattr(shipped_champion, "SHIPPED_MODEL", stale)
+    before = model_versions.list_versions(REGISTERED_NAME)
+
+    register_shipped(REGISTERED_NAME)
+
+    assert model_versions.list_versions(REGISTERED_NAME) == before
+    assert "trained with other features" in caplog.text

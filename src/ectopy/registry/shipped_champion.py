@@ -5,16 +5,19 @@ model that scored until then.
 """
 
 import json
+import logging
 import math
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
 from ectopy.ec57.record_counts import RecordCounts, from_json, to_json
-from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
+from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
 from ectopy.registry import model_versions, runs
 from ectopy.registry.evidence import DETECTED_METRICS, OUT_OF_FOLD_RECORDS
 from ectopy.registry.model_versions import CHAMPION, Version
+
+logger = logging.getLogger(__name__)
 
 REGISTERED_NAME = "ectopy"
 """The registered model whose first champion is the shipped one; models of other names begin without."""
@@ -65,7 +68,11 @@ def register_shipped(model: str) -> None:
     """
     if model != REGISTERED_NAME:
         return
-    identifier = load_classifier(SHIPPED_MODEL).version_id
+    try:
+        identifier = load_classifier(SHIPPED_MODEL).version_id
+    except ModelError as error:  # a developer has changed the features, and trains the next model to ship
+        logger.warning("the shipped model is not registered: %s", error)
+        return
     versions = model_versions.list_versions(model)
     if any(model_versions.tags_of(version).get(SHIPPED) == identifier for version in versions):
         return

@@ -1,7 +1,9 @@
 """Augmentation: new patients made from the beats of the training patients.
 
-DS1 has 22 recordings. Few of their patients have atrial fibrillation (AF) or many supraventricular
-premature beats. The network cannot learn from them alone which premature beats are ectopic in which rhythm.
+The training set has some 80 recordings. Few of their patients have atrial fibrillation (AF), and in DS1 few
+have many supraventricular premature beats. The network cannot learn from them alone which premature beats are
+ectopic in which rhythm.
+
 An augmentation changes the RR intervals of a real patient, the signal before the QRS (P wave), and the labels
 that follow from this. It can also insert ventricular beats of another patient. Beats that it does not move
 keep their label.

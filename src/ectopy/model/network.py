@@ -1,7 +1,7 @@
 """The Keras network: build, train, save with its input specification, export to ONNX.
 
 The network is small and reads features of beats, not samples of signal. The class of a beat depends on how it
-compares with its neighbours. The 22 recordings of DS1 are too few to learn morphology from the raw signal.
+compares with its neighbours. Some 80 recordings are too few to learn morphology from the raw signal.
 """
 
 import json

@@ -4,10 +4,10 @@ A sinus rate rises and falls over tens of seconds. A paroxysmal tachycardia begi
 (Brugada et al. 2020, ESC guidelines, section 7.1). The network sees a fast beat among fast beats and cannot
 always tell the two apart. So this module looks for sudden steps of the rate:
 
-* a fast and regular segment between a step up and a step down is a paroxysm, and its N become S;
+* a fast and regular episode between a step up and a step down is a paroxysm, and its N become S;
 * a long run of S without a step at its beginning and its end is sinus tachycardia, and its S become N.
 
-A segment that follows an irregular rhythm is no paroxysm: in flutter, regular conduction comes and goes.
+A episode that follows an irregular rhythm is no paroxysm: in flutter, regular conduction comes and goes.
 """
 
 from dataclasses import replace
@@ -80,7 +80,7 @@ def _steps(log_rr: NDArray[np.float64]) -> NDArray[np.float64]:
 def _paroxysms(
     log_rr: NDArray[np.float64], step: NDArray[np.float64], *, normal: Mask
 ) -> list[tuple[int, int]]:
-    """Find the segments [start, stop) between two sudden steps that are fast, regular and begin suddenly."""
+    """Find the episodes [start, stop) between two sudden steps that are fast, regular and begin suddenly."""
     size = np.abs(step)
     cut = np.flatnonzero((size > SUDDEN) & (size == maximum_filter1d(size, 2 * STEP_BEATS + 1)))
     rises = step[cut] > 0
@@ -89,9 +89,9 @@ def _paroxysms(
     falls_next = ~np.append(rises[1:], False)  # the end of the recording ends it too
     chosen = rises & falls_next & (stop - start >= _SHORTEST_PAROXYSM)
     return [
-        segment
-        for segment in zip(start[chosen].tolist(), stop[chosen].tolist(), strict=True)
-        if _is_fast_and_steady(log_rr[slice(*segment)]) and _is_faster_than_before(log_rr, segment, normal)
+        episode
+        for episode in zip(start[chosen].tolist(), stop[chosen].tolist(), strict=True)
+        if _is_fast_and_steady(log_rr[slice(*episode)]) and _is_faster_than_before(log_rr, episode, normal)
     ]
 
 
@@ -112,9 +112,9 @@ def _is_fast_and_steady(log_rr: NDArray[np.float64]) -> bool:
     )
 
 
-def _is_faster_than_before(log_rr: NDArray[np.float64], segment: tuple[int, int], normal: Mask) -> bool:
-    """Check that most normal beats before a segment had about the same RR, and a longer one."""
-    start, stop = segment
+def _is_faster_than_before(log_rr: NDArray[np.float64], episode: tuple[int, int], normal: Mask) -> bool:
+    """Check that most normal beats before a episode had about the same RR, and a longer one."""
+    start, stop = episode
     before = slice(max(start - _BEATS_BEFORE, 0), start)
     rr = log_rr[before][normal[before]]
     if len(rr) < STEP_BEATS:
@@ -125,7 +125,7 @@ def _is_faster_than_before(log_rr: NDArray[np.float64], segment: tuple[int, int]
 
 
 def _exchange(beats: Beats, changed: Mask) -> Beats:
-    """Return the beats with N and S exchanged in the labels and the probabilities of some beats."""
+    """Return the beats, with N and S exchanged in the labels and probabilities of some."""
     normal, early = CLASSES.index(BeatClass.NORMAL), CLASSES.index(BeatClass.SVEB)
     probability = beats.probability.copy()
     rows = np.flatnonzero(changed)

@@ -382,7 +382,7 @@ def add_respiratory_arrhythmia(beats: BeatWindows, labels: Labels, rng: np.rando
 
 
 def add_sinus_tachycardia(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
-    """Make the sinus rate rise and fall over tens of seconds to minutes, as in exercise or fever; labels stay.
+    """Make the sinus rate rise and fall over tens of seconds to minutes, as in exercise; labels stay.
 
     Parameters
     ----------

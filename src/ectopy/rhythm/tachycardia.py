@@ -1,13 +1,13 @@
 """Tell sinus tachycardia from supraventricular tachycardia by how it begins and ends.
 
 A sinus rate rises and falls over tens of seconds. A paroxysmal tachycardia begins and ends within a few beats
-(Brugada et al. 2020, ESC guidelines, section 7.1). The network sees a fast beat among fast beats and cannot
+(Brugada et al. 2020, Eur Heart J 41:655). The network sees a fast beat among fast beats and cannot
 always tell the two apart. So this module looks for sudden steps of the rate:
 
 * a fast and regular episode between a step up and a step down is a paroxysm, and its N become S;
 * a long run of S without a step at its beginning and its end is sinus tachycardia, and its S become N.
 
-A episode that follows an irregular rhythm is no paroxysm: in flutter, regular conduction comes and goes.
+An episode that follows an irregular rhythm is no paroxysm: in flutter, regular conduction comes and goes.
 """
 
 from dataclasses import replace

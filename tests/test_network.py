@@ -202,6 +202,15 @@ def test_an_ensemble_averages_logits(fitted):
     np.testing.assert_allclose(network.ensemble([fitted, other]).logits(x), mean, atol=1e-5)
 
 
+def test_networks_of_an_ensemble_may_have_one_name(fitted):
+    # Each process that trains gives its first network the same name.
+    other = network.Network(network.keras.models.clone_model(fitted.model), fitted.mean, fitted.scale)
+    other.model.name = fitted.model.name
+    x = example_of("c").features
+    mean = (fitted.logits(x) + other.logits(x)) / 2
+    np.testing.assert_allclose(network.ensemble([fitted, other]).logits(x), mean, atol=1e-5)
+
+
 def test_calibrated_probabilities_are_those_of_the_classifier(fitted, tmp_path):
     network.save(fitted, tmp_path, Calibration(2.0, 0.5), name="x", run="y")
     x = example_of("c").features

@@ -467,6 +467,8 @@ def ensemble(networks: Sequence[Network]) -> Network:
     """Return a network whose logits are the mean of those of networks with the same standardisation."""
     if len(networks) == 1:
         return networks[0]
+    for number, network in enumerate(networks):
+        network.model.name = f"network_{number}"  # processes that train in parallel give the same names
     beats = keras.Input(networks[0].model.input_shape[1:])
     mean_logits = keras.layers.Average()([network.model(beats) for network in networks])
     return Network(keras.Model(beats, mean_logits), networks[0].mean, networks[0].scale)

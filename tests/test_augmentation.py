@@ -233,9 +233,9 @@ def test_lent_beats_are_early_in_some_patients_late_or_interpolated_in_others() 
     patients = [lent_to_a_regular_rhythm(seed) for seed in range(60)]
     patients = [(coupling, pause) for coupling, pause in patients if len(coupling)]
     for coupling, pause in ((np.median(coupling), np.median(pause)) for coupling, pause in patients):
-        late += coupling > 0.78
-        interpolated += coupling + pause < 1.2
-        early += coupling < 0.78 and coupling + pause > 1.5
+        late += bool(coupling > 0.78)
+        interpolated += bool(coupling + pause < 1.2)
+        early += bool(coupling < 0.78 and coupling + pause > 1.5)
     assert min(early, late, interpolated) >= 3
     assert early + late + interpolated == len(patients)
 

@@ -204,7 +204,7 @@ def test_an_ensemble_averages_logits(fitted):
 
 def test_networks_of_an_ensemble_may_have_one_name(fitted):
     # Each process that trains gives its first network the same name.
-    other = network.Network(network.keras.models.clone_model(fitted.model), fitted.mean, fitted.scale)
+    other = network.Network(network.build(TINY), fitted.mean, fitted.scale)
     other.model.name = fitted.model.name
     x = example_of("c").features
     mean = (fitted.logits(x) + other.logits(x)) / 2

@@ -108,10 +108,22 @@ class TestSinusTachycardia:
 
         assert settled(letters, paroxysm(20)) == letters
 
-    def test_a_short_run_is_left_to_the_network(self) -> None:
-        letters = "N" * 50 + "S" * 5 + "N" * 50
+    def test_three_beats_in_time_are_no_run(self) -> None:
+        letters = "N" * 50 + "S" * 3 + "N" * 50
 
-        assert settled(letters, around(105, 0.55)) == letters
+        assert settled(letters, around(103, 0.55)) == "N" * 103
+
+    def test_three_early_beats_are_a_run_at_any_rate(self) -> None:
+        rr_s = around(103, 0.55)
+        rr_s[50:53] = 0.4
+        letters = "N" * 50 + "S" * 3 + "N" * 50
+
+        assert settled(letters, rr_s) == letters
+
+    def test_a_couplet_is_left_to_the_network(self) -> None:
+        letters = "N" * 50 + "S" * 2 + "N" * 50
+
+        assert settled(letters, around(102, 0.55)) == letters
 
 
 class TestAnyRhythm:

@@ -5,7 +5,7 @@ A sinus rate rises and falls over tens of seconds. A paroxysmal tachycardia begi
 always tell the two apart. So this module looks for sudden steps of the rate:
 
 * a fast and regular episode between a step up and a step down is a paroxysm, and its N become S;
-* a long run of S without a step at its beginning and its end is sinus tachycardia, and its S become N.
+* a run of S without a step at its beginning and its end is sinus tachycardia, and its S become N.
 
 An episode that follows an irregular rhythm is no paroxysm: in flutter, regular conduction comes and goes.
 """
@@ -32,7 +32,7 @@ FAST_S = 0.6
 STEADY = 0.05
 """Median change of the log of RR from beat to beat in a regular rhythm."""
 _DRIFT = 0.35  # change of the log of RR from the beginning to the end of a paroxysm
-_SHORTEST_PAROXYSM, _SHORTEST_SINUS = 6, 8  # beats
+_SHORTEST_PAROXYSM = 6  # beats
 _BEATS_BEFORE = 16  # beats before a paroxysm that show whether the rhythm was regular
 
 
@@ -66,7 +66,7 @@ def settle_tachycardia(beats: Beats, rr_s: Seconds) -> Beats:
     sinus = np.zeros(len(beats), dtype=bool)
     for start, stop in long_runs(supraventricular(beats) & ~paroxysmal, rr_s).tolist():
         near = slice(max(start - STEP_BEATS, 0), stop + STEP_BEATS)
-        sinus[start:stop] = stop - start >= _SHORTEST_SINUS and not sudden[near].any()
+        sinus[start:stop] = not sudden[near].any()
     return _exchange(beats, (paroxysmal & (beats.label == BeatClass.NORMAL)) | sinus)
 
 

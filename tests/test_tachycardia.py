@@ -59,7 +59,19 @@ class TestParoxysm:
     def test_ventricular_beats_in_it_stay_ventricular(self) -> None:
         letters = "N" * 55 + "V" + "N" * 74
 
-        assert settled(letters, paroxysm(50))[54:57] == "SVS"
+        found = settled(letters, paroxysm(50))
+
+        assert found[55] == "V"
+        assert found[50:55] == found[57:62] == "SSSSS"
+
+    def test_a_late_beat_in_it_is_no_part_of_it(self) -> None:
+        rr_s = paroxysm(50)
+        rr_s[60] = 0.9
+
+        found = settled("N" * 130, rr_s)
+
+        assert found[60] == "N"
+        assert found[61] == "S"
 
     def test_five_beats_are_left_to_the_network(self) -> None:
         assert settled("N" * 85, paroxysm(5)) == "N" * 85
@@ -107,6 +119,13 @@ class TestSinusTachycardia:
         letters = "N" * 40 + "S" * 20 + "N" * 40
 
         assert settled(letters, paroxysm(20)) == letters
+
+    def test_runs_between_single_late_beats_stay(self) -> None:
+        # Sick sinus syndrome: most beats are of atrial runs, so that the median RR is theirs.
+        letters = ("N" + "S" * 9) * 12
+        rr_s = np.where(np.array(list(letters)) == "N", 1.4, 0.5)
+
+        assert settled(letters, rr_s) == letters
 
     def test_three_beats_in_time_are_no_run(self) -> None:
         letters = "N" * 50 + "S" * 3 + "N" * 50

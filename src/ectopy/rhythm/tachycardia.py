@@ -58,16 +58,23 @@ def settle_tachycardia(beats: Beats, rr_s: Seconds) -> Beats:
         return beats
     log_rr = np.log(rr_s[index])
     step = _steps(log_rr)
-    paroxysmal = np.zeros(len(beats), dtype=bool)
+    paroxysmal, sudden = np.zeros((2, len(beats)), dtype=bool)
     for start, stop in _paroxysms(log_rr, step, normal=beats.label[index] == BeatClass.NORMAL):
-        paroxysmal[index[start] : index[stop] if stop < len(index) else len(beats)] = True
-    sudden = np.zeros(len(beats), dtype=bool)
+        fast = log_rr[start:stop] < np.median(log_rr[start:stop]) + SUDDEN  # a late beat is no part of it
+        paroxysmal[index[start:stop][fast]] = True
     sudden[index] = np.abs(step) > GRADUAL
     sinus = np.zeros(len(beats), dtype=bool)
     for start, stop in long_runs(supraventricular(beats) & ~paroxysmal, rr_s).tolist():
         near = slice(max(start - STEP_BEATS, 0), stop + STEP_BEATS)
-        sinus[start:stop] = not sudden[near].any()
+        sinus[start:stop] = not (sudden[near].any() or _is_beside_a_pause(rr_s, start, stop))
     return _exchange(beats, (paroxysmal & (beats.label == BeatClass.NORMAL)) | sinus)
+
+
+def _is_beside_a_pause(rr_s: Seconds, start: int, stop: int) -> bool:
+    """Check whether one long RR precedes or follows a run, as in sick sinus syndrome: no median shows it."""
+    longer = np.float64(np.exp(GRADUAL))
+    before = start > 0 and rr_s[start - 1] > longer * rr_s[start]
+    return bool(before or (stop < len(rr_s) and rr_s[stop] > longer * rr_s[stop - 1]))
 
 
 def _steps(log_rr: NDArray[np.float64]) -> NDArray[np.float64]:

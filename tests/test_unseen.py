@@ -10,6 +10,7 @@ from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57.record_counts import RecordCounts, to_json
 from ectopy.evaluation import EvaluationJob, evaluate_record
 from ectopy.evaluation.unseen import add_evidence, unseen_jobs
+from ectopy.model import classifier
 from ectopy.registry import model_versions, runs
 from ectopy.registry.evidence import OUT_OF_FOLD_RECORDS, UNSEEN_RECORDS, read_evidence, read_records
 from ectopy.registry.model_versions import Version
@@ -113,3 +114,12 @@ def test_results_are_kept_with_the_version_and_not_computed_again(register, data
     assert rows["gross/veb_f1"].difference.first == 0.0  # all N
     assert rows["gross/veb_f1"].difference.second > 0  # all V
     assert np.isclose(rows["gross/qrs_f1"].difference.value, 0.0)
+
+
+def test_a_champion_of_other_features_is_not_analysed_and_stops_nobody(
+    register, data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    version, rival = register("mitdb"), register("simdb", counts_of(*TRAINING))
+    monkeypatch.setattr(classifier, "FEATURE_NAMES", ("a feature of a later version",))
+    assert unseen_jobs(version, rival, data) == {}
+    assert "trained with other features" in caplog.text

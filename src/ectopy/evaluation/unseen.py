@@ -4,13 +4,17 @@ Patients of a database that a version never trained on are new to it, so its own
 one. With it, the promotion gate compares both versions on every training database of either.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from ectopy.datasets import catalogue, download
 from ectopy.ec57.record_counts import RecordCounts
 from ectopy.evaluation.evaluate_record import EvaluationJob, RecordEvaluation
+from ectopy.model.classifier import ModelError, load_classifier
 from ectopy.registry import evidence, model_versions
+
+logger = logging.getLogger(__name__)
 
 
 def unseen_jobs(
@@ -20,7 +24,7 @@ def unseen_jobs(
 
     A record is left out if the version has counts of it or if its files are not here. So is a record of a
     database or of a patient that the version was trained on. Held-out records are never among them. A version
-    that does not name its training database gets no jobs.
+    that does not name its training database gets no jobs, nor one that this version of ectopy cannot load.
 
     Parameters
     ----------
@@ -52,6 +56,11 @@ def unseen_jobs(
     if not wanted:
         return {}
     model = model_versions.fetch_model(version.uri)
+    try:
+        load_classifier(model)
+    except ModelError as error:  # such as a champion of an earlier version of ectopy, with other features
+        logger.warning("%s is compared by the metrics of its training alone: %s", version.uri, error)
+        return {}
     networks = [model_versions.download_folder(run, "model") for run in model_versions.member_runs(version)]
     return {
         name: EvaluationJob(paths[name], counts.patient, model, tuple(networks), held_out=False)

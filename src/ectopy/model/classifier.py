@@ -262,7 +262,7 @@ def load_classifier(folder: Path) -> Classifier:
     if specification.features != FEATURE_NAMES:
         raise ModelError(
             f"{folder}: the model was trained with other features than those of this version of ectopy. "
-            "Train it again, or score with the version that trained it."
+            "Score with `--model shipped`, train it again, or score with the version that trained it."
         )
     try:
         reference = read_reference(folder)

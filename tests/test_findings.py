@@ -13,6 +13,11 @@ from ectopy.rhythm.wording import Finding, Urgency
 from tests.handmade import FS, analysis_of, beats_of, fibrillating_rr_s, recording_for
 
 
+def supraventricular_run(n_beats: int) -> tuple[str, list[float]]:
+    """Return letters and RR intervals of a run at 120 bpm that begins and ends suddenly."""
+    return "NN" + "S" * n_beats + "NN", [0.8, 0.8, *[0.5] * n_beats, 0.8, 0.8]
+
+
 class TestFindings:
     @staticmethod
     def of(
@@ -155,10 +160,10 @@ class TestFindings:
         )
 
     def test_supraventricular_runs_are_urgent_above_30_s(self) -> None:
-        assert self.of("S" * 62, 0.5)[0][0] == 3
-        assert self.of("S" * 61, 0.5)[0] == (
+        assert self.of(*supraventricular_run(62))[0][0] == 3
+        assert self.of(*supraventricular_run(61))[0] == (
             2,
-            "Very frequent supraventricular ectopy: 61 beats (100.0 %), 61 an hour",
+            "Very frequent supraventricular ectopy: 61 beats (93.8 %), 61 an hour",
         )
 
     def test_the_most_urgent_comes_first(self) -> None:
@@ -250,15 +255,16 @@ class TestAtTheLimits:
         ]
 
     def test_a_supraventricular_run_of_exactly_30_s_is_not_yet_sustained(self) -> None:
-        assert texts_about("upraventricular runs", analysis_for("S" * 61, 0.5)) == [
-            "note: Supraventricular runs: 1 run of 61 beats (30.0 s) at 0:00:00, 120 bpm"
+        assert texts_about("upraventricular runs", analysis_for(*supraventricular_run(61))) == [
+            "note: Supraventricular runs: 1 run of 61 beats (30.0 s) at 0:00:02, 120 bpm"
         ]
-        assert texts_about("upraventricular tachycardia", analysis_for("S" * 61, 0.5)) == []
+        assert texts_about("upraventricular tachycardia", analysis_for(*supraventricular_run(61))) == []
         # One interval of 0.51 s more than 59 of 0.5 s: 30.01 s.
-        longer = analysis_for("S" * 61, [0.5] * 60 + [0.51])
+        letters, rr_s = supraventricular_run(61)
+        longer = analysis_for(letters, [*rr_s[:62], 0.51, *rr_s[63:]])
         assert texts_about("upraventricular runs", longer) == []
         assert texts_about("upraventricular tachycardia", longer) == [
-            "urgent: Sustained supraventricular tachycardia: 1 run of 61 beats (30.0 s) at 0:00:00, 120 bpm"
+            "urgent: Sustained supraventricular tachycardia: 1 run of 61 beats (30.0 s) at 0:00:02, 120 bpm"
         ]
 
     def test_a_pause_is_longer_than_2_s_and_urgent_from_3_s_on(self) -> None:

@@ -18,10 +18,10 @@ from ectopy import pipeline
 from ectopy.beats import beat_selection, detection, qrs_candidates, signal_to_noise, windows
 from ectopy.datasets.simulate import draw_patient, simulate
 from ectopy.ecg import Analysis, Recording, Signal, recording_of
-from ectopy.features import extraction, timing
+from ectopy.features import extraction, morphology, timing
 from ectopy.model.classifier import SHIPPED_MODEL, Classifier, load_classifier
 from ectopy.readers import open_recording
-from ectopy.rhythm import atrial_fibrillation, hrv
+from ectopy.rhythm import atrial_fibrillation, hrv, tachycardia
 from ectopy.signal import filters, rolling
 
 FS = filters.WORKING_FS
@@ -32,8 +32,10 @@ ROLLING = {
     signal_to_noise: (MEDIAN,),
     windows: (MINIMUM,),
     extraction: (MEDIAN,),
+    morphology: (MEDIAN,),
     timing: (MEDIAN, MINIMUM, MEAN),
     atrial_fibrillation: (MEAN,),
+    tachycardia: (MAXIMUM,),
 }
 """The rolling statistics that each module uses; a name that a module does not have is an error."""
 ROUNDING = 1e-3

@@ -42,7 +42,8 @@ class TestGroups:
         assert [values[name] for name in names] == [11, 1, 1, 1, 2, 8]
 
     def test_supraventricular_ones_too(self) -> None:
-        values = of("NSNSSNSSSNSSSSSN", 0.5)
+        letters = "NSNSSNSSSNSSSSSN"
+        values = of(letters, np.where(np.array(list(letters)) == "S", 0.4, 0.8))
         names = (
             "n_sveb",
             "n_sveb_singles",

@@ -161,8 +161,9 @@ def contradictions(features: Floats, label: Labels) -> Suggestions:
     early = rr < _EARLY
     single = early & (rr - rr_over_before > _NOT_EARLY) & (rr + next_over_rr > _ON_TIME)
     on_time = (rr > _ON_TIME) & (rr_over_before > -_NO_PAUSE) & (next_over_rr < _NO_PAUSE)
-    ectopic_shape = (feature("share of kin") < _FEW) & (
-        (feature("prematurity of kin") < _USUALLY_EARLY) | (feature("pause after kin") > _USUALLY_PAUSE)
+    ectopic_shape = (feature("share of similar beats") < _FEW) & (
+        (feature("prematurity of similar beats") < _USUALLY_EARLY)
+        | (feature("pause after similar beats") > _USUALLY_PAUSE)
     )
     between_normal = _between_normal(label)
     found = {

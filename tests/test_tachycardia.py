@@ -1,13 +1,17 @@
 """Sinus tachycardia rises over tens of seconds; a supraventricular tachycardia begins within a few beats."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ectopy.beats.windows import BEFORE_S, N_LEADS, WINDOW, WINDOW_FS, BeatWindows
 from ectopy.ecg import Beats
-from ectopy.rhythm.tachycardia import settle_tachycardia
+from ectopy.rhythm.events import analyse_rhythm
+from ectopy.rhythm.tachycardia import name_wide_runs, settle_tachycardia
 from tests.handmade import beats_of, events_of, fibrillating_rr_s
 
 SINUS_S = 0.8
@@ -173,3 +177,77 @@ class TestAnyRhythm:
 
 def most_likely(beats: Beats) -> NDArray[np.str_]:
     return np.asarray(np.array(list("NSVF"))[beats.probability.argmax(axis=1)])
+
+
+def windows_for(letters: str, *, wide: str = "", readable: bool = True) -> BeatWindows:
+    """Return a narrow QRS for each letter, and a wide inverted one for the letters in ``wide``."""
+    time_s = np.arange(WINDOW) / WINDOW_FS - BEFORE_S
+    narrow, other = np.exp(-0.5 * (time_s / 0.012) ** 2), -np.exp(-0.5 * ((time_s - 0.03) / 0.05) ** 2)
+    shapes = np.array([other if letter in wide else narrow for letter in letters])
+    signal = np.repeat(shapes[:, None], N_LEADS, axis=1).astype(np.float16)
+    ones = np.ones((len(letters), N_LEADS), dtype=np.float32)
+    return BeatWindows(
+        np.arange(len(letters)),
+        signal,
+        ones,
+        ones.astype(bool) & readable,
+        np.zeros(len(letters), dtype=bool),
+    )
+
+
+def named(letters: str, rr_s: NDArray[np.float64], windows: BeatWindows) -> str:
+    beats = beats_of(letters, rr_s)
+    return "".join(name_wide_runs(beats, beats.rr_s, windows).label)
+
+
+class TestWideRuns:
+    LETTERS = "N" * 40 + "S" * 30 + "N" * 40
+
+    def test_a_tachycardia_of_another_qrs_is_ventricular(self) -> None:
+        found = named(self.LETTERS, paroxysm(30), windows_for(self.LETTERS, wide="S"))
+
+        assert found == self.LETTERS.replace("S", "V")
+
+    def test_one_of_the_usual_qrs_is_supraventricular(self) -> None:
+        assert named(self.LETTERS, paroxysm(30), windows_for(self.LETTERS)) == self.LETTERS
+
+    def test_a_slow_run_keeps_its_name(self) -> None:
+        rr_s = paroxysm(30, rr_s=0.75)
+
+        assert named(self.LETTERS, rr_s, windows_for(self.LETTERS, wide="S")) == self.LETTERS
+
+    def test_single_beats_and_couplets_keep_their_name(self) -> None:
+        letters = "N" * 40 + "S" + "N" * 20 + "SS" + "N" * 40
+        rr_s = np.where(np.array(list(letters)) == "S", 0.4, 0.8)
+
+        assert named(letters, rr_s, windows_for(letters, wide="S")) == letters
+
+    def test_without_normal_beats_before_it_nothing_is_usual(self) -> None:
+        letters = "S" * 30 + "N" * 40
+
+        assert named(letters, around(70, 0.4), windows_for(letters, wide="S")) == letters
+
+    def test_where_no_lead_is_readable_nothing_is_said(self) -> None:
+        windows = windows_for(self.LETTERS, wide="S", readable=False)
+
+        assert named(self.LETTERS, paroxysm(30), windows) == self.LETTERS
+
+    def test_noise_of_a_tenth_of_the_signal_changes_nothing(self) -> None:
+        for wide in ("", "S"):
+            windows = windows_for(self.LETTERS, wide=wide)
+            noise = 0.1 * np.random.default_rng(0).standard_normal(windows.signal.shape)
+            noisy = replace(windows, signal=(windows.signal + noise).astype(np.float16))
+
+            assert ("V" in named(self.LETTERS, paroxysm(30), noisy)) == bool(wide)
+
+    def test_normal_beats_that_the_network_missed_become_ventricular_in_the_end(self) -> None:
+        letters = "N" * 110
+        beats = beats_of(letters, paroxysm(30))
+        windows = windows_for(self.LETTERS, wide="S")
+
+        rhythm = analyse_rhythm(
+            beats, duration_s=3600, unreadable=np.empty((0, 2), dtype=np.int64), windows=windows
+        )
+
+        assert {"vt"} <= {event.kind for event in rhythm.events}
+        assert np.count_nonzero(rhythm.beats.label == "V") >= 29

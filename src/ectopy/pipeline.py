@@ -157,13 +157,14 @@ def classify_beats(
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
     confident &= ~(low_quality | prepared.beside_gap)
     beats = Beats(prepared.sample, label, probability, confident, recording.fs)
-    af_penalty = af_penalty_from_morphology(prepared.windows, ventricular(beats))
-    del prepared  # frees the windows, half of all memory, unless the caller keeps them
+    windows = prepared.windows
+    af_penalty = af_penalty_from_morphology(windows, ventricular(beats))
     rhythm = analyse_rhythm(
         beats,
         duration_s=recording.duration_s,
         unreadable=unreadable,
         low_quality=low_quality,
         af_penalty=af_penalty,
+        windows=windows,
     )
     return Analysis(recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable)

@@ -1,7 +1,7 @@
 """From classified beats to final labels and events, in one direction.
 
 1. RR intervals that rules may use (:mod:`ectopy.rhythm.heart_rate`).
-2. Sinus or supraventricular tachycardia (:mod:`ectopy.rhythm.tachycardia`).
+2. Sinus, supraventricular or ventricular tachycardia (:mod:`ectopy.rhythm.tachycardia`).
 3. Atrial fibrillation, from RR intervals, the ventricular beats and the morphology
    (:mod:`ectopy.rhythm.atrial_fibrillation`).
 4. Final labels: in atrial fibrillation no beat is supraventricular ectopic.
@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.beats.windows import Floats
+from ectopy.beats.windows import BeatWindows, Floats
 from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples
 from ectopy.rhythm.atrial_fibrillation import extend_over_runs, find_atrial_fibrillation
 from ectopy.rhythm.finders import RhythmContext, Spans, long_runs, supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.limits import EPISODE_S, NO_RATE_S
-from ectopy.rhythm.tachycardia import settle_tachycardia
+from ectopy.rhythm.tachycardia import name_wide_runs, settle_tachycardia
 
 NOTHING_UNREADABLE: Samples = np.empty((0, 2), dtype=np.int64)
 
@@ -34,13 +34,14 @@ class Rhythm(NamedTuple):
     events: tuple[Event, ...]
 
 
-def analyse_rhythm(
+def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows say of them
     beats: Beats,
     *,
     duration_s: float,
     unreadable: Samples,
     low_quality: Mask | None = None,
     af_penalty: Floats | None = None,
+    windows: BeatWindows | None = None,
 ) -> Rhythm:
     """Find atrial fibrillation, settle the labels, then find every event once.
 
@@ -58,6 +59,9 @@ def analyse_rhythm(
         What the morphology says against atrial fibrillation, [n]; without it, RR intervals alone decide. See
         :func:`ectopy.rhythm.atrial_fibrillation.af_penalty_from_morphology`.
 
+    windows
+        The windows of the beats, which show whether a tachycardia has the usual QRS; without them it has.
+
     Returns
     -------
     Beats with their final labels, RR intervals and events.
@@ -65,6 +69,8 @@ def analyse_rhythm(
     rr_s = rr_intervals_s(beats, unreadable, low_quality)
     penalty = np.zeros(len(beats), dtype=np.float32) if af_penalty is None else af_penalty
     beats = settle_tachycardia(beats, rr_s)
+    if windows is not None:
+        beats = name_wide_runs(beats, rr_s, windows)
     early, time_s = supraventricular(beats), beats.time_s
     af = find_atrial_fibrillation(
         time_s, rr_s, ventricular(beats), early, af_penalty=penalty, shortest_s=_shortest_s(duration_s)

@@ -7,6 +7,9 @@ always tell the two apart. So this module looks for sudden steps of the rate:
 * a fast and regular episode between a step up and a step down is a paroxysm, and its N become S;
 * a run of S without a step at its beginning and its end is sinus tachycardia, and its S become N.
 
+A tachycardia whose QRS complex differs from that of the beats before it is ventricular until the contrary is
+proven (same guidelines, wide QRS tachycardia): its S become V.
+
 An episode that follows an irregular rhythm is no paroxysm: in flutter, regular conduction comes and goes.
 """
 
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ectopy.beats.windows import BEFORE, BeatWindows
 from ectopy.ecg import CLASSES, BeatClass, Beats, Mask
 from ectopy.rhythm.finders import is_consecutive, long_runs, supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds
@@ -33,6 +37,14 @@ STEADY = 0.05
 """Median change of the log of RR from beat to beat in a regular rhythm."""
 _DRIFT = 0.35  # change of the log of RR from the beginning to the end of a paroxysm
 _SHORTEST_PAROXYSM = 6  # beats
+UNLIKE = 0.75
+"""A QRS complex that correlates less than this with the usual one is of another origin or conduction.
+
+Of 0.75 and 0.85, the second turns true runs of S into V (out of fold in DS1 and svdb).
+"""
+_QRS, _SHIFT = slice(BEFORE - 12, BEFORE + 15), 4  # as the features have them
+_USUAL_BEATS, _USUAL_WITHIN = 24, 64  # normal beats that show the usual QRS, within so many before a run
+_FEWEST = 3  # readable beats whose median is a QRS complex
 _BEATS_BEFORE = 16  # beats before a paroxysm that show whether the rhythm was regular
 
 
@@ -67,7 +79,52 @@ def settle_tachycardia(beats: Beats, rr_s: Seconds) -> Beats:
     for start, stop in long_runs(supraventricular(beats) & ~paroxysmal, rr_s).tolist():
         near = slice(max(start - STEP_BEATS, 0), stop + STEP_BEATS)
         sinus[start:stop] = not (sudden[near].any() or _is_beside_a_pause(rr_s, start, stop))
-    return _exchange(beats, (paroxysmal & (beats.label == BeatClass.NORMAL)) | sinus)
+    changed = (paroxysmal & (beats.label == BeatClass.NORMAL)) | sinus
+    return _exchange(beats, changed, BeatClass.NORMAL, BeatClass.SVEB)
+
+
+def name_wide_runs(beats: Beats, rr_s: Seconds, windows: BeatWindows) -> Beats:
+    """Return the beats with fast runs of S called V if their QRS is unlike that of the normal beats before.
+
+    The probabilities of S and V change places where a label changes.
+
+    Parameters
+    ----------
+    beats
+        Beats in order of time, [n].
+    rr_s
+        As for :func:`settle_tachycardia`.
+    windows
+        The windows of the same beats.
+
+    Returns
+    -------
+    Beats with new labels and probabilities.
+    """
+    normal, wide = beats.label == BeatClass.NORMAL, np.zeros(len(beats), dtype=bool)
+    for start, stop in long_runs(supraventricular(beats), rr_s).tolist():
+        first = max(start - _USUAL_WITHIN, 0)
+        usual = first + np.flatnonzero(normal[first:start])[-_USUAL_BEATS:]
+        fast = np.median(rr_s[start + 1 : stop]) <= FAST_S
+        if fast and len(usual) >= STEP_BEATS:
+            run = np.arange(start, min(stop, start + _USUAL_WITHIN))
+            wide[start:stop] = _qrs_correlation(windows, run, usual) < UNLIKE
+    return _exchange(beats, wide, BeatClass.SVEB, BeatClass.VEB)
+
+
+def _qrs_correlation(windows: BeatWindows, run: NDArray[np.intp], usual: NDArray[np.intp]) -> float:
+    """Compute the correlation of the median QRS of two groups of beats, as a mean over the readable leads."""
+    correlations = []
+    for lead in range(windows.signal.shape[1]):
+        groups = [some[windows.readable[some, lead]] for some in (run, usual)]
+        if min(map(len, groups)) >= _FEWEST:
+            one, other = (
+                np.median(windows.signal[some, lead] * windows.scale[some, lead, None], axis=0)
+                for some in groups
+            )
+            shifted = sliding_window_view(other[_QRS.start - _SHIFT : _QRS.stop + _SHIFT], len(one[_QRS]))
+            correlations.append(max(float(np.corrcoef(one[_QRS], part)[0, 1]) for part in shifted))
+    return float(np.mean(correlations)) if correlations else 1.0
 
 
 def _is_beside_a_pause(rr_s: Seconds, start: int, stop: int) -> bool:
@@ -131,11 +188,11 @@ def _is_faster_than_before(log_rr: NDArray[np.float64], episode: tuple[int, int]
     return bool(regular and usual - np.median(log_rr[start:stop]) > SUDDEN)
 
 
-def _exchange(beats: Beats, changed: Mask) -> Beats:
-    """Return the beats, with N and S exchanged in the labels and probabilities of some."""
-    normal, early = CLASSES.index(BeatClass.NORMAL), CLASSES.index(BeatClass.SVEB)
+def _exchange(beats: Beats, changed: Mask, one: BeatClass, other: BeatClass) -> Beats:
+    """Return the beats, with two classes exchanged in the labels and probabilities of some."""
+    columns = [CLASSES.index(one), CLASSES.index(other)]
     probability = beats.probability.copy()
-    rows = np.flatnonzero(changed)
-    probability[rows[:, None], [normal, early]] = beats.probability[rows[:, None], [early, normal]]
-    other = np.where(beats.label == BeatClass.SVEB, BeatClass.NORMAL, BeatClass.SVEB)
-    return replace(beats, label=np.where(changed, other, beats.label), probability=probability)
+    rows = np.flatnonzero(changed)[:, None]
+    probability[rows, columns] = beats.probability[rows, columns[::-1]]
+    label = np.where(beats.label == one, other, one)
+    return replace(beats, label=np.where(changed, label, beats.label), probability=probability)

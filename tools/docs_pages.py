@@ -8,6 +8,7 @@ import ast
 import base64
 import json
 import pkgutil
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -18,6 +19,7 @@ from typing import Any, get_args, get_type_hints
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -41,11 +43,17 @@ PACKAGE_ORDER = (
 )
 WITHOUT_API = {"cli", "__main__", "qrs"}  # the commands have a page of their own; qrs is an old address
 VALUE_NAMES = {int: "N", float: "NUMBER", Path: "PATH"}
-# Pages of the repository that are shown in the site too, with the address of each there.
+# Files of the repository that are pages of the site, or from which a page is made, with its address.
 REPOSITORY_PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "deploy/README.md": "how-to/several-machines.md",
+}
+MADE_PAGES = {
+    "src/ectopy/__init__.py": "reference/api/index.md",
+    "src/ectopy/cli/__init__.py": "reference/cli.md",
+    "src/ectopy/features/extraction.py": "reference/features.md",
+    "src/ectopy/settings.py": "reference/settings.md",
 }
 
 
@@ -74,6 +82,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
+    """Point the links of a page of ``docs`` to pages of the site.
+
+    In ``docs`` a link to a page that the build makes names the file from which it is made. So it leads
+    somewhere in a clone and on a code host too.
+    """
+    address = page.file.src_uri
+    return markdown if page.file.generated_by else links_in_site(markdown, f"docs/{address}", address)
+
+
 def generated_pages() -> Iterator[tuple[str, str | bytes]]:
     """Yield the address and the content of each generated page and image."""
     yield "reference/cli.md", cli_page()
@@ -82,28 +100,38 @@ def generated_pages() -> Iterator[tuple[str, str | bytes]]:
     yield from api_pages()
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         yield from tutorial(path)
-    for path, address in REPOSITORY_PAGES.items():
-        yield address, linked_from(address, (ROOT / path).read_text(encoding="utf-8"))
+    for source, address in REPOSITORY_PAGES.items():
+        yield address, links_in_site((ROOT / source).read_text(encoding="utf-8"), source, address)
 
 
-def linked_from(address: str, text: str) -> str:
-    """Rewrite the links of a page outside ``docs``, so that they hold at its address in the site.
+def links_in_site(text: str, source: str, address: str) -> str:
+    """Rewrite the links of a file of the repository, so that they hold at its address in the site.
 
     A link to a file that is not part of the site becomes its name.
     """
-    up = "../" * address.count("/")
 
     def link(match: re.Match[str]) -> str:
-        title, target = match.groups()
-        if "://" in target or target.startswith("#"):
+        title, target, anchor = match.groups()
+        if ":" in target or not target:
             return match[0]
-        if target.startswith("docs/"):
-            return f"[{title}]({up}{target.removeprefix('docs/')})"
-        if target in REPOSITORY_PAGES:
-            return f"[{title}]({up}{REPOSITORY_PAGES[target]})"
-        return f"`{target}`"
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        if page := page_of(path):
+            return f"[{title}]({posixpath.relpath(page, posixpath.dirname(address) or '.')}{anchor})"
+        return f"`{path}`"
 
-    return re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", link, text)
+    return re.sub(r"\[([^\]]+)\]\(([^)\s#]*)((?:#[^)\s]*)?)\)", link, text)
+
+
+def page_of(path: str) -> str | None:
+    """Return the address of the page that a file of the repository is, or from which it is made."""
+    parts = Path(path).with_suffix("").parts
+    if parts[0] == "docs":
+        return path.removeprefix("docs/")
+    if parts[0] == "notebooks":
+        return f"tutorials/{parts[-1]}.md"
+    if address := (REPOSITORY_PAGES | MADE_PAGES).get(path):
+        return address
+    return f"reference/api/{parts[2]}.md" if parts[:2] == ("src", "ectopy") else None
 
 
 def cli_page() -> str:

@@ -80,9 +80,10 @@ class TestCounts:
 
     def test_a_reason_lists_a_few_failures_and_counts_the_others(self) -> None:
         verdict = decision(counted(mitdb=0.6, svdb=0.6), counted(mitdb=0.8, svdb=0.8))
-        *listed, more = verdict.reason.split("; ")
+        *listed, more, compared = verdict.reason.split("; ")
         assert len(listed) == 4
         assert more == "and 9 more, see the table"  # four metrics of three groups, and their mean
+        assert compared == "compared on 20 records of mitdb, 20 records of svdb"
 
     def test_a_difference_within_noise_does_not_refuse(self) -> None:
         # One metric of one database is a little lower, others are higher.
@@ -152,6 +153,88 @@ class TestCounts:
         assert "single networks, champion" not in table
         low, high = map(float, str(table["single networks, challenger"][1]).split(" - "))
         assert low < high == pytest.approx(float(str(table["champion"][1])), abs=0.05)
+
+
+class TestWhatCannotBeJudged:
+    """A rule without the records that it is about refuses, and names them."""
+
+    def test_a_challenger_with_counts_of_a_few_records_of_the_champion_is_not_promoted(self) -> None:
+        champion = counted(svdb=0.8)
+        few = replace(counted(svdb=0.9), records=counted(svdb=0.9).records[:2])
+        verdict = decision(few, champion)
+        names = ", ".join(sorted(record.record for record in champion.records[2:]))
+        assert not verdict.promoted
+        assert verdict.reason == (
+            f"cannot be judged on 18 of 20 records of svdb ({names}): it has no counts with the same beats; "
+            "compared on 2 records of svdb"
+        )
+
+    def test_a_record_with_other_labels_is_named(self) -> None:
+        champion = counted(mitdb=0.8)
+        relabelled = replace(champion.records[0], beats=champion.records[0].beats + beats(VV=50))
+        verdict = decision(replace(champion, records=(relabelled, *champion.records[1:])), champion)
+        assert not verdict.promoted
+        assert "cannot be judged on 1 of 20 records of mitdb (0)" in verdict.reason
+
+    def test_a_new_database_on_which_the_champion_was_analysed_in_part_refuses(self) -> None:
+        challenger = counted(mitdb=0.8, svdb=0.8)
+        svdb = [record for record in challenger.records if record.database == "svdb"]
+        champion = replace(counted(mitdb=0.8), unseen=tuple(svdb[:19]))
+        verdict = decision(challenger, champion)
+        assert not verdict.promoted
+        assert verdict.reason.startswith(
+            "cannot be judged on 1 of 20 records of svdb (19): the champion has no counts with the same "
+            "beats, run `ectopy ingest svdb` and `ectopy evaluate`"
+        )
+        assert decision(challenger, replace(champion, unseen=tuple(svdb))).promoted
+
+    def test_a_database_of_the_champion_alone_needs_all_its_records_too(self) -> None:
+        champion, challenger = counted(mitdb=0.8, svdb=0.8), counted(mitdb=0.8)
+        svdb = [record for record in champion.records if record.database == "svdb"]
+        verdict = decision(replace(challenger, unseen=tuple(svdb[1:])), champion)
+        assert "cannot be judged on 1 of 20 records of svdb (0): it has no counts" in verdict.reason
+        assert decision(replace(challenger, unseen=tuple(svdb)), champion).promoted
+
+    def test_a_patient_whom_the_champion_has_seen_is_not_missed(self) -> None:
+        champion = counted(mitdb=0.8)
+        noisy = RecordCounts("nstdb", "118e06", "mitdb/118", beats(NN=9))
+        same_patient = RecordCounts("otherdb", "x", champion.records[0].patient, beats(NN=9))
+        challenger = replace(champion, records=(*champion.records, noisy, same_patient))
+        verdict = decision(challenger, champion)
+        assert verdict.promoted
+        assert "not compared on nstdb, otherdb" in verdict.reason
+
+    def test_records_that_the_champion_left_out_of_its_database_are_named(self) -> None:
+        champion = counted(mitdb=0.8)
+        more = RecordCounts("mitdb", "999", "mitdb/999", beats(VN=100))
+        verdict = decision(replace(champion, records=(*champion.records, more)), champion)
+        assert verdict.promoted
+        assert "not compared on 1 of 21 records of mitdb (999)" in verdict.reason
+
+    def test_counts_that_the_champion_has_of_a_former_rival_s_database_are_not_asked_of_others(self) -> None:
+        challenger = counted(mitdb=0.8)
+        champion = replace(challenger, unseen=counted(incartdb=0.8).records)
+        assert decision(challenger, champion).promoted
+
+    def test_a_metric_that_is_undefined_for_one_of_them_refuses(self) -> None:
+        undefined = GOOD | {"gross/sveb_f1": float("nan")}
+        absent = {name: value for name, value in GOOD.items() if name != "gross/sveb_f1"}
+        for before, after in ((GOOD, undefined), (undefined, GOOD), (GOOD, absent)):
+            verdict = decision(known(mitdb=after), known(mitdb=before))
+            assert not verdict.promoted
+            assert "gross/sveb_f1 on mitdb" in verdict.reason
+            assert "cannot be judged" in verdict.comparison["verdict"]
+        assert decision(known(mitdb=absent), known(mitdb=undefined)).promoted
+
+    def test_a_class_that_only_one_reference_has_cannot_be_judged_by_counts_either(self) -> None:
+        # A beat or two of the reference may differ between counts with the same labels.
+        champion = Evidence(GOOD, {"mitdb": GOOD}, tuple(
+            RecordCounts("mitdb", f"{k}", f"mitdb/{k}", beats(NN=900, VV=1)) for k in range(2)
+        ))  # fmt: skip
+        without = tuple(replace(record, beats=beats(NN=901)) for record in champion.records)
+        verdict = decision(replace(champion, records=without), champion)
+        assert not verdict.promoted
+        assert "gross/veb_f1 on mitdb undefined, the champion's 100.0 %: cannot be judged" in verdict.reason
 
 
 class TestMetricsAlone:

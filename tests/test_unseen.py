@@ -90,8 +90,14 @@ def test_a_version_of_which_nobody_knows_the_patients_is_not_tested(register, da
     assert unseen_jobs(register(""), register("simdb", counts_of(*TRAINING)), data) == {}
 
 
-def test_records_that_are_not_here_are_left_out(register, tmp_path: Path) -> None:
-    assert unseen_jobs(register("mitdb"), register("simdb", counts_of(*TRAINING)), tmp_path) == {}
+def test_records_that_are_not_here_are_named(
+    register, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    version, rival = register("mitdb"), register("simdb", counts_of(*TRAINING, "s0-004"))
+    assert list(unseen_jobs(version, rival, data)) == [("simdb", name) for name in TRAINING]
+    assert f"{data}: {version.uri} is not compared on simdb/s0-004: not among" in caplog.text
+    assert unseen_jobs(version, rival, tmp_path) == {}
+    assert "not compared on simdb/s0-001, simdb/s0-002, simdb/s0-004" in caplog.text
 
 
 def test_results_are_kept_with_the_version_and_not_computed_again(register, data: Path) -> None:

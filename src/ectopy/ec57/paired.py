@@ -36,7 +36,7 @@ class RecordPair(NamedTuple):
 class Difference(NamedTuple):
     """A metric of two models, and the 95 % interval of the difference ``second - first``.
 
-    The bounds are NaN for a single patient.
+    The bounds are NaN for a single patient, and where a model does not have the metric.
     """
 
     first: float
@@ -114,7 +114,8 @@ def compare_pairs(pairs: Sequence[RecordPair], *, seed: int = 0, n: int = 2000) 
 
     Returns
     -------
-    Differences by metric; metrics that a model does not have on these records are absent.
+    Differences by metric. A metric that neither model has on these records is absent. One that only one of
+    them has is NaN for the other, and its bounds are NaN.
     """
     pairs = sorted(pairs, key=lambda pair: (pair.patient, pair.record))
     names, patient = np.unique([pair.patient for pair in pairs], return_inverse=True)
@@ -133,9 +134,11 @@ def compare_pairs(pairs: Sequence[RecordPair], *, seed: int = 0, n: int = 2000) 
     differences = {}
     for name, (summary, metric) in COMPARED.items():
         first, second = (summary(metric, cells, weights) for cells in sides)
-        if math.isfinite(second[0] - first[0]):
+        bounds = (math.nan, math.nan)
+        if len(names) > 1 and math.isfinite(second[0] - first[0]):
             seeds = [_draw_seeds([network[name] for network in side], rng, n) for side in networks]
             low, high = np.nanquantile((second - first)[1:] + seeds[1] - seeds[0], (0.025, 0.975))
-            bounds = (float(low), float(high)) if len(names) > 1 else (math.nan, math.nan)
+            bounds = (float(low), float(high))
+        if math.isfinite(first[0]) or math.isfinite(second[0]):
             differences[name] = Difference(float(first[0]), float(second[0]), *bounds)
     return differences

@@ -23,6 +23,11 @@ class RecordCounts:
     beats: BeatComparison
     members: tuple[BeatComparison, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """Name of the record among those of all databases, such as ``mitdb/101``."""
+        return f"{self.database}/{self.record}"
+
 
 def to_json(records: Iterable[RecordCounts]) -> str:
     """Return the counts as JSON, one line for each record."""

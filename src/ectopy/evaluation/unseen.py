@@ -22,9 +22,10 @@ def unseen_jobs(
 ) -> dict[tuple[str, str], EvaluationJob]:
     """Find the training records of the rival that are new to a version, and pair each with its model.
 
-    A record is left out if the version has counts of it or if its files are not here. So is a record of a
-    database or of a patient that the version was trained on. Held-out records are never among them. A version
-    that does not name its training database gets no jobs, nor one that this version of ectopy cannot load.
+    A record is left out if the version has counts of it. So is a record of a database or of a patient that
+    the version was trained on. Held-out records are never among them. Records whose files are not here are
+    named in a warning, and the promotion gate refuses to judge without them. A version that does not name its
+    training database gets no jobs, nor one that this version of ectopy cannot load.
 
     Parameters
     ----------
@@ -42,17 +43,25 @@ def unseen_jobs(
     trained_on = set(model_versions.tags_of(version).get("database", "").split(",")) - {""}
     if not trained_on:
         return {}
-    known = {(counts.database, counts.record) for counts in evidence.read_evidence(version).records}
+    known = {counts.key for counts in evidence.read_evidence(version).counts}
     seen = _training_patients(version, min(trained_on))
     wanted = [
         counts
         for counts in evidence.read_records(rival, evidence.OUT_OF_FOLD_RECORDS)
-        if (counts.database, counts.record) not in known
+        if counts.key not in known
         and not trained_on & {counts.database, counts.patient.partition("/")[0]}
         and counts.patient not in seen
     ]
     paths = _training_paths({counts.database for counts in wanted}, data_dir)
-    wanted = [counts for counts in wanted if (counts.database, counts.record) in paths]
+    if absent := [counts.key for counts in wanted if (counts.database, counts.record) not in paths]:
+        logger.warning(
+            "%s: %s is not compared on %s: not among the training records here. "
+            "`ectopy ingest` brings the records of a database.",
+            data_dir,
+            version.uri,
+            ", ".join(absent),
+        )
+        wanted = [counts for counts in wanted if counts.key not in absent]
     if not wanted:
         return {}
     model = model_versions.fetch_model(version.uri)

@@ -21,18 +21,31 @@ UNSEEN_RECORDS = "unseen/records.json"
 class Evidence:
     """What is known of a version on patients it has not seen, with detected beats.
 
-    ``overall`` are the metrics of its whole cross-validation, ``metrics`` those by database. ``records`` are
-    the counts behind them, and those of other databases. Versions of ectopy 0.2 have no counts.
+    ``overall`` are the metrics of its whole cross-validation, ``metrics`` those by database, and ``records``
+    the counts behind them. ``unseen`` are counts of databases that it was not trained on. Versions of ectopy
+    0.2 have no counts.
     """
 
     overall: Mapping[str, float]
     metrics: Mapping[str, Mapping[str, float]]
     records: tuple[RecordCounts, ...] = ()
+    unseen: tuple[RecordCounts, ...] = ()
+
+    @property
+    def counts(self) -> tuple[RecordCounts, ...]:
+        """The counts of all records."""
+        return self.records + self.unseen
 
     @property
     def databases(self) -> set[str]:
-        """The databases with metrics or with counts."""
+        """The databases of its cross-validation."""
         return {*self.metrics, *(counts.database for counts in self.records)}
+
+    def can_be_given(self, counts: RecordCounts) -> bool:
+        """Return whether this version can be given a record: it is new to it, and the version has counts."""
+        named_after = {counts.database, counts.patient.partition("/")[0]}
+        is_new = not named_after & self.databases
+        return bool(self.counts) and is_new and counts.patient not in {own.patient for own in self.records}
 
 
 def read_evidence(version: Version) -> Evidence:
@@ -49,7 +62,8 @@ def read_evidence(version: Version) -> Evidence:
     return Evidence(
         overall,
         {database: with_qrs_f1(metrics) for database, metrics in by_database.items()},
-        read_records(version, OUT_OF_FOLD_RECORDS) + read_records(version, UNSEEN_RECORDS),
+        read_records(version, OUT_OF_FOLD_RECORDS),
+        read_records(version, UNSEEN_RECORDS),
     )
 
 
@@ -81,8 +95,7 @@ def add_unseen_records(version: Version, records: Iterable[RecordCounts]) -> Non
     records
         The new counts.
     """
-    known = {(counts.database, counts.record): counts for counts in read_records(version, UNSEEN_RECORDS)}
-    known |= {(counts.database, counts.record): counts for counts in records}
+    known = {counts.key: counts for counts in (*read_records(version, UNSEEN_RECORDS), *records)}
     runs.log_text(to_json(known.values()), UNSEEN_RECORDS, run_id=version.run_id)
 
 

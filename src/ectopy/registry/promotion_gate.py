@@ -12,8 +12,14 @@ patients at all. The challenger is promoted if
 
 Rule 2 alone would let large losses pass where patients are few and intervals wide, hence rule 3. Rules 2 and
 3 would let each model be a little worse than the one before, again and again ("biocreep" of trials of
-non-inferiority), hence rule 4. An improvement need not be beyond noise, because with 22 patients hardly any
+non-inferiority), hence rule 4. An improvement need not be beyond noise: where patients are few, hardly any
 is. An equal model is promoted.
+
+What cannot be judged is not promoted. Both must have counts of each record of the champion's
+cross-validation, with the same reference beats, unless only metrics of the champion are known. Both must
+also have counts of each record of the challenger's that the champion can be given
+(:mod:`ectopy.evaluation.unseen`). No metric may be undefined for one of them alone. The reason tells what was
+compared, and names what was not.
 
 Metrics on held-out patients have no influence, otherwise the models would be selected on the test set.
 :mod:`ectopy.registry.promotion` carries the decision out. A person may decide otherwise with
@@ -21,6 +27,7 @@ Metrics on held-out patients have no influence, otherwise the models would be se
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -41,8 +48,8 @@ ALL_RECORDS = "all"
 
 _LISTED = 4
 """Number of failures that a reason lists; the table has all."""
-WORSE = "worse"
-"""First word of a verdict that stops the promotion."""
+WORSE, UNKNOWN = "worse", "cannot be judged"
+"""Beginnings of the verdicts that stop the promotion."""
 
 _SAME_BEATS = 2
 """Largest difference of reference beats of a class between two counts of a record with the same labels."""
@@ -97,7 +104,9 @@ class Row:
     seeds: tuple[str, str] = ("", "")
 
     def verdict(self, margins: Margins) -> str:
-        """Return what the difference means; one that stops the promotion begins with WORSE."""
+        """Return what the difference means; one that stops the promotion begins with WORSE or UNKNOWN."""
+        if not math.isfinite(self.difference.value):
+            return UNKNOWN
         if self.difference.high < 0:
             return f"{WORSE} beyond noise"
         if self.difference.value < -margins.margin_of(self.metric):
@@ -210,12 +219,11 @@ def judge(
         return PromotionDecision(not failures, reason)
     rows = compare(challenger, champion)
     verdicts = [row.verdict(margins) for row in rows]
-    if missing := sorted(champion.databases - {row.records for row in rows}):
-        failures.append(
-            f"it cannot be compared with the champion on {', '.join(missing)}: no metrics of both"
-        )
+    failures += _missing(rows, challenger, champion)
     failures += [
-        f"{row}: {verdict}" for row, verdict in zip(rows, verdicts, strict=True) if verdict.startswith(WORSE)
+        f"{row}: {verdict}"
+        for row, verdict in zip(rows, verdicts, strict=True)
+        if verdict.startswith((WORSE, UNKNOWN))
     ]
     change = mean_difference(rows)
     if not change >= 0:
@@ -226,9 +234,8 @@ def judge(
         f"out of fold: {scores}; no metric is worse than the champion's beyond noise or its margin, "
         f"and the mean of the differences over all records is {_points(change)}"
     )
-    return PromotionDecision(
-        not failures, reason + _remarks(rows, challenger), comparison=_table(rows, verdicts)
-    )
+    reason = "; ".join([reason, *_remarks(rows, challenger, champion)])
+    return PromotionDecision(not failures, reason, comparison=_table(rows, verdicts))
 
 
 def compare(challenger: Evidence, champion: Evidence) -> list[Row]:
@@ -245,8 +252,9 @@ def compare(challenger: Evidence, champion: Evidence) -> list[Row]:
     are known has rows without an interval, and is not among all records.
     """
     pairs = _pair_records(champion, challenger)
+    counted, measured = {first.database for first, _ in pairs}, challenger.metrics.keys() & champion.metrics
     rows: list[Row] = []
-    for database in sorted(challenger.databases & champion.databases):
+    for database in sorted(counted | measured):
         on_database = [pair for pair in pairs if pair[0].database == database]
         rows += _paired_rows(database, on_database) or _unpaired_rows(database, challenger, champion)
     if len({champions.database for champions, _ in pairs}) > 1:
@@ -263,12 +271,8 @@ def mean_difference(rows: Sequence[Row]) -> float:
 
 def _pair_records(first: Evidence, second: Evidence) -> list[tuple[RecordCounts, RecordCounts]]:
     """Pair the counts of records that both have; those with other reference beats are left out."""
-    by_name = {(counts.database, counts.record): counts for counts in second.records}
-    pairs = [
-        (counts, by_name[name])
-        for counts in first.records
-        if (name := (counts.database, counts.record)) in by_name
-    ]
+    by_key = {counts.key: counts for counts in second.counts}
+    pairs = [(counts, by_key[counts.key]) for counts in first.counts if counts.key in by_key]
     return [pair for pair in pairs if _same_reference(*(counts.beats for counts in pair))]
 
 
@@ -306,11 +310,53 @@ def _over_seeds(records: Sequence[RecordCounts]) -> dict[str, str]:
 
 def _unpaired_rows(database: str, challenger: Evidence, champion: Evidence) -> list[Row]:
     new, old = (evidence.metrics.get(database, {}) for evidence in (challenger, champion))
+    both = [(name, old.get(name, math.nan), new.get(name, math.nan)) for name in GATE_METRICS]
     return [
-        Row(database, 0, name, Difference(old[name], new[name], math.nan, math.nan))
-        for name in GATE_METRICS
-        if name in new and name in old
+        Row(database, 0, name, Difference(before, after, math.nan, math.nan))
+        for name, before, after in both
+        if math.isfinite(before) or math.isfinite(after)
     ]
+
+
+def _missing(rows: Sequence[Row], challenger: Evidence, champion: Evidence) -> list[str]:
+    """Return what the gate would have to compare and cannot, as reasons against the promotion."""
+    counted = {counts.database for counts in champion.records}
+    unknown = sorted(champion.databases - counted - {row.records for row in rows})
+    reasons = [f"it cannot be compared with the champion on {name}: no metrics of both" for name in unknown]
+    new = [
+        [counts for counts in missing if champion.can_be_given(counts)]
+        for missing in _not_compared(challenger, champion).values()
+    ]
+    lacking = _not_compared(champion, challenger).values()
+    reasons += [_cannot_judge(missing, champion, challenger, "it") for missing in lacking]
+    reasons += [_cannot_judge(missing, challenger, champion, "the champion") for missing in new if missing]
+    return reasons
+
+
+def _cannot_judge(missing: Sequence[RecordCounts], owner: Evidence, rival: Evidence, name: str) -> str:
+    """Return which records of one version the rival of this name has not been counted on."""
+    reason = f"{UNKNOWN} on {_name_records(missing, owner)}: {name} has no counts with the same beats"
+    if rival.can_be_given(missing[0]):
+        reason += f", run `ectopy ingest {missing[0].database}` and `ectopy evaluate`"
+    return reason
+
+
+def _not_compared(owner: Evidence, rival: Evidence) -> dict[str, list[RecordCounts]]:
+    """Return the records of a cross-validation that are not compared with a rival, by database."""
+    paired = {counts.key for counts, _ in _pair_records(owner, rival)}
+    missing: dict[str, list[RecordCounts]] = {}
+    for counts in owner.records:
+        if counts.key not in paired:
+            missing.setdefault(counts.database, []).append(counts)
+    return missing
+
+
+def _name_records(records: Sequence[RecordCounts], owner: Evidence) -> str:
+    """Return how many and which of the owner's records of one database these are."""
+    database = records[0].database
+    total = sum(counts.database == database for counts in owner.records)
+    names = ", ".join(sorted(counts.record for counts in records))
+    return f"{len(records)} of {total} records of {database} ({names})"
 
 
 def _table(rows: Sequence[Row], verdicts: Sequence[str]) -> dict[str, list[object]]:
@@ -319,9 +365,12 @@ def _table(rows: Sequence[Row], verdicts: Sequence[str]) -> dict[str, list[objec
         "records": [row.records for row in rows],
         "patients": [row.patients or None for row in rows],
         "metric": [row.metric for row in rows],
-        "champion": [round(100 * row.difference.first, 2) for row in rows],
-        "challenger": [round(100 * row.difference.second, 2) for row in rows],
-        "difference": [f"{100 * row.difference.value:+.2f}" for row in rows],
+        "champion": [_hundredfold(row.difference.first) for row in rows],
+        "challenger": [_hundredfold(row.difference.second) for row in rows],
+        "difference": [
+            f"{100 * row.difference.value:+.2f}" if math.isfinite(row.difference.value) else ""
+            for row in rows
+        ],
         "95 %": [row.interval() for row in rows],
         "verdict": list(verdicts),
     }
@@ -331,16 +380,28 @@ def _table(rows: Sequence[Row], verdicts: Sequence[str]) -> dict[str, list[objec
     return table
 
 
-def _remarks(rows: Sequence[Row], challenger: Evidence) -> str:
-    """Return what limits the comparison, as the end of the reason."""
+def _remarks(rows: Sequence[Row], challenger: Evidence, champion: Evidence) -> list[str]:
+    """Return what was compared and what was not, as the end of the reason."""
+    paired = Counter(counts.database for counts, _ in _pair_records(champion, challenger))
     unpaired = sorted({row.records for row in rows if not row.patients})
     alone = sorted(challenger.databases - {row.records for row in rows})
-    remarks = ""
+    remarks = []
+    if paired:
+        records = ", ".join(f"{n} records of {database}" for database, n in sorted(paired.items()))
+        remarks.append(f"compared on {records}")
+    for name, missing in _not_compared(challenger, champion).items():
+        others = [counts for counts in missing if not champion.can_be_given(counts)]
+        if others and name in paired:
+            remarks.append(f"not compared on {_name_records(others, challenger)}")
     if unpaired:
-        remarks += f"; on {', '.join(unpaired)} only the metrics of both are known, so without intervals"
+        remarks.append(f"on {', '.join(unpaired)} only the metrics of both are known, so without intervals")
     if alone:
-        remarks += f"; not compared on {', '.join(alone)}, where the champion has no metrics"
+        remarks.append(f"not compared on {', '.join(alone)}, where the champion has no metrics")
     return remarks
+
+
+def _hundredfold(value: float) -> float | None:
+    return round(100 * value, 2) if math.isfinite(value) else None
 
 
 def _percent(value: float | None) -> str:

@@ -125,7 +125,7 @@ class Stages:
 
 
 def machine() -> dict[str, object]:
-    """Return the machine, the date, and the load of the last minute."""
+    """Return the machine, the date, the load of the last minute, and the version of ectopy."""
     model = next(
         (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
@@ -138,6 +138,13 @@ def machine() -> dict[str, object]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "load_of_the_last_minute": round(os.getloadavg()[0], 2),
+        "ectopy": subprocess.run(
+            ["git", "describe", "--tags", "--always", "--dirty"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip(),
     }
 
 

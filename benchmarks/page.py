@@ -49,7 +49,7 @@ def page(results: Results, name: str) -> Iterator[str]:
     yield "Results are medians, with the least and greatest of all runs in brackets. CPU is the time of all"
     yield "cores together. Wall time also depends on other load on the machine. Memory is the peak of the"
     yield "proportional set size of all processes. `benchmarks/page.py` writes this page. The first lines of"
-    yield "each benchmark say how to run it."
+    yield "each benchmark say how to run it. Below its results each names the version that was measured."
     yield ""
     yield f"![Stages, time against length, others]({name}.png)"
     for benchmark, lines in (
@@ -66,10 +66,11 @@ def page(results: Results, name: str) -> Iterator[str]:
 
 
 def conditions(machine: Results) -> str:
-    """Return the machine and the time of a measurement."""
+    """Return the version, the machine and the time of a measurement."""
     return (
-        f"{machine['date']}; {machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, "
-        f"Python {machine['python']}; load at the end: {machine['load_of_the_last_minute']}."
+        f"ectopy {machine['ectopy']}; {machine['date']}; {machine['cores']} cores of {machine['processor']}, "
+        f"{machine['memory_gb']} GB, Python {machine['python']}; "
+        f"load at the end: {machine['load_of_the_last_minute']}."
     )
 
 
@@ -150,7 +151,7 @@ def training(results: Results) -> Iterator[str]:
     yield "## Training"
     yield ""
     yield from COST_HEAD
-    yield row(f"{results['folds']} folds, {results['members']} members", results)
+    yield row(results["what"], results)
 
 
 def draw(results: Results) -> Figure:

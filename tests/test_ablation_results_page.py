@@ -9,6 +9,7 @@ from ectopy.ablation.compression import Size
 from ectopy.ablation.fold_runs import DISTANCES_BEATS
 from ectopy.ablation.results_page import F1
 from ectopy.ablation.trials import Architecture, Trial
+from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model.network import TrainConfig
 
 
@@ -105,6 +106,7 @@ class TestWhole:
             "Sequence lengths, GRU",
             "Compressed variants, GRU",
         ]
+        assert f"Each network reads {len(FEATURE_NAMES)} features" in text
         assert "the same optimiser and 2 seed(s). Each training had 12 epochs" in " ".join(text.split())
         assert "| it is as good as an LSTM |" in text
 

@@ -15,6 +15,7 @@ from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.fold_runs import DISTANCES_BEATS
 from ectopy.ablation.hypotheses import Hypothesis, check_hypotheses
 from ectopy.ablation.trials import Architecture, Trial
+from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model.network import TrainConfig
 
 TITLES: Mapping[str, str] = MappingProxyType(
@@ -42,13 +43,13 @@ Each training had {epochs} epochs of the same number of beats. All metrics are o
 beats, by EC57 (escape beats as N). F1 is in percent, and gross unless stated otherwise. It is given as mean
 ± standard deviation over seeds, which is not the spread over patients. The test records were not used.
 
-Each network has a dense layer of {dense_units} units for each beat, a temporal layer that relates a beat to
-other beats, and a layer of logits. Recurrent layers are bidirectional with {gru_units} units in each
-direction. Attention has {heads} heads: two look back, two look ahead, and each attends less to beats further
-away (ALiBi). It is added to the GRU, or used in {blocks} Transformer blocks as wide as both directions of
-the GRU. "No recurrence" is a dense layer for each beat with as many weights as the GRU.
-Learning rate, loss and added noise were chosen for the GRU, which favours it. Longer sequences came in
-smaller batches, so that each batch has the same number of beats.
+Each network reads {n_features} features of each beat. It has a dense layer of {dense_units} units for each
+beat, a temporal layer that relates a beat to other beats, and a layer of logits. Recurrent layers are
+bidirectional with {gru_units} units in each direction. Attention has {heads} heads: two look back, two look
+ahead, and each attends less to beats further away (ALiBi). It is added to the GRU, or used in {blocks}
+Transformer blocks as wide as both directions of the GRU. "No recurrence" is a dense layer for each beat
+with as many weights as the GRU. Learning rate, loss and added noise were chosen for the GRU, which favours
+it. Longer sequences came in smaller batches, so that each batch has the same number of beats.
 
 * **best epoch**: the epoch with the lowest out-of-fold loss. **CPU s**: training time of one fold, up to the
   best epoch and in total. Compilation and the drawing of windows are not included; the latter takes equally
@@ -142,7 +143,8 @@ def build_page(trials: Sequence[Trial], config: TrainConfig, *, database: str) -
     """
     kinds, lengths = by_kind(trials, config.window_beats), by_length(trials, CHOSEN)
     seeds = len({trial.seed for trial in trials})
-    intro = INTRO.format(database=database, seeds=seeds, blocks=BLOCKS, heads=HEADS, **asdict(config))
+    shared = {"n_features": len(FEATURE_NAMES), "blocks": BLOCKS, "heads": HEADS} | asdict(config)
+    intro = INTRO.format(database=database, seeds=seeds, **shared)
     parts = [intro, hypothesis_table(check_hypotheses(kinds, lengths))]
     parts += [f"## Architectures, sequences of {config.window_beats} beats", kind_table(kinds)]
     if lengths:

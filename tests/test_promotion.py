@@ -273,9 +273,55 @@ class TestRollback:
             promote(version, data_dir=data, decision=PromotionDecision(True, "better"))
         backs = [rollback(three[0].model, data_dir=data, reason="worse").current.number for _ in range(2)]
         assert backs == ["2", "1"]
-        with pytest.raises(PromotionError, match="/1: there was no champion before it"):
+        with pytest.raises(
+            PromotionError, match="/1: there was no champion before it that was not rolled back"
+        ):
             rollback(three[0].model, data_dir=data, reason="worse")
         assert in_use(data) == f"{three[0].model} 1"
+
+    def test_it_never_returns_to_a_version_that_was_rolled_back(
+        self, three: list[Version], data: Path
+    ) -> None:
+        # 3 was in use before 1 and 2 took turns. Rollback must not take turns too.
+        first, second, third = three
+        for version in (third, first, second, first):
+            promote(version, data_dir=data, decision=PromotionDecision(True, "better"))
+        backs = [rollback(first.model, data_dir=data, reason="worse").current for _ in range(2)]
+        assert backs == [second, third]
+        assert [ROLLED_BACK in model_versions.tags_of(version) for version in three] == [True, True, False]
+        with pytest.raises(PromotionError, match="/3: there was no champion before it that was not rolled"):
+            rollback(first.model, data_dir=data, reason="worse")
+        assert in_use(data) == f"{first.model} 3"
+
+    def test_one_that_was_promoted_again_is_not_tagged_and_can_be_returned_to(
+        self, three: list[Version], data: Path
+    ) -> None:
+        first, second, third = three
+        for version in (first, second):
+            promote(version, data_dir=data, decision=PromotionDecision(True, "better"))
+        rollback(first.model, data_dir=data, reason="worse")
+        promote_by_hand(second, data_dir=data, reason="it was the electrodes")
+        promote(third, data_dir=data, decision=PromotionDecision(True, "better"))
+        assert rollback(first.model, data_dir=data, reason="worse").current == second
+        assert ROLLED_BACK not in model_versions.tags_of(second)
+        assert rollback(first.model, data_dir=data, reason="worse").current == first
+
+    def test_tags_of_version_0_2_name_the_latest_champion_alone_and_are_followed(
+        self, three: list[Version], data: Path
+    ) -> None:
+        for version in three:
+            promote(version, data_dir=data, decision=PromotionDecision(True, "better"))
+        model_versions.tag_version(three[2], {PREVIOUS_CHAMPION: "2"})
+        backs = [rollback(three[0].model, data_dir=data, reason="worse").current for _ in range(2)]
+        assert backs == [three[1], three[0]]
+
+    def test_a_version_that_was_deleted_is_passed_over(self, three: list[Version], data: Path) -> None:
+        import mlflow
+
+        for version in three:
+            promote(version, data_dir=data, decision=PromotionDecision(True, "better"))
+        mlflow.MlflowClient().delete_model_version(three[1].model, three[1].number)
+        assert rollback(three[0].model, data_dir=data, reason="worse").current == three[0]
 
     def test_one_that_skipped_a_version_goes_back_to_what_was_in_use(
         self, three: list[Version], data: Path

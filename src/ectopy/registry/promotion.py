@@ -9,6 +9,7 @@ promoted, by whom and why, what the gate said of it, and which version it replac
 import getpass
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
@@ -20,7 +21,10 @@ from ectopy.registry.model_versions import CHAMPION, ROLLED_BACK, Version
 from ectopy.registry.promotion_gate import MinimumScores, PromotionDecision, decide, decide_between
 
 PREVIOUS_CHAMPION = "champion before"
-"""Tag with the number of the version that this one replaced, "" for the first champion; rollback reads it."""
+"""Tag with the numbers of the champions before a version, the latest first, separated by commas.
+
+It is "" for the first champion. Stores of ectopy 0.2 have the number of the latest alone.
+"""
 AGAINST_GATE = "against the gate"
 """Tag of a version that a person made champion against the gate: why the gate had refused it."""
 _FOLDER_PREFIX = ".champion-"
@@ -147,7 +151,9 @@ def promote_by_hand(version: Version, *, data_dir: Path, reason: str) -> Change:
 
 
 def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
-    """Make the previous champion the champion again; each call goes back by one version.
+    """Make the previous champion the champion again.
+
+    Each call goes further back in the history of champions, never to a version that was rolled back itself.
 
     Parameters
     ----------
@@ -165,7 +171,7 @@ def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
     Raises
     ------
     PromotionError
-        If there is no reason, no champion, or no champion before it.
+        If there is no reason, no champion, or no champion before it that was not rolled back.
     """
     reason = _require_reason(reason)
     champion = model_versions.version_by_alias(model, CHAMPION)
@@ -174,18 +180,40 @@ def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
             f"{model}: no version is champion, so none can be rolled back. "
             "Promote one with `ectopy models promote`."
         )
-    number = model_versions.tags_of(champion).get(PREVIOUS_CHAMPION, "")
-    if not number:
+    before = [one for one in _champions_before(champion) if ROLLED_BACK not in model_versions.tags_of(one)]
+    if not before:
         raise PromotionError(
-            f"{champion.uri}: there was no champion before it. Choose a version with `ectopy models promote`."
+            f"{champion.uri}: there was no champion before it that was not rolled back. "
+            "Choose a version with `ectopy models promote`."
         )
-    previous = model_versions.version_by_number(model, number)
+    previous, *earlier = before
     opinion, tags = _opinion(decide_between(previous, champion, MinimumScores()))
     event = f"champion again by hand of {_user()}, in place of {champion.number}: {reason} {opinion}"
-    _activate(previous, data_dir, event, tags)
+    _activate(previous, data_dir, event, {PREVIOUS_CHAMPION: _numbers(earlier), **tags})
     event = f"rolled back to {previous.number} by hand of {_user()}: {reason}"
     model_versions.append_history(champion, event, {ROLLED_BACK: reason})
     return Change(previous, champion)
+
+
+def _champions_before(version: Version) -> list[Version]:
+    """Return the champions before a version, the latest first, each once and none that was deleted.
+
+    The tag of a version ends early in stores of ectopy 0.2, so the tag of its last one goes on from there.
+    """
+    by_number = {one.number: one for one in model_versions.list_versions(version.model)}
+    seen, last = [version], version
+    while True:
+        numbers = model_versions.tags_of(last).get(PREVIOUS_CHAMPION, "").split(",")
+        found = [by_number[number] for number in numbers if number in by_number]
+        new = [one for one in dict.fromkeys(found) if one not in seen]
+        if not new:
+            return seen[1:]
+        seen += new
+        last = seen[-1]
+
+
+def _numbers(versions: Sequence[Version]) -> str:
+    return ",".join(version.number for version in versions)
 
 
 def _replace(version: Version, data_dir: Path, by: str, reason: str, tags: dict[str, str]) -> Change:
@@ -197,9 +225,9 @@ def _replace(version: Version, data_dir: Path, by: str, reason: str, tags: dict[
         place, before = "its alias had been set outside ectopy", {}
     else:
         place = f"in place of {previous.number}" if previous else "the first"
-        before = {PREVIOUS_CHAMPION: previous.number if previous else ""}
+        earlier = [previous, *_champions_before(previous)] if previous else []
+        before = {PREVIOUS_CHAMPION: _numbers([one for one in earlier if one != version])}
     _activate(version, data_dir, f"champion {by}, {place}: {reason}", before | tags)
-    model_versions.untag_version(version, ROLLED_BACK)
     if previous and previous != version:
         model_versions.append_history(previous, f"replaced by {version.number}")
     return Change(version, previous)
@@ -282,6 +310,7 @@ def _activate(version: Version, data_dir: Path, event: str, tags: dict[str, str]
     """Make a version the champion in the registry and in the data directory; its card says why."""
     downloaded = _fetch(version)
     model_versions.set_champion(version, event, tags)
+    model_versions.untag_version(version, ROLLED_BACK)
     if AGAINST_GATE not in tags:
         model_versions.untag_version(version, AGAINST_GATE)
     card = _with_promotion(model_versions.card_of(version), version)

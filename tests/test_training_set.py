@@ -106,9 +106,12 @@ class TestSplit:
         assert not set(train) & set(examined)
         assert not (set(train) | set(examined)) & {"102", "104", "107", "217"}
 
-    def test_any_other_database_examines_on_every_third_record(self):
-        train, examined = catalogue.split(catalogue.find_database("simdb"), ["a", "b", "c", "d", "e", "f"])
-        assert (train, examined) == (("a", "b", "d", "e"), ("c", "f"))
+    def test_every_third_simulated_patient_is_held_out_whichever_others_are_there(self):
+        simdb, names = catalogue.find_database("simdb"), [f"s0-{number:03d}" for number in range(1, 10)]
+        train, held_out = catalogue.split(simdb, names)
+        assert held_out == ("s0-003", "s0-006", "s0-009")
+        for there in (names[1:], names[::2], names[::-1], [*names, "noise"]):
+            assert set(catalogue.split(simdb, there)[0]) == {*train, "noise"} & set(there)
 
     def test_all_of_the_noise_stress_test_is_examined_but_the_noise_alone(self):
         names = ["118e24", "119e_6", "bw", "em"]

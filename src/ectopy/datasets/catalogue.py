@@ -458,11 +458,14 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
                 license="",
                 annotators=(Annotator("atr", "beats, rhythm changes"),),
                 uses={"beats": "training"},
-                note="written by `ectopy simulate`; every third record is held out",
+                note="written by `ectopy simulate`; records whose number is a multiple of 3 are held out",
             ),
         )
     }
 )
+
+
+_NUMBER = re.compile(r"[0-9]+$")
 
 
 def find_database(name: str) -> Database:
@@ -499,7 +502,7 @@ def split(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split records into training and held-out records, as the catalogue says.
 
-    Simulated patients are in no catalogue: every third record is held out.
+    Simulated patients are in no catalogue: those whose number is a multiple of 3 are held out.
 
     Parameters
     ----------
@@ -516,8 +519,8 @@ def split(
     """
     names = tuple(records)
     if not database.records:
-        held_out = names[2::3]
-        return tuple(name for name in names if name not in held_out), held_out
+        third = tuple(name for name in names if (number := _NUMBER.search(name)) and int(number[0]) % 3 == 0)
+        return tuple(name for name in names if name not in third), third
     training = database.training if database.uses.get(use) == "training" else ()
     held_out = database.held_out if use in database.uses else ()
     return _among(names, training), _among(names, held_out)

@@ -15,7 +15,7 @@ pseudonyms_app = typer.Typer(
 
 
 class BeatMap(StrEnum):
-    """The two AAMI class mappings in use. They differ in the escape beats e, j, n."""
+    """The two label maps in use. They differ in the escape beats e, j, n."""
 
     EC57 = "ec57"
     DECHAZAL = "dechazal"

@@ -2,7 +2,7 @@
 
 There are two kinds of tests. In the first, all databases are pooled, and each patient is analysed by networks
 that were trained without the patients of one fold. In the second, the networks were trained without the
-database: each patient comes from another hospital, recorder and annotator than those of the training.
+database: each patient comes from another database than those of the training.
 """
 
 from collections.abc import Mapping

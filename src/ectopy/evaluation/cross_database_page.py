@@ -27,10 +27,13 @@ ectopy ingest --all-training
 {command}
 ```
 
-It tells how well ectopy classifies heartbeats of patients whom no network has seen, in databases of other
-hospitals, recorders and annotators. Beats are found by ectopy itself. As far as we know, nobody else has
+It tells how well ectopy classifies heartbeats of patients whom no network has seen, and of whole databases
+that no network has seen. Beats are found by ectopy itself. As far as we know, nobody else has
 published such a table: detected beats, both ectopic classes, intervals by patient, and every record. Please
 compare with it, and repeat it.
+
+A database is not a hospital. Several may come from one institute, with the same recorders and annotators, and
+this page does not show how ectopy does elsewhere.
 
 ## Protocol
 

@@ -92,13 +92,14 @@ def test_the_view_without_doubtful_labels_reads_the_list(monkeypatch: pytest.Mon
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("data")
-    sources = [
-        SourceRecords(
-            TrainingSource(name), catalogue.find_database(name), Path(folder), (record,), held_out, ()
-        )
+    return build_page([TEST, ALONE], sources(folder), TrainConfig(members=2))
+
+
+def sources(folder: Path) -> list[SourceRecords]:
+    return [
+        SourceRecords(TrainingSource(name), catalogue.find_database(name), folder, (record,), held_out, ())
         for name, record, held_out in (("mitdb", "101", ("100",)), ("svdb", "800", ()))
     ]
-    return build_page([TEST, ALONE], sources, TrainConfig(members=2))
 
 
 def test_the_page_has_all_metrics_in_each_view(page: str) -> None:
@@ -120,6 +121,15 @@ def test_the_page_names_records_held_out_records_and_the_hash(page: str) -> None
     assert "* Records: 1, patients: 1. 101." in page
     assert "Held out and not opened here: 100." in page
     assert page.count("SHA-256 of headers, signals and annotations") == 2
+
+
+def test_the_page_says_on_which_labels_the_networks_were_trained(page: str, tmp_path: Path) -> None:
+    assert "* Out of fold, training leaves out [doubtful labels]" in page
+    assert "**Without a database**,\n  training uses all labels" in page
+    assert "| use_doubtful_labels | False, but True without a database |" in page
+    everywhere = build_page([TEST, ALONE], sources(tmp_path), TrainConfig(use_doubtful_labels=True))
+    assert "* Training uses all labels, also [doubtful ones]" in everywhere
+    assert "Out of fold, training leaves out" not in everywhere
 
 
 def test_the_figure_has_a_row_for_each_part() -> None:

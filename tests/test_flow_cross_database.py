@@ -13,6 +13,7 @@ from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57 import gross
 from ectopy.ec57.record_counts import from_json
 from ectopy.flows.cross_database import cross_database
+from ectopy.model import training
 from ectopy.model.training_sources import TrainingSource, TrainingSourceError
 from tests.test_flow_train import CONFIG
 
@@ -32,6 +33,7 @@ class Evaluated(NamedTuple):
     out: Path
     run: Any
     tests: dict[str, Any]
+    doubtful_used: dict[str, set[bool]]
 
     def artifact(self, run: Any, file: str) -> Path:
         import mlflow
@@ -59,13 +61,23 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Ev
     other = simulate_database(tmp_path_factory.mktemp("other"), recordings=3, minutes=6.0, seed=1)
     (data / "otherdb").mkdir()
     other.rename(data / "otherdb" / "1.0.0")
+    doubtful_used: dict[str, set[bool]] = {}
+    record_jobs = training.record_jobs
+
+    def noted(*arguments: Any) -> list[Any]:
+        jobs = record_jobs(*arguments)
+        labelled = [record for job in jobs for record in (job.record, *job.donors)]
+        doubtful_used[arguments[2].path.name] = {record.use_doubtful for record in labelled}
+        return jobs
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "record_jobs", noted)
         patch.setenv("ECTOPY_WORKERS", "1")
         patch.setattr(catalogue, "DATABASES", {**catalogue.DATABASES, "otherdb": OTHER})
         page = cross_database(SOURCES, data, 2, CONFIG, out, tracking_uri=tracking_uri)
     found = mlflow.search_runs(experiment_names=["ectopy-cross-database"], output_format="list")
     (parent,) = (run for run in found if "mlflow.parentRunId" not in run.data.tags)
-    return Evaluated(page, data, out, parent, children(parent))
+    return Evaluated(page, data, out, parent, children(parent), doubtful_used)
 
 
 def test_there_is_a_run_for_each_test_with_its_networks(evaluated: Evaluated) -> None:
@@ -85,6 +97,18 @@ def test_a_left_out_database_is_in_no_data_set_of_its_training(evaluated: Evalua
             for path in evaluated.data.glob(f"training/cross-database/{name.replace(' ', '-')}/*/*.npz")
         }
         assert prepared == {used}
+
+
+def test_labels_that_networks_of_the_tested_database_doubted_are_used_without_it(
+    evaluated: Evaluated,
+) -> None:
+    assert evaluated.doubtful_used == {
+        "out-of-fold": {False},
+        "without-simdb": {True},
+        "without-otherdb": {True},
+    }
+    (member, *_) = children(evaluated.tests["without simdb"]).values()
+    assert member.data.params["use_doubtful_labels"] == "True"
 
 
 def test_every_training_record_is_tested_once_in_each_kind_of_test_and_no_held_out_one(

@@ -41,6 +41,7 @@ this page does not show how ectopy does elsewhere.
   analysed by networks that were trained on the other folds.
 * **without a database**: the networks were trained on the other databases alone. Patients that are in both
   are left out of the training.
+{labels}
 * Each test has {networks} networks, which differ in their random seed. They form an ensemble, whose metrics
   are in bold type. The metrics of **single networks** are mean ± standard deviation over seeds.
 * Beats are compared by ANSI/AAMI EC57, with a learning period of 5 minutes and a match window of 150 ms.
@@ -55,6 +56,15 @@ this page does not show how ectopy does elsewhere.
 * The recipe was chosen by tests like these, on the same patients. Both tests are therefore optimistic.
 """
 """The beginning of the page."""
+
+LABELS = {
+    False: """\
+* Out of fold, training leaves out [doubtful labels](doubtful-labels.md). They were found with the help of
+  networks that had learned from the tested patients, which may favour ectopy. **Without a database**,
+  training uses all labels, so that nothing about the tested database reaches it.""",
+    True: "* Training uses all labels, also [doubtful ones](doubtful-labels.md).",
+}
+"""What the page says of the labels of the training, by whether the recipe uses doubtful ones."""
 
 OTHERS = """\
 ## Others on the same database
@@ -108,7 +118,8 @@ def build_page(tests: Sequence[CrossTest], sources: Sequence[SourceRecords], con
     summaries = {view: [summarise(part, view) for part in parts] for view in VIEWS}
     networks = {len(each.members) for test in tests for each in test.evaluations.values()}
     command = _command([source.source for source in sources], config)
-    intro = INTRO.format(command=command, n_folds=config.n_folds, networks=max(networks))
+    labels = LABELS[config.use_doubtful_labels]
+    intro = INTRO.format(command=command, n_folds=config.n_folds, networks=max(networks), labels=labels)
     sections = [intro, "## At a glance", _glance(parts, summaries[DETECTED]), f"![F1 of each test]({FIGURE})"]
     if any(part.tested == (_OTHERS_ON,) for part in parts):
         sections.append(_others(parts, summaries))
@@ -225,7 +236,10 @@ def _data(source: SourceRecords) -> str:
 
 
 def _recipe(config: TrainConfig) -> str:
-    rows = "\n".join(f"| {name} | {value} |" for name, value in asdict(config).items())
+    choices: dict[str, object] = asdict(config)
+    if not config.use_doubtful_labels:
+        choices["use_doubtful_labels"] = "False, but True without a database"
+    rows = "\n".join(f"| {name} | {value} |" for name, value in choices.items())
     return f"| choice | value |\n|---|---|\n{rows}"
 
 

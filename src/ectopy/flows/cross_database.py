@@ -128,6 +128,9 @@ def run_without(
 ) -> CrossTest:
     """Train on all databases but one, and evaluate on that one, as a nested run.
 
+    Doubtful labels are trained on like others, whatever ``config`` says. Networks that know the database that
+    is left out have found them.
+
     Parameters
     ----------
     left_out
@@ -144,6 +147,7 @@ def run_without(
     The test.
     """
     name = f"without {left_out.database.name}"
+    config = replace(config, use_doubtful_labels=True)
     records = left_out.labelled(use_doubtful=True)
     patients = {record.patient for record in records}
     others = [source.without(patients) for source in sources if source is not left_out]

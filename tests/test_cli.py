@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -326,6 +328,13 @@ class TestTrain:
         status, _, message = run("train", "--set", text, capsys=capsys)
         assert (status, configs) == (2, [])
         assert "not of the form NAME=VALUE" in message
+
+
+def test_names_of_version_0_1_work_in_0_2_and_not_later() -> None:
+    """The promise of docs/interface.md: with version 0.3, delete the old names and this test."""
+    assert version("ectopy").startswith("0.2.")
+    assert cli._OLD_NAMES == {"why": "reason", "compare": "ablation"}
+    assert find_spec("ectopy.qrs")
 
 
 class TestReason:

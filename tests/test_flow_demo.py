@@ -47,7 +47,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Iterat
         patch.setenv("ECTOPY_WORKERS", "1")
         patch.setenv("ECTOPY_TRACKING_URI", "sqlite:///never.db")
         patch.setenv("ECTOPY_DATA_DIR", "never")
-        text = demo(Path("out"), patients=3, minutes=6.0, config=CONFIG, floors=NO_FLOORS)
+        text = demo(Path("out"), patients=3, minutes=6.0, config=CONFIG, minimum=NO_FLOORS)
         yield Shown(here / "out", text)
 
 
@@ -100,7 +100,7 @@ def test_the_beats_found_are_compared_with_those_simulated(shown: Shown) -> None
 def test_a_second_demo_in_the_same_folder_adds_a_version(shown: Shown) -> None:
     runs.connect(shown.uri, "ectopy-demo")
     before = model_versions.challenger("ectopy-demo")
-    demo(shown.out, patients=3, minutes=6.0, config=CONFIG, floors=NO_FLOORS)
+    demo(shown.out, patients=3, minutes=6.0, config=CONFIG, minimum=NO_FLOORS)
     assert int(model_versions.challenger("ectopy-demo").number) == int(before.number) + 1
     # Training on other threads differs in the last digit, which is enough to be worse than the champion.
     promoted = model_versions.version_by_alias("ectopy-demo", "champion") == model_versions.challenger(

@@ -111,9 +111,12 @@ class TestTwoAtOnce:
                 "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
             }
 
-    def test_a_person_who_trains_beside_a_training_is_told_so(self, busy: dict[str, Any]) -> None:
+    def test_a_person_who_trains_beside_a_training_is_told_so(
+        self, busy: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
         with pytest.raises(BusyError, match=r"training/simdb: another run is writing"):
             train(**busy)
+        assert "The parameter `database` goes in version 0.4" in caplog.text  # the name of version 0.2
 
     def test_a_scheduled_training_is_then_skipped_which_starts_no_evaluation(
         self, busy: dict[str, Any], monkeypatch: pytest.MonkeyPatch

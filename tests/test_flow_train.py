@@ -272,12 +272,12 @@ def constant(tmp_path: Path) -> Path:
 
 
 def examine(
-    trained: Trained, model: str, floors: MinimumScores = NO_FLOORS, card_to: Path | None = None
+    trained: Trained, model: str, minimum: MinimumScores = NO_FLOORS, card_to: Path | None = None
 ) -> PromotionDecision:
     return evaluate(
         "simdb",
         trained.data,
-        floors,
+        minimum,
         model=model,
         tracking_uri=trained.uri,
         reason="a test",

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 NAME = "ectopy-demo"
 """Name of the experiment and of the registered model, apart from those that are trained on real patients."""
 CONFIG = network.TrainConfig(n_folds=2, members=1, fold_members=1, epochs=6, windows_per_epoch=640)
-FLOORS = MinimumScores(veb_f1=0.6, sveb_f1=0.3)
+MINIMUM = MinimumScores(veb_f1=0.6, sveb_f1=0.3)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def demo(
     patients: int = 12,
     minutes: float = 9.0,
     config: network.TrainConfig = CONFIG,
-    floors: MinimumScores = FLOORS,
+    minimum: MinimumScores = MINIMUM,
 ) -> str:
     """Run the whole pipeline with all files in one folder.
 
@@ -81,7 +81,7 @@ def demo(
         The length of each recording. EC57 does not score the first five minutes.
     config
         The choices of the training.
-    floors
+    minimum
         The scores that a champion must reach.
 
     Returns
@@ -92,7 +92,7 @@ def demo(
     logger.info("1/5  simulating and ingesting %d patients", patients)
     simulate_database(folder.source, recordings=patients, minutes=minutes, seed=1)
     ingest(DATABASE, str(folder.source), folder.data)
-    decision = train_and_evaluate(folder, config, floors)
+    decision = train_and_evaluate(folder, config, minimum)
     logger.info("4/5  scoring %d new patients", n_new := patients // 3)
     simulated = simulate_database(folder.new, recordings=n_new, minutes=minutes, seed=2)
     score(
@@ -109,9 +109,9 @@ def demo(
 
 
 def train_and_evaluate(
-    folder: DemoFolder, config: network.TrainConfig, floors: MinimumScores
+    folder: DemoFolder, config: network.TrainConfig, minimum: MinimumScores
 ) -> PromotionDecision:
-    """Train a challenger and evaluate it; the first one becomes champion if it reaches the floors.
+    """Train a challenger and evaluate it; the first one becomes champion if it reaches the minimum.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def train_and_evaluate(
         The folder of the demo.
     config
         The choices of the training.
-    floors
+    minimum
         The scores that a champion must reach.
 
     Returns
@@ -135,7 +135,7 @@ def train_and_evaluate(
     }
     version = train([TrainingSource(DATABASE)], config=config, **shared)
     logger.info("3/5  evaluating version %s of %s on patients it has not seen", version.number, NAME)
-    decision: PromotionDecision = evaluate(DATABASE, floors=floors, reason="the demo", **shared)
+    decision: PromotionDecision = evaluate(DATABASE, minimum=minimum, reason="the demo", **shared)
     logger.info("     %s", decision)
     return decision
 

@@ -20,13 +20,12 @@ from ectopy.settings import load_settings
 def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
     database: str = "mitdb",
     data_dir: Path | None = None,
-    floors: MinimumScores | None = None,
+    minimum: MinimumScores | None = None,
     experiment: str = "ectopy-evaluate",
     model: str = "ectopy",
     tracking_uri: str | None = None,
     reason: str = "a challenger was trained",
     card_to: Path | None = None,
-    why: str | None = None,
 ) -> PromotionDecision:
     """Evaluate the challenger on held-out patients, and promote it if its cross-validation is good enough.
 
@@ -38,7 +37,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
         The name of the database with held-out patients.
     data_dir
         The folder of databases and models; by default that of the settings.
-    floors
+    minimum
         The scores that a champion must reach in cross-validation.
     experiment
         The name of the MLflow experiment.
@@ -50,14 +49,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
         Why the held-out patients are used now; logged with the metrics.
     card_to
         A folder for the model card as a page, ``model-card.md``, with its strips in ``model-card/``.
-    why
-        The name of ``reason`` in version 0.1, accepted until version 0.3.
 
     Returns
     -------
     The decision, its reason and the report.
     """
-    settings, reason = load_settings(), why or reason
+    settings = load_settings()
     data_dir = data_dir or settings.data_dir
     source = catalogue.find_database(database)
     if "beats" not in source.uses:
@@ -89,7 +86,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form 
         else:
             report = log_evaluation.log_evaluation(held_out, everyone, database)
             add_missing_evidence(challenger, data_dir, settings.workers)
-            decision = decide(challenger, floors or MinimumScores())
+            decision = decide(challenger, minimum or MinimumScores())
             card = (ensemble / "card.md").read_text()
             compared = _log_comparison(decision)
             promotion.record_decision(challenger, decision, card + report.card() + compared)

@@ -52,8 +52,8 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
     tracking_uri
         The MLflow tracking store; by default that of the settings.
     database
-        The name of a single training database, in place of ``databases``; the parameter of version 0.1,
-        accepted until version 0.3.
+        The name of a single training database, in place of ``databases``; the parameter of version 0.2,
+        accepted until version 0.4.
 
     Returns
     -------
@@ -67,7 +67,9 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
     """
     settings, config = load_settings(), config or network.TrainConfig()
     data_dir = data_dir or settings.data_dir
-    databases = database or databases
+    if database:
+        logger.warning("The parameter `database` goes in version 0.4. Give `databases` instead.")
+        databases = database
     if isinstance(databases, str):
         databases = [TrainingSource(databases)]
     sources = select_records(databases, data_dir)

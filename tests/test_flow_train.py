@@ -238,7 +238,7 @@ class TestTrain:
 
     def test_the_card_names_the_split(self, trained: Trained) -> None:
         text = (model_versions.fetch_model(trained.version.uri) / "card.md").read_text()
-        assert f"Held out for evaluation: {EXAMINED}.\n  Used for neither: none." in text
+        assert f"Held out: {EXAMINED}.\n  Used for neither: none." in text
 
 
 def register(name: str, folder: Path, **figures: float) -> model_versions.Version:

@@ -52,7 +52,7 @@ this page does not show how ectopy does elsewhere.
 * VEB are V and E, SVEB are A, a, J and S. De Chazal's map, which most papers use, counts escape beats
   (e, j, n) as N, and EC57's map counts them as SVEB.
 * No record that is held out was opened. Results on DS2 of MIT-BIH are in the [model card](model-card.md), and
-  [each opening is listed](ds2-openings.md).
+  [each access is listed](ds2-openings.md).
 * The recipe was chosen by tests like these, on the same patients. Both tests are therefore optimistic.
 """
 """The beginning of the page."""
@@ -227,7 +227,7 @@ def _data(source: SourceRecords) -> str:
             f"`{database.name}` {database.version}, {database.license}.{cite}{doi}",
             "",
             f"* Records: {len(source.training)}, patients: {len(patients)}. {', '.join(source.training)}.",
-            f"* Held out and not opened here: {', '.join(source.held_out) or 'none'}.",
+            f"* Held out and not read here: {', '.join(database.held_out or source.held_out) or 'none'}.",
             f"* Used for neither: {', '.join(source.left_out) or 'none'}.",
             f"* In training: weight {source.source.weight:g}, label map `{source.source.beat_map}`.",
             f"* SHA-256 of headers, signals and annotations of the records: `{source.digest()}`.",

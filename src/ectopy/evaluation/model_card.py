@@ -94,7 +94,7 @@ diagnosis; not for alarms or life support. Not for paced rhythm, nor for childre
 neither.
 
 **Data.** {len(sources)} {"databases" if len(sources) > 1 else "database"}, split by patient. F and Q are left
-out. All choices were made by cross-validation in the training records.
+out. All values were chosen by cross-validation in the training records.
 
 {data}
 
@@ -123,12 +123,15 @@ the networks of the folds on the beats to which the temperature was fitted.
 
 def _data(source: SourceRecords) -> str:
     database, escape = source.database, "S" if source.source.beat_map == "ec57" else "N"
-    names = (", ".join(records) or "none" for records in (source.training, source.held_out, source.left_out))
+    names = (
+        ", ".join(records) or "none"
+        for records in (source.training, database.held_out or source.held_out, source.left_out)
+    )
     training, held_out, left_out = names
     return (
         f"* {database.title} ({database.name} {database.version}), weight {source.source.weight:g}, "
         f"escape beats (e, j, n) as {escape}: {training}.\n"
-        f"  Held out for evaluation: {held_out}.\n"
+        f"  Held out: {held_out}.\n"
         f"  Used for neither: {left_out}."
     )
 

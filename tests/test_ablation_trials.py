@@ -167,7 +167,7 @@ class TestTimes:
         assert (trial.best_epoch, trial.best_s, trial.training_s) == (2, 3.0, 7.0)
 
 
-class TestHeldOut:
+class TestPredictions:
     def test_no_patient_of_a_fold_is_learned_from(self, jobs):
         records = [job.load() for job in jobs]
         fold = Fold(("simdb/s0-001",), ("simdb/s0-002",))

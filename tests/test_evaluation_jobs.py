@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ectopy.datasets import catalogue
-from ectopy.evaluation.jobs import challenger_jobs, out_of_fold_jobs, training_databases
+from ectopy.evaluation.jobs import challenger_jobs, out_of_fold_jobs
 from ectopy.model.calibration import UNCALIBRATED
 from ectopy.model.folds import Fold
 from ectopy.model.network import TrainConfig
@@ -68,7 +68,7 @@ def test_records_of_a_fold_are_found_by_their_name_of_today_and_of_before(regist
 
 def test_each_of_several_databases_is_evaluated_as_a_whole(register) -> None:
     version = register("mitdb,svdb", "mitdb/101,svdb/800", "svdb/801")
-    assert training_databases(version, NSTDB) == (MITDB, SVDB)
+    assert model_versions.databases_of(version) == ("mitdb", "svdb")
     assert models_of(version, SVDB, "800", "801", "803") == {"800": "fold 0", "801": "fold 1", "803": "all"}
     assert models_of(version, MITDB, "101") == {"101": "fold 0"}
 

@@ -11,7 +11,7 @@ from ectopy.datasets.doubtful_labels import DoubtfulLabel
 from ectopy.ec57.reference import Reference
 from ectopy.features.extraction import extract_features
 from ectopy.model import label_doubts
-from ectopy.model.calibration import HeldOut
+from ectopy.model.calibration import OutOfFoldPrediction
 from ectopy.model.label_doubts import RULES, contradictions, find_doubtful_labels
 from ectopy.model.training_set import TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS
@@ -70,18 +70,18 @@ def logits_for(label, confidence=4.0):
     return (confidences[:, None] * (label[:, None] == np.array(TRAINED_LABELS))).astype(np.float32)
 
 
-def held_out(kinds, label, logits, *, symbols=None, record="svdb/800"):
+def prediction_of(kinds, label, logits, *, symbols=None, record="svdb/800"):
     beats = beats_of(kinds)
     symbol = np.array(list(symbols)) if symbols else label
     annotations = Annotations(beats.sample, symbol, np.zeros(len(label), int), ("",) * len(label))
     reference = Reference(record, record, annotations, WORKING_FS, int(beats.sample[-1]) + 400)
     sequence = TrainingSequence(record, record, "detected", beats.sample, extract_features(beats), label)
-    return HeldOut(sequence, reference, logits)
+    return OutOfFoldPrediction(sequence, reference, logits)
 
 
 def doubts(kinds, label, predicted, *, symbols=None):
     """Find doubtful labels where two networks predict these classes."""
-    runs = [[held_out(kinds, label, logits_for(predicted, c), symbols=symbols)] for c in (4.0, 5.0)]
+    runs = [[prediction_of(kinds, label, logits_for(predicted, c), symbols=symbols)] for c in (4.0, 5.0)]
     return find_doubtful_labels(runs)
 
 
@@ -116,7 +116,7 @@ class TestPlantedLabels:
         kinds = placed("S", 20, 40, among=TRUTH)
         label = true_labels(TRUTH)
         run = [
-            held_out(kinds, label, logits_for(true_labels(kinds)), record=record)
+            prediction_of(kinds, label, logits_for(true_labels(kinds)), record=record)
             for record in ("svdb/801", "mitdb/101")
         ]
         found = [(doubt.database, doubt.record, doubt.sample) for doubt in find_doubtful_labels([run])]
@@ -145,7 +145,9 @@ class TestSilence:
 
     def test_where_only_a_rule_disagrees_nothing_is_found(self):
         kinds, label = placed("S", 20, 40, among=TRUTH), true_labels(TRUTH)
-        assert contradictions(held_out(kinds, label, logits_for(label)).sequence.features, label).label[20]
+        assert contradictions(prediction_of(kinds, label, logits_for(label)).sequence.features, label).label[
+            20
+        ]
         assert doubts(kinds, label, label) == []
 
     def test_the_beat_after_an_interpolated_one_is_early_for_a_good_reason(self):
@@ -178,7 +180,7 @@ class TestSilence:
 class TestNetworks:
     def prediction(self, predicted, confidence=4.0):
         label = true_labels(TRUTH)
-        return held_out(TRUTH, label, logits_for(predicted, confidence))
+        return prediction_of(TRUTH, label, logits_for(predicted, confidence))
 
     def test_one_network_that_disagrees_with_the_others_is_enough_to_keep_silent(self):
         predicted = true_labels(placed("S", 20, 40, among=TRUTH))
@@ -206,7 +208,7 @@ class TestNetworks:
 
     def test_a_class_that_nobody_has_is_never_suggested(self):
         label = true_labels(ALL_NORMAL)
-        prediction = held_out(ALL_NORMAL, label, logits_for(label))
+        prediction = prediction_of(ALL_NORMAL, label, logits_for(label))
         assert label_doubts.class_thresholds([[prediction]])[1:].tolist() == [1, 1]
 
 

@@ -10,7 +10,7 @@ from ectopy.ec57.reference import Reference
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import calibration, folds, training_set
 from ectopy.model.augmentation import MIN_DONOR_VENTRICULAR
-from ectopy.model.calibration import HeldOut
+from ectopy.model.calibration import OutOfFoldPrediction
 from ectopy.model.classifier import softmax
 from ectopy.model.training_set import TrainingRecord, TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS, LabelledRecord, labelled_beats
@@ -63,11 +63,11 @@ class TestFolds:
         for fold in folds.split_folds(records, 3, seed=0):
             train = {
                 training_record.reference.patient
-                for training_record in folds.select_records(records, fold.train)
+                for training_record in folds.pick_records(records, fold.train)
             }
             test = {
                 training_record.reference.patient
-                for training_record in folds.select_records(records, fold.test)
+                for training_record in folds.pick_records(records, fold.test)
             }
             assert not train & test
 
@@ -154,13 +154,15 @@ class TestCalibration:
 
 
 def test_the_calibration_error_of_a_database_is_that_of_its_own_beats():
-    held_out = []
+    predictions = []
     for key, logits in (("mitdb/1", [9, 0, 0]), ("svdb/1", [0, 0, 9])):  # sure, and right on the first
         record = record_of(key, key, "NNNN")
         example = record.get("detected")
         example = replace(example, label=np.array(["N", "N", "", "N"]))
-        held_out.append(HeldOut(example, record.reference, np.tile(np.float32(logits), (4, 1))))
-    errors = calibration.errors_by_database(held_out, calibration.UNCALIBRATED)
+        predictions.append(
+            OutOfFoldPrediction(example, record.reference, np.tile(np.float32(logits), (4, 1)))
+        )
+    errors = calibration.errors_by_database(predictions, calibration.UNCALIBRATED)
     assert errors == pytest.approx({"mitdb": 0, "svdb": 1}, abs=1e-3)
 
 
@@ -169,7 +171,7 @@ def test_held_out_logits_are_judged_by_their_likeliest_label():
     example = training_record.get("given")
     logits = np.zeros((401, 3), np.float32)
     logits[:, 0], logits[400, 2] = 1, 2
-    comparison = HeldOut(example, training_record.reference, logits).compare()
+    comparison = OutOfFoldPrediction(example, training_record.reference, logits).compare()
     assert (comparison.count("V", "V"), comparison.count("N", "V")) == (1, 0)
 
 

@@ -22,7 +22,7 @@ from ectopy.datasets import catalogue, download
 from ectopy.datasets.doubtful_labels import FILE, DoubtfulLabel, doubtful_samples
 from ectopy.ecg import Beats
 from ectopy.model import folds, network, training
-from ectopy.model.calibration import HeldOut
+from ectopy.model.calibration import OutOfFoldPrediction
 from ectopy.model.label_doubts import find_doubtful_labels
 from ectopy.model.network import TrainConfig
 from ectopy.model.training import TrainingFolder
@@ -78,7 +78,7 @@ def strips(data_dir: DataDir = None) -> None:
 
 def _predictions(
     config: TrainConfig, runs: Iterable[tuple[int, int]], data_dir: Path | None
-) -> Iterator[list[HeldOut]]:
+) -> Iterator[list[OutOfFoldPrediction]]:
     """Predict every record by networks that were not trained on its patient, for each pair of seeds."""
     data_dir = data_dir or load_settings().data_dir
     work = TrainingFolder(data_dir / "training" / "doubtful-labels")

@@ -120,14 +120,14 @@ def evaluate_variants(
 
 
 def _evaluate_variant(name: str, writer: VariantWriter, runs: Sequence[FoldRun], folder: Path) -> Variant:
-    held_out, sparsity = [], []
+    predictions, sparsity = [], []
     for number, run in enumerate(runs):
         path = folder / f"{number}.onnx"
         writer(run, path)
-        held_out += run.held_out(compression.load_onnx(path))
+        predictions += run.predictions(compression.load_onnx(path))
         sparsity.append(compression.sparsity_of_file(path))
     variant = _measure(name, folder / "0.onnx", runs[0].network)
-    return replace(variant, sparsity=float(np.mean(sparsity)), metrics=headline_of(held_out))
+    return replace(variant, sparsity=float(np.mean(sparsity)), metrics=headline_of(predictions))
 
 
 def _write(run: FoldRun, path: Path, *, eight_bits: bool = False) -> None:

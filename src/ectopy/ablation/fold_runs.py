@@ -10,8 +10,8 @@ from ectopy.ec57.reference import DETECTED
 from ectopy.evaluation import headline_metrics
 from ectopy.features.extraction import Floats
 from ectopy.model import calibration, network
-from ectopy.model.calibration import HeldOut
-from ectopy.model.folds import Fold, select_records, training_sequences
+from ectopy.model.calibration import OutOfFoldPrediction
+from ectopy.model.folds import Fold, pick_records, training_sequences
 from ectopy.model.network import Epoch, Network, TrainConfig
 from ectopy.model.training_set import TrainingRecord, TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS
@@ -41,11 +41,13 @@ class FoldRun:
         """Number of labelled beats in the test sequences, from which the loss is computed."""
         return sum(int((sequence.label != "").sum()) for _, sequence in self.test_sequences)
 
-    def held_out(self, run: Callable[[Floats], Floats]) -> list[HeldOut]:
+    def predictions(self, run: Callable[[Floats], Floats]) -> list[OutOfFoldPrediction]:
         """Apply ``run``, standardised features [n, k] to logits, to the test sequences of the fold."""
         mean, scale = self.network.mean, self.network.scale
         return [
-            HeldOut(sequence, record.reference, run(((sequence.features - mean) / scale).astype(np.float32)))
+            OutOfFoldPrediction(
+                sequence, record.reference, run(((sequence.features - mean) / scale).astype(np.float32))
+            )
             for record, sequence in self.test_sequences
         ]
 
@@ -71,7 +73,7 @@ def train_without(
     The trained network with its losses and times.
     """
     train = training_sequences(records, fold)
-    test = [(record, record.get(DETECTED)) for record in select_records(records, fold.test)]
+    test = [(record, record.get(DETECTED)) for record in pick_records(records, fold.test)]
     losses: list[float] = []
     epoch_s: list[float] = []
 
@@ -154,6 +156,6 @@ def receptive_field(fitted: Network, sequences: Sequence[TrainingSequence]) -> t
     return tuple(value / change[0] for value in change)
 
 
-def headline_of(held_out: Sequence[HeldOut]) -> dict[str, float]:
+def headline_of(predictions: Sequence[OutOfFoldPrediction]) -> dict[str, float]:
     """Return the headline metrics on detected beats."""
-    return headline_metrics.summarise(calibration.compare_records(held_out))
+    return headline_metrics.summarise(calibration.compare_records(predictions))

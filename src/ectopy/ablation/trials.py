@@ -16,7 +16,7 @@ from ectopy.ablation import architectures, compressed_variants
 from ectopy.ablation.compressed_variants import Variant, VariantWriter
 from ectopy.ablation.fold_runs import headline_of, mean_epoch_seconds, receptive_field, train_without
 from ectopy.model import network
-from ectopy.model.calibration import HeldOut
+from ectopy.model.calibration import OutOfFoldPrediction
 from ectopy.model.folds import split_folds
 from ectopy.model.network import TrainConfig
 from ectopy.model.training_set import RecordJob, TrainingRecord
@@ -131,8 +131,8 @@ def _cross_validate(attempt: Attempt) -> Trial:
     config = replace(attempt.architecture.config(attempt.config), seed=attempt.seed)
     folds = split_folds(records, config.n_folds, seed=attempt.config.seed)  # the same for every seed
     runs = [train_without(records, fold, config, attempt.architecture.kind) for fold in folds]
-    held_out = [
-        HeldOut(sequence, record.reference, run.network.logits(sequence.features))
+    predictions = [
+        OutOfFoldPrediction(sequence, record.reference, run.network.logits(sequence.features))
         for run in runs
         for record, sequence in run.test_sequences
     ]
@@ -150,7 +150,7 @@ def _cross_validate(attempt: Attempt) -> Trial:
             receptive_field=receptive_field(
                 first.network, [sequence for _, sequence in first.test_sequences]
             ),
-            metrics=headline_of(held_out),
+            metrics=headline_of(predictions),
             exported=compressed_variants.measure_export(first.network, Path(scratch)),
             variants=compressed_variants.evaluate_variants(runs, _variants_for(attempt), Path(scratch)),
         )

@@ -65,7 +65,7 @@ def challenger_jobs(
         model_versions.download_folder(run, "model") for run in model_versions.member_runs(challenger)
     )
     unseen = _networks_by_record(challenger, database)
-    if database in training_databases(challenger, database):
+    if database.name in (model_versions.databases_of(challenger) or {database.name}):
         models = {record: unseen.get(_key(database, record.name), ensemble) for record in records}
         complete = all(_key(database, record) in unseen for record in training)
     else:
@@ -85,26 +85,6 @@ def challenger_jobs(
     ]
 
 
-def training_databases(
-    challenger: model_versions.Version, default: catalogue.Database
-) -> tuple[catalogue.Database, ...]:
-    """Return the databases that a version was trained on.
-
-    Parameters
-    ----------
-    challenger
-        The version.
-    default
-        The database to assume if the version names none.
-
-    Returns
-    -------
-    The training databases.
-    """
-    names = model_versions.tags_of(challenger).get("database", default.name)
-    return tuple(catalogue.find_database(name) for name in names.split(","))
-
-
 def _networks_by_record(challenger: model_versions.Version, default: catalogue.Database) -> dict[str, Path]:
     """Download, for each training record, the networks of a fold that have not seen its patient.
 
@@ -113,8 +93,8 @@ def _networks_by_record(challenger: model_versions.Version, default: catalogue.D
     """
     found = model_versions.out_of_fold_runs(challenger)
     models = {run: model_versions.download_folder(run, "model") for run in set(found.values())}
-    first, *_ = training_databases(challenger, default)
-    return {name if "/" in name else _key(first, name): models[run] for name, run in found.items()}
+    first, *_ = model_versions.databases_of(challenger) or (default.name,)
+    return {name if "/" in name else f"{first}/{name}": models[run] for name, run in found.items()}
 
 
 def _key(database: catalogue.Database, record: str) -> str:

@@ -40,7 +40,7 @@ def unseen_jobs(
     -------
     A job for each database and record.
     """
-    trained_on = set(model_versions.tags_of(version).get("database", "").split(",")) - {""}
+    trained_on = set(model_versions.databases_of(version))
     if not trained_on:
         return {}
     known = {counts.key for counts in evidence.read_evidence(version).counts}

@@ -114,7 +114,7 @@ def run_out_of_fold(
     """
     with runs.run("out of fold", nested=True):
         jobs = _read(sources, config, work)
-        by_fold = cross_validate(jobs, training.split_folds(jobs, config), config, work)
+        by_fold = cross_validate(jobs, training.make_folds(jobs, config), config, work)
         names = tuple(source.database.name for source in sources)
         keys = [job.record.key for job in jobs]
         return _evaluate("out of fold", names, names, keys, out_of_fold_jobs(jobs, by_fold, work))

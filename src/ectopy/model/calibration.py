@@ -91,7 +91,7 @@ def calibration_error(
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class OutOfFoldPrediction:
     """Logits [n, n_labels] of one sequence, from a network that was not trained on its patient."""
 
     sequence: TrainingSequence
@@ -105,17 +105,17 @@ class HeldOut:
         return self.reference.compare(Annotations(self.sequence.sample, label, zeros, ("",) * len(label)))
 
 
-def compare_records(held_out: Iterable[HeldOut]) -> dict[str, BeatComparison]:
+def compare_records(predictions: Iterable[OutOfFoldPrediction]) -> dict[str, BeatComparison]:
     """Compare the predictions of each record with its reference by EC57; return them by key of the record."""
-    return {prediction.sequence.record: prediction.compare() for prediction in held_out}
+    return {prediction.sequence.record: prediction.compare() for prediction in predictions}
 
 
-def calibrate_held_out(held_out: Sequence[HeldOut], *, coverage: float) -> Calibration:
-    """Calibrate on the predictions for held-out patients.
+def calibrate_predictions(predictions: Sequence[OutOfFoldPrediction], *, coverage: float) -> Calibration:
+    """Calibrate on predictions for patients that the networks have not seen.
 
     Parameters
     ----------
-    held_out
+    predictions
         Predictions, each by a network that was not trained on the patient.
     coverage
         Share of beats that are confident afterwards, 0 to 1.
@@ -125,18 +125,20 @@ def calibrate_held_out(held_out: Sequence[HeldOut], *, coverage: float) -> Calib
     The calibration.
     """
     return calibrate(
-        np.concatenate([prediction.logits for prediction in held_out]),
-        np.concatenate([prediction.sequence.label for prediction in held_out]),
+        np.concatenate([prediction.logits for prediction in predictions]),
+        np.concatenate([prediction.sequence.label for prediction in predictions]),
         coverage=coverage,
     )
 
 
-def errors_by_database(held_out: Sequence[HeldOut], calibration: Calibration) -> dict[str, float]:
+def errors_by_database(
+    predictions: Sequence[OutOfFoldPrediction], calibration: Calibration
+) -> dict[str, float]:
     """Compute the expected calibration error on the labelled beats of each database.
 
     Parameters
     ----------
-    held_out
+    predictions
         Predictions, each by networks that were not trained on the patient.
     calibration
         Calibration of the predictions.
@@ -145,26 +147,28 @@ def errors_by_database(held_out: Sequence[HeldOut], calibration: Calibration) ->
     -------
     Expected calibration error by database, 0 to 1.
     """
-    groups: dict[str, list[HeldOut]] = {}
-    for prediction in held_out:
+    groups: dict[str, list[OutOfFoldPrediction]] = {}
+    for prediction in predictions:
         groups.setdefault(prediction.sequence.record.partition("/")[0], []).append(prediction)
-    return {database: _error(predictions, calibration) for database, predictions in groups.items()}
+    return {database: _error(group, calibration) for database, group in groups.items()}
 
 
-def _error(held_out: Sequence[HeldOut], calibration: Calibration) -> float:
-    label = np.concatenate([prediction.sequence.label for prediction in held_out])
-    logits: Floats = np.concatenate([prediction.logits for prediction in held_out])
+def _error(predictions: Sequence[OutOfFoldPrediction], calibration: Calibration) -> float:
+    label = np.concatenate([prediction.sequence.label for prediction in predictions])
+    logits: Floats = np.concatenate([prediction.logits for prediction in predictions])
     probability = softmax(logits[label != ""] / np.float32(calibration.temperature))
     called = np.array(TRAINED_LABELS)[probability.argmax(axis=1)]
     return calibration_error(probability.max(axis=1), called == label[label != ""])
 
 
-def reference_profile(held_out: Sequence[HeldOut], calibration: Calibration) -> ReferenceProfile:
+def reference_profile(
+    predictions: Sequence[OutOfFoldPrediction], calibration: Calibration
+) -> ReferenceProfile:
     """Summarise features and probabilities of the training patients, as the reference for drift monitoring.
 
     Parameters
     ----------
-    held_out
+    predictions
         Predictions, each by a network that was not trained on the patient.
     calibration
         Calibration of the predictions.
@@ -173,13 +177,15 @@ def reference_profile(held_out: Sequence[HeldOut], calibration: Calibration) -> 
     -------
     The reference profile over all patients.
     """
-    by_patient: dict[str, list[HeldOut]] = {prediction.sequence.patient: [] for prediction in held_out}
-    for prediction in held_out:
+    by_patient: dict[str, list[OutOfFoldPrediction]] = {
+        prediction.sequence.patient: [] for prediction in predictions
+    }
+    for prediction in predictions:
         by_patient[prediction.sequence.patient].append(prediction)
     features, probability = [], []
-    for predictions in by_patient.values():
-        logits: Floats = np.concatenate([prediction.logits for prediction in predictions])
+    for of_patient in by_patient.values():
+        logits: Floats = np.concatenate([prediction.logits for prediction in of_patient])
         calibrated = softmax(logits / np.float32(calibration.temperature))
-        features.append(stack_features([prediction.sequence for prediction in predictions]))
+        features.append(stack_features([prediction.sequence for prediction in of_patient]))
         probability.append(by_class(calibrated, TRAINED_LABELS))
     return drift.fit_reference(features, probability)

@@ -67,7 +67,7 @@ def _strata(sequence: TrainingSequence) -> NDArray[np.str_]:
     return np.char.add(f"{sequence.record.partition('/')[0]} ", sequence.label)
 
 
-def select_records(records: Iterable[TrainingRecord], keys: Sequence[str]) -> list[TrainingRecord]:
+def pick_records(records: Iterable[TrainingRecord], keys: Sequence[str]) -> list[TrainingRecord]:
     """Select training records by key.
 
     Parameters
@@ -101,10 +101,10 @@ def training_sequences(records: Iterable[TrainingRecord], fold: Fold) -> list[Tr
     Sequences that contain no beat of a test patient.
     """
     records = list(records)
-    test_patients = {record.reference.patient for record in select_records(records, fold.test)}
+    test_patients = {record.reference.patient for record in pick_records(records, fold.test)}
     return [
         sequence
-        for record in select_records(records, fold.train)
+        for record in pick_records(records, fold.train)
         for sequence in record.sequences
         if not sequence.patients & test_patients
     ]

@@ -24,7 +24,7 @@ from ectopy.datasets.doubtful_labels import DoubtfulLabel
 from ectopy.ec57 import match_beats
 from ectopy.ecg import Labels, Mask
 from ectopy.features.extraction import FEATURE_NAMES, Floats
-from ectopy.model.calibration import HeldOut
+from ectopy.model.calibration import OutOfFoldPrediction
 from ectopy.model.classifier import softmax
 from ectopy.model.training_sources import MATCH_S, TRAINED_LABELS
 
@@ -71,7 +71,7 @@ class Suggestions(NamedTuple):
     rule: NDArray[np.str_]
 
 
-def find_doubtful_labels(runs: Sequence[Sequence[HeldOut]]) -> list[DoubtfulLabel]:
+def find_doubtful_labels(runs: Sequence[Sequence[OutOfFoldPrediction]]) -> list[DoubtfulLabel]:
     """Find the beats whose label both the networks and a rule contradict.
 
     Parameters
@@ -84,7 +84,7 @@ def find_doubtful_labels(runs: Sequence[Sequence[HeldOut]]) -> list[DoubtfulLabe
     -------
     The doubtful labels, by record and in order of time.
     """
-    by_record: dict[str, list[HeldOut]] = {}
+    by_record: dict[str, list[OutOfFoldPrediction]] = {}
     for prediction in (prediction for run in runs for prediction in run):
         by_record.setdefault(prediction.sequence.record, []).append(prediction)
     records = [predictions for _, predictions in sorted(by_record.items())]
@@ -92,7 +92,7 @@ def find_doubtful_labels(runs: Sequence[Sequence[HeldOut]]) -> list[DoubtfulLabe
     return [doubt for predictions in records for doubt in _doubts(predictions, thresholds)]
 
 
-def class_thresholds(records: Sequence[Sequence[HeldOut]]) -> Floats:
+def class_thresholds(records: Sequence[Sequence[OutOfFoldPrediction]]) -> Floats:
     """Compute the mean probability that the networks give to a class on the beats labelled so.
 
     Parameters
@@ -115,7 +115,7 @@ def class_thresholds(records: Sequence[Sequence[HeldOut]]) -> Floats:
     )
 
 
-def agreed_labels(predictions: Sequence[HeldOut], thresholds: Floats) -> Labels:
+def agreed_labels(predictions: Sequence[OutOfFoldPrediction], thresholds: Floats) -> Labels:
     """Return the class on which all networks agree with confidence.
 
     Parameters
@@ -184,7 +184,7 @@ def contradictions(features: Floats, label: Labels) -> Suggestions:
     return Suggestions(suggested, rule)
 
 
-def _doubts(predictions: Sequence[HeldOut], thresholds: Floats) -> list[DoubtfulLabel]:
+def _doubts(predictions: Sequence[OutOfFoldPrediction], thresholds: Floats) -> list[DoubtfulLabel]:
     sequence, reference = predictions[0].sequence, predictions[0].reference
     suggestions = contradictions(sequence.features, sequence.label)
     agreed = agreed_labels(predictions, thresholds)
@@ -205,7 +205,7 @@ def _doubts(predictions: Sequence[HeldOut], thresholds: Floats) -> list[Doubtful
     ]
 
 
-def _mean_probability(predictions: Sequence[HeldOut]) -> Floats:
+def _mean_probability(predictions: Sequence[OutOfFoldPrediction]) -> Floats:
     return np.asarray(np.mean([softmax(prediction.logits) for prediction in predictions], axis=0))
 
 

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from ectopy.ec57.reference import DETECTED
 from ectopy.features.extraction import FEATURE_NAMES, Floats
-from ectopy.model.calibration import Calibration, HeldOut
+from ectopy.model.calibration import Calibration, OutOfFoldPrediction
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
-from ectopy.model.folds import Fold, select_records, training_sequences
+from ectopy.model.folds import Fold, pick_records, training_sequences
 from ectopy.model.onnx_export import export_onnx
 from ectopy.model.training_set import TrainingRecord, TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS
@@ -375,7 +375,7 @@ def fit(
 
 def fit_fold(
     records: Sequence[TrainingRecord], fold: Fold, config: TrainConfig, *, callbacks: Sequence[Callback] = ()
-) -> tuple[Network, list[HeldOut]]:
+) -> tuple[Network, list[OutOfFoldPrediction]]:
     """Train a network without the test patients of a fold, and apply it to their detected beats.
 
     Parameters
@@ -394,9 +394,10 @@ def fit_fold(
     The network, and its predictions for the test records.
     """
     network = fit(training_sequences(records, fold), config, seed=config.seed, callbacks=callbacks)
-    test = [(record.get(DETECTED), record.reference) for record in select_records(records, fold.test)]
+    test = [(record.get(DETECTED), record.reference) for record in pick_records(records, fold.test)]
     return network, [
-        HeldOut(sequence, reference, network.logits(sequence.features)) for sequence, reference in test
+        OutOfFoldPrediction(sequence, reference, network.logits(sequence.features))
+        for sequence, reference in test
     ]
 
 

@@ -3,8 +3,8 @@
 Each step reads the training records and the networks that it needs from disk, and writes its result there.
 The steps exchange paths, records and small values only, so each can run as a task or process of its own:
 
-``record_jobs`` -> ``training_set.run_job`` -> ``split_folds`` -> ``fold_networks`` -> ``fit_network`` ->
-``save_fold`` -> ``load_held_out`` -> ``member_networks`` -> ``fit_network`` -> ``save_ensemble`` ->
+``record_jobs`` -> ``training_set.run_job`` -> ``make_folds`` -> ``fold_networks`` -> ``fit_network`` ->
+``save_fold`` -> ``load_predictions`` -> ``member_networks`` -> ``fit_network`` -> ``save_ensemble`` ->
 ``save_reference_profile``.
 """
 
@@ -20,7 +20,7 @@ from ectopy.ec57 import BeatComparison
 from ectopy.ec57.reference import DETECTED, GIVEN
 from ectopy.features.extraction import Floats
 from ectopy.model import calibration, folds, network
-from ectopy.model.calibration import UNCALIBRATED, Calibration, HeldOut
+from ectopy.model.calibration import UNCALIBRATED, Calibration, OutOfFoldPrediction
 from ectopy.model.classifier import load_classifier
 from ectopy.model.folds import Fold
 from ectopy.model.network import Epoch, Network, TrainConfig
@@ -121,7 +121,7 @@ def given_beats(jobs: Sequence[RecordJob]) -> tuple[Floats, list[str]]:
     return stack_features(sequences), [label for sequence in sequences for label in sequence.label]
 
 
-def split_folds(jobs: Sequence[RecordJob], config: TrainConfig) -> tuple[Fold, ...]:
+def make_folds(jobs: Sequence[RecordJob], config: TrainConfig) -> tuple[Fold, ...]:
     """Split the records into the folds of the cross-validation, by patient.
 
     Parameters
@@ -262,11 +262,11 @@ def fit_network(job: NetworkJob) -> FittedNetwork:
             fitted = network.fit(sequences, job.config, seed=job.config.seed, callbacks=[note])
             run = "one of the ensemble"
         else:
-            fitted, held_out = network.fit_fold(records, job.fold, job.config, callbacks=[note])
+            fitted, predictions = network.fit_fold(records, job.fold, job.config, callbacks=[note])
             run = "out of fold"
         network.save(fitted, job.model, job.calibrated, name=job.name, run=run)
     if job.fold is not None:
-        logits = {prediction.sequence.record: prediction.logits for prediction in held_out}
+        logits = {prediction.sequence.record: prediction.logits for prediction in predictions}
         np.savez(job.predictions, allow_pickle=False, **logits)
     return FittedNetwork(job, tuple(losses), time.process_time() - start_s)
 
@@ -293,10 +293,10 @@ def save_fold(jobs: Sequence[NetworkJob], model: Path) -> dict[str, BeatComparis
     """
     name, members = jobs[0].name.partition(",")[0], [job.model for job in jobs]
     save_ensemble(members, model, UNCALIBRATED, name=name, run="out of fold")
-    return calibration.compare_records(load_held_out([jobs]))
+    return calibration.compare_records(load_predictions([jobs]))
 
 
-def load_held_out(by_fold: Sequence[Sequence[NetworkJob]]) -> list[HeldOut]:
+def load_predictions(by_fold: Sequence[Sequence[NetworkJob]]) -> list[OutOfFoldPrediction]:
     """Load the logits of held-out records, with the detected beats that they belong to.
 
     Parameters
@@ -308,15 +308,15 @@ def load_held_out(by_fold: Sequence[Sequence[NetworkJob]]) -> list[HeldOut]:
     -------
     The held-out records in the order of the folds. Their logits are the mean over the networks of the fold.
     """
-    held_out = []
+    predictions = []
     for jobs in by_fold:
         by_key = {job.record.key: job for job in jobs[0].records}
         by_network = [_load_arrays(job.predictions) for job in jobs]
         for key in by_network[0]:
             record = by_key[key].load({DETECTED})
             logits: Floats = np.mean([arrays[key] for arrays in by_network], axis=0)
-            held_out.append(HeldOut(record.get(DETECTED), record.reference, logits))
-    return held_out
+            predictions.append(OutOfFoldPrediction(record.get(DETECTED), record.reference, logits))
+    return predictions
 
 
 def _load_arrays(path: Path) -> dict[str, Floats]:
@@ -346,19 +346,21 @@ def save_ensemble(
     network.save(ensemble, model, calibrated, name=name, run=run)
 
 
-def save_reference_profile(held_out: Sequence[HeldOut], calibrated: Calibration, model: Path) -> None:
+def save_reference_profile(
+    predictions: Sequence[OutOfFoldPrediction], calibrated: Calibration, model: Path
+) -> None:
     """Write the profile of the training patients into a model directory; drift is measured against it.
 
     Parameters
     ----------
-    held_out
+    predictions
         Predictions, each by networks that were not trained on the patient.
     calibrated
         The calibration of the model.
     model
         The model directory.
     """
-    write_reference(calibration.reference_profile(held_out, calibrated), model)
+    write_reference(calibration.reference_profile(predictions, calibrated), model)
 
 
 def _load_network(model: Path) -> Network:

@@ -15,8 +15,6 @@ from ectopy.ec57 import BeatMap, classes_of
 from ectopy.ec57.classes import BEAT_CLASS
 from ectopy.ecg import Labels, Samples
 
-TRAINING_DATABASES = ("mitdb", "svdb")
-"""The databases that the shipped model learns from."""
 TRAINED_LABELS = ("N", "S", "V")
 """Classes of the network. F is left out: in each half of MIT-BIH nearly all F beats are of one patient."""
 MATCH_S = 0.150
@@ -76,7 +74,8 @@ class TrainingSource:
             ) from error
 
 
-DEFAULT_SOURCES = tuple(TrainingSource(name) for name in TRAINING_DATABASES)
+DEFAULT_SOURCES = tuple(TrainingSource(name) for name in catalogue.training_databases())
+"""All databases that training learns from, each with weight 1; the shipped model is trained on them."""
 
 
 @dataclass(frozen=True)

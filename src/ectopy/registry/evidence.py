@@ -56,9 +56,9 @@ def read_evidence(version: Version) -> Evidence:
         database, found, metric = name.partition("/detected/")
         if found:
             by_database.setdefault(database, {})[metric] = value
-    names = model_versions.tags_of(version).get("database", "unknown")
-    if not by_database and overall and "," not in names:
-        by_database = {names: overall}
+    databases = model_versions.databases_of(version) or ("unknown",)
+    if not by_database and overall and len(databases) == 1:
+        by_database = {databases[0]: overall}
     return Evidence(
         overall,
         {database: with_qrs_f1(metrics) for database, metrics in by_database.items()},

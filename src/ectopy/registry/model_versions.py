@@ -285,6 +285,11 @@ def tags_of(version: Version) -> dict[str, str]:
     return dict(mlflow.MlflowClient().get_model_version(version.model, version.number).tags)
 
 
+def databases_of(version: Version) -> tuple[str, ...]:
+    """Return the names of the databases that a version was trained on; none if it does not name them."""
+    return tuple(name for name in tags_of(version).get("database", "").split(",") if name)
+
+
 def metrics_of(version: Version, *, prefix: str = "") -> dict[str, float]:
     """Return the metrics of the run that trained a version.
 

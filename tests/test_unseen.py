@@ -122,7 +122,7 @@ def test_results_are_kept_with_the_version_and_not_computed_again(register, data
     assert np.isclose(rows["gross/qrs_f1"].difference.value, 0.0)
 
 
-def test_a_champion_of_other_features_is_not_analysed_and_stops_nobody(
+def test_a_champion_of_other_features_is_not_analysed_and_a_warning_says_why(
     register, data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     version, rival = register("mitdb"), register("simdb", counts_of(*TRAINING))

@@ -68,7 +68,7 @@ def unseen_jobs(
     try:
         load_classifier(model)
     except ModelError as error:  # such as a champion of an earlier version of ectopy, with other features
-        logger.warning("%s is compared by the metrics of its training alone: %s", version.uri, error)
+        logger.warning("%s is compared by its cross-validation alone: %s", version.uri, error)
         return {}
     networks = [model_versions.download_folder(run, "model") for run in model_versions.member_runs(version)]
     return {

@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.ecg import Analysis, Beats, Event, Recording, Samples, merge_intervals, recording_of
 from ectopy.rhythm.events import analyse_rhythm
 
@@ -42,14 +43,17 @@ def analysis_of(
     start: datetime | None = None,
     leads: tuple[str, ...] | None = None,
     whole: bool = False,
+    criteria: Criteria = DEFAULT_CRITERIA,
 ) -> Analysis:
     """Analyse the rhythm of beats with given labels; ``whole``: nothing around them is unreadable."""
     recording = replace(recording, start=start)
     columns = tuple(recording.leads.index(lead) for lead in leads or recording.leads)
     lost = unreadable if whole else only_around(beats, recording.duration_s, unreadable)
-    rhythm = analyse_rhythm(beats, duration_s=recording.duration_s, unreadable=lost)
+    rhythm = analyse_rhythm(beats, duration_s=recording.duration_s, unreadable=lost, criteria=criteria)
     low_quality = np.zeros(len(beats), dtype=bool)
-    return Analysis(recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable)
+    return Analysis(
+        recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable, criteria
+    )
 
 
 def only_around(beats: Beats, duration_s: float, unreadable: Samples) -> Samples:

@@ -57,7 +57,7 @@ def failed(name: str, reason: str) -> dict[str, object]:
 def summed(
     rows: list[dict[str, object]], out: Path, reference: ReferenceProfile | None = None
 ) -> BatchSummary:
-    return summarise_batch(rows, out, model=MODEL, reference=reference, time_s=60.0)
+    return summarise_batch(rows, out, origin=MODEL, reference=reference, time_s=60.0)
 
 
 class TestSums:

@@ -72,7 +72,17 @@ class TestHelp:
             line.split()[0] for line in shown.stdout.partition("Commands:")[2].splitlines() if line.strip()
         ]
         assert listed == [
-            *("ingest", "train", "evaluate", "score", "ec57", "simulate", "cross-database", "ablation"),
+            *(
+                "ingest",
+                "train",
+                "evaluate",
+                "score",
+                "criteria",
+                "ec57",
+                "simulate",
+                "cross-database",
+                "ablation",
+            ),
             *("demo", "up", "pseudonyms", "models"),
         ]
 
@@ -84,7 +94,7 @@ class TestHelp:
             ("evaluate", "--database --data-dir --reason --card-to"),
             ("cross-database", "--database --data-dir --seeds --out --set --quick"),
             ("ablation", "--database --data-dir --seeds --architectures --lengths --out --quick"),
-            ("score", "--out --model --workers --fs --unit --leads --force --fhir --pdf"),
+            ("score", "--out --model --workers --fs --unit --leads --criteria --force --fhir --pdf"),
             ("ec57", "--reference --test --annotator --reference-annotator --records --map --format --json"),
             ("simulate", "--out --recordings --minutes --seed"),
             ("demo", "--out"),

@@ -142,6 +142,34 @@ def test_a_flow_takes_the_unit_of_files_that_have_none(tmp_path: Path, model: st
     assert row["notes"] == "leads MLII, V1 are read in mV, as given: the file has no known unit"
 
 
+@pytest.mark.parametrize("way", ["form", "setting"])
+def test_the_flows_take_the_criteria_of_a_study(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text("tachycardia_bpm = 60\n")
+    form = study if way == "form" else None
+    if way == "setting":
+        monkeypatch.setenv("ECTOPY_CRITERIA", str(study))
+    monkeypatch.setenv("ECTOPY_INBOX_QUIET_S", "0")
+    write_record(tmp_path / "in")
+    score([str(tmp_path / "in")], tmp_path / "flow", model=model, workers=1, criteria=form)
+    score_inbox(str(tmp_path / "in"), tmp_path / "inbox", model, criteria=form)
+    for out in ("flow", "inbox"):
+        assert "\ntachycardia," in (tmp_path / out / "r" / "events.csv").read_text()
+    assert [run.data.params["criteria"] for run in batches()[:2]] == ["tachycardia_bpm = 60.0"] * 2
+
+
+def test_criteria_that_cannot_be_used_fail_the_inbox_in_one_line(tmp_path: Path, model: str) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text("tachycardia_bpm = 6\n")
+    state = score_inbox(str(tmp_path), tmp_path / "out", model, criteria=study, return_state=True)
+    assert state.is_failed()
+    assert state.message == (
+        f"{study}: tachycardia_bpm = 6 is out of bounds. Give 60 to 250 beats per minute."
+    )
+
+
 def batches() -> list[Any]:
     """The runs of the experiment of scoring, the newest first."""
     import mlflow
@@ -159,6 +187,7 @@ class TestMemory:
         assert newest.info.run_name == "1 scored, 1 failed"
         assert newest.data.params["model"] == "small 1 (test)"
         assert newest.data.params["model_from"] == "given"
+        assert newest.data.params["criteria"] == "defaults"
         assert newest.data.metrics["recordings/scored"] == 1
         assert newest.data.tags["index"] == str(tmp_path / "out" / "index.html")
         score([str(tmp_path / "in" / "a.hea")], tmp_path / "out", model=model)

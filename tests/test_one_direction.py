@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ectopy import pipeline, report
+from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.datasets.simulate import draw_patient, simulate
 from ectopy.ecg import Analysis, Event
 from ectopy.model.classifier import SHIPPED_MODEL, classifier_in
@@ -34,6 +35,7 @@ FINDING_COUNTS = {
     "af": r"Atrial fibrillation: (\d+) episode",
     "idioventricular_rhythm": r"Idioventricular rhythm: (\d+) (?:run|triplet)",
     "sv_run": r"upraventricular (?:runs|tachycardia): (\d+) (?:run|triplet)",
+    "short_v_run": r"Short ventricular runs: (\d+) (?:run|triplet)",
     "veb_couplet": r"(\d+) ventricular couplet",
     "sveb_couplet": r"(\d+) supraventricular couplet",
     "bigeminy": r"Ventricular bigeminy: (\d+) episode",
@@ -59,19 +61,20 @@ def assert_one_direction(analysis: Analysis) -> None:
         duration_s=analysis.duration_s,
         unreadable=analysis.unreadable,
         af=spans_of(analysis, "af"),
+        criteria=analysis.criteria,
     )
     assert_equal_events(again, analysis.events)
     number = Counter(event.kind for event in analysis.events)
     counts = stats(recording_stats(analysis), 0, analysis.duration_s)
     assert {name: counts[kind.count] for name, kind in KINDS.items()} == {
-        name: number[name] for name in KINDS
+        name: number[name] if kind.is_sought(analysis.criteria) else None for name, kind in KINDS.items()
     }
     n_ventricular = integer(counts, "n_veb") + integer(counts, "n_fusion")
     n_in_couplets = 2 * integer(counts, "n_couplets")
     assert n_ventricular == (
         integer(counts, "n_veb_singles") + n_in_couplets + integer(counts, "veb_run_beats")
     )
-    assert counts["n_veb_runs"] == number["vt"] + number["idioventricular_rhythm"]
+    assert counts["n_veb_runs"] == number["vt"] + number["short_v_run"] + number["idioventricular_rhythm"]
     assert not (analysis.beats.label[in_af(analysis)] == "S").any()
     assert counts_in_findings(analysis) == dict(number)
 
@@ -140,12 +143,19 @@ def test_simulated_recordings(seed: int) -> None:
     st.lists(
         st.tuples(st.sampled_from("NNNNSVVFQ"), st.sampled_from([0.3, 0.5, 0.62, 0.8, 1.3, 2.5, 11.0])),
         max_size=60,
-    )
+    ),
+    st.sampled_from(
+        [
+            DEFAULT_CRITERIA,
+            Criteria(vt_beats=4, sv_run_beats=5, pattern_cycles=2, detect_af=False),
+            Criteria(pause_s=0.7, pauses_beside_ectopic_beats=False, vt_bpm=130, sv_prematurity_pct=25),
+        ]
+    ),
 )
-def test_beats_of_any_kind(drawn: list[tuple[str, float]]) -> None:
+def test_beats_of_any_kind_by_any_criteria(drawn: list[tuple[str, float]], criteria: Criteria) -> None:
     letters = "".join(letter for letter, _ in drawn)
     beats = beats_of(letters, [rr_s for _, rr_s in drawn])
-    assert_one_direction(analysis_of(recording_for(beats, 100_000), beats, whole=True))
+    assert_one_direction(analysis_of(recording_for(beats, 100_000), beats, whole=True, criteria=criteria))
 
 
 @pytest.mark.real

@@ -410,6 +410,7 @@ KNOWN_KINDS = {
     "af": "(AFIB",
     "idioventricular_rhythm": "(IVR",
     "sv_run": "(SVTA",
+    "short_v_run": "",
     "veb_couplet": "",
     "bigeminy": "(B",
     "trigeminy": "(T",

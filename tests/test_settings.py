@@ -36,7 +36,8 @@ def test_ours_goes_before_mlflow_s(monkeypatch):
 def test_a_misspelt_setting_is_refused_with_those_there_are(monkeypatch):
     monkeypatch.setenv("ECTOPY_DATADIR", "x")
     with pytest.raises(
-        SettingsError, match=r"^ECTOPY_DATADIR: unknown setting\. Use one of ECTOPY_DATA_DIR, "
+        SettingsError,
+        match=r"^ECTOPY_DATADIR: unknown setting\. Use one of ECTOPY_CRITERIA, ECTOPY_DATA_DIR, ",
     ):
         load_settings()
 

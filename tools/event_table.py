@@ -1,13 +1,14 @@
 """Print the page of events: ``uv run python tools/event_table.py > docs/reference/events.md``."""
 
+from ectopy.criteria import DEFAULT_CRITERIA
 from ectopy.rhythm.kinds import KINDS
 
 INTRODUCTION = """\
 # Events
 
-The kinds of events in `events.csv`, made from the registry `ectopy.rhythm.kinds`. The limits and their
-sources are in `ectopy.rhythm.limits`. An event lasts from the R peak of its first beat to that of its last.
-Events of different kinds may overlap.
+The kinds of events in `events.csv`, made from the registry `ectopy.rhythm.kinds`. The rules are those of the
+default [criteria](criteria.md). An event lasts from the R peak of its first beat to that of its
+last. Events of different kinds may overlap.
 
 | kind | title | rule | urgency | number in `summary.json` | annotation |
 |---|---|---|---|---|---|"""
@@ -16,7 +17,7 @@ Events of different kinds may overlap.
 def main() -> None:
     """Print the table."""
     print(INTRODUCTION)
-    for kind in KINDS.values():
+    for kind in (kind.stated(DEFAULT_CRITERIA) for kind in KINDS.values()):
         mark = f"`+ {kind.mit_rhythm}`" if kind.mit_rhythm else "a note"
         print(f"| `{kind.name}` | {kind.title} | {kind.rule} | {kind.urgency} | `{kind.count}` | {mark} |")
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ectopy import ec57
     from ectopy.api import analyse, read
     from ectopy.beats.detection import detect_qrs
+    from ectopy.criteria import Criteria, CriteriaError
     from ectopy.datasets import simulate
     from ectopy.ecg import (
         Analysis,
@@ -31,6 +32,8 @@ __all__ = [
     "Analysis",
     "BeatClass",
     "Beats",
+    "Criteria",
+    "CriteriaError",
     "Event",
     "NotAnalysableError",
     "Recording",
@@ -48,6 +51,8 @@ __all__ = [
 
 # Where each name comes from, as module and attribute; the module itself where there is no attribute.
 _HOMES = {
+    "Criteria": ("ectopy.criteria", "Criteria"),
+    "CriteriaError": ("ectopy.criteria", "CriteriaError"),
     "analyse": ("ectopy.api", "analyse"),
     "detect_qrs": ("ectopy.beats.detection", "detect_qrs"),
     "ec57": ("ectopy.ec57", ""),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy import pipeline
+from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.ecg import (
     LOWEST_HZ,
     Analysis,
@@ -23,13 +24,14 @@ from ectopy.parallel.blas_threads import one_blas_thread
 from ectopy.readers import open_recording
 
 
-def analyse(
+def analyse(  # noqa: PLR0913 - each has a default
     recording: Recording | str | Path | NDArray[np.floating],
     *,
     leads: Sequence[str] | str | None = None,
     model: str | Path = SHIPPED_MODEL,
     fs: float | None = None,
     unit: str | None = None,
+    criteria: Criteria = DEFAULT_CRITERIA,
 ) -> Analysis:
     """Find and classify the beats of a recording, then its events.
 
@@ -45,6 +47,8 @@ def analyse(
         Sampling rate in Hz, for an array or for a file format that has none.
     unit
         Unit of a file whose leads have no unit or an unknown one: mV, uV, V or nV. A stated unit counts.
+    criteria
+        What is called a pause, a run or an episode; see :class:`ectopy.Criteria`.
 
     Returns
     -------
@@ -70,7 +74,8 @@ def analyse(
     """
     names, folder = _lead_names(leads), _model_folder(model)
     with one_blas_thread():
-        return pipeline.analyse(_opened(recording, fs, unit), classifier_in(folder), leads=names)
+        opened = _opened(recording, fs, unit)
+        return pipeline.analyse(opened, classifier_in(folder), leads=names, criteria=criteria)
 
 
 def read(path: str | Path, *, fs: float | None = None, unit: str | None = None) -> Recording:

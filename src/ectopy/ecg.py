@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.plotting import plot_strip
 from ectopy.printable import printable
 
@@ -520,7 +521,7 @@ class Analysis:
     intervals in seconds on which all rates and events rest: NaN for the first beat, across an unreadable
     interval, and beside a beat of ``low_quality`` [n], which lies in noise. ``events`` are in order of onset.
     ``unreadable`` are half-open [start, stop) intervals in samples, int64 [k, 2], in which no analysed lead
-    could be read.
+    could be read. ``criteria`` are those by which the events were found.
     """
 
     recording: Recording
@@ -530,6 +531,7 @@ class Analysis:
     low_quality: Mask
     events: tuple[Event, ...]
     unreadable: Samples
+    criteria: Criteria = DEFAULT_CRITERIA
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ectopy.beats.detection import BLOCK_S, detect_beats
 from ectopy.beats.lead_selection import choose_leads, disconnected_leads
 from ectopy.beats.windows import BeatWindows
+from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, NotAnalysableError, Recording, Samples
 from ectopy.features import extraction
 from ectopy.rhythm.atrial_fibrillation import af_penalty_from_morphology
@@ -51,13 +52,14 @@ class PreparedRecording:
         return extraction.iter_features(self.windows)
 
 
-def analyse(
+def analyse(  # noqa: PLR0913 - each has a default
     recording: Recording,
     classify: Classify,
     *,
     leads: Sequence[str] | None = None,
     r_peaks: Samples | None = None,
     block_s: float = BLOCK_S,
+    criteria: Criteria = DEFAULT_CRITERIA,
 ) -> Analysis:
     """Find and classify the beats of a recording, then its events.
 
@@ -73,12 +75,15 @@ def analyse(
         R peaks in samples of the recording, [n]; they replace detection.
     block_s
         Length in seconds of the blocks of signal that are in memory at once.
+    criteria
+        What is called a pause, a run or an episode.
 
     Returns
     -------
     The analysis.
     """
-    return classify_beats(prepare(recording, leads=leads, r_peaks=r_peaks, block_s=block_s), classify)
+    prepared = prepare(recording, leads=leads, r_peaks=r_peaks, block_s=block_s)
+    return classify_beats(prepared, classify, criteria=criteria)
 
 
 def prepare(
@@ -134,7 +139,11 @@ def _checked(r_peaks: Samples, recording: Recording) -> Samples:
 
 
 def classify_beats(
-    prepared: PreparedRecording, classify: Classify, *, features: Iterable[extraction.Floats] | None = None
+    prepared: PreparedRecording,
+    classify: Classify,
+    *,
+    features: Iterable[extraction.Floats] | None = None,
+    criteria: Criteria = DEFAULT_CRITERIA,
 ) -> Analysis:
     """Classify the beats of a recording and find its events.
 
@@ -146,6 +155,8 @@ def classify_beats(
         The classifier.
     features
         Features that were computed before, in parts [n_i, k]; by default they are computed now.
+    criteria
+        As for :func:`analyse`.
 
     Returns
     -------
@@ -166,5 +177,8 @@ def classify_beats(
         low_quality=low_quality,
         af_penalty=af_penalty,
         windows=windows,
+        criteria=criteria,
     )
-    return Analysis(recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable)
+    return Analysis(
+        recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable, criteria
+    )

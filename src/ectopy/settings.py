@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """Address of the tracking store of MLflow."""
     pseudonym_salt: SecretStr | None = Field(default=None, min_length=16)
     """If set, pseudonyms replace the names of recordings. A short salt could be found by trial."""
+    criteria: Path | None = None
+    """TOML file with the criteria of the study, by which events are named; by default those of ectopy."""
     inbox_quiet_s: float = Field(default=60, ge=0, allow_inf_nan=False)
     """A recording of the inbox is scored when none of its files has changed for this many seconds."""
     inbox_patience_s: float = Field(default=3600, ge=0, allow_inf_nan=False)

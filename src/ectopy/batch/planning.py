@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.batch.results import earlier_rows
 from ectopy.batch.search import FoundRecordings, find_recordings
+from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.parallel.worker_pool import ResourceLimits, WorkerPool
 from ectopy.printable import printable
 
@@ -47,7 +48,8 @@ class ScoreOptions:
     ``leads`` are the leads to analyse; if there are none, the analysis chooses. ``fs`` is the sampling rate
     in Hz of files that do not state one. ``unit`` is the unit of leads whose unit is missing or unknown.
     ``force`` scores recordings again that have results. ``fhir`` and ``pdf`` add ``fhir.json`` and
-    ``report.pdf``. With ``pseudonyms``, no output or message names a file.
+    ``report.pdf``. With ``pseudonyms``, no output or message names a file. ``criteria`` decide what is called
+    a pause, a run or an episode.
     """
 
     model: Path
@@ -59,12 +61,15 @@ class ScoreOptions:
     pseudonyms: Pseudonyms | None = None
     model_source: ModelSource = ModelSource.GIVEN
     unit: str | None = None
+    criteria: Criteria = DEFAULT_CRITERIA
 
     @property
     def settings(self) -> dict[str, object]:
         """The options, apart from the model, that decide a result."""
         settings: dict[str, object] = {"leads": list(self.leads), "fs_hz": self.fs}
-        return settings | ({"unit": self.unit} if self.unit else {})  # results of earlier versions stay valid
+        # What is not given is left out, so that results without it stay valid.
+        given = {"unit": self.unit, "criteria": self.criteria.changed()}
+        return settings | {name: value for name, value in given.items() if value}
 
 
 @dataclass(frozen=True)

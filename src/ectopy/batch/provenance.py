@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ectopy.batch.planning import Job, ModelSource
+from ectopy.batch.planning import Job, ModelSource, ScoreOptions
+from ectopy.criteria import as_text
 
 if TYPE_CHECKING:
     from ectopy.model.classifier import Classifier
@@ -81,6 +82,26 @@ def model_provenance(model: "Classifier", source: ModelSource) -> ModelProvenanc
     The provenance of the model.
     """
     return ModelProvenance(model.name, model.version_id, model.specification.run, source)
+
+
+def batch_provenance(model: "Classifier", options: ScoreOptions) -> dict[str, str]:
+    """Return what all results of a batch have in common, by name: the model and the criteria.
+
+    Parameters
+    ----------
+    model
+        The very model that made them.
+    options
+        How the recordings were scored.
+
+    Returns
+    -------
+    The entries that MLflow holds.
+    """
+    return {
+        **model_provenance(model, options.model_source).as_dict(),
+        "criteria": as_text(options.criteria),
+    }
 
 
 def job_provenance(job: Job, model: "Classifier") -> Provenance:

@@ -191,11 +191,11 @@ def _analyse(
     from ectopy.monitoring.drift import ProfilingClassifier
     from ectopy.pipeline import analyse
 
-    leads = options.leads or None
+    leads, criteria = options.leads or None, options.criteria
     if model.reference is None:
-        return analyse(recording, model, leads=leads), None
+        return analyse(recording, model, leads=leads, criteria=criteria), None
     profiling = ProfilingClassifier(model, model.reference)
-    return analyse(recording, profiling, leads=leads), profiling.profile
+    return analyse(recording, profiling, leads=leads, criteria=criteria), profiling.profile
 
 
 def cached_result(job: Job) -> SummaryRow | None:

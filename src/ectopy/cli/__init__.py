@@ -4,7 +4,7 @@
 score     score recordings
 training  ingest, train, evaluate, cross-database, ablation, demo
 models    models list, show, promote, rollback
-tools     ec57, simulate, pseudonyms, up
+tools     ec57, simulate, criteria, pseudonyms, up
 common    options, settings and messages that several commands share
 ========= =================================================================
 
@@ -39,7 +39,8 @@ app = typer.Typer(
 )
 
 for command in (
-    *(training.ingest, training.train, training.evaluate, score.score, tools.ec57, tools.simulate),
+    *(training.ingest, training.train, training.evaluate, score.score, tools.criteria),
+    *(tools.ec57, tools.simulate),
     *(training.cross_database, training.ablation, training.demo, tools.up),
 ):
     app.command()(command)
@@ -50,6 +51,7 @@ app.add_typer(models.app, name="models")
 # Errors of ectopy that mean wrong usage. They are listed by name: importing them would slow --help down.
 _WRONG_USAGE = {
     "SettingsError",
+    "CriteriaError",
     "NothingToScoreError",
     "UnknownDatabaseError",
     "NothingToCompareError",

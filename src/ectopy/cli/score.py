@@ -57,6 +57,13 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
         Unit | None, typer.Option(help="Unit of leads whose unit is missing or unknown in the file.")
     ] = None,
     leads: Annotated[str | None, typer.Option(help="Leads to analyse, such as II,V1.")] = None,
+    criteria: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TOML file of criteria, as `ectopy criteria` prints it. [env: ECTOPY_CRITERIA]",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Score recordings again that have results.")] = False,
     fhir: Annotated[
         bool,
@@ -75,6 +82,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from ectopy.batch import planning
     from ectopy.batch import runner as batch
     from ectopy.batch.pseudonyms import from_salt
+    from ectopy.criteria import as_text, read_criteria
     from ectopy.parallel.worker_pool import WorkerPool
 
     if runner and not re.fullmatch(r"local|dask|(\w+://)?\S+:\d+", runner):
@@ -82,6 +90,8 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     settings = load_settings(data_dir)
     if workers:
         settings = settings.model_copy(update={"workers": workers})
+    criteria = criteria or settings.criteria
+    by_study = read_criteria(criteria)
     with WorkerPool(settings.workers, planning.limits_of(settings)) as processes:
         processes.start(batch.import_libraries)  # while this process goes on
         search = planning.search(paths, out, processes, fs)
@@ -97,12 +107,15 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             pseudonyms=from_salt(settings.pseudonym_salt),
             model_source=selected.source,
             unit=unit.value if unit else None,
+            criteria=by_study,
         )
         print_message(f"model: {described}")
+        if by_study.changed():
+            print_message(f"criteria: {as_text(by_study)}")
         if not runner:
             rows = _score_here(search, out, options, processes)
     if runner:
-        rows = _score_with_prefect(runner, paths, out, options, workers, settings.data_dir)
+        rows = _score_with_prefect(runner, paths, out, options, workers, settings.data_dir, criteria)
     _print_batch(out, rows, search.n_other)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(1)
@@ -144,6 +157,7 @@ def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
     options: "ScoreOptions",
     workers: int | None,
     data_dir: Path,
+    criteria: Path | None,
 ) -> "list[SummaryRow]":
     if options.fhir or options.pdf:
         fail("--runner does not write FHIR or PDF. Leave --fhir and --pdf out, or score without --runner.", 2)
@@ -165,6 +179,7 @@ def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
             runner=runner,
             workers=workers,
             data_dir=data_dir,
+            criteria=criteria,
         )
 
 

@@ -1,4 +1,4 @@
-"""The other commands: ``ec57``, ``simulate``, ``pseudonyms show`` and ``up``."""
+"""The other commands: ``ec57``, ``simulate``, ``criteria``, ``pseudonyms show`` and ``up``."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -79,6 +79,21 @@ def simulate(
     from ectopy.datasets.simulate import simulate_database
 
     print_result(simulate_database(out, recordings=recordings, minutes=minutes, seed=seed))
+
+
+def criteria(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Criteria of a study, to print with all that it leaves out."),
+    ] = None,
+) -> None:
+    """Print the criteria by which events are named, as a TOML file to edit.
+
+    `ectopy criteria > study.toml` writes the defaults, and `ectopy score --criteria study.toml` uses them.
+    """
+    from ectopy.criteria import as_toml, read_criteria
+
+    print_result(as_toml(read_criteria(file)).removesuffix("\n"))
 
 
 @pseudonyms_app.callback()

@@ -1,7 +1,7 @@
 """Log each scoring batch as an MLflow run; emit an event if the batch has drifted."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.events import emit_event
 
-from ectopy.batch import provenance, results
+from ectopy.batch import results
 from ectopy.monitoring import batch_summary, drift
 from ectopy.registry import runs
 from ectopy.settings import load_settings
@@ -35,7 +35,7 @@ DEFAULT_TRACKING = Tracking()
 def log_new_batch(  # noqa: PLR0913 - all of them small values
     rows: Sequence[results.SummaryRow],
     out: Path,
-    model: provenance.ModelProvenance,
+    origin: Mapping[str, str],
     reference: drift.ReferenceProfile | None,
     tracking: Tracking,
     *,
@@ -49,8 +49,8 @@ def log_new_batch(  # noqa: PLR0913 - all of them small values
         The rows of the summary.
     out
         The folder of results.
-    model
-        The provenance of the model.
+    origin
+        The model and the criteria, see :func:`ectopy.batch.provenance.batch_provenance`.
     reference
         The training patients of the model, if it has them.
     tracking
@@ -59,7 +59,7 @@ def log_new_batch(  # noqa: PLR0913 - all of them small values
         How long the batch took, in seconds.
     """
     if any(row["status"] != "skipped" for row in rows):
-        log_batch(rows, out, model, reference, tracking, time_s, return_state=True)
+        log_batch(rows, out, origin, reference, tracking, time_s, return_state=True)
 
 
 def _at_most_three(_task: object, run: TaskRun, _state: object) -> bool:
@@ -77,7 +77,7 @@ def _at_most_three(_task: object, run: TaskRun, _state: object) -> bool:
 def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
     rows: Sequence[results.SummaryRow],
     out: Path,
-    model: provenance.ModelProvenance,
+    origin: Mapping[str, str],
     reference: drift.ReferenceProfile | None,
     tracking: Tracking,
     time_s: float,
@@ -90,8 +90,8 @@ def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
         The rows of the summary.
     out
         The folder of results.
-    model
-        The provenance of the model.
+    origin
+        The model and the criteria, see :func:`ectopy.batch.provenance.batch_provenance`.
     reference
         The training patients of the model, if it has them.
     tracking
@@ -100,18 +100,16 @@ def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
         How long the batch took, in seconds.
     """
     settings = load_settings()
-    batch = batch_summary.summarise_batch(
-        rows, out, model=model.as_dict(), reference=reference, time_s=time_s
-    )
+    batch = batch_summary.summarise_batch(rows, out, origin=origin, reference=reference, time_s=time_s)
     runs.connect(tracking.tracking_uri or settings.tracking_uri, tracking.experiment)
     run_id = runs.log_batch(batch, index=out / "index.html")
     if batch.drifted:
-        logger.warning("%s: %s", model.name, batch.verdict)
+        logger.warning("%s: %s", origin["model"], batch.verdict)
         emit_event(
             DRIFTED,
             resource={
                 "prefect.resource.id": f"ectopy.batch.{run_id}",
-                "prefect.resource.name": model.name,
+                "prefect.resource.name": origin["model"],
                 "ectopy.on-drift": settings.on_drift,
             },
             payload={"verdict": batch.verdict, "run": run_id, "results": str(out)},

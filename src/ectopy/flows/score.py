@@ -17,6 +17,7 @@ from ectopy.batch import runner as batch
 from ectopy.batch.faults import UnforeseenError, reason_of
 from ectopy.batch.inbox import DeferredError, InboxPolicy, open_inbox, score_new
 from ectopy.batch.pseudonyms import from_salt
+from ectopy.criteria import read_criteria
 from ectopy.flows.log_batch import DEFAULT_TRACKING, Tracking, log_new_batch
 from ectopy.flows.task_runners import LOCAL, task_runner
 from ectopy.parallel.worker_pool import ResourceLimits, WorkerDiedError, shared_pool
@@ -45,6 +46,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     runner: str = LOCAL,
     workers: int | None = None,
     data_dir: Path | None = None,
+    criteria: Path | None = None,
 ) -> list[results.SummaryRow]:
     """Score recordings; a recording that fails does not stop the others.
 
@@ -74,12 +76,15 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         The number of processes; by default that of the settings.
     data_dir
         The folder with the champion; by default that of the settings.
+    criteria
+        A TOML file with the criteria of the study; by default that of the settings, else those of ectopy.
 
     Returns
     -------
     The rows of the summary.
     """
     settings = load_settings()
+    by_study = read_criteria(criteria or settings.criteria)
     if workers:
         settings = settings.model_copy(update={"workers": workers})
     here = shared_pool(planning.limits_of(settings))
@@ -90,6 +95,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         pseudonyms=from_salt(settings.pseudonym_salt),
         model_source=selected.source,
         unit=unit,
+        criteria=by_study,
     )
     started = time.monotonic()
     used = planning.load_model(options.model)  # an unusable model fails the run, not each recording
@@ -98,15 +104,19 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         rows += [_row(job, outcome) for job, outcome in score_all(new, batch.score_one, settings, runner)]
         results.write_summary(out, rows)
     _show(rows, out)
-    batch_model = provenance.model_provenance(used, selected.source)
+    origin = provenance.batch_provenance(used, options)
     tracking = Tracking(experiment, tracking_uri)
-    log_new_batch(rows, out, batch_model, used.reference, tracking, time_s=time.monotonic() - started)
+    log_new_batch(rows, out, origin, used.reference, tracking, time_s=time.monotonic() - started)
     return rows
 
 
 @flow
 def score_inbox(
-    inbox: str | None = None, out: Path | None = None, model: str | None = None, runner: str = LOCAL
+    inbox: str | None = None,
+    out: Path | None = None,
+    model: str | None = None,
+    runner: str = LOCAL,
+    criteria: Path | None = None,
 ) -> list[results.SummaryRow]:
     """Score each recording that has arrived in the inbox once.
 
@@ -120,13 +130,15 @@ def score_inbox(
         A model directory, or an address of the registry. By default the champion, else the shipped model.
     runner
         ``local``, ``dask``, or the address of a Dask scheduler.
+    criteria
+        A TOML file with the criteria of the study; by default that of the settings, else those of ectopy.
 
     Returns
     -------
     The rows of the recordings that this run has scored or given up.
     """
     try:
-        return _score_arrived(inbox, out, model, runner)
+        return _score_arrived(inbox, out, model, runner, criteria)
     except results.BusyError as error:
         get_run_logger().info("nothing to do: %s", error)
         return []
@@ -135,7 +147,7 @@ def score_inbox(
 
 
 def _score_arrived(
-    inbox: str | None, out: Path | None, model: str | None, runner: str
+    inbox: str | None, out: Path | None, model: str | None, runner: str, criteria: Path | None
 ) -> list[results.SummaryRow]:
     settings = load_settings()
     out = out or settings.data_dir / "scored"
@@ -144,6 +156,7 @@ def _score_arrived(
         selected.folder,
         pseudonyms=from_salt(settings.pseudonym_salt),
         model_source=selected.source,
+        criteria=read_criteria(criteria or settings.criteria),
     )
     started, deferred = time.monotonic(), None
     used = planning.load_model(options.model)
@@ -160,9 +173,9 @@ def _score_arrived(
     if rows or open_files:
         _show(rows, out, open_files)
     if rows:
-        batch_model = provenance.model_provenance(used, selected.source)
+        origin = provenance.batch_provenance(used, options)
         time_s = time.monotonic() - started
-        log_new_batch(rows, out, batch_model, used.reference, DEFAULT_TRACKING, time_s=time_s)
+        log_new_batch(rows, out, origin, used.reference, DEFAULT_TRACKING, time_s=time_s)
     if deferred:
         raise deferred
     return rows

@@ -49,12 +49,12 @@ _DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionEr
 class BatchSummary:
     """Summary of a batch.
 
-    ``model`` holds the model and its origin. ``counts`` are recordings by status, and ``failures`` recordings
-    by kind of failure. ``by_recording`` has one value per scored recording for each of RECORDING_METRICS, NaN
-    where undefined. ``extent`` has totals of the batch.
+    ``origin`` holds the model, its origin and the criteria. ``counts`` are recordings by status, and
+    ``failures`` recordings by kind of failure. ``by_recording`` has one value per scored recording for each
+    of RECORDING_METRICS, NaN where undefined. ``extent`` has totals of the batch.
     """
 
-    model: Mapping[str, str]
+    origin: Mapping[str, str]
     counts: Mapping[str, int]
     failures: Mapping[str, int]
     by_recording: Mapping[str, Numbers]
@@ -88,7 +88,7 @@ def summarise_batch(
     rows: Iterable[Mapping[str, object]],
     out: Path,
     *,
-    model: Mapping[str, str],
+    origin: Mapping[str, str],
     reference: ReferenceProfile | None,
     time_s: float,
 ) -> BatchSummary:
@@ -100,8 +100,8 @@ def summarise_batch(
         The rows of ``summary.csv`` for this batch.
     out
         The folder with the results.
-    model
-        Provenance of the model: ``model``, ``model_id`` and more.
+    origin
+        What all results have in common: ``model``, ``model_id`` and more.
     reference
         Profile of the training patients, or None if the model has none.
     time_s
@@ -127,7 +127,7 @@ def summarise_batch(
         failure_kind(str(row["reason"]), Path(str(row["path"]))) for row in rows if row["status"] == "failed"
     )
     return BatchSummary(
-        model=model,
+        origin=origin,
         counts={
             status: sum(row["status"] == status for row in rows) for status in ("scored", "failed", "skipped")
         },
@@ -141,7 +141,7 @@ def summarise_batch(
             "unreadable_pct": 100 * float(_ratio((duration_s - analysable_s).sum(), duration_s.sum())),
             "unsure_pct": 100 * float(_ratio(n_low_confidence.sum(), n_beats.sum())),
         },
-        drift=compare(reference, read_profiles(scored, out, model["model_id"])) if reference else None,
+        drift=compare(reference, read_profiles(scored, out, origin["model_id"])) if reference else None,
     )
 
 

@@ -253,11 +253,11 @@ def log_batch(batch: BatchSummary, *, index: Path) -> str:
     Id of the run.
     """
     counts = ", ".join(f"{number} {status}" for status, number in batch.counts.items() if number)
-    model = "{model}, {model_from}".format(**batch.model)
+    model = "{model}, {model_from}".format(**batch.origin)
     description = "\n\n".join((counts, f"Model: {model}", f"Drift: {batch.verdict}", f"Page: {index}"))
     tags = {"index": str(index), "drift": batch.verdict, DESCRIPTION: description}
     with run(counts, tags=tags, log_system_metrics=False) as run_id:
-        log_parameters(batch.model)
+        log_parameters(batch.origin)
         log_metrics(batch.metrics)
         if batch.failures:
             log_table(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ectopy.annotations import Annotations, write_annotations
+from ectopy.criteria import DEFAULT_CRITERIA, schema_of_criteria
 from ectopy.ecg import CLASSES, Analysis, Event, Labels, Mask, Samples
 from ectopy.monitoring.drift import MONITORED, Counts
 from ectopy.report.summary import Summary
@@ -234,13 +235,15 @@ def summary_schema() -> dict[str, Any]:
     for kind in KINDS.values():
         if kind.count not in stats["properties"]:
             number = {
-                "description": f"{kind.title}: {kind.rule}.",
+                "description": f"{kind.title}, by the default criteria {kind.stated(DEFAULT_CRITERIA).rule}. "
+                "Null if it is not looked for.",
                 "unit": "events",
-                "type": "integer",
+                "type": ["integer", "null"],
                 "minimum": 0,
             }
             stats["properties"][kind.count] = number
             stats["required"].append(kind.count)
+    schema["properties"]["criteria"] = schema_of_criteria()
     return schema
 
 
@@ -270,6 +273,7 @@ def _summary_document(
             "leads": analysis.leads,
             "unreadable_samples": analysis.unreadable.tolist(),
         },
+        "criteria": asdict(analysis.criteria),
         "provenance": dict(provenance),
     }
 

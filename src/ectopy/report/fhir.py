@@ -21,7 +21,6 @@ from uuid import NAMESPACE_OID, uuid5
 
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.limits import PAUSE_S
 
 Resource = dict[str, Any]
 
@@ -45,7 +44,7 @@ class MissingLibraryError(ValueError):
 
 
 class ObservedValue(NamedTuple):
-    """Text and UCUM unit of the Observation of one value of the summary."""
+    """Text and UCUM unit of the Observation of a value of the summary; the text names criteria in braces."""
 
     text: str
     unit: str
@@ -61,8 +60,10 @@ OBSERVED = {
     "veb_burden_pct": ObservedValue("Share of beats that are ventricular ectopic", "%"),
     "n_couplets": ObservedValue("Ventricular couplets", "{couplets}"),
     "n_veb_triplets": ObservedValue("Ventricular triplets", "{triplets}"),
-    "n_vt_runs": ObservedValue("Ventricular tachycardias, 3 beats or more above 100 per minute", "{runs}"),
-    "n_vt_sustained": ObservedValue("Ventricular tachycardias of 30 s or more", "{runs}"),
+    "n_vt_runs": ObservedValue(
+        "Ventricular tachycardias, {vt_beats} beats or more above {vt_bpm:g} per minute", "{runs}"
+    ),
+    "n_vt_sustained": ObservedValue("Ventricular tachycardias of {sustained_s:g} s or more", "{runs}"),
     "longest_vt_beats": ObservedValue("Beats of the longest ventricular tachycardia", "{beats}"),
     "fastest_vt_bpm": ObservedValue("Rate of the fastest ventricular tachycardia", "/min"),
     "n_idioventricular_runs": ObservedValue("Idioventricular runs", "{runs}"),
@@ -71,9 +72,11 @@ OBSERVED = {
     "n_sveb": ObservedValue("Supraventricular ectopic beats", "{beats}"),
     "sveb_burden_pct": ObservedValue("Share of beats that are supraventricular ectopic", "%"),
     "n_sveb_couplets": ObservedValue("Supraventricular couplets", "{couplets}"),
-    "n_sv_runs": ObservedValue("Supraventricular runs, 3 beats or more above 100 per minute", "{runs}"),
+    "n_sv_runs": ObservedValue(
+        "Supraventricular runs, {sv_run_beats} beats or more above {sv_run_bpm:g} per minute", "{runs}"
+    ),
     "longest_sv_run_s": ObservedValue("Longest supraventricular run", "s"),
-    "n_pauses": ObservedValue(f"Pauses, RR intervals longer than {PAUSE_S:g} s", "{pauses}"),
+    "n_pauses": ObservedValue("Pauses, RR intervals longer than {pause_s:g} s", "{pauses}"),
     "longest_pause_s": ObservedValue("Longest pause", "s"),
     "n_af": ObservedValue("Episodes of atrial fibrillation", "{episodes}"),
     "af_burden_pct": ObservedValue("Share of the analysable time in atrial fibrillation", "%"),
@@ -158,10 +161,12 @@ def bundle(summary: Summary, provenance: Mapping[str, object]) -> Resource:
 
 def _observations(summary: Summary, provenance: Mapping[str, object]) -> Iterator[Resource]:
     values = {**asdict(summary.hrv), **summary.stats}
+    criteria = asdict(summary.recording.analysis.criteria)
     kinds = {kind.count: ObservedValue(kind.title, "{events}") for kind in KINDS.values()}
     for name, observed in {**kinds, **OBSERVED}.items():
         if values[name] is not None:
-            yield _observation(name, observed, values[name], provenance)
+            text = observed.text.format_map(criteria)
+            yield _observation(name, ObservedValue(text, observed.unit), values[name], provenance)
 
 
 def _observation(

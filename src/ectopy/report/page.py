@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ectopy.criteria import CRITERIA, Criteria, toml_value
 from ectopy.ecg import Analysis, BeatClass, Event
 from ectopy.report.average_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, average_beats
 from ectopy.report.full_disclosure import full_disclosure
@@ -17,8 +18,7 @@ from ectopy.report.times import Clock
 from ectopy.report.trend import trend
 from ectopy.rhythm.heart_rate import heart_rate
 from ectopy.rhythm.hrv import Variability
-from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.limits import PAUSE_S
+from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.wording import Finding
 
 NOT_CLAIMED = (
@@ -28,6 +28,7 @@ NOT_CLAIMED = (
     "Pacemaker function",
 )
 """What the analysis does not do, in the words of the report."""
+AF_NOT_SOUGHT = "Atrial fibrillation: not looked for, by the criteria of this study"
 VARIABILITY = (
     ("mean_nn_ms", "Mean NN", 0, " ms", "mean NN interval"),
     ("sdnn_ms", "SDNN", 0, " ms", "standard deviation of all NN intervals"),
@@ -65,7 +66,7 @@ def write_page(
     provenance
         As for :func:`ectopy.report.write_outputs`.
     """
-    overview = signal_overview(analysis)
+    overview, criteria = signal_overview(analysis), analysis.criteria
     page = render(
         "report.html.j2",
         analysis=analysis,
@@ -86,20 +87,35 @@ def write_page(
             "before_ms": 1000 * CUT_BEFORE_S,
         },
         longest_pause_at_s=summary.stats["longest_pause_at_s"],
-        pause_s=PAUSE_S,
         n_low_confidence=summary.stats["n_low_confidence"],
         poincare=poincare(analysis),
         cells=CELLS,
         variability=_variability(summary.hrv),
         nn_share_pct=summary.hrv.nn_share_pct,
         overview=full_disclosure(analysis, overview),
-        counts=[(kind, summary.stats[kind.count]) for kind in KINDS.values()],
+        counts=_counts(summary, criteria),
+        criteria=criteria,
+        changed_criteria=_changed(criteria),
         unreadable=(analysis.unreadable / analysis.fs).tolist(),
         max_listed=MAX_LISTED,
-        not_claimed=NOT_CLAIMED,
+        not_claimed=NOT_CLAIMED if criteria.detect_af else (AF_NOT_SOUGHT, *NOT_CLAIMED),
         provenance=provenance,
     )
     path.write_text(page, encoding="utf-8")
+
+
+def _counts(summary: Summary, criteria: Criteria) -> list[tuple[EventKind, object]]:
+    """Return the kinds of events that were looked for, with their rules by the criteria and their numbers."""
+    sought = [kind for kind in KINDS.values() if kind.is_sought(criteria)]
+    return [(kind.stated(criteria), summary.stats[kind.count]) for kind in sought]
+
+
+def _changed(criteria: Criteria) -> list[tuple[str, str, str]]:
+    """Return name, value and default of each criterion that is not the default."""
+    return [
+        (name, toml_value(value), toml_value(CRITERIA[name].default))
+        for name, value in criteria.changed().items()
+    ]
 
 
 def _share_pct(analysis: Analysis) -> dict[str, float]:

@@ -17,10 +17,12 @@ from ectopy.rhythm.finders import Spans, count_groups, runs, supraventricular, v
 from ectopy.rhythm.heart_rate import Seconds, heart_rate, rate_bpm
 from ectopy.rhythm.hrv import NormalIntervals, normal_intervals, short_term
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.limits import SUSTAINED_S, URGENT_PAUSE_S
 from ectopy.rhythm.wording import burden_pct, overlap_s
 
 Stats = dict[str, object]
+
+LONG_PAUSE_S = 3.0
+"""Pauses from here on are counted as ``n_pauses_3s``, whatever the reader calls urgent."""
 
 
 class Rates(NamedTuple):
@@ -64,17 +66,18 @@ class PeriodStats(NamedTuple):
 
 def recording_stats(analysis: Analysis) -> RecordingStats:
     """Compute the values that all parts of a recording need."""
-    beats, rr_s = analysis.beats, analysis.rr_s
+    beats, rr_s, criteria = analysis.beats, analysis.rr_s, analysis.criteria
     in_af = np.zeros(len(beats), dtype=bool)
     for episode in analysis.events_of("af"):
         in_af[beats.between(episode.onset_s, episode.offset_s)] = True
+    rated_s = rr_s if criteria.pauses_in_lowest_rate else np.where(rr_s > criteria.pause_s, np.nan, rr_s)
     return RecordingStats(
         analysis,
         {name: analysis.events_of(name) for name, kind in KINDS.items() if kind.lasts},
-        Rates(beats.time_s, rr_s, rate_bpm(beats, rr_s)),
+        Rates(beats.time_s, rr_s, rate_bpm(beats, rated_s)),
         runs(ventricular(beats), rr_s),
         runs(supraventricular(beats), rr_s),
-        normal_intervals(beats, rr_s, in_af),
+        normal_intervals(beats, rr_s, in_af, with_sveb=criteria.sveb_in_hrv),
     )
 
 
@@ -132,14 +135,19 @@ def _rate(period: PeriodStats) -> Stats:
 
 
 def _counts(period: PeriodStats) -> Stats:
-    """Return the number of events of each kind."""
-    return {kind.count: len(period.events[name]) for name, kind in KINDS.items()}
+    """Return the number of events of each kind; None for a kind that the criteria leave out."""
+    criteria = period.recording.analysis.criteria
+    return {
+        kind.count: len(period.events[name]) if kind.is_sought(criteria) else None
+        for name, kind in KINDS.items()
+    }
 
 
 def _ventricular(period: PeriodStats) -> Stats:
     """Return VEB alone, in pairs and in runs, and the longest and fastest tachycardia."""
     tachycardia = period.events["vt"]
     groups = count_groups(_begun(period.recording.ventricular, period))
+    sustained_s = period.recording.analysis.criteria.sustained_s
     return {
         **_ectopic(period, "veb", BeatClass.VEB),
         "n_fusion": int((period.label == BeatClass.FUSION).sum()),
@@ -147,7 +155,7 @@ def _ventricular(period: PeriodStats) -> Stats:
         "n_veb_triplets": groups.triplets,
         "n_veb_runs": groups.runs,
         "veb_run_beats": groups.run_beats,
-        "n_vt_sustained": sum(run.duration_s >= SUSTAINED_S for run in tachycardia),
+        "n_vt_sustained": sum(run.duration_s >= sustained_s for run in tachycardia),
         "longest_vt_beats": _most_beats(tachycardia),
         "longest_vt_s": _longest(tachycardia)[0],
         "fastest_vt_bpm": _fastest_bpm(tachycardia),
@@ -171,10 +179,10 @@ def _supraventricular(period: PeriodStats) -> Stats:
 
 
 def _pauses(period: PeriodStats) -> Stats:
-    """Return the pauses that are urgent, and the longest pause with its time."""
+    """Return the long pauses, and the longest one with its time."""
     longest_s, at_s = _longest(period.events["pause"])
     return {
-        "n_pauses_3s": sum(pause.duration_s >= URGENT_PAUSE_S for pause in period.events["pause"]),
+        "n_pauses_3s": sum(pause.duration_s >= LONG_PAUSE_S for pause in period.events["pause"]),
         "longest_pause_s": longest_s,
         "longest_pause_at_s": at_s,
     }
@@ -183,7 +191,9 @@ def _pauses(period: PeriodStats) -> Stats:
 def _lasting(period: PeriodStats) -> Stats:
     """Return AF by its share of the readable time, and the time of slow and of fast rates."""
     lasting, span = period.recording.lasting, (period.start_s, period.stop_s)
-    burden = burden_pct(lasting["af"], period.recording.analysis, *span) if len(period.label) else np.nan
+    analysis = period.recording.analysis
+    has_burden = len(period.label) and analysis.criteria.detect_af
+    burden = burden_pct(lasting["af"], analysis, *span) if has_burden else np.nan
     return {
         "af_burden_pct": _rounded(burden, 2),
         "longest_af_s": _longest(period.events["af"])[0],

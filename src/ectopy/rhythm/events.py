@@ -4,7 +4,8 @@
 2. Sinus, supraventricular or ventricular tachycardia (:mod:`ectopy.rhythm.tachycardia`).
 3. Atrial fibrillation, from RR intervals, the ventricular beats and the morphology
    (:mod:`ectopy.rhythm.atrial_fibrillation`).
-4. Final labels: in atrial fibrillation no beat is supraventricular ectopic.
+4. Final labels: in atrial fibrillation no beat is supraventricular ectopic, and elsewhere none that is less
+   premature than the reader asks for (:mod:`ectopy.rhythm.prematurity`).
 5. Every other event, once, from the final labels (:mod:`ectopy.rhythm.kinds`).
 """
 
@@ -15,15 +16,24 @@ from typing import NamedTuple
 import numpy as np
 
 from ectopy.beats.windows import BeatWindows, Floats
+from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples
 from ectopy.rhythm.atrial_fibrillation import extend_over_runs, find_atrial_fibrillation
-from ectopy.rhythm.finders import RhythmContext, Spans, long_runs, supraventricular, ventricular
+from ectopy.rhythm.finders import (
+    RhythmContext,
+    Spans,
+    long_runs,
+    shortest_episode_s,
+    supraventricular,
+    ventricular,
+)
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS, EventKind
-from ectopy.rhythm.limits import EPISODE_S, NO_RATE_S
+from ectopy.rhythm.prematurity import keep_premature_sveb
 from ectopy.rhythm.tachycardia import name_wide_runs, settle_tachycardia
 
 NOTHING_UNREADABLE: Samples = np.empty((0, 2), dtype=np.int64)
+NO_SPANS: Spans = np.empty((0, 2), dtype=np.intp)
 
 
 class Rhythm(NamedTuple):
@@ -42,6 +52,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     low_quality: Mask | None = None,
     af_penalty: Floats | None = None,
     windows: BeatWindows | None = None,
+    criteria: Criteria = DEFAULT_CRITERIA,
 ) -> Rhythm:
     """Find atrial fibrillation, settle the labels, then find every event once.
 
@@ -58,9 +69,10 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     af_penalty
         What the morphology says against atrial fibrillation, [n]; without it, RR intervals alone decide. See
         :func:`ectopy.rhythm.atrial_fibrillation.af_penalty_from_morphology`.
-
     windows
         The windows of the beats, which show whether a tachycardia has the usual QRS; without them it has.
+    criteria
+        The criteria of the reader.
 
     Returns
     -------
@@ -71,22 +83,27 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     beats = settle_tachycardia(beats, rr_s)
     if windows is not None:
         beats = name_wide_runs(beats, rr_s, windows)
-    early, time_s = supraventricular(beats), beats.time_s
-    af = find_atrial_fibrillation(
-        time_s, rr_s, ventricular(beats), early, af_penalty=penalty, shortest_s=_shortest_s(duration_s)
-    )
-    af = extend_over_runs(af, long_runs(early, rr_s), time_s)
-    final = suppress_sveb_in_af(beats, af)
-    return Rhythm(final, rr_s, find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af))
+    af = NO_SPANS
+    if criteria.detect_af:
+        early, time_s = supraventricular(beats), beats.time_s
+        shortest_s = shortest_episode_s(criteria.af_s, duration_s)
+        af = find_atrial_fibrillation(
+            time_s, rr_s, ventricular(beats), early, af_penalty=penalty, shortest_s=shortest_s
+        )
+        af = extend_over_runs(af, long_runs(early, rr_s), time_s)
+    final = keep_premature_sveb(suppress_sveb_in_af(beats, af), rr_s, criteria.sv_prematurity_pct)
+    events = find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af, criteria=criteria)
+    return Rhythm(final, rr_s, events)
 
 
-def find_events(
+def find_events(  # noqa: PLR0913 - the beats, and what surrounds them
     beats: Beats,
     rr_s: Seconds,
     *,
     duration_s: float,
     unreadable: Samples = NOTHING_UNREADABLE,
     af: Spans | Sequence[Sequence[int]] = (),
+    criteria: Criteria = DEFAULT_CRITERIA,
 ) -> tuple[Event, ...]:
     """Find every event of :data:`ectopy.rhythm.kinds.KINDS`; events may overlap.
 
@@ -102,6 +119,8 @@ def find_events(
         As for :func:`analyse_rhythm`.
     af
         Half-open [start, stop) spans of beats in atrial fibrillation, [k, 2].
+    criteria
+        The criteria of the reader.
 
     Returns
     -------
@@ -120,9 +139,9 @@ def find_events(
     ('veb_couplet', 1.6, 2)
     """
     spans = np.asarray(af, dtype=np.intp).reshape(-1, 2)
-    context = RhythmContext(beats, rr_s, rate_bpm(beats, rr_s), spans, _shortest_s(duration_s))
+    context = RhythmContext(beats, rr_s, rate_bpm(beats, rr_s), spans, duration_s, criteria)
     events = [event for kind in KINDS.values() for event in _events_of(kind, context)]
-    events += _silences(beats, unreadable / beats.fs, duration_s)
+    events += _silences(beats, unreadable / beats.fs, duration_s, criteria.no_beat_s)
     return tuple(sorted(events, key=lambda event: (event.onset_s, event.kind)))
 
 
@@ -174,11 +193,6 @@ def in_spans(spans: Spans, n_beats: int) -> Mask:
     return within
 
 
-def _shortest_s(duration_s: float) -> float:
-    """Return how long an episode must last: half of a recording that is shorter than a minute is enough."""
-    return min(EPISODE_S, duration_s / 2)
-
-
 def _events_of(kind: EventKind, context: RhythmContext) -> list[Event]:
     spans, time_s = kind.find(context), context.beats.time_s
     bpm = mean_bpm(context.beats, spans) if kind.has_rate else np.full(len(spans), np.nan)
@@ -186,8 +200,8 @@ def _events_of(kind: EventKind, context: RhythmContext) -> list[Event]:
     return [Event(kind.name, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def _silences(beats: Beats, unreadable_s: Seconds, duration_s: float) -> list[Event]:
-    """Find readable signal of NO_RATE_S or more without a beat, which no RR interval measures.
+def _silences(beats: Beats, unreadable_s: Seconds, duration_s: float, no_beat_s: float) -> list[Event]:
+    """Find readable signal of ``no_beat_s`` or more without a beat, which no RR interval measures.
 
     It begins or ends with the recording or with an unreadable interval: a heart that stops or fibrillates
     until the end of the recording has no next beat. Without any beat, the recording is not analysable.
@@ -206,6 +220,6 @@ def _silences(beats: Beats, unreadable_s: Seconds, duration_s: float) -> list[Ev
     )
     ends = stops[np.minimum(np.concatenate(following), len(stops) - 1)]
     n_beats = (np.arange(len(starts)) < len(beat_starts)).astype(int) + np.isin(ends, time_s)
-    silent = (ends - starts >= NO_RATE_S) & (n_beats < 2)
+    silent = (ends - starts >= no_beat_s) & (n_beats < 2)
     columns = (column[silent].tolist() for column in (starts, ends, n_beats))
     return [Event("pause", start, end, n, float("nan")) for start, end, n in zip(*columns, strict=True)]

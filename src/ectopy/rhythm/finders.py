@@ -7,8 +7,8 @@ Conventions are those of Holter reading. In couplets, runs and patterns, ventric
 runs of ANSI/AAMI EC57. A count of VEB is one of V alone, as in the beat table of EC57. So V + F = singles
 + 2 x couplets + beats in runs, see :func:`count_groups`.
 
-A missing RR interval ends every couplet, run and pattern. So does a pause: beats that are further apart than
-2 s are not consecutive.
+A missing RR interval ends every couplet, run and pattern. So does one longer than CONSECUTIVE_S, whatever the
+reader calls a pause.
 """
 
 from typing import NamedTuple
@@ -17,9 +17,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ectopy.criteria import Criteria
 from ectopy.ecg import BeatClass, Beats, Mask, true_intervals
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm
-from ectopy.rhythm.limits import BRADYCARDIA_BPM, CYCLES, FAST_BPM, PAUSE_S, RATE_INTERVALS, RUN_BEATS
+from ectopy.rhythm.limits import CONSECUTIVE_S, RATE_INTERVALS, RUN_BEATS
 from ectopy.rhythm.r_on_t import may_fall_on_t
 
 Spans = NDArray[np.intp]
@@ -30,14 +31,15 @@ class RhythmContext(NamedTuple):
 
     ``rr_s`` are the RR intervals in seconds that rules may use, [n], and ``rate_bpm`` the heart rate at each
     beat, [n]. ``af`` are the spans of beats in atrial fibrillation, which is found before the labels are
-    final. ``shortest_s`` is the length in seconds that makes an episode.
+    final. ``duration_s`` is the length of the recording in seconds, and ``criteria`` are those of the reader.
     """
 
     beats: Beats
     rr_s: Seconds
     rate_bpm: Seconds
     af: Spans
-    shortest_s: float
+    duration_s: float
+    criteria: Criteria
 
 
 def ventricular(beats: Beats) -> Mask:
@@ -51,8 +53,8 @@ def supraventricular(beats: Beats) -> Mask:
 
 
 def is_consecutive(rr_s: Seconds) -> Mask:
-    """Return which beats follow the beat before: the interval is known and is not a pause."""
-    return rr_s <= PAUSE_S  # False for NaN
+    """Return which beats follow the beat before: the interval is known and not too long."""
+    return rr_s <= CONSECUTIVE_S  # False for NaN
 
 
 def runs(mask: Mask, rr_s: Seconds) -> Spans:
@@ -87,7 +89,7 @@ class EctopyCounts(NamedTuple):
 
 def count_groups(spans: Spans) -> EctopyCounts:
     """Count :func:`runs` of ectopic beats by their length; a triplet is a run of exactly three."""
-    length = np.diff(spans)[:, 0]
+    length = _n_beats(spans)
     in_runs = length >= RUN_BEATS
     counts = ((length == 1).sum(), (length == 2).sum(), (length == RUN_BEATS).sum())
     return EctopyCounts(*map(int, (*counts, in_runs.sum(), length[in_runs].sum())))
@@ -109,21 +111,28 @@ def supraventricular_couplets(context: RhythmContext) -> Spans:
 
 
 def ventricular_tachycardia(context: RhythmContext) -> Spans:
-    """Find three or more ventricular beats in a row above 100 bpm."""
-    spans = long_runs(ventricular(context.beats), context.rr_s)
-    return spans[mean_bpm(context.beats, spans) > FAST_BPM]
+    """Find ``vt_beats`` or more ventricular beats in a row above ``vt_bpm``."""
+    spans = _fast_ventricular_runs(context)
+    return spans[_n_beats(spans) >= context.criteria.vt_beats]
+
+
+def short_ventricular_runs(context: RhythmContext) -> Spans:
+    """Find runs of ventricular beats above ``vt_bpm`` that are too short for ventricular tachycardia."""
+    spans = _fast_ventricular_runs(context)
+    return spans[_n_beats(spans) < context.criteria.vt_beats]
 
 
 def idioventricular_rhythm(context: RhythmContext) -> Spans:
-    """Find three or more ventricular beats in a row at 100 bpm or less."""
+    """Find three or more ventricular beats in a row at ``vt_bpm`` or less."""
     spans = long_runs(ventricular(context.beats), context.rr_s)
-    return spans[mean_bpm(context.beats, spans) <= FAST_BPM]
+    return spans[mean_bpm(context.beats, spans) <= context.criteria.vt_bpm]
 
 
 def supraventricular_runs(context: RhythmContext) -> Spans:
-    """Find three or more S in a row above 100 bpm; slower ones are an atrial rhythm and no event."""
-    spans = long_runs(supraventricular(context.beats), context.rr_s)
-    return spans[mean_bpm(context.beats, spans) > FAST_BPM]
+    """Find ``sv_run_beats`` or more S in a row above ``sv_run_bpm``; other runs of S are no event."""
+    spans, criteria = long_runs(supraventricular(context.beats), context.rr_s), context.criteria
+    fast = mean_bpm(context.beats, spans) > criteria.sv_run_bpm
+    return spans[fast & (_n_beats(spans) >= criteria.sv_run_beats)]
 
 
 def ventricular_bigeminy(context: RhythmContext) -> Spans:
@@ -142,8 +151,14 @@ def supraventricular_bigeminy(context: RhythmContext) -> Spans:
 
 
 def pauses(context: RhythmContext) -> Spans:
-    """Find RR intervals longer than PAUSE_S, from beat to beat."""
-    last = np.flatnonzero(context.rr_s > PAUSE_S)
+    """Find RR intervals longer than ``pause_s``, from beat to beat."""
+    beats, rr_s, criteria = context.beats, context.rr_s, context.criteria
+    pause = rr_s > criteria.pause_s  # False for NaN
+    if not criteria.pauses_beside_ectopic_beats:
+        normal = beats.label == BeatClass.NORMAL
+        # A standstill is one whatever precedes it.
+        pause &= (normal & np.append(False, normal)[: len(beats)]) | (rr_s >= criteria.no_beat_s)
+    last = np.flatnonzero(pause)
     return np.column_stack((last - 1, last + 1))
 
 
@@ -158,13 +173,32 @@ def r_on_t(context: RhythmContext) -> Spans:
 
 
 def bradycardia(context: RhythmContext) -> Spans:
-    """Find episodes of a heart rate below BRADYCARDIA_BPM."""
-    return _episodes(context, context.rate_bpm < BRADYCARDIA_BPM)
+    """Find episodes of a heart rate below ``bradycardia_bpm``."""
+    criteria = context.criteria
+    return _episodes(context, context.rate_bpm < criteria.bradycardia_bpm, criteria.bradycardia_s)
 
 
 def tachycardia(context: RhythmContext) -> Spans:
-    """Find episodes of a heart rate above FAST_BPM, whatever its origin."""
-    return _episodes(context, context.rate_bpm > FAST_BPM)
+    """Find episodes of a heart rate above ``tachycardia_bpm``, whatever its origin."""
+    criteria = context.criteria
+    return _episodes(context, context.rate_bpm > criteria.tachycardia_bpm, criteria.tachycardia_s)
+
+
+def shortest_episode_s(wanted_s: float, duration_s: float) -> float:
+    """Return how long an episode must last: in a short recording, half of it is enough.
+
+    Parameters
+    ----------
+    wanted_s
+        The length that the criteria ask for, in seconds.
+    duration_s
+        Length of the recording in seconds.
+
+    Returns
+    -------
+    Seconds.
+    """
+    return min(wanted_s, duration_s / 2)
 
 
 def long_runs(mask: Mask, rr_s: Seconds) -> Spans:
@@ -182,15 +216,24 @@ def long_runs(mask: Mask, rr_s: Seconds) -> Spans:
     Half-open [start, stop) pairs of beats, [k, 2].
     """
     spans = runs(mask, rr_s)
-    return spans[np.diff(spans)[:, 0] >= RUN_BEATS]
+    return spans[_n_beats(spans) >= RUN_BEATS]
+
+
+def _fast_ventricular_runs(context: RhythmContext) -> Spans:
+    spans = long_runs(ventricular(context.beats), context.rr_s)
+    return spans[mean_bpm(context.beats, spans) > context.criteria.vt_bpm]
 
 
 def _pairs(spans: Spans) -> Spans:
-    return np.asarray(spans[np.diff(spans)[:, 0] == 2])
+    return np.asarray(spans[_n_beats(spans) == 2])
+
+
+def _n_beats(spans: Spans) -> NDArray[np.intp]:
+    return np.asarray(np.diff(spans)[:, 0])
 
 
 def _pattern(context: RhythmContext, ectopic: Mask, *, period: int) -> Spans:
-    """Find CYCLES cycles or more in which every ``period``-th beat alone is ectopic; a cycle ends ectopic."""
+    """Find ``pattern_cycles`` cycles or more; in each, only the last of ``period`` beats is ectopic."""
     beats, consecutive = context.beats, is_consecutive(context.rr_s)
     if len(beats) < period:
         return np.empty((0, 2), dtype=np.intp)
@@ -202,15 +245,17 @@ def _pattern(context: RhythmContext, ectopic: Mask, *, period: int) -> Spans:
     linked = (np.diff(first) == period) & consecutive[first[1:]]
     chains = true_intervals(np.append(linked, False)[: len(first)])
     # A chain of k links joins k + 1 cycles.
-    chains = chains[np.diff(chains)[:, 0] >= CYCLES - 1]
+    chains = chains[_n_beats(chains) >= context.criteria.pattern_cycles - 1]
     return np.asarray(np.column_stack((first[chains[:, 0]], first[chains[:, 1]] + period)), dtype=np.intp)
 
 
-def _episodes(context: RhythmContext, beyond: Mask) -> Spans:
+def _episodes(context: RhythmContext, beyond: Mask, wanted_s: float) -> Spans:
     """Find unions of the windows of ``rate_bpm`` that are beyond a limit, where they last long enough."""
     # A window that ends at beat i holds the intervals i - 7 ... i, hence the beats i - 8 ... i.
     ahead = sliding_window_view(np.append(beyond, np.zeros(RATE_INTERVALS, dtype=bool)), RATE_INTERVALS)
     spans = true_intervals(np.asarray(ahead.any(axis=1))[:-1]) - (1, 0)
     time_s = context.beats.time_s
-    lasting = time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= context.shortest_s
+    lasting = time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= shortest_episode_s(
+        wanted_s, context.duration_s
+    )
     return np.asarray(spans[lasting], dtype=np.intp)

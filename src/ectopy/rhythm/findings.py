@@ -4,19 +4,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ectopy.criteria import Criteria
 from ectopy.ecg import Analysis, BeatClass, Event, Mask
 from ectopy.rhythm.heart_rate import heart_rate, rate_bpm
 from ectopy.rhythm.kinds import FURTHER, LEADING, EventKind
 from ectopy.rhythm.limits import (
-    BRADYCARDIA_BPM,
-    FAST_BPM,
-    FREQUENT_PCT,
     MIN_INTERVAL_SHARE,
     MIN_INTERVALS,
-    MOSTLY_UNREADABLE_PCT,
-    PARTLY_UNREADABLE_PCT,
     SHORT_S,
-    VERY_FREQUENT_PCT,
+    UNCERTAIN_PCT,
 )
 from ectopy.rhythm.wording import Finding, Urgency, count, duration, episodes
 
@@ -66,8 +62,9 @@ def _ectopy(analysis: Analysis, label: BeatClass, origin: str) -> Iterator[Findi
     number = int(ectopic.sum())
     if not number:
         return
-    share = 100 * number / len(ectopic)
-    urgency = Urgency.IMPORTANT if share > VERY_FREQUENT_PCT else Urgency(int(share >= FREQUENT_PCT))
+    share, criteria = 100 * number / len(ectopic), analysis.criteria
+    very_frequent = share > criteria.very_frequent_pct
+    urgency = Urgency.IMPORTANT if very_frequent else Urgency(int(share >= criteria.frequent_pct))
     beats = f"{count(number, 'beat')} ({share:.1f} %)"
     if analysis.analysable_s > SHORT_S:
         word = ("Rare", "Frequent", "Very frequent")[urgency]
@@ -86,8 +83,9 @@ def _mean_rate(analysis: Analysis) -> Iterator[Finding]:
     # The few intervals that noise leaves of a strip do not speak for it.
     enough = max(MIN_INTERVALS, MIN_INTERVAL_SHARE * (len(beats) - 1))
     has_mean_only = np.isnan(rate.min_bpm) and np.isfinite(rr_s).sum() >= enough
-    if has_mean_only and not BRADYCARDIA_BPM <= rate.mean_bpm <= FAST_BPM:
-        name = "Bradycardia" if rate.mean_bpm < BRADYCARDIA_BPM else "Tachycardia"
+    slow, fast = analysis.criteria.bradycardia_bpm, analysis.criteria.tachycardia_bpm
+    if has_mean_only and not slow <= rate.mean_bpm <= fast:
+        name = "Bradycardia" if rate.mean_bpm < slow else "Tachycardia"
         text = f"{name}: {rate.mean_bpm:.0f} bpm, mean of {count(len(beats), 'beat')}"
         yield Finding(Urgency.NOTE, text, _middle(analysis))
 
@@ -97,14 +95,14 @@ def _unreadable(analysis: Analysis) -> Iterator[Finding]:
     lost_s = analysis.duration_s - analysis.analysable_s
     if lost_s > 0:
         share = 100 * lost_s / analysis.duration_s
-        urgency = _urgency_of_loss(share)
+        urgency = _urgency_of_loss(share, analysis.criteria)
         yield Finding(urgency, f"{duration(lost_s)} ({share:.1f} %) could not be analysed")
 
 
-def _urgency_of_loss(share_pct: float) -> Urgency:
-    if share_pct >= MOSTLY_UNREADABLE_PCT:
+def _urgency_of_loss(share_pct: float, criteria: Criteria) -> Urgency:
+    if share_pct >= criteria.mostly_unreadable_pct:
         return Urgency.IMPORTANT
-    return Urgency.NOTE if share_pct >= PARTLY_UNREADABLE_PCT else Urgency.INFO
+    return Urgency.NOTE if share_pct >= criteria.partly_unreadable_pct else Urgency.INFO
 
 
 def _low_confidence(analysis: Analysis) -> Iterator[Finding]:
@@ -112,7 +110,7 @@ def _low_confidence(analysis: Analysis) -> Iterator[Finding]:
     number = int((~analysis.beats.confident).sum())
     if number:
         share = 100 * number / len(analysis.beats)
-        urgency = Urgency.NOTE if share >= FREQUENT_PCT else Urgency.INFO
+        urgency = Urgency.NOTE if share >= UNCERTAIN_PCT else Urgency.INFO
         yield Finding(urgency, f"{count(number, 'beat')} ({share:.1f} %) of uncertain class")
 
 

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import BeatClass, Beats, Mask
-from ectopy.rhythm.limits import PAUSE_S
 from ectopy.signal.filters import WORKING_FS
 
 SEGMENT_S = 300.0
@@ -29,6 +28,8 @@ MIN_SEGMENTS = 12
 """SDANN and SDNN index need an hour of segments, and MIN_NN_SHARE of all segments of the recording."""
 SHORTEST_NN_S = 0.3
 """A shorter interval is not a sinus beat: no sinus rhythm is faster than 200 bpm."""
+LONGEST_NN_S = 2.0
+"""A longer interval is a pause, or a beat is missing."""
 NN50_MS = 50.0
 LF_HZ, HF_HZ = (0.04, 0.15), (0.15, 0.4)
 SLOWEST_NN_S = 1 / (2 * HF_HZ[1])
@@ -99,7 +100,7 @@ class Variability:
     lf_hf: float | None = None
 
 
-def normal_intervals(beats: Beats, rr_s: Floats, in_af: Mask) -> NormalIntervals:
+def normal_intervals(beats: Beats, rr_s: Floats, in_af: Mask, *, with_sveb: bool = False) -> NormalIntervals:
     """Select the NN intervals of a recording.
 
     Parameters
@@ -110,13 +111,16 @@ def normal_intervals(beats: Beats, rr_s: Floats, in_af: Mask) -> NormalIntervals
         RR intervals in seconds that end at each beat, NaN where unknown, [n].
     in_af
         True for beats in atrial fibrillation, [n].
+    with_sveb
+        Whether supraventricular ectopic beats count as normal ones, as some readers want it.
 
     Returns
     -------
     The NN intervals.
     """
-    sinus = (beats.label == BeatClass.NORMAL) & ~in_af
-    usable = sinus & _before(sinus) & (rr_s >= SHORTEST_NN_S) & (rr_s <= PAUSE_S)  # False for NaN
+    letters = [BeatClass.NORMAL, *([BeatClass.SVEB] if with_sveb else [])]
+    sinus = np.isin(beats.label, letters) & ~in_af
+    usable = sinus & _before(sinus) & (rr_s >= SHORTEST_NN_S) & (rr_s <= LONGEST_NN_S)  # False for NaN
     return NormalIntervals(beats.time_s[usable], 1000 * rr_s[usable], (usable & _before(usable))[usable])
 
 

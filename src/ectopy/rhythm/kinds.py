@@ -10,26 +10,14 @@ schema, the findings, the report and the table in the documentation (``tools/eve
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from ectopy.criteria import Criteria
 from ectopy.ecg import Analysis, Event
 from ectopy.rhythm import finders, wording
 from ectopy.rhythm.finders import RhythmContext, Spans
-from ectopy.rhythm.limits import (
-    BRADYCARDIA_BPM,
-    CYCLES,
-    EPISODE_S,
-    FAST_AF_BPM,
-    FAST_BPM,
-    NO_RATE_S,
-    PAUSE_S,
-    RATE_INTERVALS,
-    RUN_BEATS,
-    SUSTAINED_S,
-    URGENT_PAUSE_S,
-    URGENT_VT_BEATS,
-)
+from ectopy.rhythm.limits import RATE_INTERVALS, RUN_BEATS
 from ectopy.rhythm.r_on_t import QTC_S
 from ectopy.rhythm.wording import Finding
 
@@ -41,12 +29,14 @@ class EventKind:
     """One row of the registry.
 
     ``name`` is the stable name in ``events.csv`` and ``title`` what readers see. ``rule`` and ``urgency`` are
-    sentences for the report and the documentation. ``find`` returns the spans of beats of such events and
+    sentences for the report and the documentation; they name criteria in braces, see :meth:`stated`. ``find``
+    returns the spans of beats of such events and
     ``describe`` returns their findings; without it, the finding is a note with their number and length.
     ``count`` is the name of their number in ``summary.json``. ``colour`` is the class of the mark in the
     report. ``mit_rhythm`` is the MIT-BIH rhythm string; a kind without one is written as a note.
     ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is True where the hourly table
-    also has the time that such events take in each hour.
+    also has the time that such events take in each hour. ``is_sought`` is False for criteria by which there
+    are no such events.
     """
 
     name: str
@@ -60,18 +50,23 @@ class EventKind:
     mit_rhythm: str = ""
     has_rate: bool = True
     lasts: bool = False
+    is_sought: Callable[[Criteria], bool] = lambda _criteria: True
+
+    def stated(self, criteria: Criteria) -> "EventKind":
+        """Return the kind with the values of some criteria in its rule and its urgency."""
+        values = asdict(criteria)
+        return replace(self, rule=self.rule.format_map(values), urgency=self.urgency.format_map(values))
 
 
-_LONG = f"{EPISODE_S:g} s or longer"
-_RUN = f"{RUN_BEATS} or more"
-_PATTERN = f"{CYCLES} or more cycles"
+_PATTERN = "{pattern_cycles} or more cycles"
+_MEAN = f"mean of {RATE_INTERVALS} intervals"
 
 LEADING = (
     EventKind(
         name="vt",
         title="Ventricular tachycardia",
-        rule=f"{_RUN} ventricular beats in a row above {FAST_BPM:g} bpm",
-        urgency=f"urgent from {SUSTAINED_S:g} s or {URGENT_VT_BEATS} beats on, else important",
+        rule="{vt_beats} or more ventricular beats in a row above {vt_bpm:g} bpm",
+        urgency="urgent from {sustained_s:g} s or {urgent_vt_beats} beats on, else important",
         find=finders.ventricular_tachycardia,
         describe=wording.ventricular_tachycardia,
         count="n_vt_runs",
@@ -81,8 +76,8 @@ LEADING = (
     EventKind(
         name="pause",
         title="Pause",
-        rule=f"RR interval longer than {PAUSE_S:g} s, or {NO_RATE_S:g} s of readable signal without a beat",
-        urgency=f"urgent from {URGENT_PAUSE_S:g} s on, else a note; from {NO_RATE_S:g} s on, another finding",
+        rule="RR interval longer than {pause_s:g} s, or {no_beat_s:g} s of readable signal without a beat",
+        urgency="urgent from {urgent_pause_s:g} s on, else a note; from {no_beat_s:g} s on, another finding",
         find=finders.pauses,
         describe=wording.pauses,
         count="n_pauses",
@@ -92,21 +87,22 @@ LEADING = (
     EventKind(
         name="af",
         title="Atrial fibrillation",
-        rule=f"RR intervals without any pattern for {_LONG}, and no constant P wave; "
+        rule="RR intervals without any pattern for {af_s:g} s or longer, and no constant P wave; "
         "flutter with a changing block too",
-        urgency=f"urgent above {FAST_AF_BPM:g} bpm, else important",
+        urgency="urgent above {urgent_af_bpm:g} bpm, else important",
         find=finders.atrial_fibrillation,
         describe=wording.atrial_fibrillation,
         count="n_af",
         colour="note",
         mit_rhythm="(AFIB",
         lasts=True,
+        is_sought=lambda criteria: criteria.detect_af,
     ),
     EventKind(
         name="sv_run",
         title="Supraventricular run",
-        rule=f"{_RUN} supraventricular ectopic beats in a row above {FAST_BPM:g} bpm",
-        urgency=f"urgent above {SUSTAINED_S:g} s, else a note",
+        rule="{sv_run_beats} or more supraventricular ectopic beats in a row above {sv_run_bpm:g} bpm",
+        urgency="urgent above {sustained_s:g} s, else a note",
         find=finders.supraventricular_runs,
         describe=wording.supraventricular_runs,
         count="n_sv_runs",
@@ -116,7 +112,7 @@ LEADING = (
     EventKind(
         name="idioventricular_rhythm",
         title="Idioventricular rhythm",
-        rule=f"{_RUN} ventricular beats in a row at {FAST_BPM:g} bpm or less",
+        rule=f"{RUN_BEATS} or more ventricular beats in a row at {{vt_bpm:g}} bpm or less",
         urgency="important; a note where all are uncertain",
         find=finders.idioventricular_rhythm,
         describe=wording.idioventricular_rhythm,
@@ -128,6 +124,18 @@ LEADING = (
 """Kinds whose findings stand before the burden of ectopic beats, the most urgent first."""
 
 FURTHER = (
+    EventKind(
+        name="short_v_run",
+        title="Short ventricular run",
+        rule=f"{RUN_BEATS} or more ventricular beats in a row above {{vt_bpm:g}} bpm, "
+        "but fewer than ventricular tachycardia has",
+        urgency="a note",
+        find=finders.short_ventricular_runs,
+        describe=wording.short_ventricular_runs,
+        count="n_short_v_runs",
+        colour="ventricular",
+        is_sought=lambda criteria: criteria.vt_beats > RUN_BEATS,
+    ),
     EventKind(
         name="veb_couplet",
         title="Ventricular couplet",
@@ -163,7 +171,7 @@ FURTHER = (
     EventKind(
         name="bigeminy",
         title="Ventricular bigeminy",
-        rule=f"every second beat ventricular, {_PATTERN}",
+        rule="every second beat ventricular, " + _PATTERN,
         urgency="a note",
         find=finders.ventricular_bigeminy,
         count="n_bigeminy",
@@ -173,7 +181,7 @@ FURTHER = (
     EventKind(
         name="trigeminy",
         title="Ventricular trigeminy",
-        rule=f"every third beat ventricular, {_PATTERN}",
+        rule="every third beat ventricular, " + _PATTERN,
         urgency="a note",
         find=finders.ventricular_trigeminy,
         count="n_trigeminy",
@@ -183,7 +191,7 @@ FURTHER = (
     EventKind(
         name="bradycardia",
         title="Bradycardia",
-        rule=f"below {BRADYCARDIA_BPM:g} bpm, mean of {RATE_INTERVALS} intervals, for {_LONG}",
+        rule=f"below {{bradycardia_bpm:g}} bpm, {_MEAN}, for {{bradycardia_s:g}} s or longer",
         urgency="a note",
         find=finders.bradycardia,
         count="n_bradycardia",
@@ -194,7 +202,7 @@ FURTHER = (
     EventKind(
         name="tachycardia",
         title="Tachycardia",
-        rule=f"above {FAST_BPM:g} bpm, mean of {RATE_INTERVALS} intervals, for {_LONG}",
+        rule=f"above {{tachycardia_bpm:g}} bpm, {_MEAN}, for {{tachycardia_s:g}} s or longer",
         urgency="a note",
         find=finders.tachycardia,
         count="n_tachycardia",
@@ -204,7 +212,7 @@ FURTHER = (
     EventKind(
         name="sveb_bigeminy",
         title="Supraventricular bigeminy",
-        rule=f"every second beat supraventricular ectopic, {_PATTERN}",
+        rule="every second beat supraventricular ectopic, " + _PATTERN,
         urgency="a note",
         find=finders.supraventricular_bigeminy,
         count="n_sveb_bigeminy",

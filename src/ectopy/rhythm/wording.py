@@ -11,16 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ectopy.ecg import Analysis, BeatClass, Event
-from ectopy.rhythm.limits import (
-    FAST_AF_BPM,
-    LOW_CONFIDENCE_SHARE,
-    NO_RATE_S,
-    PAUSE_S,
-    RUN_BEATS,
-    SUSTAINED_S,
-    URGENT_PAUSE_S,
-    URGENT_VT_BEATS,
-)
+from ectopy.rhythm.limits import LOW_CONFIDENCE_SHARE, RUN_BEATS
 
 
 class Urgency(IntEnum):
@@ -53,33 +44,34 @@ Findings = Iterator[Finding]
 
 
 def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe VT: urgent when sustained or from URGENT_VT_BEATS beats on."""
-    sustained = [run for run in events if run.duration_s >= SUSTAINED_S]
+    """Describe VT: urgent when sustained or from ``urgent_vt_beats`` beats on."""
+    criteria = analysis.criteria
+    sustained = [run for run in events if run.duration_s >= criteria.sustained_s]
     if sustained:
-        text = f"Sustained ventricular tachycardia: {_runs(sustained)}{_uncertain(sustained, analysis)}"
+        text = f"Sustained ventricular tachycardia: {_runs(sustained, analysis)}"
         yield Finding(Urgency.URGENT, text, _longest_run(sustained))
-    if shorter := [run for run in events if run.duration_s < SUSTAINED_S]:
+    if shorter := [run for run in events if run.duration_s < criteria.sustained_s]:
         longest = _longest_run(shorter)
-        urgency = Urgency.URGENT if longest.n_beats >= URGENT_VT_BEATS else Urgency.IMPORTANT
-        text = f"Non-sustained ventricular tachycardia: {_runs(shorter)}{_uncertain(shorter, analysis)}"
+        urgency = Urgency.URGENT if longest.n_beats >= criteria.urgent_vt_beats else Urgency.IMPORTANT
+        text = f"Non-sustained ventricular tachycardia: {_runs(shorter, analysis)}"
         yield Finding(urgency, text, longest)
 
 
-def pauses(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001  # prose: ok
-    """Describe pauses: urgent from URGENT_PAUSE_S on."""
-    longest = max(events, key=_duration_s)
-    if longest.duration_s >= NO_RATE_S:
+def pauses(events: Events, analysis: Analysis) -> Findings:  # prose: ok
+    """Describe pauses: urgent from ``urgent_pause_s`` on."""
+    longest, criteria = max(events, key=_duration_s), analysis.criteria
+    if longest.duration_s >= criteria.no_beat_s:
         text = f"No beat for {_lasting(longest)}: asystole, ventricular fibrillation or lost signal"
         yield Finding(Urgency.URGENT, text, longest)
-    urgency = Urgency.URGENT if longest.duration_s >= URGENT_PAUSE_S else Urgency.NOTE
-    text = f"{count(len(events), 'pause')} longer than {PAUSE_S:g} s, longest {_lasting(longest)}"
+    urgency = Urgency.URGENT if longest.duration_s >= criteria.urgent_pause_s else Urgency.NOTE
+    text = f"{count(len(events), 'pause')} longer than {criteria.pause_s:g} s, longest {_lasting(longest)}"
     yield Finding(urgency, text, longest)
 
 
 def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe AF by its burden, longest episode and rate: urgent where an episode is above FAST_AF_BPM."""
+    """Describe AF by its burden, longest episode and rate: urgent if one is above ``urgent_af_bpm``."""
     longest, fastest = max(events, key=_duration_s), max(events, key=_rate_bpm)
-    urgent = fastest.rate_bpm > FAST_AF_BPM
+    urgent = fastest.rate_bpm > analysis.criteria.urgent_af_bpm
     share = burden_pct(events, analysis, 0, analysis.duration_s)
     intervals = sum(event.n_beats - 1 for event in events)
     rate = f"{60 * intervals / sum(map(_duration_s, events)):.0f} bpm"
@@ -94,13 +86,14 @@ def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:  # pros
 
 
 def supraventricular_runs(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe supraventricular runs: urgent when longer than SUSTAINED_S."""
-    sustained = [run for run in events if run.duration_s > SUSTAINED_S]
+    """Describe supraventricular runs: urgent when longer than ``sustained_s``."""
+    sustained_s = analysis.criteria.sustained_s
+    sustained = [run for run in events if run.duration_s > sustained_s]
     if sustained:
-        text = f"Sustained supraventricular tachycardia: {_runs(sustained)}{_uncertain(sustained, analysis)}"
+        text = f"Sustained supraventricular tachycardia: {_runs(sustained, analysis)}"
         yield Finding(Urgency.URGENT, text, _longest_run(sustained))
-    if shorter := [run for run in events if run.duration_s <= SUSTAINED_S]:
-        text = f"Supraventricular runs: {_runs(shorter)}{_uncertain(shorter, analysis)}"
+    if shorter := [run for run in events if run.duration_s <= sustained_s]:
+        text = f"Supraventricular runs: {_runs(shorter, analysis)}"
         yield Finding(Urgency.NOTE, text, _longest_run(shorter))
 
 
@@ -108,8 +101,13 @@ def idioventricular_rhythm(events: Events, analysis: Analysis) -> Findings:  # p
     """Describe slow ventricular runs: a note where the classifier abstains on each of them."""
     uncertain = all(is_uncertain(run, analysis) for run in events)
     urgency = Urgency.NOTE if uncertain else Urgency.IMPORTANT
-    text = f"Idioventricular rhythm: {_runs(events)}{_uncertain(events, analysis)}"
+    text = f"Idioventricular rhythm: {_runs(events, analysis)}"
     yield Finding(urgency, text, _longest_run(events))
+
+
+def short_ventricular_runs(events: Events, analysis: Analysis) -> Findings:  # prose: ok
+    """Describe fast ventricular runs that the reader does not call tachycardia: a note."""
+    yield Finding(Urgency.NOTE, f"Short ventricular runs: {_runs(events, analysis)}", _longest_run(events))
 
 
 def ventricular_couplets(events: Events, analysis: Analysis) -> Findings:  # prose: ok
@@ -256,19 +254,22 @@ def _uncertain(events: Events, analysis: Analysis) -> str:
     return f", {number:,} of them uncertain" if number else ""
 
 
-def _runs(runs: Events) -> str:
+def _runs(runs: Events, analysis: Analysis) -> str:
     longest, fastest = _longest_run(runs), max(runs, key=_rate_bpm)
-    lasting = f" ({duration(longest.duration_s)})" if longest.duration_s >= SUSTAINED_S else ""
+    is_sustained = longest.duration_s >= analysis.criteria.sustained_s
+    lasting = f" ({duration(longest.duration_s)})" if is_sustained else ""
     if len(runs) == 1:
         name = "1 triplet" if longest.n_beats == RUN_BEATS else f"1 run of {longest.n_beats} beats{lasting}"
-        return f"{name} at {elapsed(longest.onset_s)}, {longest.rate_bpm:.0f} bpm"
-    n_triplets = sum(run.n_beats == RUN_BEATS for run in runs)
-    triplets = f" ({count(n_triplets, 'triplet')})" if n_triplets else ""
-    return (
-        f"{count(len(runs), 'run')}{triplets}, "
-        f"longest {longest.n_beats} beats{lasting} at {elapsed(longest.onset_s)}, "
-        f"fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
-    )
+        text = f"{name} at {elapsed(longest.onset_s)}, {longest.rate_bpm:.0f} bpm"
+    else:
+        n_triplets = sum(run.n_beats == RUN_BEATS for run in runs)
+        triplets = f" ({count(n_triplets, 'triplet')})" if n_triplets else ""
+        text = (
+            f"{count(len(runs), 'run')}{triplets}, "
+            f"longest {longest.n_beats} beats{lasting} at {elapsed(longest.onset_s)}, "
+            f"fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
+        )
+    return text + _uncertain(runs, analysis)
 
 
 def _longest_run(runs: Events) -> Event:

@@ -327,6 +327,27 @@ class TestOutputs:
         assert "Pauses, RR intervals longer than 2.5 s" in text
         assert "fibrillation" not in text
 
+    def test_what_is_included_on_request_is_said_beside_the_value(self, tmp_path: Path) -> None:
+        from ectopy.report.fhir import bundle
+
+        criteria = Criteria(sveb_in_hrv=True, pauses_in_lowest_rate=False)
+        for chosen, expected in ((criteria, True), (DEFAULT_CRITERIA, False)):
+            analysis = analysed(chosen, "N" * 400, seconds=321)
+            report.write_outputs(tmp_path, analysis, provenance_of())
+            page = (tmp_path / "report.html").read_text(encoding="utf-8")
+            assert ("(NN) intervals, of supraventricular ectopic beats too, which fill" in page) == expected
+            assert (", without pauses" in page) == expected
+            observed = json.dumps(bundle(summarise(analysis, provenance_of()), provenance_of()))
+            assert (
+                "normal-to-normal intervals, of supraventricular ectopic beats too" in observed
+            ) == expected
+
+    def test_python_takes_criteria_and_nothing_else(self) -> None:
+        with pytest.raises(
+            CriteriaError, match=r"^'study\.toml' are no criteria\. Give Criteria\(\.\.\.\) or"
+        ):
+            ectopy.analyse(np.zeros(1000), fs=250, criteria="study.toml")
+
     def test_an_analysis_knows_its_criteria(self, tmp_path: Path) -> None:
         header, model = write_record(tmp_path), write_model(tmp_path / "model")
         criteria = ectopy.Criteria(tachycardia_bpm=60, bradycardia_bpm=30)

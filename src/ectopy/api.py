@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy import pipeline
-from ectopy.criteria import DEFAULT_CRITERIA, Criteria
+from ectopy.criteria import DEFAULT_CRITERIA, Criteria, CriteriaError
 from ectopy.ecg import (
     LOWEST_HZ,
     Analysis,
@@ -62,6 +62,8 @@ def analyse(  # noqa: PLR0913 - each has a default
         If the recording has no lead of that name, or if an array is no signal in mV or comes without ``fs``.
     ModelError
         If the model cannot be used.
+    CriteriaError
+        If the criteria are none.
 
     Examples
     --------
@@ -73,6 +75,8 @@ def analyse(  # noqa: PLR0913 - each has a default
     True
     """
     names, folder = _lead_names(leads), _model_folder(model)
+    if not isinstance(criteria, Criteria):
+        raise CriteriaError(f"{criteria!r} are no criteria. Give Criteria(...) or Criteria.read(path).")
     with one_blas_thread():
         opened = _opened(recording, fs, unit)
         return pipeline.analyse(opened, classifier_in(folder), leads=names, criteria=criteria)

@@ -218,7 +218,7 @@ class Criteria:
                 )
 
     @classmethod
-    def read(cls, path: Path) -> "Criteria":
+    def read(cls, path: str | Path) -> "Criteria":
         """Read the criteria of a study from a TOML file; those that it leaves out have their defaults.
 
         Parameters
@@ -236,7 +236,7 @@ class Criteria:
             If the file is not TOML, or has a name or a value that cannot be used. The error names the file.
         """
         try:
-            return cls(**_known(_toml(path)))
+            return cls(**_known(_toml(Path(path))))
         except CriteriaError as error:
             raise CriteriaError(f"{path}: {error}") from error
 

@@ -160,12 +160,15 @@ def bundle(summary: Summary, provenance: Mapping[str, object]) -> Resource:
 
 
 def _observations(summary: Summary, provenance: Mapping[str, object]) -> Iterator[Resource]:
-    values = {**asdict(summary.hrv), **summary.stats}
+    hrv = asdict(summary.hrv)
+    values = {**hrv, **summary.stats}
     criteria = asdict(summary.recording.analysis.criteria)
     kinds = {kind.count: ObservedValue(kind.title, "{events}") for kind in KINDS.values()}
     for name, observed in {**kinds, **OBSERVED}.items():
         if values[name] is not None:
             text = observed.text.format_map(criteria)
+            if name in hrv and criteria["sveb_in_hrv"]:
+                text += ", of supraventricular ectopic beats too"
             yield _observation(name, ObservedValue(text, observed.unit), values[name], provenance)
 
 

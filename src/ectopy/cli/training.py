@@ -178,6 +178,35 @@ def evaluate(
     print_result(f"{decision.report}\n{decision}")
 
 
+def evaluate_findings(
+    databases: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DATABASE", help="Databases, such as vfdb. [default: all that are here]"),
+    ] = None,
+    data_dir: DataDir = None,
+    model: Annotated[
+        str, typer.Option(help="shipped, or a model of the registry: models:/ectopy@champion.")
+    ] = "shipped",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write the page there.")] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Evaluate the held-out records instead of those for training; why they are used now.",
+        ),
+    ] = None,
+) -> None:
+    """Evaluate findings: episodes found, and false findings per 24 h by urgency.
+
+    Ventricular tachycardia and fibrillation, asystole, atrial fibrillation, supraventricular tachycardia; on
+    each database that has labels, and by a model that has not seen the patient.
+    """
+    prepare_prefect()
+    from ectopy.flows.evaluate_findings import evaluate_findings as flow
+
+    print_result(flow(tuple(databases or ()), load_settings(data_dir).data_dir, model, out, held_out))
+
+
 def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
     database: Annotated[str, typer.Option(help="The training database.")] = "mitdb",
     data_dir: DataDir = None,

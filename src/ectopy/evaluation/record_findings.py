@@ -1,0 +1,59 @@
+"""Evaluation of the findings of one record: it is analysed once, and compared with its labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ectopy import pipeline
+from ectopy.annotations import read_annotations
+from ectopy.datasets.catalogue import find_database
+from ectopy.ec57.reference import Reference
+from ectopy.evaluation.evaluate_record import Outcome
+from ectopy.evaluation.finding_comparison import FindingComparison, called_of, compare_findings
+from ectopy.evaluation.finding_reference import LABELS, FindingReference, read_reference
+from ectopy.model.classifier import classifier_in
+from ectopy.readers import open_recording
+from ectopy.report.data_files import annotations_of
+from ectopy.report.summary import not_analysable_reason
+
+
+@dataclass(frozen=True)
+class FindingJob:
+    """A record, and the model to evaluate on it, which has not seen the patient."""
+
+    database: str
+    record: Path
+    patient: str
+    model: Path
+
+    @property
+    def key(self) -> str:
+        """Name of the record among those of all databases, such as ``mitdb/101``."""
+        return f"{self.database}/{self.record.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class RecordFindings:
+    """Result of a model on the findings of one record.
+
+    ``ec57`` is the comparison of its beats, runs and episodes, where the database has labels of beats.
+    """
+
+    reference: FindingReference
+    comparison: FindingComparison
+    ec57: Outcome | None
+
+
+def evaluate_record_findings(job: FindingJob) -> RecordFindings:
+    """Analyse a record, and compare its findings with its labels."""
+    recording = open_recording(job.record)
+    fs, n_samples = recording.fs, recording.n_samples
+    reference = read_reference(
+        find_database(job.database), job.record, patient=job.patient, fs=fs, n_samples=n_samples
+    )
+    analysis = pipeline.analyse(recording, classifier_in(job.model))
+    not_analysable = "" if len(analysis.beats) else not_analysable_reason(recording)
+    comparison = compare_findings(reference, called_of(analysis, not_analysable))
+    if not LABELS[job.database].beats:
+        return RecordFindings(reference, comparison, None)
+    annotated = Reference(job.record.name, job.patient, read_annotations(job.record, "atr"), fs, n_samples)
+    return RecordFindings(reference, comparison, Outcome.compare(annotated, annotations_of(analysis)))

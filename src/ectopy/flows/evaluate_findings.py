@@ -1,0 +1,129 @@
+"""Evaluate findings: episodes found, and false findings per 24 h, on every database that has labels."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from ectopy.evaluation.evaluate_record import NothingToEvaluateError
+from ectopy.evaluation.finding_jobs import find_model, finding_jobs
+from ectopy.evaluation.finding_page import PAGE, build_page
+from ectopy.evaluation.finding_summary import false_table, group_findings, metrics_of, missed_table
+from ectopy.evaluation.record_findings import FindingJob, RecordFindings, evaluate_record_findings
+from ectopy.parallel.worker_pool import WorkerPool
+from ectopy.registry import runs
+from ectopy.settings import load_settings
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+"""Records in one task: most are strips of some seconds."""
+
+
+@flow
+def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
+    databases: Sequence[str] = (),
+    data_dir: Path | None = None,
+    model: str = "shipped",
+    out: Path | None = None,
+    held_out: str | None = None,
+    experiment: str = "ectopy-findings",
+    tracking_uri: str | None = None,
+) -> str:
+    """Evaluate the findings of a model on patients that it has not seen.
+
+    Parameters
+    ----------
+    databases
+        Names of the databases; none stands for all that are here and have labels.
+    data_dir
+        The folder of databases; by default that of the settings.
+    model
+        ``shipped``, or a model of the registry, such as ``models:/ectopy@champion``.
+    out
+        A folder to which the page is written too.
+    held_out
+        Why the held-out records are evaluated now; without a reason, those for training are.
+    experiment
+        The name of the MLflow experiment.
+    tracking_uri
+        The MLflow tracking store; by default that of the settings.
+
+    Returns
+    -------
+    The page, as Markdown.
+
+    Raises
+    ------
+    NothingToEvaluateError
+        If there is no record to evaluate.
+    """
+    settings = load_settings()
+    runs.connect(tracking_uri or settings.tracking_uri, experiment)
+    chosen = find_model(model)
+    jobs = finding_jobs(chosen, databases, data_dir or settings.data_dir, held_out=bool(held_out))
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+    with runs.run(f"findings of {chosen.name}", tags={"why": held_out} if held_out else None):
+        runs.log_parameters(
+            {
+                "model": model,
+                "model name": chosen.name,
+                "databases": ",".join(dict.fromkeys(job.database for job in jobs)),
+                "held out": bool(held_out),
+            }
+        )
+        results = evaluate_jobs(jobs, settings.workers)
+        groups = group_findings(results)
+        runs.log_metrics(metrics_of(groups))
+        runs.log_table(false_table(results), "false-findings.json")
+        runs.log_table(missed_table(results), "missed-episodes.json")
+        command = _command(databases, model, held_out)
+        page = build_page(results, groups, model=chosen.name, command=command, held_out=bool(held_out))
+        runs.log_text(page, PAGE)
+        if out:
+            (out / PAGE).write_text(page, encoding="utf-8")
+        return page
+
+
+def evaluate_jobs(jobs: Sequence[FindingJob], workers: int) -> list[RecordFindings]:
+    """Evaluate records in parallel; one that cannot be evaluated is named in a warning and left out.
+
+    Parameters
+    ----------
+    jobs
+        The records and their models.
+    workers
+        The number of processes.
+
+    Returns
+    -------
+    The results, in the order of the jobs.
+
+    Raises
+    ------
+    NothingToEvaluateError
+        If no record could be evaluated.
+    """
+    with WorkerPool(workers) as processes:
+
+        @task(task_run_name="evaluate {jobs[0].key} and more", cache_policy=NO_CACHE)
+        def evaluate_some(jobs: Sequence[FindingJob]) -> list[RecordFindings | Exception]:
+            return processes.call_each(evaluate_record_findings, jobs)
+
+        parts = [jobs[start : start + _AT_ONCE] for start in range(0, len(jobs), _AT_ONCE)]
+        outcomes = [outcome for part in evaluate_some.map(parts).result() for outcome in part]
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            logger.warning("%s is left out: %s", job.record, outcome)
+    results = [outcome for outcome in outcomes if isinstance(outcome, RecordFindings)]
+    if not results:
+        raise NothingToEvaluateError(f"{jobs[0].record}: {outcomes[0]} No record could be evaluated.")
+    return results
+
+
+def _command(databases: Sequence[str], model: str, held_out: str | None) -> str:
+    reason = f' --held-out "{held_out}"' if held_out else ""
+    return " ".join(["ectopy evaluate-findings", *databases, f"--model {model}", "--out DIR"]) + reason

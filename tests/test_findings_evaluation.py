@@ -38,6 +38,7 @@ from ectopy.rhythm.kinds import LEADING
 from ectopy.rhythm.wording import Urgency
 from tests.conftest import database
 from tests.handmade import analysis_of, beats_of, recording_for
+from tests.small import write_record
 
 FS = 100.0
 HOUR_S = 3600.0
@@ -304,3 +305,25 @@ def test_a_true_record_with_ventricular_tachycardia_is_compared_with_its_marks()
     counts = found.comparison.counts
     assert counts["malignant/reference"] >= counts["malignant/named"] >= counts["malignant/right"]
     assert found.reference.duration_s == pytest.approx(2100, abs=1)
+
+
+@pytest.mark.usefixtures("prefect_harness")
+def test_the_flow_writes_the_page_and_a_broken_record_stops_no_other(
+    tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+):
+    import mlflow
+
+    from ectopy.flows.evaluate_findings import evaluate_findings
+
+    monkeypatch.setenv("ECTOPY_WORKERS", "1")
+    folder = tmp_path / "ludb" / "1.0.1"
+    header = write_record(folder / "data", "1")
+    header.write_text(header.read_text() + "#Rhythm: Sinus rhythm.\n")
+    (folder / "data" / "3.hea").write_text("not a header\n")
+    (folder / "RECORDS").write_text("data/1\ndata/3\n")
+    page = evaluate_findings(["ludb"], tmp_path, out=tmp_path / "out", tracking_uri=tracking_uri)
+    assert (tmp_path / "out" / "findings-evaluation.md").read_text() == page
+    assert "ectopy evaluate-findings ludb --model shipped --out DIR" in page
+    (run,) = mlflow.search_runs(experiment_names=["ectopy-findings"], output_format="list")
+    assert run.data.metrics["ludb/strips/normal/n"] == 1
+    assert "Could not be evaluated: ludb/3." in page

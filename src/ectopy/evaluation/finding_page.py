@@ -101,13 +101,14 @@ GLANCE = (
 """The figures that stand first."""
 
 
-def build_page(
+def build_page(  # noqa: PLR0913 - what the page states
     results: Sequence[RecordFindings],
     groups: Mapping[str, FindingGroup],
     *,
     model: str,
     command: str,
     held_out: bool,
+    left_out: Sequence[str] = (),
 ) -> str:
     """Build the page: protocol, the main figures, and tables by database, urgency and rhythm.
 
@@ -123,6 +124,8 @@ def build_page(
         The command that repeats it.
     held_out
         Whether held-out records were evaluated.
+    left_out
+        Records that could not be evaluated.
 
     Returns
     -------
@@ -155,6 +158,7 @@ def build_page(
         _definitions(),
         "## Data",
         _data(groups),
+        *([f"Could not be evaluated: {', '.join(left_out)}."] if left_out else ()),
     ]
     return "\n\n".join(section.strip("\n") for section in sections) + "\n"
 

@@ -81,7 +81,15 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
         runs.log_table(false_table(results), "false-findings.json")
         runs.log_table(missed_table(results), "missed-episodes.json")
         command = _command(databases, model, held_out)
-        page = build_page(results, groups, model=chosen.name, command=command, held_out=bool(held_out))
+        evaluated = {result.reference.key for result in results}
+        page = build_page(
+            results,
+            groups,
+            model=chosen.name,
+            command=command,
+            held_out=bool(held_out),
+            left_out=[job.key for job in jobs if job.key not in evaluated],
+        )
         runs.log_text(page, PAGE)
         if out:
             (out / PAGE).write_text(page, encoding="utf-8")

@@ -26,6 +26,10 @@ BEFORE, AFTER = round(BEFORE_S * WINDOW_FS), round(AFTER_S * WINDOW_FS)
 WINDOW = BEFORE + AFTER + 1
 WHOLE = (BEFORE, AFTER)
 """Samples of a window on either side of the R peak."""
+QRS = slice(BEFORE - round(0.12 * WINDOW_FS), BEFORE + round(0.15 * WINDOW_FS))
+"""The part of a window that a QRS complex takes, however wide."""
+LARGEST_SHIFT = round(0.04 * WINDOW_FS)
+"""Samples by which a QRS complex is moved at most to align it with another."""
 
 _OFFSETS = np.arange(-BEFORE, AFTER + 1)
 _RINGING_S = 0.05  # two taps of a low-pass of 40 Hz

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ectopy.beats.windows import BEFORE, WINDOW, WINDOW_FS, Floats
+from ectopy.beats.windows import BEFORE, LARGEST_SHIFT, QRS, WINDOW, WINDOW_FS, Floats
 from ectopy.ecg import Mask
 from ectopy.features.columns import EPS, log_ratio, stack_columns
 from ectopy.signal.rolling import median_filter
@@ -97,11 +97,8 @@ MORPHOLOGY: Mapping[str, str] = MappingProxyType(
 N_PROBES = 256
 """Beats that represent the beats of a segment when similar beats are counted."""
 
-_QRS = slice(BEFORE - 12, BEFORE + 15)
 _P = slice(BEFORE - 28, BEFORE - 8)
 _T = slice(BEFORE + 15, BEFORE + 45)
-_SHIFTS = range(-4, 5)
-"""Shifts by which a beat is aligned with the template: +-40 ms."""
 
 
 class LeadMorphology(NamedTuple):
@@ -142,7 +139,7 @@ def morphology_features(
     Features and aligned QRS complexes.
     """
     if not readable.any():
-        empty = np.zeros_like(windows[:, _QRS])
+        empty = np.zeros_like(windows[:, QRS])
         return LeadMorphology(np.zeros((len(windows), len(MORPHOLOGY)), dtype=np.float32), empty, empty)
     readable_template = template_beats[readable[template_beats]]
     chosen = readable_template if len(readable_template) else np.flatnonzero(readable)
@@ -150,7 +147,7 @@ def morphology_features(
     beats = windows * relative[:, None]
     correlation, beats = _align(beats, np.median(beats[chosen], axis=0))
     template = np.median(beats[chosen], axis=0)
-    qrs, template_qrs = beats[:, _QRS], template[_QRS]
+    qrs, template_qrs = beats[:, QRS], template[QRS]
     features = stack_columns(
         {
             "correlation": _fisher_z(correlation),
@@ -276,7 +273,7 @@ def _compare_waves(beats: Floats, template: Floats) -> dict[str, Floats]:
     difference = np.linalg.norm(p - template_p, axis=1)
     return {
         "P correlation": _fisher_z(_unit(p) @ _unit(template_p)),
-        "P residual": log_ratio(difference, np.ptp(template[_QRS]), limit=3),
+        "P residual": log_ratio(difference, np.ptp(template[QRS]), limit=3),
         "T correlation": _fisher_z(_unit(beats[:, _T]) @ _unit(template[_T])),
     }
 
@@ -292,7 +289,7 @@ def _compare_p_without_t(beats: Floats, template: Floats, rr_s: Floats) -> dict[
     p = _centre(beats[:, _P] - t_wave[np.minimum(after_beat_before, WINDOW - 1)])
     return {
         "P correlation without T": _fisher_z(_unit(p) @ _unit(template[_P])),
-        "P residual without T": log_ratio(np.linalg.norm(p, axis=1), np.ptp(template[_QRS]), limit=3),
+        "P residual without T": log_ratio(np.linalg.norm(p, axis=1), np.ptp(template[QRS]), limit=3),
     }
 
 
@@ -308,9 +305,9 @@ def _compare_neighbours(unit: Floats) -> dict[str, Floats]:
 
 def _align(beats: Floats, template: Floats) -> tuple[Floats, Floats]:
     """Shift each beat [n, WINDOW] to where its QRS correlates best; return that correlation and the beats."""
-    reach = _SHIFTS.stop - 1
+    reach = LARGEST_SHIFT
     padded = np.pad(beats, ((0, 0), (reach, reach)), mode="edge")
-    fit = _correlations(padded[:, _QRS.start : _QRS.stop + 2 * reach], template[_QRS])
+    fit = _correlations(padded[:, QRS.start : QRS.stop + 2 * reach], template[QRS])
     best = fit.argmax(axis=1)
     rows = np.arange(len(beats))
     return fit[rows, best], sliding_window_view(padded, WINDOW, axis=1)[rows, best]

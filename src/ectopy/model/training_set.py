@@ -54,11 +54,7 @@ AUGMENTED = "augmented: "
 STRIPS = "strips"
 """Variant of the detected beats whose features are computed as if the record were many short recordings."""
 STRIP_BEATS = (12, 30, 60, 100, 200)
-BORROWED_VARIANTS = tuple(
-    AUGMENTED + name
-    for name in augmentation.SAMPLING_WEIGHTS
-    if name.startswith("ventricular beats of another")
-)
+BORROWED_VARIANTS = tuple(AUGMENTED + name for name in augmentation.SAMPLING_WEIGHTS if "of another" in name)
 """Augmented variants with ventricular beats of a second patient."""
 AF_RHYTHMS = ("(AFIB", "(AFL")
 """Rhythm annotations of atrial fibrillation and atrial flutter."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ectopy.beats.windows import BEFORE, BeatWindows
+from ectopy.beats.windows import LARGEST_SHIFT, QRS, BeatWindows
 from ectopy.ecg import CLASSES, BeatClass, Beats, Mask
 from ectopy.rhythm.finders import is_consecutive, long_runs, supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds
@@ -42,7 +42,6 @@ UNLIKE = 0.75
 
 Of 0.75 and 0.85, the second turns true runs of S into V (out of fold in DS1 and svdb).
 """
-_QRS, _SHIFT = slice(BEFORE - 12, BEFORE + 15), 4  # as the features have them
 _USUAL_BEATS, _USUAL_WITHIN = 24, 64  # normal beats that show the usual QRS, within so many before a run
 _FEWEST = 3  # readable beats whose median is a QRS complex
 _BEATS_BEFORE = 16  # beats before a paroxysm that show whether the rhythm was regular
@@ -77,8 +76,9 @@ def settle_tachycardia(beats: Beats, rr_s: Seconds) -> Beats:
     sudden[index] = np.abs(step) > GRADUAL
     sinus = np.zeros(len(beats), dtype=bool)
     for start, stop in long_runs(supraventricular(beats) & ~paroxysmal, rr_s).tolist():
-        near = slice(max(start - STEP_BEATS, 0), stop + STEP_BEATS)
-        sinus[start:stop] = not (sudden[near].any() or _is_beside_a_pause(rr_s, start, stop))
+        near = _beats_near(start, len(beats)), _beats_near(stop, len(beats))
+        steps = any(sudden[some].any() for some in near)
+        sinus[start:stop] = not (steps or _is_beside_a_pause(rr_s, start, stop))
     changed = (paroxysmal & (beats.label == BeatClass.NORMAL)) | sinus
     return _exchange(beats, changed, BeatClass.NORMAL, BeatClass.SVEB)
 
@@ -122,9 +122,16 @@ def _qrs_correlation(windows: BeatWindows, run: NDArray[np.intp], usual: NDArray
                 np.median(windows.signal[some, lead] * windows.scale[some, lead, None], axis=0)
                 for some in groups
             )
-            shifted = sliding_window_view(other[_QRS.start - _SHIFT : _QRS.stop + _SHIFT], len(one[_QRS]))
-            correlations.append(max(float(np.corrcoef(one[_QRS], part)[0, 1]) for part in shifted))
+            shifted = sliding_window_view(
+                other[QRS.start - LARGEST_SHIFT : QRS.stop + LARGEST_SHIFT], len(one[QRS])
+            )
+            correlations.append(max(float(np.corrcoef(one[QRS], part)[0, 1]) for part in shifted))
     return float(np.mean(correlations)) if correlations else 1.0
+
+
+def _beats_near(edge: int, n_beats: int) -> slice:
+    """Return the beats on either side of the edge of a run, at which its rate may change suddenly."""
+    return slice(max(edge - STEP_BEATS, 0), min(edge + STEP_BEATS, n_beats))
 
 
 def _is_beside_a_pause(rr_s: Seconds, start: int, stop: int) -> bool:
@@ -177,7 +184,10 @@ def _is_fast_and_steady(log_rr: NDArray[np.float64]) -> bool:
 
 
 def _is_faster_than_before(log_rr: NDArray[np.float64], episode: tuple[int, int], normal: Mask) -> bool:
-    """Check that most normal beats before a episode had about the same RR, and a longer one."""
+    """Check that most normal beats before an episode had about the same RR, and a longer one.
+
+    Where few beats before it are normal, nothing speaks against a paroxysm.
+    """
     start, stop = episode
     before = slice(max(start - _BEATS_BEFORE, 0), start)
     rr = log_rr[before][normal[before]]

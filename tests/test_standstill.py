@@ -1,6 +1,8 @@
 """After the last QRS complex, P waves are no beats; beats that become smaller are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from ectopy.beats import detection
 from ectopy.beats.detection import DetectedBeats
 from ectopy.ecg import Signal, recording_of
+from ectopy.readers import open_recording
 from tests.drawn_ecg import FS, WAVES, Waves, sketched, steady
 
 BEFORE_S, AFTER_S = 40.0, 30.0
@@ -102,3 +105,12 @@ def test_p_waves_in_the_noise_of_everyday_are_no_beats(noise_mv: float) -> None:
     noisy = (signal + np.random.default_rng(1).normal(0, noise_mv, signal.shape)).astype(np.float32)
     found = detected(noisy).windows.sample / 200
     assert [time_s for time_s in found if 41 < time_s < 69] == []
+
+
+@pytest.mark.real
+def test_one_lead_has_its_beats_between_intervals_of_noise(nstdb: Path) -> None:
+    recording = open_recording(nstdb / "118e_6")
+    lead = replace(recording, leads=recording.leads[:1], read=lambda a, b: recording.read(a, b)[:, :1])
+    minute = (detection.detect_beats(lead, [0]).windows.sample / 200 / 60).astype(int)
+    clean = [minute for minute in range(29) if minute < 5 or (minute - 5) // 2 % 2]
+    assert min(np.bincount(minute, minlength=30)[clean]) >= 55

@@ -3,7 +3,7 @@
 The selection follows the amplitude of the beats, so after some seconds without a QRS complex it takes P waves
 for beats. Beats do not become that small at once. Where they seem to, the shape of the whole beat, from P to
 T, decides. A lead that lost contact has the same beats, only smaller; after the last QRS complex there is
-nothing but P waves.
+nothing but P waves. After loud noise, which was taken for large beats, the beats are as they were before it.
 """
 
 import numpy as np
@@ -26,6 +26,7 @@ _SHORTEST_S = 2.0  # a shorter interval without a beat of the usual size is no s
 # and svdb that is so of at most 3 beats in a row; of many waves, the mean shape is known all the better.
 _QUIET, _QUIET_AMONG_MANY, _MANY = 0.04, 0.1, 5
 _USUAL = 32  # beats before the standstill whose mean is compared with that of the small waves
+_SAME_SIZE = 1.5  # earlier beats within this factor of the size of the small waves may be what they are
 _COHERENT = 0.7  # least median correlation of these with their mean; noise has less
 _SHIFTS = range(-3, 4)  # R peaks of the means are aligned within 30 ms
 # Correlation of the means above which these waves are beats, and below which they are none. On DS1 and
@@ -53,12 +54,18 @@ def small_waves(candidates: Candidates, windows: BeatWindows, beat: Mask) -> tup
     beats = np.flatnonzero(beat)
     time_s = candidates.sample[beats] / WORKING_FS
     small = _small(candidates[beats], time_s)
+    accepted = ~small
     around_s = np.concatenate(([-np.inf], time_s, [np.inf]))
     for start, stop in true_intervals(small).tolist():
         if around_s[stop + 1] - around_s[start] > _SHORTEST_S:
-            usual = beats[:start][~small[:start]][-_USUAL:]
-            waves = beats[start:stop]
+            waves, before = beats[start:stop], np.flatnonzero(accepted[:start])
+            usual = beats[before[-_USUAL:]]
+            recent = beats[before[time_s[before] > time_s[start] - _RECENT_S]]
+            earlier = recent[_is_of_same_size(candidates, recent, waves)]
             similarity = _similarity(windows, usual, waves)
+            if len(earlier) >= _GROUP:
+                similarity = np.fmax(similarity, _similarity(windows, earlier, waves))
+            accepted[start:stop] = similarity >= _SAME
             none[waves] = similarity < _OTHER and _is_quiet(candidates, usual, waves)
             uncertain[waves] = not similarity >= _SAME  # also if it is NaN
     uncertain &= ~none
@@ -89,6 +96,13 @@ def _recent(size: Floats, time_s: NDArray[np.float64]) -> Floats:
         highest[:, at] = np.fmax(highest[:, at], level[:, group])
     recent = np.fmax.reduce(sliding_window_view(highest, n_recent + 1, axis=1), axis=-1)
     return np.asarray(np.where(recent[:, step] > 0, recent[:, step], np.nan))
+
+
+def _is_of_same_size(candidates: Candidates, beats: NDArray[np.intp], waves: NDArray[np.intp]) -> Mask:
+    """Find the beats that are about as large as some waves in each usable lead."""
+    ratio = candidates.strength[beats] / np.median(candidates.strength[waves], axis=0)
+    differs = (ratio < 1 / _SAME_SIZE) | (ratio > _SAME_SIZE)  # False for NaN
+    return np.asarray(~differs.any(axis=1))
 
 
 def _is_quiet(candidates: Candidates, usual: NDArray[np.intp], waves: NDArray[np.intp]) -> bool:

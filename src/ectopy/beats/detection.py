@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ectopy.beats import qrs_candidates, signal_to_noise
 from ectopy.beats.beat_selection import select_beats
+from ectopy.beats.fast_rhythms import fast_beats
 from ectopy.beats.qrs_candidates import find_candidates
 from ectopy.beats.standstill import small_waves
 from ectopy.beats.t_waves import t_waves
@@ -352,6 +353,7 @@ def _find_beats(candidates: qrs_candidates.Candidates, windows: BeatWindows) -> 
     """
     beat = np.zeros(len(candidates), dtype=bool)
     beat[select_beats(candidates)] = True
+    beat |= fast_beats(candidates, windows)
     beat[t_waves(candidates, windows, beat)] = False
     none, uncertain = small_waves(candidates, windows, beat)
     return beat & ~none, uncertain

@@ -92,7 +92,7 @@ def _train(
     register_shipped(model)
     with runs.run(f"train on {databases}") as run_id:
         jobs = read_records(training.record_jobs(sources, config, work), workers)
-        weights = {f"made/{kind}": weight for kind, weight in augmentation.SAMPLING_WEIGHTS.items()}
+        weights = {f"augmented/{kind}": weight for kind, weight in augmentation.SAMPLING_WEIGHTS.items()}
         runs.log_config(config, database=databases, **weights)
         log_data(sources, jobs)
         folds = training.make_folds(jobs, config)

@@ -1,0 +1,74 @@
+"""Beats of rhythms so fast that no other wave fits between them.
+
+The selection judges candidates by their size and distance, and it takes every second beat of such a rhythm
+for a wave of the beat before. Their shape tells: successive candidates that are alike and follow each other
+regularly are all beats. A T wave is unlike its QRS complex, and noise is not regular.
+"""
+
+import numpy as np
+
+from ectopy.beats.qrs_candidates import Candidates
+from ectopy.beats.windows import BEFORE, WINDOW_FS, BeatWindows, Floats
+from ectopy.ecg import Mask
+from ectopy.signal.filters import WORKING_FS
+from ectopy.signal.quality import long_runs
+
+_RR_S = (0.18, 0.36)  # 170 to 330 beats a minute; in slower rhythms, the selection needs no help
+_ALIKE = 0.85  # least correlation of successive QRS complexes
+_SAME_SIZE = 0.4  # greatest difference of their log strength, the mean of the leads
+_REGULAR = 0.2  # greatest difference of successive log RR intervals
+_SHORTEST = 5  # successive pairs
+_QRS = slice(BEFORE - round(0.08 * WINDOW_FS), BEFORE + round(0.08 * WINDOW_FS))
+_CHUNK = 4096  # pairs in memory at once
+
+
+def fast_beats(candidates: Candidates, windows: BeatWindows) -> Mask:
+    """Find the beats of fast and regular rhythms.
+
+    Parameters
+    ----------
+    candidates
+        The n candidates.
+    windows
+        Their windows of signal.
+
+    Returns
+    -------
+    Mask [n]: the candidates that are beats; of the others nothing is said.
+    """
+    if len(candidates) < 2:
+        return np.zeros(len(candidates), dtype=bool)
+    rr_s = np.diff(candidates.sample) / WORKING_FS
+    change = np.abs(np.diff(np.log(np.maximum(rr_s, _RR_S[0] / 2)), prepend=0))
+    change[0] = 0
+    pair = (rr_s >= _RR_S[0]) & (rr_s <= _RR_S[1])
+    run = _long(pair & (change < _REGULAR))
+    asked = np.flatnonzero(run)
+    for start in range(0, len(asked), _CHUNK):
+        chunk = asked[start : start + _CHUNK]
+        run[chunk] = _are_alike(candidates, windows, chunk)
+    run = _long(run)
+    return np.asarray(np.append(run, False) | np.append(False, run))
+
+
+def _long(run: Mask) -> Mask:
+    return np.asarray(long_runs(run[:, None], _SHORTEST)[:, 0])
+
+
+def _are_alike(candidates: Candidates, windows: BeatWindows, first: np.ndarray) -> Mask:
+    """Check which candidates are like the next one, in shape and in size."""
+    earlier, later = _qrs(windows, first), _qrs(windows, first + 1)
+    likeness = np.einsum("ij,ij->i", earlier, later)
+    ratio = np.log(candidates.strength[first + 1] / candidates.strength[first])
+    usable = np.isfinite(ratio)
+    size = np.abs(np.where(usable, ratio, 0).sum(axis=1)) / np.maximum(usable.sum(axis=1), 1)
+    return np.asarray((likeness > _ALIKE) & (size < _SAME_SIZE))
+
+
+def _qrs(windows: BeatWindows, beats: np.ndarray) -> Floats:
+    """Return QRS complexes as vectors of length 1, all leads in one."""
+    n_leads = windows.signal.shape[1]
+    qrs = windows.signal[beats][..., _QRS] * windows.scale[beats][..., :n_leads, None]
+    vector = (qrs - qrs.mean(axis=-1, keepdims=True)).reshape(len(beats), -1)
+    length = np.linalg.norm(vector, axis=1, keepdims=True)
+    return np.asarray(vector / np.maximum(length, np.finfo(np.float32).tiny))

@@ -229,7 +229,7 @@ def test_pauses_that_make_up_for_early_beats_do_not_set_the_pace() -> None:
     sample = with_early(steady(400), *range(4, 400, 5))
     in_time = np.isin(np.arange(400) % 5, (1, 2, 3))
     x = f.extract_features(windows_of(ecg(sample), sample))
-    np.testing.assert_allclose(column(x, "rr over template rr")[in_time], 0, atol=0.02)
+    np.testing.assert_allclose(column(x, "rr over late rr")[in_time], 0, atol=0.02)
 
 
 def test_late_beats_that_nothing_early_explains_set_the_pace() -> None:
@@ -237,7 +237,7 @@ def test_late_beats_that_nothing_early_explains_set_the_pace() -> None:
     rr = np.where(np.arange(400) % 10 == 9, 2 * RR, RR)
     sample = steady(1)[0] + np.cumsum(rr) - rr[0]
     x = f.extract_features(windows_of(ecg(sample), sample))
-    assert np.median(column(x, "rr over template rr")[rr == RR]) < -0.35  # they seem early by a third or more
+    assert np.median(column(x, "rr over late rr")[rr == RR]) < -0.35  # they seem early by a third or more
 
 
 def test_the_share_of_similar_beats_is_how_often_a_morphology_occurs() -> None:

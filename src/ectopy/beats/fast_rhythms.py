@@ -9,9 +9,8 @@ import numpy as np
 
 from ectopy.beats.qrs_candidates import Candidates
 from ectopy.beats.windows import BEFORE, WINDOW_FS, BeatWindows, Floats
-from ectopy.ecg import Mask
+from ectopy.ecg import Mask, true_intervals
 from ectopy.signal.filters import WORKING_FS
-from ectopy.signal.quality import long_runs
 
 _RR_S = (0.18, 0.36)  # 170 to 330 beats a minute; in slower rhythms, the selection needs no help
 _ALIKE = 0.85  # least correlation of successive QRS complexes
@@ -52,7 +51,11 @@ def fast_beats(candidates: Candidates, windows: BeatWindows) -> Mask:
 
 
 def _long(run: Mask) -> Mask:
-    return np.asarray(long_runs(run[:, None], _SHORTEST)[:, 0])
+    """Keep the runs of _SHORTEST pairs or more."""
+    long = np.zeros_like(run)
+    for start, stop in true_intervals(run).tolist():
+        long[start:stop] = stop - start >= _SHORTEST
+    return long
 
 
 def _are_alike(candidates: Candidates, windows: BeatWindows, first: np.ndarray) -> Mask:
@@ -62,13 +65,14 @@ def _are_alike(candidates: Candidates, windows: BeatWindows, first: np.ndarray) 
     ratio = np.log(candidates.strength[first + 1] / candidates.strength[first])
     usable = np.isfinite(ratio)
     size = np.abs(np.where(usable, ratio, 0).sum(axis=1)) / np.maximum(usable.sum(axis=1), 1)
-    return np.asarray((likeness > _ALIKE) & (size < _SAME_SIZE))
+    return np.asarray((likeness > _ALIKE) & (size < _SAME_SIZE) & usable.any(axis=1))
 
 
 def _qrs(windows: BeatWindows, beats: np.ndarray) -> Floats:
-    """Return QRS complexes as vectors of length 1, all leads in one."""
+    """Return QRS complexes as vectors of length 1, all readable leads in one."""
     n_leads = windows.signal.shape[1]
-    qrs = windows.signal[beats][..., _QRS] * windows.scale[beats][..., :n_leads, None]
+    height = windows.scale[beats] * windows.readable[beats]
+    qrs = windows.signal[beats][..., _QRS] * height[:, :n_leads, None]
     vector = (qrs - qrs.mean(axis=-1, keepdims=True)).reshape(len(beats), -1)
     length = np.linalg.norm(vector, axis=1, keepdims=True)
     return np.asarray(vector / np.maximum(length, np.finfo(np.float32).tiny))

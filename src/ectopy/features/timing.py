@@ -22,8 +22,8 @@ _ENTROPY_LAGS = 24
 
 TIMING: Mapping[str, str] = MappingProxyType(
     {
-        "rr over template rr": "log of RR over the median RR of the template beats, limited to +-1.5",
-        "next rr over template rr": (
+        "rr over late rr": "log of RR over the median RR of the template beats, limited to +-1.5",
+        "next rr over late rr": (
             "log of the next RR over the median RR of the template beats, limited to +-1.5"
         ),
         "rr over segment median": "log of RR over the median RR of the segment, limited to +-1.5",
@@ -104,8 +104,8 @@ def timing_features(rr_s: Floats, template_rr_s: np.floating) -> Floats:
     two_before_s = np.append(rr_s[:2], rr_s[:-2])[: len(rr_s)]
     return stack_columns(
         {
-            "rr over template rr": log_ratio(rr_s, template_rr_s),
-            "next rr over template rr": log_ratio(next_s, template_rr_s),
+            "rr over late rr": log_ratio(rr_s, template_rr_s),
+            "next rr over late rr": log_ratio(next_s, template_rr_s),
             "rr over segment median": log_ratio(rr_s, np.median(rr_s)),
             "rr over local median": from_local,
             "next rr over rr": log_ratio(next_s, rr_s),

@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from ectopy.beats.windows import N_LEADS, WINDOW, WINDOW_FS, BeatWindows
-from ectopy.ecg import Labels, Samples
+from ectopy.ecg import Labels, Mask, Samples, true_intervals
 from ectopy.model.rr_augmentation import (
     P_STOP,
     Floats,
@@ -94,6 +94,8 @@ WITH_DONOR = (
     "tachycardia",
 )
 """The augmentations that borrow beats of a second patient."""
+RUN_BEATS = 3
+"""Beats of the shortest run that is made."""
 MIN_DONOR_VENTRICULAR = 10
 """Ventricular beats that a patient needs to be a donor."""
 
@@ -132,7 +134,7 @@ def augment_patient(
     """
     patient = beats, labels
     patients = {"fibrillating": simulate_af(*patient, rng)}
-    donor_fits = donor is not None and np.count_nonzero(donor[1] == "V") >= MIN_DONOR_VENTRICULAR
+    donor_fits = donor is not None and is_donor(donor[1])
     if donor is not None and donor_fits:
         patients["ventricular beats of another"] = borrow_ventricular_beats(*patient, rng, donor=donor)
     if has_af:
@@ -153,6 +155,11 @@ def augment_patient(
         patients["ventricular beats of another with early beats"] = both
         patients["tachycardia"] = add_tachycardia(*patient, rng, donor=donor)
     return patients
+
+
+def is_donor(labels: Labels) -> bool:
+    """Check that a patient has enough ventricular beats to lend some, and normal ones to compare them with."""
+    return bool(np.count_nonzero(labels == "V") >= MIN_DONOR_VENTRICULAR and (labels == "N").any())
 
 
 def simulate_af(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:
@@ -359,7 +366,7 @@ def borrow_ventricular_beats(
     rr_s[after] = np.maximum(median_s * pause, 0.3)[after]
     windows, scale, readable = beats.signal.copy(), beats.scale.copy(), beats.readable.copy()
     polarity = rng.choice((1, 1, 1, -1), (1, N_LEADS, 1)).astype(np.float16)
-    gain = np.median(beats.scale, axis=0) / np.median(donor_beats.scale[donor_labels == "N"], axis=0)
+    gain = _gain(beats, donor)
     windows[index], scale[index] = donor_beats.signal[source] * polarity, donor_beats.scale[source] * gain
     readable[index] &= donor_beats.readable[source]
     sample = place_beats(beats.sample, rr_s)
@@ -372,10 +379,10 @@ def add_tachycardia(
 ) -> Patient:
     """Replace runs of normal beats by tachycardia: some ventricular (label V), some supraventricular (S).
 
-    Both kinds begin and end suddenly and have a nearly constant rate. They differ in their QRS complex alone.
-    That of a ventricular run is one ventricular beat of the donor; each of its leads is inverted with a
-    probability of 1/4. The others keep the QRS of the patient, and their P wave at random. The beats of a run
-    overlap, as they do in a recording: the signal is the sum of the waves of all beats nearby.
+    Both kinds begin and end suddenly and have the same rates, each nearly constant. They differ in their QRS
+    complex alone. That of a ventricular run is one ventricular beat of the donor; each of its leads is
+    inverted with a probability of 1/4. The others keep the QRS of the patient, and their P wave at random.
+    The beats of a run overlap, as they do in a recording: the signal is the sum of all waves nearby.
 
     Parameters
     ----------
@@ -395,12 +402,11 @@ def add_tachycardia(
     donor_beats, donor_labels = donor
     n_beats, typical_gap = len(labels), rng.choice((30, 150, 400))
     length, gap = (lambda: rng.choice((3, 6, 15, 40, 100, 300))), (lambda: 5 + rng.geometric(1 / typical_gap))
-    moved = movable_beats(random_episodes(n_beats, 20, gap, length), labels)
+    moved = _in_long_runs(movable_beats(random_episodes(n_beats, 20, gap, length), labels))
     first = np.maximum.accumulate(np.arange(n_beats) * (moved & ~np.append([False], moved[:-1])))
     wide = moved & (rng.random(n_beats) < rng.choice((0.2, 0.5, 0.8)))[first]
     usual_s, rr_s = local_median(rr_intervals(beats.sample)), rr_intervals(beats.sample)
-    wide_s, narrow_s = rng.uniform(0.25, 0.6, n_beats), rng.uniform(0.25, 0.5, n_beats)
-    run_s = np.where(wide, wide_s[first], np.minimum(narrow_s, 0.75 * usual_s)[first])
+    run_s = np.minimum(rng.uniform(0.25, 0.55, n_beats), 0.8 * usual_s)[first]
     rr_s = np.where(moved, run_s * np.exp(0.02 * rng.standard_normal(n_beats)), rr_s)
     after = following_beats(moved) & (labels == "N")
     rr_s[after] = (usual_s * rng.uniform(1.0, 1.5, n_beats))[after]
@@ -412,7 +418,7 @@ def add_tachycardia(
     wave[index, :, :P_STOP] = onset + p_wave * (wave[index, :, :P_STOP] - onset)
     source = rng.choice(np.flatnonzero(donor_labels == "V"), n_beats)[first[borrowed]]
     polarity = rng.choice((1, 1, 1, -1), (1, N_LEADS, 1))
-    gain = np.median(beats.scale, axis=0) / np.median(donor_beats.scale[donor_labels == "N"], axis=0)
+    gain = _gain(beats, donor)
     height = donor_beats.scale[source] * gain * np.exp(0.05 * rng.standard_normal((len(borrowed), 1)))
     noise = 0.03 * gaussian_filter1d(rng.standard_normal((len(borrowed), N_LEADS, WINDOW)), 2, axis=2)
     wave[borrowed] = (donor_beats.signal[source] * polarity + noise) * height[:, :, None]
@@ -423,6 +429,22 @@ def add_tachycardia(
     readable[borrowed] &= donor_beats.readable[source]
     changed = replace(beats, sample=sample, signal=windows, scale=scale, readable=readable)
     return changed, np.where(wide, "V", np.where(moved, "S", labels))
+
+
+def _in_long_runs(chosen: Mask) -> Mask:
+    """Keep the chosen beats that are in runs of three or more."""
+    kept = np.zeros_like(chosen)
+    for start, stop in true_intervals(chosen).tolist():
+        kept[start:stop] = stop - start >= RUN_BEATS
+    return kept
+
+
+def _gain(beats: BeatWindows, donor: Patient) -> Floats:
+    """Compute by how much the beats of a patient are higher than the normal beats of a donor, by lead."""
+    donor_beats, donor_labels = donor
+    return np.asarray(
+        np.median(beats.scale, axis=0) / np.median(donor_beats.scale[donor_labels == "N"], axis=0)
+    )
 
 
 def _add_neighbours(wave: Floats, sample: Samples, index: NDArray[np.intp]) -> Floats:

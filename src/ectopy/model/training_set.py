@@ -54,7 +54,7 @@ AUGMENTED = "augmented: "
 STRIPS = "strips"
 """Variant of the detected beats whose features are computed as if the record were many short recordings."""
 STRIP_BEATS = (12, 30, 60, 100, 200)
-BORROWED_VARIANTS = tuple(AUGMENTED + name for name in augmentation.SAMPLING_WEIGHTS if "of another" in name)
+BORROWED_VARIANTS = tuple(AUGMENTED + name for name in augmentation.WITH_DONOR)
 """Augmented variants with ventricular beats of a second patient."""
 AF_RHYTHMS = ("(AFIB", "(AFL")
 """Rhythm annotations of atrial fibrillation and atrial flutter."""
@@ -249,7 +249,7 @@ def _draw_donor(
         donor = donors[index]
         recording = open_recording(donor.path)
         sample, labels = donor.label_beats(read_annotations(donor.path, "atr"), recording.fs)
-        if np.count_nonzero(labels == "V") >= augmentation.MIN_DONOR_VENTRICULAR:
+        if augmentation.is_donor(labels):
             columns = choose_leads(recording.leads)
             return donor.patient, (_beat_windows(recording, columns, r_peaks=sample), labels)
     return "", None

@@ -1,8 +1,8 @@
 """Beats of rhythms so fast that no other wave fits between them.
 
-The selection judges candidates by their size and distance, and it takes every second beat of such a rhythm
-for a wave of the beat before. Their shape tells: successive candidates that are alike and follow each other
-regularly are all beats. A T wave is unlike its QRS complex, and noise is not regular.
+The selection judges candidates by their size and distance. It takes every second beat of such a rhythm for
+a wave of the beat before. Their shape tells: successive candidates that are alike and follow each other
+regularly are all beats. A T wave is unlike its QRS complex, and noise is seldom regular.
 """
 
 import numpy as np

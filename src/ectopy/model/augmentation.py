@@ -158,7 +158,7 @@ def augment_patient(
 
 
 def is_donor(labels: Labels) -> bool:
-    """Check that a patient has enough ventricular beats to lend some, and normal ones to compare them with."""
+    """Check that a patient has enough ventricular beats to lend some, and normal ones for comparison."""
     return bool(np.count_nonzero(labels == "V") >= MIN_DONOR_VENTRICULAR and (labels == "N").any())
 
 

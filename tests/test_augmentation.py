@@ -262,55 +262,6 @@ def test_beats_of_sinus_tachycardia_keep_their_p_wave() -> None:
     assert np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(kept, own, strict=True)]) > 0.9
 
 
-def tachycardias(seed: int) -> tuple[f.BeatWindows, Labels]:
-    """A regular patient of 75 bpm, with runs that are made."""
-    beats, label = patient()
-    label[:] = "N"
-    even = replace(beats, sample=RR * np.arange(600))
-    return augmentation.add_tachycardia(even, label, rng(seed), donor=lender())
-
-
-def test_tachycardias_of_both_kinds_are_fast_regular_and_begin_suddenly() -> None:
-    kinds = set()
-    for seed in range(6):
-        augmented, label = tachycardias(seed)
-        rr = np.append(0.8, rr_s(augmented))
-        for run in np.split(np.arange(600), np.flatnonzero(label[1:] != label[:-1]) + 1):
-            if label[run[0]] == "N":
-                continue
-            kinds.add(label[run[0]])
-            assert len(run) >= 3
-            assert 0.24 < np.median(rr[run]) < 0.56
-            assert np.std(np.log(rr[run])) < 0.08
-    assert kinds == {"S", "V"}
-
-
-def test_only_ventricular_tachycardia_has_the_qrs_of_the_donor() -> None:
-    r_peak = round(f.BEFORE_S * f.WINDOW_FS)
-    inverted = 0
-    for seed in range(6):
-        augmented, label = tachycardias(seed)
-        height = augmented.signal[:, 0, r_peak].astype(float) * augmented.scale[:, 0]
-        assert (height[label == "S"] > 0.7).all()
-        assert (np.abs(height[label == "V"]) > 1.4).all()  # the donor's are twice as high
-        inverted += bool((height[label == "V"] < 0).any())
-    assert inverted
-
-
-def test_waves_of_a_tachycardia_overlap() -> None:
-    beats, label = patient()
-    label[:] = "N"
-    beats.signal[:, :, round(0.53 * f.WINDOW_FS) : round(0.63 * f.WINDOW_FS)] = 0.5  # T, 0.23 s after R
-    even = replace(beats, sample=RR * np.arange(600))
-    augmented, new_labels = augmentation.add_tachycardia(even, label, rng(2), donor=lender())
-    fast = np.append(False, rr_s(augmented) < 0.45) & (new_labels == "S")
-    assert fast.any()
-    before_r = slice(0, round(0.25 * f.WINDOW_FS))
-    height = np.ptp(augmented.signal[:, 0, before_r].astype(float), axis=1)
-    assert height[fast].min() > 0.3
-    assert height[new_labels == "N"].max() < 0.2  # the P wave
-
-
 def test_the_kinds_with_beats_of_the_donor_are_those_named() -> None:
     # A patient whose beats are in a sequence must not be tested with a network that learned from it.
     donor, label = lender()

@@ -38,19 +38,15 @@ ventricular beats of another
     and ventricular morphology that no training patient has.
 ventricular beats of another with early beats
     As "early beats", then as above: S and V in one patient.
-tachycardia
-    Fast regular runs of 3 to 300 beats. Some are a ventricular beat of a donor, again and again, and become
-    V; the others keep the QRS of the patient and become S. The training databases have hardly any long ones.
 """
 
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import median_filter
 
-from ectopy.beats.windows import N_LEADS, WINDOW, WINDOW_FS, BeatWindows
-from ectopy.ecg import Labels, Mask, Samples, true_intervals
+from ectopy.beats.windows import N_LEADS, WINDOW_FS, BeatWindows
+from ectopy.ecg import Labels
 from ectopy.model.rr_augmentation import (
     P_STOP,
     Floats,
@@ -68,7 +64,6 @@ from ectopy.model.rr_augmentation import (
     smooth_noise,
     t_wave_under_p,
 )
-from ectopy.signal.filters import WORKING_FS
 
 SAMPLING_WEIGHTS = {
     "fibrillating": 1.0,
@@ -82,24 +77,15 @@ SAMPLING_WEIGHTS = {
     "ventricular beats of another": 0.6,
     "ventricular beats of another with early beats": 0.5,
     "sinus tachycardia": 0.3,
-    "tachycardia": 0.3,
 }
 """How often training draws from each augmentation, relative to the others.
 
 Chosen by cross-validation by patient.
 """
-WITH_DONOR = (
-    "ventricular beats of another",
-    "ventricular beats of another with early beats",
-    "tachycardia",
-)
+WITH_DONOR = ("ventricular beats of another", "ventricular beats of another with early beats")
 """The augmentations that borrow beats of a second patient."""
-RUN_BEATS = 3
-"""Beats of the shortest run that is made."""
 MIN_DONOR_VENTRICULAR = 10
 """Ventricular beats that a patient needs to be a donor."""
-
-_SMALLEST_MV = 0.01  # no wave is scaled by less
 
 TACHYCARDIC = (0.38, 0.66)
 """RR of a fast atrial run over that of the sinus rhythm: lowest and highest mean of a run."""
@@ -153,7 +139,6 @@ def augment_patient(
     if donor is not None and donor_fits:
         both = borrow_ventricular_beats(*premature, rng, donor=donor)
         patients["ventricular beats of another with early beats"] = both
-        patients["tachycardia"] = add_tachycardia(*patient, rng, donor=donor)
     return patients
 
 
@@ -366,103 +351,12 @@ def borrow_ventricular_beats(
     rr_s[after] = np.maximum(median_s * pause, 0.3)[after]
     windows, scale, readable = beats.signal.copy(), beats.scale.copy(), beats.readable.copy()
     polarity = rng.choice((1, 1, 1, -1), (1, N_LEADS, 1)).astype(np.float16)
-    gain = _gain(beats, donor)
+    gain = np.median(beats.scale, axis=0) / np.median(donor_beats.scale[donor_labels == "N"], axis=0)
     windows[index], scale[index] = donor_beats.signal[source] * polarity, donor_beats.scale[source] * gain
     readable[index] &= donor_beats.readable[source]
     sample = place_beats(beats.sample, rr_s)
     changed = replace(beats, sample=sample, signal=windows, scale=scale, readable=readable)
     return changed, np.where(inserted, "V", labels)
-
-
-def add_tachycardia(
-    beats: BeatWindows, labels: Labels, rng: np.random.Generator, *, donor: Patient
-) -> Patient:
-    """Replace runs of normal beats by tachycardia: some ventricular (label V), some supraventricular (S).
-
-    Both kinds begin and end suddenly and have the same rates, each nearly constant. They differ in their QRS
-    complex alone. That of a ventricular run is one ventricular beat of the donor; each of its leads is
-    inverted with a probability of 1/4. The others keep the QRS of the patient, and their P wave at random.
-    The beats of a run overlap, as they do in a recording: the signal is the sum of all waves nearby.
-
-    Parameters
-    ----------
-    beats
-        Beats of the patient.
-    labels
-        Labels [n].
-    rng
-        Source of random numbers.
-    donor
-        Beats and labels of another patient.
-
-    Returns
-    -------
-    The changed beats, and their labels.
-    """
-    donor_beats, donor_labels = donor
-    n_beats, typical_gap = len(labels), rng.choice((30, 150, 400))
-    length, gap = (lambda: rng.choice((3, 6, 15, 40, 100, 300))), (lambda: 5 + rng.geometric(1 / typical_gap))
-    moved = _in_long_runs(movable_beats(random_episodes(n_beats, 20, gap, length), labels))
-    first = np.maximum.accumulate(np.arange(n_beats) * (moved & ~np.append([False], moved[:-1])))
-    wide = moved & (rng.random(n_beats) < rng.choice((0.2, 0.5, 0.8)))[first]
-    usual_s, rr_s = local_median(rr_intervals(beats.sample)), rr_intervals(beats.sample)
-    run_s = np.minimum(rng.uniform(0.25, 0.55, n_beats), 0.8 * usual_s)[first]
-    rr_s = np.where(moved, run_s * np.exp(0.02 * rng.standard_normal(n_beats)), rr_s)
-    after = following_beats(moved) & (labels == "N")
-    rr_s[after] = (usual_s * rng.uniform(1.0, 1.5, n_beats))[after]
-    sample, index, borrowed = place_beats(beats.sample, rr_s), np.flatnonzero(moved), np.flatnonzero(wide)
-
-    wave = beats.signal.astype(np.float32) * beats.scale[:, :, None]  # in mV
-    onset = wave[index, :, P_STOP, None]
-    p_wave = rng.choice((0, 0, 1, -0.5), n_beats)[first[index], None, None]
-    wave[index, :, :P_STOP] = onset + p_wave * (wave[index, :, :P_STOP] - onset)
-    source = rng.choice(np.flatnonzero(donor_labels == "V"), n_beats)[first[borrowed]]
-    polarity = rng.choice((1, 1, 1, -1), (1, N_LEADS, 1))
-    gain = _gain(beats, donor)
-    height = donor_beats.scale[source] * gain * np.exp(0.05 * rng.standard_normal((len(borrowed), 1)))
-    noise = 0.03 * gaussian_filter1d(rng.standard_normal((len(borrowed), N_LEADS, WINDOW)), 2, axis=2)
-    wave[borrowed] = (donor_beats.signal[source] * polarity + noise) * height[:, :, None]
-    summed = _add_neighbours(wave, sample, index)
-    windows, scale, readable = beats.signal.copy(), beats.scale.copy(), beats.readable.copy()
-    scale[index] = np.maximum(np.abs(summed).max(axis=2), _SMALLEST_MV)
-    windows[index] = summed / scale[index][:, :, None]
-    readable[borrowed] &= donor_beats.readable[source]
-    changed = replace(beats, sample=sample, signal=windows, scale=scale, readable=readable)
-    return changed, np.where(wide, "V", np.where(moved, "S", labels))
-
-
-def _in_long_runs(chosen: Mask) -> Mask:
-    """Keep the chosen beats that are in runs of three or more."""
-    kept = np.zeros_like(chosen)
-    for start, stop in true_intervals(chosen).tolist():
-        kept[start:stop] = stop - start >= RUN_BEATS
-    return kept
-
-
-def _gain(beats: BeatWindows, donor: Patient) -> Floats:
-    """Compute by how much the beats of a patient are higher than the normal beats of a donor, by lead."""
-    donor_beats, donor_labels = donor
-    return np.asarray(
-        np.median(beats.scale, axis=0) / np.median(donor_beats.scale[donor_labels == "N"], axis=0)
-    )
-
-
-def _add_neighbours(wave: Floats, sample: Samples, index: NDArray[np.intp]) -> Floats:
-    """Return the windows [m, n_leads, WINDOW] in mV of some beats, each with the waves of the beats nearby.
-
-    A wave begins and ends at 0, so that its window adds no step.
-    """
-    wave = (wave - np.median(wave, axis=2, keepdims=True)) * np.sin(np.linspace(0, np.pi, WINDOW)) ** 0.5
-    total = wave[index].copy()
-    padded = np.pad(wave, ((0, 0), (0, 0), (WINDOW, WINDOW)))
-    for offset in (-3, -2, -1, 1, 2, 3):
-        other = np.clip(index + offset, 0, len(sample) - 1)
-        distance = (sample[index] - sample[other]) * (WINDOW_FS / WORKING_FS)
-        start = np.clip(np.round(distance).astype(np.intp), -WINDOW, WINDOW) + WINDOW
-        columns = start[:, None] + np.arange(WINDOW)
-        shifted = np.take_along_axis(padded[other], columns[:, None, :], axis=2)
-        total += shifted * (other != index)[:, None, None]
-    return np.asarray(total)
 
 
 def add_respiratory_arrhythmia(beats: BeatWindows, labels: Labels, rng: np.random.Generator) -> Patient:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -31,14 +30,11 @@ Cut = Callable[[Recording], Iterator[tuple[int, Recording]]]
 
 
 def with_leads(*columns: int) -> Cut:
-    """Keep some leads, in this order."""
+    """Keep some leads, in this order; without names, so that the pipeline does not order them by name."""
 
     def cut(record: Recording) -> Iterator[tuple[int, Recording]]:
-        leads = tuple(record.leads[column] for column in columns)
-        yield (
-            0,
-            replace(record, leads=leads, read=lambda start, stop: record.read(start, stop)[:, list(columns)]),
-        )
+        signal = record.read(0, record.n_samples)[:, list(columns)]
+        yield 0, recording_in_any_unit(signal, record.fs, name=record.name)
 
     return cut
 
@@ -55,11 +51,11 @@ def at_rate(fs: int) -> Cut:
 
 
 def in_strips(length_s: int) -> Cut:
-    """Cut the record into strips, each analysed as a recording of its own."""
+    """Cut the record into strips, each analysed as a recording of its own; the last one is shorter."""
 
     def cut(record: Recording) -> Iterator[tuple[int, Recording]]:
         step, signal = round(length_s * record.fs), record.read(0, record.n_samples)
-        for start in range(0, len(signal) - step + 1, step):
+        for start in range(0, len(signal), step):
             strip = signal[start : start + step]
             yield start, recording_in_any_unit(strip, record.fs, name=record.name, leads=record.leads)
 
@@ -67,7 +63,7 @@ def in_strips(length_s: int) -> Cut:
 
 
 CUTS: dict[str, Cut] = {
-    "both leads, whole record": with_leads(0, 1),
+    "both leads": with_leads(0, 1),
     "leads exchanged": with_leads(1, 0),
     "first lead alone": with_leads(0),
     "second lead alone": with_leads(1),
@@ -98,7 +94,7 @@ def compare(record: LabelledRecord, model: Path) -> dict[str, ec57.BeatCompariso
 
 def _analyse(parts: Iterator[tuple[int, Recording]], fs: float, classify: Classifier) -> Annotations:
     """Return the annotations of all parts on the samples of the record."""
-    sample, symbol = [], []
+    sample, symbol = [np.empty(0, np.int64)], [np.empty(0, "U1")]
     for start, part in parts:
         with suppress(NotAnalysableError):  # nothing readable: its beats count as missed
             beats = annotations_of(pipeline.analyse(part, classify))

@@ -85,3 +85,17 @@ def test_large_ventricular_tachycardia_keeps_its_beats() -> None:
     rr_s = np.diff(time_s[time_s > 1196])  # 138 bpm until the end
     assert np.median(rr_s) == pytest.approx(60 / 138, abs=0.02)
     assert (rr_s > 2).sum() <= 3
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("record", "start_s", "stop_s", "least"),
+    [
+        ("418", 1440, 1500, 110),  # ventricular flutter that comes and goes; 75 before
+        ("421", 1140, 1260, 210),  # runs of ventricular tachycardia; none before
+        ("430", 1380, 1560, 450),  # ventricular fibrillation, large; 216 before
+    ],
+)
+def test_malignant_rhythms_keep_their_beats(record: str, start_s: float, stop_s: float, least: int) -> None:
+    time_s = beats_of(detection.detect_beats(open_recording(database("vfdb") / record), [0, 1]))
+    assert ((time_s >= start_s) & (time_s < stop_s)).sum() >= least

@@ -35,8 +35,8 @@ _MAX_RR_PENALTY = 4.0  # limit of the penalty for an unlikely RR interval: pause
 _FIRST_RR_S = 0.6  # the first estimate of the RR interval
 # Beats of a fast rhythm have nothing quiet between them: the other candidates are the flanks of wide beats,
 # or the few beats that were not chosen yet. The contrast is then at least this, if the beats have one size.
-# On nstdb, the median deviation of log amplitude in noise is 0.15 to 0.35; in tachycardia it is less.
-_MIN_CONTRAST, _ONE_SIZE = 0.6, 0.15
+# On nstdb, the median deviation of log amplitude in noise is mostly above this; in tachycardia it is less.
+_MIN_CONTRAST, _ONE_SIZE = 0.6, 0.16
 _NEIGHBOURS = 17  # beats, or other candidates, in the running median of their level
 _LOOK_BACK = 14  # candidates among which the previous beat is sought
 _ROUNDS = 3  # of estimating levels from beats, and beats from levels

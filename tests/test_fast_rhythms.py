@@ -72,6 +72,15 @@ def test_waves_of_noise_that_are_alike_once_are_no_fast_rhythm() -> None:
     assert len(found_s) <= 1.1 * len(beats_s)
 
 
+@pytest.mark.parametrize("rr_s", [1.6, 2.0, 3.0])
+@pytest.mark.parametrize("height", [0.1, 0.2, 0.3])
+def test_flutter_waves_between_slow_beats_are_no_beats(rr_s: float, height: float) -> None:
+    beats_s = np.arange(1, 119, rr_s).tolist()
+    flutter: Waves = ((0.0, 0.025, height),)
+    signal = sketched({WAVES[1:4]: beats_s, flutter: np.arange(0.1, 119.9, 0.21).tolist()}, 120)
+    assert len(detection.detect_beats(recording_of(signal, FS), [0]).windows) == len(beats_s)
+
+
 @pytest.mark.real
 def test_a_clean_supraventricular_tachycardia_of_214_bpm_keeps_its_beats() -> None:
     recording = open_recording(database("svdb") / "848")

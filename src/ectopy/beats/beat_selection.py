@@ -64,6 +64,27 @@ def select_beats(candidates: Candidates) -> Samples:
     return np.flatnonzero(beat)
 
 
+def relative_strength(candidates: Candidates, beat: Mask) -> Floats:
+    """Compute the log strength of candidates less that of the beats around, the mean of the usable leads.
+
+    Parameters
+    ----------
+    candidates
+        The n candidates.
+    beat
+        [n], which of them are beats.
+
+    Returns
+    -------
+    [n]; NaN where no lead is usable or has beats.
+    """
+    amplitude = np.log(candidates.strength.astype(np.float64))
+    relative = amplitude - _by_lead(_running_median, amplitude, beat)
+    usable = np.isfinite(relative)
+    total = np.where(usable, relative, 0).sum(axis=1)
+    return np.where(usable.any(axis=1), total / np.maximum(usable.sum(axis=1), 1), np.nan)
+
+
 def _by_lead(level: Callable[[Floats, NDArray[Any]], Floats], amplitude: Floats, by: NDArray[Any]) -> Floats:
     """Apply ``level`` to the amplitudes of each lead where the lead is usable; NaN elsewhere."""
     levels = np.full_like(amplitude, np.nan)

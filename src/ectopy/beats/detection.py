@@ -353,7 +353,7 @@ def _find_beats(candidates: qrs_candidates.Candidates, windows: BeatWindows) -> 
     """
     beat = np.zeros(len(candidates), dtype=bool)
     beat[select_beats(candidates)] = True
-    beat |= fast_beats(candidates, windows)
+    beat |= fast_beats(candidates, windows, beat)
     beat[t_waves(candidates, windows, beat)] = False
     none, uncertain = small_waves(candidates, windows, beat)
     return beat & ~none, uncertain

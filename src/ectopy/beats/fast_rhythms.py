@@ -2,11 +2,13 @@
 
 The selection judges candidates by their size and distance. It takes every second beat of such a rhythm for
 a wave of the beat before. Their shape tells: successive candidates that are alike and follow each other
-regularly are all beats. A T wave is unlike its QRS complex, and noise is seldom regular.
+regularly are all beats. A T wave is unlike its QRS complex, and noise is seldom regular. Flutter waves
+between two beats are alike and regular, but they are much smaller than the beats.
 """
 
 import numpy as np
 
+from ectopy.beats.beat_selection import relative_strength
 from ectopy.beats.qrs_candidates import Candidates
 from ectopy.beats.windows import BEFORE, WINDOW_FS, BeatWindows, Floats
 from ectopy.ecg import Mask, true_intervals
@@ -16,12 +18,13 @@ _RR_S = (0.18, 0.36)  # 170 to 330 beats a minute; in slower rhythms, the select
 _ALIKE = 0.85  # least correlation of successive QRS complexes
 _SAME_SIZE = 0.4  # greatest difference of their log strength, the mean of the leads
 _REGULAR = 0.2  # greatest difference of successive log RR intervals
+_LARGE = float(np.log(0.5))  # least strength relative to the beats around; flutter waves have less
 _SHORTEST = 5  # successive pairs
 _QRS = slice(BEFORE - round(0.08 * WINDOW_FS), BEFORE + round(0.08 * WINDOW_FS))
 _CHUNK = 4096  # pairs in memory at once
 
 
-def fast_beats(candidates: Candidates, windows: BeatWindows) -> Mask:
+def fast_beats(candidates: Candidates, windows: BeatWindows, beat: Mask) -> Mask:
     """Find the beats of fast and regular rhythms.
 
     Parameters
@@ -30,6 +33,8 @@ def fast_beats(candidates: Candidates, windows: BeatWindows) -> Mask:
         The n candidates.
     windows
         Their windows of signal.
+    beat
+        [n], which of them were selected.
 
     Returns
     -------
@@ -42,6 +47,10 @@ def fast_beats(candidates: Candidates, windows: BeatWindows) -> Mask:
     change[0] = 0
     pair = (rr_s >= _RR_S[0]) & (rr_s <= _RR_S[1])
     run = _long(pair & (change < _REGULAR))
+    if not run.any():
+        return np.zeros(len(candidates), dtype=bool)
+    large = relative_strength(candidates, beat) > _LARGE
+    run &= large[1:] & large[:-1]
     asked = np.flatnonzero(run)
     for start in range(0, len(asked), _CHUNK):
         chunk = asked[start : start + _CHUNK]

@@ -227,6 +227,12 @@ class TestWideRuns:
 
         assert named(letters, around(70, 0.4), windows_for(letters, wide="S")) == letters
 
+    def test_a_few_normal_beats_among_ventricular_ones_are_not_usual(self) -> None:
+        letters = "VVVVVN" * 12 + "S" * 30 + "N" * 20
+        rr_s = np.where(np.array(list(letters)) == "S", 0.4, 0.9)
+
+        assert named(letters, rr_s, windows_for(letters, wide="S")) == letters
+
     def test_where_no_lead_is_readable_nothing_is_said(self) -> None:
         windows = windows_for(self.LETTERS, wide="S", readable=False)
 

@@ -43,6 +43,7 @@ UNLIKE = 0.75
 Of 0.75 and 0.85, the second turns true runs of S into V (out of fold in DS1 and svdb).
 """
 _USUAL_BEATS, _USUAL_WITHIN = 24, 64  # normal beats that show the usual QRS, within so many before a run
+_MOSTLY = 0.5  # share of normal beats there; a few N in an idioventricular rhythm are no measure (record 207)
 _FEWEST = 3  # readable beats whose median is a QRS complex
 _BEATS_BEFORE = 16  # beats before a paroxysm that show whether the rhythm was regular
 
@@ -106,7 +107,8 @@ def name_wide_runs(beats: Beats, rr_s: Seconds, windows: BeatWindows) -> Beats:
         first = max(start - _USUAL_WITHIN, 0)
         usual = first + np.flatnonzero(normal[first:start])[-_USUAL_BEATS:]
         fast = np.median(rr_s[start + 1 : stop]) <= FAST_S
-        if fast and len(usual) >= STEP_BEATS:
+        mostly_normal = start > first and normal[first:start].mean() > _MOSTLY
+        if fast and mostly_normal and len(usual) >= STEP_BEATS:
             run = np.arange(start, min(stop, start + _USUAL_WITHIN))
             wide[start:stop] = _qrs_correlation(windows, run, usual) < UNLIKE
     return _exchange(beats, wide, BeatClass.SVEB, BeatClass.VEB)

@@ -10,7 +10,7 @@ from ectopy.datasets.catalogue import FetchError, find_database
 from ectopy.ec57 import compute_metrics, gross
 from ectopy.evaluation.finding_comparison import Called, CalledEvent, called_of, compare_findings
 from ectopy.evaluation.finding_jobs import FindingModel, finding_jobs
-from ectopy.evaluation.finding_page import build_page, glance_table
+from ectopy.evaluation.finding_page import build_page, glance_table, rhythm_table
 from ectopy.evaluation.finding_reference import (
     ALL_RHYTHMS,
     LABELS,
@@ -32,9 +32,15 @@ from ectopy.evaluation.finding_summary import (
     metrics_of,
     missed_table,
 )
-from ectopy.evaluation.record_findings import FindingJob, RecordFindings, evaluate_record_findings
+from ectopy.evaluation.record_findings import (
+    FindingJob,
+    RecordFindings,
+    classifier_of,
+    evaluate_record_findings,
+)
+from ectopy.model.calibration import Calibration
 from ectopy.model.classifier import SHIPPED_MODEL
-from ectopy.rhythm.kinds import LEADING
+from ectopy.rhythm.kinds import KINDS, LEADING
 from ectopy.rhythm.wording import Urgency
 from tests.conftest import database
 from tests.handmade import analysis_of, beats_of, recording_for
@@ -127,7 +133,7 @@ class TestReference:
 
     def test_windows_are_those_of_the_record_and_a_missing_table_is_named(self, tmp_path: Path):
         path = tmp_path / "windows_5s.csv"
-        with pytest.raises(FetchError, match=r"windows_5s\.csv: the labels are missing"):
+        with pytest.raises(FetchError, match=r"PhysioNet does not have them. Copy them from a mirror"):
             list(read_windows(path, "cu01"))
         path.write_text("record,start_s,end_s,shockable\ncu01,0,5,0\ncu01,5,10,1\ncu02,0,5,1\n")
         assert list(read_windows(path, "cu01")) == [Window(0, 5, False), Window(5, 10, True)]
@@ -172,6 +178,20 @@ class TestComparison:
             1,
         )
         assert counts["vt/days"] == counts["malignant/days"] == pytest.approx(1 / 24)
+
+    def test_an_event_that_reaches_into_noise_is_judged_by_2_s_or_more_outside(self):
+        noise = [Episode("noise", 10, 20), Episode("noise", 15, 30)]
+        into, out, within = event("vt", 8, 12), event("vt", 29, 31.9), event("vt", 12, 29)
+        result = compare(noise, [into, out, within])
+        assert result.false == (event("vt", 8, 10),)
+        assert result.counts["malignant/false_in_noise"] == 2
+        assert compare([*noise, Episode("vt", 2, 9)], [into]).false == ()
+
+    def test_time_that_episodes_share_is_left_out_once(self):
+        shared = [Episode("noise", 0, 100), Episode("vt", 50, 200), Episode("vf", 150, 300)]
+        counts = compare(shared).counts
+        assert counts["malignant/days"] == pytest.approx((2 * HOUR_S - 300) / 86_400)
+        assert counts["vt/days"] == pytest.approx((2 * HOUR_S - 100) / 86_400)
 
     def test_an_uncertain_episode_need_not_be_found_and_excuses_what_is_found_in_it(self):
         counts = compare([Episode("vt", 10, 20, counts=False)], [event("vt", 12, 14)]).counts
@@ -255,11 +275,12 @@ class TestSummary:
         }
 
     def test_metrics_have_bounds_and_where_none_is_false_the_rule_of_three(self):
-        metrics = metrics_of(group_findings(self.RESULTS))
-        assert metrics["mitdb/vt/false_per_24h"] == pytest.approx(6)
+        others = [result(f"mitdb/{k}", f"{k}") for k in range(3, 6)]
+        metrics = metrics_of(group_findings([*self.RESULTS, *others]))
+        assert metrics["mitdb/vt/false_per_24h"] == pytest.approx(2.4)
         assert metrics["mitdb/vt/false_per_24h_low"] == 0
-        assert metrics["mitdb/vt/false_per_24h_high"] == pytest.approx(12)
-        assert metrics["mitdb/vf/false_per_24h_high"] == pytest.approx(3 * 24 / 4)
+        assert metrics["mitdb/vt/false_per_24h_high"] == pytest.approx(7.2)
+        assert metrics["mitdb/ivr/false_per_24h_high"] == pytest.approx(3 * 24 / 10)
         assert metrics["vfdb/malignant/named_share"] == 1
         assert "vfdb/malignant/named_share_low" not in metrics  # a single patient
 
@@ -269,10 +290,41 @@ class TestSummary:
 
     def test_the_page_has_the_command_and_the_figures(self):
         groups = group_findings(self.RESULTS)
-        page = build_page(self.RESULTS, groups, model="m", command="ectopy evaluate-findings", held_out=False)
-        assert "ectopy ingest mitdb vfdb\nectopy evaluate-findings\n" in page
+        page = build_page(
+            self.RESULTS,
+            groups,
+            model="m",
+            commands=["ectopy ingest vfdb", "ectopy evaluate-findings"],
+            held_out=False,
+        )
+        assert "ectopy ingest vfdb\nectopy evaluate-findings\n" in page
         assert "1 in 2.0 h" in glance_table(groups)
         assert "no held-out record was opened" in page
+        assert "(n = 2)" in page
+        assert "The exception" not in page
+
+    def test_a_rhythm_without_an_event_has_no_figures(self, monkeypatch: pytest.MonkeyPatch):
+        kinds = {name: kind for name, kind in KINDS.items() if name != "vf"}
+        monkeypatch.setattr("ectopy.evaluation.finding_reference.KINDS", kinds)
+        assert [rhythm.name for rhythm in RHYTHMS if not rhythm.has_event] == ["vf"]
+        groups = group_findings(self.RESULTS)
+        for table in (glance_table(groups), rhythm_table(groups)):
+            (*rows,) = (
+                line for line in table.splitlines() if "VF find" in line or "or fibrillation " in line
+            )
+            assert rows
+            assert all("- (ectopy has no such event)" in row and "%" not in row for row in rows)
+        assert not [
+            name for name in metrics_of(groups) if "/vf/false_per" in name or "/vf/found_share" in name
+        ]
+        page = build_page(self.RESULTS, groups, model="m", commands=[], held_out=False)
+        assert "ectopy has no event that names Ventricular flutter or fibrillation." in page
+
+    def test_the_page_names_databases_whose_patients_may_have_been_seen(self):
+        results = [result("afpdb/n01", "afpdb/n01"), result("cudb/cu01", "cudb/cu01")]
+        page = build_page(results, group_findings(results), model="m", commands=[], held_out=False)
+        assert "The exception is `afpdb`." in page
+        assert "PhysioNet does not have this file" in page
 
 
 def write_headers(data: Path, name: str, *records: str) -> None:
@@ -292,8 +344,19 @@ class TestJobs:
         model = FindingModel("m", tmp_path, ("mitdb",), {"mitdb/101": fold, "mitdb/118": fold})
         jobs = {job.key: job.model for job in finding_jobs(model, (), tmp_path)}
         assert jobs == {"mitdb/101": fold, "nstdb/118e00": fold, "vfdb/418": tmp_path}
+        calibrated = FindingModel("m", tmp_path, ("mitdb",), model.folds, Calibration(2.0, 0.7))
+        calibrations = {job.key: job.calibration for job in finding_jobs(calibrated, (), tmp_path)}
+        own = Calibration(2.0, 0.7)
+        assert calibrations == {"mitdb/101": own, "nstdb/118e00": own, "vfdb/418": None}
         held_out = {job.key for job in finding_jobs(model, ("mitdb", "vfdb"), tmp_path, held_out=True)}
         assert held_out == {"mitdb/100", "vfdb/419"}
+
+
+def test_a_network_of_a_fold_takes_over_the_calibration_of_the_model(tmp_path: Path):
+    job = FindingJob("vfdb", tmp_path, "p", SHIPPED_MODEL, Calibration(2.0, 0.7))
+    specification = classifier_of(job).specification
+    assert (specification.temperature, specification.confidence_threshold) == (2.0, 0.7)
+    assert specification.name == classifier_of(FindingJob("vfdb", tmp_path, "p", SHIPPED_MODEL)).name
 
 
 @pytest.mark.real

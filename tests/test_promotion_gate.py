@@ -162,10 +162,10 @@ class TestWhatCannotBeJudged:
         champion = counted(svdb=0.8)
         few = replace(counted(svdb=0.9), records=counted(svdb=0.9).records[:2])
         verdict = decision(few, champion)
-        names = ", ".join(sorted(record.record for record in champion.records[2:]))
+        names = ", ".join(sorted(record.record for record in champion.records[2:])[:5])
         assert not verdict.promoted
         assert verdict.reason == (
-            f"cannot be judged on 18 of 20 records of svdb ({names}): it has no counts with the same beats; "
+            f"cannot be judged on 18 of 20 records of svdb ({names} and 13 more): it has no counts with the same beats; "
             "compared on 2 records of svdb"
         )
 
@@ -186,7 +186,13 @@ class TestWhatCannotBeJudged:
             "cannot be judged on 1 of 20 records of svdb (19): the champion has no counts with the same "
             "beats, run `ectopy ingest svdb` and `ectopy evaluate`"
         )
+        assert "cannot load the champion, `ectopy models promote --reason TEXT`" in verdict.reason
         assert decision(challenger, replace(champion, unseen=tuple(svdb))).promoted
+
+    def test_a_database_that_is_missing_is_named_once(self) -> None:
+        verdict = decision(counted(mitdb=0.8, svdb=0.8), counted(mitdb=0.8))
+        assert "cannot be judged on 20 of 20 records of svdb" in verdict.reason
+        assert "not compared on svdb" not in verdict.reason
 
     def test_a_database_of_the_champion_alone_needs_all_its_records_too(self) -> None:
         champion, challenger = counted(mitdb=0.8, svdb=0.8), counted(mitdb=0.8)

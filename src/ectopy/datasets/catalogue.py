@@ -81,6 +81,8 @@ class Database:
         held-out records. The labels are "beats", "rhythm", "waves", "windows" and "strips".
     patients
         Pairs (pattern of record names, patient) for patients with several records; see :func:`patient_of`.
+    may_share
+        Databases of whose patients it has excerpts, if it is not published which.
     note
         What to know before use, such as quirks of the labels.
     """
@@ -101,6 +103,7 @@ class Database:
     label_files: tuple[str, ...] = ()
     uses: Mapping[str, str] = field(default_factory=dict, hash=False)
     patients: tuple[tuple[str, str], ...] = ()
+    may_share: tuple[str, ...] = ()
     note: str = ""
 
     @property
@@ -413,6 +416,7 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
                 annotators=(Annotator("qrs", "beats", audited=False),),
                 uses={"strips": "test"},
                 patients=tuple(_afpdb_patients()),
+                may_share=("edb", "nsrdb", "ltdb", "mitdb", "svdb"),
                 note="n: no atrial fibrillation. p: patients who have it; it begins with the even p..c. "
                 "The 50 pairs of the learning set are 48 subjects; it is not published which. Some are "
                 "excerpts of patients of edb, nsrdb, ltdb, mitdb or svdb: never to train on",

@@ -3,12 +3,13 @@
 * An episode is found if an event that names its rhythm, or points to it, overlaps it.
 * An event is false if it overlaps no episode of a rhythm that it may name, grown by TOLERANCE_S at both ends.
   Events of malignant rhythms may name each other: that the name is wrong is counted on its own.
-* An event that overlaps an interval marked as noise is not judged. Nor is one of a rhythm of which the
-  database does not state all episodes.
+* In an interval marked as noise nothing is judged. An event that reaches into one is judged by its part
+  outside, if this lasts OUTSIDE_S or more. An event of a rhythm of which the database does not state all
+  episodes is not judged.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar, Protocol, Self
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ec57.summary import Ratio
-from ectopy.ecg import Analysis, BeatClass, Event
+from ectopy.ecg import Analysis, BeatClass, Event, merge_intervals
 from ectopy.evaluation.finding_reference import (
     BY_NAME,
     NOISE,
@@ -32,6 +33,8 @@ from ectopy.rhythm.wording import Urgency
 
 TOLERANCE_S = 2.0
 """A finding that ends or begins so close to an episode is not false, in seconds."""
+OUTSIDE_S = 2.0
+"""An event that overlaps noise is judged if so much of it is outside, in seconds."""
 LONG_S = 5.0
 """Malignant episodes of this length are also counted on their own, in seconds."""
 DAY_S = 86_400.0
@@ -206,7 +209,6 @@ def compare_findings(reference: FindingReference, called: Called) -> FindingComp
     """
     counts = dict.fromkeys(FIELDS, 0.0)
     noise = [episode for episode in reference.episodes if episode.rhythm == NOISE]
-    judged = [event for event in called.events if not _overlaps_any(event, noise)]
     judged_s = reference.duration_s - _total_s(noise)
     false: list[CalledEvent] = []
     missed: list[Episode] = []
@@ -214,7 +216,7 @@ def compare_findings(reference: FindingReference, called: Called) -> FindingComp
         if rhythm.name not in reference.known:
             continue
         episodes = _counted(reference, rhythm)
-        events = _claims(rhythm, judged)
+        events = _outside(_claims(rhythm, called.events), noise)
         not_found = [
             episode for episode in episodes if not _overlaps_any(episode, _claims(rhythm, called.events))
         ]
@@ -225,7 +227,7 @@ def compare_findings(reference: FindingReference, called: Called) -> FindingComp
         }
         false += wrong
         missed += not_found
-    counts |= _malignant(reference, called, judged, noise, judged_s)
+    counts |= _malignant(reference, called, noise)
     if reference.known:
         counts["findings/days"] = judged_s / DAY_S
         for urgency in LOUD:
@@ -262,9 +264,7 @@ def is_false(event: CalledEvent, rhythm: Rhythm, reference: FindingReference) ->
 def _malignant(
     reference: FindingReference,
     called: Called,
-    judged: Sequence[CalledEvent],
     noise: Sequence[Episode],
-    judged_s: float,
 ) -> dict[str, float]:
     """Count malignant rhythms together: long episodes that are named, and false findings elsewhere."""
     rhythms = [rhythm for rhythm in RHYTHMS if rhythm.malignant and rhythm.name in reference.known]
@@ -284,13 +284,17 @@ def _malignant(
         or _overlaps_any(episode, _claims(rhythm, called.events))
     ]
     right = [pair for pair in named if _overlaps_any(pair[1], _claims(pair[0], called.events))]
-    false = sum(is_false(event, rhythm, reference) for rhythm in rhythms for event in _claims(rhythm, judged))
+    false = sum(
+        is_false(event, rhythm, reference)
+        for rhythm in rhythms
+        for event in _outside(_claims(rhythm, called.events), noise)
+    )
     claims = {event for rhythm in rhythms for event in _claims(rhythm, called.events)}
-    in_noise = sum(_overlaps_any(event, noise) for event in claims)
+    in_noise = len(claims) - len(_outside(claims, noise))
     names = {rhythm.name for rhythm in rhythms}
-    episodes_s = _total_s([episode for episode in reference.episodes if episode.rhythm in names])
+    taken = [episode for episode in reference.episodes if episode.rhythm in {NOISE, *names}]
     numbers = (len(long), len(named), len(right), false)
-    days = ((judged_s - episodes_s) / DAY_S, in_noise, _total_s(noise) / DAY_S)
+    days = ((reference.duration_s - _total_s(taken)) / DAY_S, in_noise, _total_s(noise) / DAY_S)
     return {
         f"malignant/{field}": float(number)
         for field, number in zip(_MALIGNANT, (*numbers, *days), strict=True)
@@ -366,5 +370,27 @@ def _overlaps_any(span: _Span, others: Iterable[_Span], *, tolerance_s: float = 
     )
 
 
-def _total_s(episodes: Iterable[Episode]) -> float:
-    return sum(episode.duration_s for episode in episodes)
+def _merged(spans: Iterable[_Span]) -> list[list[float]]:
+    bounds = np.array([(span.start_s, span.stop_s) for span in spans]).reshape(-1, 2)
+    merged: list[list[float]] = merge_intervals(bounds).tolist()
+    return merged
+
+
+def _total_s(spans: Iterable[_Span]) -> float:
+    """Return the time that some intervals cover together."""
+    return sum(stop - start for start, stop in _merged(spans))
+
+
+def _outside(events: Iterable[CalledEvent], noise: Sequence[Episode]) -> list[CalledEvent]:
+    """Return the parts of events outside noise: from where it first ends to where it last begins."""
+    parts, merged = [], _merged(noise)
+    for event in events:
+        within = [span for span in merged if span[0] < event.stop_s and event.start_s < span[1]]
+        lost_s = sum(min(stop, event.stop_s) - max(start, event.start_s) for start, stop in within)
+        if not within:
+            parts.append(event)
+        elif event.duration_s - lost_s >= OUTSIDE_S:
+            start_s = within[0][1] if within[0][0] <= event.start_s else event.start_s
+            stop_s = within[-1][0] if within[-1][1] >= event.stop_s else event.stop_s
+            parts.append(replace(event, start_s=start_s, stop_s=stop_s))
+    return parts

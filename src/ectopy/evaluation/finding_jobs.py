@@ -9,6 +9,7 @@ from ectopy.datasets import catalogue, download
 from ectopy.evaluation.evaluate_record import NothingToEvaluateError
 from ectopy.evaluation.finding_reference import LABELS
 from ectopy.evaluation.record_findings import FindingJob
+from ectopy.model.calibration import Calibration
 from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
 from ectopy.registry import model_versions, shipped_champion
 
@@ -20,13 +21,15 @@ class FindingModel:
     """A model with what is needed to evaluate it on its own training patients.
 
     ``folds`` are model directories by key of a training record: networks that have not seen its patient.
-    ``training`` are the names of its training databases.
+    ``training`` are the names of its training databases. ``calibration`` is that of the model, which the
+    networks of its folds take over.
     """
 
     name: str
     folder: Path
     training: tuple[str, ...]
     folds: Mapping[str, Path]
+    calibration: Calibration | None = None
 
 
 def find_model(name: str) -> FindingModel:
@@ -58,7 +61,9 @@ def find_model(name: str) -> FindingModel:
     folds = {
         key if "/" in key else f"{training[0]}/{key}": folders[run] for key, run in runs.items()
     }  # versions from before ectopy 0.3 have a single database, and name the records alone
-    return FindingModel(load_classifier(folder).name, folder, training, folds)
+    specification = load_classifier(folder).specification
+    calibration = Calibration(specification.temperature, specification.confidence_threshold)
+    return FindingModel(specification.name, folder, training, folds, calibration)
 
 
 def _version(address: str) -> model_versions.Version:
@@ -140,7 +145,7 @@ def _jobs_on(
     for record in _records(database, folder, held_out=held_out):
         key, patient = f"{database.name}/{Path(record).name}", catalogue.patient_of(database, record)
         if fold := model.folds.get(key) or by_patient.get(patient):
-            jobs.append(FindingJob(database.name, folder / record, patient, fold))
+            jobs.append(FindingJob(database.name, folder / record, patient, fold, model.calibration))
         elif patient in seen:
             left_out.append(record)
         else:

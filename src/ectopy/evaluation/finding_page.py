@@ -2,17 +2,19 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
 from math import isfinite
 from typing import NamedTuple
 
 from ectopy.datasets.catalogue import find_database
 from ectopy.evaluation.aggregate import Group, gross_intervals, gross_metrics
-from ectopy.evaluation.finding_comparison import LONG_S, TOLERANCE_S
-from ectopy.evaluation.finding_reference import LABELS, RHYTHMS
-from ectopy.evaluation.finding_summary import FREE, QUIET, FindingGroup, loud_of
+from ectopy.evaluation.finding_comparison import LONG_S, OUTSIDE_S, TOLERANCE_S
+from ectopy.evaluation.finding_reference import BY_NAME, LABELS, RHYTHMS
+from ectopy.evaluation.finding_summary import FEWEST, FREE, QUIET, FindingGroup, loud_of
 from ectopy.evaluation.model_card import markdown
 from ectopy.evaluation.record_findings import RecordFindings
 from ectopy.evaluation.tables import run_table
+from ectopy.rhythm.kinds import KINDS
 
 PAGE = "findings-evaluation.md"
 """Name of the file of the page."""
@@ -22,34 +24,35 @@ _WORST = 15
 INTRO = """\
 # Evaluation of findings
 
-This page was written by
+This page was written by ectopy {version} with the model {model}:
 
 ```
-ectopy ingest {databases}
-{command}
+{commands}
 ```
 
-with the model {model}. It tells how well ectopy finds what a reader must see, and how often it
+{windows}It tells how well ectopy finds what a reader must see, and how often it
 reports what is not there. As far as we know, no other open project publishes its false findings per day.
 
 ## Protocol
 
-* No network has seen the patient. On its training databases the model is replaced by the networks of the fold
-  that was trained without the patient.
+* {unseen}
+* On its training databases the model is replaced by the networks of the fold that was trained without the
+  patient, with the calibration of the model.
 * {records}
 * An **episode** is found if an event that names its rhythm overlaps it. The table of
   [rhythms](#rhythms) has the kinds of events that name each.
 * An event is **false** if it overlaps no episode of a rhythm that it may name, grown by {tolerance:g} s at
-  both ends. In intervals that are marked as noise no event is judged.
+  both ends. In intervals that are marked as noise nothing is judged. An
+  event that reaches into one is judged by its part outside, if this lasts {outside:g} s or more.
 * **Malignant** rhythms are ventricular tachycardia, ventricular flutter or fibrillation, and asystole. In an
   episode of one of them, an event of another is a wrong name and not a false finding.
 * A pause of 3 s or more counts for asystole. It does not name fibrillation, although its finding mentions it.
 * The urgency is that of a finding of the event alone. Numbers per 24 h are per 24 h of recorded time.
 * The whole record counts. Only the comparison by EC57 has a learning period of 5 minutes.
 * The 95 % intervals are a percentile bootstrap over patients with 2,000 draws. Where no finding is false, the
-  upper bound is the rule of three: 3 divided by the time.
-* Labels are those of the databases, with their errors. Short ventricular tachycardia in `vfdb` and beats in
-  artefacts of `svdb` are not all labelled. So some false findings are true.
+  upper bound is the rule of three: 3 divided by the time. Below {fewest} patients no interval is shown.
+{without}* Labels are those of the databases, with their errors. Short ventricular tachycardia in `vfdb`
+  and beats in artefacts of `svdb` are not all labelled. So some false findings are true.
 """
 
 _EC57 = """\
@@ -106,7 +109,7 @@ def build_page(  # noqa: PLR0913 - what the page states
     groups: Mapping[str, FindingGroup],
     *,
     model: str,
-    command: str,
+    commands: Sequence[str],
     held_out: bool,
     left_out: Sequence[str] = (),
 ) -> str:
@@ -120,8 +123,8 @@ def build_page(  # noqa: PLR0913 - what the page states
         The same by group.
     model
         Name of the model.
-    command
-        The command that repeats it.
+    commands
+        The commands that repeat it.
     held_out
         Whether held-out records were evaluated.
     left_out
@@ -137,9 +140,18 @@ def build_page(  # noqa: PLR0913 - what the page states
         else "Of a database with training records, these are evaluated, and no held-out record was opened.\n"
         "  Of a database for tests alone, all records are."
     )
-    names = " ".join(name for name in groups if name in LABELS)
+    names = [name for name in groups if name in LABELS]
     intro = INTRO.format(
-        databases=names, command=command, model=f"`{model}`", records=records, tolerance=TOLERANCE_S
+        version=metadata.version("ectopy"),
+        model=f"`{model}`",
+        commands="\n".join(commands),
+        windows=_WINDOWS if "cudb" in names else "",
+        unseen=_unseen(names),
+        records=records,
+        tolerance=TOLERANCE_S,
+        outside=OUTSIDE_S,
+        fewest=FEWEST,
+        without=_without_event(),
     )
     sections = [
         intro,
@@ -163,6 +175,36 @@ def build_page(  # noqa: PLR0913 - what the page states
     return "\n\n".join(section.strip("\n") for section in sections) + "\n"
 
 
+_WINDOWS = """\
+The labels of `cudb` are those of `windows_5s.csv`. PhysioNet does not have this file: some mirrors add
+it, with a third party's label of each 5 s. Copy it into the folder of the database.
+
+"""
+_NO_EVENT = "- (ectopy has no such event)"
+
+
+def _unseen(names: Sequence[str]) -> str:
+    """Return whether the networks may have seen a patient."""
+    lines = ["No network has seen the patient, as far as the databases tell."]
+    for database in map(find_database, names):
+        if database.may_share:
+            shared = ", ".join(f"`{name}`" for name in database.may_share)
+            lines.append(
+                f"The exception is `{database.name}`. Some of its records are of patients of {shared}, and "
+                "it is not published which. A network may have seen them."
+            )
+    return textwrap.fill(" ".join(lines), 108, subsequent_indent="  ")
+
+
+def _without_event() -> str:
+    """Return which rhythms no event of ectopy names."""
+    names = [rhythm.title for rhythm in RHYTHMS if not rhythm.has_event]
+    text = (
+        f"* ectopy has no event that names {', '.join(names)}. It misses all episodes, and none can be false."
+    )
+    return textwrap.fill(text, 110, subsequent_indent="  ") + "\n" if names else ""
+
+
 def glance_table(groups: Mapping[str, FindingGroup]) -> str:
     """Return the table of the main figures, in Markdown."""
     rows = [
@@ -179,12 +221,17 @@ def rhythm_table(groups: Mapping[str, FindingGroup]) -> str:
     for name, group in groups.items():
         for rhythm in RHYTHMS if name in LABELS else ():
             counts = {field: group.counts[f"{rhythm.name}/{field}"] for field in ("reference", "found")}
-            days, false = group.counts[f"{rhythm.name}/days"], group.counts[f"{rhythm.name}/false"]
+            days, false_shown = (
+                group.counts[f"{rhythm.name}/days"],
+                f"{group.counts[f'{rhythm.name}/false']:.0f}",
+            )
             if days:
                 share = " ".join(_figure(group, f"{rhythm.name}/found_share", "%")).strip()
                 rate = " ".join(_figure(group, f"{rhythm.name}/false_per_24h", "per 24 h")).strip()
                 shown = [f"{counts[field]:.0f}" for field in ("reference", "found")]
-                rows.append((name, rhythm.title, f"{24 * days:.1f}", *shown, share, f"{false:.0f}", rate))
+                if not rhythm.has_event:
+                    shown, false_shown, rate = [shown[0], "-"], "-", _NO_EVENT
+                rows.append((name, rhythm.title, f"{24 * days:.1f}", *shown, share, false_shown, rate))
     head = ("database", "rhythm", "hours", "episodes", "found", "%", "false", "false per 24 h")
     return _table(head, rows)
 
@@ -216,6 +263,9 @@ def worst_table(results: Sequence[RecordFindings]) -> str:
 
 def _figure(group: FindingGroup, metric: str, unit: str) -> tuple[str, str]:
     """Return a value and its interval as text."""
+    rhythm = BY_NAME.get(metric.partition("/")[0])
+    if rhythm is not None and not rhythm.has_event:
+        return _NO_EVENT, ""
     if unit == "count":
         hours = 24 * group.counts[f"{metric.partition('/')[0]}/days"]
         return f"{group.counts[metric]:.0f} in {hours:.1f} h", ""
@@ -225,8 +275,16 @@ def _figure(group: FindingGroup, metric: str, unit: str) -> tuple[str, str]:
     suffix = "" if unit == "per 24 h" else f" {unit}"
     if not isfinite(value):
         return "-", ""
-    bounds = f"({factor * low:.{digits}f} - {factor * high:.{digits}f})" if isfinite(low) else ""
+    bounds = (
+        f"({factor * low:.{digits}f} - {factor * high:.{digits}f})"
+        if isfinite(low)
+        else _few(group.n_patients)
+    )
     return f"{factor * value:.{digits}f}{suffix}", bounds
+
+
+def _few(n_patients: int) -> str:
+    return f"(n = {n_patients})" if n_patients < FEWEST else ""
 
 
 def _ec57_tables(results: Sequence[RecordFindings]) -> Iterator[str]:
@@ -238,7 +296,8 @@ def _ec57_tables(results: Sequence[RecordFindings]) -> Iterator[str]:
     for name, records in by_database.items():
         pairs = [(record.reference.patient, record.ec57) for record in records if record.ec57]
         outcomes = [outcome for _, outcome in pairs]
-        groups.append(Group(name, gross_metrics(outcomes), gross_intervals(pairs)))
+        enough = len({patient for patient, _ in pairs}) >= FEWEST
+        groups.append(Group(name, gross_metrics(outcomes), gross_intervals(pairs) if enough else {}))
     if not groups:
         yield "No database with labels of beats was evaluated."
         return
@@ -275,7 +334,7 @@ def _definitions() -> str:
         (
             rhythm.title,
             ", ".join(f"`{mark}`" for mark in rhythm.marks),
-            ", ".join(f"`{kind}`" for kind in rhythm.kinds),
+            ", ".join(f"`{kind}`" for kind in rhythm.kinds if kind in KINDS) or "no event",
             ", ".join(f"`{kind}`" for kind in rhythm.also) or "-",
             ", ".join(rhythm.accepts) or "-",
             "yes" if rhythm.malignant else "no",

@@ -20,6 +20,7 @@ from ectopy.criteria import Criteria
 from ectopy.datasets.catalogue import Database, FetchError
 from ectopy.ec57 import classes_of
 from ectopy.ecg import Labels, Samples, merge_intervals, true_intervals
+from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.limits import CONSECUTIVE_S, RUN_BEATS
 
 _CRITERIA = Criteria()
@@ -52,7 +53,7 @@ class Rhythm:
     marks
         The rhythm strings of MIT-BIH that state it.
     kinds
-        Kinds of events that name it.
+        Kinds of events that name it. They may be planned: see :attr:`has_event`.
     also
         Kinds of events that point to it without naming it. They find it, and they can be false.
     accepts
@@ -74,6 +75,11 @@ class Rhythm:
     malignant: bool = False
     shortest_s: float = 0.0
     shortest_event_s: float = 0.0
+
+    @property
+    def has_event(self) -> bool:
+        """Whether ectopy has a kind of event that names the rhythm, or points to it."""
+        return not KINDS.keys().isdisjoint((*self.kinds, *self.also))
 
 
 RHYTHMS = (
@@ -99,10 +105,10 @@ RHYTHMS = (
         "af",
         f"Atrial fibrillation or flutter of {_CRITERIA.af_s:g} s or more",
         ("(AFIB", "(AFL"),
-        ("af", "flutter"),
+        ("af",),
         shortest_s=_CRITERIA.af_s,
     ),
-    Rhythm("svt", "Supraventricular tachycardia", ("(SVTA",), ("sv_run", "svt"), accepts=("af",)),
+    Rhythm("svt", "Supraventricular tachycardia", ("(SVTA",), ("sv_run",), accepts=("af",)),
     Rhythm("ivr", "Idioventricular rhythm", ("(IVR", "(VER"), ("idioventricular_rhythm",), accepts=("vt",)),
 )
 """The rhythms of which findings are evaluated."""
@@ -411,6 +417,11 @@ def read_windows(path: Path, record: str) -> Iterator[Window]:
     FetchError
         If the file is missing, or a value in it is not a number.
     """
+    if not path.is_file():
+        raise FetchError(
+            f"{path}: the labels of windows are missing. PhysioNet does not have them. Copy them from a "
+            "mirror that adds them, or name the other databases on the command line."
+        )
     for name, *values in _rows(path)[1:]:
         if name == record:
             try:
@@ -425,4 +436,4 @@ def _rows(path: Path) -> Sequence[Sequence[str]]:
         with path.open(newline="", encoding="utf-8") as file:
             return [row for row in csv.reader(file) if row]
     except FileNotFoundError as error:
-        raise FetchError(f"{path}: the labels are missing. Copy the file there.") from error
+        raise FetchError(f"{path}: the labels are missing. Download them with `ectopy ingest`.") from error

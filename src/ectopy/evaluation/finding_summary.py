@@ -8,7 +8,7 @@ import numpy as np
 
 from ectopy.ec57 import compute_metrics, gross, intervals
 from ectopy.evaluation.finding_comparison import FIELDS, LOUD, CalledEvent, FindingCounts
-from ectopy.evaluation.finding_reference import RHYTHMS
+from ectopy.evaluation.finding_reference import BY_NAME
 from ectopy.evaluation.record_findings import RecordFindings
 
 QUIET = "mitdb and svdb without VF"
@@ -16,6 +16,8 @@ QUIET = "mitdb and svdb without VF"
 FREE = " without any such rhythm"
 """End of the name of a group: its records have no episode of any rhythm, and are known to have none."""
 PER_DAY = "_per_24h"
+FEWEST = 5
+"""Patients below which there are no intervals."""
 _RULE_OF_THREE = 3.0
 """Upper 95 % bound of a number of which none was seen (Hanley & Lippman-Hand 1983)."""
 
@@ -34,16 +36,23 @@ class FindingGroup:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """All metrics by name; NaN where undefined."""
-        return compute_metrics(self.counts)
+        """All metrics by name; NaN where undefined, and for a rhythm of which ectopy has no event."""
+        without = {rhythm.name for rhythm in BY_NAME.values() if not rhythm.has_event}
+        metrics = compute_metrics(self.counts)
+        return {
+            name: np.nan if name.partition("/")[0] in without else value for name, value in metrics.items()
+        }
 
     @cached_property
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """95 % intervals by bootstrap over patients; where no finding was false, by the rule of three."""
+        """95 % intervals by bootstrap over patients; by the rule of three where no finding was false.
+
+        There are none below FEWEST patients.
+        """
         by_patient: dict[str, list[FindingCounts]] = {}
         for result in self.results:
             by_patient.setdefault(result.reference.patient, []).append(result.comparison.counts)
-        if len(by_patient) < 2:
+        if len(by_patient) < FEWEST:
             return {}
         bounds = intervals(by_patient.values(), rng=np.random.default_rng(0))
         for name, value in self.metrics.items():
@@ -89,7 +98,7 @@ def is_free(result: RecordFindings) -> bool:
 
     Atrial fibrillation is the exception: of a database that does not state it, it is not judged.
     """
-    rhythms = {rhythm.name for rhythm in RHYTHMS}
+    rhythms = set(BY_NAME)
     return rhythms - {"af"} <= result.reference.known and not result.reference.has(*rhythms)
 
 

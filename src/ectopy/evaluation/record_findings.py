@@ -1,6 +1,6 @@
 """Evaluation of the findings of one record: it is analysed once, and compared with its labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ectopy import pipeline
@@ -10,7 +10,8 @@ from ectopy.ec57.reference import Reference
 from ectopy.evaluation.evaluate_record import Outcome
 from ectopy.evaluation.finding_comparison import FindingComparison, called_of, compare_findings
 from ectopy.evaluation.finding_reference import LABELS, FindingReference, read_reference
-from ectopy.model.classifier import classifier_in
+from ectopy.model.calibration import Calibration
+from ectopy.model.classifier import Classifier, classifier_in
 from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
 from ectopy.report.summary import not_analysable_reason
@@ -18,12 +19,16 @@ from ectopy.report.summary import not_analysable_reason
 
 @dataclass(frozen=True)
 class FindingJob:
-    """A record, and the model to evaluate on it, which has not seen the patient."""
+    """A record, and the model to evaluate on it, which has not seen the patient.
+
+    ``calibration`` replaces that of the model: networks of folds are saved without one.
+    """
 
     database: str
     record: Path
     patient: str
     model: Path
+    calibration: Calibration | None = None
 
     @property
     def key(self) -> str:
@@ -43,6 +48,19 @@ class RecordFindings:
     ec57: Outcome | None
 
 
+def classifier_of(job: FindingJob) -> Classifier:
+    """Return the classifier of a job with the calibration that it asks for."""
+    classifier = classifier_in(job.model)
+    if job.calibration is None:
+        return classifier
+    calibrated = replace(
+        classifier.specification,
+        temperature=job.calibration.temperature,
+        confidence_threshold=job.calibration.confidence_threshold,
+    )
+    return replace(classifier, specification=calibrated)
+
+
 def evaluate_record_findings(job: FindingJob) -> RecordFindings:
     """Analyse a record, and compare its findings with its labels."""
     recording = open_recording(job.record)
@@ -50,7 +68,7 @@ def evaluate_record_findings(job: FindingJob) -> RecordFindings:
     reference = read_reference(
         find_database(job.database), job.record, patient=job.patient, fs=fs, n_samples=n_samples
     )
-    analysis = pipeline.analyse(recording, classifier_in(job.model))
+    analysis = pipeline.analyse(recording, classifier_of(job))
     not_analysable = "" if len(analysis.beats) else not_analysable_reason(recording)
     comparison = compare_findings(reference, called_of(analysis, not_analysable))
     if not LABELS[job.database].beats:

@@ -59,7 +59,7 @@ def unseen_jobs(
             "`ectopy ingest` brings the records of a database.",
             data_dir,
             version.uri,
-            ", ".join(absent),
+            evidence.list_names(absent),
         )
         wanted = [counts for counts in wanted if counts.key not in absent]
     if not wanted:
@@ -68,7 +68,13 @@ def unseen_jobs(
     try:
         load_classifier(model)
     except ModelError as error:  # such as a champion of an earlier version of ectopy, with other features
-        logger.warning("%s is compared by its cross-validation alone: %s", version.uri, error)
+        logger.warning(
+            "%s is not analysed on %s, because this version of ectopy cannot load it: %s The gate does not "
+            "judge without them. `ectopy models promote --reason TEXT` promotes by hand.",
+            version.uri,
+            evidence.list_names([counts.key for counts in wanted]),
+            error,
+        )
         return {}
     networks = [model_versions.download_folder(run, "model") for run in model_versions.member_runs(version)]
     return {

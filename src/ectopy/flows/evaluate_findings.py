@@ -8,7 +8,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from ectopy.evaluation.evaluate_record import NothingToEvaluateError
-from ectopy.evaluation.finding_jobs import find_model, finding_jobs
+from ectopy.evaluation.finding_jobs import FindingModel, find_model, finding_jobs
 from ectopy.evaluation.finding_page import PAGE, build_page
 from ectopy.evaluation.finding_summary import false_table, group_findings, metrics_of, missed_table
 from ectopy.evaluation.record_findings import FindingJob, RecordFindings, evaluate_record_findings
@@ -80,13 +80,14 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
         runs.log_metrics(metrics_of(groups))
         runs.log_table(false_table(results), "false-findings.json")
         runs.log_table(missed_table(results), "missed-episodes.json")
-        command = _command(databases, model, held_out)
+        evaluated_on = list(dict.fromkeys(job.database for job in jobs))
+        commands = _commands(chosen, evaluated_on, model, held_out)
         evaluated = {result.reference.key for result in results}
         page = build_page(
             results,
             groups,
             model=chosen.name,
-            command=command,
+            commands=commands,
             held_out=bool(held_out),
             left_out=[job.key for job in jobs if job.key not in evaluated],
         )
@@ -132,6 +133,12 @@ def evaluate_jobs(jobs: Sequence[FindingJob], workers: int) -> list[RecordFindin
     return results
 
 
-def _command(databases: Sequence[str], model: str, held_out: str | None) -> str:
+def _commands(model: FindingModel, databases: Sequence[str], address: str, held_out: str | None) -> list[str]:
+    """Return the commands that repeat the page; a model of the registry is trained and promoted first."""
     reason = f' --held-out "{held_out}"' if held_out else ""
-    return " ".join(["ectopy evaluate-findings", *databases, f"--model {model}", "--out DIR"]) + reason
+    evaluate = " ".join(["ectopy evaluate-findings", *databases, f"--model {address}", "--out DIR"]) + reason
+    ingest = ["ectopy ingest", *dict.fromkeys((*model.training, *databases))]
+    if address == "shipped":
+        return [" ".join(["ectopy ingest", *databases]), evaluate]
+    train = " ".join(["ectopy train", *(f"--database {name}" for name in model.training)])
+    return [" ".join(ingest), train, "ectopy models promote N --reason TEXT", evaluate]

@@ -1,6 +1,6 @@
 """What the registry knows of a version on patients it has not seen, by which the promotion gate compares."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ectopy.ec57.record_counts import RecordCounts, from_json, to_json
@@ -15,6 +15,9 @@ OUT_OF_FOLD_RECORDS = "out_of_fold/records.json"
 
 UNSEEN_RECORDS = "unseen/records.json"
 """Artifact of the same run: the counts of records of databases that the version was not trained on."""
+
+_LISTED = 5
+"""Number of names in a message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,12 @@ class Evidence:
         named_after = {counts.database, counts.patient.partition("/")[0]}
         is_new = not named_after & self.databases
         return bool(self.counts) and is_new and counts.patient not in {own.patient for own in self.records}
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return the first names and how many more there are, as text."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def read_evidence(version: Version) -> Evidence:

@@ -37,7 +37,7 @@ from ectopy.ec57 import BeatComparison
 from ectopy.ec57.paired import COMPARED, Difference, RecordPair, compare_pairs, summarise_networks
 from ectopy.ec57.record_counts import RecordCounts
 from ectopy.registry import model_versions
-from ectopy.registry.evidence import Evidence, read_evidence
+from ectopy.registry.evidence import Evidence, list_names, read_evidence
 from ectopy.registry.model_versions import CHAMPION, ROLLED_BACK, Version
 
 GATE_METRICS = tuple(COMPARED)
@@ -323,21 +323,30 @@ def _missing(rows: Sequence[Row], challenger: Evidence, champion: Evidence) -> l
     counted = {counts.database for counts in champion.records}
     unknown = sorted(champion.databases - counted - {row.records for row in rows})
     reasons = [f"it cannot be compared with the champion on {name}: no metrics of both" for name in unknown]
-    new = [
-        [counts for counts in missing if champion.can_be_given(counts)]
-        for missing in _not_compared(challenger, champion).values()
-    ]
     lacking = _not_compared(champion, challenger).values()
     reasons += [_cannot_judge(missing, champion, challenger, "it") for missing in lacking]
-    reasons += [_cannot_judge(missing, challenger, champion, "the champion") for missing in new if missing]
+    new = _not_given(challenger, champion).values()
+    reasons += [_cannot_judge(missing, challenger, champion, "the champion") for missing in new]
     return reasons
+
+
+def _not_given(challenger: Evidence, champion: Evidence) -> dict[str, list[RecordCounts]]:
+    """Return the challenger's records that the champion could be given and was not, by database."""
+    return {
+        database: new
+        for database, missing in _not_compared(challenger, champion).items()
+        if (new := [counts for counts in missing if champion.can_be_given(counts)])
+    }
 
 
 def _cannot_judge(missing: Sequence[RecordCounts], owner: Evidence, rival: Evidence, name: str) -> str:
     """Return which records of one version the rival of this name has not been counted on."""
     reason = f"{UNKNOWN} on {_name_records(missing, owner)}: {name} has no counts with the same beats"
     if rival.can_be_given(missing[0]):
-        reason += f", run `ectopy ingest {missing[0].database}` and `ectopy evaluate`"
+        reason += (
+            f", run `ectopy ingest {missing[0].database}` and `ectopy evaluate`, or if this version of "
+            f"ectopy cannot load {name}, `ectopy models promote --reason TEXT`"
+        )
     return reason
 
 
@@ -355,7 +364,7 @@ def _name_records(records: Sequence[RecordCounts], owner: Evidence) -> str:
     """Return how many and which of the owner's records of one database these are."""
     database = records[0].database
     total = sum(counts.database == database for counts in owner.records)
-    names = ", ".join(sorted(counts.record for counts in records))
+    names = list_names(sorted(counts.record for counts in records))
     return f"{len(records)} of {total} records of {database} ({names})"
 
 
@@ -384,7 +393,8 @@ def _remarks(rows: Sequence[Row], challenger: Evidence, champion: Evidence) -> l
     """Return what was compared and what was not, as the end of the reason."""
     paired = Counter(counts.database for counts, _ in _pair_records(champion, challenger))
     unpaired = sorted({row.records for row in rows if not row.patients})
-    alone = sorted(challenger.databases - {row.records for row in rows})
+    named = {row.records for row in rows} | _not_given(challenger, champion).keys()
+    alone = sorted(challenger.databases - named)
     remarks = []
     if paired:
         records = ", ".join(f"{n} records of {database}" for database, n in sorted(paired.items()))

@@ -405,6 +405,8 @@ class TestAtrialFibrillation:
 
 
 KNOWN_KINDS = {
+    "vf": "(VFL",
+    "asystole": "",
     "vt": "(VT",
     "pause": "",
     "af": "(AFIB",

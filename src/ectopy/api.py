@@ -20,6 +20,7 @@ from ectopy.ecg import (
     recording_of,
 )
 from ectopy.model.classifier import SHIPPED_MODEL, classifier_in
+from ectopy.model.rhythm_classifier import load_rhythm_classifier
 from ectopy.parallel.blas_threads import one_blas_thread
 from ectopy.readers import open_recording
 
@@ -79,7 +80,8 @@ def analyse(  # noqa: PLR0913 - each has a default
         raise CriteriaError(f"{criteria!r} are no criteria. Give Criteria(...) or Criteria.read(path).")
     with one_blas_thread():
         opened = _opened(recording, fs, unit)
-        return pipeline.analyse(opened, classifier_in(folder), leads=names, criteria=criteria)
+        classify, name_rhythm = classifier_in(folder), load_rhythm_classifier()
+        return pipeline.analyse(opened, classify, name_rhythm=name_rhythm, leads=names, criteria=criteria)
 
 
 def read(path: str | Path, *, fs: float | None = None, unit: str | None = None) -> Recording:

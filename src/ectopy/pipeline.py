@@ -13,20 +13,24 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.beats.detection import BLOCK_S, detect_beats
+from ectopy.beats.detection import BLOCK_S, Waves, detect_beats
 from ectopy.beats.lead_selection import choose_leads, disconnected_leads
 from ectopy.beats.windows import BeatWindows
 from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.ecg import CLASSES, Analysis, Beats, Mask, NotAnalysableError, Recording, Samples
 from ectopy.features import extraction
+from ectopy.features.rhythm import iter_rhythm_features
 from ectopy.rhythm.atrial_fibrillation import af_penalty_from_morphology
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.finders import ventricular
+from ectopy.rhythm.rhythm_intervals import RhythmInterval, find_rhythm_intervals
 from ectopy.signal.limits import notes_on_limits
 from ectopy.signal.time_grid import TimeGrid
 
 Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.float32], Mask]]
 """Features in parts [n_i, k] -> probabilities [n, 4] in the order of CLASSES, and confidence [n]."""
+NameRhythm: TypeAlias = Callable[[Iterable[extraction.Floats]], NDArray[np.float32]]
+"""Rhythm features in parts [n_i, k] -> probabilities [n, k] in the order of RHYTHMS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,7 @@ class PreparedRecording:
 
     ``columns`` are the leads that were analysed. ``sample`` are the R peaks on the grid of the recording.
     ``low_quality`` is True where a beat lies in noise, and ``beside_gap`` where signal beside it is lost,
-    [n]. ``unreadable`` is as in :class:`ectopy.ecg.Analysis`.
+    [n]. ``unreadable`` is as in :class:`ectopy.ecg.Analysis`. ``waves`` are those of every tick.
     """
 
     recording: Recording
@@ -45,6 +49,7 @@ class PreparedRecording:
     low_quality: Mask
     beside_gap: Mask
     unreadable: Samples
+    waves: Waves
 
     @property
     def features(self) -> Iterator[extraction.Floats]:
@@ -56,6 +61,7 @@ def analyse(  # noqa: PLR0913 - each has a default
     recording: Recording,
     classify: Classify,
     *,
+    name_rhythm: NameRhythm | None = None,
     leads: Sequence[str] | None = None,
     r_peaks: Samples | None = None,
     block_s: float = BLOCK_S,
@@ -69,6 +75,9 @@ def analyse(  # noqa: PLR0913 - each has a default
         The recording to analyse.
     classify
         The classifier, such as :class:`ectopy.model.classifier.Classifier`.
+    name_rhythm
+        The rhythm network, such as :class:`ectopy.model.rhythm_classifier.RhythmClassifier`. Without it, the
+        beats decide alone, and neither fibrillation nor artefact is named.
     leads
         Names of the leads to analyse; by default they are chosen.
     r_peaks
@@ -83,7 +92,7 @@ def analyse(  # noqa: PLR0913 - each has a default
     The analysis.
     """
     prepared = prepare(recording, leads=leads, r_peaks=r_peaks, block_s=block_s)
-    return classify_beats(prepared, classify, criteria=criteria)
+    return classify_beats(prepared, classify, name_rhythm=name_rhythm, criteria=criteria)
 
 
 def prepare(
@@ -121,6 +130,7 @@ def prepare(
         detected.low_quality,
         detected.beside_gap,
         unreadable,
+        detected.waves,
     )
 
 
@@ -143,6 +153,7 @@ def classify_beats(
     classify: Classify,
     *,
     features: Iterable[extraction.Floats] | None = None,
+    name_rhythm: NameRhythm | None = None,
     criteria: Criteria = DEFAULT_CRITERIA,
 ) -> Analysis:
     """Classify the beats of a recording and find its events.
@@ -155,7 +166,7 @@ def classify_beats(
         The classifier.
     features
         Features that were computed before, in parts [n_i, k]; by default they are computed now.
-    criteria
+    name_rhythm, criteria
         As for :func:`analyse`.
 
     Returns
@@ -169,6 +180,7 @@ def classify_beats(
     confident &= ~(low_quality | prepared.beside_gap)
     beats = Beats(prepared.sample, label, probability, confident, recording.fs)
     windows = prepared.windows
+    intervals = name_rhythm_intervals(prepared, beats, name_rhythm) if name_rhythm else ()
     af_penalty = af_penalty_from_morphology(windows, ventricular(beats))
     rhythm = analyse_rhythm(
         beats,
@@ -177,8 +189,32 @@ def classify_beats(
         low_quality=low_quality,
         af_penalty=af_penalty,
         windows=windows,
+        intervals=intervals,
         criteria=criteria,
     )
     return Analysis(
         recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable, criteria
     )
+
+
+def name_rhythm_intervals(
+    prepared: PreparedRecording, beats: Beats, name_rhythm: NameRhythm
+) -> tuple[RhythmInterval, ...]:
+    """Name the rhythm of every moment of a recording.
+
+    Parameters
+    ----------
+    prepared
+        The recording, with the waves of its ticks.
+    beats
+        Its classified beats.
+    name_rhythm
+        The rhythm network.
+
+    Returns
+    -------
+    The intervals in order of time, which cover the recording once.
+    """
+    waves = prepared.waves
+    probability = name_rhythm(iter_rhythm_features(waves, beats, prepared.windows))
+    return find_rhythm_intervals(probability, waves.usable, prepared.recording.duration_s)

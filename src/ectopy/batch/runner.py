@@ -188,14 +188,19 @@ def _analyse(
     recording: "Recording", options: ScoreOptions, model: "Classifier"
 ) -> "tuple[Analysis, Counts | None]":
     """Analyse a recording; also count its features if the model has a reference profile for drift."""
+    from ectopy.model.rhythm_classifier import load_rhythm_classifier
     from ectopy.monitoring.drift import ProfilingClassifier
     from ectopy.pipeline import analyse
 
-    leads, criteria = options.leads or None, options.criteria
-    if model.reference is None:
-        return analyse(recording, model, leads=leads, criteria=criteria), None
-    profiling = ProfilingClassifier(model, model.reference)
-    return analyse(recording, profiling, leads=leads, criteria=criteria), profiling.profile
+    profiling = ProfilingClassifier(model, model.reference) if model.reference else None
+    analysis = analyse(
+        recording,
+        profiling or model,
+        name_rhythm=load_rhythm_classifier(),
+        leads=options.leads or None,
+        criteria=options.criteria,
+    )
+    return analysis, profiling.profile if profiling else None
 
 
 def cached_result(job: Job) -> SummaryRow | None:

@@ -51,6 +51,7 @@ from ectopy.signal.filters import (
     working_length,
 )
 from ectopy.signal.time_grid import TimeGrid
+from ectopy.signal.waves import WAVES, waves_of_ticks
 
 BLOCK_S = 600.0
 """Length of the blocks of signal in memory at once, in seconds."""
@@ -92,6 +93,19 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
+class Waves:
+    """The waves of every tick of 2 s, whether or not there are beats: see :mod:`ectopy.signal.waves`."""
+
+    of_leads: NDArray[np.float16]
+    """[n_ticks, n_leads, len(WAVES)]."""
+    usable: NDArray[np.float16]
+    """[n_ticks], the share of the tick in which a lead is usable."""
+
+
+_NO_WAVES = Waves(np.empty((0, 0, len(WAVES)), dtype=np.float16), np.empty(0, dtype=np.float16))
+
+
+@dataclass(frozen=True, eq=False)
 class DetectedBeats:
     """Beats on the working grid of 200 Hz."""
 
@@ -105,6 +119,7 @@ class DetectedBeats:
     """[j, 2], intervals in which no lead was recorded: first sample and end, exclusive."""
     unreadable: Samples
     """[k, 2], intervals in which no lead can be analysed: not recorded, or noise."""
+    waves: Waves
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,12 +184,27 @@ def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
     """
     _keep_memory()
     grid = TimeGrid.of(recording)
-    signal_blocks = blocks(recording, columns, block_s=block_s)
+    waves: list[Waves] = []
+    signal_blocks = _noting_waves(blocks(recording, columns, block_s=block_s), waves)
     if r_peaks is not None:
-        return _merge(_beats_from_annotations(signal_blocks, grid.to_working(r_peaks)), len(columns))
-    edges = _chunk_edges(grid.n_working, chunk_s)
-    parts = _detect_by_chunk(signal_blocks, edges, context=round(context_s * WORKING_FS))
-    return _merge(parts, len(columns))
+        parts = _beats_from_annotations(signal_blocks, grid.to_working(r_peaks))
+    else:
+        edges = _chunk_edges(grid.n_working, chunk_s)
+        parts = _detect_by_chunk(signal_blocks, edges, context=round(context_s * WORKING_FS))
+    detected = _merge(parts, len(columns))
+    of_leads, usable = (
+        np.concatenate([getattr(part, name) for part in waves]) for name in ("of_leads", "usable")
+    )
+    return replace(detected, waves=Waves(of_leads, usable))
+
+
+def _noting_waves(signal_blocks: Iterable[Block], waves: list[Waves]) -> Iterator[Block]:
+    """Pass the blocks on, and append the waves of each to a list."""
+    for block in signal_blocks:
+        waves.append(
+            Waves(*waves_of_ticks(block.filtered, block.usable, block.first, block.start, block.stop))
+        )
+        yield block
 
 
 def _keep_memory() -> None:
@@ -193,7 +223,7 @@ def _beats_from_annotations(signal_blocks: Iterable[Block], r_peaks: Samples) ->
         beside_gap = np.asarray(~is_whole(windows, intact).any(axis=1))
         clean = np.zeros(len(windows), dtype=bool)
         unusable = _unusable_intervals(block)
-        yield DetectedBeats(complete(windows, intact), clean, beside_gap, unusable, unusable)
+        yield DetectedBeats(complete(windows, intact), clean, beside_gap, unusable, unusable, _NO_WAVES)
 
 
 def _detect_by_chunk(
@@ -276,6 +306,7 @@ def _merge(parts: Iterable[DetectedBeats], n_leads: int) -> DetectedBeats:
         np.concatenate([part.beside_gap for part in rest]),
         unusable,
         unreadable,
+        _NO_WAVES,
     )
 
 
@@ -317,6 +348,7 @@ def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedB
         beside_gap,
         context.unusable,
         np.concatenate((context.unusable, np.clip(noise, start, stop), electrodes_off)),
+        _NO_WAVES,
     )
 
 

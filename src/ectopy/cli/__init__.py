@@ -1,12 +1,12 @@
 """The command ``ectopy``: parse, call, print.
 
-========= =================================================================
+========= ================================================================================
 score     score recordings
-training  ingest, train, evaluate, evaluate-findings, cross-database, ablation, demo
+training  ingest, train, train-rhythm, evaluate, evaluate-findings, cross-database, ablation, demo
 models    models list, show, promote, rollback
 tools     ec57, simulate, criteria, pseudonyms, up
 common    options, settings and messages that several commands share
-========= =================================================================
+========= ================================================================================
 
 Every command imports its packages inside the function, so that ``--help`` answers at once.
 """
@@ -41,7 +41,8 @@ app = typer.Typer(
 for command in (
     *(training.ingest, training.train, training.evaluate, score.score, tools.criteria),
     *(tools.ec57, tools.simulate),
-    *(training.evaluate_findings, training.cross_database, training.ablation, training.demo, tools.up),
+    *(training.train_rhythm, training.evaluate_findings, training.cross_database, training.ablation),
+    *(training.demo, tools.up),
 ):
     app.command()(command)
 app.command("pseudonym", hidden=True)(tools.show_pseudonyms)  # the name of version 0.1

@@ -108,6 +108,19 @@ def train(databases: Databases = None, data_dir: DataDir = None, values: Values 
     print_result(flow(sources, load_settings(data_dir).data_dir, _config(changes)).uri)
 
 
+def train_rhythm(
+    data_dir: DataDir = None,
+    model: Annotated[
+        str, typer.Option(help="The beat classifier: shipped, or one of the registry.")
+    ] = "shipped",
+) -> None:
+    """Train the network that names malignant rhythms and artefact, and evaluate it by cross-validation."""
+    prepare_prefect()
+    from ectopy.flows.train_rhythm import train_rhythm as flow
+
+    print_result(flow(load_settings(data_dir).data_dir, model))
+
+
 def _sources(texts: Sequence[str] | None) -> "Sequence[TrainingSource]":
     from ectopy.model.training_sources import DEFAULT_SOURCES, TrainingSource
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ectopy.datasets import catalogue, download
@@ -11,6 +11,7 @@ from ectopy.evaluation.finding_reference import LABELS
 from ectopy.evaluation.record_findings import FindingJob
 from ectopy.model.calibration import Calibration
 from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
+from ectopy.model.rhythm_classifier import SHIPPED_RHYTHM_MODEL, load_rhythm_classifier
 from ectopy.registry import model_versions, shipped_champion
 
 logger = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ def finding_jobs(
             logger.info("%s: not here, and left out. `ectopy ingest %s` brings it.", folder, name)
             continue
         jobs += _jobs_on(database, folder, model, held_out=held_out)
+    jobs = _with_rhythm_models(jobs, rhythm_folder(data_dir))
     if not jobs:
         raise NothingToEvaluateError(
             f"{data_dir}: no record here that {model.name} has not seen. Download a database, such as with "
@@ -159,6 +161,30 @@ def _jobs_on(
             model.name,
         )
     return jobs
+
+
+def rhythm_folder(data_dir: Path) -> Path:
+    """Return the folder in which ``ectopy train-rhythm`` keeps its networks."""
+    return data_dir / "training" / "rhythm"
+
+
+def _with_rhythm_models(jobs: Sequence[FindingJob], trained: Path) -> list[FindingJob]:
+    """Find for each job a rhythm network that has not seen its patient: the shipped one, or of a fold."""
+    folders = [SHIPPED_RHYTHM_MODEL, *sorted(folder.parent for folder in trained.glob("fold-*/model.json"))]
+    seen = {folder: set(load_rhythm_classifier(folder).specification.trained_on) for folder in folders}
+    given = [
+        replace(
+            job, rhythm_model=next((folder for folder in folders if job.patient not in seen[folder]), None)
+        )
+        for job in jobs
+    ]
+    if without := sum(job.rhythm_model is None for job in given):
+        logger.warning(
+            "%d records are evaluated without the rhythm network, which was trained on their patients. "
+            "Train the networks of its folds with `ectopy train-rhythm`.",
+            without,
+        )
+    return given
 
 
 def _records(database: catalogue.Database, folder: Path, *, held_out: bool) -> list[str]:

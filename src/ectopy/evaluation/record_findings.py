@@ -12,6 +12,7 @@ from ectopy.evaluation.finding_comparison import FindingComparison, called_of, c
 from ectopy.evaluation.finding_reference import LABELS, FindingReference, read_reference
 from ectopy.model.calibration import Calibration
 from ectopy.model.classifier import Classifier, classifier_in
+from ectopy.model.rhythm_classifier import load_rhythm_classifier
 from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
 from ectopy.report.summary import not_analysable_reason
@@ -22,6 +23,8 @@ class FindingJob:
     """A record, and the model to evaluate on it, which has not seen the patient.
 
     ``calibration`` replaces that of the model: networks of folds are saved without one.
+    ``rhythm_model`` is the directory of a rhythm network that has not seen the patient either. Without it,
+    the beats decide alone.
     """
 
     database: str
@@ -29,6 +32,7 @@ class FindingJob:
     patient: str
     model: Path
     calibration: Calibration | None = None
+    rhythm_model: Path | None = None
 
     @property
     def key(self) -> str:
@@ -68,7 +72,8 @@ def evaluate_record_findings(job: FindingJob) -> RecordFindings:
     reference = read_reference(
         find_database(job.database), job.record, patient=job.patient, fs=fs, n_samples=n_samples
     )
-    analysis = pipeline.analyse(recording, classifier_of(job))
+    name_rhythm = load_rhythm_classifier(job.rhythm_model) if job.rhythm_model else None
+    analysis = pipeline.analyse(recording, classifier_of(job), name_rhythm=name_rhythm)
     not_analysable = "" if len(analysis.beats) else not_analysable_reason(recording)
     comparison = compare_findings(reference, called_of(analysis, not_analysable))
     if not LABELS[job.database].beats:

@@ -55,14 +55,16 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
 
     Returns
     -------
-    Beats, changes of rhythm, notes on events and noise marks.
+    Beats, changes of rhythm, the edges of ventricular fibrillation, notes on events and noise marks.
     """
     changes, rhythms = rhythm_changes(analysis)
     note_samples, notes = event_notes(analysis)
     edges = analysis.unreadable.ravel()
+    fibrillation = fibrillation_edges(analysis)
     shutdowns = np.tile((UNREADABLE_BEGINS, UNREADABLE_ENDS), len(analysis.unreadable))
     groups = [
         _marks(edges, "~", subtype=shutdowns),
+        _marks(fibrillation, np.tile(("[", "]"), len(fibrillation) // 2)),
         _marks(changes, "+", aux=rhythms),
         _marks(note_samples, '"', aux=notes),
         _marks(analysis.beats.sample, analysis.beats.label),
@@ -86,6 +88,14 @@ def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
     changed = np.flatnonzero(rhythm != np.concatenate(([""], rhythm[:-1]))[: len(rhythm)])
     # One sample before its beat: WFDB allows two marks at one time only on different leads.
     return np.maximum(beats.sample[changed] - 1, 0), rhythm[changed].tolist()
+
+
+def fibrillation_edges(analysis: Analysis) -> Samples:
+    """Return where ventricular flutter or fibrillation begins and ends, by turns, [2 k]."""
+    edges_s = [(event.onset_s, event.offset_s) for event in analysis.events_of("vf")]
+    edges = np.round(np.array(edges_s, dtype=np.float64).ravel() * analysis.fs).astype(np.int64)
+    # Beside a beat that is there, because WFDB allows two marks at one time only on different leads.
+    return np.minimum(edges, max(analysis.n_samples - 2, 0)) + np.isin(edges, analysis.beats.sample)
 
 
 def event_notes(analysis: Analysis) -> tuple[Samples, list[str]]:

@@ -7,6 +7,7 @@
 4. Final labels: in atrial fibrillation no beat is supraventricular ectopic, and elsewhere none that is less
    premature than the reader asks for (:mod:`ectopy.rhythm.prematurity`).
 5. Every other event, once, from the final labels (:mod:`ectopy.rhythm.kinds`).
+6. The events of rhythm intervals, in which there may be no beats (:mod:`ectopy.rhythm.rhythm_events`).
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import numpy as np
 
 from ectopy.beats.windows import BeatWindows, Floats
 from ectopy.criteria import DEFAULT_CRITERIA, Criteria
-from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples
+from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples, merge_intervals
 from ectopy.rhythm.atrial_fibrillation import extend_over_runs, find_atrial_fibrillation
 from ectopy.rhythm.finders import (
     RhythmContext,
@@ -30,6 +31,9 @@ from ectopy.rhythm.finders import (
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.prematurity import keep_premature_sveb
+from ectopy.rhythm.rhythm_events import add_rhythm_events, is_inside, spans_of
+from ectopy.rhythm.rhythm_intervals import Rhythm as Named
+from ectopy.rhythm.rhythm_intervals import RhythmInterval
 from ectopy.rhythm.tachycardia import name_wide_runs, settle_tachycardia
 
 NOTHING_UNREADABLE: Samples = np.empty((0, 2), dtype=np.int64)
@@ -52,6 +56,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     low_quality: Mask | None = None,
     af_penalty: Floats | None = None,
     windows: BeatWindows | None = None,
+    intervals: Sequence[RhythmInterval] = (),
     criteria: Criteria = DEFAULT_CRITERIA,
 ) -> Rhythm:
     """Find atrial fibrillation, settle the labels, then find every event once.
@@ -71,6 +76,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         :func:`ectopy.rhythm.atrial_fibrillation.af_penalty_from_morphology`.
     windows
         The windows of the beats, which show whether a tachycardia has the usual QRS; without them it has.
+    intervals
+        The rhythm intervals; without them, the beats decide everywhere.
     criteria
         The criteria of the reader.
 
@@ -78,6 +85,13 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     -------
     Beats with their final labels, RR intervals and events.
     """
+    fibrillation, artefact = (spans_of(intervals, name, beats.fs) for name in (Named.VF, Named.ARTEFACT))
+    if len(fibrillation) or len(artefact):
+        in_artefact = is_inside(beats.sample, artefact)
+        confident = beats.confident & ~in_artefact & ~is_inside(beats.sample, fibrillation)
+        beats = replace(beats, confident=confident)
+        unreadable = merge_intervals(np.concatenate((unreadable, fibrillation)))
+        low_quality = in_artefact if low_quality is None else low_quality | in_artefact
     rr_s = rr_intervals_s(beats, unreadable, low_quality)
     penalty = np.zeros(len(beats), dtype=np.float32) if af_penalty is None else af_penalty
     beats = settle_tachycardia(beats, rr_s)
@@ -93,7 +107,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         af = extend_over_runs(af, long_runs(early, rr_s), time_s)
     final = keep_premature_sveb(suppress_sveb_in_af(beats, af), rr_s, criteria.sv_prematurity_pct)
     events = find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af, criteria=criteria)
-    return Rhythm(final, rr_s, events)
+    return Rhythm(final, rr_s, _in_order(add_rhythm_events(events, intervals, final, criteria)))
 
 
 def find_events(  # noqa: PLR0913 - the beats, and what surrounds them
@@ -142,6 +156,10 @@ def find_events(  # noqa: PLR0913 - the beats, and what surrounds them
     context = RhythmContext(beats, rr_s, rate_bpm(beats, rr_s), spans, duration_s, criteria)
     events = [event for kind in KINDS.values() for event in _events_of(kind, context)]
     events += _silences(beats, unreadable / beats.fs, duration_s, criteria.no_beat_s)
+    return _in_order(events)
+
+
+def _in_order(events: Sequence[Event]) -> tuple[Event, ...]:
     return tuple(sorted(events, key=lambda event: (event.onset_s, event.kind)))
 
 
@@ -194,6 +212,8 @@ def in_spans(spans: Spans, n_beats: int) -> Mask:
 
 
 def _events_of(kind: EventKind, context: RhythmContext) -> list[Event]:
+    if kind.find is None:
+        return []
     spans, time_s = kind.find(context), context.beats.time_s
     bpm = mean_bpm(context.beats, spans) if kind.has_rate else np.full(len(spans), np.nan)
     columns = (time_s[spans[:, 0]], time_s[spans[:, 1] - 1], np.diff(spans)[:, 0], bpm)

@@ -19,6 +19,7 @@ from ectopy.rhythm import finders, wording
 from ectopy.rhythm.finders import RhythmContext, Spans
 from ectopy.rhythm.limits import RATE_INTERVALS, RUN_BEATS
 from ectopy.rhythm.r_on_t import QTC_S
+from ectopy.rhythm.rhythm_events import SHORTEST_S
 from ectopy.rhythm.wording import Finding
 
 Colour = Literal["ventricular", "supraventricular", "important", "note"]
@@ -30,20 +31,20 @@ class EventKind:
 
     ``name`` is the stable name in ``events.csv`` and ``title`` what readers see. ``rule`` and ``urgency`` are
     sentences for the report and the documentation; they name criteria in braces, see :meth:`stated`. ``find``
-    returns the spans of beats of such events and
-    ``describe`` returns their findings; without it, the finding is a note with their number and length.
-    ``count`` is the name of their number in ``summary.json``. ``colour`` is the class of the mark in the
-    report. ``mit_rhythm`` is the MIT-BIH rhythm string; a kind without one is written as a note.
-    ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is True where the hourly table
-    also has the time that such events take in each hour. ``is_sought`` is False for criteria by which there
-    are no such events.
+    returns the spans of beats of such events. It is None for a kind that is an interval without beats, see
+    :mod:`ectopy.rhythm.rhythm_events`. ``describe`` returns their findings; without it, the finding is a note
+    with their number and length. ``count`` is the name of their number in ``summary.json``. ``colour`` is the
+    class of the mark in the report. ``mit_rhythm`` is the MIT-BIH rhythm string; a kind without one is
+    written as a note. ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is True
+    where the hourly table also has the time that such events take in each hour. ``is_sought`` is False for
+    criteria by which there are no such events.
     """
 
     name: str
     title: str
     rule: str
     urgency: str
-    find: Callable[[RhythmContext], Spans]
+    find: Callable[[RhythmContext], Spans] | None
     count: str
     colour: Colour
     describe: Callable[[Sequence[Event], Analysis], Iterator[Finding]] | None = None
@@ -63,9 +64,34 @@ _MEAN = f"mean of {RATE_INTERVALS} intervals"
 
 LEADING = (
     EventKind(
+        name="vf",
+        title="Ventricular flutter or fibrillation",
+        rule=f"{SHORTEST_S:g} s or more, from the waves of the signal",
+        urgency="urgent",
+        find=None,
+        describe=wording.ventricular_fibrillation,
+        count="n_vf",
+        colour="ventricular",
+        mit_rhythm="(VFL",
+        has_rate=False,
+    ),
+    EventKind(
+        name="asystole",
+        title="Asystole",
+        rule="{no_beat_s:g} s or more of signal that shows no beat and is no artefact; "
+        f"from {SHORTEST_S:g} s on where no pause was found",
+        urgency="urgent",
+        find=None,
+        describe=wording.asystole,
+        count="n_asystole",
+        colour="important",
+        has_rate=False,
+    ),
+    EventKind(
         name="vt",
         title="Ventricular tachycardia",
-        rule="{vt_beats} or more ventricular beats in a row above {vt_bpm:g} bpm",
+        rule="{vt_beats} or more ventricular beats in a row above {vt_bpm:g} bpm; "
+        f"or {SHORTEST_S:g} s or more by the waves of the signal",
         urgency="urgent from {sustained_s:g} s or {urgent_vt_beats} beats on, else important",
         find=finders.ventricular_tachycardia,
         describe=wording.ventricular_tachycardia,

@@ -43,6 +43,16 @@ Events = Sequence[Event]
 Findings = Iterator[Finding]
 
 
+def ventricular_fibrillation(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001  # prose: ok
+    """Describe ventricular flutter or fibrillation: always urgent."""
+    return _lethal("Ventricular flutter or fibrillation", events)
+
+
+def asystole(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001  # prose: ok
+    """Describe asystole: always urgent."""
+    return _lethal("Asystole", events)
+
+
 def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe VT: urgent when sustained or from ``urgent_vt_beats`` beats on."""
     criteria = analysis.criteria
@@ -165,6 +175,8 @@ def is_uncertain(event: Event, analysis: Analysis) -> bool:
     """
     beats = analysis.beats
     low_confidence = ~beats.confident[beats.between(event.onset_s, event.offset_s)]
+    if not len(low_confidence):
+        return False
     return float(low_confidence.mean()) >= LOW_CONFIDENCE_SHARE
 
 
@@ -240,6 +252,12 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def _lethal(name: str, events: Events) -> Findings:
+    longest = max(events, key=_duration_s)
+    text = f"{name}: {count(len(events), 'episode')}, longest {_lasting(longest)}"
+    yield Finding(Urgency.URGENT, text, longest)
+
+
 def _couplets(name: str, events: Events, analysis: Analysis) -> Findings:
     fastest = max(events, key=_rate_bpm)
     text = f"{count(len(events), name)}, shortest {_lasting(fastest)}"
@@ -255,12 +273,12 @@ def _uncertain(events: Events, analysis: Analysis) -> str:
 
 
 def _runs(runs: Events, analysis: Analysis) -> str:
-    longest, fastest = _longest_run(runs), max(runs, key=_rate_bpm)
+    longest, fastest = _longest_run(runs), max(runs, key=_known_bpm)
     is_sustained = longest.duration_s >= analysis.criteria.sustained_s
     lasting = f" ({duration(longest.duration_s)})" if is_sustained else ""
     if len(runs) == 1:
         name = "1 triplet" if longest.n_beats == RUN_BEATS else f"1 run of {longest.n_beats} beats{lasting}"
-        text = f"{name} at {elapsed(longest.onset_s)}, {longest.rate_bpm:.0f} bpm"
+        text = f"{name} at {elapsed(longest.onset_s)}{_at_rate(longest)}"
     else:
         n_triplets = sum(run.n_beats == RUN_BEATS for run in runs)
         triplets = f" ({count(n_triplets, 'triplet')})" if n_triplets else ""
@@ -270,6 +288,11 @@ def _runs(runs: Events, analysis: Analysis) -> str:
             f"fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
         )
     return text + _uncertain(runs, analysis)
+
+
+def _at_rate(run: Event) -> str:
+    """Return the rate as the end of a sentence; "" for a tachycardia that shows no beats to count."""
+    return f", {run.rate_bpm:.0f} bpm" if run.rate_bpm > 0 else ""
 
 
 def _longest_run(runs: Events) -> Event:
@@ -286,3 +309,7 @@ def _duration_s(event: Event) -> float:
 
 def _rate_bpm(event: Event) -> float:
     return event.rate_bpm
+
+
+def _known_bpm(event: Event) -> float:
+    return event.rate_bpm if event.rate_bpm > 0 else 0.0

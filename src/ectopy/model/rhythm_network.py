@@ -1,0 +1,75 @@
+"""The Keras network that names the rhythm of each tick: build, train, save."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # read when Keras is imported
+
+import keras
+import numpy as np
+
+from ectopy.features.rhythm import RHYTHM_FEATURES
+from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE
+from ectopy.model.onnx_export import export_onnx
+from ectopy.model.rhythm_classifier import RhythmSpecification
+from ectopy.model.rhythm_training import RhythmExample, RhythmTrainConfig, draw_batches, standardisation
+from ectopy.rhythm.rhythm_intervals import RHYTHMS
+
+_IMPOSSIBLE = -30.0  # added to the log probability of a rhythm that is not allowed
+
+
+def train(examples: Sequence[RhythmExample], config: RhythmTrainConfig, folder: Path, *, name: str) -> float:
+    """Train a network and write its model directory.
+
+    Parameters
+    ----------
+    examples
+        The training records.
+    config
+        The settings.
+    folder
+        The model directory to write.
+    name
+        The name of the model.
+
+    Returns
+    -------
+    The mean loss of the last epoch.
+    """
+    keras.utils.set_random_seed(config.seed)
+    mean, scale = standardisation(examples)
+    n_steps = config.epochs * config.steps
+    model = _build(config)
+    rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, n_steps)
+    model.compile(keras.optimizers.AdamW(rate, weight_decay=config.weight_decay), loss=_loss)
+    losses = [float(model.train_on_batch(*batch)) for batch in draw_batches(examples, mean, scale, config)]
+    folder.mkdir(parents=True, exist_ok=True)
+    export_onnx(model, folder / MODEL_FILE)
+    specification = RhythmSpecification(
+        name=name,
+        labels=RHYTHMS,
+        features=tuple(RHYTHM_FEATURES),
+        mean=tuple(np.round(mean, 5).astype(float).tolist()),
+        scale=tuple(np.round(scale, 5).astype(float).tolist()),
+        trained_on=tuple(sorted({example.patient for example in examples})),
+    )
+    (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification), indent=1) + "\n")
+    return float(np.mean(losses[-config.steps :]))
+
+
+def _build(config: RhythmTrainConfig) -> keras.Model:
+    ticks = keras.Input((None, len(RHYTHM_FEATURES)))
+    x = keras.layers.Dense(config.dense_units, activation="relu")(ticks)
+    x = keras.layers.Dropout(config.dropout)(x)
+    x = keras.layers.Bidirectional(keras.layers.GRU(config.gru_units, return_sequences=True))(x)
+    x = keras.layers.Dropout(config.dropout)(x)
+    return keras.Model(ticks, keras.layers.Dense(len(RHYTHMS))(x))
+
+
+def _loss(allowed: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+    """Compute minus the log of the total probability of the allowed rhythms."""
+    log_p = logits - keras.ops.logsumexp(logits, axis=-1, keepdims=True)
+    return -keras.ops.logsumexp(log_p + (1 - allowed) * _IMPOSSIBLE, axis=-1)

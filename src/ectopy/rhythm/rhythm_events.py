@@ -1,0 +1,134 @@
+"""Events of rhythm intervals, and what such an interval means for the beats in it.
+
+Ventricular fibrillation has no beats, and artefact may look like some. What was detected there as beats is
+not confident, and makes no run or couplet. A long time without a beat is reported in artefact too: it may be
+asystole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ectopy.criteria import Criteria
+from ectopy.ecg import Beats, Event, Mask, Samples, merge_intervals
+from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
+from ectopy.rhythm.wording import overlap_s
+
+SHORTEST_S = 3.0
+"""A shorter interval of VT, VF or asystole is no event."""
+_COVERED = 0.5  # of an interval or an event
+
+
+def spans_of(intervals: Sequence[RhythmInterval], rhythm: Rhythm, fs: float) -> Samples:
+    """Return the intervals of a rhythm that are long enough for an event, in samples, [k, 2].
+
+    Parameters
+    ----------
+    intervals
+        The rhythm intervals of a recording.
+    rhythm
+        The rhythm.
+    fs
+        Its sampling rate in Hz.
+
+    Returns
+    -------
+    Half-open [start, stop) intervals in order; artefact of any length.
+    """
+    spans = [
+        (round(interval.start_s * fs), round(interval.stop_s * fs))
+        for interval in intervals
+        if interval.rhythm == rhythm and (rhythm == Rhythm.ARTEFACT or _is_long(interval))
+    ]
+    return merge_intervals(np.array(spans, dtype=np.int64).reshape(-1, 2))
+
+
+def is_inside(sample: Samples, spans: Samples) -> Mask:
+    """Check which samples lie in some intervals.
+
+    Parameters
+    ----------
+    sample
+        Samples in order, [n].
+    spans
+        Half-open [start, stop) intervals, [k, 2], in order and apart.
+
+    Returns
+    -------
+    Mask [n].
+    """
+    begun, ended = (np.searchsorted(spans[:, edge], sample, side="right") for edge in (0, 1))
+    return np.asarray(begun > ended)
+
+
+def add_rhythm_events(
+    events: Sequence[Event], intervals: Sequence[RhythmInterval], beats: Beats, criteria: Criteria
+) -> list[Event]:
+    """Add the events that rhythm intervals are; leave out what they name better.
+
+    Parameters
+    ----------
+    events
+        The events of the beats.
+    intervals
+        The rhythm intervals of the recording.
+    beats
+        Its beats.
+    criteria
+        The criteria of the reader: what is called no beat, and not a pause.
+
+    Returns
+    -------
+    All events, in no order.
+    """
+    of = {
+        rhythm: [interval for interval in intervals if interval.rhythm == rhythm and _is_long(interval)]
+        for rhythm in Rhythm
+    }
+    kept = list(events)
+    for interval in of[Rhythm.VT]:
+        kept = _with_vt(kept, interval, beats)
+    for interval in of[Rhythm.ASYSTOLE]:
+        pauses = [event for event in kept if event.kind == "pause" and _overlap_s(event, interval) > 0]
+        longest_s = max([interval.stop_s - interval.start_s, *(pause.duration_s for pause in pauses)])
+        if pauses and longest_s < criteria.no_beat_s:
+            continue  # it stays a pause
+        kept = [event for event in kept if event not in pauses]
+        edges_s = [(pause.onset_s, pause.offset_s) for pause in pauses] + [interval[1:]]
+        onset_s, offset_s = min(edge for edge, _ in edges_s), max(edge for _, edge in edges_s)
+        kept.append(Event("asystole", onset_s, offset_s, 0, float("nan")))
+    kept += [replace(_event("vf", *interval[1:], beats), rate_bpm=float("nan")) for interval in of[Rhythm.VF]]
+    return kept
+
+
+def _with_vt(events: list[Event], interval: RhythmInterval, beats: Beats) -> list[Event]:
+    """Add an interval of VT, unless events of VT cover half of it; runs in it become part of it."""
+    runs = [event for event in events if event.kind == "vt" and _overlap_s(event, interval) > 0]
+    length_s = interval.stop_s - interval.start_s
+    if sum(_overlap_s(run, interval) for run in runs) >= _COVERED * length_s:
+        return events
+    onset_s = min([interval.start_s, *(run.onset_s for run in runs)])
+    offset_s = max([interval.stop_s, *(run.offset_s for run in runs)])
+    parts = {"vt", "short_v_run", "idioventricular_rhythm", "veb_couplet", "sv_run", "pause"}
+    others = [
+        event
+        for event in events
+        if event not in runs
+        and not (event.kind in parts and _overlap_s(event, interval) >= _COVERED * event.duration_s)
+    ]
+    return [*others, _event("vt", onset_s, offset_s, beats)]
+
+
+def _event(kind: str, onset_s: float, offset_s: float, beats: Beats) -> Event:
+    time_s = beats.time_s[beats.between(onset_s, offset_s)]
+    n, lasting_s = len(time_s), float(time_s[-1] - time_s[0]) if len(time_s) > 1 else 0.0
+    return Event(kind, onset_s, offset_s, n, 60 * (n - 1) / lasting_s if lasting_s else float("nan"))
+
+
+def _is_long(interval: RhythmInterval) -> bool:
+    return interval.stop_s - interval.start_s >= SHORTEST_S
+
+
+def _overlap_s(event: Event, interval: RhythmInterval) -> float:
+    return overlap_s([event], interval.start_s, interval.stop_s)

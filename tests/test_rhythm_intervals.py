@@ -1,0 +1,364 @@
+"""Test the rhythm of each interval: its features, the decoding of probabilities, and the events that follow."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ectopy import pipeline
+from ectopy.beats.detection import detect_beats
+from ectopy.ecg import recording_of
+from ectopy.evaluation.finding_reference import Episode, FindingReference, Window
+from ectopy.evaluation.rhythm_examples import allowed_rhythms
+from ectopy.features.rhythm import RHYTHM_FEATURES, iter_rhythm_features
+from ectopy.flows.train_rhythm import split_patients
+from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
+from ectopy.model.folds import TooFewPatientsError
+from ectopy.model.rhythm_classifier import SHIPPED_RHYTHM_MODEL, load_rhythm_classifier
+from ectopy.model.rhythm_network import train
+from ectopy.model.rhythm_training import RhythmExample, RhythmTrainConfig
+from ectopy.readers import open_recording
+from ectopy.report.data_files import annotations_of
+from ectopy.rhythm.events import analyse_rhythm
+from ectopy.rhythm.findings import find_findings
+from ectopy.rhythm.rhythm_intervals import (
+    ENTRY_COST,
+    RHYTHMS,
+    Rhythm,
+    RhythmInterval,
+    _viterbi,
+    decode,
+    find_rhythm_intervals,
+)
+from ectopy.signal.waves import TICK, WAVES, waves_of_ticks
+from tests.conftest import database
+from tests.drawn_ecg import drawn, steady
+from tests.handmade import analysis_of, beats_of, recording_for
+from tests.small import simulated
+
+NOTHING = np.empty((0, 2), dtype=np.int64)
+
+
+def waves_of(signal):
+    """Name the median properties of the waves of one lead at 200 Hz."""
+    filtered = np.asarray(signal, dtype=np.float32)[:, None]
+    waves, _ = waves_of_ticks(filtered, np.ones(filtered.shape, dtype=bool), 0, 0, len(filtered))
+    return dict(zip(WAVES, np.median(waves[:, 0].astype(float), axis=0), strict=True))
+
+
+class TestWaves:
+    time_s = np.arange(200 * 30) / 200
+
+    def test_a_sine_of_4_hz_has_its_frequency_and_repeats_itself(self):
+        waves = waves_of(np.sin(2 * np.pi * 4 * self.time_s))
+        assert waves["peak frequency"] == pytest.approx(4 / 5, abs=0.01)
+        assert waves["power near the peak"] > 0.99
+        assert waves["autocorrelation"] > 0.9
+        assert waves["lag"] == pytest.approx(0.25, abs=0.02)
+        assert waves["size"] == pytest.approx(np.log(np.sqrt(0.5)), abs=0.02)
+        assert waves["kurtosis"] == pytest.approx(np.log(1.5), abs=0.03)
+
+    def test_a_flat_line_is_small_and_finite(self):
+        waves = waves_of(np.zeros(6000))
+        assert waves["size"] < np.log(0.001)
+        assert np.isfinite(list(waves.values())).all()
+
+    def test_beats_stand_out_of_a_quiet_baseline(self):
+        beats, sine = drawn(steady(30), 30, fs=200)[:, 0], np.sin(2 * np.pi * 4 * self.time_s)
+        assert waves_of(beats)["kurtosis"] > waves_of(sine)["kurtosis"] + 1
+        assert waves_of(beats)["flat part"] > 0.5 > waves_of(sine)["flat part"]
+
+    def test_noise_does_not_repeat_itself(self):
+        assert waves_of(np.random.default_rng(0).normal(size=6000))["autocorrelation"] < 0.5
+
+    def test_a_tick_without_a_usable_lead_has_a_share_of_zero(self):
+        usable = np.ones((5 * TICK, 2), dtype=bool)
+        usable[TICK : 2 * TICK] = False
+        usable[2 * TICK : 3 * TICK, 0] = False
+        share = waves_of_ticks(np.zeros((5 * TICK, 2), dtype=np.float32), usable, 0, 0, 5 * TICK)[1]
+        assert share.tolist() == [1, 0, 1, 1, 1]
+
+    @pytest.mark.parametrize("block_s", [7.3, 61.0])
+    def test_blocks_of_any_size_have_the_same_waves(self, block_s):
+        recording = simulated().recording
+        whole, cut = (detect_beats(recording, (0, 1), block_s=size).waves for size in (600.0, block_s))
+        assert len(whole.usable) == int(recording.duration_s // 2)
+        np.testing.assert_allclose(cut.of_leads.astype(float), whole.of_leads.astype(float), atol=0.02)
+        np.testing.assert_array_equal(cut.usable, whole.usable)
+
+    @pytest.mark.parametrize("seconds", [0, 0.5, 1.9, 2.0, 3.0, 5.0])
+    def test_a_short_recording_has_its_whole_ticks(self, seconds):
+        recording = recording_of(np.random.default_rng(0).normal(size=(round(250 * seconds), 1)), 250)
+        assert len(detect_beats(recording, (0,)).waves.usable) == int(seconds // 2)
+
+
+class TestFeatures:
+    def test_they_are_named_and_describe_the_beats(self):
+        signal = drawn(steady(60), 60, fs=250.0)
+        prepared = pipeline.prepare(recording_of(signal, 250.0))
+        beats = beats_of("N" * len(prepared.sample), np.diff(prepared.sample / 250.0, prepend=0))
+        (features,) = iter_rhythm_features(prepared.waves, beats, prepared.windows)
+        assert features.shape == (30, len(RHYTHM_FEATURES))
+        middle = dict(zip(RHYTHM_FEATURES, np.median(features, axis=0), strict=True))
+        assert middle["beats"] == pytest.approx(1.0, abs=0.21)  # five in 4 s
+        assert middle["rr"] == pytest.approx(np.log(0.8), abs=0.03)
+        assert middle["p(v)"] == middle["low confidence"] == 0
+        assert min(middle["likeness to the beat before"], middle["likeness to the usual beat"]) > 0.98
+        assert middle["more regular lead: size"] == middle["other lead: size"]
+        assert middle["usable"] == 1
+
+    def test_without_a_beat_the_nearest_is_far(self):
+        prepared = pipeline.prepare(recording_of(np.zeros((2500, 1)), 250.0))
+        (features,) = iter_rhythm_features(prepared.waves, beats_of(""), prepared.windows)
+        assert set(features[:, list(RHYTHM_FEATURES).index("nearest beat")]) == {10.0}
+
+
+def probability_of(letters, sure=0.97):
+    """Give a tick to each letter, o v f a n, of a probability."""
+    column = np.array(["ovfan".index(letter) for letter in letters], dtype=int)
+    probability = np.full((len(letters), len(RHYTHMS)), (1 - sure) / 4, dtype=np.float32)
+    probability[np.arange(len(letters)), column] = sure
+    return probability
+
+
+def decoded(letters, sure=0.97):
+    return "".join("ovfan"[number] for number in decode(probability_of(letters, sure)))
+
+
+class TestDecoding:
+    def test_what_lasts_is_named_and_a_single_tick_is_not(self):
+        letters = "o" * 20 + "v" + "o" * 20 + "fffff" + "o" * 20
+        assert decoded(letters, 0.9) == letters.replace("v", "o")
+
+    def test_a_gap_of_one_tick_in_fibrillation_is_none(self):
+        assert decoded("o" * 9 + "fffffofffff" + "o" * 9, 0.9) == "o" * 9 + "f" * 11 + "o" * 9
+
+    def test_a_recording_may_begin_and_end_in_any_rhythm(self):
+        assert decoded("ffffffaaaaaa") == "ffffffaaaaaa"
+
+    def test_cutting_where_the_rhythm_is_sure_changes_nothing(self):
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            logits = rng.normal(size=(400, len(RHYTHMS))).cumsum(axis=0) * 0.5
+            logits[:, 0] += 5 * (np.arange(400) % 90 < 45)
+            power = np.exp(logits - logits.max(axis=1, keepdims=True))
+            probability = (power / power.sum(axis=1, keepdims=True)).astype(np.float32)
+            np.testing.assert_array_equal(decode(probability), _viterbi(probability, np.array(ENTRY_COST)))
+
+    def test_the_intervals_cover_the_recording_once(self):
+        usable = np.ones(30)
+        usable[20:22] = 0.2
+        intervals = find_rhythm_intervals(probability_of("o" * 10 + "f" * 5 + "o" * 15), usable, 61.3)
+        assert intervals == (
+            RhythmInterval(Rhythm.ORGANISED, 0, 20),
+            RhythmInterval(Rhythm.VF, 20, 30),
+            RhythmInterval(Rhythm.ORGANISED, 30, 40),
+            RhythmInterval(Rhythm.ARTEFACT, 40, 44),
+            RhythmInterval(Rhythm.ORGANISED, 44, 61.3),
+        )
+
+    def test_a_recording_without_a_tick_is_one_interval(self):
+        assert find_rhythm_intervals(probability_of(""), np.empty(0), 1.0) == (
+            RhythmInterval(Rhythm.ORGANISED, 0.0, 1.0),
+        )
+
+
+def rhythm_of(beats, *intervals, duration_s=60.0):
+    named = [RhythmInterval(Rhythm(name), start_s, stop_s) for name, start_s, stop_s in intervals]
+    return analyse_rhythm(beats, duration_s=duration_s, unreadable=NOTHING, intervals=named)
+
+
+def kinds_of(beats, *intervals):
+    return [event.kind for event in rhythm_of(beats, *intervals).events]
+
+
+class TestEvents:
+    runs = beats_of("N" * 10 + "VVVV" + "N" * 55, [0.8] * 10 + [0.4] * 4 + [0.9] * 55)  # VT from 8.4 to 9.6 s
+
+    def test_an_interval_of_fibrillation_is_an_event_and_its_beats_are_none(self):
+        rhythm = rhythm_of(self.runs, ("organised", 0, 6), ("vf", 6, 20), ("organised", 20, 60))
+        (event,) = rhythm.events
+        assert (event.kind, event.onset_s, event.offset_s) == ("vf", 6, 20)
+        inside = (rhythm.beats.time_s >= 6) & (rhythm.beats.time_s < 20)
+        np.testing.assert_array_equal(rhythm.beats.confident, ~inside)
+
+    def test_tachycardia_in_artefact_is_no_event(self):
+        assert kinds_of(self.runs) == ["vt"]
+        assert kinds_of(self.runs, ("artefact", 6, 12)) == []
+
+    def test_tachycardia_that_the_beats_do_not_show_is_an_event(self):
+        (event,) = rhythm_of(beats_of("N" * 90, 0.6), ("vt", 20, 30)).events
+        assert (event.kind, event.onset_s, event.offset_s) == ("vt", 20, 30)
+        assert event.rate_bpm == pytest.approx(100)
+
+    def test_tachycardia_that_the_beats_show_is_one_event(self):
+        beats = beats_of("N" * 20 + "V" * 30 + "N" * 20, [0.8] * 20 + [0.4] * 30 + [0.8] * 20)
+        (event,) = [event for event in rhythm_of(beats, ("vt", 16, 28)).events if event.kind == "vt"]
+        assert event.n_beats == 30
+
+    def test_a_run_in_a_longer_tachycardia_is_part_of_it(self):
+        (event,) = rhythm_of(self.runs, ("vt", 8, 20)).events
+        assert (event.kind, event.onset_s, event.offset_s) == ("vt", 8, 20)
+
+    def test_a_long_standstill_is_asystole_and_a_short_one_stays_a_pause(self):
+        beats = beats_of("N" * 46, [1.0] * 15 + [14.0] + [1.0] * 30)
+        assert kinds_of(beats) == ["pause"]
+        assert kinds_of(beats, ("asystole", 16, 28)) == ["asystole"]
+        short = beats_of("N" * 55, [1.0] * 15 + [5.0] + [1.0] * 39)
+        assert kinds_of(short, ("asystole", 16, 20)) == ["pause"]
+
+    def test_an_interval_of_one_tick_is_no_event(self):
+        beats = beats_of("N" * 70, 0.8)
+        assert kinds_of(beats, ("vf", 4, 6), ("vt", 10, 12), ("asystole", 20, 22)) == []
+
+    def test_a_lethal_rhythm_is_the_first_finding_and_stands_in_the_annotations(self):
+        beats = beats_of("N" * 70, 0.8)
+        analysis = analysis_of(recording_for(beats, 6000), beats)
+        rhythm = rhythm_of(beats, ("vf", 10, 20), ("asystole", 30, 50), ("vt", 52, 58))
+        analysis = replace(analysis, beats=rhythm.beats, events=rhythm.events)
+        texts = [str(finding) for finding in find_findings(analysis)]
+        assert texts[0] == "urgent: Ventricular flutter or fibrillation: 1 episode, longest 10.0 s at 0:00:10"
+        assert texts[1] == "urgent: Asystole: 1 episode, longest 20.0 s at 0:00:30"
+        annotations = annotations_of(analysis)
+        marks = np.isin(annotations.symbol, ("[", "]"))
+        assert "".join(annotations.symbol[marks]) == "[]"
+        np.testing.assert_allclose(annotations.sample[marks] / 100, (10, 20), atol=0.02)
+        assert "(VFL" in annotations.aux
+
+    def test_tachycardia_without_a_beat_has_no_rate_in_its_finding(self):
+        beats = beats_of("NN", [1.0, 58.0])
+        analysis = analysis_of(recording_for(beats, 6000), beats)
+        rhythm = rhythm_of(beats, ("vt", 10, 50))
+        (text,) = [
+            finding.text
+            for finding in find_findings(replace(analysis, events=rhythm.events))
+            if "tachycardia" in finding.text
+        ]
+        assert text == "Sustained ventricular tachycardia: 1 run of 0 beats (40.0 s) at 0:00:10"
+
+
+class TestNetwork:
+    def test_it_answers_one_probability_for_each_rhythm_whatever_the_parts(self):
+        features = np.random.default_rng(0).normal(size=(1500, len(RHYTHM_FEATURES))).astype(np.float32)
+        network = load_rhythm_classifier()
+        whole = network([features])
+        assert whole.shape == (1500, len(RHYTHMS))
+        np.testing.assert_allclose(whole.sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_array_equal(network(np.array_split(features, 7)), whole)
+        assert network([]).shape == (0, len(RHYTHMS))
+
+    def test_it_needs_no_keras(self):
+        code = "import ectopy, numpy as np, sys; ectopy.analyse(np.zeros((5000, 1)), fs=250.0); print('keras' in sys.modules)"
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert ended.stdout.strip() == "False"
+
+    def test_it_has_no_held_out_patient(self):
+        from ectopy.datasets.catalogue import find_database, patient_of
+
+        trained = set(load_rhythm_classifier().specification.trained_on)
+        for name in ("mitdb", "svdb", "vfdb", "cudb", "challenge-2017"):
+            data = find_database(name)
+            held_out = {patient_of(data, record) for record in data.held_out}
+            # Record 202 of DS2 is of the same patient as 201 of DS1.
+            assert trained & held_out <= {"mitdb/201"}
+
+    def test_a_damaged_directory_is_named(self, tmp_path):
+        with pytest.raises(ModelError, match=r"model\.json: no specification of a rhythm network"):
+            load_rhythm_classifier(tmp_path / "none")
+        text = (SHIPPED_RHYTHM_MODEL / "model.json").read_text()
+        (tmp_path / "model.json").write_text(text.replace('"usable"', '"useful"'))
+        with pytest.raises(ModelError, match="trained with other features"):
+            load_rhythm_classifier(tmp_path)
+        (tmp_path / "model.json").write_text(text)
+        with pytest.raises(ModelError, match=r"model\.onnx: not a complete ONNX network"):
+            load_rhythm_classifier(tmp_path)([np.zeros((9, len(RHYTHM_FEATURES)), dtype=np.float32)])
+
+    def test_sinus_rhythm_of_simulated_patients_is_organised(self):
+        analysis = pipeline.analyse(
+            simulated(seed=3).recording, load_classifier(SHIPPED_MODEL), name_rhythm=load_rhythm_classifier()
+        )
+        assert not [event for event in analysis.events if event.kind in {"vf", "asystole", "vt"}]
+
+
+def reference_of(key, *, episodes=(), windows=(), strip=""):
+    return FindingReference(key, key, 60.0, frozenset(), tuple(episodes), windows=tuple(windows), strip=strip)
+
+
+class TestExamples:
+    def allowed(self, reference):
+        """Give the first letters of what is allowed at 11, 31 and 51 s."""
+        rows = allowed_rhythms(reference, np.array([11.0, 31.0, 51.0]))
+        return [
+            "".join(name for name, is_allowed in zip("ovfan", row, strict=True) if is_allowed) for row in rows
+        ]
+
+    def test_marks_of_rhythm_allow_that_rhythm_alone(self):
+        episodes = [Episode("vt", 10, 20), Episode("asystole", 30, 40), Episode("noise", 50, 60)]
+        assert self.allowed(reference_of("vfdb/1", episodes=episodes)) == ["v", "a", "n"]
+
+    def test_a_pause_between_beats_may_be_organised_and_a_short_or_uncertain_episode_is_anything(self):
+        episodes = [Episode("asystole", 10, 20), Episode("vt", 30, 32), Episode("vt", 50, 60, counts=False)]
+        assert self.allowed(reference_of("mitdb/1", episodes=episodes)) == ["oa", "ovfan", "ovfan"]
+
+    def test_windows_of_cudb_are_fibrillation_or_anything_else(self):
+        windows = [Window(10, 15, shockable=True), Window(30, 35, shockable=False)]
+        assert self.allowed(reference_of("cudb/1", windows=windows)) == ["f", "ovan", "o"]
+
+    def test_a_strip_of_noise_may_have_beats_and_others_have(self):
+        assert self.allowed(reference_of("challenge-2017/1", strip="noise")) == ["on"] * 3
+        assert self.allowed(reference_of("challenge-2017/1", strip="af")) == ["o"] * 3
+
+    def test_no_patient_is_in_two_folds(self):
+        none = np.empty((0, len(RHYTHM_FEATURES)), dtype=np.float32)
+        examples = [
+            RhythmExample(f"svdb/{number}", f"svdb/{number // 2}", none, none[:, :5] > 0)
+            for number in range(20)
+        ]
+        folds = split_patients(examples, RhythmTrainConfig(n_folds=3))
+        assert sorted(patient for fold in folds for patient in fold) == sorted({e.patient for e in examples})
+        with pytest.raises(TooFewPatientsError, match="1 patients are too few for 3 folds"):
+            split_patients(examples[:2], RhythmTrainConfig(n_folds=3))
+
+    def test_a_network_is_trained_and_names_what_it_has_seen(self, tmp_path):
+        rng = np.random.default_rng(0)
+        examples = []
+        for number in range(4):
+            features = rng.normal(size=(200, len(RHYTHM_FEATURES))).astype(np.float32)
+            fibrillates = np.arange(200) >= 100
+            features[fibrillates, 0] += 4
+            allowed = np.zeros((200, len(RHYTHMS)), dtype=bool)
+            allowed[~fibrillates, 0] = allowed[fibrillates, 2] = True
+            examples.append(RhythmExample(f"vfdb/{number}", f"vfdb/{number}", features, allowed))
+        config = RhythmTrainConfig(epochs=2, steps=60, dense_units=8, gru_units=8, learning_rate=0.02)
+        train(examples[:3], config, tmp_path, name="small")
+        network = load_rhythm_classifier(tmp_path)
+        assert network.specification.trained_on == ("vfdb/0", "vfdb/1", "vfdb/2")
+        named = network([examples[3].features]).argmax(axis=1)
+        assert (named[:95] == 0).mean() > 0.9
+        assert (named[105:] == 2).mean() > 0.9
+
+
+def events_in(record):
+    analysis = pipeline.analyse(
+        open_recording(record), load_classifier(SHIPPED_MODEL), name_rhythm=load_rhythm_classifier()
+    )
+    return [event for event in analysis.events if event.kind in {"vf", "vt", "asystole"}]
+
+
+@pytest.mark.real
+class TestTrueRecords:
+    @pytest.mark.parametrize("record", ["421", "430"])
+    def test_a_record_that_ends_in_fibrillation_has_a_malignant_event_of_half_a_minute(self, record):
+        events = events_in(database("vfdb") / record)
+        assert max(event.duration_s for event in events) > 30
+
+    def test_fibrillation_of_cu01_begins_when_it_is_labelled(self):
+        fibrillation = [event for event in events_in(database("cudb") / "cu01") if event.kind == "vf"]
+        # windows_5s.csv has VF from then on.
+        assert fibrillation[0].onset_s == pytest.approx(215, abs=20)
+
+    @pytest.mark.parametrize("record", ["101", "106", "122"])
+    def test_a_record_without_such_a_rhythm_has_neither_fibrillation_nor_asystole(self, mitdb, record):
+        assert {event.kind for event in events_in(mitdb / record)} <= {"vt"}

@@ -36,8 +36,8 @@ reports what is not there. As far as we know, no other open project publishes it
 ## Protocol
 
 * {unseen}
-* On its training databases the model is replaced by the networks of the fold that was trained without the
-  patient, with the calibration of the model.
+* On its training databases, networks of the fold without the patient stand for the model. They have its
+  calibration. The same holds for the [rhythm network](explanation/rhythm.md).
 * {records}
 * An **episode** is found if an event that names its rhythm overlaps it. The table of
   [rhythms](#rhythms) has the kinds of events that name each.

@@ -141,4 +141,8 @@ def _commands(model: FindingModel, databases: Sequence[str], address: str, held_
     if address == "shipped":
         return [" ".join(["ectopy ingest", *databases]), evaluate]
     train = " ".join(["ectopy train", *(f"--database {name}" for name in model.training)])
-    return [" ".join(ingest), train, "ectopy models promote N --reason TEXT", evaluate]
+    promote, train_rhythm = (
+        "ectopy models promote N --reason TEXT",
+        "ectopy train-rhythm --model models:/ectopy/N",
+    )
+    return [" ".join(ingest), train, promote, train_rhythm, evaluate]

@@ -283,7 +283,10 @@ class TestOutputs:
         report.write_outputs(tmp_path, analysis, provenance_of())
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
         for sentence in (
-            "4 or more ventricular beats in a row above 120 bpm; urgent from 20 s or 6 beats on, else important",
+            (
+                "4 or more ventricular beats in a row above 120 bpm; or 3 s or more by the waves of the signal; "
+                "urgent from 20 s or 6 beats on, else important"
+            ),
             "RR interval longer than 2.5 s",
             "4 or more beats above 120 bpm",
             "none above 2.5 s",
@@ -325,7 +328,7 @@ class TestOutputs:
         assert "Ventricular tachycardias, 4 beats or more above 120 per minute" in text
         assert "Ventricular tachycardias of 20 s or more" in text
         assert "Pauses, RR intervals longer than 2.5 s" in text
-        assert "fibrillation" not in text
+        assert "trial fibrillation" not in text
 
     def test_what_is_included_on_request_is_said_beside_the_value(self, tmp_path: Path) -> None:
         from ectopy.report.fhir import bundle

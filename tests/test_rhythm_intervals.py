@@ -1,15 +1,19 @@
 """Test the rhythm of each interval: its features, the decoding of probabilities, and the events that follow."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ectopy import pipeline
+from ectopy import pipeline, report
+from ectopy.annotations import Annotations, write_annotations
 from ectopy.beats.detection import detect_beats
-from ectopy.ecg import recording_of
+from ectopy.datasets import catalogue
+from ectopy.ecg import Event, recording_of
 from ectopy.evaluation.finding_reference import Episode, FindingReference, Window
 from ectopy.evaluation.rhythm_examples import allowed_rhythms
 from ectopy.features.rhythm import RHYTHM_FEATURES, iter_rhythm_features
@@ -23,6 +27,7 @@ from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.findings import find_findings
+from ectopy.rhythm.rhythm_events import without_unreadable
 from ectopy.rhythm.rhythm_intervals import (
     ENTRY_COST,
     RHYTHMS,
@@ -35,8 +40,8 @@ from ectopy.rhythm.rhythm_intervals import (
 from ectopy.signal.waves import TICK, WAVES, waves_of_ticks
 from tests.conftest import database
 from tests.drawn_ecg import drawn, steady
-from tests.handmade import analysis_of, beats_of, recording_for
-from tests.small import simulated
+from tests.handmade import analysis_of, beats_of, provenance_of, recording_for
+from tests.small import simulated, write_record
 
 NOTHING = np.empty((0, 2), dtype=np.int64)
 
@@ -362,3 +367,45 @@ class TestTrueRecords:
     @pytest.mark.parametrize("record", ["101", "106", "122"])
     def test_a_record_without_such_a_rhythm_has_neither_fibrillation_nor_asystole(self, mitdb, record):
         assert {event.kind for event in events_in(mitdb / record)} <= {"vt"}
+
+
+def test_asystole_and_vt_that_could_not_be_read_are_left_out() -> None:
+    intervals = (
+        RhythmInterval(Rhythm.ASYSTOLE, 0.0, 20.0),
+        RhythmInterval(Rhythm.VF, 20.0, 40.0),
+        RhythmInterval(Rhythm.ASYSTOLE, 60.0, 80.0),
+        RhythmInterval(Rhythm.VT, 80.0, 90.0),
+    )
+    kept = without_unreadable(intervals, np.array([[0.0, 12.0], [15.0, 40.0], [60.0, 65.0], [78.0, 90.0]]))
+    assert kept == intervals[1:3]
+
+
+def test_a_tachycardia_without_countable_beats_is_written_to_all_files(tmp_path: Path) -> None:
+    beats = beats_of("N" * 30)
+    vt = Event("vt", 2.0, 20.0, 0, float("nan"))
+    analysis = replace(analysis_of(recording_for(beats, 30 * 250), beats), events=(vt,))
+    report.write_outputs(tmp_path, analysis, provenance_of())
+    findings = json.loads((tmp_path / "summary.json").read_text())["findings"]
+    assert any("entricular tachycardia" in finding["text"] for finding in findings)
+
+
+@pytest.mark.usefixtures("prefect_harness")
+def test_the_flow_trains_a_network_that_names_every_tick(
+    tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ectopy.flows.train_rhythm import train_rhythm
+
+    monkeypatch.setenv("ECTOPY_WORKERS", "1")
+    folder = tmp_path / "vfdb" / "1.0.0"
+    records = catalogue.find_database("vfdb").training[:3]
+    for record in records:
+        write_record(folder, record)
+        marks = Annotations(np.array([0, 7000]), np.array(["+", "+"]), np.zeros(2, int), ("(N", "(VFL"))
+        write_annotations(folder / record, "atr", marks, fs=250.0)
+    (folder / "RECORDS").write_text("".join(f"{record}\n" for record in records))
+    config = RhythmTrainConfig(n_folds=2, dense_units=4, gru_units=2, epochs=1, steps=2, batch_windows=4)
+    model = train_rhythm(tmp_path, config=config, tracking_uri=tracking_uri)
+    features = np.zeros((7, len(RHYTHM_FEATURES)), dtype=np.float32)
+    probability = load_rhythm_classifier(model)([features])
+    assert probability.shape == (7, len(RHYTHMS))
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)

@@ -230,7 +230,8 @@ def _most_beats(events: Sequence[Event]) -> int:
 
 
 def _fastest_bpm(events: Sequence[Event]) -> float | None:
-    return max((round(event.rate_bpm, 1) for event in events), default=None)
+    rates = (round(event.rate_bpm, 1) for event in events if event.rate_bpm > 0)  # NaN without beats
+    return max(rates, default=None)
 
 
 def _longest(events: Sequence[Event]) -> tuple[float | None, float | None]:

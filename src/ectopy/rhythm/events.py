@@ -31,7 +31,12 @@ from ectopy.rhythm.finders import (
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.prematurity import keep_premature_sveb
-from ectopy.rhythm.rhythm_events import add_rhythm_events, is_inside, spans_of
+from ectopy.rhythm.rhythm_events import (
+    add_rhythm_events,
+    is_inside,
+    spans_of,
+    without_unreadable,
+)
 from ectopy.rhythm.rhythm_intervals import Rhythm as Named
 from ectopy.rhythm.rhythm_intervals import RhythmInterval
 from ectopy.rhythm.tachycardia import name_wide_runs, settle_tachycardia
@@ -85,6 +90,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     -------
     Beats with their final labels, RR intervals and events.
     """
+    intervals = without_unreadable(intervals, unreadable / beats.fs)
     fibrillation, artefact = (spans_of(intervals, name, beats.fs) for name in (Named.VF, Named.ARTEFACT))
     if len(fibrillation) or len(artefact):
         in_artefact = is_inside(beats.sample, artefact)

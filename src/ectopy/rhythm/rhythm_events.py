@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ectopy.criteria import Criteria
 from ectopy.ecg import Beats, Event, Mask, Samples, merge_intervals
@@ -42,6 +43,36 @@ def spans_of(intervals: Sequence[RhythmInterval], rhythm: Rhythm, fs: float) -> 
         if interval.rhythm == rhythm and (rhythm == Rhythm.ARTEFACT or _is_long(interval))
     ]
     return merge_intervals(np.array(spans, dtype=np.int64).reshape(-1, 2))
+
+
+def without_unreadable(
+    intervals: Sequence[RhythmInterval], unreadable_s: NDArray[np.float64]
+) -> tuple[RhythmInterval, ...]:
+    """Return the rhythm intervals without asystole and VT where the signal could not be read.
+
+    Hum of open electrodes has no beat either. Fibrillation stays: it may look like noise.
+
+    Parameters
+    ----------
+    intervals
+        The rhythm intervals of a recording.
+    unreadable_s
+        [start, stop) intervals in seconds in which no lead could be read, [k, 2], apart from each other.
+
+    Returns
+    -------
+    The intervals that are left.
+    """
+
+    def is_readable(interval: RhythmInterval) -> bool:
+        inside_s = np.clip(unreadable_s, interval.start_s, interval.stop_s)
+        return bool(np.diff(inside_s).sum() < _COVERED * (interval.stop_s - interval.start_s))
+
+    return tuple(
+        interval
+        for interval in intervals
+        if interval.rhythm not in {Rhythm.ASYSTOLE, Rhythm.VT} or is_readable(interval)
+    )
 
 
 def is_inside(sample: Samples, spans: Samples) -> Mask:

@@ -4,15 +4,14 @@ A supraventricular ectopic beat is premature by definition, but readers differ i
 The classifier needs no limit. Where a study sets one, S that come less early are called N.
 """
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ectopy.ecg import CLASSES, BeatClass, Beats
+from ectopy.ecg import BeatClass, Beats
 from ectopy.rhythm.finders import is_consecutive, supraventricular
 from ectopy.rhythm.heart_rate import Seconds
 from ectopy.rhythm.limits import RATE_INTERVALS
+from ectopy.rhythm.tachycardia import exchange_classes
 
 
 def keep_premature_sveb(beats: Beats, rr_s: Seconds, least_pct: float) -> Beats:
@@ -37,10 +36,7 @@ def keep_premature_sveb(beats: Beats, rr_s: Seconds, least_pct: float) -> Beats:
     if not least_pct:
         return beats
     late = supraventricular(beats) & (prematurity_pct(beats, rr_s) < least_pct)
-    columns = [CLASSES.index(BeatClass.NORMAL), CLASSES.index(BeatClass.SVEB)]
-    probability, rows = beats.probability.copy(), np.flatnonzero(late)[:, None]
-    probability[rows, columns] = beats.probability[rows, columns[::-1]]
-    return replace(beats, label=np.where(late, BeatClass.NORMAL, beats.label), probability=probability)
+    return exchange_classes(beats, late, BeatClass.NORMAL, BeatClass.SVEB)
 
 
 def prematurity_pct(beats: Beats, rr_s: Seconds) -> Seconds:

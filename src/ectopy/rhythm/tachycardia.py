@@ -81,7 +81,7 @@ def settle_tachycardia(beats: Beats, rr_s: Seconds) -> Beats:
         steps = any(sudden[some].any() for some in near)
         sinus[start:stop] = not (steps or _is_beside_a_pause(rr_s, start, stop))
     changed = (paroxysmal & (beats.label == BeatClass.NORMAL)) | sinus
-    return _exchange(beats, changed, BeatClass.NORMAL, BeatClass.SVEB)
+    return exchange_classes(beats, changed, BeatClass.NORMAL, BeatClass.SVEB)
 
 
 def name_wide_runs(beats: Beats, rr_s: Seconds, windows: BeatWindows) -> Beats:
@@ -111,7 +111,7 @@ def name_wide_runs(beats: Beats, rr_s: Seconds, windows: BeatWindows) -> Beats:
         if fast and mostly_normal and len(usual) >= STEP_BEATS:
             run = np.arange(start, min(stop, start + _USUAL_WITHIN))
             wide[start:stop] = _qrs_correlation(windows, run, usual) < UNLIKE
-    return _exchange(beats, wide, BeatClass.SVEB, BeatClass.VEB)
+    return exchange_classes(beats, wide, BeatClass.SVEB, BeatClass.VEB)
 
 
 def _qrs_correlation(windows: BeatWindows, run: NDArray[np.intp], usual: NDArray[np.intp]) -> float:
@@ -200,8 +200,22 @@ def _is_faster_than_before(log_rr: NDArray[np.float64], episode: tuple[int, int]
     return bool(regular and usual - np.median(log_rr[start:stop]) > SUDDEN)
 
 
-def _exchange(beats: Beats, changed: Mask, one: BeatClass, other: BeatClass) -> Beats:
-    """Return the beats, with two classes exchanged in the labels and probabilities of some."""
+def exchange_classes(beats: Beats, changed: Mask, one: BeatClass, other: BeatClass) -> Beats:
+    """Return the beats, with two classes exchanged in the labels and probabilities of some.
+
+    Parameters
+    ----------
+    beats
+        Classified beats, [n].
+    changed
+        [n], which beats change. All of them have one of the two classes.
+    one, other
+        The classes.
+
+    Returns
+    -------
+    Beats with new labels and probabilities.
+    """
     columns = [CLASSES.index(one), CLASSES.index(other)]
     probability = beats.probability.copy()
     rows = np.flatnonzero(changed)[:, None]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ectopy.beats.qrs_candidates import Candidates, Floats
+from ectopy.beats.qrs_candidates import Candidates, Floats, mean_of_leads
 from ectopy.ecg import Mask, Samples
 from ectopy.signal.filters import WORKING_FS
 from ectopy.signal.rolling import maximum_filter1d, median_filter
@@ -79,10 +79,7 @@ def relative_strength(candidates: Candidates, beat: Mask) -> Floats:
     [n]; NaN where no lead is usable or has beats.
     """
     amplitude = np.log(candidates.strength.astype(np.float64))
-    relative = amplitude - _by_lead(_running_median, amplitude, beat)
-    usable = np.isfinite(relative)
-    total = np.where(usable, relative, 0).sum(axis=1)
-    return np.where(usable.any(axis=1), total / np.maximum(usable.sum(axis=1), 1), np.nan)
+    return mean_of_leads(amplitude - _by_lead(_running_median, amplitude, beat))
 
 
 def _by_lead(level: Callable[[Floats, NDArray[Any]], Floats], amplitude: Floats, by: NDArray[Any]) -> Floats:

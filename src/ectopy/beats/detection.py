@@ -119,7 +119,7 @@ class DetectedBeats:
     """[j, 2], intervals in which no lead was recorded: first sample and end, exclusive."""
     unreadable: Samples
     """[k, 2], intervals in which no lead can be analysed: not recorded, or noise."""
-    waves: Waves
+    waves: Waves = _NO_WAVES
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +223,7 @@ def _beats_from_annotations(signal_blocks: Iterable[Block], r_peaks: Samples) ->
         beside_gap = np.asarray(~is_whole(windows, intact).any(axis=1))
         clean = np.zeros(len(windows), dtype=bool)
         unusable = _unusable_intervals(block)
-        yield DetectedBeats(complete(windows, intact), clean, beside_gap, unusable, unusable, _NO_WAVES)
+        yield DetectedBeats(complete(windows, intact), clean, beside_gap, unusable, unusable)
 
 
 def _detect_by_chunk(
@@ -306,7 +306,6 @@ def _merge(parts: Iterable[DetectedBeats], n_leads: int) -> DetectedBeats:
         np.concatenate([part.beside_gap for part in rest]),
         unusable,
         unreadable,
-        _NO_WAVES,
     )
 
 
@@ -348,7 +347,6 @@ def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedB
         beside_gap,
         context.unusable,
         np.concatenate((context.unusable, np.clip(noise, start, stop), electrodes_off)),
-        _NO_WAVES,
     )
 
 

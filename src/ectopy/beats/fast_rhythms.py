@@ -6,11 +6,14 @@ regularly are all beats. A T wave is unlike its QRS complex, and noise is seldom
 between two beats are alike and regular, but they are much smaller than the beats.
 """
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ectopy.beats.beat_selection import relative_strength
-from ectopy.beats.qrs_candidates import Candidates
-from ectopy.beats.windows import BEFORE, WINDOW_FS, BeatWindows, Floats
+from ectopy.beats.qrs_candidates import Candidates, mean_of_leads
+from ectopy.beats.windows import BEFORE, WINDOW_FS, BeatWindows, qrs_vectors
 from ectopy.ecg import Mask, true_intervals
 from ectopy.signal.filters import WORKING_FS
 
@@ -51,7 +54,7 @@ def fast_beats(candidates: Candidates, windows: BeatWindows, beat: Mask) -> Mask
         return np.zeros(len(candidates), dtype=bool)
     large = relative_strength(candidates, beat) > _LARGE
     run &= large[1:] & large[:-1]
-    asked = np.flatnonzero(run)
+    asked, windows = np.flatnonzero(run), replace(windows, scale=windows.scale * windows.readable)
     for start in range(0, len(asked), _CHUNK):
         chunk = asked[start : start + _CHUNK]
         run[chunk] = _are_alike(candidates, windows, chunk)
@@ -67,21 +70,9 @@ def _long(run: Mask) -> Mask:
     return long
 
 
-def _are_alike(candidates: Candidates, windows: BeatWindows, first: np.ndarray) -> Mask:
-    """Check which candidates are like the next one, in shape and in size."""
-    earlier, later = _qrs(windows, first), _qrs(windows, first + 1)
+def _are_alike(candidates: Candidates, windows: BeatWindows, first: NDArray[np.intp]) -> Mask:
+    """Check which candidates are like the next one, in shape and in size of the readable leads."""
+    earlier, later = (qrs_vectors(windows, beats, _QRS) for beats in (first, first + 1))
     likeness = np.einsum("ij,ij->i", earlier, later)
-    ratio = np.log(candidates.strength[first + 1] / candidates.strength[first])
-    usable = np.isfinite(ratio)
-    size = np.abs(np.where(usable, ratio, 0).sum(axis=1)) / np.maximum(usable.sum(axis=1), 1)
-    return np.asarray((likeness > _ALIKE) & (size < _SAME_SIZE) & usable.any(axis=1))
-
-
-def _qrs(windows: BeatWindows, beats: np.ndarray) -> Floats:
-    """Return QRS complexes as vectors of length 1, all readable leads in one."""
-    n_leads = windows.signal.shape[1]
-    height = windows.scale[beats] * windows.readable[beats]
-    qrs = windows.signal[beats][..., _QRS] * height[:, :n_leads, None]
-    vector = (qrs - qrs.mean(axis=-1, keepdims=True)).reshape(len(beats), -1)
-    length = np.linalg.norm(vector, axis=1, keepdims=True)
-    return np.asarray(vector / np.maximum(length, np.finfo(np.float32).tiny))
+    ratio = mean_of_leads(np.log(candidates.strength[first + 1] / candidates.strength[first]))
+    return np.asarray((likeness > _ALIKE) & (np.abs(ratio) < _SAME_SIZE))  # False for NaN

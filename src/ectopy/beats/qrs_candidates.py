@@ -7,7 +7,7 @@ from P waves, T waves and baseline wander. :mod:`ectopy.beats.beat_selection` se
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -88,6 +88,13 @@ def join(parts: Sequence[Candidates]) -> Candidates:
     """Concatenate the candidates of successive blocks, at least one."""
     columns = ([getattr(part, field.name) for part in parts] for field in fields(Candidates))
     return Candidates(*(np.concatenate(column) for column in columns))
+
+
+def mean_of_leads(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Compute the mean over the last axis, [..., n_leads], of the finite values; NaN where there is none."""
+    usable = np.isfinite(values)
+    total, number = np.where(usable, values, 0).sum(axis=-1), usable.sum(axis=-1)
+    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))
 
 
 def find_candidates(filtered: Signal, usable: Mask) -> Candidates:

@@ -7,8 +7,8 @@ ventricular beat on the T wave does not: most beats of the kind before it are no
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.beats.qrs_candidates import Candidates
-from ectopy.beats.windows import BEFORE, WINDOW_FS, BeatWindows, Floats
+from ectopy.beats.qrs_candidates import Candidates, mean_of_leads
+from ectopy.beats.windows import BEFORE, WINDOW_FS, BeatWindows, Floats, qrs_vectors
 from ectopy.ecg import Mask
 from ectopy.signal.filters import WORKING_FS
 
@@ -83,27 +83,18 @@ def _are_t_waves(
 
 
 def _relative(size: Floats, candidate: NDArray[np.intp], reference: NDArray[np.intp]) -> Floats:
-    """Compute the log ratio of the sizes of candidates, the mean of the usable leads.
+    """Compute the log ratio of the sizes of candidates, the mean of the usable leads; 0 without any.
 
     In each lead the larger ratio counts, that of the strength or that of the height.
     """
     ratio = (size[:, candidate] - size[:, reference]).max(axis=0)
-    usable = np.isfinite(ratio)
-    return np.asarray(np.where(usable, ratio, 0).sum(axis=-1) / np.maximum(usable.sum(axis=-1), 1))
+    return np.asarray(np.nan_to_num(mean_of_leads(ratio)))
 
 
 def _correlation(windows: BeatWindows, beat: NDArray[np.intp], others: NDArray[np.intp]) -> Floats:
     """Compute the correlation [m, k] of the QRS complexes of m beats and k others of each, over all leads."""
-    return np.asarray(np.einsum("mj,mkj->mk", _qrs(windows, beat), _qrs(windows, others)))
-
-
-def _qrs(windows: BeatWindows, beat: NDArray[np.intp]) -> Floats:
-    """Return the QRS complexes of some beats as vectors of length 1."""
-    n_leads = windows.signal.shape[1]
-    qrs = windows.signal[beat][..., _QRS] * windows.scale[beat][..., :n_leads, None]
-    vector = (qrs - qrs.mean(axis=-1, keepdims=True)).reshape(*beat.shape, -1)
-    length = np.linalg.norm(vector, axis=-1, keepdims=True)
-    return np.asarray(vector / np.maximum(length, np.finfo(np.float32).tiny))
+    one, many = (qrs_vectors(windows, beats, _QRS) for beats in (beat, others))
+    return np.asarray(np.einsum("mj,mkj->mk", one, many))
 
 
 def _nearest(times_s: Seconds, wanted_s: Seconds) -> NDArray[np.intp]:

@@ -76,6 +76,29 @@ def pad_leads(windows: NDArray[np.float16]) -> NDArray[np.float16]:
     return padded
 
 
+def qrs_vectors(windows: BeatWindows, beats: NDArray[np.intp], part: slice) -> Floats:
+    """Return the QRS complexes of some beats as vectors of length 1, all leads in one.
+
+    Parameters
+    ----------
+    windows
+        Windows of n beats.
+    beats
+        Indices of beats, of any shape [...].
+    part
+        The part of a window that is the QRS complex, of m samples.
+
+    Returns
+    -------
+    [..., n_leads * m], each lead without its mean.
+    """
+    n_leads = windows.signal.shape[1]
+    qrs = windows.signal[beats][..., part] * windows.scale[beats][..., :n_leads, None]
+    vector = (qrs - qrs.mean(axis=-1, keepdims=True)).reshape(*beats.shape, -1)
+    length = np.linalg.norm(vector, axis=-1, keepdims=True)
+    return np.asarray(vector / np.maximum(length, np.finfo(np.float32).tiny))
+
+
 def cut_windows(filtered: Signal, usable: Mask, r_peaks: Samples) -> BeatWindows:
     """Cut a window around each R peak.
 

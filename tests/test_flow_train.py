@@ -17,12 +17,13 @@ from ectopy.ec57 import gross
 from ectopy.ec57.record_counts import from_json, to_json
 from ectopy.ecg import CLASSES
 from ectopy.evaluation import NothingToEvaluateError
+from ectopy.evaluation.finding_jobs import find_model
 from ectopy.evaluation.jobs import challenger_jobs
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.flows.evaluate import evaluate
 from ectopy.flows.train import train
 from ectopy.model import network, training_set
-from ectopy.model.classifier import load_classifier
+from ectopy.model.classifier import ModelError, load_classifier
 from ectopy.model.training_sources import LabelledRecord, TrainingSource
 from ectopy.monitoring import drift
 from ectopy.registry import model_versions, runs
@@ -104,6 +105,18 @@ class TestTrain:
     def test_the_version_is_the_challenger_and_not_yet_champion(self, trained: Trained) -> None:
         assert model_versions.challenger(MODEL) == trained.version
         assert model_versions.version_by_alias(MODEL, "champion") is None
+
+    def test_its_findings_are_evaluated_by_networks_that_have_not_seen_the_patient(
+        self, trained: Trained
+    ) -> None:
+        model = find_model(f"models:/{MODEL}/{trained.version.number}")
+        assert model.training == ("simdb",)
+        assert set(model.folds) == {f"simdb/{record}" for record in LEARNED}
+        assert len(set(model.folds.values())) == 2
+        assert model.calibration is not None
+        assert find_model(f"models:/{MODEL}@challenger").name == model.name
+        with pytest.raises(ModelError, match="models:/nobody@champion: not the address of a model"):
+            find_model("models:/nobody@champion")
 
     def test_what_mlflow_serves_is_what_the_classifier_says(self, trained: Trained) -> None:
         import mlflow

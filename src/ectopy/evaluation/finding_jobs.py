@@ -8,6 +8,7 @@ from pathlib import Path
 from ectopy.datasets import catalogue, download
 from ectopy.evaluation.evaluate_record import NothingToEvaluateError
 from ectopy.evaluation.finding_reference import LABELS
+from ectopy.evaluation.jobs import networks_by_record
 from ectopy.evaluation.record_findings import FindingJob
 from ectopy.model.calibration import Calibration
 from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
@@ -56,12 +57,8 @@ def find_model(name: str) -> FindingModel:
         return FindingModel(load_classifier(SHIPPED_MODEL).name, SHIPPED_MODEL, tuple(trained.split(",")), {})
     version = _version(name)
     folder = model_versions.fetch_model(version.uri)
-    runs = model_versions.out_of_fold_runs(version)
-    folders = {run: model_versions.download_folder(run, "model") for run in set(runs.values())}
-    training = tuple(model_versions.tags_of(version).get("database", "mitdb").split(","))
-    folds = {
-        key if "/" in key else f"{training[0]}/{key}": folders[run] for key, run in runs.items()
-    }  # versions from before ectopy 0.3 have a single database, and name the records alone
+    training = model_versions.databases_of(version) or ("mitdb",)
+    folds = networks_by_record(version, training[0])
     specification = load_classifier(folder).specification
     calibration = Calibration(specification.temperature, specification.confidence_threshold)
     return FindingModel(specification.name, folder, training, folds, calibration)

@@ -64,7 +64,7 @@ def challenger_jobs(
     members = tuple(
         model_versions.download_folder(run, "model") for run in model_versions.member_runs(challenger)
     )
-    unseen = _networks_by_record(challenger, database)
+    unseen = networks_by_record(challenger, database.name)
     if database.name in (model_versions.databases_of(challenger) or {database.name}):
         models = {record: unseen.get(_key(database, record.name), ensemble) for record in records}
         complete = all(_key(database, record) in unseen for record in training)
@@ -85,15 +85,25 @@ def challenger_jobs(
     ]
 
 
-def _networks_by_record(challenger: model_versions.Version, default: catalogue.Database) -> dict[str, Path]:
+def networks_by_record(version: model_versions.Version, default: str) -> dict[str, Path]:
     """Download, for each training record, the networks of a fold that have not seen its patient.
 
-    Records are named by their key, such as ``mitdb/101``. Versions from before ectopy 0.3 have a single
-    database, and name the records alone.
+    Versions from before ectopy 0.3 have a single database, and name the records alone.
+
+    Parameters
+    ----------
+    version
+        The version.
+    default
+        The training database of a version that names none.
+
+    Returns
+    -------
+    Model directories by the key of a record, such as ``mitdb/101``.
     """
-    found = model_versions.out_of_fold_runs(challenger)
+    found = model_versions.out_of_fold_runs(version)
     models = {run: model_versions.download_folder(run, "model") for run in set(found.values())}
-    first, *_ = model_versions.databases_of(challenger) or (default.name,)
+    first, *_ = model_versions.databases_of(version) or (default,)
     return {name if "/" in name else f"{first}/{name}": models[run] for name, run in found.items()}
 
 

@@ -1,6 +1,5 @@
 """Evaluate findings: episodes found, and false findings per 24 h, on every database that has labels."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from ectopy.evaluation.finding_jobs import FindingModel, find_model, finding_job
 from ectopy.evaluation.finding_page import PAGE, build_page
 from ectopy.evaluation.finding_summary import false_table, group_findings, metrics_of, missed_table
 from ectopy.evaluation.record_findings import FindingJob, RecordFindings, evaluate_record_findings
+from ectopy.flows.tasks import without_failures
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
 from ectopy.settings import load_settings
-
-logger = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 """Records in one task: most are strips of some seconds."""
@@ -124,10 +122,7 @@ def evaluate_jobs(jobs: Sequence[FindingJob], workers: int) -> list[RecordFindin
 
         parts = [jobs[start : start + _AT_ONCE] for start in range(0, len(jobs), _AT_ONCE)]
         outcomes = [outcome for part in evaluate_some.map(parts).result() for outcome in part]
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        if isinstance(outcome, Exception):
-            logger.warning("%s is left out: %s", job.record, outcome)
-    results = [outcome for outcome in outcomes if isinstance(outcome, RecordFindings)]
+    results = without_failures(jobs, outcomes)
     if not results:
         raise NothingToEvaluateError(f"{jobs[0].record}: {outcomes[0]} No record could be evaluated.")
     return results
@@ -140,9 +135,10 @@ def _commands(model: FindingModel, databases: Sequence[str], address: str, held_
     ingest = ["ectopy ingest", *dict.fromkeys((*model.training, *databases))]
     if address == "shipped":
         return [" ".join(["ectopy ingest", *databases]), evaluate]
-    train = " ".join(["ectopy train", *(f"--database {name}" for name in model.training)])
-    promote, train_rhythm = (
+    return [
+        " ".join(ingest),
+        " ".join(["ectopy train", *(f"--database {name}" for name in model.training)]),
         "ectopy models promote N --reason TEXT",
         "ectopy train-rhythm --model models:/ectopy/N",
-    )
-    return [" ".join(ingest), train, promote, train_rhythm, evaluate]
+        evaluate,
+    ]

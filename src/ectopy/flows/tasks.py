@@ -1,15 +1,21 @@
 """Tasks that several flows share."""
 
+import logging
 from collections.abc import Sequence
+from typing import TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ectopy.evaluation import EvaluationJob, RecordEvaluation, evaluate_record
+from ectopy.evaluation.record_findings import FindingJob
 from ectopy.model import training, training_set
 from ectopy.model.training_sources import SourceRecords
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 def read_records(jobs: Sequence[training_set.RecordJob], workers: int) -> list[training_set.RecordJob]:
@@ -33,6 +39,26 @@ def read_records(jobs: Sequence[training_set.RecordJob], workers: int) -> list[t
             return processes.call(training_set.run_job, job)
 
         return read_record.map(jobs).result()
+
+
+def without_failures(jobs: Sequence[FindingJob], outcomes: Sequence[T | Exception]) -> list[T]:
+    """Return the results of records; one that failed is named in a warning and left out.
+
+    Parameters
+    ----------
+    jobs
+        The records.
+    outcomes
+        The result or the error of each.
+
+    Returns
+    -------
+    The results, in the order of the jobs.
+    """
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            logger.warning("%s is left out: %s", job.record, outcome)
+    return [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
 
 
 def evaluate_records(jobs: Sequence[EvaluationJob], workers: int) -> list[RecordEvaluation]:

@@ -1,6 +1,5 @@
 """Train the rhythm network: records -> rhythm features -> cross-validation by patient -> model directory."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +13,13 @@ from ectopy.evaluation.finding_summary import false_table, group_findings, metri
 from ectopy.evaluation.record_findings import FindingJob
 from ectopy.evaluation.rhythm_examples import DATABASES, example_jobs, read_example
 from ectopy.flows.evaluate_findings import evaluate_jobs
+from ectopy.flows.tasks import without_failures
 from ectopy.model import rhythm_network
 from ectopy.model.folds import TooFewPatientsError
 from ectopy.model.rhythm_training import RhythmExample, RhythmTrainConfig
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
 from ectopy.settings import load_settings
-
-logger = logging.getLogger(__name__)
 
 
 @flow
@@ -98,10 +96,7 @@ def read_examples(jobs: Sequence[FindingJob], workers: int) -> list[RhythmExampl
     """
     with WorkerPool(workers) as processes:
         outcomes = processes.call_each(read_example, jobs)
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        if isinstance(outcome, Exception):
-            logger.warning("%s is left out: %s", job.record, outcome)
-    return [outcome for outcome in outcomes if isinstance(outcome, RhythmExample)]
+    return without_failures(jobs, outcomes)
 
 
 def split_patients(examples: Sequence[RhythmExample], config: RhythmTrainConfig) -> list[set[str]]:

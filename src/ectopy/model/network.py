@@ -291,7 +291,11 @@ def _configure(values: Mapping[str, object]) -> None:
 
 
 def build(
-    config: TrainConfig, *, temporal_layer: TemporalLayer = gru, n_features: int = len(FEATURE_NAMES)
+    config: TrainConfig,
+    *,
+    temporal_layer: TemporalLayer = gru,
+    n_features: int = len(FEATURE_NAMES),
+    n_labels: int = len(TRAINED_LABELS),
 ) -> Any:
     """Build the untrained network: a dense layer per beat, the temporal layer, logits per beat.
 
@@ -303,17 +307,19 @@ def build(
         The layer that relates beats to their neighbours.
     n_features
         Number of features of a beat.
+    n_labels
+        Number of labels that a beat may have.
 
     Returns
     -------
-    Keras model, float32 [batch, beats, n_features] to logits [batch, beats, len(TRAINED_LABELS)].
+    Keras model, float32 [batch, beats, n_features] to logits [batch, beats, n_labels].
     """
     beats = keras.Input((None, n_features))
     x = keras.layers.Dense(config.dense_units, activation="relu")(beats)
     x = keras.layers.Dropout(config.dropout)(x)
     x = temporal_layer(x, config)
     x = keras.layers.Dropout(config.dropout)(x)
-    return keras.Model(beats, keras.layers.Dense(len(TRAINED_LABELS))(x))
+    return keras.Model(beats, keras.layers.Dense(n_labels)(x))
 
 
 def fit(

@@ -12,7 +12,9 @@ import keras
 import numpy as np
 
 from ectopy.features.rhythm import RHYTHM_FEATURES
+from ectopy.model import network
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE
+from ectopy.model.network import TrainConfig
 from ectopy.model.onnx_export import export_onnx
 from ectopy.model.rhythm_classifier import RhythmSpecification
 from ectopy.model.rhythm_training import RhythmExample, RhythmTrainConfig, draw_batches, standardisation
@@ -42,7 +44,10 @@ def train(examples: Sequence[RhythmExample], config: RhythmTrainConfig, folder: 
     keras.utils.set_random_seed(config.seed)
     mean, scale = standardisation(examples)
     n_steps = config.epochs * config.steps
-    model = _build(config)
+    size = TrainConfig(
+        dense_units=config.dense_units, gru_units=config.gru_units, dropout=config.dropout
+    )  # a tick takes the place of a beat
+    model = network.build(size, n_features=len(RHYTHM_FEATURES), n_labels=len(RHYTHMS))
     rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, n_steps)
     model.compile(keras.optimizers.AdamW(rate, weight_decay=config.weight_decay), loss=_loss)
     losses = [float(model.train_on_batch(*batch)) for batch in draw_batches(examples, mean, scale, config)]
@@ -58,15 +63,6 @@ def train(examples: Sequence[RhythmExample], config: RhythmTrainConfig, folder: 
     )
     (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification), indent=1) + "\n")
     return float(np.mean(losses[-config.steps :]))
-
-
-def _build(config: RhythmTrainConfig) -> keras.Model:
-    ticks = keras.Input((None, len(RHYTHM_FEATURES)))
-    x = keras.layers.Dense(config.dense_units, activation="relu")(ticks)
-    x = keras.layers.Dropout(config.dropout)(x)
-    x = keras.layers.Bidirectional(keras.layers.GRU(config.gru_units, return_sequences=True))(x)
-    x = keras.layers.Dropout(config.dropout)(x)
-    return keras.Model(ticks, keras.layers.Dense(len(RHYTHMS))(x))
 
 
 def _loss(allowed: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:

@@ -15,7 +15,8 @@ from ectopy.beats.detection import detect_beats
 from ectopy.datasets import catalogue
 from ectopy.ecg import Event, recording_of
 from ectopy.evaluation.finding_reference import Episode, FindingReference, Window
-from ectopy.evaluation.rhythm_examples import allowed_rhythms
+from ectopy.evaluation.record_findings import FindingJob
+from ectopy.evaluation.rhythm_examples import allowed_rhythms, read_example
 from ectopy.features.rhythm import RHYTHM_FEATURES, iter_rhythm_features
 from ectopy.flows.train_rhythm import split_patients
 from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
@@ -121,7 +122,7 @@ class TestFeatures:
 
 
 def probability_of(letters, sure=0.97):
-    """Give a tick to each letter, o v f a n, of a probability."""
+    """Return the probabilities of ticks named by letters, o v f a n."""
     column = np.array(["ovfan".index(letter) for letter in letters], dtype=int)
     probability = np.full((len(letters), len(RHYTHMS)), (1 - sure) / 4, dtype=np.float32)
     probability[np.arange(len(letters)), column] = sure
@@ -293,7 +294,7 @@ def reference_of(key, *, episodes=(), windows=(), strip=""):
 
 class TestExamples:
     def allowed(self, reference):
-        """Give the first letters of what is allowed at 11, 31 and 51 s."""
+        """Return the first letters of what is allowed at 11, 31 and 51 s."""
         rows = allowed_rhythms(reference, np.array([11.0, 31.0, 51.0]))
         return [
             "".join(name for name, is_allowed in zip("ovfan", row, strict=True) if is_allowed) for row in rows
@@ -389,6 +390,15 @@ def test_a_tachycardia_without_countable_beats_is_written_to_all_files(tmp_path:
     assert any("entricular tachycardia" in finding["text"] for finding in findings)
 
 
+def test_no_sentence_has_a_rate_that_is_unknown() -> None:
+    beats = beats_of("N" * 40)
+    runs = (Event("vt", 2.0, 10.0, 0, float("nan")), Event("vt", 15.0, 25.0, 0, float("nan")))
+    analysis = replace(analysis_of(recording_for(beats, 40 * 250), beats), events=runs)
+    (finding,) = [finding for finding in find_findings(analysis) if "achycardia" in finding.text]
+    assert "2 runs" in finding.text
+    assert "nan" not in finding.text
+
+
 @pytest.mark.usefixtures("prefect_harness")
 def test_the_flow_trains_a_network_that_names_every_tick(
     tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
@@ -409,3 +419,19 @@ def test_the_flow_trains_a_network_that_names_every_tick(
     probability = load_rhythm_classifier(model)([features])
     assert probability.shape == (7, len(RHYTHMS))
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_training_record_has_a_feature_and_a_label_for_every_tick(tmp_path: Path) -> None:
+    folder = tmp_path / "mitdb" / "1.0.0"
+    write_record(folder, "101")
+    symbols = np.array(["+", "N", "~", "+"])
+    marks = Annotations(np.array([0, 500, 5000, 10_000]), symbols, np.zeros(4, int), ("(N", "", "", "(VFL"))
+    write_annotations(folder / "101", "atr", marks, fs=250.0)
+    example = read_example(FindingJob("mitdb", folder / "101", "mitdb/101", SHIPPED_MODEL))
+    assert (example.key, example.patient, example.database) == ("mitdb/101", "mitdb/101", "mitdb")
+    assert example.features.shape == (len(example.allowed), len(RHYTHM_FEATURES))
+    allowed = [
+        "".join(rhythm[0] for rhythm, yes in zip(RHYTHMS, row, strict=True) if yes) for row in example.allowed
+    ]
+    near_artefact, in_flutter = allowed[10], allowed[-2]
+    assert (allowed[2], near_artefact, in_flutter) == ("o", "oa", "v")

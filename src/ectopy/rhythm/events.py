@@ -37,15 +37,14 @@ from ectopy.rhythm.rhythm_events import (
     spans_of,
     without_unreadable,
 )
-from ectopy.rhythm.rhythm_intervals import Rhythm as Named
-from ectopy.rhythm.rhythm_intervals import RhythmInterval
+from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
 from ectopy.rhythm.tachycardia import name_wide_runs, settle_tachycardia
 
 NOTHING_UNREADABLE: Samples = np.empty((0, 2), dtype=np.int64)
 NO_SPANS: Spans = np.empty((0, 2), dtype=np.intp)
 
 
-class Rhythm(NamedTuple):
+class RhythmAnalysis(NamedTuple):
     """Beats with final labels, the RR intervals in seconds that rules use [n], and events by onset."""
 
     beats: Beats
@@ -63,7 +62,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     windows: BeatWindows | None = None,
     intervals: Sequence[RhythmInterval] = (),
     criteria: Criteria = DEFAULT_CRITERIA,
-) -> Rhythm:
+) -> RhythmAnalysis:
     """Find atrial fibrillation, settle the labels, then find every event once.
 
     Parameters
@@ -91,7 +90,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     Beats with their final labels, RR intervals and events.
     """
     intervals = without_unreadable(intervals, unreadable / beats.fs)
-    fibrillation, artefact = (spans_of(intervals, name, beats.fs) for name in (Named.VF, Named.ARTEFACT))
+    fibrillation, artefact = (spans_of(intervals, name, beats.fs) for name in (Rhythm.VF, Rhythm.ARTEFACT))
     if len(fibrillation) or len(artefact):
         in_artefact = is_inside(beats.sample, artefact)
         confident = beats.confident & ~in_artefact & ~is_inside(beats.sample, fibrillation)
@@ -113,7 +112,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         af = extend_over_runs(af, long_runs(early, rr_s), time_s)
     final = keep_premature_sveb(suppress_sveb_in_af(beats, af), rr_s, criteria.sv_prematurity_pct)
     events = find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af, criteria=criteria)
-    return Rhythm(final, rr_s, _in_order(add_rhythm_events(events, intervals, final, criteria)))
+    return RhythmAnalysis(final, rr_s, _in_order(add_rhythm_events(events, intervals, final, criteria)))
 
 
 def find_events(  # noqa: PLR0913 - the beats, and what surrounds them

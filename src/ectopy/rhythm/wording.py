@@ -273,7 +273,7 @@ def _uncertain(events: Events, analysis: Analysis) -> str:
 
 
 def _runs(runs: Events, analysis: Analysis) -> str:
-    longest, fastest = _longest_run(runs), max(runs, key=_known_bpm)
+    longest, fastest = _longest_run(runs), max(runs, key=_rate_bpm)
     is_sustained = longest.duration_s >= analysis.criteria.sustained_s
     lasting = f" ({duration(longest.duration_s)})" if is_sustained else ""
     if len(runs) == 1:
@@ -284,9 +284,10 @@ def _runs(runs: Events, analysis: Analysis) -> str:
         triplets = f" ({count(n_triplets, 'triplet')})" if n_triplets else ""
         text = (
             f"{count(len(runs), 'run')}{triplets}, "
-            f"longest {longest.n_beats} beats{lasting} at {elapsed(longest.onset_s)}, "
-            f"fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
+            f"longest {longest.n_beats} beats{lasting} at {elapsed(longest.onset_s)}"
         )
+        if fastest.rate_bpm > 0:
+            text += f", fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
     return text + _uncertain(runs, analysis)
 
 
@@ -308,8 +309,5 @@ def _duration_s(event: Event) -> float:
 
 
 def _rate_bpm(event: Event) -> float:
-    return event.rate_bpm
-
-
-def _known_bpm(event: Event) -> float:
+    """Return the rate, to compare events; 0 where there is none."""
     return event.rate_bpm if event.rate_bpm > 0 else 0.0

@@ -215,11 +215,9 @@ def compare_findings(reference: FindingReference, called: Called) -> FindingComp
     for rhythm in RHYTHMS:
         if rhythm.name not in reference.known:
             continue
-        episodes = _counted(reference, rhythm)
-        events = _outside(_claims(rhythm, called.events), noise)
-        not_found = [
-            episode for episode in episodes if not _overlaps_any(episode, _claims(rhythm, called.events))
-        ]
+        episodes, claims = _counted(reference, rhythm), _claims(rhythm, called.events)
+        events = _outside(claims, noise)
+        not_found = [episode for episode in episodes if not _overlaps_any(episode, claims)]
         wrong = [event for event in events if is_false(event, rhythm, reference)]
         numbers = (len(episodes), len(episodes) - len(not_found), len(events), len(wrong), judged_s / DAY_S)
         counts |= {
@@ -277,20 +275,17 @@ def _malignant(
         if episode.duration_s >= LONG_S
     ]
     naming = {kind for rhythm in rhythms for kind in rhythm.kinds}
+    name_one = [event for event in called.events if event.kind in naming]
+    claims = {rhythm: _claims(rhythm, called.events) for rhythm in rhythms}
     named = [
-        (rhythm, episode)
-        for rhythm, episode in long
-        if _overlaps_any(episode, [event for event in called.events if event.kind in naming])
-        or _overlaps_any(episode, _claims(rhythm, called.events))
+        (rhythm, episode) for rhythm, episode in long if _overlaps_any(episode, [*name_one, *claims[rhythm]])
     ]
-    right = [pair for pair in named if _overlaps_any(pair[1], _claims(pair[0], called.events))]
+    right = [(rhythm, episode) for rhythm, episode in named if _overlaps_any(episode, claims[rhythm])]
     false = sum(
-        is_false(event, rhythm, reference)
-        for rhythm in rhythms
-        for event in _outside(_claims(rhythm, called.events), noise)
+        is_false(event, rhythm, reference) for rhythm in rhythms for event in _outside(claims[rhythm], noise)
     )
-    claims = {event for rhythm in rhythms for event in _claims(rhythm, called.events)}
-    in_noise = len(claims) - len(_outside(claims, noise))
+    claiming = {event for events in claims.values() for event in events}
+    in_noise = len(claiming) - len(_outside(claiming, noise))
     names = {rhythm.name for rhythm in rhythms}
     taken = [episode for episode in reference.episodes if episode.rhythm in {NOISE, *names}]
     numbers = (len(long), len(named), len(right), false)

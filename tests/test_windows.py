@@ -140,6 +140,20 @@ class TestWindowsThatArePartlyLost:
         assert complete(windows, intact) is windows
         assert is_whole(windows, intact)[:, 0].all()
 
+    def test_what_lies_beyond_the_ends_of_the_recording_is_lost_too(self) -> None:
+        """A strip begins in the middle of a beat; the filter starts there with a swing that looks wide."""
+        signal = np.zeros((2000, 1), dtype=np.float32)
+        signal[:30] = -2  # the swing
+        r_peaks = np.array([12, 40, 240, 440, 640, 1960])
+        for r_peak in r_peaks[1:]:
+            signal[r_peak - 4 : r_peak + 5] = 1
+        usable = np.ones(signal.shape, dtype=bool)
+        intact = intact_samples(usable, r_peaks)
+        assert intact[:, 0].tolist() == [[0, 45], [14, 45], [30, 45], [30, 45], [30, 45], [30, 14]]
+        windows = complete(cut_windows(signal, usable, r_peaks), intact)
+        np.testing.assert_allclose(windows.signal[0], windows.signal[3], atol=2e-3)
+        assert not is_whole(windows, intact)[[0, 1, 5]].any()
+
     def test_without_a_whole_beat_nothing_is_made_up(self) -> None:
         windows, intact = self.beats(lost=slice(0, 10_500))
         assert not complete(windows, intact).readable.any()

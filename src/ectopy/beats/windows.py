@@ -133,6 +133,7 @@ def intact_samples(usable: Mask, r_peaks: Samples) -> NDArray[np.int8]:
     """Count the samples of each window that are intact on either side of the R peak.
 
     A sample is intact if nothing within _RINGING_S of it is lost. Beyond, the filters respond to the edge.
+    What lies before the first sample and after the last is lost too.
 
     Parameters
     ----------
@@ -147,14 +148,18 @@ def intact_samples(usable: Mask, r_peaks: Samples) -> NDArray[np.int8]:
     itself is touched.
     """
     intact = np.zeros((len(r_peaks), N_LEADS, 2), dtype=np.int8)
+    ringing = round(_RINGING_S * WORKING_FS)
+    reach = _STEP * max(WHOLE) + ringing
+    near_ends = (r_peaks < reach) | (r_peaks >= len(usable) - reach)
     for lead in range(min(usable.shape[1], N_LEADS)):
         intact[:, lead] = WHOLE
-        if not usable[:, lead].all():
-            inside = minimum_filter1d(usable[:, lead], 2 * round(_RINGING_S * WORKING_FS) + 1)
-            lost = ~_around(inside, r_peaks)
+        some = np.flatnonzero(near_ends | (not usable[:, lead].all()))
+        if len(some):
+            inside = minimum_filter1d(np.pad(usable[:, lead], reach), 2 * ringing + 1)
+            lost = ~_around(inside, r_peaks[some] + reach)
             for side, part in enumerate((lost[:, BEFORE::-1], lost[:, BEFORE:])):
                 touched = part.any(axis=1)
-                intact[touched, lead, side] = part[touched].argmax(axis=1) - 1
+                intact[some[touched], lead, side] = part[touched].argmax(axis=1) - 1
     return intact
 
 

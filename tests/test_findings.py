@@ -107,15 +107,45 @@ class TestFindings:
     def test_ectopic_beats_of_low_confidence_are_counted_apart(self) -> None:
         letters = "NNVNNNVNNN" + "N" * 90
         assert self.of(letters)[0][1] == "Frequent ventricular ectopy: 2 beats (2.0 %), 2 an hour"
-        assert self.of(letters, low=(2,))[0][1].endswith("2 an hour, 1 of them uncertain")
-        assert self.of(letters, low=(2, 6))[0][1].endswith("2 an hour, uncertain")
-        assert self.of(letters, low=(3,))[0][1].endswith("2 an hour")
+        ends = {(2,): "2 an hour, 1 of them uncertain", (2, 6): "2 an hour, uncertain", (3,): "2 an hour"}
+        for low, end in ends.items():
+            (burden,) = (text for _, text in self.of(letters, low=low) if "ventricular ectopy" in text)
+            assert burden.endswith(end)
 
     def test_a_run_is_uncertain_where_half_of_its_beats_are(self) -> None:
         tachycardia = "Non-sustained ventricular tachycardia: 1 run of 6 beats at 0:00:01, 120 bpm"
         first = [self.of("N" + "V" * 6 + "N", 0.5, low=low)[0] for low in ((1, 2), (1, 2, 6))]
-        # An urgent finding stays urgent: a classifier may well abstain on a tachycardia unlike its training records.
+        # A long run stays urgent: a classifier may well abstain on a tachycardia unlike its training records.
         assert first == [(3, tachycardia), (3, f"{tachycardia}, uncertain")]
+
+    @pytest.mark.parametrize(
+        ("letters", "low", "urgency"),
+        [("NVVVN", (), 2), ("NVVVN", (2,), 1), ("NVVVVN", (2,), 2), ("NVVVVVN", (1, 2, 3), 1)],
+    )
+    def test_a_short_run_needs_three_confident_beats_and_more_than_half(self, letters, low, urgency) -> None:
+        assert self.of(letters + "N" * 40, 0.5, low=low)[0][0] == urgency
+
+    def test_a_certain_triplet_among_uncertain_ones_is_important(self) -> None:
+        assert self.of("NVVVNNVVVN" + "N" * 40, 0.5, low=(1, 2, 3))[0][0] == 2
+
+    @pytest.mark.parametrize(("low", "urgency"), [((), 3), ((1,), 3), ((2,), 3), ((1, 2), 1)])
+    def test_a_pause_between_two_uncertain_beats_may_be_lost_signal(self, low, urgency) -> None:
+        for pause_s in (4, 12):
+            found = self.of("NNNN" + "N" * 40, [0.8, 0.8, pause_s] + [0.8] * 41, low=low)
+            assert found[0][0] == urgency
+            assert ("between beats in noise" in found[-1][1] + found[0][1]) == (urgency == 1)
+
+    def test_only_confident_beats_make_a_burden_important(self) -> None:
+        letters = "NNNNV" * 10 + "N" * 20
+        confident, uncertain = (self.of(letters, low=low) for low in ((), range(70)))
+        assert confident[0] == (2, "Very frequent ventricular ectopy: 10 beats (14.3 %), 10 an hour")
+        assert (0, "Very frequent ventricular ectopy: 10 beats (14.3 %), 10 an hour, uncertain") in uncertain
+
+    def test_supraventricular_beats_of_a_strip_are_a_note(self) -> None:
+        """In 30 s of respiratory arrhythmia, four beats are a tenth of all."""
+        letters = "NNNNS" * 8
+        assert max(self.of(letters, n_samples=90_000))[0] == 1
+        assert max(self.of(letters))[0] == 2
 
     def test_of_several_runs_the_uncertain_ones_are_counted(self) -> None:
         letters = "NVVVNNVVVN"
@@ -173,17 +203,24 @@ class TestFindings:
 
     def test_time_that_was_lost_is_important_from_half_of_it_on(self) -> None:
         beats = beats_of("NNN")
-        recording = recording_for(beats, 6000)
+        recording = recording_for(beats, 360_000)
         lost = {
             share: find_findings(
-                analysis_of(recording, beats, unreadable=np.array([[6000 - share * 60, 6000]]))
+                analysis_of(recording, beats, unreadable=np.array([[360_000 - share * 3600, 360_000]]))
             )[0]
             for share in (4, 49, 50)
         }
         assert [(lost[share].urgency, lost[share].text) for share in (49, 50)] == [
-            (1, "29.4 s (49.0 %) could not be analysed"),
-            (2, "30.0 s (50.0 %) could not be analysed"),
+            (1, "29 min 24 s (49.0 %) could not be analysed"),
+            (2, "30 min 0 s (50.0 %) could not be analysed"),
         ]
+
+    def test_a_strip_that_was_lost_is_a_note_because_it_is_easily_recorded_again(self) -> None:
+        beats = beats_of("NNN")
+        lost = analysis_of(recording_for(beats, 6000), beats, unreadable=np.array([[600, 6000]]))
+        assert find_findings(lost)[0].urgency == 1
+        empty = analysis_of(recording_for(beats_of("N"), 6000), beats_of(""))
+        assert find_findings(empty, "the signal is flat")[0].urgency == 1
 
     def test_low_confidence_beats_are_counted(self) -> None:
         beats = beats_of("N" * 200)
@@ -317,15 +354,16 @@ class TestAtTheLimits:
         assert texts_about("mean of", analysis_for("N" * 9, 0.5)) == []
 
     @pytest.mark.parametrize(
-        ("lost_samples", "level"), [(299, "info"), (300, "note"), (2999, "note"), (3000, "important")]
+        ("lost_samples", "level"),
+        [(17_999, "info"), (18_000, "note"), (179_999, "note"), (180_000, "important")],
     )
     def test_unreadable_time_is_a_note_from_5_percent_and_important_from_half_on(
         self, lost_samples: int, level: str
     ) -> None:
-        # Of a minute, 6000 samples.
+        # Of an hour, 360,000 samples.
         beats = beats_of("NNN")
-        unreadable = np.array([[6000 - lost_samples, 6000]])
-        analysis = analysis_of(recording_for(beats, 6000), beats, unreadable=unreadable)
+        unreadable = np.array([[360_000 - lost_samples, 360_000]])
+        analysis = analysis_of(recording_for(beats, 360_000), beats, unreadable=unreadable)
         (text,) = texts_about("could not be analysed", analysis)
         assert text.startswith(f"{level}: ")
 
@@ -373,14 +411,14 @@ class TestAtTheLimits:
         assert (ectopy.event.kind, ectopy.event.onset_s) == ("V", 2.4)
 
     def test_a_recording_without_a_beat_shows_its_middle(self) -> None:
-        analysis = analysis_for("", n_samples=6000)
+        analysis = analysis_for("", n_samples=360_000)
         (finding,) = find_findings(analysis, "the signal is flat")
         assert (finding.urgency, finding.text) == (Urgency.IMPORTANT, "not analysable: the signal is flat")
         assert finding.event is not None
         assert (finding.event.kind, finding.event.onset_s, finding.event.offset_s, finding.event.n_beats) == (
             "signal",
-            30.0,
-            30.0,
+            1800.0,
+            1800.0,
             0,
         )
 

@@ -34,7 +34,8 @@ def find_findings(analysis: Analysis, not_analysable: str = "") -> tuple[Finding
     """
     if not_analysable:
         shown = _middle(analysis) if analysis.n_samples else None
-        return (Finding(Urgency.IMPORTANT, f"not analysable: {not_analysable}", shown),)
+        urgency = Urgency.NOTE if _is_strip(analysis) else Urgency.IMPORTANT
+        return (Finding(urgency, f"not analysable: {not_analysable}", shown),)
     findings = [
         *_of_kinds(LEADING, analysis),
         *_ectopy(analysis, BeatClass.VEB, "ventricular"),
@@ -57,23 +58,38 @@ def _of_kinds(kinds: tuple[EventKind, ...], analysis: Analysis) -> Iterator[Find
 
 
 def _ectopy(analysis: Analysis, label: BeatClass, origin: str) -> Iterator[Finding]:
-    """Describe the burden of ectopic beats of one class: rare, frequent or very frequent."""
+    """Describe the burden of ectopic beats of one class: rare, frequent or very frequent.
+
+    Only the beats that are not uncertain make it urgent: noise looks like ectopic beats. In a strip a few
+    beats are a large share, so supraventricular ones are a note at most.
+    """
     ectopic = analysis.beats.label == label
-    number = int(ectopic.sum())
+    number, n_certain = int(ectopic.sum()), int((ectopic & analysis.beats.confident).sum())
     if not number:
         return
-    share, criteria = 100 * number / len(ectopic), analysis.criteria
-    very_frequent = share > criteria.very_frequent_pct
-    urgency = Urgency.IMPORTANT if very_frequent else Urgency(int(share >= criteria.frequent_pct))
+    share = 100 * number / len(ectopic)
+    urgency = _urgency_of_burden(100 * n_certain / len(ectopic), analysis.criteria)
+    if _is_strip(analysis) and label == BeatClass.SVEB:
+        urgency = min(urgency, Urgency.NOTE)
     beats = f"{count(number, 'beat')} ({share:.1f} %)"
     if analysis.analysable_s > SHORT_S:
-        word = ("Rare", "Frequent", "Very frequent")[urgency]
+        word = ("Rare", "Frequent", "Very frequent")[_urgency_of_burden(share, analysis.criteria)]
         text = f"{word} {origin} ectopy: {beats}, {3600 * number / analysis.analysable_s:,.0f} an hour"
     else:
         text = f"{origin.capitalize()} ectopy: {beats}"
-    n_uncertain = int((ectopic & ~analysis.beats.confident).sum())
+    n_uncertain = number - n_certain
     uncertain = f", {n_uncertain:,} of them uncertain" if 0 < n_uncertain < number else ", uncertain"
     yield Finding(urgency, text + (uncertain if n_uncertain else ""), _example(analysis, ectopic))
+
+
+def _is_strip(analysis: Analysis) -> bool:
+    return analysis.duration_s <= SHORT_S
+
+
+def _urgency_of_burden(share_pct: float, criteria: Criteria) -> Urgency:
+    if share_pct > criteria.very_frequent_pct:
+        return Urgency.IMPORTANT
+    return Urgency.NOTE if share_pct >= criteria.frequent_pct else Urgency.INFO
 
 
 def _mean_rate(analysis: Analysis) -> Iterator[Finding]:
@@ -91,11 +107,13 @@ def _mean_rate(analysis: Analysis) -> Iterator[Finding]:
 
 
 def _unreadable(analysis: Analysis) -> Iterator[Finding]:
-    """Describe the time that could not be analysed."""
+    """Describe the time that could not be analysed; a strip is easily recorded again."""
     lost_s = analysis.duration_s - analysis.analysable_s
     if lost_s > 0:
         share = 100 * lost_s / analysis.duration_s
         urgency = _urgency_of_loss(share, analysis.criteria)
+        if _is_strip(analysis):
+            urgency = min(urgency, Urgency.NOTE)
         yield Finding(urgency, f"{duration(lost_s)} ({share:.1f} %) could not be analysed")
 
 

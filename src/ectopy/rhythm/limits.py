@@ -19,6 +19,9 @@ MIN_INTERVAL_SHARE = 0.5
 SHORT_S = 900.0
 """In a recording of up to a quarter of an hour, ectopy is called neither rare nor frequent."""
 LOW_CONFIDENCE_SHARE = 0.5
-"""An event is uncertain when at least this share of its beats is not confident."""
+"""An event is uncertain when at least this share of its beats is not confident.
+
+It is also uncertain if it would have too few beats without those: a triplet needs all of its beats.
+"""
 UNCERTAIN_PCT = 1.0
 """Beats of uncertain class are a note from this share of all beats on."""

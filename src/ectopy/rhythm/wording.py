@@ -54,7 +54,7 @@ def asystole(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001  #
 
 
 def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe VT: urgent when sustained or from ``urgent_vt_beats`` beats on."""
+    """Describe VT: urgent when sustained or from ``urgent_vt_beats`` beats on, a note if short and uncertain."""
     criteria = analysis.criteria
     sustained = [run for run in events if run.duration_s >= criteria.sustained_s]
     if sustained:
@@ -62,20 +62,23 @@ def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # 
         yield Finding(Urgency.URGENT, text, _longest_run(sustained))
     if shorter := [run for run in events if run.duration_s < criteria.sustained_s]:
         longest = _longest_run(shorter)
-        urgency = Urgency.URGENT if longest.n_beats >= criteria.urgent_vt_beats else Urgency.IMPORTANT
+        urgency = max(_urgency_of_vt(run, analysis) for run in shorter)
         text = f"Non-sustained ventricular tachycardia: {_runs(shorter, analysis)}"
         yield Finding(urgency, text, longest)
 
 
 def pauses(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe pauses: urgent from ``urgent_pause_s`` on."""
-    longest, criteria = max(events, key=_duration_s), analysis.criteria
-    if longest.duration_s >= criteria.no_beat_s:
+    """Describe pauses: urgent from ``urgent_pause_s`` on, unless both beats beside them are uncertain."""
+    certain = [pause for pause in events if _is_beside_a_confident_beat(pause, analysis)]
+    longest, criteria = max(certain or events, key=_duration_s), analysis.criteria
+    if certain and longest.duration_s >= criteria.no_beat_s:
         text = f"No beat for {_lasting(longest)}: asystole, ventricular fibrillation or lost signal"
         yield Finding(Urgency.URGENT, text, longest)
-    urgency = Urgency.URGENT if longest.duration_s >= criteria.urgent_pause_s else Urgency.NOTE
+    is_urgent = certain and longest.duration_s >= criteria.urgent_pause_s
     text = f"{count(len(events), 'pause')} longer than {criteria.pause_s:g} s, longest {_lasting(longest)}"
-    yield Finding(urgency, text, longest)
+    if not certain:
+        text += ", uncertain: between beats in noise"
+    yield Finding(Urgency.URGENT if is_urgent else Urgency.NOTE, text, longest)
 
 
 def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:  # prose: ok
@@ -160,7 +163,7 @@ def episodes(title: str, events: Events) -> Findings:
 
 
 def is_uncertain(event: Event, analysis: Analysis) -> bool:
-    """Return whether an event is uncertain: too many of its beats have low confidence.
+    """Return whether an event is uncertain: too many of its beats have low confidence, or too few have not.
 
     Parameters
     ----------
@@ -174,10 +177,11 @@ def is_uncertain(event: Event, analysis: Analysis) -> bool:
     True where the event should be called uncertain.
     """
     beats = analysis.beats
-    low_confidence = ~beats.confident[beats.between(event.onset_s, event.offset_s)]
-    if not len(low_confidence):
+    confident = beats.confident[beats.between(event.onset_s, event.offset_s)]
+    if not len(confident):
         return False
-    return float(low_confidence.mean()) >= LOW_CONFIDENCE_SHARE
+    too_few = confident.sum() < min(event.n_beats, RUN_BEATS)
+    return bool(too_few or (~confident).mean() >= LOW_CONFIDENCE_SHARE)
 
 
 def overlap_s(events: Events, start_s: float, stop_s: float) -> float:
@@ -250,6 +254,22 @@ def count(number: int, noun: str) -> str:
     For example ``2 couplets``.
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _urgency_of_vt(run: Event, analysis: Analysis) -> Urgency:
+    """Return the urgency of a run that is not sustained.
+
+    Noise looks like a few ventricular beats. A long run stays urgent: a classifier may well abstain on a
+    tachycardia unlike its training records.
+    """
+    if run.n_beats >= analysis.criteria.urgent_vt_beats:
+        return Urgency.URGENT
+    return Urgency.NOTE if is_uncertain(run, analysis) else Urgency.IMPORTANT
+
+
+def _is_beside_a_confident_beat(pause: Event, analysis: Analysis) -> bool:
+    beats = analysis.beats
+    return bool(beats.confident[beats.between(pause.onset_s, pause.offset_s)].any())
 
 
 def _lethal(name: str, events: Events) -> Findings:

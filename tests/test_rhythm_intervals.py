@@ -16,7 +16,7 @@ from ectopy.datasets import catalogue
 from ectopy.ecg import Event, recording_of
 from ectopy.evaluation.finding_reference import Episode, FindingReference, Window
 from ectopy.evaluation.record_findings import FindingJob
-from ectopy.evaluation.rhythm_examples import allowed_rhythms, read_example
+from ectopy.evaluation.rhythm_examples import allowed_rhythms, read_examples
 from ectopy.features.rhythm import RHYTHM_FEATURES, iter_rhythm_features
 from ectopy.flows.train_rhythm import split_patients
 from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
@@ -427,7 +427,7 @@ def test_a_training_record_has_a_feature_and_a_label_for_every_tick(tmp_path: Pa
     symbols = np.array(["+", "N", "~", "+"])
     marks = Annotations(np.array([0, 500, 5000, 10_000]), symbols, np.zeros(4, int), ("(N", "", "", "(VFL"))
     write_annotations(folder / "101", "atr", marks, fs=250.0)
-    example = read_example(FindingJob("mitdb", folder / "101", "mitdb/101", SHIPPED_MODEL))
+    example, noisy = read_examples(FindingJob("mitdb", folder / "101", "mitdb/101", SHIPPED_MODEL))
     assert (example.key, example.patient, example.database) == ("mitdb/101", "mitdb/101", "mitdb")
     assert example.features.shape == (len(example.allowed), len(RHYTHM_FEATURES))
     allowed = [
@@ -435,3 +435,9 @@ def test_a_training_record_has_a_feature_and_a_label_for_every_tick(tmp_path: Pa
     ]
     near_artefact, in_flutter = allowed[10], allowed[-2]
     assert (allowed[2], near_artefact, in_flutter) == ("o", "oa", "v")
+    assert (noisy.key, noisy.patient, len(noisy.features)) == (example.key, example.patient, len(allowed))
+    # In strong noise artefact is allowed, and nothing else where the noise hides the beats.
+    artefact = RHYTHMS.index(Rhythm.ARTEFACT)
+    assert 0.1 < noisy.allowed[:, artefact].mean() < 0.7
+    hidden = noisy.allowed.sum(axis=1) < example.allowed.sum(axis=1) + noisy.allowed[:, artefact]
+    assert noisy.allowed[hidden, artefact].all()

@@ -2,10 +2,13 @@
 
 Databases differ in what they state, and strips of noise may have beats all the same. So a label allows one
 rhythm or several, and the network may choose among them. cudb does not distinguish VT from VF. Nearly all of
-it is VF, and is taken for it.
+it is VF, and is taken for it. Few databases mark artefact. So records are read once more with strong noise
+added to intervals of them.
 """
 
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,9 @@ from numpy.typing import NDArray
 
 from ectopy import pipeline
 from ectopy.annotations import read_annotations
+from ectopy.beats.windows import Floats
 from ectopy.datasets import catalogue, download
-from ectopy.ecg import Mask
+from ectopy.ecg import Mask, Recording
 from ectopy.evaluation.finding_jobs import FindingModel
 from ectopy.evaluation.finding_reference import LABELS, NOISE, FindingReference, read_reference
 from ectopy.evaluation.record_findings import FindingJob
@@ -23,8 +27,11 @@ from ectopy.model.classifier import classifier_in
 from ectopy.model.rhythm_training import RhythmExample
 from ectopy.readers import open_recording
 from ectopy.rhythm.rhythm_intervals import RHYTHMS, Rhythm
+from ectopy.signal.noise import add_noise
+from ectopy.signal.waves import TICK_S
 
 DATABASES = ("mitdb", "svdb", "vfdb", "cudb", "challenge-2017")
+_SNR_DB, _NOISY = (-18.0, -3.0), 0.3  # of the added noise: its strength, and the share of a record
 _CERTAIN_S = 3.0  # where a shorter episode is, anything is allowed
 _ARTEFACTS = ("~", "|")
 _NEAR_ARTEFACT_S = 3.0
@@ -40,21 +47,59 @@ _ALLOWED = {
 _PAUSE = {Rhythm.ORGANISED, Rhythm.ASYSTOLE}
 
 
-def read_example(job: FindingJob) -> RhythmExample:
-    """Read a training record: its rhythm features, by the beats of a model, and its labels."""
+def read_examples(job: FindingJob) -> list[RhythmExample]:
+    """Read a training record: its rhythm features, by the beats of a model, and its labels.
+
+    Where its labels name a normal rhythm or beats, there is a second example with noise added.
+    """
     recording, database = open_recording(job.record), catalogue.find_database(job.database)
+    reference = read_reference(
+        database, job.record, patient=job.patient, fs=recording.fs, n_samples=recording.n_samples
+    )
+    features, confident = _features(recording, job)
+    middle_s = tick_middles_s(len(features))
+    allowed = allowed_rhythms(reference, middle_s)
+    if reference.strip == NOISE:
+        allowed[~confident] = _mask(Rhythm.ARTEFACT)
+    if LABELS[job.database].beats:
+        allowed |= _beside_artefacts(job, recording.fs, middle_s)
+    examples = [RhythmExample(job.key, job.patient, features, allowed)]
+    if LABELS[job.database].beats or reference.strip == "normal":
+        examples.append(_noisy_example(examples[0], recording, job))
+    return examples
+
+
+def _noisy_example(example: RhythmExample, recording: Recording, job: FindingJob) -> RhythmExample:
+    """Read a record with strong noise, which is artefact where it is on every lead and hides the beats."""
+    rng = np.random.default_rng(zlib.crc32(job.key.encode()))  # the same noise in every training
+    noisy = add_noise(recording, rng, snr_db=_SNR_DB, noisy_fraction=_NOISY)
+    changed = noisy.read(0, noisy.n_samples) != recording.read(0, recording.n_samples)
+    features, confident = _features(noisy, job)
+    some, every = (
+        _mostly(mask, recording.fs, len(features)) for mask in (changed.any(axis=1), changed.all(axis=1))
+    )
+    allowed = example.allowed.copy()
+    allowed[some, _COLUMN[Rhythm.ARTEFACT]] = True
+    allowed[every & ~confident] = _mask(Rhythm.ARTEFACT)
+    return replace(example, features=features, allowed=allowed)
+
+
+def _features(recording: Recording, job: FindingJob) -> tuple[Floats, Mask]:
+    """Compute the rhythm features of a recording, and in which ticks there is a confident beat."""
     prepared = pipeline.prepare(recording)
     beats = pipeline.classify_beats(prepared, classifier_in(job.model)).beats
     empty = np.empty((0, len(RHYTHM_FEATURES)), dtype=np.float32)
     features = np.concatenate([empty, *iter_rhythm_features(prepared.waves, beats, prepared.windows)])
-    reference = read_reference(
-        database, job.record, patient=job.patient, fs=recording.fs, n_samples=recording.n_samples
-    )
-    middle_s = tick_middles_s(len(features))
-    allowed = allowed_rhythms(reference, middle_s)
-    if LABELS[job.database].beats:
-        allowed |= _beside_artefacts(job, recording.fs, middle_s)
-    return RhythmExample(job.key, job.patient, features, allowed)
+    confident = np.zeros(len(features) + 1, dtype=bool)
+    confident[np.minimum(beats.time_s[beats.confident] // TICK_S, len(features)).astype(np.intp)] = True
+    return features, confident[:-1]
+
+
+def _mostly(mask: Mask, fs: float, n_ticks: int) -> Mask:
+    """Return the ticks of which most samples are in a mask, [n_ticks]."""
+    edges = np.minimum(np.round(np.arange(n_ticks + 1) * TICK_S * fs), len(mask)).astype(np.intp)
+    inside = np.append(0, np.cumsum(mask))[edges]
+    return np.asarray(2 * np.diff(inside) > np.diff(edges))
 
 
 def allowed_rhythms(reference: FindingReference, middle_s: NDArray[np.float64]) -> Mask:

@@ -11,7 +11,7 @@ from ectopy.batch import results
 from ectopy.evaluation.finding_jobs import find_model, rhythm_folder
 from ectopy.evaluation.finding_summary import false_table, group_findings, metrics_of, missed_table
 from ectopy.evaluation.record_findings import FindingJob
-from ectopy.evaluation.rhythm_examples import DATABASES, example_jobs, read_example
+from ectopy.evaluation.rhythm_examples import DATABASES, example_jobs, read_examples
 from ectopy.flows.evaluate_findings import evaluate_jobs
 from ectopy.flows.tasks import without_failures
 from ectopy.model import rhythm_network
@@ -62,8 +62,8 @@ def train_rhythm(
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     with results.lock_folder(work), runs.run("train rhythm") as run_id:
         jobs = [*example_jobs(data_dir, find_model(model))]
-        examples = read_examples(jobs, settings.workers)
-        runs.log_config(config, database=",".join(DATABASES), model=model, records=len(examples))
+        examples = read_all(jobs, settings.workers)
+        runs.log_config(config, database=",".join(DATABASES), model=model, records=len(jobs))
         held_out: list[FindingJob] = []
         for number, patients in enumerate(split_patients(examples, config)):
             folder = work / f"fold-{number}"
@@ -80,7 +80,7 @@ def train_rhythm(
     return work / "model"
 
 
-def read_examples(jobs: Sequence[FindingJob], workers: int) -> list[RhythmExample]:
+def read_all(jobs: Sequence[FindingJob], workers: int) -> list[RhythmExample]:
     """Read training records in parallel; one that cannot be read is named in a warning and left out.
 
     Parameters
@@ -92,11 +92,11 @@ def read_examples(jobs: Sequence[FindingJob], workers: int) -> list[RhythmExampl
 
     Returns
     -------
-    The training records, in the order of the jobs.
+    The examples, in the order of the jobs.
     """
     with WorkerPool(workers) as processes:
-        outcomes = processes.call_each(read_example, jobs)
-    return without_failures(jobs, outcomes)
+        outcomes = processes.call_each(read_examples, jobs)
+    return [example for examples in without_failures(jobs, outcomes) for example in examples]
 
 
 def split_patients(examples: Sequence[RhythmExample], config: RhythmTrainConfig) -> list[set[str]]:

@@ -67,11 +67,11 @@ def test_a_new_row_reaches_every_output(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("more_kinds")
-def test_a_new_row_with_an_mit_string_is_a_rhythm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KINDS, EVERY_Q.name, replace(EVERY_Q, mit_rhythm="(QQ"))
+def test_a_new_row_with_a_rhythm_names_its_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, EVERY_Q.name, replace(EVERY_Q, rhythm="svt"))
     beats = beats_of("NNQQNN")
     changes = report.data_files.rhythm_changes(analysis_of(recording_for(beats, 6000), beats))
-    assert changes[1] == ["(N", "(QQ", "(N"]
+    assert changes[1] == ["(N", "(SVTA", "(N"]
 
 
 def test_events_of_one_time_share_a_note() -> None:

@@ -10,6 +10,8 @@ import wfdb
 from ectopy.ecg import Analysis, Beats, Event, Recording
 from ectopy.report import data_files
 from ectopy.rhythm.heart_rate import rr_intervals_s
+from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.stretches import RHYTHMS
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of
 
 # Symbols that WFDB's annot.h defines: other programs show and count these.
@@ -18,6 +20,7 @@ KNOWN_TO_WFDB = set("NLRaVFJASEjQe~+snoB\"=?!\x00xpt@*D`'^|ru[]rf()T")
 MIT_RHYTHMS = {
     "(AB", "(AFIB", "(AFL", "(B", "(BII", "(IVR", "(N", "(NOD",
     "(P", "(PREX", "(SBR", "(SVTA", "(T", "(VFL", "(VT",
+    "(ASYS", "(NOISE",
 }  # fmt: skip
 
 
@@ -79,7 +82,7 @@ class TestReadBack:
         notes = [
             note for note, symbol in zip(annotation.aux_note, annotation.symbol, strict=True) if symbol == "+"
         ]
-        assert notes == ["(N", "(VT", "(N"]
+        assert notes == ["(N", "(VT", "(N", "(NOISE", "(N", "(NOISE", "(N"]
         assert {note for note in annotation.aux_note if note} <= MIT_RHYTHMS
 
     def test_noise_marks_come_back_in_pairs_with_their_subtypes(self, tmp_path: Path) -> None:
@@ -99,9 +102,8 @@ class TestReadBack:
         assert len(set(samples)) == len(samples)
 
     def test_every_rhythm_of_an_event_is_one_of_mit(self) -> None:
-        from ectopy.rhythm.kinds import KINDS
-
-        assert {kind.mit_rhythm for kind in KINDS.values()} - {""} <= MIT_RHYTHMS
+        assert {rhythm.mit for rhythm in RHYTHMS.values()} <= MIT_RHYTHMS
+        assert {kind.rhythm for kind in KINDS.values()} - {""} <= set(RHYTHMS)
 
     def test_why_there_is_no_beat_comes_back_as_a_note(self, tmp_path: Path) -> None:
         annotation = read_back(tmp_path, analysis_of(beats_at([], "")), not_analysable="the signal is flat")

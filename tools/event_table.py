@@ -2,6 +2,7 @@
 
 from ectopy.criteria import DEFAULT_CRITERIA
 from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.stretches import mit_rhythm
 
 INTRODUCTION = """\
 # Events
@@ -18,7 +19,7 @@ def main() -> None:
     """Print the table."""
     print(INTRODUCTION)
     for kind in (kind.stated(DEFAULT_CRITERIA) for kind in KINDS.values()):
-        mark = f"`+ {kind.mit_rhythm}`" if kind.mit_rhythm else "a note"
+        mark = f"`+ {mit_rhythm(kind)}`" if mit_rhythm(kind) else "a note"
         print(f"| `{kind.name}` | {kind.title} | {kind.rule} | {kind.urgency} | `{kind.count}` | {mark} |")
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from html import escape
 from numbers import Integral
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ Signal: TypeAlias = NDArray[np.float32]
 """Samples in mV; [n_samples] for one lead, [n_samples, n_leads] for several. NaN where missing."""
 Samples: TypeAlias = NDArray[np.int64]
 """Indices on a recording's time grid."""
+Edge = TypeVar("Edge", np.int64, np.float64)
+"""An edge of an interval, in samples or in seconds."""
 Mask: TypeAlias = NDArray[np.bool_]
 Labels: TypeAlias = NDArray[np.str_]
 """One letter a beat, see :class:`BeatClass`."""
@@ -50,7 +52,7 @@ def true_intervals(mask: Mask) -> NDArray[np.intp]:
     return np.flatnonzero(edges).reshape(-1, 2)
 
 
-def merge_intervals(spans: Samples) -> Samples:
+def merge_intervals(spans: NDArray[Edge]) -> NDArray[Edge]:
     """Merge half-open [start, stop) intervals in any order, [k, 2], that overlap or touch."""
     spans = spans[(spans[:, 0] < spans[:, 1])]
     spans = spans[np.argsort(spans[:, 0], kind="stable")]
@@ -521,7 +523,8 @@ class Analysis:
     intervals in seconds on which all rates and events rest: NaN for the first beat, across an unreadable
     interval, and beside a beat of ``low_quality`` [n], which lies in noise. ``events`` are in order of onset.
     ``unreadable`` are half-open [start, stop) intervals in samples, int64 [k, 2], in which no analysed lead
-    could be read. ``criteria`` are those by which the events were found.
+    could be read, and ``artefact`` those in which it is artefact. ``criteria`` are those by which the events
+    were found.
     """
 
     recording: Recording
@@ -532,6 +535,7 @@ class Analysis:
     events: tuple[Event, ...]
     unreadable: Samples
     criteria: Criteria = DEFAULT_CRITERIA
+    artefact: Samples = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
 
     @property
     def name(self) -> str:

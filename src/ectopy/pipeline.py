@@ -193,7 +193,15 @@ def classify_beats(
         criteria=criteria,
     )
     return Analysis(
-        recording, columns, rhythm.beats, rhythm.rr_s, low_quality, rhythm.events, unreadable, criteria
+        recording,
+        columns,
+        rhythm.beats,
+        rhythm.rr_s,
+        low_quality,
+        rhythm.events,
+        unreadable,
+        criteria,
+        rhythm.artefact,
     )
 
 

@@ -17,11 +17,10 @@ from ectopy.ecg import CLASSES, Analysis, Event, Labels, Mask, Samples
 from ectopy.monitoring.drift import MONITORED, Counts
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.stretches import ARTEFACT, RHYTHMS, mit_rhythm, rhythm_stretches
 
 SCHEMA_VERSION = 3
 """Version of ``summary.schema.json``, which is in the folder of this module."""
-NO_RHYTHM = "(N"
-"""Rhythm of beats in no event: "(N" stands for every other rhythm, as in the MIT-BIH AF database."""
 NOTE_SAMPLE = np.array([1])
 """Sample of a note on the whole recording. Readers take a note at sample 0 for the header of the file."""
 UNREADABLE_BEGINS, UNREADABLE_ENDS = -1, 0
@@ -75,19 +74,18 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
 
 
 def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
-    """Return the samples at which the rhythm changes, and the MIT rhythm strings.
-
-    Where events overlap, the first of their kinds in the registry names the rhythm.
-    """
-    beats = analysis.beats
-    rhythm = np.full(len(beats), NO_RHYTHM, dtype="U6")
-    for kind in reversed(KINDS.values()):
-        for event in analysis.events_of(kind.name) if kind.mit_rhythm else ():
-            first = int(np.searchsorted(beats.sample, round(event.onset_s * beats.fs)))
-            rhythm[first : first + event.n_beats] = kind.mit_rhythm
-    changed = np.flatnonzero(rhythm != np.concatenate(([""], rhythm[:-1]))[: len(rhythm)])
+    """Return the samples at which the rhythm changes, and the MIT rhythm strings."""
+    stretches, beats = rhythm_stretches(analysis), analysis.beats.sample
+    if {stretch.rhythm for stretch in stretches} <= {ARTEFACT}:
+        return np.empty(0, dtype=np.int64), []
+    mit = np.array([RHYTHMS[stretch.rhythm].mit for stretch in stretches], dtype="U6")
+    changed = np.flatnonzero(np.append(True, mit[1:] != mit[:-1]))
+    starts_s = np.array([stretch.start_s for stretch in stretches])[changed]
     # One sample before its beat: WFDB allows two marks at one time only on different leads.
-    return np.maximum(beats.sample[changed] - 1, 0), rhythm[changed].tolist()
+    sample = np.round(starts_s * analysis.fs).astype(np.int64) - 1
+    first = int(beats[0]) - 1 if len(beats) else 1
+    sample[0] = first if len(sample) == 1 else min(first, int(sample[1]) - 1)
+    return np.maximum(sample - np.isin(sample, beats), 0), mit[changed].tolist()
 
 
 def fibrillation_edges(analysis: Analysis) -> Samples:
@@ -102,7 +100,7 @@ def event_notes(analysis: Analysis) -> tuple[Samples, list[str]]:
     """Return the samples and the texts of notes on the events that have no MIT rhythm string."""
     names: dict[int, list[str]] = {}
     for event in analysis.events:
-        if not KINDS[event.kind].mit_rhythm:
+        if not mit_rhythm(KINDS[event.kind]):
             # One sample after its beat, because a rhythm change is one sample before.
             names.setdefault(round(event.onset_s * analysis.fs) + 1, []).append(event.kind)
     samples = sorted(names)

@@ -45,11 +45,15 @@ NO_SPANS: Spans = np.empty((0, 2), dtype=np.intp)
 
 
 class RhythmAnalysis(NamedTuple):
-    """Beats with final labels, the RR intervals in seconds that rules use [n], and events by onset."""
+    """Beats with final labels, the RR intervals in seconds that rules use [n], and events by onset.
+
+    ``artefact`` are half-open [start, stop) intervals of artefact in samples, [k, 2].
+    """
 
     beats: Beats
     rr_s: Seconds
     events: tuple[Event, ...]
+    artefact: Samples
 
 
 def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows say of them
@@ -87,7 +91,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
 
     Returns
     -------
-    Beats with their final labels, RR intervals and events.
+    Beats with their final labels, RR intervals, events and artefact.
     """
     intervals = without_unreadable(intervals, unreadable / beats.fs)
     fibrillation, artefact = (spans_of(intervals, name, beats.fs) for name in (Rhythm.VF, Rhythm.ARTEFACT))
@@ -112,7 +116,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         af = extend_over_runs(af, long_runs(early, rr_s), time_s)
     final = keep_premature_sveb(suppress_sveb_in_af(beats, af), rr_s, criteria.sv_prematurity_pct)
     events = find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af, criteria=criteria)
-    return RhythmAnalysis(final, rr_s, _in_order(add_rhythm_events(events, intervals, final, criteria)))
+    in_order = _in_order(add_rhythm_events(events, intervals, final, criteria))
+    return RhythmAnalysis(final, rr_s, in_order, artefact)
 
 
 def find_events(  # noqa: PLR0913 - the beats, and what surrounds them

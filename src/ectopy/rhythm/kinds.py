@@ -34,10 +34,10 @@ class EventKind:
     returns the spans of beats of such events. It is None for a kind that is an interval without beats, see
     :mod:`ectopy.rhythm.rhythm_events`. ``describe`` returns their findings; without it, the finding is a note
     with their number and length. ``count`` is the name of their number in ``summary.json``. ``colour`` is the
-    class of the mark in the report. ``mit_rhythm`` is the MIT-BIH rhythm string; a kind without one is
-    written as a note. ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is True
-    where the hourly table also has the time that such events take in each hour. ``is_sought`` is False for
-    criteria by which there are no such events.
+    class of the mark in the report. ``rhythm`` is the rhythm of the stretches that such events are, a key of
+    :data:`ectopy.rhythm.stretches.RHYTHMS`; a kind without one is written as a note. ``has_rate`` is False
+    where the rate of the beats means nothing. ``lasts`` is True where the hourly table also has the time that
+    such events take in each hour. ``is_sought`` is False for criteria by which there are no such events.
     """
 
     name: str
@@ -48,7 +48,7 @@ class EventKind:
     count: str
     colour: Colour
     describe: Callable[[Sequence[Event], Analysis], Iterator[Finding]] | None = None
-    mit_rhythm: str = ""
+    rhythm: str = ""
     has_rate: bool = True
     lasts: bool = False
     is_sought: Callable[[Criteria], bool] = lambda _criteria: True
@@ -72,7 +72,7 @@ LEADING = (
         describe=wording.ventricular_fibrillation,
         count="n_vf",
         colour="ventricular",
-        mit_rhythm="(VFL",
+        rhythm="vf",
         has_rate=False,
     ),
     EventKind(
@@ -85,6 +85,7 @@ LEADING = (
         describe=wording.asystole,
         count="n_asystole",
         colour="important",
+        rhythm="asystole",
         has_rate=False,
     ),
     EventKind(
@@ -97,7 +98,7 @@ LEADING = (
         describe=wording.ventricular_tachycardia,
         count="n_vt_runs",
         colour="ventricular",
-        mit_rhythm="(VT",
+        rhythm="vt",
     ),
     EventKind(
         name="pause",
@@ -120,7 +121,7 @@ LEADING = (
         describe=wording.atrial_fibrillation,
         count="n_af",
         colour="note",
-        mit_rhythm="(AFIB",
+        rhythm="af",
         lasts=True,
         is_sought=lambda criteria: criteria.detect_af,
     ),
@@ -133,7 +134,7 @@ LEADING = (
         describe=wording.supraventricular_runs,
         count="n_sv_runs",
         colour="supraventricular",
-        mit_rhythm="(SVTA",
+        rhythm="svt",
     ),
     EventKind(
         name="idioventricular_rhythm",
@@ -144,7 +145,7 @@ LEADING = (
         describe=wording.idioventricular_rhythm,
         count="n_idioventricular_runs",
         colour="ventricular",
-        mit_rhythm="(IVR",
+        rhythm="idioventricular",
     ),
 )
 """Kinds whose findings stand before the burden of ectopic beats, the most urgent first."""
@@ -202,7 +203,7 @@ FURTHER = (
         find=finders.ventricular_bigeminy,
         count="n_bigeminy",
         colour="ventricular",
-        mit_rhythm="(B",
+        rhythm="bigeminy",
     ),
     EventKind(
         name="trigeminy",
@@ -212,7 +213,7 @@ FURTHER = (
         find=finders.ventricular_trigeminy,
         count="n_trigeminy",
         colour="ventricular",
-        mit_rhythm="(T",
+        rhythm="trigeminy",
     ),
     EventKind(
         name="bradycardia",
@@ -222,7 +223,7 @@ FURTHER = (
         find=finders.bradycardia,
         count="n_bradycardia",
         colour="note",
-        mit_rhythm="(SBR",
+        rhythm="sinus_bradycardia",
         lasts=True,
     ),
     EventKind(
@@ -233,6 +234,7 @@ FURTHER = (
         find=finders.tachycardia,
         count="n_tachycardia",
         colour="note",
+        rhythm="sinus_tachycardia",
         lasts=True,
     ),
     EventKind(
@@ -243,7 +245,7 @@ FURTHER = (
         find=finders.supraventricular_bigeminy,
         count="n_sveb_bigeminy",
         colour="supraventricular",
-        mit_rhythm="(AB",
+        rhythm="sveb_bigeminy",
     ),
 )
 """Kinds whose findings stand after the burden of ectopic beats."""

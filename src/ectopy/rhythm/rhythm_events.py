@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.criteria import Criteria
-from ectopy.ecg import Beats, Event, Mask, Samples, merge_intervals
+from ectopy.ecg import Beats, Edge, Event, Mask, Samples, merge_intervals
 from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
 from ectopy.rhythm.wording import overlap_s
 
@@ -75,15 +75,15 @@ def without_unreadable(
     )
 
 
-def is_inside(sample: Samples, spans: Samples) -> Mask:
+def is_inside(sample: NDArray[Edge], spans: NDArray[Edge]) -> Mask:
     """Check which samples lie in some intervals.
 
     Parameters
     ----------
     sample
-        Samples in order, [n].
+        Samples or times in order, [n].
     spans
-        Half-open [start, stop) intervals, [k, 2], in order and apart.
+        Half-open [start, stop) intervals in the same unit, [k, 2], in order and apart.
 
     Returns
     -------

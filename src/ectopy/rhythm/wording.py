@@ -54,7 +54,7 @@ def asystole(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001  #
 
 
 def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe VT: urgent when sustained or from ``urgent_vt_beats`` beats on, a note if short and uncertain."""
+    """Describe VT: urgent if sustained or of ``urgent_vt_beats`` beats, a note if short and uncertain."""
     criteria = analysis.criteria
     sustained = [run for run in events if run.duration_s >= criteria.sustained_s]
     if sustained:
@@ -69,7 +69,7 @@ def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # 
 
 def pauses(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe pauses: urgent from ``urgent_pause_s`` on, unless both beats beside them are uncertain."""
-    certain = [pause for pause in events if _is_beside_a_confident_beat(pause, analysis)]
+    certain = [pause for pause in events if is_beside_a_confident_beat(pause, analysis)]
     longest, criteria = max(certain or events, key=_duration_s), analysis.criteria
     if certain and longest.duration_s >= criteria.no_beat_s:
         text = f"No beat for {_lasting(longest)}: asystole, ventricular fibrillation or lost signal"
@@ -184,6 +184,24 @@ def is_uncertain(event: Event, analysis: Analysis) -> bool:
     return bool(too_few or (~confident).mean() >= LOW_CONFIDENCE_SHARE)
 
 
+def is_beside_a_confident_beat(pause: Event, analysis: Analysis) -> bool:
+    """Return whether a beat at either end of a pause is confident; else the signal may be lost.
+
+    Parameters
+    ----------
+    pause
+        A pause of the analysis.
+    analysis
+        The analysis, for its beats.
+
+    Returns
+    -------
+    True where the pause is certain.
+    """
+    beats = analysis.beats
+    return bool(beats.confident[beats.between(pause.onset_s, pause.offset_s)].any())
+
+
 def overlap_s(events: Events, start_s: float, stop_s: float) -> float:
     """Compute the time of events that lies in [start_s, stop_s).
 
@@ -265,11 +283,6 @@ def _urgency_of_vt(run: Event, analysis: Analysis) -> Urgency:
     if run.n_beats >= analysis.criteria.urgent_vt_beats:
         return Urgency.URGENT
     return Urgency.NOTE if is_uncertain(run, analysis) else Urgency.IMPORTANT
-
-
-def _is_beside_a_confident_beat(pause: Event, analysis: Analysis) -> bool:
-    beats = analysis.beats
-    return bool(beats.confident[beats.between(pause.onset_s, pause.offset_s)].any())
 
 
 def _lethal(name: str, events: Events) -> Findings:

@@ -1,0 +1,143 @@
+"""The rhythm of every stretch of a recording: each moment has exactly one.
+
+Events may overlap, and most of a recording lies in none. Where events overlap, the first of their kinds in
+the registry names the rhythm. A rhythm of beats lasts until the next beat, or for CONSECUTIVE_S if that comes
+later. Where no event is, signal that cannot be read is artefact, and so is a recording without any beat. The
+rest is sinus rhythm, which also stands for what ectopy does not name: junctional and paced rhythm.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy.ecg import Analysis, Event, merge_intervals
+from ectopy.rhythm.kinds import KINDS, EventKind
+from ectopy.rhythm.limits import CONSECUTIVE_S
+from ectopy.rhythm.rhythm_events import is_inside
+from ectopy.rhythm.wording import is_beside_a_confident_beat
+
+NO_RHYTHM = "(N"
+"""MIT-BIH rhythm string of every rhythm without one of its own, as in the MIT-BIH AF database."""
+SINUS, ARTEFACT = "sinus", "artefact"
+"""Names of the rhythms that are no event."""
+
+
+class Named(NamedTuple):
+    """How a rhythm is called: its title, its MIT-BIH rhythm string, and its colour in the report."""
+
+    title: str
+    mit: str
+    colour: str
+
+
+RHYTHMS: Mapping[str, Named] = MappingProxyType(
+    {
+        "vf": Named("Ventricular flutter or fibrillation", "(VFL", "vf"),
+        "asystole": Named("Asystole or standstill", "(ASYS", "asystole"),
+        "vt": Named("Ventricular tachycardia", "(VT", "vt"),
+        "af": Named("Atrial fibrillation", "(AFIB", "af"),
+        "svt": Named("Supraventricular tachycardia", "(SVTA", "svt"),
+        "idioventricular": Named("Idioventricular rhythm", "(IVR", "idioventricular"),
+        "bigeminy": Named("Ventricular bigeminy", "(B", "pattern"),
+        "trigeminy": Named("Ventricular trigeminy", "(T", "pattern"),
+        "sveb_bigeminy": Named("Supraventricular bigeminy", "(AB", "pattern"),
+        "sinus_bradycardia": Named("Bradycardia", "(SBR", "slow"),
+        "sinus_tachycardia": Named("Sinus tachycardia", NO_RHYTHM, "fast"),
+        SINUS: Named("Sinus rhythm", NO_RHYTHM, "sinus"),
+        ARTEFACT: Named("Artefact, or not recorded", "(NOISE", "artefact"),
+    }
+)
+"""Every rhythm by its name in ``rhythm.csv``, the most urgent first."""
+
+
+class Stretch(NamedTuple):
+    """A stretch of one rhythm, in seconds."""
+
+    rhythm: str
+    start_s: float
+    stop_s: float
+
+
+def rhythm_stretches(analysis: Analysis) -> tuple[Stretch, ...]:
+    """Find the rhythm of every stretch of a recording.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of the recording.
+
+    Returns
+    -------
+    The stretches in order of time. Together they cover the recording exactly once, and neighbours differ.
+    """
+    if not analysis.n_samples:
+        return ()
+    layers = [(name, spans_s) for name, spans_s in _layers(analysis) if len(spans_s)]
+    edges_s = np.concatenate([[0.0, analysis.duration_s], *(spans_s.ravel() for _, spans_s in layers)])
+    edges_s = np.unique(np.clip(edges_s, 0.0, analysis.duration_s))
+    rhythm = np.full(len(edges_s) - 1, SINUS if len(analysis.beats) else ARTEFACT, dtype=object)
+    for name, spans_s in layers:
+        rhythm[is_inside((edges_s[1:] + edges_s[:-1]) / 2, spans_s)] = name
+    starts = np.flatnonzero(np.append(True, rhythm[1:] != rhythm[:-1]))
+    bounds_s = pairwise([*edges_s[starts].tolist(), analysis.duration_s])
+    return tuple(Stretch(rhythm[at], *bounds) for at, bounds in zip(starts, bounds_s, strict=True))
+
+
+def mit_rhythm(kind: EventKind) -> str:
+    """Return the MIT-BIH rhythm string of a kind of events; "" if it is a note, as it has none of its own."""
+    mit = RHYTHMS[kind.rhythm].mit if kind.rhythm else NO_RHYTHM
+    return "" if mit == NO_RHYTHM else mit
+
+
+def rhythm_at(stretches: tuple[Stretch, ...], time_s: float) -> str:
+    """Return the name of the rhythm at a time.
+
+    Parameters
+    ----------
+    stretches
+        The stretches of a recording, at least one.
+    time_s
+        The time in seconds; before the first and after the last stretch, that one counts.
+
+    Returns
+    -------
+    The name, a key of :data:`RHYTHMS`.
+    """
+    at = int(np.searchsorted([stretch.start_s for stretch in stretches], time_s, side="right")) - 1
+    return stretches[max(at, 0)].rhythm
+
+
+def _layers(analysis: Analysis) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield rhythms with their spans in seconds, [k, 2]; each covers those before it."""
+    unread = merge_intervals(np.concatenate((analysis.unreadable, analysis.artefact)))
+    yield ARTEFACT, unread / analysis.fs
+    silences = [
+        pause for pause in analysis.events_of("pause") if pause.duration_s >= analysis.criteria.no_beat_s
+    ]
+    for name, is_certain in (("asystole", True), (ARTEFACT, False)):
+        of_name = [pause for pause in silences if is_beside_a_confident_beat(pause, analysis) == is_certain]
+        yield name, _spans_s([(pause.onset_s, pause.offset_s) for pause in of_name])
+    for kind in reversed(KINDS.values()):
+        if kind.rhythm:
+            yield (
+                kind.rhythm,
+                _spans_s([_lasting(event, analysis) for event in analysis.events_of(kind.name)]),
+            )
+
+
+def _spans_s(spans: list[tuple[float, float]]) -> NDArray[np.float64]:
+    return merge_intervals(np.array(spans, dtype=np.float64).reshape(-1, 2))
+
+
+def _lasting(event: Event, analysis: Analysis) -> tuple[float, float]:
+    """Return onset and end of the rhythm that an event is: until the beat after its last, if that is soon."""
+    beats = analysis.beats
+    after = beats.between(event.onset_s, event.offset_s).stop
+    if not event.n_beats or after == 0 or beats.time_s[after - 1] < event.offset_s:
+        return event.onset_s, event.offset_s  # no beat ends it
+    next_s = float(beats.time_s[after]) if after < len(beats) else analysis.duration_s
+    return event.onset_s, min(next_s, event.offset_s + CONSECUTIVE_S)

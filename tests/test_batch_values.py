@@ -196,6 +196,7 @@ class TestReplacement:
         "r.ectopy",
         "beats.parquet",
         "events.csv",
+        "rhythm.csv",
         "summary.json",
         "report.html",
         "report.pdf",

@@ -25,7 +25,7 @@ from ectopy.parallel.worker_pool import LimitExceededError, WorkerDiedError
 from tests.inbox_runs import AT_ONCE, die_reading, outcome, run, start
 from tests.small import signal_of, write_model, write_record
 
-FILES = {"beats.parquet", "events.csv", "report.html", "summary.json"}
+FILES = {"beats.parquet", "events.csv", "report.html", "rhythm.csv", "summary.json"}
 PATIENT = InboxPolicy(settle_s=0, incomplete_timeout_s=3600)
 
 

@@ -53,12 +53,19 @@ class TestFolder:
     def test_it_holds_the_five_files_of_the_interface(self, tmp_path: Path) -> None:
         written(tmp_path, "NNN")
         names = {path.name for path in tmp_path.iterdir()}
-        assert names == {"r1.ectopy", "beats.parquet", "events.csv", "summary.json", "report.html"}
+        assert names == {
+            "r1.ectopy",
+            "beats.parquet",
+            "events.csv",
+            "rhythm.csv",
+            "summary.json",
+            "report.html",
+        }
 
     @pytest.mark.parametrize("letters", ["", "V", "NN"])
     def test_few_beats_or_none_give_all_files_too(self, tmp_path: Path, letters: str) -> None:
         row = written(tmp_path, letters)
-        assert len(list(tmp_path.iterdir())) == 5
+        assert len(list(tmp_path.iterdir())) == 6
         assert (row["status"], row["n_beats"]) == ("scored", len(letters))
 
 
@@ -190,8 +197,28 @@ class TestEventsTable:
     def test_rows_are_the_events(self, tmp_path: Path) -> None:
         written(tmp_path, "NVVVN", 0.5)
         assert self.rows(tmp_path) == [
-            {"kind": "vt", "onset_s": "1.000", "offset_s": "2.000", "n_beats": "3", "rate_bpm": "120.0"}
+            {
+                "kind": "vt",
+                "onset_s": "1.000",
+                "offset_s": "2.000",
+                "n_beats": "3",
+                "rate_bpm": "120.0",
+                "rhythm": "vt",
+            }
         ]
+
+    def test_each_row_has_the_rhythm_in_which_the_event_begins(self, tmp_path: Path) -> None:
+        written(tmp_path, "NNVVNNNN" + "VVVV" + "N", [0.8] * 8 + [0.4] * 5)
+        assert {row["kind"]: row["rhythm"] for row in self.rows(tmp_path)} == {
+            "veb_couplet": "sinus",
+            "vt": "vt",
+        }
+
+    def test_the_stretches_of_rhythm_have_a_table_of_their_own(self, tmp_path: Path) -> None:
+        written(tmp_path, "NVVVN", 0.5)
+        lines = (tmp_path / "rhythm.csv").read_text().split()
+        assert lines[:3] == ["rhythm,start_s,stop_s", "sinus,0.000,1.000", "vt,1.000,2.500"]
+        assert lines[3].startswith("sinus,2.500,")
 
     def test_the_rate_of_a_pause_is_empty(self, tmp_path: Path) -> None:
         written(tmp_path, "NN", [1, 3])
@@ -199,7 +226,9 @@ class TestEventsTable:
 
     def test_without_events_there_is_the_heading(self, tmp_path: Path) -> None:
         written(tmp_path, "NN")
-        assert (tmp_path / "events.csv").read_text().split() == ["kind,onset_s,offset_s,n_beats,rate_bpm"]
+        assert (tmp_path / "events.csv").read_text().split() == [
+            "kind,onset_s,offset_s,n_beats,rate_bpm,rhythm"
+        ]
 
 
 class TestSummary:

@@ -132,8 +132,8 @@ class TestReport:
         assert sum(", II and V1, beats " in label for label in labels) == len(examples) > 8
         means = [label for label in labels if label.startswith("Mean beat")]
         assert [label[: len("Mean beat of class N")][-1] for label in means] == ["N", "S", "V"]
-        # Heart rate and RR intervals.
-        assert len(labels) == len(lanes) + len(examples) + len(means) + 2
+        # Heart rate, the band of rhythms, and RR intervals.
+        assert len(labels) == len(lanes) + len(examples) + len(means) + 3
 
     def test_the_lines_of_the_whole_recording_are_hidden_in_a_region_that_has_a_name(
         self, everything: Page

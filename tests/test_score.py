@@ -24,7 +24,7 @@ from ectopy.report import SUMMARY_COLUMNS
 from ectopy.report.fhir import MissingLibraryError
 from tests.small import FS, Here, signal_of, write_model, write_record
 
-OUTPUTS = {"beats.parquet", "events.csv", "report.html", "summary.json"}
+OUTPUTS = {"beats.parquet", "events.csv", "report.html", "rhythm.csv", "summary.json"}
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from ectopy import pipeline
 from ectopy.annotations import read_annotations
 from ectopy.beats.windows import Floats
 from ectopy.datasets import catalogue, download
-from ectopy.ecg import Mask, Recording
+from ectopy.ecg import Mask, Recording, Signal, true_intervals
 from ectopy.evaluation.finding_jobs import FindingModel
 from ectopy.evaluation.finding_reference import LABELS, NOISE, FindingReference, read_reference
 from ectopy.evaluation.record_findings import FindingJob
@@ -27,11 +27,14 @@ from ectopy.model.classifier import classifier_in
 from ectopy.model.rhythm_training import RhythmExample
 from ectopy.readers import open_recording
 from ectopy.rhythm.rhythm_intervals import RHYTHMS, Rhythm
-from ectopy.signal.noise import add_noise
+from ectopy.signal.noise import add_noise, band_noise, on_and_off
+from ectopy.signal.rolling import maximum_filter1d
 from ectopy.signal.waves import TICK_S
 
 DATABASES = ("mitdb", "svdb", "vfdb", "cudb", "challenge-2017")
 _SNR_DB, _NOISY = (-18.0, -3.0), 0.3  # of the added noise: its strength, and the share of a record
+_STILL_S, _STILL = 20.0, 0.15  # of made standstill: mean length of an interval, and its share of a record
+_STILL_NOISE_MV = (0.003, 0.03)
 _CERTAIN_S = 3.0  # where a shorter episode is, anything is allowed
 _ARTEFACTS = ("~", "|")
 _NEAR_ARTEFACT_S = 3.0
@@ -65,7 +68,7 @@ def read_examples(job: FindingJob) -> list[RhythmExample]:
         allowed |= _beside_artefacts(job, recording.fs, middle_s)
     examples = [RhythmExample(job.key, job.patient, features, allowed)]
     if LABELS[job.database].beats or reference.strip == "normal":
-        examples.append(_noisy_example(examples[0], recording, job))
+        examples += [_noisy_example(examples[0], recording, job), _still_example(examples[0], recording, job)]
     return examples
 
 
@@ -82,6 +85,51 @@ def _noisy_example(example: RhythmExample, recording: Recording, job: FindingJob
     allowed[some, _COLUMN[Rhythm.ARTEFACT]] = True
     allowed[every & ~confident] = _mask(Rhythm.ARTEFACT)
     return replace(example, features=features, allowed=allowed)
+
+
+def _still_example(example: RhythmExample, recording: Recording, job: FindingJob) -> RhythmExample:
+    """Read a record whose heart stands still in intervals of it."""
+    rng = np.random.default_rng(zlib.crc32(job.key.encode()))
+    signal, still = with_standstill(recording, rng)
+    features, _ = _features(replace(recording, read=lambda start, stop: signal[start:stop]), job)
+    allowed, fs = example.allowed.copy(), recording.fs
+    touched = maximum_filter1d(still, 2 * round(TICK_S * fs) + 1)
+    allowed[_mostly(touched, fs, len(allowed))] |= _mask(Rhythm.ORGANISED, Rhythm.ASYSTOLE)
+    allowed[_mostly(still, fs, len(allowed))] = _mask(Rhythm.ASYSTOLE)
+    return replace(example, features=features, allowed=allowed)
+
+
+def with_standstill(recording: Recording, rng: np.random.Generator) -> tuple[Signal, Mask]:
+    """Replace random intervals of a recording by standstill: small noise, and in half of them P waves.
+
+    Parameters
+    ----------
+    recording
+        The recording. All samples are read.
+    rng
+        Random generator.
+
+    Returns
+    -------
+    The signal [n, n_leads] in mV, and where it stands still, [n].
+    """
+    signal, fs = recording.read(0, recording.n_samples).astype(np.float32), recording.fs
+    n_leads, mean_length = signal.shape[1], min(_STILL_S, recording.duration_s / 2) * fs
+    still = on_and_off(len(signal), share=_STILL, mean_length=mean_length, rng=rng)
+    for start, stop in true_intervals(still).tolist():
+        n, level = stop - start, np.nan_to_num(signal[[start, stop - 1]])
+        noise = rng.uniform(*_STILL_NOISE_MV, n_leads) * band_noise(n, n_leads, fs, (0.5, 40.0), rng)
+        drift = level[0] + (level[1] - level[0]) * np.linspace(0, 1, n)[:, None]
+        signal[start:stop] = noise + drift + (rng.random() < 0.5) * _p_waves(n, n_leads, fs, rng)
+    return signal, still
+
+
+def _p_waves(n: int, n_leads: int, fs: float, rng: np.random.Generator) -> Floats:
+    """Draw P waves at a sinus rate, [n, n_leads] in mV."""
+    times = np.cumsum(rng.normal(rng.uniform(0.5, 1.0), 0.03, int(2 * n / fs) + 2))
+    nearest_s = np.abs(np.arange(n)[:, None] / fs - times).min(axis=1)
+    wave = np.exp(-0.5 * (nearest_s / 0.025) ** 2)
+    return np.asarray(wave[:, None] * rng.uniform(0.03, 0.15, n_leads), dtype=np.float32)
 
 
 def _features(recording: Recording, job: FindingJob) -> tuple[Floats, Mask]:

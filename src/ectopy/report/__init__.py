@@ -7,7 +7,13 @@ from pathlib import Path
 from ectopy.ecg import Analysis
 from ectopy.monitoring.drift import Counts
 from ectopy.printable import printable, printable_values
-from ectopy.report.data_files import write_annotation_file, write_beats, write_events, write_summary
+from ectopy.report.data_files import (
+    write_annotation_file,
+    write_beats,
+    write_events,
+    write_rhythm,
+    write_summary,
+)
 from ectopy.report.fhir import write_fhir
 from ectopy.report.index import write_index
 from ectopy.report.page import write_page
@@ -16,7 +22,7 @@ from ectopy.report.summary import SUMMARY_COLUMNS, summarise
 __all__ = ["OPTIONAL_FILES", "SUMMARY_COLUMNS", "output_files", "write_index", "write_outputs"]
 
 OPTIONAL_FILES = ("fhir.json", "report.pdf")
-_FILES = ("beats.parquet", "events.csv", "summary.json", "report.html", *OPTIONAL_FILES)
+_FILES = ("beats.parquet", "events.csv", "rhythm.csv", "summary.json", "report.html", *OPTIONAL_FILES)
 
 
 def output_files(name: str) -> frozenset[str]:
@@ -59,7 +65,8 @@ def write_outputs(
         write_fhir(folder, summary, provenance)
     write_annotation_file(folder / str(provenance["recording"]), analysis, summary.not_analysable)
     write_beats(folder / "beats.parquet", analysis)
-    write_events(folder / "events.csv", analysis.events)
+    write_events(folder / "events.csv", analysis)
+    write_rhythm(folder / "rhythm.csv", analysis)
     write_summary(folder / "summary.json", analysis, summary, provenance, profile)
     write_page(folder / "report.html", analysis, summary, provenance)
     return summary.row

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -13,11 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from ectopy.annotations import Annotations, write_annotations
 from ectopy.criteria import DEFAULT_CRITERIA, schema_of_criteria
-from ectopy.ecg import CLASSES, Analysis, Event, Labels, Mask, Samples
+from ectopy.ecg import CLASSES, Analysis, Labels, Mask, Samples
 from ectopy.monitoring.drift import MONITORED, Counts
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.stretches import ARTEFACT, RHYTHMS, mit_rhythm, rhythm_stretches
+from ectopy.rhythm.stretches import (
+    ARTEFACT,
+    NO_RHYTHM,
+    RHYTHMS,
+    Stretch,
+    mit_rhythm,
+    rhythm_at,
+    rhythm_stretches,
+)
 
 SCHEMA_VERSION = 3
 """Version of ``summary.schema.json``, which is in the folder of this module."""
@@ -75,7 +83,12 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
 
 def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
     """Return the samples at which the rhythm changes, and the MIT rhythm strings."""
-    stretches, beats = rhythm_stretches(analysis), analysis.beats.sample
+    beats = analysis.beats.sample
+    stretches = [
+        stretch
+        for stretch in rhythm_stretches(analysis)
+        if RHYTHMS[stretch.rhythm].mit != NO_RHYTHM or _has_beat(stretch, analysis)
+    ]
     if {stretch.rhythm for stretch in stretches} <= {ARTEFACT}:
         return np.empty(0, dtype=np.int64), []
     mit = np.array([RHYTHMS[stretch.rhythm].mit for stretch in stretches], dtype="U6")
@@ -86,6 +99,11 @@ def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
     first = int(beats[0]) - 1 if len(beats) else 1
     sample[0] = first if len(sample) == 1 else min(first, int(sample[1]) - 1)
     return np.maximum(sample - np.isin(sample, beats), 0), mit[changed].tolist()
+
+
+def _has_beat(stretch: Stretch, analysis: Analysis) -> bool:
+    first, stop = np.searchsorted(analysis.beats.time_s, stretch[1:])
+    return bool(stop > first)
 
 
 def fibrillation_edges(analysis: Analysis) -> Samples:
@@ -183,24 +201,52 @@ def _bits(mask: Mask) -> NDArray[np.uint8]:
     return np.packbits(mask, bitorder="little")
 
 
-def write_events(path: Path, events: Sequence[Event]) -> None:
+def write_events(path: Path, analysis: Analysis) -> None:
     """Write ``events.csv`` with one row per event; the rate is empty where it has no meaning.
+
+    ``rhythm`` is that of the stretch in which the event begins.
 
     Parameters
     ----------
     path
         The file to write.
-    events
-        Events in order of onset.
+    analysis
+        The analysis of a recording.
     """
+    stretches = rhythm_stretches(analysis)
+    rows = (
+        (
+            event.kind,
+            f"{event.onset_s:.3f}",
+            f"{event.offset_s:.3f}",
+            event.n_beats,
+            f"{event.rate_bpm:.1f}" if np.isfinite(event.rate_bpm) else "",
+            rhythm_at(stretches, event.onset_s),
+        )
+        for event in analysis.events
+    )
+    _write_table(path, ("kind", "onset_s", "offset_s", "n_beats", "rate_bpm", "rhythm"), rows)
+
+
+def write_rhythm(path: Path, analysis: Analysis) -> None:
+    """Write ``rhythm.csv`` with one row per stretch; together they cover the recording once.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    analysis
+        The analysis of a recording.
+    """
+    rows = ((name, f"{start_s:.3f}", f"{stop_s:.3f}") for name, start_s, stop_s in rhythm_stretches(analysis))
+    _write_table(path, ("rhythm", "start_s", "stop_s"), rows)
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("kind", "onset_s", "offset_s", "n_beats", "rate_bpm"))
-        for event in events:
-            rate = f"{event.rate_bpm:.1f}" if np.isfinite(event.rate_bpm) else ""
-            writer.writerow(
-                (event.kind, f"{event.onset_s:.3f}", f"{event.offset_s:.3f}", event.n_beats, rate)
-            )
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def write_summary(

@@ -23,7 +23,7 @@ from ectopy.rhythm.wording import Finding
 
 NOT_CLAIMED = (
     "Atrial flutter: not detected with a constant block, reported as fibrillation with a changing block",
-    "Ventricular flutter and ventricular fibrillation: reported as a pause where no beat is detected",
+    "Junctional and paced rhythm: counted as sinus rhythm",
     "Atrioventricular block, ST segment and QT interval: P and T waves are not measured",
     "Pacemaker function",
 )

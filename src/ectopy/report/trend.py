@@ -10,6 +10,7 @@ from ectopy.report import svg
 from ectopy.report.statistics import RecordingStats
 from ectopy.report.times import Clock
 from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.stretches import RHYTHMS, rhythm_stretches
 
 MAX_TICKS = 5
 """Maximum number of times along the axis, so that a phone can show them."""
@@ -20,6 +21,15 @@ class Lane(NamedTuple):
 
     title: str
     note: str
+    path: str
+    colour: str
+
+
+class BandPart(NamedTuple):
+    """One rhythm in the band of rhythms: all its stretches, and the share of the recording that they take."""
+
+    title: str
+    share: str
     path: str
     colour: str
 
@@ -43,6 +53,7 @@ class Trend(NamedTuple):
     unreadable: str
     rates: list[Tick]
     times: list[Tick]
+    rhythms: list[BandPart]
     lanes: list[Lane]
     description: str
 
@@ -64,9 +75,36 @@ def trend(recording: RecordingStats) -> Trend | None:
         unreadable=svg.bars(svg.occupied(edges[:, 0], edges[:, 1], analysis.duration_s)),
         rates=[Tick(100 * (high - bpm) / (high - low), f"{bpm:.0f}") for bpm in grid_bpm],
         times=time_ticks(analysis.duration_s, Clock(analysis.start)),
+        rhythms=rhythm_band(analysis),
         lanes=list(_lanes(analysis)),
         description=f"Heart rate between {np.nanmin(reduced.low):.0f} and {np.nanmax(reduced.high):.0f} bpm",
     )
+
+
+def rhythm_band(analysis: Analysis) -> list[BandPart]:
+    """Draw the rhythm of every stretch in one band, the most urgent rhythm on top.
+
+    A stretch is at least one column wide, so that no short episode is lost in a long recording.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of the recording.
+
+    Returns
+    -------
+    The rhythms that it has, from the one below to the one on top.
+    """
+    stretches, duration_s = rhythm_stretches(analysis), analysis.duration_s
+    parts = []
+    for name, rhythm in reversed([*RHYTHMS.items()]):
+        spans_s = np.array([stretch[1:] for stretch in stretches if stretch.rhythm == name])
+        if len(spans_s):
+            path = svg.bars(svg.occupied(spans_s[:, 0], spans_s[:, 1], duration_s))
+            share_pct = 100 * float(np.diff(spans_s).sum()) / duration_s
+            share = "below 0.1 %" if share_pct < 0.1 else f"{share_pct:.1f} %"
+            parts.append(BandPart(rhythm.title, share, path, rhythm.colour))
+    return parts
 
 
 def time_ticks(duration_s: float, clock: Clock) -> list[Tick]:

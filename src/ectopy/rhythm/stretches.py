@@ -134,10 +134,14 @@ def _spans_s(spans: list[tuple[float, float]]) -> NDArray[np.float64]:
 
 
 def _lasting(event: Event, analysis: Analysis) -> tuple[float, float]:
-    """Return onset and end of the rhythm that an event is: until the beat after its last, if that is soon."""
-    beats = analysis.beats
-    after = beats.between(event.onset_s, event.offset_s).stop
-    if not event.n_beats or after == 0 or beats.time_s[after - 1] < event.offset_s:
+    """Return onset and end of the rhythm that an event is: until the beat after its last, if that is soon.
+
+    The rhythm of the first beat begins with the recording, if that is soon before.
+    """
+    beats = analysis.beats.between(event.onset_s, event.offset_s)
+    time_s = analysis.beats.time_s
+    if not event.n_beats or beats.start == beats.stop or time_s[beats.stop - 1] < event.offset_s:
         return event.onset_s, event.offset_s  # no beat ends it
-    next_s = float(beats.time_s[after]) if after < len(beats) else analysis.duration_s
-    return event.onset_s, min(next_s, event.offset_s + CONSECUTIVE_S)
+    next_s = float(time_s[beats.stop]) if beats.stop < len(time_s) else analysis.duration_s
+    begins = beats.start == 0 and event.onset_s <= CONSECUTIVE_S
+    return 0.0 if begins else event.onset_s, min(next_s, event.offset_s + CONSECUTIVE_S)

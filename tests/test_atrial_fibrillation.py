@@ -18,7 +18,17 @@ from ectopy.ec57.episodes import EpisodeComparison, compare_episodes
 from ectopy.model import augmentation
 from ectopy.report.data_files import annotations_of
 from ectopy.rhythm import atrial_fibrillation
-from ectopy.rhythm.atrial_fibrillation import BRIDGE_S, WINDOW, extend_over_runs, find_atrial_fibrillation
+from ectopy.rhythm.atrial_fibrillation import (
+    BRIDGE_S,
+    WINDOW,
+    extend_over_runs,
+    find_atrial_fibrillation,
+    strip_fibrillates,
+)
+from ectopy.rhythm.events import analyse_rhythm
+from ectopy.rhythm.findings import find_findings
+from tests.conftest import database
+from tests.handmade import NOTHING_UNREADABLE, analysis_of, beats_of, recording_for
 
 N_BEATS = 600
 SEEDS = range(6)
@@ -624,3 +634,68 @@ def test_the_least_regular_records_of_ds1_without_fibrillation_have_none(mitdb: 
 @pytest.mark.parametrize("record", ["118e00", "118e_6", "119e00", "119e_6"])
 def test_noise_as_strong_as_the_signal_is_no_fibrillation(nstdb: Path, record: str) -> None:
     assert [event for event in ectopy.analyse(nstdb / record).events if event.kind == "af"] == []
+
+
+def windows_of(rr_s: Seconds, *, p_wave: bool, seed: int = 0) -> BeatWindows:
+    """Return windows of one lead with one QRS complex each, with the same P wave or with waves of chance."""
+    rng, n = np.random.default_rng(seed), len(rr_s)
+    at = np.arange(SHAPE)
+    shape = np.exp(-0.5 * ((at - 30) / 2) ** 2) + np.zeros((n, 1, 1))
+    before = 0.15 * np.exp(-0.5 * ((at - 14) / 2) ** 2) if p_wave else 0
+    drifting = np.cumsum(rng.standard_normal((n, 1, SHAPE)), axis=2) * 0.03
+    signal = shape + (before + 0.005 * rng.standard_normal((n, 1, SHAPE)) if p_wave else drifting)
+    sample = np.round(200 * np.cumsum(rr_s)).astype(np.int64)
+    return BeatWindows(
+        sample,
+        signal.astype(np.float16),
+        np.ones((n, 2), dtype=np.float32),
+        np.tile([True, False], (n, 1)),
+        np.zeros(n, dtype=bool),
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestStrips:
+    """Ten seconds have a dozen beats, which are too few for the entropy of a window."""
+
+    @staticmethod
+    def fibrillates(rr_s: Seconds, *, p_wave: bool, ventricular: ArrayLike = False) -> bool:
+        known = np.where(np.arange(len(rr_s)) > 0, rr_s, np.nan)
+        is_v = np.broadcast_to(np.asarray(ventricular), len(rr_s))
+        return strip_fibrillates(known, is_v, windows_of(rr_s, p_wave=p_wave))
+
+    def test_irregular_without_a_p_wave_is_fibrillation(self, seed: int) -> None:
+        assert self.fibrillates(fibrillating(seed, n=14), p_wave=False)
+
+    def test_irregular_with_one_p_wave_is_not(self, seed: int) -> None:
+        assert not self.fibrillates(fibrillating(seed, n=14, spread=0.12), p_wave=True)
+
+    def test_regular_without_a_p_wave_is_not(self, seed: int) -> None:
+        assert not self.fibrillates(sinus(seed, n=14), p_wave=False)
+
+    def test_a_strip_of_few_intervals_between_ventricular_beats_is_not(self, seed: int) -> None:
+        every_third = np.arange(14) % 3 == 0
+        assert not self.fibrillates(fibrillating(seed, n=14), p_wave=False, ventricular=every_third)
+
+
+def test_a_strip_is_said_to_be_shorter_than_the_definition() -> None:
+    beats = beats_of("N" * 14, fibrillating(0, n=14))
+    windows = windows_of(np.nan_to_num(beats.rr_s, nan=0.7), p_wave=False)
+    analysis = analyse_rhythm(beats, duration_s=12.0, unreadable=NOTHING_UNREADABLE, windows=windows)
+    assert [(event.kind, event.n_beats) for event in analysis.events if event.kind == "af"] == [("af", 14)]
+    recording = recording_for(beats, 1200)
+    found = find_findings(replace(analysis_of(recording, beats), events=analysis.events))
+    assert "shorter than 30 s and to be confirmed by a longer recording" in found[0].text
+    longer = analyse_rhythm(beats, duration_s=70.0, unreadable=NOTHING_UNREADABLE, windows=windows)
+    assert not [event for event in longer.events if event.kind == "af"]
+
+
+@pytest.mark.real
+def test_strips_of_ludb_in_fibrillation_are_called_and_those_in_sinus_rhythm_are_not() -> None:
+    called = {
+        name: any(event.kind == "af" for event in ectopy.analyse(database("ludb") / "data" / name).events)
+        for name in ("109", "129", "173", "51", "11", "13", "15", "17", "19")
+    }
+    assert called == dict.fromkeys(("109", "129", "173", "51"), True) | dict.fromkeys(
+        ("11", "13", "15", "17", "19"), False
+    )

@@ -214,7 +214,7 @@ class TestEventsTable:
             "vt": "vt",
         }
 
-    def test_the_stretches_of_rhythm_have_a_table_of_their_own(self, tmp_path: Path) -> None:
+    def test_the_intervals_of_rhythm_have_a_table_of_their_own(self, tmp_path: Path) -> None:
         written(tmp_path, "NVVVN", 0.5)
         lines = (tmp_path / "rhythm.csv").read_text().split()
         assert lines[:3] == ["rhythm,start_s,stop_s", "sinus,0.000,1.000", "vt,1.000,2.500"]

@@ -11,7 +11,7 @@ from ectopy.ecg import Analysis, Beats, Event, Recording
 from ectopy.report import data_files
 from ectopy.rhythm.heart_rate import rr_intervals_s
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.stretches import RHYTHMS
+from ectopy.rhythm.named_intervals import RHYTHMS
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of
 
 # Symbols that WFDB's annot.h defines: other programs show and count these.

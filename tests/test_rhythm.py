@@ -14,7 +14,7 @@ from ectopy.rhythm.events import analyse_rhythm, suppress_sveb_in_af
 from ectopy.rhythm.finders import runs
 from ectopy.rhythm.heart_rate import heart_rate, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.stretches import mit_rhythm
+from ectopy.rhythm.named_intervals import mit_rhythm
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of, events_of, fibrillating_rr_s
 
 

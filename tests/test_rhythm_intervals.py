@@ -13,10 +13,10 @@ from ectopy import pipeline, report
 from ectopy.annotations import Annotations, write_annotations
 from ectopy.beats.detection import detect_beats
 from ectopy.datasets import catalogue
-from ectopy.ecg import Event, recording_of
+from ectopy.ecg import Event, recording_of, true_intervals
 from ectopy.evaluation.finding_reference import Episode, FindingReference, Window
 from ectopy.evaluation.record_findings import FindingJob
-from ectopy.evaluation.rhythm_examples import allowed_rhythms, read_examples
+from ectopy.evaluation.rhythm_examples import allowed_rhythms, read_examples, with_standstill
 from ectopy.features.rhythm import RHYTHM_FEATURES, iter_rhythm_features
 from ectopy.flows.train_rhythm import split_patients
 from ectopy.model.classifier import SHIPPED_MODEL, ModelError, load_classifier
@@ -316,6 +316,18 @@ class TestExamples:
         assert self.allowed(reference_of("challenge-2017/1", strip="noise")) == ["on"] * 3
         assert self.allowed(reference_of("challenge-2017/1", strip="af")) == ["o"] * 3
 
+    def test_made_standstill_is_quiet_and_begins_and_ends_at_the_level_of_the_signal(self):
+        rng = np.random.default_rng(3)
+        recording = recording_of(drawn(steady(300), 300)[:, None] + 0.5, 250.0)
+        before = recording.read(0, recording.n_samples)
+        signal, still = with_standstill(recording, rng)
+        assert 0.02 < still.mean() < 0.5
+        np.testing.assert_array_equal(signal[~still], before[~still])
+        assert np.ptp(signal[still]) < 0.6 * np.ptp(before)
+        for start, stop in true_intervals(still).tolist():
+            assert abs(signal[start, 0] - before[start, 0]) < 0.3
+            assert abs(signal[stop - 1, 0] - before[stop - 1, 0]) < 0.3
+
     def test_no_patient_is_in_two_folds(self):
         none = np.empty((0, len(RHYTHM_FEATURES)), dtype=np.float32)
         examples = [
@@ -381,6 +393,14 @@ def test_asystole_and_vt_that_could_not_be_read_are_left_out() -> None:
     assert kept == intervals[1:3]
 
 
+def test_fast_beats_in_a_rhythm_interval_of_vt_are_ventricular() -> None:
+    beats = beats_of("N" * 20 + "SSNSSSSSSS" + "N" * 20 + "SS", [0.8] * 20 + [0.4] * 10 + [0.8] * 22)
+    vt = RhythmInterval(Rhythm.VT, 16.1, 21.0)
+    analysis = analyse_rhythm(beats, duration_s=60.0, unreadable=NOTHING, intervals=(vt,))
+    assert "".join(analysis.beats.label) == "N" * 20 + "VVNVVVVVVV" + "N" * 20 + "SS"
+    assert [event.kind for event in analysis.events if event.n_beats > 2] == ["vt"]
+
+
 def test_a_tachycardia_without_countable_beats_is_written_to_all_files(tmp_path: Path) -> None:
     beats = beats_of("N" * 30)
     vt = Event("vt", 2.0, 20.0, 0, float("nan"))
@@ -427,7 +447,7 @@ def test_a_training_record_has_a_feature_and_a_label_for_every_tick(tmp_path: Pa
     symbols = np.array(["+", "N", "~", "+"])
     marks = Annotations(np.array([0, 500, 5000, 10_000]), symbols, np.zeros(4, int), ("(N", "", "", "(VFL"))
     write_annotations(folder / "101", "atr", marks, fs=250.0)
-    example, noisy = read_examples(FindingJob("mitdb", folder / "101", "mitdb/101", SHIPPED_MODEL))
+    example, noisy, still = read_examples(FindingJob("mitdb", folder / "101", "mitdb/101", SHIPPED_MODEL))
     assert (example.key, example.patient, example.database) == ("mitdb/101", "mitdb/101", "mitdb")
     assert example.features.shape == (len(example.allowed), len(RHYTHM_FEATURES))
     allowed = [
@@ -441,3 +461,6 @@ def test_a_training_record_has_a_feature_and_a_label_for_every_tick(tmp_path: Pa
     assert 0.1 < noisy.allowed[:, artefact].mean() < 0.7
     hidden = noisy.allowed.sum(axis=1) < example.allowed.sum(axis=1) + noisy.allowed[:, artefact]
     assert noisy.allowed[hidden, artefact].all()
+    of_still = still.allowed[:, RHYTHMS.index(Rhythm.ASYSTOLE)]
+    assert len(still.features) == len(allowed)
+    assert 0 < of_still.mean() < 0.8

@@ -2,7 +2,7 @@
 
 from ectopy.criteria import DEFAULT_CRITERIA
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.stretches import mit_rhythm
+from ectopy.rhythm.named_intervals import mit_rhythm
 
 INTRODUCTION = """\
 # Events

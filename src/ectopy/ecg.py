@@ -523,8 +523,8 @@ class Analysis:
     intervals in seconds on which all rates and events rest: NaN for the first beat, across an unreadable
     interval, and beside a beat of ``low_quality`` [n], which lies in noise. ``events`` are in order of onset.
     ``unreadable`` are half-open [start, stop) intervals in samples, int64 [k, 2], in which no analysed lead
-    could be read, and ``artefact`` those in which it is artefact. ``criteria`` are those by which the events
-    were found.
+    could be read. ``artefact`` are those that the rhythm network calls so. ``criteria`` are those by which
+    the events were found.
     """
 
     recording: Recording

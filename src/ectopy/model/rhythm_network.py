@@ -3,14 +3,16 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # read when Keras is imported
 
 import keras
 import numpy as np
 
+from ectopy.beats.windows import Floats
 from ectopy.features.rhythm import RHYTHM_FEATURES
 from ectopy.model import network
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE
@@ -24,7 +26,7 @@ _IMPOSSIBLE = -30.0  # added to the log probability of a rhythm that is not allo
 
 
 def train(examples: Sequence[RhythmExample], config: RhythmTrainConfig, folder: Path, *, name: str) -> float:
-    """Train a network and write its model directory.
+    """Train an ensemble of networks and write its model directory.
 
     Parameters
     ----------
@@ -41,18 +43,12 @@ def train(examples: Sequence[RhythmExample], config: RhythmTrainConfig, folder: 
     -------
     The mean loss of the last epoch.
     """
-    keras.utils.set_random_seed(config.seed)
     mean, scale = standardisation(examples)
-    n_steps = config.epochs * config.steps
-    size = TrainConfig(
-        dense_units=config.dense_units, gru_units=config.gru_units, dropout=config.dropout
-    )  # a tick takes the place of a beat
-    model = network.build(size, n_features=len(RHYTHM_FEATURES), n_labels=len(RHYTHMS))
-    rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, n_steps)
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=config.weight_decay), loss=_loss)
-    losses = [float(model.train_on_batch(*batch)) for batch in draw_batches(examples, mean, scale, config)]
+    seeds = range(config.seed, config.seed + config.members)
+    fitted = [_fit(examples, mean, scale, replace(config, seed=seed)) for seed in seeds]
+    ensemble = network.ensemble([network.Network(model, mean, scale) for model, _ in fitted])
     folder.mkdir(parents=True, exist_ok=True)
-    export_onnx(model, folder / MODEL_FILE)
+    export_onnx(ensemble.model, folder / MODEL_FILE)
     specification = RhythmSpecification(
         name=name,
         labels=RHYTHMS,
@@ -62,7 +58,22 @@ def train(examples: Sequence[RhythmExample], config: RhythmTrainConfig, folder: 
         trained_on=tuple(sorted({example.patient for example in examples})),
     )
     (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification), indent=1) + "\n")
-    return float(np.mean(losses[-config.steps :]))
+    return float(np.mean([loss for _, loss in fitted]))
+
+
+def _fit(
+    examples: Sequence[RhythmExample], mean: Floats, scale: Floats, config: RhythmTrainConfig
+) -> tuple[Any, float]:
+    """Train one network; return it with the mean loss of its last epoch."""
+    keras.utils.set_random_seed(config.seed)
+    size = TrainConfig(
+        dense_units=config.dense_units, gru_units=config.gru_units, dropout=config.dropout
+    )  # a tick takes the place of a beat
+    model = network.build(size, n_features=len(RHYTHM_FEATURES), n_labels=len(RHYTHMS))
+    rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * config.steps)
+    model.compile(keras.optimizers.AdamW(rate, weight_decay=config.weight_decay), loss=_loss)
+    losses = [float(model.train_on_batch(*batch)) for batch in draw_batches(examples, mean, scale, config)]
+    return model, float(np.mean(losses[-config.steps :]))
 
 
 def _loss(allowed: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:

@@ -24,7 +24,7 @@ _SHARE = {
 
 @dataclass(frozen=True)
 class RhythmTrainConfig:
-    """All settings of the training of a rhythm network.
+    """All settings of the training of a rhythm network, an ensemble of ``members`` that differ in their seed.
 
     Windows are of ``window_ticks`` ticks. ``offset_sd`` is the standard deviation of what is added to a
     feature in a whole window, and ``noise_sd`` of what is added in each tick. Their unit is the standard
@@ -35,6 +35,7 @@ class RhythmTrainConfig:
 
     seed: int = 0
     n_folds: int = 4
+    members: int = 3
     dense_units: int = 32
     gru_units: int = 24
     dropout: float = 0.2

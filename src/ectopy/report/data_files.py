@@ -17,14 +17,14 @@ from ectopy.ecg import CLASSES, Analysis, Labels, Mask, Samples
 from ectopy.monitoring.drift import MONITORED, Counts
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.stretches import (
+from ectopy.rhythm.named_intervals import (
     ARTEFACT,
     NO_RHYTHM,
     RHYTHMS,
-    Stretch,
+    NamedInterval,
     mit_rhythm,
+    named_intervals,
     rhythm_at,
-    rhythm_stretches,
 )
 
 SCHEMA_VERSION = 3
@@ -84,16 +84,16 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
 def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
     """Return the samples at which the rhythm changes, and the MIT rhythm strings."""
     beats = analysis.beats.sample
-    stretches = [
-        stretch
-        for stretch in rhythm_stretches(analysis)
-        if RHYTHMS[stretch.rhythm].mit != NO_RHYTHM or _has_beat(stretch, analysis)
+    intervals = [
+        interval
+        for interval in named_intervals(analysis)
+        if RHYTHMS[interval.rhythm].mit != NO_RHYTHM or _has_beat(interval, analysis)
     ]
-    if {stretch.rhythm for stretch in stretches} <= {ARTEFACT}:
+    if {interval.rhythm for interval in intervals} <= {ARTEFACT}:
         return np.empty(0, dtype=np.int64), []
-    mit = np.array([RHYTHMS[stretch.rhythm].mit for stretch in stretches], dtype="U6")
+    mit = np.array([RHYTHMS[interval.rhythm].mit for interval in intervals], dtype="U6")
     changed = np.flatnonzero(np.append(True, mit[1:] != mit[:-1]))
-    starts_s = np.array([stretch.start_s for stretch in stretches])[changed]
+    starts_s = np.array([interval.start_s for interval in intervals])[changed]
     # One sample before its beat: WFDB allows two marks at one time only on different leads.
     sample = np.round(starts_s * analysis.fs).astype(np.int64) - 1
     first = int(beats[0]) - 1 if len(beats) else 1
@@ -101,8 +101,8 @@ def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
     return np.maximum(sample - np.isin(sample, beats), 0), mit[changed].tolist()
 
 
-def _has_beat(stretch: Stretch, analysis: Analysis) -> bool:
-    first, stop = np.searchsorted(analysis.beats.time_s, stretch[1:])
+def _has_beat(interval: NamedInterval, analysis: Analysis) -> bool:
+    first, stop = np.searchsorted(analysis.beats.time_s, interval[1:])
     return bool(stop > first)
 
 
@@ -204,7 +204,7 @@ def _bits(mask: Mask) -> NDArray[np.uint8]:
 def write_events(path: Path, analysis: Analysis) -> None:
     """Write ``events.csv`` with one row per event; the rate is empty where it has no meaning.
 
-    ``rhythm`` is that of the stretch in which the event begins.
+    ``rhythm`` is that of the interval in which the event begins.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def write_events(path: Path, analysis: Analysis) -> None:
     analysis
         The analysis of a recording.
     """
-    stretches = rhythm_stretches(analysis)
+    intervals = named_intervals(analysis)
     rows = (
         (
             event.kind,
@@ -221,7 +221,7 @@ def write_events(path: Path, analysis: Analysis) -> None:
             f"{event.offset_s:.3f}",
             event.n_beats,
             f"{event.rate_bpm:.1f}" if np.isfinite(event.rate_bpm) else "",
-            rhythm_at(stretches, event.onset_s),
+            rhythm_at(intervals, event.onset_s),
         )
         for event in analysis.events
     )
@@ -229,7 +229,7 @@ def write_events(path: Path, analysis: Analysis) -> None:
 
 
 def write_rhythm(path: Path, analysis: Analysis) -> None:
-    """Write ``rhythm.csv`` with one row per stretch; together they cover the recording once.
+    """Write ``rhythm.csv`` with one row per interval; together they cover the recording once.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def write_rhythm(path: Path, analysis: Analysis) -> None:
     analysis
         The analysis of a recording.
     """
-    rows = ((name, f"{start_s:.3f}", f"{stop_s:.3f}") for name, start_s, stop_s in rhythm_stretches(analysis))
+    rows = ((name, f"{start_s:.3f}", f"{stop_s:.3f}") for name, start_s, stop_s in named_intervals(analysis))
     _write_table(path, ("rhythm", "start_s", "stop_s"), rows)
 
 

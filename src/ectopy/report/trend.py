@@ -10,7 +10,7 @@ from ectopy.report import svg
 from ectopy.report.statistics import RecordingStats
 from ectopy.report.times import Clock
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.stretches import RHYTHMS, rhythm_stretches
+from ectopy.rhythm.named_intervals import RHYTHMS, named_intervals
 
 MAX_TICKS = 5
 """Maximum number of times along the axis, so that a phone can show them."""
@@ -26,7 +26,7 @@ class Lane(NamedTuple):
 
 
 class BandPart(NamedTuple):
-    """One rhythm in the band of rhythms: all its stretches, and the share of the recording that they take."""
+    """One rhythm in the band of rhythms: all its intervals, and the share of the recording that they take."""
 
     title: str
     share: str
@@ -82,9 +82,9 @@ def trend(recording: RecordingStats) -> Trend | None:
 
 
 def rhythm_band(analysis: Analysis) -> list[BandPart]:
-    """Draw the rhythm of every stretch in one band, the most urgent rhythm on top.
+    """Draw the rhythm of every interval in one band, the most urgent rhythm on top.
 
-    A stretch is at least one column wide, so that no short episode is lost in a long recording.
+    A interval is at least one column wide, so that no short episode is lost in a long recording.
 
     Parameters
     ----------
@@ -95,10 +95,10 @@ def rhythm_band(analysis: Analysis) -> list[BandPart]:
     -------
     The rhythms that it has, from the one below to the one on top.
     """
-    stretches, duration_s = rhythm_stretches(analysis), analysis.duration_s
+    intervals, duration_s = named_intervals(analysis), analysis.duration_s
     parts = []
     for name, rhythm in reversed([*RHYTHMS.items()]):
-        spans_s = np.array([stretch[1:] for stretch in stretches if stretch.rhythm == name])
+        spans_s = np.array([interval[1:] for interval in intervals if interval.rhythm == name])
         if len(spans_s):
             path = svg.bars(svg.occupied(spans_s[:, 0], spans_s[:, 1], duration_s))
             share_pct = 100 * float(np.diff(spans_s).sum()) / duration_s

@@ -1,7 +1,8 @@
 """From classified beats to final labels and events, in one direction.
 
 1. RR intervals that rules may use (:mod:`ectopy.rhythm.heart_rate`).
-2. Sinus, supraventricular or ventricular tachycardia (:mod:`ectopy.rhythm.tachycardia`).
+2. Sinus, supraventricular or ventricular tachycardia (:mod:`ectopy.rhythm.tachycardia`). In a rhythm interval
+   of VT, the fast beats are ventricular and not supraventricular.
 3. Atrial fibrillation, from RR intervals, the ventricular beats and the morphology
    (:mod:`ectopy.rhythm.atrial_fibrillation`).
 4. Final labels: in atrial fibrillation no beat is supraventricular ectopic, and elsewhere none that is less
@@ -19,7 +20,12 @@ import numpy as np
 from ectopy.beats.windows import BeatWindows, Floats
 from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples, merge_intervals
-from ectopy.rhythm.atrial_fibrillation import extend_over_runs, find_atrial_fibrillation
+from ectopy.rhythm.atrial_fibrillation import (
+    STRIP_S,
+    extend_over_runs,
+    find_atrial_fibrillation,
+    strip_fibrillates,
+)
 from ectopy.rhythm.finders import (
     RhythmContext,
     Spans,
@@ -38,7 +44,7 @@ from ectopy.rhythm.rhythm_events import (
     without_unreadable,
 )
 from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
-from ectopy.rhythm.tachycardia import name_wide_runs, settle_tachycardia
+from ectopy.rhythm.tachycardia import exchange_classes, name_wide_runs, settle_tachycardia
 
 NOTHING_UNREADABLE: Samples = np.empty((0, 2), dtype=np.int64)
 NO_SPANS: Spans = np.empty((0, 2), dtype=np.intp)
@@ -106,6 +112,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     beats = settle_tachycardia(beats, rr_s)
     if windows is not None:
         beats = name_wide_runs(beats, rr_s, windows)
+    in_vt = is_inside(beats.sample, spans_of(intervals, Rhythm.VT, beats.fs))
+    beats = exchange_classes(beats, in_vt & supraventricular(beats), BeatClass.SVEB, BeatClass.VEB)
     af = NO_SPANS
     if criteria.detect_af:
         early, time_s = supraventricular(beats), beats.time_s
@@ -114,6 +122,9 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
             time_s, rr_s, ventricular(beats), early, af_penalty=penalty, shortest_s=shortest_s
         )
         af = extend_over_runs(af, long_runs(early, rr_s), time_s)
+        is_strip = duration_s <= STRIP_S
+        if is_strip and windows is not None and strip_fibrillates(rr_s, ventricular(beats), windows):
+            af = np.array([[0, len(beats)]])
     final = keep_premature_sveb(suppress_sveb_in_af(beats, af), rr_s, criteria.sv_prematurity_pct)
     events = find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af, criteria=criteria)
     in_order = _in_order(add_rhythm_events(events, intervals, final, criteria))

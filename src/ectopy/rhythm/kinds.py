@@ -29,15 +29,16 @@ Colour = Literal["ventricular", "supraventricular", "important", "note"]
 class EventKind:
     """One row of the registry.
 
-    ``name`` is the stable name in ``events.csv`` and ``title`` what readers see. ``rule`` and ``urgency`` are
-    sentences for the report and the documentation; they name criteria in braces, see :meth:`stated`. ``find``
-    returns the spans of beats of such events. It is None for a kind that is an interval without beats, see
-    :mod:`ectopy.rhythm.rhythm_events`. ``describe`` returns their findings; without it, the finding is a note
-    with their number and length. ``count`` is the name of their number in ``summary.json``. ``colour`` is the
-    class of the mark in the report. ``rhythm`` is the rhythm of the stretches that such events are, a key of
-    :data:`ectopy.rhythm.stretches.RHYTHMS`; a kind without one is written as a note. ``has_rate`` is False
-    where the rate of the beats means nothing. ``lasts`` is True where the hourly table also has the time that
-    such events take in each hour. ``is_sought`` is False for criteria by which there are no such events.
+    ``name`` is the stable name in ``events.csv`` and ``title`` what readers see. ``rule`` and ``urgency``
+    are sentences for the report and the documentation; they name criteria in braces, see :meth:`stated`.
+    ``find`` returns the spans of beats of such events. It is None for a kind that is an interval without
+    beats, see :mod:`ectopy.rhythm.rhythm_events`. ``describe`` returns their findings; without it, the
+    finding is a note with their number and length. ``count`` is the name of their number in
+    ``summary.json``. ``colour`` is the class of the mark in the report. ``rhythm`` is the rhythm of the
+    intervals that such events are, a key of :data:`ectopy.rhythm.named_intervals.RHYTHMS`; a kind without
+    one is written as a note. ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is
+    True where the hourly table also has the time that such events take in each hour. ``is_sought`` is False
+    for criteria by which there are no such events.
     """
 
     name: str

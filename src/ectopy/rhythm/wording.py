@@ -90,6 +90,8 @@ def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:  # pros
     rate = f"{60 * intervals / sum(map(_duration_s, events)):.0f} bpm"
     if len(events) > 1:
         rate += f", fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
+    if longest.duration_s < analysis.criteria.af_s:
+        rate += f", shorter than {analysis.criteria.af_s:g} s and to be confirmed by a longer recording"
     yield Finding(
         Urgency.URGENT if urgent else Urgency.IMPORTANT,
         f"Atrial fibrillation: {count(len(events), 'episode')}, {share:.1f} % of the time analysed, "

@@ -1,4 +1,4 @@
-"""The rhythm of every stretch of a recording: each moment has exactly one.
+"""The rhythm of every interval of a recording: each moment has exactly one.
 
 Events may overlap, and most of a recording lies in none. Where events overlap, the first of their kinds in
 the registry names the rhythm. A rhythm of beats lasts until the next beat, or for CONSECUTIVE_S if that comes
@@ -54,16 +54,16 @@ RHYTHMS: Mapping[str, Named] = MappingProxyType(
 """Every rhythm by its name in ``rhythm.csv``, the most urgent first."""
 
 
-class Stretch(NamedTuple):
-    """A stretch of one rhythm, in seconds."""
+class NamedInterval(NamedTuple):
+    """A interval of one rhythm, in seconds."""
 
     rhythm: str
     start_s: float
     stop_s: float
 
 
-def rhythm_stretches(analysis: Analysis) -> tuple[Stretch, ...]:
-    """Find the rhythm of every stretch of a recording.
+def named_intervals(analysis: Analysis) -> tuple[NamedInterval, ...]:
+    """Find the rhythm of every interval of a recording.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def rhythm_stretches(analysis: Analysis) -> tuple[Stretch, ...]:
 
     Returns
     -------
-    The stretches in order of time. Together they cover the recording exactly once, and neighbours differ.
+    The intervals in order of time. Together they cover the recording exactly once, and neighbours differ.
     """
     if not analysis.n_samples:
         return ()
@@ -84,7 +84,7 @@ def rhythm_stretches(analysis: Analysis) -> tuple[Stretch, ...]:
         rhythm[is_inside((edges_s[1:] + edges_s[:-1]) / 2, spans_s)] = name
     starts = np.flatnonzero(np.append(True, rhythm[1:] != rhythm[:-1]))
     bounds_s = pairwise([*edges_s[starts].tolist(), analysis.duration_s])
-    return tuple(Stretch(rhythm[at], *bounds) for at, bounds in zip(starts, bounds_s, strict=True))
+    return tuple(NamedInterval(rhythm[at], *bounds) for at, bounds in zip(starts, bounds_s, strict=True))
 
 
 def mit_rhythm(kind: EventKind) -> str:
@@ -93,22 +93,22 @@ def mit_rhythm(kind: EventKind) -> str:
     return "" if mit == NO_RHYTHM else mit
 
 
-def rhythm_at(stretches: tuple[Stretch, ...], time_s: float) -> str:
+def rhythm_at(intervals: tuple[NamedInterval, ...], time_s: float) -> str:
     """Return the name of the rhythm at a time.
 
     Parameters
     ----------
-    stretches
-        The stretches of a recording, at least one.
+    intervals
+        The intervals of a recording, at least one.
     time_s
-        The time in seconds; before the first and after the last stretch, that one counts.
+        The time in seconds; before the first and after the last interval, that one counts.
 
     Returns
     -------
     The name, a key of :data:`RHYTHMS`.
     """
-    at = int(np.searchsorted([stretch.start_s for stretch in stretches], time_s, side="right")) - 1
-    return stretches[max(at, 0)].rhythm
+    at = int(np.searchsorted([interval.start_s for interval in intervals], time_s, side="right")) - 1
+    return intervals[max(at, 0)].rhythm
 
 
 def _layers(analysis: Analysis) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -104,7 +104,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     if len(fibrillation) or len(artefact):
         in_artefact = is_inside(beats.sample, artefact)
         confident = beats.confident & ~in_artefact & ~is_inside(beats.sample, fibrillation)
-        beats = replace(beats, confident=confident)
+        label = np.where(in_artefact & (beats.label != BeatClass.NORMAL), BeatClass.UNKNOWN, beats.label)
+        beats = replace(beats, label=label, confident=confident)
         unreadable = merge_intervals(np.concatenate((unreadable, fibrillation)))
         low_quality = in_artefact if low_quality is None else low_quality | in_artefact
     rr_s = rr_intervals_s(beats, unreadable, low_quality)

@@ -473,4 +473,4 @@ def test_a_training_record_has_a_feature_and_a_label_for_every_tick(tmp_path: Pa
     assert noisy.allowed[hidden, artefact].all()
     of_still = still.allowed[:, RHYTHMS.index(Rhythm.ASYSTOLE)]
     assert len(still.features) == len(allowed)
-    assert 0 < of_still.mean() < 0.8
+    assert of_still.mean() > example.allowed[:, RHYTHMS.index(Rhythm.ASYSTOLE)].mean()

@@ -1,8 +1,8 @@
 """Events of rhythm intervals, and what such an interval means for the beats in it.
 
 Ventricular fibrillation has no beats, and artefact may look like some. What was detected there as beats is
-not confident, and makes no run or couplet. In artefact it is no ectopic beat either, but unclassifiable. A long time without a beat is reported in artefact too: it may be
-asystole.
+not confident, and makes no run or couplet. In artefact it is no ectopic beat either, but unclassifiable. A
+long time without a beat is reported in artefact too: it may be asystole.
 """
 
 from collections.abc import Sequence

@@ -10,6 +10,7 @@ import pytest
 from ectopy.batch.inbox import DeferredError
 from ectopy.batch.planning import ScoreOptions
 from ectopy.batch.storage import AddressError, Bucket, Folder, UnreachableError, download, storage_at
+from ectopy.readers import open_recording
 from tests.inbox_runs import run
 from tests.small import find_recordings, write_model, write_record
 
@@ -127,6 +128,12 @@ class TestBucket:
             assert here.name == "a.hea"
             assert here.with_suffix(".dat").read_bytes() == signals
         assert not here.parent.exists()
+
+    def test_its_diary_is_fetched_too(self, bucket: Any, tmp_path: Path) -> None:
+        put(bucket, tmp_path)
+        bucket.pipe_file("ecg/inbox/a.diary.csv", b"time\n5\n")
+        with download(f"{ADDRESS}/a.hea") as here:
+            assert [mark.time_s for mark in open_recording(here).marks] == [5.0]
 
     def test_a_bucket_itself_is_no_inbox(self) -> None:
         with pytest.raises(AddressError, match="s3://ecg: a bucket, not a folder in one"):

@@ -84,7 +84,9 @@ def analyse(  # noqa: PLR0913 - each has a default
         return pipeline.analyse(opened, classify, name_rhythm=name_rhythm, leads=names, criteria=criteria)
 
 
-def read(path: str | Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
+def read(
+    path: str | Path, *, fs: float | None = None, unit: str | None = None, diary: str | Path | None = None
+) -> Recording:
     """Read a recording of any supported format: metadata now, samples when they are needed.
 
     Parameters
@@ -95,6 +97,8 @@ def read(path: str | Path, *, fs: float | None = None, unit: str | None = None) 
         Sampling rate in Hz, for a format that has none.
     unit
         Unit of leads that have no unit or an unknown one: mV, uV, V or nV. A stated unit counts.
+    diary
+        Diary of the patient, whose marks the recording gets; by default ``<name>.diary.csv`` beside the file.
 
     Returns
     -------
@@ -103,13 +107,13 @@ def read(path: str | Path, *, fs: float | None = None, unit: str | None = None) 
     Raises
     ------
     UnreadableError
-        If the file cannot be read as a recording.
+        If the file cannot be read as a recording, or the diary as a diary.
     """
     if not isinstance(path, str | PathLike):
         raise UnreadableError(f"a path cannot be {type(path).__name__}. Give text or a Path.")
     if fs is not None:
         check_rate(fs, str(path))
-    return open_recording(path, fs=fs, unit=unit)
+    return open_recording(path, fs=fs, unit=unit, diary=diary)
 
 
 def _opened(recording: object, fs: float | None, unit: str | None) -> Recording:

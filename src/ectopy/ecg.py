@@ -123,6 +123,17 @@ class NotAnalysableError(ValueError):
     """A request that does not fit the recording, such as a lead it does not have."""
 
 
+@dataclass(frozen=True)
+class Mark:
+    """Moment that the patient marked, in seconds from the start of the recording.
+
+    ``text`` is what the file or the diary says about it; it may hold personal data, and "" is none.
+    """
+
+    time_s: float
+    text: str = field(default="", repr=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """A recording: its metadata, and a function that reads its samples when they are needed.
@@ -130,7 +141,8 @@ class Recording:
     ``fs`` is the sampling rate in Hz and ``start`` the time of day at the first sample. ``read(start, stop)``
     returns float32 [stop - start, n_leads] in mV, NaN where a sample is missing. ``notes`` state what the
     reader left out or mended, one sentence each, such as "lead V5 is left out: it has no physical range".
-    ``incomplete`` is True if the file has less than its header states; it may still be uploading.
+    ``incomplete`` is True if the file has less than its header states; it may still be uploading. ``marks``
+    are moments that the patient marked, in order of time, within the recording.
     """
 
     name: str
@@ -141,6 +153,7 @@ class Recording:
     start: datetime | None = None
     notes: tuple[str, ...] = ()
     incomplete: bool = False
+    marks: tuple[Mark, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.leads, str):
@@ -154,6 +167,12 @@ class Recording:
             raise UnreadableError(
                 f"{self.name}: {self.n_samples!r} samples at {self.fs:g} Hz. "
                 f"Give a whole number of samples, of at most {LONGEST_S / 86_400:g} days."
+            )
+        times_s = [mark.time_s for mark in self.marks]
+        if times_s != sorted(times_s) or not all(0 <= time_s <= self.duration_s for time_s in times_s):
+            raise UnreadableError(
+                f"{self.name}: a mark is not within the recording, or the marks are not in order of time. "
+                f"Give times from 0 to {self.duration_s:g} s in their order."
             )
         if not callable(self.read):
             raise UnreadableError(

@@ -107,7 +107,8 @@ def find_recordings(  # noqa: PLR0913 - where and how to search
         whole = [owners.get(file, file) for file in files]
         found |= {file: _files(looks, file) for file in whole}
         found |= {file: _files(looks, file) for file in below if looks.get(file) and file not in owners}
-    others = {file for file in searched if file not in owners and not looks[file]}
+    belonging = {file for files in found.values() for file in files}
+    others = {file for file in searched if file not in belonging and file not in owners and not looks[file]}
     errors = {file: seen for file in found if isinstance(seen := looks.get(file), Exception)}
     return FoundRecordings(found, len(others), errors, unlisted)
 

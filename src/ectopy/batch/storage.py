@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from ectopy.batch.search import files_below
 from ectopy.ecg import UnreadableError
 from ectopy.readers import HEAD_BYTES, companion_files
+from ectopy.readers.diary import SUFFIX as DIARY_SUFFIX
 
 QUARANTINE = "quarantine"
 _TAIL_BYTES = 2**20  # a Parquet file has its metadata at the end
@@ -236,13 +237,14 @@ class Bucket:
 
 @contextmanager
 def download(address: str) -> Iterator[Path]:
-    """Download a recording and all files that it names; delete them when the block ends."""
+    """Download a recording, all files that it names and its diary; delete them when the block ends."""
     system, path = _open(address)
     parent, _, name = path.rpartition("/")
     with TemporaryDirectory(prefix="ectopy-") as folder:
         local = Path(folder, name)
         requested: set[Path] = set()
-        while new := {local, *recording_files(local)} - requested:
+        diary = local.with_name(f"{local.stem}{DIARY_SUFFIX}")
+        while new := {local, diary, *recording_files(local)} - requested:
             requested |= new
             for file in new:
                 file.parent.mkdir(parents=True, exist_ok=True)

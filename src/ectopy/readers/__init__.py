@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ectopy.ecg import Recording, UnreadableError
 from ectopy.readers import aecg, dicom, edf, ishne, scp, sierra, tables, wfdb
+from ectopy.readers.diary import add_diary, diary_beside, is_diary
 from ectopy.readers.validation import check_unit
 
 HEAD_BYTES = 2**14
@@ -153,13 +154,15 @@ def recording_files(path: Path, *, fs: float | None = None) -> tuple[Path, ...]:
     if candidate is None:
         return ()
     try:
-        return candidate.companion_files(path)
+        return _with_diary(path, candidate.companion_files(path))
     except (UnreadableError, OSError):
         return (path,)
 
 
-def open_recording(path: str | Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
-    """Open a recording of any supported format.
+def open_recording(
+    path: str | Path, *, fs: float | None = None, unit: str | None = None, diary: str | Path | None = None
+) -> Recording:
+    """Open a recording of any supported format, with the marks of the patient.
 
     Parameters
     ----------
@@ -169,6 +172,8 @@ def open_recording(path: str | Path, *, fs: float | None = None, unit: str | Non
         Sampling rate in Hz, used only if the file has none, or times that cannot be used.
     unit
         Unit of voltage such as ``uV``, used only for leads whose unit is missing or unknown.
+    diary
+        Diary of the patient, see :mod:`ectopy.readers.diary`; by default ``<name>.diary.csv`` beside it.
 
     Returns
     -------
@@ -177,7 +182,7 @@ def open_recording(path: str | Path, *, fs: float | None = None, unit: str | Non
     Raises
     ------
     UnreadableError
-        The file is missing, damaged or not of a supported format.
+        The file or the diary is missing, damaged or not of a supported format.
     """
     try:
         path = locate(Path(path))
@@ -186,12 +191,22 @@ def open_recording(path: str | Path, *, fs: float | None = None, unit: str | Non
         raise UnreadableError(
             f"{path}: cannot be opened ({error.strerror}). Check the path and its permissions."
         ) from error
-    return found.open_recording(path, fs=fs, unit=unit and check_unit(unit))
+    recording = found.open_recording(path, fs=fs, unit=unit and check_unit(unit))
+    if diary := diary or diary_beside(path):
+        # Annotations of a record with several rates count its frames.
+        annotation_fs = wfdb.frames_per_s(path) if found is wfdb else None
+        return add_diary(recording, Path(diary), annotation_fs=annotation_fs)
+    return recording
 
 
 def companion_files(path: Path) -> tuple[Path, ...]:
-    """Return all files that a recording consists of; the one that is opened comes first."""
-    return _format_of(path).companion_files(path)
+    """Return all files that a recording consists of, its diary too; the one that is opened comes first."""
+    return _with_diary(path, _format_of(path).companion_files(path))
+
+
+def _with_diary(path: Path, files: tuple[Path, ...]) -> tuple[Path, ...]:
+    diary = diary_beside(path)
+    return (*files, diary) if diary else files
 
 
 def locate(path: Path) -> Path:
@@ -208,12 +223,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _format_of(path: Path) -> Format:
-    if "\0" in str(path):
-        raise UnreadableError(f"{path}: no such file, as the path has a null byte. Check the path.")
-    if os.path.isdir(path):
-        raise UnreadableError(f"{path}: a folder, not a file. Name a file in it.")
-    if os.path.exists(path) and not _is_file(path):
-        raise UnreadableError(f"{path}: a pipe or a device, not a file. Copy its content to a file.")
+    _check_kind(path)
     try:
         matching = _matching_format(path)
     except FileNotFoundError as error:
@@ -236,6 +246,18 @@ def _format_of(path: Path) -> Format:
     )
 
 
+def _check_kind(path: Path) -> None:
+    """Check that a path may be that of a file with a recording."""
+    if "\0" in str(path):
+        raise UnreadableError(f"{path}: no such file, as the path has a null byte. Check the path.")
+    if os.path.isdir(path):
+        raise UnreadableError(f"{path}: a folder, not a file. Name a file in it.")
+    if os.path.exists(path) and not _is_file(path):
+        raise UnreadableError(f"{path}: a pipe or a device, not a file. Copy its content to a file.")
+    if is_diary(path):
+        raise UnreadableError(f"{path}: a diary, not a recording. Name the recording beside it.")
+
+
 def _may_be_recording(path: Path, error: OSError) -> bool:
     """Return whether a file that cannot be opened counts as a recording, which then fails with the reason."""
     if error.errno in {errno.ENOENT, errno.ELOOP}:  # a link that leads nowhere; or the file has just vanished
@@ -248,4 +270,6 @@ def _may_be_recording(path: Path, error: OSError) -> bool:
 def _matching_format(path: Path, fs: float | None = None) -> Format | None:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
+    if is_diary(path):
+        return None
     return next((candidate for candidate in FORMATS if candidate.matches(path, head, fs=fs)), None)

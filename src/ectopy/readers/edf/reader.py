@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Recording, Signal, UnreadableError
+from ectopy.readers.edf.annotations import read_moments
 from ectopy.readers.edf.header import ANNOTATIONS, Header, SignalHeader, read_header
 from ectopy.readers.lead_names import FRANK, is_numbered, is_other, lead_of, name_for_notes
+from ectopy.readers.marks import add_marks
 from ectopy.readers.validation import (
     HEADER_REMEDY,
     LOWEST_16_BIT,
@@ -92,16 +94,18 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
     rate = check_rate(path, _rate(header, signals[chosen[0]]))
     in_mv = tuple(millivolts(signals[number].unit, unit) or np.nan for number in chosen)
     layout = _without_padding(_layout(header, tuple(chosen), in_mv, per_record))
-    return Recording(
+    n_records, first_onset_s = int(layout.first_record[-1]), _first_onset_s(header)
+    recording = Recording(
         name=path.stem,
         fs=rate,
         leads=unique_names(leads[number] for number in chosen),
         n_samples=check_size(path, int(layout.first_sample[-1]), rate, n_leads=len(chosen)),
         read=partial(_read, layout),
-        start=_start(header),
-        notes=(*left_out, *other_rates, *given, *_note_on_records(header, int(layout.first_record[-1]))),
+        start=_start(header, first_onset_s),
+        notes=(*left_out, *other_rates, *given, *_note_on_records(header, n_records)),
         incomplete=header.n_records < header.n_stated,
     )
+    return add_marks(recording, read_moments(header, n_records, first_onset_s), "file")
 
 
 def _rate(header: Header, signal: SignalHeader) -> float:
@@ -293,11 +297,15 @@ def _onset(text: bytes) -> float:
     return float(onset[1]) if onset else np.nan
 
 
-def _start(header: Header) -> datetime | None:
-    """Return date and time of the first sample; None if the date is anonymised (``Startdate X``)."""
-    fraction = 0.0
+def _first_onset_s(header: Header) -> float:
+    """Return the onset of the first data record, which may be a fraction of a second; 0 if it is missing."""
     with suppress(UnreadableError):  # a missing fraction of a second does not make a recording unreadable
-        fraction = float(np.sum(_onsets(header, min(header.n_records, 1))))
+        return float(np.sum(_onsets(header, min(header.n_records, 1))))
+    return 0.0
+
+
+def _start(header: Header, first_onset_s: float) -> datetime | None:
+    """Return date and time of the first sample; None if the date is anonymised (``Startdate X``)."""
     with suppress(OverflowError):
-        return header.start + timedelta(seconds=fraction) if header.start else None
+        return header.start + timedelta(seconds=first_onset_s) if header.start else None
     return None

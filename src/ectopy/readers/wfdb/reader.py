@@ -81,6 +81,11 @@ def companion_files(path: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(parts))
 
 
+def frames_per_s(path: Path) -> float:
+    """Return the rate in Hz by which annotations of a record count; it may be below that of its leads."""
+    return read_header(path).fs
+
+
 def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:
     """Open the record of a header; ``fs`` is the rate in Hz of a header without one."""
     header = read_header(path, default_fs=fs or DEFAULT_FS)

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from ectopy import report
 from ectopy.ecg import Analysis, Beats, Event, Recording, recording_of
-from ectopy.report import data_files, summary
+from ectopy.report import data_files, periods, summary
 from ectopy.report.statistics import recording_stats
 from tests.handmade import (
     FS,
@@ -334,7 +334,7 @@ class TestHours:
     def hours(n_hours: float) -> list[tuple[object, object, object]]:
         beats = beats_of("N" * 20 + "V" + "N" * 20, [3500] + [10] * 40)
         recording = recording_for(beats, round(n_hours * 3600 * FS))
-        parts = summary.by_period(recording_stats(analysis_of(recording, beats)), summary.HOUR_S)
+        parts = periods.by_period(recording_stats(analysis_of(recording, beats)), periods.HOUR_S)
         return [(part["start_s"], part["stop_s"], part["n_beats"]) for part in parts]
 
     def test_each_beat_counts_in_its_hour(self) -> None:
@@ -350,8 +350,8 @@ class TestHours:
     def test_a_recording_shorter_than_an_hour_is_one_part(self) -> None:
         assert self.hours(1.11) == [(0.0, 3600.0, 10), (3600.0, 3996.0, 31)]
         beats = beats_of("NN")
-        parts = summary.by_period(
-            recording_stats(analysis_of(recording_for(beats, 1000), beats)), summary.HOUR_S
+        parts = periods.by_period(
+            recording_stats(analysis_of(recording_for(beats, 1000), beats)), periods.HOUR_S
         )
         assert [(part["start_s"], part["stop_s"]) for part in parts] == [(0.0, 10.0)]
 
@@ -360,15 +360,15 @@ class TestHours:
         beats = beats_of("N" * 199, 36)
         analysis = analysis_of(recording_for(beats, 7200 * 100), beats)
         analysis = replace(analysis, events=(Event("af", 3540.0, 3690.0, 200, 80.0),))
-        burden = [part["af_burden_pct"] for part in summary.by_period(recording_stats(analysis), 3600.0)]
+        burden = [part["af_burden_pct"] for part in periods.by_period(recording_stats(analysis), 3600.0)]
         assert burden == [round(100 * 60 / 3600, 2), round(100 * 90 / 3600, 2)]
 
     def test_unreadable_time_is_taken_off_the_hour_it_lies_in(self) -> None:
         beats = beats_of("NN")
         recording = recording_for(beats, 7200 * 100)
         around_the_hour = np.array([[3590 * 100, 3620 * 100]])
-        parts = summary.by_period(
-            recording_stats(analysis_of(recording, beats, unreadable=around_the_hour)), summary.HOUR_S
+        parts = periods.by_period(
+            recording_stats(analysis_of(recording, beats, unreadable=around_the_hour)), periods.HOUR_S
         )
         assert [part["analysable_s"] for part in parts] == [3590.0, 3580.0]
 

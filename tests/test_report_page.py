@@ -158,7 +158,7 @@ class TestReport:
         assert all(deeper <= level + 1 for level, deeper in pairwise(levels))
 
     def test_every_table_has_a_caption_and_scopes(self, everything: Page) -> None:
-        assert everything.elements.count("caption") == everything.elements.count("table") == 3
+        assert everything.elements.count("caption") == everything.elements.count("table") == 4
         assert everything.elements.count("th") == len(everything.all("scope"))
 
     def test_it_says_that_it_is_unconfirmed_and_no_medical_device(self, everything: Page) -> None:
@@ -172,6 +172,7 @@ class TestReport:
             "Summary",
             "Heart rate and events",
             "By time",
+            "Longest and fastest",
             "Strips",
             "Beats by class",
             "RR intervals",

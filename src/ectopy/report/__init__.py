@@ -7,6 +7,7 @@ from pathlib import Path
 from ectopy.ecg import Analysis
 from ectopy.monitoring.drift import Counts
 from ectopy.printable import printable, printable_values
+from ectopy.readers.marks import clean_text
 from ectopy.report.data_files import (
     write_annotation_file,
     write_beats,
@@ -30,13 +31,14 @@ def output_files(name: str) -> frozenset[str]:
     return frozenset((*_FILES, f"{name}.ectopy"))
 
 
-def write_outputs(
+def write_outputs(  # noqa: PLR0913 - each has a default
     folder: Path,
     analysis: Analysis,
     provenance: Mapping[str, object],
     *,
     profile: Counts | None = None,
     fhir: bool = False,
+    mark_text: bool = False,
 ) -> dict[str, object]:
     """Write the files of one recording into ``folder``, which exists.
 
@@ -53,13 +55,15 @@ def write_outputs(
         The counts for drift detection, see :mod:`ectopy.monitoring.drift`.
     fhir
         Whether to write ``fhir.json`` as well.
+    mark_text
+        Whether the outputs show what the marks of the patient say, which may be personal.
 
     Returns
     -------
     The row of the recording in ``summary.csv``.
     """
     provenance = printable_values(provenance)
-    analysis = _printable(analysis)
+    analysis = _with_marks_shown(_printable(analysis), mark_text=mark_text)
     summary = summarise(analysis, provenance)
     if fhir:
         write_fhir(folder, summary, provenance)
@@ -79,3 +83,10 @@ def _printable(analysis: Analysis) -> Analysis:
     if (leads, notes) == (tuple(recording.leads), recording.notes):
         return analysis
     return replace(analysis, recording=replace(recording, leads=leads, notes=notes))
+
+
+def _with_marks_shown(analysis: Analysis, *, mark_text: bool) -> Analysis:
+    """Return an analysis whose marks have a clean text, or none: all outputs show the text that there is."""
+    recording = analysis.recording
+    marks = tuple(replace(mark, text=clean_text(mark.text) if mark_text else "") for mark in recording.marks)
+    return replace(analysis, recording=replace(recording, marks=marks)) if marks else analysis

@@ -314,11 +314,31 @@ def _summary_document(
             {
                 "urgency": finding.urgency.name.lower(),
                 "text": finding.text,
-                "example": None if finding.event is None else _plain(asdict(finding.event)),
+                "example": _event(finding.event),
             }
             for finding in summary.findings
         ],
         "hourly": summary.hourly,
+        "daily": summary.daily,
+        "extremes": [
+            {
+                "kind": extremes.kind.name,
+                "n_events": extremes.n_events,
+                "longest": _event(extremes.longest),
+                "fastest": _event(extremes.fastest),
+                "slowest": _event(extremes.slowest),
+            }
+            for extremes in summary.extremes
+        ],
+        "marks": [
+            {
+                "time_s": round(moment.mark.time_s, 3),
+                "text": moment.mark.text or None,
+                "events": moment.rhythm,
+                **moment.stats,
+            }
+            for moment in summary.marks
+        ],
         "recording": {
             "fs_hz": analysis.fs,
             "n_samples": analysis.n_samples,
@@ -332,8 +352,8 @@ def _summary_document(
     }
 
 
-def _plain(values: dict[str, object]) -> dict[str, object]:
-    return {
-        name: None if isinstance(value, float) and np.isnan(value) else value
-        for name, value in values.items()
-    }
+def _event(event: Event | None) -> dict[str, object] | None:
+    """Return an event as JSON values; a rate without a meaning is null."""
+    if event is None:
+        return None
+    return {name: None if value != value else value for name, value in asdict(event).items()}  # noqa: PLR0124 - NaN

@@ -89,9 +89,9 @@ def full_disclosure(analysis: Analysis, overview: SignalOverview) -> Disclosure 
         {letter: _r_peak_bins(analysis, overview, letter) for letter in (BeatClass.VEB, BeatClass.SVEB)},
         covered(analysis.unreadable[:, 0], analysis.unreadable[:, 1], overview.edges),
     )
-    clock = Clock(analysis.start)
+    clock = Clock.of(analysis)
     lines = [
-        _line(bins, slice(first, first + overview.line_bins), clock.time(line * overview.line_s), height)
+        _line(bins, slice(first, first + overview.line_bins), clock.short(line * overview.line_s), height)
         for line, first in enumerate(range(0, len(overview.low), overview.line_bins))
     ]
     return Disclosure(analysis.leads[0], overview.line_s, width, height, height_mv, lines)

@@ -8,13 +8,15 @@ from ectopy.criteria import CRITERIA, Criteria, toml_value
 from ectopy.ecg import Analysis, BeatClass, Event
 from ectopy.report.average_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, average_beats
 from ectopy.report.full_disclosure import full_disclosure
+from ectopy.report.marks import AROUND_S, MarkedMoment
+from ectopy.report.periods import HOUR_S, Day, by_period, with_hours
 from ectopy.report.poincare import CELLS, poincare
 from ectopy.report.signal_overview import CUT_BEFORE_S, signal_overview
 from ectopy.report.statistics import Stats
 from ectopy.report.strips import Strip, strip
-from ectopy.report.summary import HOUR_S, Summary, by_period
+from ectopy.report.summary import Summary
 from ectopy.report.templates import render
-from ectopy.report.times import Clock
+from ectopy.report.times import Clock, has_days
 from ectopy.report.trend import trend
 from ectopy.rhythm.heart_rate import heart_rate
 from ectopy.rhythm.hrv import Variability
@@ -43,6 +45,8 @@ VARIABILITY = (
 """Measures of :class:`ectopy.rhythm.hrv.Variability` on the page: field, name, digits, unit, explanation."""
 MAX_LISTED = 12
 """Maximum number of unreadable intervals that are listed one by one."""
+MAX_MARKS, MAX_MARK_STRIPS = 100, 12
+"""Maximum number of marks of the patient that are listed, and of those that have a strip."""
 
 
 def write_page(
@@ -53,7 +57,9 @@ def write_page(
 ) -> None:
     """Write the page. It names the recording as the other outputs do.
 
-    Apart from the start and the names of the leads, the page shows nothing of the header of the recording.
+    Apart from the start and the names of the leads, the page shows nothing of the header of the recording. It
+    shows when the patient made a mark, and the text of a mark if the analysis has one, see
+    :func:`ectopy.report.write_outputs`.
 
     Parameters
     ----------
@@ -70,13 +76,20 @@ def write_page(
     page = render(
         "report.html.j2",
         analysis=analysis,
-        clock=Clock(analysis.start),
+        clock=Clock.of(analysis),
         findings=summary.findings,
         row=summary.row,
         burden=_share_pct(analysis),
         rate=heart_rate(*summary.recording.rates),
         trend=trend(summary.recording),
         periods=_periods(summary),
+        days=_days(summary),
+        extremes=summary.extremes,
+        marks=summary.marks[:MAX_MARKS],
+        n_marks=len(summary.marks),
+        mark_strips=_mark_strips(analysis, summary.marks[:MAX_MARKS]),
+        around_s=AROUND_S,
+        kinds=KINDS,
         strips=_strips(analysis, summary.findings),
         mean_beats=average_beats(analysis, overview.cuts),
         mean={
@@ -134,8 +147,14 @@ def _variability(hrv: Variability) -> list[tuple[str, str, str]]:
     ]
 
 
+def _days(summary: Summary) -> Sequence[Day]:
+    """Return the statistics of each day and its hours; none if the recording is not longer than a day."""
+    is_long = has_days(summary.recording.analysis.duration_s)
+    return with_hours(summary.recording, summary.daily) if is_long else ()
+
+
 def _periods(summary: Summary) -> Sequence[Stats]:
-    """Return the statistics of each row of the table."""
+    """Return the statistics of each row of the table of a recording without days."""
     row_s = period_s(summary.recording.analysis.duration_s)
     return summary.hourly if row_s == HOUR_S else tuple(by_period(summary.recording, row_s))
 
@@ -152,3 +171,9 @@ def _strips(analysis: Analysis, findings: tuple[Finding, ...]) -> dict[Event, St
     if not events and analysis.n_samples:
         events = {Event("signal", *2 * (analysis.duration_s / 2,), 0, float("nan")): None}
     return {event: strip(analysis, event) for event in events}
+
+
+def _mark_strips(analysis: Analysis, marks: Sequence[MarkedMoment]) -> dict[int, Strip]:
+    """Draw the strips of the first marks, those with events around them before the others, by number."""
+    chosen = sorted(marks, key=lambda moment: not moment.rhythm)[:MAX_MARK_STRIPS]
+    return {moment.number: strip(analysis, moment.event) for moment in sorted(chosen, key=lambda m: m.number)}

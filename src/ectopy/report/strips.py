@@ -14,6 +14,8 @@ STRIP_S = 7.2
 """Length of a strip in seconds: 18 cm of paper, the width of an A4 page."""
 MIN_LEAD_IN_S, MAX_LEAD_IN_S = 1.2, 2.2
 """Signal before the onset, in seconds. A phone does not show an event that begins further right at once."""
+MARK_LEAD_IN_S = 3.5
+"""Signal before a mark, in seconds: what the patient felt came before it, and a phone shows 3.6 s."""
 HEADER_MM = 9.0
 """Height of the letters and RR intervals above the leads."""
 LETTER_MM = 2.0
@@ -31,6 +33,7 @@ TITLES = {
     **{name: kind.title for name, kind in KINDS.items()},
     **{str(letter): f"{name} beat" for letter, name in CLASS_NAMES.items()},
     "signal": "Recorded signal",
+    "mark": "Patient mark",
 }
 
 
@@ -122,7 +125,10 @@ def window(event: Event, n_samples: int, fs: float) -> tuple[int, int]:
     """
     length = min(round(STRIP_S * fs), n_samples)
     spare_s = STRIP_S - (event.offset_s - event.onset_s)
-    start_s = event.onset_s - min(max(spare_s / 2, MIN_LEAD_IN_S), MAX_LEAD_IN_S)
+    lead_in_s = (
+        MARK_LEAD_IN_S if event.kind == "mark" else min(max(spare_s / 2, MIN_LEAD_IN_S), MAX_LEAD_IN_S)
+    )
+    start_s = event.onset_s - lead_in_s
     start = min(max(round(start_s * fs), 0), n_samples - length)
     return start, start + length
 

@@ -1,12 +1,14 @@
-"""Summarise an analysis: its row in summary.csv, its statistics in total and by hour, its findings."""
+"""Summarise an analysis: its row in summary.csv, its statistics in total and by time, its findings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from ectopy.ecg import Analysis, Recording, sample_segments
+from ectopy.report.extremes import KindExtremes, find_extremes
+from ectopy.report.marks import MarkedMoment, marked_moments
+from ectopy.report.periods import HOUR_S, by_day, by_period
 from ectopy.report.statistics import RecordingStats, Stats, recording_stats, stats
 from ectopy.rhythm.findings import find_findings
 from ectopy.rhythm.hrv import Variability, variability
@@ -37,22 +39,26 @@ SUMMARY_COLUMNS = (
     "input_sha256",
     "notes",
 )
-HOUR_S = 3600.0
 SHORTEST_S = 10.0
 """A shorter recording without a beat is called too short."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Summary: the row of :data:`SUMMARY_COLUMNS`, findings by urgency, statistics in total and by hour.
+    """Summary: the row of :data:`SUMMARY_COLUMNS`, findings by urgency, statistics in total and by time.
 
-    ``not_analysable`` is the reason if the recording has no beat, else "". ``recording`` are the values that
-    further statistics of its parts need.
+    ``daily`` has no row if the recording lies within one day. ``extremes`` are the longest and the fastest
+    event of each kind, and ``marks`` the rhythm at each mark of the patient. ``not_analysable`` is the reason
+    if the recording has no beat, else "". ``recording`` are the values that further statistics of its parts
+    need.
     """
 
     row: dict[str, object]
     findings: tuple[Finding, ...]
     hourly: tuple[Stats, ...]
+    daily: tuple[Stats, ...]
+    extremes: tuple[KindExtremes, ...]
+    marks: tuple[MarkedMoment, ...]
     not_analysable: str
     stats: Stats
     hrv: Variability
@@ -92,32 +98,14 @@ def summarise(analysis: Analysis, provenance: Mapping[str, object]) -> Summary:
         {name: row[name] for name in SUMMARY_COLUMNS},
         findings,
         tuple(by_period(recording, HOUR_S)),
+        tuple(by_day(recording)),
+        tuple(find_extremes(analysis)),
+        tuple(marked_moments(recording)),
         not_analysable,
         total,
         variability(recording.nn, analysis.duration_s, analysis.fs),
         recording,
     )
-
-
-def by_period(recording: RecordingStats, period_s: float) -> Iterator[Stats]:
-    """Compute the statistics of each period of a recording.
-
-    Parameters
-    ----------
-    recording
-        The values that all periods need.
-    period_s
-        Length of a period in seconds. The last period may be shorter. A rest below a tenth of a period is
-        added to it.
-
-    Returns
-    -------
-    Statistics of each period, with ``start_s`` and ``stop_s``.
-    """
-    end = recording.analysis.duration_s
-    starts = [0.0, *np.arange(period_s, end - period_s / 10, period_s).tolist()]
-    for start, stop in pairwise((*starts, end)):
-        yield {"start_s": start, "stop_s": stop, **stats(recording, start, stop)}
 
 
 def not_analysable_reason(recording: Recording) -> str:

@@ -74,7 +74,7 @@ def trend(recording: RecordingStats) -> Trend | None:
         line=svg.through(rates.time_s, y[3], analysis.duration_s) if few else svg.line_path(y[1]),
         unreadable=svg.bars(svg.occupied(edges[:, 0], edges[:, 1], analysis.duration_s)),
         rates=[Tick(100 * (high - bpm) / (high - low), f"{bpm:.0f}") for bpm in grid_bpm],
-        times=time_ticks(analysis.duration_s, Clock(analysis.start)),
+        times=time_ticks(analysis.duration_s, Clock.of(analysis)),
         rhythms=rhythm_band(analysis),
         lanes=list(_lanes(analysis)),
         description=f"Heart rate between {np.nanmin(reduced.low):.0f} and {np.nanmax(reduced.high):.0f} bpm",
@@ -130,9 +130,7 @@ def time_ticks(duration_s: float, clock: Clock) -> list[Tick]:
     # A text at the very end would exceed the edge.
     last_s = 0.92 * duration_s
     return [
-        Tick(100 * time_s / duration_s, _short(clock.time(time_s), step))
-        for time_s in ticks_s
-        if time_s < last_s
+        Tick(100 * time_s / duration_s, _short(clock, time_s, step)) for time_s in ticks_s if time_s < last_s
     ]
 
 
@@ -141,7 +139,11 @@ def _bounds(reduced: svg.Envelope) -> tuple[float, float]:
     return float(low), float(max(high, low + 2))
 
 
-def _short(time: str, step: int) -> str:
+def _short(clock: Clock, time_s: float, step: int) -> str:
+    """Return the text of a tick; midnights of a recording of several days have the date."""
+    time = clock.time(time_s)
+    if clock.start and clock.dated and time == "00:00:00":
+        return clock.short(time_s).partition(" ")[0]
     return time.rpartition(":")[0] if step % 60 == 0 else time
 
 
@@ -157,6 +159,9 @@ def _lanes(analysis: Analysis) -> Iterator[Lane]:
         if len(time_s):
             path, _ = svg.histogram(time_s, duration_s)
             yield Lane(title, f"{len(time_s):,}", path, colour)
+    if marks := analysis.recording.marks:
+        moments = [Event("mark", mark.time_s, mark.time_s, 0, np.nan) for mark in marks]
+        yield Lane("Patient marks", f"{len(marks):,}", _marks(moments, duration_s), "important")
     for kind in KINDS.values():
         if events := analysis.events_of(kind.name):
             yield Lane(kind.title, f"{len(events):,}", _marks(events, duration_s), kind.colour)

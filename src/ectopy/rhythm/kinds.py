@@ -37,8 +37,10 @@ class EventKind:
     ``summary.json``. ``colour`` is the class of the mark in the report. ``rhythm`` is the rhythm of the
     intervals that such events are, a key of :data:`ectopy.rhythm.named_intervals.RHYTHMS`; a kind without
     one is written as a note. ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is
-    True where the hourly table also has the time that such events take in each hour. ``is_sought`` is False
-    for criteria by which there are no such events.
+    True where the hourly table also has the time that such events take in each hour. ``has_length`` is False
+    where all events have the same number of beats, so that none is the longest. ``is_slow`` is True for a
+    kind that is defined by a low rate, so that the slowest counts and not the fastest. ``is_sought`` is
+    False for criteria by which there are no such events.
     """
 
     name: str
@@ -52,6 +54,8 @@ class EventKind:
     rhythm: str = ""
     has_rate: bool = True
     lasts: bool = False
+    has_length: bool = True
+    is_slow: bool = False
     is_sought: Callable[[Criteria], bool] = lambda _criteria: True
 
     def stated(self, criteria: Criteria) -> "EventKind":
@@ -173,6 +177,7 @@ FURTHER = (
         describe=wording.ventricular_couplets,
         count="n_couplets",
         colour="ventricular",
+        has_length=False,
     ),
     EventKind(
         name="sveb_couplet",
@@ -183,6 +188,7 @@ FURTHER = (
         describe=wording.supraventricular_couplets,
         count="n_sveb_couplets",
         colour="supraventricular",
+        has_length=False,
     ),
     EventKind(
         name="r_on_t",
@@ -195,6 +201,7 @@ FURTHER = (
         count="n_r_on_t",
         colour="ventricular",
         has_rate=False,
+        has_length=False,
     ),
     EventKind(
         name="bigeminy",
@@ -226,6 +233,7 @@ FURTHER = (
         colour="note",
         rhythm="sinus_bradycardia",
         lasts=True,
+        is_slow=True,
     ),
     EventKind(
         name="tachycardia",

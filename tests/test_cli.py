@@ -98,7 +98,10 @@ class TestHelp:
             ("evaluate-findings", "--data-dir --model --out --held-out"),
             ("cross-database", "--database --data-dir --seeds --out --set --quick"),
             ("ablation", "--database --data-dir --seeds --architectures --lengths --out --quick"),
-            ("score", "--out --model --workers --fs --unit --leads --criteria --force --fhir --pdf"),
+            (
+                "score",
+                "--out --model --workers --fs --unit --leads --criteria --diary --mark-text --force --fhir --pdf",
+            ),
             ("ec57", "--reference --test --annotator --reference-annotator --records --map --format --json"),
             ("simulate", "--out --recordings --minutes --seed"),
             ("demo", "--out"),
@@ -543,6 +546,20 @@ class TestBadInput:
         row = summary(self.out)["r"]
         assert row["status"] == "scored"
         assert row["notes"] == "leads MLII, V1 are read in mV, as given: the file has no known unit"
+
+    def test_a_diary_can_be_given_for_one_recording_and_what_it_says_shown(self) -> None:
+        header = write_record(self.here)
+        diary = self.here / "diary.csv"
+        options = ("--out", self.out, "--model", self.model, "--mark-text", "--diary", diary)
+        status, _, said = run("score", header, *options, capsys=self.capsys)
+        assert (status, said) == (2, f"ectopy: --diary {diary}: no such file. Check its path.\n")
+        diary.write_text("time,text\n5,dizzy\n")
+        assert run("score", header, *options, capsys=self.capsys)[0] == 0
+        assert "dizzy" in (self.out / "r" / "report.html").read_text()
+        write_record(self.here, "s")
+        status, _, said = run("score", self.here, *options, capsys=self.capsys)
+        assert status == 2
+        assert "it belongs to one recording, but 2 were found." in said
 
     def test_a_header_that_names_no_lead(self) -> None:
         (self.here / "r.hea").write_text("r 0 250 15000\n")

@@ -160,6 +160,27 @@ def test_the_flows_take_the_criteria_of_a_study(
     assert [run.data.params["criteria"] for run in batches()[:2]] == ["tachycardia_bpm = 60.0"] * 2
 
 
+def test_the_flows_take_diaries_and_the_setting_for_their_text(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = write_record(tmp_path / "in")
+    (tmp_path / "in" / f"{header.stem}.diary.csv").write_text("time,text\n5,dizzy\n")
+    named = tmp_path / "named.csv"
+    named.write_text("time,text\n7,palpitations\n")
+    score([str(header)], tmp_path / "flow", model=model, workers=1, diary=named, mark_text=True)
+    monkeypatch.setenv("ECTOPY_MARK_TEXT", "true")
+    monkeypatch.setenv("ECTOPY_INBOX_QUIET_S", "0")
+    score_inbox(str(tmp_path / "in"), tmp_path / "inbox", model)
+    marks = [
+        json.loads((tmp_path / out / header.stem / "summary.json").read_text())["marks"]
+        for out in ("flow", "inbox")
+    ]
+    assert [[(mark["time_s"], mark["text"]) for mark in of_one] for of_one in marks] == [
+        [(7, "palpitations")],
+        [(5, "dizzy")],
+    ]
+
+
 def test_criteria_that_cannot_be_used_fail_the_inbox_in_one_line(tmp_path: Path, model: str) -> None:
     study = tmp_path / "study.toml"
     study.write_text("tachycardia_bpm = 6\n")

@@ -123,6 +123,17 @@ class TestOnce:
         assert statuses(run(inbox, out, how)) == {"a": "skipped"}
         assert written(out) == before
 
+    def test_a_diary_belongs_to_its_recording_and_goes_with_it_to_the_quarantine(
+        self, inbox: Path, out: Path, how: ScoreOptions
+    ) -> None:
+        write_record(inbox, "a")
+        (inbox / "a.diary.csv").write_text("time\n5\n")
+        assert statuses(run(inbox, out, how)) == {"a": "scored"}
+        assert '"time_s": 5.0' in (out / "a" / "summary.json").read_text()
+        (inbox / "a.diary.csv").write_text("time\nnoon\n")
+        assert statuses(run(inbox, out, how)) == {"a": "failed"}
+        assert quarantined(inbox) == {"a": {"a.hea", "a.dat", "a.diary.csv", "reason.txt"}}
+
     def test_what_is_no_recording_is_left_alone(self, inbox: Path, out: Path, how: ScoreOptions) -> None:
         write_record(inbox, "a")
         (inbox / "a.atr").write_bytes(b"\0\0")

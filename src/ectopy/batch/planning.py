@@ -26,6 +26,10 @@ class NothingToScoreError(ValueError):
     """A search that did not find any recording."""
 
 
+class DiaryError(ValueError):
+    """A diary that cannot belong to the recordings."""
+
+
 class ModelSource(StrEnum):
     """Origin of a model: shipped with the package, promoted on this machine, or named by the user."""
 
@@ -49,7 +53,8 @@ class ScoreOptions:
     in Hz of files that do not state one. ``unit`` is the unit of leads whose unit is missing or unknown.
     ``force`` scores recordings again that have results. ``fhir`` and ``pdf`` add ``fhir.json`` and
     ``report.pdf``. With ``pseudonyms``, no output or message names a file. ``criteria`` decide what is called
-    a pause, a run or an episode.
+    a pause, a run or an episode. ``diary`` is the diary of the only recording; by default each recording may
+    have one beside it. ``mark_text`` shows what the marks of a patient say.
     """
 
     model: Path
@@ -62,13 +67,15 @@ class ScoreOptions:
     model_source: ModelSource = ModelSource.GIVEN
     unit: str | None = None
     criteria: Criteria = DEFAULT_CRITERIA
+    diary: Path | None = None
+    mark_text: bool = False
 
     @property
     def settings(self) -> dict[str, object]:
         """The options, apart from the model, that decide a result."""
         settings: dict[str, object] = {"leads": list(self.leads), "fs_hz": self.fs}
         # What is not given is left out, so that results without it stay valid.
-        given = {"unit": self.unit, "criteria": self.criteria.changed()}
+        given = {"unit": self.unit, "criteria": self.criteria.changed(), "mark_text": self.mark_text}
         return settings | {name: value for name, value in given.items() if value}
 
 
@@ -130,6 +137,30 @@ def search(paths: Sequence[str], out: Path, workers: WorkerPool, fs: float | Non
             "Name a file or a directory with recordings."
         )
     return result
+
+
+def check_diary(diary: Path | None, found: FoundRecordings) -> None:
+    """Check that a diary that the user named exists, and that it belongs to one recording.
+
+    Parameters
+    ----------
+    diary
+        The diary, or None.
+    found
+        The recordings.
+
+    Raises
+    ------
+    DiaryError
+        If it does not.
+    """
+    if diary and not diary.is_file():
+        raise DiaryError(f"--diary {diary}: no such file. Check its path.")
+    if diary and len(found.recordings) != 1:
+        raise DiaryError(
+            f"--diary {diary}: it belongs to one recording, but {len(found.recordings)} were found. "
+            "Name that recording, or put NAME.diary.csv beside each one."
+        )
 
 
 def plan_batch(found: FoundRecordings, out: Path, options: ScoreOptions) -> list[Job]:

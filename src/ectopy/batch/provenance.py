@@ -124,8 +124,16 @@ def job_provenance(job: Job, model: "Classifier") -> Provenance:
         input_sha256=input_sha256(job.source),
         model=model_provenance(model, job.options.model_source),
         versions=_versions(),
-        settings=job.options.settings,
+        settings=job.options.settings | _diary(job.options.diary),
     )
+
+
+def _diary(diary: Path | None) -> dict[str, str]:
+    """Return the hash of a diary that the user named; one beside the recording is one of its files."""
+    if diary is None:
+        return {}
+    with diary.open("rb") as file:
+        return {"diary_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def input_sha256(source: Path) -> str:

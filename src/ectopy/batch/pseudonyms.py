@@ -59,12 +59,12 @@ class Pseudonyms:
         return hide_quotes(text)
 
     @contextmanager
-    def redacting(self, source: Path) -> Iterator[None]:
-        """Replace the names of a recording in log records and errors of this block."""
+    def redacting(self, source: Path, *others: Path) -> Iterator[None]:
+        """Replace the names of a recording, and of other files, in log records and errors of this block."""
         from ectopy.ecg import UnreadableError  # in a worker only: they import numpy
         from ectopy.readers import companion_files
 
-        files = [source]
+        files = [source, *others]
         with suppress(UnreadableError, OSError):
             files += companion_files(source)
         with suppress(OSError, RuntimeError):  # a link to itself
@@ -119,7 +119,7 @@ def from_salt(salt: "SecretStr | None") -> Pseudonyms | None:
     return Pseudonyms(salt.get_secret_value()) if salt else None
 
 
-def redact_names(pseudonyms: Pseudonyms | None, source: Path) -> Context[None]:
+def redact_names(pseudonyms: Pseudonyms | None, source: Path, *others: Path) -> Context[None]:
     """Return a context whose log records and errors do not name a recording, if there are pseudonyms.
 
     Parameters
@@ -128,9 +128,11 @@ def redact_names(pseudonyms: Pseudonyms | None, source: Path) -> Context[None]:
         The pseudonyms; None leaves everything unchanged.
     source
         The file of the recording.
+    others
+        Other files that must not be named, such as its diary.
 
     Returns
     -------
     A context manager.
     """
-    return pseudonyms.redacting(source) if pseudonyms else nullcontext()
+    return pseudonyms.redacting(source, *others) if pseudonyms else nullcontext()

@@ -142,7 +142,8 @@ def ready_model(options: ScoreOptions) -> "Classifier":
 def score_one(job: Job) -> SummaryRow:
     """Score one recording and write its results, all of them or none."""
     model = ready_model(job.options)
-    with redact_names(job.options.pseudonyms, job.source), recording_at_fault():
+    diaries = [job.options.diary] if job.options.diary else []
+    with redact_names(job.options.pseudonyms, job.source, *diaries), recording_at_fault():
         return _score_one(job, model)
 
 
@@ -154,7 +155,9 @@ def _score_one(job: Job, model: "Classifier") -> SummaryRow:
     from ectopy.report.pdf import require_weasyprint, write_pdf
 
     with atomic_directory(job.out / job.name) as folder:
-        recording = open_recording(job.source, fs=job.options.fs, unit=job.options.unit)
+        recording = open_recording(
+            job.source, fs=job.options.fs, unit=job.options.unit, diary=job.options.diary
+        )
         if job.complete_only and recording.incomplete:
             raise UnreadableError(
                 f"{job.source}: the file has less than its header states; it may still be uploading. "
@@ -164,7 +167,9 @@ def _score_one(job: Job, model: "Classifier") -> SummaryRow:
         provenance = job_provenance(job, model).as_dict()
         analysis, profile = _analyse(recording, job.options, model)
         fhir = job.options.fhir or _is_renewed(job, "fhir.json", require_library)
-        row = write_outputs(folder, analysis, provenance, profile=profile, fhir=fhir)
+        row = write_outputs(
+            folder, analysis, provenance, profile=profile, fhir=fhir, mark_text=job.options.mark_text
+        )
         if job.options.pdf or _is_renewed(job, "report.pdf", require_weasyprint):
             write_pdf(folder / "report.html", folder / "report.pdf")
         return row

@@ -53,6 +53,7 @@ app.add_typer(models.app, name="models")
 _WRONG_USAGE = {
     "SettingsError",
     "CriteriaError",
+    "DiaryError",
     "NothingToScoreError",
     "UnknownDatabaseError",
     "NothingToCompareError",

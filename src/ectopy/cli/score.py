@@ -64,6 +64,20 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             help="TOML file of criteria, as `ectopy criteria` prints it. [env: ECTOPY_CRITERIA]",
         ),
     ] = None,
+    diary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Diary of the patient, for one recording. [default: NAME.diary.csv beside the recording]",
+        ),
+    ] = None,
+    mark_text: Annotated[
+        bool,
+        typer.Option(
+            "--mark-text",
+            help="Show what the marks of the patient say, not only when. [env: ECTOPY_MARK_TEXT]",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Score recordings again that have results.")] = False,
     fhir: Annotated[
         bool,
@@ -88,6 +102,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if runner and not re.fullmatch(r"local|dask|(\w+://)?\S+:\d+", runner):
         fail(f"--runner {runner}: not a runner. Give local, dask, or the address tcp://HOST:PORT.", 2)
     settings = load_settings(data_dir)
+    mark_text = mark_text or settings.mark_text
     if workers:
         settings = settings.model_copy(update={"workers": workers})
     criteria = criteria or settings.criteria
@@ -95,6 +110,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     with WorkerPool(settings.workers, planning.limits_of(settings)) as processes:
         processes.start(batch.import_libraries)  # while this process goes on
         search = planning.search(paths, out, processes, fs)
+        planning.check_diary(diary, search)
         _require_libraries(fhir=fhir, pdf=pdf)
         selected, described = processes.call(partial(planning.choose_model, model), settings.data_dir)
         options = planning.ScoreOptions(
@@ -108,6 +124,8 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             model_source=selected.source,
             unit=unit.value if unit else None,
             criteria=by_study,
+            diary=diary.absolute() if diary else None,
+            mark_text=mark_text,
         )
         print_message(f"model: {described}")
         if by_study.changed():
@@ -180,6 +198,8 @@ def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
             workers=workers,
             data_dir=data_dir,
             criteria=criteria,
+            diary=options.diary,
+            mark_text=options.mark_text,
         )
 
 

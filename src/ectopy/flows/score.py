@@ -47,6 +47,8 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     workers: int | None = None,
     data_dir: Path | None = None,
     criteria: Path | None = None,
+    diary: Path | None = None,
+    mark_text: bool = False,
 ) -> list[results.SummaryRow]:
     """Score recordings; a recording that fails does not stop the others.
 
@@ -78,6 +80,10 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         The folder with the champion; by default that of the settings.
     criteria
         A TOML file with the criteria of the study; by default that of the settings, else those of ectopy.
+    diary
+        The diary of the patient, for one recording.
+    mark_text
+        Whether results show what the marks of a patient say; by default as the settings say.
 
     Returns
     -------
@@ -89,6 +95,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         settings = settings.model_copy(update={"workers": workers})
     here = shared_pool(planning.limits_of(settings))
     search = planning.search(paths, out, here, fs)
+    planning.check_diary(diary, search)
     selected = planning.find_model(model, data_dir or settings.data_dir)
     options = planning.ScoreOptions(
         *(selected.folder, leads, fs, force),
@@ -96,6 +103,8 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         model_source=selected.source,
         unit=unit,
         criteria=by_study,
+        diary=diary.absolute() if diary else None,
+        mark_text=mark_text or settings.mark_text,
     )
     started = time.monotonic()
     used = planning.load_model(options.model)  # an unusable model fails the run, not each recording
@@ -157,6 +166,7 @@ def _score_arrived(
         pseudonyms=from_salt(settings.pseudonym_salt),
         model_source=selected.source,
         criteria=read_criteria(criteria or settings.criteria),
+        mark_text=settings.mark_text,
     )
     started, deferred = time.monotonic(), None
     used = planning.load_model(options.model)

@@ -18,7 +18,7 @@ from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.ecg import Analysis, Event, Mark
 from ectopy.report import data_files, page, strips
 from ectopy.report.extremes import find_extremes
-from ectopy.report.marks import AROUND_S, marked_moments, rhythm_between
+from ectopy.report.marks import AROUND_S, events_between, marked_moments
 from ectopy.report.statistics import recording_stats
 from ectopy.rhythm.kinds import KINDS
 from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
@@ -106,11 +106,11 @@ class TestRhythmAtAMark:
             Event("vt", 128, 133, 9, 150.0),  # begins two seconds before it ends
             Event("pause", 131, 134, 2, NAN),  # begins after it
         ]
-        assert rhythm_between(analysis_with(events), 70, 130) == ("vt", "af", "veb_couplet")
+        assert events_between(analysis_with(events), 70, 130) == ("vt", "af", "veb_couplet")
 
     def test_one_that_ends_or_begins_at_the_edge_does_not_reach_in(self) -> None:
         events = [Event("af", 0, 70, 90, 80.0), Event("vt", 130, 133, 9, 150.0)]
-        assert rhythm_between(analysis_with(events), 70, 130) == ()
+        assert events_between(analysis_with(events), 70, 130) == ()
 
     def test_beats_and_rates_are_those_within_half_a_minute(self) -> None:
         letters = "N" * 100 + "V" + "N" * 300 + "S" + "N" * 300
@@ -165,12 +165,13 @@ class TestReport:
         events = [Event("af", 280.0, 320.0, 50, 75.0)]
         document = document_of(tmp_path, analysis_with(events, self.MARKS))
         assert [mark["events"] for mark in document["marks"]] == [[], ["af"], []]
+        assert [mark["rhythm"] for mark in document["marks"]] == ["sinus", "af", "sinus"]
         text = Page(tmp_path / "report.html").source
         rows = re.findall(r'<tr><th scope="row"><a href="#mark-(\d)">\d</a></th>(.+?)</tr>', text)
-        assert [(number, re.findall(r"<td[^>]*>([^<]*)</td>", row)[:3]) for number, row in rows] == [
-            ("1", ["0:01:00", "none", "75"]),
-            ("2", ["0:05:00", "Atrial fibrillation", "75"]),
-            ("3", ["0:09:50", "none", "75"]),
+        assert [(number, re.findall(r"<td[^>]*>([^<]*)</td>", row)[:4]) for number, row in rows] == [
+            ("1", ["0:01:00", "Sinus rhythm", "none", "75"]),
+            ("2", ["0:05:00", "Atrial fibrillation", "Atrial fibrillation", "75"]),
+            ("3", ["0:09:50", "Sinus rhythm", "none", "75"]),
         ]
 
     def test_where_nothing_was_readable_the_page_says_so(self, tmp_path: Path) -> None:

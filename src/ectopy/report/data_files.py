@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ectopy.annotations import Annotations, write_annotations
 from ectopy.criteria import DEFAULT_CRITERIA, schema_of_criteria
-from ectopy.ecg import CLASSES, Analysis, Labels, Mask, Samples
+from ectopy.ecg import CLASSES, Analysis, Event, Labels, Mask, Samples
 from ectopy.monitoring.drift import MONITORED, Counts
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
@@ -334,7 +334,8 @@ def _summary_document(
             {
                 "time_s": round(moment.mark.time_s, 3),
                 "text": moment.mark.text or None,
-                "events": moment.rhythm,
+                "rhythm": moment.rhythm,
+                "events": moment.events,
                 **moment.stats,
             }
             for moment in summary.marks

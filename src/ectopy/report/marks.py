@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ectopy.ecg import Analysis, Event, Mark
 from ectopy.report.statistics import RecordingStats, Stats, stats
 from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.named_intervals import RHYTHMS, named_intervals, rhythm_at
 
 AROUND_S = 30.0
 """Time before and after a mark that counts as the moment: patients press the button late."""
@@ -13,15 +14,22 @@ _SHOWN = ("analysable_s", "n_beats", "n_veb", "n_sveb", "hr_mean_bpm", "hr_min_b
 
 
 class MarkedMoment(NamedTuple):
-    """Moment that the patient marked: its number from 1 on, the kinds of events around it, its statistics.
+    """Moment that the patient marked: its number from 1 on, its rhythm, the kinds of events around it.
 
-    ``stats`` are values of :func:`ectopy.report.statistics.stats` within AROUND_S of the mark.
+    ``rhythm`` is a key of :data:`ectopy.rhythm.named_intervals.RHYTHMS`, and ``title`` its title. ``stats``
+    are values of :func:`ectopy.report.statistics.stats` within AROUND_S of the mark.
     """
 
     number: int
     mark: Mark
-    rhythm: tuple[str, ...]
+    rhythm: str
+    events: tuple[str, ...]
     stats: Stats
+
+    @property
+    def title(self) -> str:
+        """What readers see of the rhythm."""
+        return RHYTHMS[self.rhythm].title
 
     @property
     def event(self) -> Event:
@@ -42,18 +50,22 @@ def marked_moments(recording: RecordingStats) -> Iterator[MarkedMoment]:
     The moments in order of time.
     """
     analysis = recording.analysis
+    if not analysis.recording.marks:
+        return
+    intervals = named_intervals(analysis)
     for number, mark in enumerate(analysis.recording.marks, 1):
         start_s, stop_s = max(mark.time_s - AROUND_S, 0.0), min(mark.time_s + AROUND_S, analysis.duration_s)
         around = stats(recording, start_s, stop_s)
         yield MarkedMoment(
             number,
             mark,
-            rhythm_between(analysis, start_s, stop_s),
+            rhythm_at(intervals, mark.time_s),
+            events_between(analysis, start_s, stop_s),
             {name: around[name] for name in _SHOWN},
         )
 
 
-def rhythm_between(analysis: Analysis, start_s: float, stop_s: float) -> tuple[str, ...]:
+def events_between(analysis: Analysis, start_s: float, stop_s: float) -> tuple[str, ...]:
     """Name the kinds of events that reach into a part of a recording.
 
     Parameters

@@ -175,5 +175,5 @@ def _strips(analysis: Analysis, findings: tuple[Finding, ...]) -> dict[Event, St
 
 def _mark_strips(analysis: Analysis, marks: Sequence[MarkedMoment]) -> dict[int, Strip]:
     """Draw the strips of the first marks, those with events around them before the others, by number."""
-    chosen = sorted(marks, key=lambda moment: not moment.rhythm)[:MAX_MARK_STRIPS]
+    chosen = sorted(marks, key=lambda moment: not moment.events)[:MAX_MARK_STRIPS]
     return {moment.number: strip(analysis, moment.event) for moment in sorted(chosen, key=lambda m: m.number)}

@@ -23,7 +23,7 @@ from ectopy.rhythm.atrial_fibrillation import (
     WINDOW,
     extend_over_runs,
     find_atrial_fibrillation,
-    strip_fibrillates,
+    find_fibrillating_strip,
 )
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.findings import find_findings
@@ -659,10 +659,14 @@ class TestStrips:
     """Ten seconds have a dozen beats, which are too few for the entropy of a window."""
 
     @staticmethod
-    def fibrillates(rr_s: Seconds, *, p_wave: bool, ventricular: ArrayLike = False) -> bool:
+    def fibrillates(
+        rr_s: Seconds, *, p_wave: bool, ventricular: ArrayLike = False, early: ArrayLike = False
+    ) -> bool:
         known = np.where(np.arange(len(rr_s)) > 0, rr_s, np.nan)
         is_v = np.broadcast_to(np.asarray(ventricular), len(rr_s))
-        return strip_fibrillates(known, is_v, windows_of(rr_s, p_wave=p_wave))
+        early = np.broadcast_to(np.asarray(early), len(rr_s))
+        shapes = windows_of(rr_s, p_wave=p_wave)
+        return bool(len(find_fibrillating_strip(np.cumsum(rr_s), known, is_v, early, shapes)))
 
     def test_irregular_without_a_p_wave_is_fibrillation(self, seed: int) -> None:
         assert self.fibrillates(fibrillating(seed, n=14), p_wave=False)
@@ -676,6 +680,20 @@ class TestStrips:
     def test_a_strip_of_few_intervals_between_ventricular_beats_is_not(self, seed: int) -> None:
         every_third = np.arange(14) % 3 == 0
         assert not self.fibrillates(fibrillating(seed, n=14), p_wave=False, ventricular=every_third)
+
+    def test_early_beats_in_a_regular_rhythm_are_not(self, seed: int) -> None:
+        early = np.isin(np.arange(24), (4, 8, 15, 19))
+        rr_s = with_early_beats(sinus(seed, n=24), early)
+        assert not self.fibrillates(rr_s, p_wave=False, early=early)
+
+    def test_it_ends_at_a_long_interval(self, seed: int) -> None:
+        rr_s = fibrillating(seed, n=30)
+        rr_s[20] = 8.0
+        known = np.where(np.arange(30) > 0, rr_s, np.nan)
+        none = np.zeros(30, dtype=bool)
+        shapes = windows_of(rr_s, p_wave=False)
+        found = find_fibrillating_strip(np.cumsum(rr_s), known, none, none, shapes)
+        assert found.tolist() == [[0, 20], [20, 30]]
 
 
 def test_a_strip_is_said_to_be_shorter_than_the_definition() -> None:

@@ -1,5 +1,6 @@
 """Findings: the sentence and the urgency of each, at the limits too."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,11 +22,19 @@ def supraventricular_run(n_beats: int) -> tuple[str, list[float]]:
 class TestFindings:
     @staticmethod
     def of(
-        letters: str, rr_s: ArrayLike = 0.8, *, n_samples: int = 360_000, low: tuple[int, ...] = ()
+        letters: str,
+        rr_s: ArrayLike = 0.8,
+        *,
+        n_samples: int = 360_000,
+        low: Sequence[int] = (),
+        noisy: Sequence[int] = (),
     ) -> list[tuple[int, str]]:
+        """Return the findings where the classifier abstains on some beats, and some lie in noise."""
         beats = beats_of(letters, rr_s)
-        beats.confident[list(low)] = False
-        findings = find_findings(analysis_of(recording_for(beats, n_samples), beats))
+        beats.confident[[*low, *noisy]] = False
+        analysis = analysis_of(recording_for(beats, n_samples), beats)
+        in_noise = np.isin(np.arange(len(beats)), noisy)
+        findings = find_findings(replace(analysis, low_quality=in_noise))
         return [(finding.urgency, finding.text) for finding in findings]
 
     def test_a_recording_without_events_has_one_finding(self) -> None:
@@ -87,7 +96,7 @@ class TestFindings:
     def test_counts_by_the_hour_and_words_for_how_frequent_need_a_quarter_of_one(self) -> None:
         assert self.of("NNVN")[0][1] == "Very frequent ventricular ectopy: 1 beat (25.0 %), 1 an hour"
         assert self.of("NNVN", n_samples=90_001)[0][1].startswith("Very frequent")
-        assert self.of("NNVN", n_samples=90_000)[0] == (2, "Ventricular ectopy: 1 beat (25.0 %)")
+        assert self.of("NNVN", n_samples=90_000)[0] == (1, "Ventricular ectopy: 1 beat (25.0 %)")
 
     def test_a_strip_of_few_beats_has_a_finding_on_its_mean_rate_where_it_is_slow_or_fast(self) -> None:
         # 7 beats are six intervals, and a heart rate is one over eight.
@@ -119,27 +128,74 @@ class TestFindings:
         assert first == [(3, tachycardia), (3, f"{tachycardia}, uncertain")]
 
     @pytest.mark.parametrize(
-        ("letters", "low", "urgency"),
+        ("letters", "noisy", "urgency"),
         [("NVVVN", (), 2), ("NVVVN", (2,), 1), ("NVVVVN", (2,), 2), ("NVVVVVN", (1, 2, 3), 1)],
     )
-    def test_a_short_run_needs_three_confident_beats_and_more_than_half(self, letters, low, urgency) -> None:
-        assert self.of(letters + "N" * 40, 0.5, low=low)[0][0] == urgency
+    def test_a_short_run_needs_three_beats_out_of_noise_and_more_than_half(
+        self, letters: str, noisy: tuple[int, ...], urgency: int
+    ) -> None:
+        assert self.of(letters + "N" * 40, 0.5, noisy=noisy)[0][0] == urgency
 
-    def test_a_certain_triplet_among_uncertain_ones_is_important(self) -> None:
-        assert self.of("NVVVNNVVVN" + "N" * 40, 0.5, low=(1, 2, 3))[0][0] == 2
+    def test_a_run_in_a_strip_on_which_the_classifier_abstains_stays_loud(self) -> None:
+        """With fewer than 30 beats none is confident."""
+        assert self.of("NNVVVVVNNN", 0.4, n_samples=1200, low=range(10))[0][0] == 2
+        assert self.of("NNVVVVVVNN", 0.4, n_samples=1200, low=range(10))[0][0] == 3
 
-    @pytest.mark.parametrize(("low", "urgency"), [((), 3), ((1,), 3), ((2,), 3), ((1, 2), 1)])
-    def test_a_pause_between_two_uncertain_beats_may_be_lost_signal(self, low, urgency) -> None:
-        for pause_s in (4, 12):
-            found = self.of("NNNN" + "N" * 40, [0.8, 0.8, pause_s] + [0.8] * 41, low=low)
-            assert found[0][0] == urgency
-            assert ("between beats in noise" in found[-1][1] + found[0][1]) == (urgency == 1)
+    def test_a_run_of_three_seconds_is_important_even_in_noise(self) -> None:
+        """Flutter that shows few beats."""
+        assert self.of("N" * 40 + "VVV" + "N" * 40, 0.55, noisy=(40, 41, 42))[0][0] == 1
+        beats = beats_of("N" * 40)
+        flutter = Event("vt", 5.0, 27.0, 4, 180.0)
+        analysis = analysis_of(recording_for(beats, 360_000), beats)
+        assert find_findings(replace(analysis, events=(flutter,)))[0].urgency == 2
 
-    def test_only_confident_beats_make_a_burden_important(self) -> None:
+    def test_a_certain_triplet_among_those_in_noise_is_important(self) -> None:
+        assert self.of("NVVVNNVVVN" + "N" * 40, 0.5, noisy=(1, 2, 3))[0][0] == 2
+
+    @pytest.mark.parametrize(("noisy", "is_clear"), [((), 1), ((1,), 1), ((2,), 1), ((1, 2), 0)])
+    def test_a_pause_between_two_beats_in_noise_may_be_lost_signal(
+        self, noisy: tuple[int, ...], is_clear: int
+    ) -> None:
+        four, twelve = (
+            self.of("NNNN" + "N" * 40, [0.8, 0.8, pause_s] + [0.8] * 41, noisy=noisy)[0]
+            for pause_s in (4, 12)
+        )
+        assert four == (3, "1 pause longer than 2 s, longest 4.0 s at 0:00:01") or not is_clear
+        assert four == (1, "1 pause longer than 2 s, longest 4.0 s at 0:00:01, in noise") or is_clear
+        # A standstill is worth a look even then.
+        assert twelve[0] == 2 + is_clear
+        assert twelve[1].startswith("No beat for 12.0 s at 0:00:01" + (":" if is_clear else ", in noise:"))
+
+    def test_a_pause_between_beats_on_which_the_classifier_abstains_is_urgent(self) -> None:
+        assert self.of("NNNNN", [0.8, 0.8, 6.5, 0.8, 0.8], n_samples=1200, low=range(5))[0][0] == 3
+
+    def test_the_longest_of_all_pauses_is_named_and_the_longest_clear_one_is_urgent(self) -> None:
+        rr_s = [0.8] * 5 + [3.5] + [0.8] * 10 + [9.0] + [0.8] * 30
+        assert self.of("N" * len(rr_s), rr_s, noisy=(15, 16))[0] == (
+            3,
+            "2 pauses longer than 2 s, longest 9.0 s at 0:00:15, 1 of them in noise",
+        )
+
+    def test_only_beats_out_of_noise_make_a_burden_important(self) -> None:
         letters = "NNNNV" * 10 + "N" * 20
-        confident, uncertain = (self.of(letters, low=low) for low in ((), range(70)))
+        confident, uncertain = (self.of(letters, noisy=noisy) for noisy in ((), range(70)))
         assert confident[0] == (2, "Very frequent ventricular ectopy: 10 beats (14.3 %), 10 an hour")
         assert (0, "Very frequent ventricular ectopy: 10 beats (14.3 %), 10 an hour, uncertain") in uncertain
+
+    def test_two_ventricular_beats_of_a_strip_are_a_note(self) -> None:
+        two, three = (self.of("NNNNNV" * n + "NNN", n_samples=2000)[0][0] for n in (2, 3))
+        assert (two, three) == (1, 2)
+
+    def test_without_a_beat_what_needs_none_is_found(self) -> None:
+        flutter = Event("vf", 2.0, 50.0, 0, float("nan"))
+        analysis = replace(analysis_for("", n_samples=6000), events=(flutter,))
+        found = find_findings(analysis, "no beat was found")
+        assert [(finding.urgency, finding.text.split(":")[0]) for finding in found] == [
+            (3, "Ventricular flutter or fibrillation"),
+            (2, "not analysable"),
+        ]
+        lost = replace(analysis, events=(), unreadable=np.array([[0, 4000]]))
+        assert find_findings(lost, "no beat was found")[0].urgency == 1
 
     def test_supraventricular_beats_of_a_strip_are_a_note(self) -> None:
         """In 30 s of respiratory arrhythmia, four beats are a tenth of all."""

@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 
 from ectopy.ecg import Event
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.named_intervals import RHYTHMS, NamedInterval, mit_rhythm, named_intervals, rhythm_at
+from ectopy.rhythm.named_intervals import RHYTHM_NAMES, NamedInterval, mit_rhythm, named_intervals, rhythms_at
 from tests.handmade import analysis_of, beats_of, recording_for
 
 NAN = float("nan")
 
 
-def intervals_of(letters, rr_s=0.8, *, low=(), length_s=60.0, **changes):
-    """Return the intervals of a minute with some beats, the first at 0.8 s."""
+def intervals_of(letters, rr_s=0.8, *, noisy=(), length_s=60.0, **changes):
+    """Return the intervals of a minute with some beats, the first at 0.8 s; some of them in noise."""
     beats = beats_of(letters, rr_s)
-    beats.confident[list(low)] = False
     analysis = analysis_of(recording_for(beats, round(length_s * beats.fs)), beats)
+    low_quality = np.isin(np.arange(len(beats)), noisy)
+    analysis = replace(analysis, low_quality=low_quality)
     return named_intervals(replace(analysis, **changes))
 
 
@@ -50,9 +51,9 @@ class TestFromEvents:
         found = intervals_of("N" * 20, events=(Event("vf", 30.0, 55.0, 0, NAN),))
         assert found == (("sinus", 0.0, 30.0), ("vf", 30.0, 55.0), ("sinus", 55.0, 60.0))
 
-    @pytest.mark.parametrize(("low", "name"), [((), "asystole"), ((9,), "asystole"), ((9, 10), "artefact")])
-    def test_a_standstill_between_uncertain_beats_is_lost_signal(self, low, name):
-        found = intervals_of("N" * 50, [*[0.8] * 10, 12.0, *[0.8] * 39], low=low)
+    @pytest.mark.parametrize(("noisy", "name"), [((), "asystole"), ((9,), "asystole"), ((9, 10), "artefact")])
+    def test_a_standstill_between_beats_in_noise_is_lost_signal(self, noisy, name):
+        found = intervals_of("N" * 50, [*[0.8] * 10, 12.0, *[0.8] * 39], noisy=noisy)
         assert found[1] == (name, 8.0, 20.0)
 
     def test_a_pause_of_a_few_seconds_is_no_rhythm_of_its_own(self):
@@ -71,6 +72,15 @@ class TestArtefact:
             ("artefact", 40.0, 41.0),
             ("sinus", 41.0, 60.0),
         )
+
+    def test_less_than_a_second_between_artefact_is_artefact_too(self):
+        found = intervals_of("N" * 70, artefact=np.array([[1000, 2000], [2090, 2500], [2650, 3000]]))
+        assert [round(interval.start_s, 1) for interval in found] == [0, 10, 25, 26.5, 30]
+
+    def test_a_standstill_interrupts_fibrillation_of_the_atria_and_slow_rates(self):
+        events = (Event("af", 5.0, 40.0, 30, 50.0), Event("bradycardia", 5.0, 50.0, 30, 40.0))
+        found = intervals_of("N" * 60, events=(*events, Event("pause", 20.0, 32.0, 2, NAN)))
+        assert [interval.rhythm for interval in found[:4]] == ["sinus", "af", "asystole", "af"]
 
     def test_an_episode_goes_on_through_artefact(self):
         found = intervals_of(
@@ -110,12 +120,12 @@ def test_the_rhythm_at_a_time_is_that_of_its_stretch():
         NamedInterval("vt", 2.5, 4.5),
         NamedInterval("sinus", 4.5, 60.0),
     )
-    assert [rhythm_at(intervals, time_s) for time_s in (-1.0, 0.0, 2.4, 2.5, 4.4, 4.5, 99.0)] == [
+    assert rhythms_at(intervals, (-1.0, 0.0, 2.4, 2.5, 4.4, 4.5, 99.0)) == [
         "sinus", "sinus", "sinus", "vt", "vt", "sinus", "sinus"
     ]  # fmt: skip
 
 
 def test_every_kind_with_a_rhythm_has_its_title_and_string():
-    assert all(kind.rhythm in RHYTHMS for kind in KINDS.values() if kind.rhythm)
+    assert all(kind.rhythm in RHYTHM_NAMES for kind in KINDS.values() if kind.rhythm)
     assert mit_rhythm(KINDS["vf"]) == "(VFL"
     assert mit_rhythm(KINDS["tachycardia"]) == mit_rhythm(KINDS["veb_couplet"]) == ""

@@ -11,7 +11,7 @@ from ectopy.ecg import Analysis, Beats, Event, Recording
 from ectopy.report import data_files
 from ectopy.rhythm.heart_rate import rr_intervals_s
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.named_intervals import RHYTHMS
+from ectopy.rhythm.named_intervals import RHYTHM_NAMES
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of
 
 # Symbols that WFDB's annot.h defines: other programs show and count these.
@@ -82,7 +82,7 @@ class TestReadBack:
         notes = [
             note for note, symbol in zip(annotation.aux_note, annotation.symbol, strict=True) if symbol == "+"
         ]
-        assert notes == ["(N", "(VT", "(N", "(NOISE", "(N", "(NOISE", "(N"]
+        assert notes == ["(N", "(VT", "(N", "(NOISE", "(N", "(NOISE"]
         assert {note for note in annotation.aux_note if note} <= MIT_RHYTHMS
 
     def test_noise_marks_come_back_in_pairs_with_their_subtypes(self, tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ class TestReadBack:
         assert len(set(samples)) == len(samples)
 
     def test_every_rhythm_of_an_event_is_one_of_mit(self) -> None:
-        assert {rhythm.mit for rhythm in RHYTHMS.values()} <= MIT_RHYTHMS
-        assert {kind.rhythm for kind in KINDS.values()} - {""} <= set(RHYTHMS)
+        assert {rhythm.mit for rhythm in RHYTHM_NAMES.values()} <= MIT_RHYTHMS
+        assert {kind.rhythm for kind in KINDS.values()} - {""} <= set(RHYTHM_NAMES)
 
     def test_why_there_is_no_beat_comes_back_as_a_note(self, tmp_path: Path) -> None:
         annotation = read_back(tmp_path, analysis_of(beats_at([], "")), not_analysable="the signal is flat")

@@ -592,6 +592,14 @@ class Analysis:
         return self.recording.duration_s
 
     @property
+    def in_noise(self) -> Mask:
+        """Which beats lie in noise or artefact, [n]."""
+        begun, ended = (
+            np.searchsorted(self.artefact[:, edge], self.beats.sample, side="right") for edge in (0, 1)
+        )
+        return np.asarray(self.low_quality | (begun > ended))
+
+    @property
     def analysable_s(self) -> float:
         """Time in seconds in which at least one lead could be read."""
         return self.duration_s - float((self.unreadable[:, 1] - self.unreadable[:, 0]).sum()) / self.fs

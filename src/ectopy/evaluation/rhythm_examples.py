@@ -83,7 +83,8 @@ def _noisy_example(example: RhythmExample, recording: Recording, job: FindingJob
     )
     allowed = example.allowed.copy()
     allowed[some, _COLUMN[Rhythm.ARTEFACT]] = True
-    allowed[every & ~confident] = _mask(Rhythm.ARTEFACT)
+    organised = (example.allowed == _mask(Rhythm.ORGANISED)).all(axis=1)  # fibrillation may look like noise
+    allowed[every & organised & ~confident] = _mask(Rhythm.ARTEFACT)
     return replace(example, features=features, allowed=allowed)
 
 

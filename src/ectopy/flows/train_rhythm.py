@@ -62,7 +62,7 @@ def train_rhythm(
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     with results.lock_folder(work), runs.run("train rhythm") as run_id:
         jobs = [*example_jobs(data_dir, find_model(model))]
-        examples = read_all(jobs, settings.workers)
+        examples = read_all_examples(jobs, settings.workers)
         runs.log_config(config, database=",".join(DATABASES), model=model, records=len(jobs))
         held_out: list[FindingJob] = []
         for number, patients in enumerate(split_patients(examples, config)):
@@ -80,7 +80,7 @@ def train_rhythm(
     return work / "model"
 
 
-def read_all(jobs: Sequence[FindingJob], workers: int) -> list[RhythmExample]:
+def read_all_examples(jobs: Sequence[FindingJob], workers: int) -> list[RhythmExample]:
     """Read training records in parallel; one that cannot be read is named in a warning and left out.
 
     Parameters

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from ectopy.annotations import Annotations, write_annotations
 from ectopy.criteria import DEFAULT_CRITERIA, schema_of_criteria
-from ectopy.ecg import CLASSES, Analysis, Event, Labels, Mask, Samples
+from ectopy.ecg import CLASSES, Analysis, BeatClass, Event, Labels, Mask, Samples
 from ectopy.monitoring.drift import MONITORED, Counts
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.named_intervals import (
     ARTEFACT,
     NO_RHYTHM,
-    RHYTHMS,
+    RHYTHM_NAMES,
     NamedInterval,
     mit_rhythm,
     named_intervals,
-    rhythm_at,
+    rhythms_at,
 )
 
 SCHEMA_VERSION = 3
@@ -78,20 +78,22 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
     ]
     if not_analysable:
         groups.append(_marks(NOTE_SAMPLE, '"', aux=[f"not analysable: {not_analysable}"]))
-    return _in_order(groups)
+    return _apart(_in_order(groups))
 
 
 def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
     """Return the samples at which the rhythm changes, and the MIT rhythm strings."""
     beats = analysis.beats.sample
-    intervals = [
-        interval
-        for interval in named_intervals(analysis)
-        if RHYTHMS[interval.rhythm].mit != NO_RHYTHM or _has_beat(interval, analysis)
-    ]
+    intervals = named_intervals(analysis)
+    if (
+        intervals
+        and RHYTHM_NAMES[intervals[-1].rhythm].mit == NO_RHYTHM
+        and not _has_beat(intervals[-1], analysis)
+    ):
+        intervals = intervals[:-1]  # the rest after the last beat
     if {interval.rhythm for interval in intervals} <= {ARTEFACT}:
         return np.empty(0, dtype=np.int64), []
-    mit = np.array([RHYTHMS[interval.rhythm].mit for interval in intervals], dtype="U6")
+    mit = np.array([RHYTHM_NAMES[interval.rhythm].mit for interval in intervals], dtype="U6")
     changed = np.flatnonzero(np.append(True, mit[1:] != mit[:-1]))
     starts_s = np.array([interval.start_s for interval in intervals])[changed]
     # One sample before its beat: WFDB allows two marks at one time only on different leads.
@@ -132,6 +134,21 @@ def _marks(
     return Annotations(
         sample, np.broadcast_to(symbol, n), np.broadcast_to(subtype, n), tuple(aux or [""] * n)
     )
+
+
+def _apart(annotations: Annotations) -> Annotations:
+    """Move marks later that have the sample of another: WFDB allows that only on different leads.
+
+    Beats stay where they are.
+    """
+    is_beat = np.isin(annotations.symbol, list(BeatClass))
+    taken = set(annotations.sample[is_beat].tolist())
+    sample = annotations.sample.copy()
+    for mark in np.flatnonzero(~is_beat).tolist():
+        while int(sample[mark]) in taken:
+            sample[mark] += 1
+        taken.add(int(sample[mark]))
+    return _in_order([replace(annotations, sample=sample)])
 
 
 def _in_order(groups: Sequence[Annotations]) -> Annotations:
@@ -213,7 +230,8 @@ def write_events(path: Path, analysis: Analysis) -> None:
     analysis
         The analysis of a recording.
     """
-    intervals = named_intervals(analysis)
+    onsets_s = [event.onset_s for event in analysis.events]
+    rhythms = rhythms_at(named_intervals(analysis), onsets_s) if onsets_s else []
     rows = (
         (
             event.kind,
@@ -221,9 +239,9 @@ def write_events(path: Path, analysis: Analysis) -> None:
             f"{event.offset_s:.3f}",
             event.n_beats,
             f"{event.rate_bpm:.1f}" if np.isfinite(event.rate_bpm) else "",
-            rhythm_at(intervals, event.onset_s),
+            rhythm,
         )
-        for event in analysis.events
+        for event, rhythm in zip(analysis.events, rhythms, strict=True)
     )
     _write_table(path, ("kind", "onset_s", "offset_s", "n_beats", "rate_bpm", "rhythm"), rows)
 

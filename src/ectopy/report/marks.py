@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ectopy.ecg import Analysis, Event, Mark
 from ectopy.report.statistics import RecordingStats, Stats, stats
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.named_intervals import RHYTHMS, named_intervals, rhythm_at
+from ectopy.rhythm.named_intervals import RHYTHM_NAMES, named_intervals, rhythms_at
 
 AROUND_S = 30.0
 """Time before and after a mark that counts as the moment: patients press the button late."""
@@ -16,8 +16,8 @@ _SHOWN = ("analysable_s", "n_beats", "n_veb", "n_sveb", "hr_mean_bpm", "hr_min_b
 class MarkedMoment(NamedTuple):
     """Moment that the patient marked: its number from 1 on, its rhythm, the kinds of events around it.
 
-    ``rhythm`` is a key of :data:`ectopy.rhythm.named_intervals.RHYTHMS`, and ``title`` its title. ``stats``
-    are values of :func:`ectopy.report.statistics.stats` within AROUND_S of the mark.
+    ``rhythm`` is a key of :data:`ectopy.rhythm.named_intervals.RHYTHM_NAMES`, and ``title`` its title.
+    ``stats`` are values of :func:`ectopy.report.statistics.stats` within AROUND_S of the mark.
     """
 
     number: int
@@ -29,7 +29,7 @@ class MarkedMoment(NamedTuple):
     @property
     def title(self) -> str:
         """What readers see of the rhythm."""
-        return RHYTHMS[self.rhythm].title
+        return RHYTHM_NAMES[self.rhythm].title
 
     @property
     def event(self) -> Event:
@@ -52,14 +52,15 @@ def marked_moments(recording: RecordingStats) -> Iterator[MarkedMoment]:
     analysis = recording.analysis
     if not analysis.recording.marks:
         return
-    intervals = named_intervals(analysis)
-    for number, mark in enumerate(analysis.recording.marks, 1):
+    marks = analysis.recording.marks
+    rhythms = rhythms_at(named_intervals(analysis), [mark.time_s for mark in marks])
+    for number, (mark, rhythm) in enumerate(zip(marks, rhythms, strict=True), 1):
         start_s, stop_s = max(mark.time_s - AROUND_S, 0.0), min(mark.time_s + AROUND_S, analysis.duration_s)
         around = stats(recording, start_s, stop_s)
         yield MarkedMoment(
             number,
             mark,
-            rhythm_at(intervals, mark.time_s),
+            rhythm,
             events_between(analysis, start_s, stop_s),
             {name: around[name] for name in _SHOWN},
         )

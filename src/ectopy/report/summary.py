@@ -10,7 +10,7 @@ from ectopy.report.extremes import KindExtremes, find_extremes
 from ectopy.report.marks import MarkedMoment, marked_moments
 from ectopy.report.periods import HOUR_S, by_day, by_period
 from ectopy.report.statistics import RecordingStats, Stats, recording_stats, stats
-from ectopy.rhythm.findings import find_findings
+from ectopy.rhythm.findings import NO_BEAT, find_findings
 from ectopy.rhythm.hrv import Variability, variability
 from ectopy.rhythm.wording import Finding
 
@@ -121,4 +121,4 @@ def not_analysable_reason(recording: Recording) -> str:
         return "the signal is flat"
     if recording.duration_s < SHORTEST_S:
         return f"{recording.duration_s:.1f} s are too short"
-    return "no beat was found"
+    return NO_BEAT

@@ -10,7 +10,7 @@ from ectopy.report import svg
 from ectopy.report.statistics import RecordingStats
 from ectopy.report.times import Clock
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.named_intervals import RHYTHMS, named_intervals
+from ectopy.rhythm.named_intervals import RHYTHM_NAMES, named_intervals
 
 MAX_TICKS = 5
 """Maximum number of times along the axis, so that a phone can show them."""
@@ -84,7 +84,7 @@ def trend(recording: RecordingStats) -> Trend | None:
 def rhythm_band(analysis: Analysis) -> list[BandPart]:
     """Draw the rhythm of every interval in one band, the most urgent rhythm on top.
 
-    A interval is at least one column wide, so that no short episode is lost in a long recording.
+    An interval is at least one column wide, so that no short episode is lost in a long recording.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def rhythm_band(analysis: Analysis) -> list[BandPart]:
     """
     intervals, duration_s = named_intervals(analysis), analysis.duration_s
     parts = []
-    for name, rhythm in reversed([*RHYTHMS.items()]):
+    for name, rhythm in reversed([*RHYTHM_NAMES.items()]):
         spans_s = np.array([interval[1:] for interval in intervals if interval.rhythm == name])
         if len(spans_s):
             path = svg.bars(svg.occupied(spans_s[:, 0], spans_s[:, 1], duration_s))

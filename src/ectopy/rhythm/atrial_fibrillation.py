@@ -47,7 +47,7 @@ CONSTANT_QRS, QRS_WEIGHT = 0.75, 4.0
 """Correlation of QRS complexes below which more irregularity is required, and how much more per unit."""
 
 STRIP_S = 60.0
-"""A recording of this length or less is one strip, see :func:`strip_fibrillates`."""
+"""A recording of this length or less is one strip, see :func:`find_fibrillating_strip`."""
 STRIP_CHANGE, STRIP_P_WEIGHT = -3.2, 3.5
 """Log of the change of RR above which a strip without any common P wave fibrillates, and how much more is
 required per unit of correlation of P waves.
@@ -105,44 +105,58 @@ def find_atrial_fibrillation(  # noqa: PLR0913
     return spans[time_s[spans[:, 1] - 1] - time_s[spans[:, 0]] >= shortest_s]
 
 
-def strip_fibrillates(rr_s: Seconds, ventricular: Mask, shapes: BeatWindows) -> bool:
+def find_fibrillating_strip(
+    time_s: Seconds, rr_s: Seconds, ventricular: Mask, early: Mask, shapes: BeatWindows
+) -> Spans:
     """Decide whether a whole strip is in atrial fibrillation: too few beats for the entropy of a window.
+
+    It is if the RR intervals are irregular, the P waves differ and the QRS complexes do not. As in long
+    recordings, early beats must not be the only cause.
 
     Parameters
     ----------
-    rr_s
-        RR intervals in seconds that end at each beat, NaN where unknown, [n].
-    ventricular
-        True for ventricular beats, [n].
+    time_s, rr_s, ventricular, early
+        As for :func:`find_atrial_fibrillation`.
     shapes
         Windows of the beats.
 
     Returns
     -------
-    True if the RR intervals are irregular, the P waves differ and the QRS complexes do not.
+    Half-open [start, stop) spans of beats, [k, 2]: the strip without long intervals, or none.
     """
-    change, p_wave, qrs = strip_features(rr_s, ventricular, shapes)
-    return bool(qrs > CONSTANT_QRS and np.log(change) > STRIP_CHANGE + STRIP_P_WEIGHT * p_wave)
+    none = np.empty((0, 2), dtype=np.intp)
+    for ectopic in (ventricular, ventricular | early):
+        change, p_wave, qrs = strip_features(rr_s, ectopic, shapes)
+        if ectopic is not ventricular and np.isnan(change):
+            break  # too few intervals are left
+        if not (qrs > CONSTANT_QRS and np.log(change) > STRIP_CHANGE + STRIP_P_WEIGHT * p_wave):
+            return none
+    linked = np.append(False, np.diff(time_s) < _LONGEST_RR_S)[: len(time_s)]
+    return np.asarray(true_intervals(linked) - (1, 0), dtype=np.intp)
 
 
-def strip_features(rr_s: Seconds, ventricular: Mask, shapes: BeatWindows) -> Seconds:
+def strip_features(rr_s: Seconds, ectopic: Mask, shapes: BeatWindows) -> Seconds:
     """Compute the features of a strip.
 
     Parameters
     ----------
-    rr_s, ventricular, shapes
-        As for :func:`strip_fibrillates`.
+    rr_s
+        RR intervals in seconds that end at each beat, NaN where unknown, [n].
+    ectopic
+        True for the beats that are left out, [n].
+    shapes
+        Windows of the beats.
 
     Returns
     -------
     The median change of log RR from beat to beat, and the mean correlation of neighbouring P waves and of QRS
     complexes, [3]. NaN with too few intervals.
     """
-    usable = (rr_s > _SHORTEST_RR_S) & (rr_s < _LONGEST_RR_S) & ~_beside(ventricular)
+    usable = (rr_s > _SHORTEST_RR_S) & (rr_s < _LONGEST_RR_S) & ~_beside(ectopic)
     change = np.abs(np.diff(np.log(rr_s)))[usable[1:] & usable[:-1]]
     if len(change) < max(_MIN_CHANGES, _MIN_STRIP_SHARE * len(rr_s)):
         return np.full(3, np.nan)
-    use, windows = shapes.readable & ~ventricular[:, None], pad_leads(shapes.signal)
+    use, windows = shapes.readable & ~ectopic[:, None], pad_leads(shapes.signal)
     p_wave, qrs = (_best_correlation(windows[..., part], use, min_share=_MIN_SHARE) for part in (_P, _QRS))
     return np.array([np.median(change) + _LEAST_CHANGE, p_wave.mean(), qrs.mean()])
 

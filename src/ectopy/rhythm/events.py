@@ -24,7 +24,7 @@ from ectopy.rhythm.atrial_fibrillation import (
     STRIP_S,
     extend_over_runs,
     find_atrial_fibrillation,
-    strip_fibrillates,
+    find_fibrillating_strip,
 )
 from ectopy.rhythm.finders import (
     RhythmContext,
@@ -123,9 +123,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
             time_s, rr_s, ventricular(beats), early, af_penalty=penalty, shortest_s=shortest_s
         )
         af = extend_over_runs(af, long_runs(early, rr_s), time_s)
-        is_strip = duration_s <= STRIP_S
-        if is_strip and windows is not None and strip_fibrillates(rr_s, ventricular(beats), windows):
-            af = np.array([[0, len(beats)]])
+        if duration_s <= STRIP_S and windows is not None and not len(af):
+            af = find_fibrillating_strip(time_s, rr_s, ventricular(beats), early, windows)
     final = keep_premature_sveb(suppress_sveb_in_af(beats, af), rr_s, criteria.sv_prematurity_pct)
     events = find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af, criteria=criteria)
     in_order = _in_order(add_rhythm_events(events, intervals, final, criteria))
@@ -190,7 +189,7 @@ def suppress_sveb_in_af(beats: Beats, af: Spans) -> Beats:
 
     No beat is premature where no beat is on time. Annotators agree: in the atrial fibrillation of DS1, one
     beat in two hundred that is not ventricular is annotated as SVEB. The other classes keep their
-    proportions.
+    proportions. What is unclassifiable stays so.
 
     Parameters
     ----------
@@ -203,7 +202,7 @@ def suppress_sveb_in_af(beats: Beats, af: Spans) -> Beats:
     -------
     Beats with new labels and probabilities inside the spans.
     """
-    within = in_spans(af, len(beats))
+    within = in_spans(af, len(beats)) & (beats.label != BeatClass.UNKNOWN)
     probability = beats.probability.copy()
     left = probability[within]
     left[:, CLASSES.index(BeatClass.SVEB)] = 0

@@ -9,12 +9,16 @@ from ectopy.ecg import Analysis, BeatClass, Event, Mask
 from ectopy.rhythm.heart_rate import heart_rate, rate_bpm
 from ectopy.rhythm.kinds import FURTHER, LEADING, EventKind
 from ectopy.rhythm.limits import (
+    FEW,
     MIN_INTERVAL_SHARE,
     MIN_INTERVALS,
     SHORT_S,
     UNCERTAIN_PCT,
 )
-from ectopy.rhythm.wording import Finding, Urgency, count, duration, episodes
+from ectopy.rhythm.wording import Finding, Urgency, count, duration, episodes, is_certain
+
+NO_BEAT = "no beat was found"
+"""Reason for which a recording that can be read is not analysable."""
 
 
 def find_findings(analysis: Analysis, not_analysable: str = "") -> tuple[Finding, ...]:
@@ -25,7 +29,7 @@ def find_findings(analysis: Analysis, not_analysable: str = "") -> tuple[Finding
     analysis
         The analysis of one recording.
     not_analysable
-        The reason if the recording has no beat; it is then the only finding.
+        The reason if the recording has no beat. Nothing is then found but rhythms that need none.
 
     Returns
     -------
@@ -33,9 +37,7 @@ def find_findings(analysis: Analysis, not_analysable: str = "") -> tuple[Finding
     burden of ectopic beats, and the other kinds after it.
     """
     if not_analysable:
-        shown = _middle(analysis) if analysis.n_samples else None
-        urgency = Urgency.NOTE if _is_strip(analysis) else Urgency.IMPORTANT
-        return (Finding(urgency, f"not analysable: {not_analysable}", shown),)
+        return _without_beats(analysis, not_analysable)
     findings = [
         *_of_kinds(LEADING, analysis),
         *_ectopy(analysis, BeatClass.VEB, "ventricular"),
@@ -50,6 +52,14 @@ def find_findings(analysis: Analysis, not_analysable: str = "") -> tuple[Finding
     return tuple(sorted(findings, key=lambda finding: -finding.urgency))
 
 
+def _without_beats(analysis: Analysis, reason: str) -> tuple[Finding, ...]:
+    """Describe a recording without a beat: important if the signal could be read, or if it is long."""
+    shown = _middle(analysis) if analysis.n_samples else None
+    readable = 2 * analysis.analysable_s > analysis.duration_s and reason == NO_BEAT
+    urgency = Urgency.NOTE if _is_short(analysis) and not readable else Urgency.IMPORTANT
+    return (*_of_kinds(LEADING, analysis), Finding(urgency, f"not analysable: {reason}", shown))
+
+
 def _of_kinds(kinds: tuple[EventKind, ...], analysis: Analysis) -> Iterator[Finding]:
     for kind in kinds:
         if events := analysis.events_of(kind.name):
@@ -60,16 +70,17 @@ def _of_kinds(kinds: tuple[EventKind, ...], analysis: Analysis) -> Iterator[Find
 def _ectopy(analysis: Analysis, label: BeatClass, origin: str) -> Iterator[Finding]:
     """Describe the burden of ectopic beats of one class: rare, frequent or very frequent.
 
-    Only the beats that are not uncertain make it urgent: noise looks like ectopic beats. In a strip a few
-    beats are a large share, so supraventricular ones are a note at most.
+    Only certain beats make it loud: noise looks like ectopic beats. In a short recording a few beats are a
+    large share, so supraventricular ones, and fewer than FEW, are a note at most.
     """
     ectopic = analysis.beats.label == label
-    number, n_certain = int(ectopic.sum()), int((ectopic & analysis.beats.confident).sum())
+    number = int(ectopic.sum())
     if not number:
         return
     share = 100 * number / len(ectopic)
+    n_certain = int((ectopic & is_certain(analysis)).sum())
     urgency = _urgency_of_burden(100 * n_certain / len(ectopic), analysis.criteria)
-    if _is_strip(analysis) and label == BeatClass.SVEB:
+    if _is_short(analysis) and (label == BeatClass.SVEB or n_certain < FEW):
         urgency = min(urgency, Urgency.NOTE)
     beats = f"{count(number, 'beat')} ({share:.1f} %)"
     if analysis.analysable_s > SHORT_S:
@@ -77,12 +88,12 @@ def _ectopy(analysis: Analysis, label: BeatClass, origin: str) -> Iterator[Findi
         text = f"{word} {origin} ectopy: {beats}, {3600 * number / analysis.analysable_s:,.0f} an hour"
     else:
         text = f"{origin.capitalize()} ectopy: {beats}"
-    n_uncertain = number - n_certain
+    n_uncertain = int((ectopic & ~analysis.beats.confident).sum())
     uncertain = f", {n_uncertain:,} of them uncertain" if 0 < n_uncertain < number else ", uncertain"
     yield Finding(urgency, text + (uncertain if n_uncertain else ""), _example(analysis, ectopic))
 
 
-def _is_strip(analysis: Analysis) -> bool:
+def _is_short(analysis: Analysis) -> bool:
     return analysis.duration_s <= SHORT_S
 
 
@@ -107,12 +118,12 @@ def _mean_rate(analysis: Analysis) -> Iterator[Finding]:
 
 
 def _unreadable(analysis: Analysis) -> Iterator[Finding]:
-    """Describe the time that could not be analysed; a strip is easily recorded again."""
+    """Describe the time that could not be analysed; a short recording is easily made again."""
     lost_s = analysis.duration_s - analysis.analysable_s
     if lost_s > 0:
         share = 100 * lost_s / analysis.duration_s
         urgency = _urgency_of_loss(share, analysis.criteria)
-        if _is_strip(analysis):
+        if _is_short(analysis):
             urgency = min(urgency, Urgency.NOTE)
         yield Finding(urgency, f"{duration(lost_s)} ({share:.1f} %) could not be analysed")
 

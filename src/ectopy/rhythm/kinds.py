@@ -16,8 +16,9 @@ from typing import Literal
 from ectopy.criteria import Criteria
 from ectopy.ecg import Analysis, Event
 from ectopy.rhythm import finders, wording
+from ectopy.rhythm.atrial_fibrillation import STRIP_S
 from ectopy.rhythm.finders import RhythmContext, Spans
-from ectopy.rhythm.limits import RATE_INTERVALS, RUN_BEATS
+from ectopy.rhythm.limits import RATE_INTERVALS, RUN_BEATS, SHORT_VT_S
 from ectopy.rhythm.r_on_t import QTC_S
 from ectopy.rhythm.rhythm_events import SHORTEST_S
 from ectopy.rhythm.wording import Finding
@@ -29,18 +30,18 @@ Colour = Literal["ventricular", "supraventricular", "important", "note"]
 class EventKind:
     """One row of the registry.
 
-    ``name`` is the stable name in ``events.csv`` and ``title`` what readers see. ``rule`` and ``urgency``
-    are sentences for the report and the documentation; they name criteria in braces, see :meth:`stated`.
-    ``find`` returns the spans of beats of such events. It is None for a kind that is an interval without
-    beats, see :mod:`ectopy.rhythm.rhythm_events`. ``describe`` returns their findings; without it, the
-    finding is a note with their number and length. ``count`` is the name of their number in
-    ``summary.json``. ``colour`` is the class of the mark in the report. ``rhythm`` is the rhythm of the
-    intervals that such events are, a key of :data:`ectopy.rhythm.named_intervals.RHYTHMS`; a kind without
-    one is written as a note. ``has_rate`` is False where the rate of the beats means nothing. ``lasts`` is
-    True where the hourly table also has the time that such events take in each hour. ``has_length`` is False
-    where all events have the same number of beats, so that none is the longest. ``is_slow`` is True for a
-    kind that is defined by a low rate, so that the slowest counts and not the fastest. ``is_sought`` is
-    False for criteria by which there are no such events.
+    ``name`` is the stable name in ``events.csv`` and ``title`` what readers see. ``rule`` and
+    ``urgency`` are sentences for the report and the documentation; they name criteria in braces, see
+    :meth:`stated`. ``find`` returns the spans of beats of such events. It is None for a kind that is an
+    interval without beats, see :mod:`ectopy.rhythm.rhythm_events`. ``describe`` returns their findings;
+    without it, the finding is a note with their number and length. ``count`` is the name of their number
+    in ``summary.json``. ``colour`` is the class of the mark in the report. ``rhythm`` is the rhythm of
+    the intervals that such events are, a key of :data:`ectopy.rhythm.named_intervals.RHYTHM_NAMES`; a
+    kind without one is written as a note. ``has_rate`` is False where the rate of the beats means
+    nothing. ``lasts`` is True where the hourly table also has the time that such events take in each
+    hour. ``has_length`` is False where all events have the same number of beats, so that none is the
+    longest. ``is_slow`` is True for a kind that is defined by a low rate, so that the slowest counts and
+    not the fastest. ``is_sought`` is False for criteria by which there are no such events.
     """
 
     name: str
@@ -98,7 +99,8 @@ LEADING = (
         title="Ventricular tachycardia",
         rule="{vt_beats} or more ventricular beats in a row above {vt_bpm:g} bpm; "
         f"or {SHORTEST_S:g} s or more by the waves of the signal",
-        urgency="urgent from {sustained_s:g} s or {urgent_vt_beats} beats on, else important",
+        urgency="urgent from {sustained_s:g} s or {urgent_vt_beats} beats on, else important; "
+        f"a note if shorter than {SHORT_VT_S:g} s and doubtful",
         find=finders.ventricular_tachycardia,
         describe=wording.ventricular_tachycardia,
         count="n_vt_runs",
@@ -109,7 +111,8 @@ LEADING = (
         name="pause",
         title="Pause",
         rule="RR interval longer than {pause_s:g} s, or {no_beat_s:g} s of readable signal without a beat",
-        urgency="urgent from {urgent_pause_s:g} s on, else a note; from {no_beat_s:g} s on, another finding",
+        urgency="urgent from {urgent_pause_s:g} s on, else a note; from {no_beat_s:g} s on, another finding. "
+        "A note if all beats beside it lie in noise; from {no_beat_s:g} s on, important",
         find=finders.pauses,
         describe=wording.pauses,
         count="n_pauses",
@@ -120,8 +123,8 @@ LEADING = (
         name="af",
         title="Atrial fibrillation",
         rule="RR intervals without any pattern for {af_s:g} s or longer, and no constant P wave; "
-        "flutter with a changing block too",
-        urgency="urgent above {urgent_af_bpm:g} bpm, else important",
+        f"flutter with a changing block too; in a recording of up to {STRIP_S:g} s, all of it",
+        urgency="urgent above {urgent_af_bpm:g} bpm if it lasts so long, else important",
         find=finders.atrial_fibrillation,
         describe=wording.atrial_fibrillation,
         count="n_af",

@@ -23,5 +23,11 @@ LOW_CONFIDENCE_SHARE = 0.5
 
 It is also uncertain if it would have too few beats without those: a triplet needs all of its beats.
 """
+CERTAIN_PROBABILITY = 0.8
+"""A beat whose class is less probable makes no finding loud."""
+FEW = 3
+"""Fewer certain ectopic beats in a short recording are a note, whatever their share."""
+SHORT_VT_S = 3.0
+"""A shorter run of doubtful ventricular beats is a note."""
 UNCERTAIN_PCT = 1.0
 """Beats of uncertain class are a note from this share of all beats on."""

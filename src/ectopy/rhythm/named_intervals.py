@@ -1,4 +1,4 @@
-"""The rhythm of every interval of a recording: each moment has exactly one.
+"""The rhythm of every moment of a recording, by name: each has exactly one.
 
 Events may overlap, and most of a recording lies in none. Where events overlap, the first of their kinds in
 the registry names the rhythm. A rhythm of beats lasts until the next beat, or for CONSECUTIVE_S if that comes
@@ -6,7 +6,7 @@ later. Where no event is, signal that cannot be read is artefact, and so is a re
 rest is sinus rhythm, which also stands for what ectopy does not name: junctional and paced rhythm.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple
@@ -18,15 +18,17 @@ from ectopy.ecg import Analysis, Event, merge_intervals
 from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.limits import CONSECUTIVE_S
 from ectopy.rhythm.rhythm_events import is_inside
-from ectopy.rhythm.wording import is_beside_a_confident_beat
+from ectopy.rhythm.wording import is_beside_noise
 
 NO_RHYTHM = "(N"
 """MIT-BIH rhythm string of every rhythm without one of its own, as in the MIT-BIH AF database."""
 SINUS, ARTEFACT = "sinus", "artefact"
 """Names of the rhythms that are no event."""
+SHORTEST_S = 1.0
+"""A shorter interval between two of artefact is artefact too."""
 
 
-class Named(NamedTuple):
+class RhythmName(NamedTuple):
     """How a rhythm is called: its title, its MIT-BIH rhythm string, and its colour in the report."""
 
     title: str
@@ -34,28 +36,28 @@ class Named(NamedTuple):
     colour: str
 
 
-RHYTHMS: Mapping[str, Named] = MappingProxyType(
+RHYTHM_NAMES: Mapping[str, RhythmName] = MappingProxyType(
     {
-        "vf": Named("Ventricular flutter or fibrillation", "(VFL", "vf"),
-        "asystole": Named("Asystole or standstill", "(ASYS", "asystole"),
-        "vt": Named("Ventricular tachycardia", "(VT", "vt"),
-        "af": Named("Atrial fibrillation", "(AFIB", "af"),
-        "svt": Named("Supraventricular tachycardia", "(SVTA", "svt"),
-        "idioventricular": Named("Idioventricular rhythm", "(IVR", "idioventricular"),
-        "bigeminy": Named("Ventricular bigeminy", "(B", "pattern"),
-        "trigeminy": Named("Ventricular trigeminy", "(T", "pattern"),
-        "sveb_bigeminy": Named("Supraventricular bigeminy", "(AB", "pattern"),
-        "sinus_bradycardia": Named("Bradycardia", "(SBR", "slow"),
-        "sinus_tachycardia": Named("Sinus tachycardia", NO_RHYTHM, "fast"),
-        SINUS: Named("Sinus rhythm", NO_RHYTHM, "sinus"),
-        ARTEFACT: Named("Artefact, or not recorded", "(NOISE", "artefact"),
+        "vf": RhythmName("Ventricular flutter or fibrillation", "(VFL", "vf"),
+        "asystole": RhythmName("Asystole or standstill", "(ASYS", "asystole"),
+        "vt": RhythmName("Ventricular tachycardia", "(VT", "vt"),
+        "af": RhythmName("Atrial fibrillation", "(AFIB", "af"),
+        "svt": RhythmName("Supraventricular tachycardia", "(SVTA", "svt"),
+        "idioventricular": RhythmName("Idioventricular rhythm", "(IVR", "idioventricular"),
+        "bigeminy": RhythmName("Ventricular bigeminy", "(B", "pattern"),
+        "trigeminy": RhythmName("Ventricular trigeminy", "(T", "pattern"),
+        "sveb_bigeminy": RhythmName("Supraventricular bigeminy", "(AB", "pattern"),
+        "sinus_bradycardia": RhythmName("Bradycardia", "(SBR", "slow"),
+        "sinus_tachycardia": RhythmName("Sinus tachycardia", NO_RHYTHM, "fast"),
+        SINUS: RhythmName("Sinus rhythm", NO_RHYTHM, "sinus"),
+        ARTEFACT: RhythmName("Artefact, or not recorded", "(NOISE", "artefact"),
     }
 )
 """Every rhythm by its name in ``rhythm.csv``, the most urgent first."""
 
 
 class NamedInterval(NamedTuple):
-    """A interval of one rhythm, in seconds."""
+    """An interval of one rhythm, in seconds."""
 
     rhythm: str
     start_s: float
@@ -89,44 +91,42 @@ def named_intervals(analysis: Analysis) -> tuple[NamedInterval, ...]:
 
 def mit_rhythm(kind: EventKind) -> str:
     """Return the MIT-BIH rhythm string of a kind of events; "" if it is a note, as it has none of its own."""
-    mit = RHYTHMS[kind.rhythm].mit if kind.rhythm else NO_RHYTHM
+    mit = RHYTHM_NAMES[kind.rhythm].mit if kind.rhythm else NO_RHYTHM
     return "" if mit == NO_RHYTHM else mit
 
 
-def rhythm_at(intervals: tuple[NamedInterval, ...], time_s: float) -> str:
-    """Return the name of the rhythm at a time.
+def rhythms_at(intervals: Sequence[NamedInterval], time_s: Sequence[float]) -> list[str]:
+    """Return the names of the rhythm at some times.
 
     Parameters
     ----------
     intervals
         The intervals of a recording, at least one.
     time_s
-        The time in seconds; before the first and after the last interval, that one counts.
+        The times in seconds; before the first and after the last interval, that one counts.
 
     Returns
     -------
-    The name, a key of :data:`RHYTHMS`.
+    The names, keys of :data:`RHYTHM_NAMES`.
     """
-    at = int(np.searchsorted([interval.start_s for interval in intervals], time_s, side="right")) - 1
-    return intervals[max(at, 0)].rhythm
+    at = np.searchsorted([interval.start_s for interval in intervals], time_s, side="right") - 1
+    return [intervals[number].rhythm for number in np.maximum(at, 0).tolist()]
 
 
 def _layers(analysis: Analysis) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Yield rhythms with their spans in seconds, [k, 2]; each covers those before it."""
-    unread = merge_intervals(np.concatenate((analysis.unreadable, analysis.artefact)))
-    yield ARTEFACT, unread / analysis.fs
-    silences = [
-        pause for pause in analysis.events_of("pause") if pause.duration_s >= analysis.criteria.no_beat_s
-    ]
-    for name, is_certain in (("asystole", True), (ARTEFACT, False)):
-        of_name = [pause for pause in silences if is_beside_a_confident_beat(pause, analysis) == is_certain]
-        yield name, _spans_s([(pause.onset_s, pause.offset_s) for pause in of_name])
+    unread = np.concatenate((analysis.unreadable, analysis.artefact)) / analysis.fs
+    longer = np.array([0, SHORTEST_S])
+    yield ARTEFACT, merge_intervals(unread + longer) - longer
     for kind in reversed(KINDS.values()):
-        if kind.rhythm:
-            yield (
-                kind.rhythm,
-                _spans_s([_lasting(event, analysis) for event in analysis.events_of(kind.name)]),
-            )
+        events = analysis.events_of(kind.name)
+        if kind.name == "pause":
+            long = [pause for pause in events if pause.duration_s >= analysis.criteria.no_beat_s]
+            for name, noisy in ((ARTEFACT, True), ("asystole", False)):
+                of_name = [pause for pause in long if is_beside_noise(pause, analysis) == noisy]
+                yield name, _spans_s([(pause.onset_s, pause.offset_s) for pause in of_name])
+        elif kind.rhythm:
+            yield kind.rhythm, _spans_s([_lasting(event, analysis) for event in events])
 
 
 def _spans_s(spans: list[tuple[float, float]]) -> NDArray[np.float64]:

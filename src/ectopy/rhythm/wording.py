@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ectopy.ecg import Analysis, BeatClass, Event
-from ectopy.rhythm.limits import LOW_CONFIDENCE_SHARE, RUN_BEATS
+import numpy as np
+
+from ectopy.ecg import CLASSES, Analysis, BeatClass, Event, Mask
+from ectopy.rhythm.limits import CERTAIN_PROBABILITY, LOW_CONFIDENCE_SHARE, RUN_BEATS, SHORT_VT_S
 
 
 class Urgency(IntEnum):
@@ -68,29 +70,38 @@ def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # 
 
 
 def pauses(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe pauses: urgent from ``urgent_pause_s`` on, unless both beats beside them are uncertain."""
-    certain = [pause for pause in events if is_beside_a_confident_beat(pause, analysis)]
-    longest, criteria = max(certain or events, key=_duration_s), analysis.criteria
-    if certain and longest.duration_s >= criteria.no_beat_s:
-        text = f"No beat for {_lasting(longest)}: asystole, ventricular fibrillation or lost signal"
-        yield Finding(Urgency.URGENT, text, longest)
-    is_urgent = certain and longest.duration_s >= criteria.urgent_pause_s
+    """Describe pauses: urgent from ``urgent_pause_s`` on, less so if the signal may be lost.
+
+    That is so where the beats on both sides lie in noise. A standstill stays important even then.
+    """
+    clear, criteria = [pause for pause in events if not is_beside_noise(pause, analysis)], analysis.criteria
+    longest, longest_clear = max(events, key=_duration_s), max(clear, key=_duration_s, default=None)
+    for pause, urgency, where in (
+        (longest_clear, Urgency.URGENT, ""),
+        (longest, Urgency.IMPORTANT, ", in noise"),
+    ):
+        if pause and pause.duration_s >= criteria.no_beat_s and (pause in clear) == (not where):
+            text = f"No beat for {_lasting(pause)}{where}: asystole, ventricular fibrillation or lost signal"
+            yield Finding(urgency, text, pause)
+    is_urgent = longest_clear and longest_clear.duration_s >= criteria.urgent_pause_s
     text = f"{count(len(events), 'pause')} longer than {criteria.pause_s:g} s, longest {_lasting(longest)}"
-    if not certain:
-        text += ", uncertain: between beats in noise"
-    yield Finding(Urgency.URGENT if is_urgent else Urgency.NOTE, text, longest)
+    if n_noisy := len(events) - len(clear):
+        text += ", in noise" if not clear else f", {n_noisy:,} of them in noise"
+    shown = longest_clear if is_urgent else longest
+    yield Finding(Urgency.URGENT if is_urgent else Urgency.NOTE, text, shown)
 
 
 def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe AF by its burden, longest episode and rate: urgent if one is above ``urgent_af_bpm``."""
     longest, fastest = max(events, key=_duration_s), max(events, key=_rate_bpm)
-    urgent = fastest.rate_bpm > analysis.criteria.urgent_af_bpm
+    is_long = longest.duration_s >= analysis.criteria.af_s
+    urgent = is_long and fastest.rate_bpm > analysis.criteria.urgent_af_bpm
     share = burden_pct(events, analysis, 0, analysis.duration_s)
     intervals = sum(event.n_beats - 1 for event in events)
     rate = f"{60 * intervals / sum(map(_duration_s, events)):.0f} bpm"
     if len(events) > 1:
         rate += f", fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
-    if longest.duration_s < analysis.criteria.af_s:
+    if not is_long:
         rate += f", shorter than {analysis.criteria.af_s:g} s and to be confirmed by a longer recording"
     yield Finding(
         Urgency.URGENT if urgent else Urgency.IMPORTANT,
@@ -186,8 +197,20 @@ def is_uncertain(event: Event, analysis: Analysis) -> bool:
     return bool(too_few or (~confident).mean() >= LOW_CONFIDENCE_SHARE)
 
 
-def is_beside_a_confident_beat(pause: Event, analysis: Analysis) -> bool:
-    """Return whether a beat at either end of a pause is confident; else the signal may be lost.
+def is_certain(analysis: Analysis) -> Mask:
+    """Return which beats are certain enough to make a finding loud, [n].
+
+    They do not lie in noise, and their class is probable. They need not be confident: in a recording of few
+    beats none is.
+    """
+    beats = analysis.beats
+    columns = np.argmax(beats.label[:, None] == np.array(CLASSES), axis=1)
+    probable = beats.probability[np.arange(len(beats)), columns] >= CERTAIN_PROBABILITY
+    return np.asarray(probable & np.isin(beats.label, CLASSES) & ~analysis.in_noise)
+
+
+def is_beside_noise(pause: Event, analysis: Analysis) -> bool:
+    """Return whether all beats at the ends of a pause lie in noise, so that the signal may be lost.
 
     Parameters
     ----------
@@ -198,10 +221,10 @@ def is_beside_a_confident_beat(pause: Event, analysis: Analysis) -> bool:
 
     Returns
     -------
-    True where the pause is certain.
+    False if there is no beat at either end.
     """
-    beats = analysis.beats
-    return bool(beats.confident[beats.between(pause.onset_s, pause.offset_s)].any())
+    beside = analysis.in_noise[analysis.beats.between(pause.onset_s, pause.offset_s)]
+    return bool(len(beside) and beside.all())
 
 
 def overlap_s(events: Events, start_s: float, stop_s: float) -> float:
@@ -284,7 +307,9 @@ def _urgency_of_vt(run: Event, analysis: Analysis) -> Urgency:
     """
     if run.n_beats >= analysis.criteria.urgent_vt_beats:
         return Urgency.URGENT
-    return Urgency.NOTE if is_uncertain(run, analysis) else Urgency.IMPORTANT
+    certain = is_certain(analysis)[analysis.beats.between(run.onset_s, run.offset_s)]
+    doubtful = certain.sum() < RUN_BEATS or certain.mean() <= LOW_CONFIDENCE_SHARE
+    return Urgency.NOTE if doubtful and run.duration_s < SHORT_VT_S else Urgency.IMPORTANT
 
 
 def _lethal(name: str, events: Events) -> Findings:

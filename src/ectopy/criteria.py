@@ -174,7 +174,8 @@ class Criteria:
     )
     af_s: float = _limit(
         30.0,
-        "Shortest atrial fibrillation. In a recording shorter than twice this, half of the recording.",
+        "Shortest atrial fibrillation. In a recording shorter than twice this, half of the recording, "
+        "or all of it.",
         lowest=10,
         highest=3600,
     )
@@ -193,7 +194,7 @@ class Criteria:
     )
     very_frequent_pct: float = _limit(
         10.0,
-        "Ectopic beats above this share of all beats are very frequent, and important.",
+        "Ectopic beats above this share of all beats are very frequent, and important if so many are sure.",
         lowest=0,
         highest=100,
     )
@@ -201,7 +202,10 @@ class Criteria:
         5.0, "Unreadable time is a note from this share of the recording on.", lowest=0, highest=100
     )
     mostly_unreadable_pct: float = _limit(
-        50.0, "Unreadable time is important from this share of the recording on.", lowest=0, highest=100
+        50.0,
+        "Unreadable time is important from this share of a recording of more than 15 min on.",
+        lowest=0,
+        highest=100,
     )
     sveb_in_hrv: bool = _choice(
         False, "Whether heart rate variability includes supraventricular ectopic beats."

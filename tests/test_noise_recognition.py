@@ -333,4 +333,5 @@ def test_in_the_noise_stress_test_fewer_beats_are_confident_at_a_lower_ratio(
     noisy = (beats.time_s > 300) & ((beats.time_s - 300) % 240 < 120)
     assert least <= beats.confident[noisy].mean() <= most
     # Small beats after noise of twice their size may be waves of a standstill: 20 s of 118e_6.
-    assert beats.confident[~noisy].mean() >= (0.98 if name == "118e_6" else 1.0)
+    # The window of the first beat reaches beyond the beginning.
+    assert beats.confident[1:][~noisy[1:]].mean() >= (0.98 if name == "118e_6" else 1.0)

@@ -129,7 +129,7 @@ class TestABatchOfAttacks:
 
     def test_every_file_is_printable(self, batch: Batch) -> None:
         files = [path for path in batch.out.rglob("*") if path.suffix in {".csv", ".json", ".html"}]
-        assert len(files) == 2 + 4 * len(ATTACKS)
+        assert len(files) == 2 + 5 * len(ATTACKS)
         for path in files:
             text = path.read_bytes().decode().replace("\r\n", "\n")
             assert RAW.findall(text) == [], path

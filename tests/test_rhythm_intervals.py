@@ -28,7 +28,7 @@ from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.findings import find_findings
-from ectopy.rhythm.rhythm_events import without_unreadable
+from ectopy.rhythm.rhythm_events import without_beats_in_asystole, without_unreadable
 from ectopy.rhythm.rhythm_intervals import (
     ENTRY_COST,
     RHYTHMS,
@@ -409,6 +409,25 @@ def test_fast_beats_in_a_rhythm_interval_of_vt_are_ventricular() -> None:
     analysis = analyse_rhythm(beats, duration_s=60.0, unreadable=NOTHING, intervals=(vt,))
     assert "".join(analysis.beats.label) == "N" * 20 + "VVVVVVVVVV" + "N" * 20 + "SS"
     assert [event.kind for event in analysis.events if event.n_beats > 2] == ["vt"]
+
+
+def test_asystole_in_which_the_heart_beats_is_left_out() -> None:
+    """At 0.5 beats a second and more; waves in noise do not count."""
+    intervals = (RhythmInterval(Rhythm.ASYSTOLE, 10.0, 14.0), RhythmInterval(Rhythm.ORGANISED, 14.0, 50.0))
+    assert without_beats_in_asystole(intervals, np.array([9.0, 11.0, 13.0, 15.0])) == intervals[1:]
+    assert without_beats_in_asystole(intervals, np.array([9.0, 12.0, 15.0])) == intervals
+    beats = beats_of("N" * 60)
+    in_noise = (beats.time_s > 10) & (beats.time_s < 14)
+    kinds = [
+        {
+            event.kind
+            for event in analyse_rhythm(
+                beats, duration_s=50.0, unreadable=NOTHING, low_quality=mask, intervals=intervals
+            ).events
+        }
+        for mask in (in_noise, ~in_noise)
+    ]
+    assert kinds == [{"asystole"}, set()]
 
 
 def test_a_tachycardia_without_countable_beats_is_written_to_all_files(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from ectopy.rhythm.rhythm_events import (
     add_rhythm_events,
     is_inside,
     spans_of,
+    without_beats_in_asystole,
     without_unreadable,
 )
 from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
@@ -99,7 +100,9 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     -------
     Beats with their final labels, RR intervals, events and artefact.
     """
+    clear = np.ones(len(beats), dtype=bool) if low_quality is None else ~low_quality
     intervals = without_unreadable(intervals, unreadable / beats.fs)
+    intervals = without_beats_in_asystole(intervals, beats.time_s[clear])
     fibrillation, artefact = (spans_of(intervals, name, beats.fs) for name in (Rhythm.VF, Rhythm.ARTEFACT))
     if len(fibrillation) or len(artefact):
         in_artefact = is_inside(beats.sample, artefact)

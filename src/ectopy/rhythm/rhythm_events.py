@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ectopy.criteria import Criteria
 from ectopy.ecg import Beats, Edge, Event, Mask, Samples, merge_intervals
+from ectopy.rhythm.limits import CONSECUTIVE_S
 from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
 from ectopy.rhythm.wording import overlap_s
 
@@ -72,6 +73,32 @@ def without_unreadable(
         interval
         for interval in intervals
         if interval.rhythm not in {Rhythm.ASYSTOLE, Rhythm.VT} or is_readable(interval)
+    )
+
+
+def without_beats_in_asystole(
+    intervals: Sequence[RhythmInterval], clear_s: NDArray[np.float64]
+) -> tuple[RhythmInterval, ...]:
+    """Return the rhythm intervals without asystole in which the heart beats: packets may be lost there.
+
+    Parameters
+    ----------
+    intervals
+        The rhythm intervals of a recording.
+    clear_s
+        Times in seconds of the beats that do not lie in noise, [n].
+
+    Returns
+    -------
+    The intervals that are left.
+    """
+
+    def beats(interval: RhythmInterval) -> bool:
+        first, stop = np.searchsorted(clear_s, interval[1:])
+        return bool((stop - first) * CONSECUTIVE_S >= interval.stop_s - interval.start_s)
+
+    return tuple(
+        interval for interval in intervals if interval.rhythm != Rhythm.ASYSTOLE or not beats(interval)
     )
 
 

@@ -411,6 +411,14 @@ def test_fast_beats_in_a_rhythm_interval_of_vt_are_ventricular() -> None:
     assert [event.kind for event in analysis.events if event.n_beats > 2] == ["vt"]
 
 
+def test_a_tachycardia_of_which_beats_were_missed_has_no_rate() -> None:
+    beats = beats_of("N" * 30, [0.8] * 10 + [0.9] * 10 + [0.8] * 10)
+    vt = RhythmInterval(Rhythm.VT, 9.0, 17.0)
+    (event,) = analyse_rhythm(beats, duration_s=25.0, unreadable=NOTHING, intervals=(vt,)).events
+    assert (event.kind, event.onset_s, event.offset_s) == ("vt", 9.0, 17.0)
+    assert np.isnan(event.rate_bpm)
+
+
 def test_asystole_in_which_the_heart_beats_is_left_out() -> None:
     """At 0.5 beats a second and more; waves in noise do not count."""
     intervals = (RhythmInterval(Rhythm.ASYSTOLE, 10.0, 14.0), RhythmInterval(Rhythm.ORGANISED, 14.0, 50.0))

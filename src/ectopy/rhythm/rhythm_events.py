@@ -146,7 +146,7 @@ def add_rhythm_events(
     }
     kept = list(events)
     for interval in of[Rhythm.VT]:
-        kept = _with_vt(kept, interval, beats)
+        kept = _with_vt(kept, interval, beats, criteria)
     for interval in of[Rhythm.ASYSTOLE]:
         pauses = [event for event in kept if event.kind == "pause" and _overlap_s(event, interval) > 0]
         longest_s = max([interval.stop_s - interval.start_s, *(pause.duration_s for pause in pauses)])
@@ -160,8 +160,11 @@ def add_rhythm_events(
     return kept
 
 
-def _with_vt(events: list[Event], interval: RhythmInterval, beats: Beats) -> list[Event]:
-    """Add an interval of VT, unless events of VT cover half of it; runs in it become part of it."""
+def _with_vt(events: list[Event], interval: RhythmInterval, beats: Beats, criteria: Criteria) -> list[Event]:
+    """Add an interval of VT, unless events of VT cover half of it; runs in it become part of it.
+
+    A rate that is no tachycardia says that beats were missed, so the rate is unknown.
+    """
     runs = [event for event in events if event.kind == "vt" and _overlap_s(event, interval) > 0]
     length_s = interval.stop_s - interval.start_s
     if sum(_overlap_s(run, interval) for run in runs) >= _COVERED * length_s:
@@ -175,7 +178,8 @@ def _with_vt(events: list[Event], interval: RhythmInterval, beats: Beats) -> lis
         if event not in runs
         and not (event.kind in parts and _overlap_s(event, interval) >= _COVERED * event.duration_s)
     ]
-    return [*others, _event("vt", onset_s, offset_s, beats)]
+    vt = _event("vt", onset_s, offset_s, beats)
+    return [*others, vt if vt.rate_bpm > criteria.vt_bpm else replace(vt, rate_bpm=float("nan"))]
 
 
 def _event(kind: str, onset_s: float, offset_s: float, beats: Beats) -> Event:

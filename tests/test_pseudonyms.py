@@ -151,7 +151,7 @@ class TestScoring:
 
     def test_names_are_nowhere(self, scored: Path) -> None:
         files = [path for path in scored.rglob("*") if path.is_file()]
-        assert len(files) == 2 + 2 * 5  # the summary and the index, and five of each recording
+        assert len(files) == 2 + 2 * 6  # the summary and the index, and six of each recording
         assert all(names_nobody(str(path.relative_to(scored))) for path in files)
         assert all(names_nobody(path.read_bytes().decode("latin-1")) for path in files)
 

@@ -220,13 +220,13 @@ class TestEvents:
         assert kinds_of(beats, ("vf", 4, 6), ("vt", 10, 12), ("asystole", 20, 22)) == []
 
     def test_a_lethal_rhythm_is_the_first_finding_and_stands_in_the_annotations(self):
-        beats = beats_of("N" * 70, 0.8)
+        beats = beats_of("N" * 46, [*[0.8] * 37, 20.8, *[0.8] * 8])
         analysis = analysis_of(recording_for(beats, 6000), beats)
         rhythm = rhythm_of(beats, ("vf", 10, 20), ("asystole", 30, 50), ("vt", 52, 58))
         analysis = replace(analysis, beats=rhythm.beats, events=rhythm.events)
         texts = [str(finding) for finding in find_findings(analysis)]
         assert texts[0] == "urgent: Ventricular flutter or fibrillation: 1 episode, longest 10.0 s at 0:00:10"
-        assert texts[1] == "urgent: Asystole: 1 episode, longest 20.0 s at 0:00:30"
+        assert texts[1] == "urgent: Asystole: 1 episode, longest 20.8 s at 0:00:29"
         annotations = annotations_of(analysis)
         marks = np.isin(annotations.symbol, ("[", "]"))
         assert "".join(annotations.symbol[marks]) == "[]"
@@ -417,6 +417,13 @@ def test_a_tachycardia_of_which_beats_were_missed_has_no_rate() -> None:
     (event,) = analyse_rhythm(beats, duration_s=25.0, unreadable=NOTHING, intervals=(vt,)).events
     assert (event.kind, event.onset_s, event.offset_s) == ("vt", 9.0, 17.0)
     assert np.isnan(event.rate_bpm)
+
+
+def test_a_beat_that_an_end_cuts_off_is_not_ectopic() -> None:
+    beats = replace(beats_of("VNSVS"), sample=np.array([5, 80, 160, 240, 325]))
+    analysis = analyse_rhythm(beats, duration_s=3.3, unreadable=NOTHING)
+    assert "".join(analysis.beats.label) == "NNSVN"
+    assert analysis.beats.probability[0, 0] == beats.probability[0, 2]
 
 
 def test_asystole_in_which_the_heart_beats_is_left_out() -> None:

@@ -149,7 +149,7 @@ class TestWindowsThatArePartlyLost:
             signal[r_peak - 4 : r_peak + 5] = 1
         usable = np.ones(signal.shape, dtype=bool)
         intact = intact_samples(usable, r_peaks)
-        assert intact[:, 0].tolist() == [[0, 45], [14, 45], [30, 45], [30, 45], [30, 45], [30, 14]]
+        assert intact[:, 0].tolist() == [[1, 45], [15, 45], [30, 45], [30, 45], [30, 45], [30, 14]]
         windows = complete(cut_windows(signal, usable, r_peaks), intact)
         np.testing.assert_allclose(windows.signal[0], windows.signal[3], atol=2e-3)
         assert not is_whole(windows, intact)[[0, 1, 5]].any()

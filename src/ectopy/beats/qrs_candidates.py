@@ -30,7 +30,8 @@ _APART_S = 0.12  # candidates closer than this are one candidate
 _LEAD_NEAR_S = 0.06  # greatest time between the peaks of two leads
 _LEVEL_S = 3.0  # leads are normalised by their mean energy within this time on either side
 _MIN_BACKGROUND = 1e-3  # of the mean energy: simulated signals may have no background
-_EDGE_S = 0.1  # beside an unusable interval and the ends, filters respond to the edge and not to the heart
+_EDGE_S = 0.1  # beside an unusable interval, the filters respond to its end and not to the heart
+_ENDS_S = (0.1, 0.05)  # as at the beginning of a recording, when amplifiers settle, and at its end
 _R_NEAR_S = 0.12  # greatest time between the R peak and the energy peak, also in wide beats
 _BASELINE_SD_S = 0.06  # width (sigma) of the mean that is the baseline of an R peak
 
@@ -119,8 +120,9 @@ def find_candidates(filtered: Signal, usable: Mask) -> Candidates:
     if not inside.all():
         energy[~inside] = 0
     level = _level(energy, inside)
-    combined, edge = np.sqrt(np.square(energy / level).sum(axis=1)), round(_EDGE_S * WORKING_FS)
-    combined[:edge] = combined[-edge:] = 0
+    combined = np.sqrt(np.square(energy / level).sum(axis=1))
+    first, last = (round(length_s * WORKING_FS) for length_s in _ENDS_S)
+    combined[:first] = combined[-last:] = 0
     peak = _peaks(combined)
     strength = _around(energy, peak, round(_LEAD_NEAR_S * WORKING_FS)).max(axis=2)
     deflection = _deflection(filtered, peak)

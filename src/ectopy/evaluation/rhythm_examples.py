@@ -28,7 +28,6 @@ from ectopy.model.rhythm_training import RhythmExample
 from ectopy.readers import open_recording
 from ectopy.rhythm.rhythm_intervals import RHYTHMS, Rhythm
 from ectopy.signal.noise import add_noise, band_noise, on_and_off
-from ectopy.signal.rolling import maximum_filter1d
 from ectopy.signal.waves import TICK_S
 
 DATABASES = ("mitdb", "svdb", "vfdb", "cudb", "challenge-2017")
@@ -94,9 +93,10 @@ def _still_example(example: RhythmExample, recording: Recording, job: FindingJob
     signal, still = with_standstill(recording, rng)
     features, _ = _features(replace(recording, read=lambda start, stop: signal[start:stop]), job)
     allowed, fs = example.allowed.copy(), recording.fs
-    touched = maximum_filter1d(still, 2 * round(TICK_S * fs) + 1)
-    allowed[_mostly(touched, fs, len(allowed))] |= _mask(Rhythm.ORGANISED, Rhythm.ASYSTOLE)
-    allowed[_mostly(still, fs, len(allowed))] = _mask(Rhythm.ASYSTOLE)
+    inside = _mostly(still, fs, len(allowed))
+    beside = np.convolve(inside, np.ones(3), mode="same") > 0
+    allowed[beside] |= _mask(Rhythm.ORGANISED, Rhythm.ASYSTOLE)
+    allowed[inside] = _mask(Rhythm.ASYSTOLE)
     return replace(example, features=features, allowed=allowed)
 
 

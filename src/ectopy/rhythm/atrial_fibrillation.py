@@ -125,8 +125,8 @@ def find_fibrillating_strip(
     Half-open [start, stop) spans of beats, [k, 2]: the strip without long intervals, or none.
     """
     none = np.empty((0, 2), dtype=np.intp)
-    for ectopic in (ventricular, ventricular | early):
-        change, p_wave, qrs = strip_features(rr_s, ectopic, shapes)
+    for ectopic, min_share in ((ventricular, _MIN_STRIP_SHARE), (ventricular | early, _MIN_SHARE)):
+        change, p_wave, qrs = strip_features(rr_s, ectopic, shapes, min_share=min_share)
         if ectopic is not ventricular and np.isnan(change):
             break  # too few intervals are left
         if not (qrs > CONSTANT_QRS and np.log(change) > STRIP_CHANGE + STRIP_P_WEIGHT * p_wave):
@@ -135,7 +135,7 @@ def find_fibrillating_strip(
     return np.asarray(true_intervals(linked) - (1, 0), dtype=np.intp)
 
 
-def strip_features(rr_s: Seconds, ectopic: Mask, shapes: BeatWindows) -> Seconds:
+def strip_features(rr_s: Seconds, ectopic: Mask, shapes: BeatWindows, *, min_share: float) -> Seconds:
     """Compute the features of a strip.
 
     Parameters
@@ -146,6 +146,8 @@ def strip_features(rr_s: Seconds, ectopic: Mask, shapes: BeatWindows) -> Seconds
         True for the beats that are left out, [n].
     shapes
         Windows of the beats.
+    min_share
+        Share of the intervals that must be left.
 
     Returns
     -------
@@ -154,7 +156,7 @@ def strip_features(rr_s: Seconds, ectopic: Mask, shapes: BeatWindows) -> Seconds
     """
     usable = (rr_s > _SHORTEST_RR_S) & (rr_s < _LONGEST_RR_S) & ~_beside(ectopic)
     change = np.abs(np.diff(np.log(rr_s)))[usable[1:] & usable[:-1]]
-    if len(change) < max(_MIN_CHANGES, _MIN_STRIP_SHARE * len(rr_s)):
+    if len(change) < max(_MIN_CHANGES, min_share * len(rr_s)):
         return np.full(3, np.nan)
     use, windows = shapes.readable & ~ectopic[:, None], pad_leads(shapes.signal)
     p_wave, qrs = (_best_correlation(windows[..., part], use, min_share=_MIN_SHARE) for part in (_P, _QRS))

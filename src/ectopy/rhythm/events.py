@@ -48,6 +48,7 @@ from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
 from ectopy.rhythm.tachycardia import exchange_classes, name_wide_runs, settle_tachycardia
 
 NOTHING_UNREADABLE: Samples = np.empty((0, 2), dtype=np.int64)
+_CUT_S = 0.1  # a beat this close to an end of the recording is cut off: too little of it to be called ectopic
 NO_SPANS: Spans = np.empty((0, 2), dtype=np.intp)
 
 
@@ -100,6 +101,9 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     -------
     Beats with their final labels, RR intervals, events and artefact.
     """
+    cut = (beats.time_s < _CUT_S) | (beats.time_s > duration_s - _CUT_S)
+    for ectopic in (BeatClass.SVEB, BeatClass.VEB):
+        beats = exchange_classes(beats, cut & (beats.label == ectopic), BeatClass.NORMAL, ectopic)
     clear = np.ones(len(beats), dtype=bool) if low_quality is None else ~low_quality
     intervals = without_unreadable(intervals, unreadable / beats.fs)
     intervals = without_beats_in_asystole(intervals, beats.time_s[clear])

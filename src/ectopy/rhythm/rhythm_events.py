@@ -153,7 +153,11 @@ def add_rhythm_events(
         if pauses and longest_s < criteria.no_beat_s:
             continue  # it stays a pause
         kept = [event for event in kept if event not in pauses]
-        edges_s = [(pause.onset_s, pause.offset_s) for pause in pauses] + [interval[1:]]
+        edges_s = [(pause.onset_s, pause.offset_s) for pause in pauses]
+        if sum(_overlap_s(pause, interval) for pause in pauses) < _COVERED * (
+            interval.stop_s - interval.start_s
+        ):
+            edges_s.append(interval[1:])  # else the beats know better when it begins and ends
         onset_s, offset_s = min(edge for edge, _ in edges_s), max(edge for _, edge in edges_s)
         kept.append(Event("asystole", onset_s, offset_s, 0, float("nan")))
     kept += [replace(_event("vf", *interval[1:], beats), rate_bpm=float("nan")) for interval in of[Rhythm.VF]]

@@ -193,7 +193,10 @@ def test_the_stronger_the_noise_the_fewer_beats_are_confident(
     beats = analysed(disturbed(clean, snr_db=snr_db)).beats
     noisy = (beats.time_s > NOISE_S[0] + 2) & (beats.time_s < NOISE_S[1] - 2)
     assert least <= beats.confident[noisy].mean() <= most
-    assert beats.confident[(beats.time_s < NOISE_S[0] - 4) | (beats.time_s > NOISE_S[1] + 4)].all()
+    calm = (beats.time_s < NOISE_S[0] - 4) | (beats.time_s > NOISE_S[1] + 4)
+    assert beats.confident[1:-1][
+        calm[1:-1]
+    ].all()  # the windows of the first and the last reach beyond the ends
 
 
 def test_a_heart_that_stops_is_no_noise() -> None:
@@ -331,7 +334,8 @@ def test_in_the_noise_stress_test_fewer_beats_are_confident_at_a_lower_ratio(
     beats = pipeline.analyse(recorded(nstdb / name), all_normal).beats
     # From five minutes on, two minutes of noise and two without.
     noisy = (beats.time_s > 300) & ((beats.time_s - 300) % 240 < 120)
+    noisy[-1] = False  # its window reaches beyond the end
     assert least <= beats.confident[noisy].mean() <= most
     # Small beats after noise of twice their size may be waves of a standstill: 20 s of 118e_6.
     # The window of the first beat reaches beyond the beginning.
-    assert beats.confident[1:][~noisy[1:]].mean() >= (0.98 if name == "118e_6" else 1.0)
+    assert beats.confident[1:-1][~noisy[1:-1]].mean() >= (0.98 if name == "118e_6" else 1.0)

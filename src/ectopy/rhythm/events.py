@@ -101,7 +101,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     -------
     Beats with their final labels, RR intervals, events and artefact.
     """
-    cut = (beats.time_s < _CUT_S) | (beats.time_s > duration_s - _CUT_S)
+    to_end_s = np.minimum(beats.time_s, np.abs(duration_s - beats.time_s))
+    cut = to_end_s < _CUT_S
     for ectopic in (BeatClass.SVEB, BeatClass.VEB):
         beats = exchange_classes(beats, cut & (beats.label == ectopic), BeatClass.NORMAL, ectopic)
     clear = np.ones(len(beats), dtype=bool) if low_quality is None else ~low_quality

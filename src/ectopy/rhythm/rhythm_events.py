@@ -183,7 +183,7 @@ def _with_vt(events: list[Event], interval: RhythmInterval, beats: Beats, criter
         and not (event.kind in parts and _overlap_s(event, interval) >= _COVERED * event.duration_s)
     ]
     vt = _event("vt", onset_s, offset_s, beats)
-    return [*others, vt if vt.rate_bpm > criteria.vt_bpm else replace(vt, rate_bpm=float("nan"))]
+    return [*others, vt if vt.rate_bpm > criteria.vt_bpm - 1 else replace(vt, rate_bpm=float("nan"))]
 
 
 def _event(kind: str, onset_s: float, offset_s: float, beats: Beats) -> Event:

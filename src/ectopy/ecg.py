@@ -62,6 +62,24 @@ def merge_intervals(spans: NDArray[Edge]) -> NDArray[Edge]:
     return np.stack((spans[first, 0], reached[last]), axis=1)
 
 
+def is_inside(sample: NDArray[Edge], spans: NDArray[Edge]) -> Mask:
+    """Check which samples lie in some intervals.
+
+    Parameters
+    ----------
+    sample
+        Samples or times in order, [n].
+    spans
+        Half-open [start, stop) intervals in the same unit, [k, 2], in order and apart.
+
+    Returns
+    -------
+    Mask [n].
+    """
+    begun, ended = (np.searchsorted(spans[:, edge], sample, side="right") for edge in (0, 1))
+    return np.asarray(begun > ended)
+
+
 def after_gap(sample: Samples, gaps: Samples) -> Mask:
     """Find the samples that have a gap between them and the sample before.
 
@@ -594,10 +612,7 @@ class Analysis:
     @property
     def in_noise(self) -> Mask:
         """Which beats lie in noise or artefact, [n]."""
-        begun, ended = (
-            np.searchsorted(self.artefact[:, edge], self.beats.sample, side="right") for edge in (0, 1)
-        )
-        return np.asarray(self.low_quality | (begun > ended))
+        return np.asarray(self.low_quality | is_inside(self.beats.sample, self.artefact))
 
     @property
     def analysable_s(self) -> float:

@@ -2,8 +2,8 @@
 
 Databases differ in what they state, and strips of noise may have beats all the same. So a label allows one
 rhythm or several, and the network may choose among them. cudb does not distinguish VT from VF. Nearly all of
-it is VF, and is taken for it. Few databases mark artefact. So records are read once more with strong noise
-added to intervals of them.
+it is VF, and is taken for it. Few databases mark artefact. So records are read twice more: with strong
+noise added to intervals of them, and with standstill in their place.
 """
 
 import zlib
@@ -52,7 +52,7 @@ _PAUSE = {Rhythm.ORGANISED, Rhythm.ASYSTOLE}
 def read_examples(job: FindingJob) -> list[RhythmExample]:
     """Read a training record: its rhythm features, by the beats of a model, and its labels.
 
-    Where its labels name a normal rhythm or beats, there is a second example with noise added.
+    Where its labels name a normal rhythm or beats, there are two more: with noise added, and with standstill.
     """
     recording, database = open_recording(job.record), catalogue.find_database(job.database)
     reference = read_reference(

@@ -19,7 +19,7 @@ import numpy as np
 
 from ectopy.beats.windows import BeatWindows, Floats
 from ectopy.criteria import DEFAULT_CRITERIA, Criteria
-from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples, merge_intervals
+from ectopy.ecg import CLASSES, BeatClass, Beats, Event, Mask, Samples, is_inside, merge_intervals
 from ectopy.rhythm.atrial_fibrillation import (
     STRIP_S,
     extend_over_runs,
@@ -39,7 +39,6 @@ from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.prematurity import keep_premature_sveb
 from ectopy.rhythm.rhythm_events import (
     add_rhythm_events,
-    is_inside,
     spans_of,
     without_beats_in_asystole,
     without_unreadable,

@@ -14,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Analysis, Event, merge_intervals
+from ectopy.ecg import Analysis, Event, is_inside, merge_intervals
 from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.limits import CONSECUTIVE_S
-from ectopy.rhythm.rhythm_events import is_inside
-from ectopy.rhythm.wording import is_beside_noise
+from ectopy.rhythm.wording import clear_pauses
 
 NO_RHYTHM = "(N"
 """MIT-BIH rhythm string of every rhythm without one of its own, as in the MIT-BIH AF database."""
@@ -122,9 +121,8 @@ def _layers(analysis: Analysis) -> Iterator[tuple[str, NDArray[np.float64]]]:
         events = analysis.events_of(kind.name)
         if kind.name == "pause":
             long = [pause for pause in events if pause.duration_s >= analysis.criteria.no_beat_s]
-            for name, noisy in ((ARTEFACT, True), ("asystole", False)):
-                of_name = [pause for pause in long if is_beside_noise(pause, analysis) == noisy]
-                yield name, _spans_s([(pause.onset_s, pause.offset_s) for pause in of_name])
+            for name, some in ((ARTEFACT, long), ("asystole", clear_pauses(long, analysis))):
+                yield name, _spans_s([(pause.onset_s, pause.offset_s) for pause in some])
         elif kind.rhythm:
             yield kind.rhythm, _spans_s([_lasting(event, analysis) for event in events])
 

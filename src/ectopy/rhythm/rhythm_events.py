@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.criteria import Criteria
-from ectopy.ecg import Beats, Edge, Event, Mask, Samples, merge_intervals
+from ectopy.ecg import Beats, Event, Samples, merge_intervals
 from ectopy.rhythm.limits import CONSECUTIVE_S
 from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
 from ectopy.rhythm.wording import overlap_s
@@ -100,24 +100,6 @@ def without_beats_in_asystole(
     return tuple(
         interval for interval in intervals if interval.rhythm != Rhythm.ASYSTOLE or not beats(interval)
     )
-
-
-def is_inside(sample: NDArray[Edge], spans: NDArray[Edge]) -> Mask:
-    """Check which samples lie in some intervals.
-
-    Parameters
-    ----------
-    sample
-        Samples or times in order, [n].
-    spans
-        Half-open [start, stop) intervals in the same unit, [k, 2], in order and apart.
-
-    Returns
-    -------
-    Mask [n].
-    """
-    begun, ended = (np.searchsorted(spans[:, edge], sample, side="right") for edge in (0, 1))
-    return np.asarray(begun > ended)
 
 
 def add_rhythm_events(

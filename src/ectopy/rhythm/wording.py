@@ -64,7 +64,8 @@ def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # 
         yield Finding(Urgency.URGENT, text, _longest_run(sustained))
     if shorter := [run for run in events if run.duration_s < criteria.sustained_s]:
         longest = _longest_run(shorter)
-        urgency = max(_urgency_of_vt(run, analysis) for run in shorter)
+        certain = is_certain(analysis)
+        urgency = max(_urgency_of_vt(run, analysis, certain) for run in shorter)
         text = f"Non-sustained ventricular tachycardia: {_runs(shorter, analysis)}"
         yield Finding(urgency, text, longest)
 
@@ -74,13 +75,13 @@ def pauses(events: Events, analysis: Analysis) -> Findings:  # prose: ok
 
     That is so where the beats on both sides lie in noise. A standstill stays important even then.
     """
-    clear, criteria = [pause for pause in events if not is_beside_noise(pause, analysis)], analysis.criteria
+    clear, criteria = clear_pauses(events, analysis), analysis.criteria
     longest, longest_clear = max(events, key=_duration_s), max(clear, key=_duration_s, default=None)
-    for pause, urgency, where in (
-        (longest_clear, Urgency.URGENT, ""),
-        (longest, Urgency.IMPORTANT, ", in noise"),
-    ):
-        if pause and pause.duration_s >= criteria.no_beat_s and (pause in clear) == (not where):
+    standstills = [(longest_clear, Urgency.URGENT, "")]
+    if longest not in clear:
+        standstills.append((longest, Urgency.IMPORTANT, ", in noise"))
+    for pause, urgency, where in standstills:
+        if pause and pause.duration_s >= criteria.no_beat_s:
             text = f"No beat for {_lasting(pause)}{where}: asystole, ventricular fibrillation or lost signal"
             yield Finding(urgency, text, pause)
     is_urgent = longest_clear and longest_clear.duration_s >= criteria.urgent_pause_s
@@ -209,22 +210,23 @@ def is_certain(analysis: Analysis) -> Mask:
     return np.asarray(probable & np.isin(beats.label, CLASSES) & ~analysis.in_noise)
 
 
-def is_beside_noise(pause: Event, analysis: Analysis) -> bool:
-    """Return whether all beats at the ends of a pause lie in noise, so that the signal may be lost.
+def clear_pauses(pauses: Events, analysis: Analysis) -> list[Event]:
+    """Return the pauses in which the signal is not lost: not all beats at their ends lie in noise.
 
     Parameters
     ----------
-    pause
-        A pause of the analysis.
+    pauses
+        Pauses of the analysis.
     analysis
         The analysis, for its beats.
 
     Returns
     -------
-    False if there is no beat at either end.
+    The clear ones, among them those without a beat at either end.
     """
-    beside = analysis.in_noise[analysis.beats.between(pause.onset_s, pause.offset_s)]
-    return bool(len(beside) and beside.all())
+    beats, in_noise = analysis.beats, analysis.in_noise
+    beside = [in_noise[beats.between(pause.onset_s, pause.offset_s)] for pause in pauses]
+    return [pause for pause, noisy in zip(pauses, beside, strict=True) if not (len(noisy) and noisy.all())]
 
 
 def overlap_s(events: Events, start_s: float, stop_s: float) -> float:
@@ -299,7 +301,7 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _urgency_of_vt(run: Event, analysis: Analysis) -> Urgency:
+def _urgency_of_vt(run: Event, analysis: Analysis, certain: Mask) -> Urgency:
     """Return the urgency of a run that is not sustained.
 
     Noise looks like a few ventricular beats. A long run stays urgent: a classifier may well abstain on a
@@ -307,7 +309,7 @@ def _urgency_of_vt(run: Event, analysis: Analysis) -> Urgency:
     """
     if run.n_beats >= analysis.criteria.urgent_vt_beats:
         return Urgency.URGENT
-    certain = is_certain(analysis)[analysis.beats.between(run.onset_s, run.offset_s)]
+    certain = certain[analysis.beats.between(run.onset_s, run.offset_s)]
     doubtful = certain.sum() < RUN_BEATS or certain.mean() <= LOW_CONFIDENCE_SHARE
     return Urgency.NOTE if doubtful and run.duration_s < SHORT_VT_S else Urgency.IMPORTANT
 

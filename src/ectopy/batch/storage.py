@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from ectopy.batch.search import files_below
 from ectopy.ecg import UnreadableError
 from ectopy.readers import HEAD_BYTES, companion_files
-from ectopy.readers.diary import SUFFIX as DIARY_SUFFIX
+from ectopy.readers.diary import diary_path
 
 QUARANTINE = "quarantine"
 _TAIL_BYTES = 2**20  # a Parquet file has its metadata at the end
@@ -243,8 +243,7 @@ def download(address: str) -> Iterator[Path]:
     with TemporaryDirectory(prefix="ectopy-") as folder:
         local = Path(folder, name)
         requested: set[Path] = set()
-        diary = local.with_name(f"{local.stem}{DIARY_SUFFIX}")
-        while new := {local, diary, *recording_files(local)} - requested:
+        while new := {local, diary_path(local), *recording_files(local)} - requested:
             requested |= new
             for file in new:
                 file.parent.mkdir(parents=True, exist_ok=True)

@@ -28,13 +28,18 @@ _DAY = timedelta(days=1)
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,6})?))?")
 
 
+def diary_path(path: Path) -> Path:
+    """Return where the diary beside a recording would be."""
+    return path.with_name(f"{path.stem}{SUFFIX}")
+
+
 def diary_beside(path: Path) -> Path | None:
     """Return the diary beside a recording, or None.
 
     A link is none, unless the recording is a link too: whoever may add a link to a folder must not have
     other files read.
     """
-    diary = path.with_name(f"{path.stem}{SUFFIX}")
+    diary = diary_path(path)
     with suppress(OSError):  # a name that is too long, a folder that may not be entered
         if diary.is_file() and (path.is_symlink() or not diary.is_symlink()):
             return diary

@@ -7,6 +7,7 @@ They are computed by segments of about half an hour, the length of the training 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,10 @@ __all__ = (
     "WINDOW_FS",
     "BeatWindows",
     "Floats",
+    "SegmentBeats",
     "as_parts",
     "cut_windows",
+    "describe_segments",
     "extract_features",
     "iter_features",
     "join",
@@ -82,6 +85,18 @@ FEATURES: Mapping[str, str] = MappingProxyType(
 FEATURE_NAMES = tuple(FEATURES)
 """Names of the features. ``model.json`` stores them with each model."""
 
+
+class SegmentBeats(NamedTuple):
+    """The n beats of a segment.
+
+    ``features`` are [n, len(FEATURES)]. ``qrs`` are their QRS complexes, [n, N_LEADS * QRS], aligned, without
+    their mean, in units of the norm of the template of each lead; 0 where a lead cannot be read.
+    """
+
+    features: Floats
+    qrs: Floats
+
+
 _P_CORRELATION = list(MORPHOLOGY).index("P correlation")
 _RR_RATIOS = [list(TIMING).index(name) for name in ("rr over local median", "next rr over rr")]
 
@@ -94,6 +109,12 @@ def extract_features(windows: BeatWindows) -> Floats:
 
 def iter_features(windows: BeatWindows) -> Iterator[Floats]:
     """Compute the features segment by segment, as they are requested."""
+    for segment in describe_segments(windows):
+        yield segment.features
+
+
+def describe_segments(windows: BeatWindows) -> Iterator[SegmentBeats]:
+    """Compute the features and aligned QRS complexes segment by segment, as they are requested."""
     if not len(windows):
         return
     rr_s = _rr(windows.sample, windows.after_gap)
@@ -130,7 +151,7 @@ def _rr(sample: Samples, after_gap: Mask) -> Floats:
     return np.asarray(np.clip(rr_s, MIN_RR_S, MAX_RR_S), dtype=np.float32)
 
 
-def _segment_features(windows: BeatWindows, rr_s: Floats) -> Floats:
+def _segment_features(windows: BeatWindows, rr_s: Floats) -> SegmentBeats:
     template_beats = _template_beats(_rr_ratio(rr_s))
     timing = timing_features(rr_s, np.median(rr_s[template_beats]))
     signal = pad_leads(windows.signal).astype(np.float32)
@@ -149,7 +170,7 @@ def _segment_features(windows: BeatWindows, rr_s: Floats) -> Floats:
         cluster_features(qrs, template_beats, timing[:, _RR_RATIOS]),
         *(lead.features for lead in leads),
     ]
-    return np.concatenate(columns, axis=1, dtype=np.float32)
+    return SegmentBeats(np.concatenate(columns, axis=1, dtype=np.float32), qrs)
 
 
 def _rr_ratio(rr_s: Floats) -> Floats:

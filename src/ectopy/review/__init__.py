@@ -1,0 +1,1 @@
+"""Review: a reader looks at an automatic analysis, corrects it and confirms it."""

@@ -1,0 +1,286 @@
+"""Clusters of beats: a day of 100,000 beats becomes tens of groups that a reader looks at, one by one.
+
+Each beat is a point. Its coordinates are the shape of its QRS complex in every lead, how premature it is, and
+the log-odds of its class. Timing is needed because a supraventricular ectopic beat has the shape of a normal
+one. The points are split in two by 2-means, again and again, always the most diverse cluster first: bisecting
+k-means (Steinbach, Karypis & Kumar 2000). Its seeds are on either side of the mean along the first principal
+component (Boley 1998), so nothing is random. A reader who splits a cluster takes one more of these steps.
+
+The signal is read once, hours at a time. Of each beat, only its point stays in memory.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dct
+
+from ectopy.batch.results import atomic_file
+from ectopy.beats.detection import detect_beats
+from ectopy.beats.windows import N_LEADS
+from ectopy.ecg import Beats, Recording, Samples, Signal
+from ectopy.features.extraction import FEATURE_NAMES, Floats, describe_segments
+from ectopy.report.average_beats import level, mean
+
+MAX_CLUSTERS = 40
+"""Maximum number of clusters that are found; a reader may split them further."""
+MAX_SUPERIMPOSED = 40
+"""Maximum number of beats of a cluster that are drawn above each other."""
+DRAW_BEFORE_S, DRAW_AFTER_S = 0.3, 0.5
+"""Extent of a drawn beat around its R peak, in seconds."""
+PART_S = 6 * 3600.0
+"""Length of the parts of a recording whose windows are in memory at once, in seconds."""
+SAME_SHAPE = 0.15
+"""Clusters whose points are closer than this to their centre, in root mean square, are not split."""
+
+Points = NDArray[np.float16]
+"""[n, k], a point for each beat."""
+
+_COEFFICIENTS = 12  # of 27 cosines: up to 22 Hz
+_TIMING = [
+    FEATURE_NAMES.index(name) for name in ("rr over local median", "rr over shortest non-premature rr nearby")
+]
+_TIMING_WEIGHT, _CLASS_WEIGHT = 2.0, 0.1  # a beat that is 30 % early is as far away as 0.6 of a QRS complex
+_LEAST_PROBABILITY = 1e-3
+_SAMPLED = 20_000  # beats from which the two centres of a split are computed
+_ROUNDS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """The clusters of n beats, numbered from 0, the largest first; those of splits follow.
+
+    ``sample`` are the R peaks on the grid of the recording, [n]. ``cluster`` is the number of the cluster of
+    each beat, [n]. ``points`` are the coordinates of the beats, [n, k].
+    """
+
+    sample: Samples
+    cluster: NDArray[np.int32]
+    points: Points
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return int(self.cluster.max(initial=-1)) + 1
+
+    def members(self, number: int) -> NDArray[np.intp]:
+        """Return the indices of the beats of a cluster."""
+        return np.flatnonzero(self.cluster == number)
+
+
+class ClusterDrawing(NamedTuple):
+    """A cluster drawn: its average beat, and beats of it above each other.
+
+    ``average`` is [n_leads, m] and ``superimposed`` [at most MAX_SUPERIMPOSED, n_leads, m], in mV, from
+    DRAW_BEFORE_S before the R peak; NaN where missing. ``sample`` are the R peaks of the latter.
+    """
+
+    average: Signal
+    superimposed: Signal
+    sample: Samples
+
+
+def find_clusters(recording: Recording, columns: Sequence[int], beats: Beats) -> Clusters:
+    """Find the clusters of the beats of a recording.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    columns
+        Columns of the leads that were analysed.
+    beats
+        Its classified beats.
+
+    Returns
+    -------
+    The clusters, at most MAX_CLUSTERS.
+    """
+    points = beat_points(recording, columns, beats)
+    return Clusters(beats.sample, _bisect(points), points)
+
+
+def split(clusters: Clusters, number: int) -> Clusters:
+    """Split a cluster in two.
+
+    Parameters
+    ----------
+    clusters
+        The clusters.
+    number
+        The cluster to split. The larger half keeps its number.
+
+    Returns
+    -------
+    One cluster more, unless all beats of the cluster are the same.
+    """
+    members = clusters.members(number)
+    second = _second_half(clusters.points[members])
+    cluster = clusters.cluster.copy()
+    cluster[members[second]] = clusters.n_clusters
+    return replace(clusters, cluster=cluster)
+
+
+def draw_clusters(
+    recording: Recording, columns: Sequence[int], clusters: Clusters, numbers: Sequence[int]
+) -> list[ClusterDrawing]:
+    """Draw some clusters: beats spread over the recording are read, and no others.
+
+    Parameters
+    ----------
+    recording, columns
+        As for :func:`find_clusters`.
+    clusters
+        The clusters.
+    numbers
+        The clusters to draw.
+
+    Returns
+    -------
+    A drawing of each.
+    """
+    chosen = [clusters.sample[_spread(clusters.members(number), MAX_SUPERIMPOSED)] for number in numbers]
+    return [_draw(recording, columns, sample) for sample in chosen]
+
+
+def save_clusters(path: Path, clusters: Clusters, key: str) -> None:
+    """Write clusters to a file, which may be deleted at any time.
+
+    Parameters
+    ----------
+    path
+        The file, ``*.npz``.
+    clusters
+        The clusters.
+    key
+        States what they were computed from, such as a hash of the beats.
+    """
+    with atomic_file(path) as new, new.open("wb") as file:
+        np.savez(file, key=key, sample=clusters.sample, cluster=clusters.cluster, points=clusters.points)
+
+
+def load_clusters(path: Path, key: str) -> Clusters | None:
+    """Read clusters from a file.
+
+    Parameters
+    ----------
+    path, key
+        As for :func:`save_clusters`.
+
+    Returns
+    -------
+    The clusters; None if the file is missing or damaged, or if they were computed from something else.
+    """
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            if str(arrays["key"]) != key:
+                return None
+            return Clusters(arrays["sample"], arrays["cluster"], arrays["points"])
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return None
+
+
+def beat_points(recording: Recording, columns: Sequence[int], beats: Beats) -> Points:
+    """Compute the point of each beat from the signal, part by part.
+
+    Parameters
+    ----------
+    recording, columns, beats
+        As for :func:`find_clusters`.
+
+    Returns
+    -------
+    The points: distances between them are in units of the norm of the usual QRS complex of a lead.
+    """
+    n_parts = max(round(recording.duration_s / PART_S), 1)
+    edges = [round(part * recording.n_samples / n_parts) for part in range(n_parts + 1)]
+    parts = [np.empty((0, N_LEADS * _COEFFICIENTS + len(_TIMING)), dtype=np.float16)]
+    for start, stop in pairwise(edges):
+        first, last = np.searchsorted(beats.sample, (start, stop))
+        part = _part_of(recording, start, stop)
+        windows = detect_beats(part, columns, r_peaks=beats.sample[first:last] - start).windows
+        parts += [_shape_and_timing(*segment) for segment in describe_segments(windows)]
+    evidence = _CLASS_WEIGHT * np.log(np.maximum(beats.probability, _LEAST_PROBABILITY))
+    return np.concatenate([np.concatenate(parts), evidence], axis=1, dtype=np.float16)
+
+
+def _part_of(recording: Recording, start: int, stop: int) -> Recording:
+    def read(first: int, last: int) -> Signal:
+        return recording.read_leads(range(len(recording.leads)), start + first, start + last)
+
+    return replace(recording, n_samples=stop - start, read=read, marks=())
+
+
+def _shape_and_timing(features: Floats, qrs: Floats) -> Points:
+    """Return coordinates of shape and timing, [n, k]; cosines keep the distances of smooth curves."""
+    leads = qrs.reshape(len(qrs), N_LEADS, -1)
+    cosines = dct(leads, norm="ortho", axis=-1)[..., :_COEFFICIENTS].reshape(len(qrs), -1)
+    return np.concatenate([cosines, _TIMING_WEIGHT * features[:, _TIMING]], axis=1, dtype=np.float16)
+
+
+def _bisect(points: Points) -> NDArray[np.int32]:
+    """Split the most diverse cluster until there are MAX_CLUSTERS, or all are alike; number them by size."""
+    cluster = np.zeros(len(points), dtype=np.int32)
+    spread = [_spread_of(points)]
+    while len(spread) < MAX_CLUSTERS:
+        number = int(np.argmax(spread))
+        members = np.flatnonzero(cluster == number)
+        if spread[number] <= SAME_SHAPE**2 * len(members):
+            break
+        second = _second_half(points[members])
+        if not second.any():
+            break
+        cluster[members[second]] = len(spread)
+        spread[number] = _spread_of(points[members[~second]])
+        spread.append(_spread_of(points[members[second]]))
+    rank = np.argsort(np.argsort(-np.bincount(cluster, minlength=1), kind="stable"), kind="stable")
+    return np.asarray(rank[cluster], dtype=np.int32)
+
+
+def _spread_of(points: Points) -> float:
+    """Compute the sum of squared distances from the centre."""
+    return float(points.astype(np.float32).var(axis=0).sum() * len(points)) if len(points) else 0.0
+
+
+def _second_half(points: Points) -> NDArray[np.bool_]:
+    """Split points in two by 2-means, and return which are in the smaller half."""
+    some = points[_spread(np.arange(len(points)), _SAMPLED)].astype(np.float32)
+    centred = some - some.mean(axis=0)
+    direction = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    second = centred @ direction > 0
+    for _ in range(_ROUNDS):
+        if second.all() or not second.any():
+            return np.zeros(len(points), dtype=bool)
+        normal, offset = _border(some[~second].mean(axis=0), some[second].mean(axis=0))
+        before, second = second, some @ normal > offset
+        if (second == before).all():
+            break
+    whole = points.astype(np.float32) @ normal > offset
+    return np.asarray(whole if 2 * whole.sum() <= len(whole) else ~whole)
+
+
+def _border(first: Floats, second: Floats) -> tuple[Floats, float]:
+    """Return the normal and the offset of the plane halfway between two centres."""
+    normal = second - first
+    return normal, float(normal @ (first + second) / 2)
+
+
+def _spread(indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Return at most so many of some indices, evenly spread."""
+    return indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).round().astype(np.intp)]
+
+
+def _draw(recording: Recording, columns: Sequence[int], sample: Samples) -> ClusterDrawing:
+    before, after = (round(reach_s * recording.fs) for reach_s in (DRAW_BEFORE_S, DRAW_AFTER_S))
+    cuts = np.full((len(sample), before + after, len(columns)), np.nan, dtype=np.float32)
+    for cut, r_peak in zip(cuts, sample.tolist(), strict=True):
+        first, last = max(r_peak - before, 0), min(r_peak + after, recording.n_samples)
+        begin = first - r_peak + before
+        cut[begin : begin + last - first] = recording.read_leads(columns, first, last)
+    levelled = level(cuts)
+    return ClusterDrawing(mean(levelled).T, levelled.transpose(0, 2, 1), sample)

@@ -306,6 +306,7 @@ class TestSummary:
             "recorded_leads": ["II", "V1"],
             "leads": ["II", "V1"],
             "unreadable_samples": [[3000, 4500]],
+            "artefact_samples": [],
         }
 
 

@@ -365,6 +365,7 @@ def _summary_document(
             "recorded_leads": analysis.recorded_leads,
             "leads": analysis.leads,
             "unreadable_samples": analysis.unreadable.tolist(),
+            "artefact_samples": analysis.artefact.tolist(),
         },
         "criteria": asdict(analysis.criteria),
         "provenance": dict(provenance),

@@ -1,1 +1,4 @@
-"""Review: a reader looks at an automatic analysis, corrects it and confirms it."""
+"""Review: a reader looks at an automatic analysis, corrects it and confirms it.
+
+Everything of a review lies in ``OUT/<recording>.review/``, beside the results, which are never changed.
+"""

@@ -142,7 +142,10 @@ def add_rhythm_events(
             edges_s.append(interval[1:])  # else the beats know better when it begins and ends
         onset_s, offset_s = min(edge for edge, _ in edges_s), max(edge for _, edge in edges_s)
         kept.append(Event("asystole", onset_s, offset_s, 0, float("nan")))
-    kept += [replace(_event("vf", *interval[1:], beats), rate_bpm=float("nan")) for interval in of[Rhythm.VF]]
+    kept += [
+        replace(event_between("vf", *interval[1:], beats), rate_bpm=float("nan"))
+        for interval in of[Rhythm.VF]
+    ]
     return kept
 
 
@@ -164,14 +167,29 @@ def _with_vt(events: list[Event], interval: RhythmInterval, beats: Beats, criter
         if event not in runs
         and not (event.kind in parts and _overlap_s(event, interval) >= _COVERED * event.duration_s)
     ]
-    vt = _event("vt", onset_s, offset_s, beats)
+    vt = event_between("vt", onset_s, offset_s, beats)
     return [*others, vt if vt.rate_bpm > criteria.vt_bpm - 1 else replace(vt, rate_bpm=float("nan"))]
 
 
-def _event(kind: str, onset_s: float, offset_s: float, beats: Beats) -> Event:
-    time_s = beats.time_s[beats.between(onset_s, offset_s)]
-    n, lasting_s = len(time_s), float(time_s[-1] - time_s[0]) if len(time_s) > 1 else 0.0
-    return Event(kind, onset_s, offset_s, n, 60 * (n - 1) / lasting_s if lasting_s else float("nan"))
+def event_between(kind: str, onset_s: float, offset_s: float, beats: Beats) -> Event:
+    """Return an event with the number and the mean rate of the beats between two times.
+
+    Parameters
+    ----------
+    kind
+        The kind of the event.
+    onset_s, offset_s
+        When it begins and ends, in seconds.
+    beats
+        The beats of the recording.
+
+    Returns
+    -------
+    The event; its rate is NaN if it has fewer than two beats.
+    """
+    sample = beats.sample[beats.between(onset_s, offset_s)]
+    n, lasting = len(sample), int(sample[-1] - sample[0]) if len(sample) > 1 else 0
+    return Event(kind, onset_s, offset_s, n, 60 * beats.fs * (n - 1) / lasting if lasting else float("nan"))
 
 
 def _is_long(interval: RhythmInterval) -> bool:

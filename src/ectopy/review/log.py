@@ -1,0 +1,183 @@
+"""The log of edits of a recording: a file that is only ever appended to.
+
+An edit is on the disk before :meth:`EditLog.append` returns. Two windows or two processes may append to one
+log: each sees what the other has added.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ectopy.batch.results import fsync_path
+from ectopy.review.edits import Action, EditError, Entry
+from ectopy.review.history import check_possible, is_independent
+
+LOG_FILE = "edits.jsonl"
+_MODE = 0o660  # as results: for the owner and the group
+
+
+class DamagedLogError(ValueError):
+    """A log that is damaged before its last line."""
+
+
+class EditConflictError(ValueError):
+    """An edit that another window has forestalled; ``entries`` are those that it has not seen."""
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        self.entries = entries
+        who = ", ".join(dict.fromkeys(entry.by for entry in entries))
+        super().__init__(f"{who} changed the same beats or the same event meanwhile. Look at it again.")
+
+
+class EditLog:
+    """The edits of one recording.
+
+    ``entries`` are those read so far; :meth:`refresh` reads what others have added. ``notes`` state what was
+    lost, one sentence each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: tuple[Entry, ...] = ()
+        self.notes: tuple[str, ...] = ()
+        self._size = 0  # of the lines that were read, in bytes
+        self.refresh()
+
+    @property
+    def last_id(self) -> int:
+        """Id of the last entry, or 0."""
+        return len(self.entries)
+
+    def refresh(self) -> tuple[Entry, ...]:
+        """Read the entries that others have added, and return them."""
+        if not self.path.exists():
+            return ()
+        with _locked(self.path, os.O_RDONLY) as file:
+            return self._read(file)
+
+    def append(
+        self,
+        action: Action,
+        *,
+        by: str,
+        base: str,
+        at: datetime | None = None,
+        expected_last_id: int | None = None,
+    ) -> Entry:
+        """Append an action; it is on the disk when this returns.
+
+        Parameters
+        ----------
+        action
+            The action.
+        by
+            Initials of the reader.
+        base
+            Hash of the automatic results that the reader saw.
+        at
+            The time; by default now.
+        expected_last_id
+            Id of the last entry that the reader saw; by default the last one that was read.
+
+        Returns
+        -------
+        The entry.
+
+        Raises
+        ------
+        EditConflictError
+            If another window has changed the same beats or the same event meanwhile. Nothing is written.
+        EditError
+            If the action is not possible now, such as an edit of confirmed results.
+        """
+        seen = self.last_id if expected_last_id is None else expected_last_id
+        self.path.parent.mkdir(exist_ok=True)
+        with _locked(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
+            self._read(file)
+            unseen = self.entries[seen:]
+            if not all(is_independent(action, entry) for entry in unseen):
+                raise EditConflictError(unseen)
+            check_possible(action, self.entries)
+            self._set_damage_aside(file)
+            stamp = (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
+            entry = Entry(self.last_id + 1, stamp, by, base, action)
+            self._write(file, entry.to_line())
+            self.entries = (*self.entries, entry)
+        return entry
+
+    def _read(self, file: int) -> tuple[Entry, ...]:
+        """Read the entries after those known; a damaged end is left out, and noted."""
+        size = os.fstat(file).st_size
+        if size < self._size:
+            raise DamagedLogError(f"{self.path}: shorter than it was. Restore it from a backup.")
+        *lines, _end = os.pread(file, size - self._size, self._size).split(b"\n")
+        entries = []
+        for number, line in enumerate(lines):
+            entry = _entry(line, self.last_id + number + 1)
+            if entry is None:
+                self._check_end(lines[number + 1 :], self.last_id + number + 1)
+                break
+            entries.append(entry)
+            self._size += len(line) + 1
+        self.entries = (*self.entries, *entries)
+        if size > self._size and not self.notes:
+            self.notes = (f"{self.path.name}: its end was damaged, so the last edit is lost",)
+        return tuple(entries)
+
+    def _check_end(self, lines: Sequence[bytes], number: int) -> None:
+        """Check that no entry follows a damaged line: then it is not the end that a crash has damaged."""
+        for line in lines:
+            with suppress(EditError):
+                Entry.from_line(line)
+                raise DamagedLogError(
+                    f"{self.path}: line {number} is damaged, but not the last. Restore it from a backup."
+                )
+
+    def _set_damage_aside(self, file: int) -> None:
+        """Move a damaged end to another file, so that entries can follow."""
+        size = os.fstat(file).st_size
+        if size > self._size:
+            with self.path.with_name(f"{self.path.name}.damaged").open("ab") as kept:
+                kept.write(os.pread(file, size - self._size, self._size))
+            os.ftruncate(file, self._size)
+
+    def _write(self, file: int, line: bytes) -> None:
+        """Write a line and wait until it is on the disk; after an error, none of it is left."""
+        try:
+            written = os.write(file, line)
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, self._size)
+            raise
+        if written < len(line):
+            os.ftruncate(file, self._size)
+            raise OSError(f"{self.path}: the disk is full. Free some space; nothing was changed.")
+        if not self._size:  # a new file: its name must last too
+            fsync_path(self.path.parent)
+            fsync_path(self.path.parent.parent)
+        self._size += len(line)
+
+
+def _entry(line: bytes, number: int) -> Entry | None:
+    """Read a line; return None if it is not the entry of this number."""
+    with suppress(EditError):
+        entry = Entry.from_line(line)
+        if entry.id == number:
+            return entry
+    return None
+
+
+@contextmanager
+def _locked(path: Path, flags: int) -> Iterator[int]:
+    """Open a file and lock it, except on Windows: for others too if it is only read."""
+    file = os.open(path, flags, _MODE)
+    try:
+        with suppress(ImportError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX if flags & os.O_RDWR else fcntl.LOCK_SH)
+        yield file
+    finally:
+        os.close(file)

@@ -1,0 +1,220 @@
+"""Read back the results that ``ectopy score`` wrote, as an analysis with the signal of the original."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy.batch.provenance import input_sha256
+from ectopy.batch.results import earlier_result
+from ectopy.criteria import Criteria
+from ectopy.ecg import CLASSES, Analysis, Beats, Event, Mark, Recording, Samples, Signal
+from ectopy.printable import printable
+from ectopy.readers import open_recording
+from ectopy.review.log import LOG_FILE
+from ectopy.rhythm.rhythm_events import event_between
+
+REVIEW: Final = ".review"
+"""End of the name of the folder of a review, beside that of the results; a name of results has no dot."""
+_SNAP_S = 0.001  # events.csv has times in whole milliseconds
+_RATE_BPM = 0.06  # and rates in tenths
+
+
+class ResultError(ValueError):
+    """Results that cannot be reviewed; the message names them and the remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredResult:
+    """The results of one recording, as they lie in ``out / name``.
+
+    ``analysis`` is the automatic analysis. ``summary`` is the content of ``summary.json``, and ``base`` the
+    hash of the beats and events, which changes when another scoring finds others. ``has_signal`` is False if
+    the original is gone or has changed: every sample is then missing. ``notes`` state why, one sentence each.
+    """
+
+    out: Path
+    name: str
+    analysis: Analysis
+    summary: Mapping[str, Any]
+    base: str
+    has_signal: bool
+    notes: tuple[str, ...]
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Where the results come from."""
+        provenance: Mapping[str, Any] = self.summary["provenance"]
+        return provenance
+
+    @property
+    def review_folder(self) -> Path:
+        """Folder of the review."""
+        return review_folder(self.out, self.name)
+
+    @property
+    def log_path(self) -> Path:
+        """File of the log of edits."""
+        return self.review_folder / LOG_FILE
+
+
+def review_folder(out: Path, name: str) -> Path:
+    """Return the folder of the review of some results.
+
+    Parameters
+    ----------
+    out
+        The folder of results.
+    name
+        The name of the recording there.
+
+    Returns
+    -------
+    The folder, which need not exist.
+    """
+    return out / f"{name}{REVIEW}"
+
+
+def result_names(out: Path) -> list[str]:
+    """Return the names of all recordings that have results in a folder."""
+    folders = (path.parent for path in out.glob("[!.]*/summary.json"))
+    return sorted(folder.name for folder in folders if earlier_result(folder))
+
+
+def open_result(out: Path, name: str) -> StoredResult:
+    """Read the results of one recording, and open the original.
+
+    Parameters
+    ----------
+    out
+        The folder of results.
+    name
+        The name of the recording there, one of :func:`result_names`.
+
+    Returns
+    -------
+    The results.
+
+    Raises
+    ------
+    ResultError
+        If they are missing or damaged.
+    """
+    folder = out / name
+    if "/" in name or earlier_result(folder) is None:
+        raise ResultError(f"{folder}: no results of a recording. Score it with `ectopy score`.")
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        recording, notes = _original(name, summary)
+        analysis = _analysis(folder, summary, recording or _without_signal(name, summary))
+        base = _base(folder)
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise ResultError(f"{folder}: damaged ({error}). Score the recording again with --force.") from error
+    return StoredResult(out, name, analysis, summary, base, recording is not None, notes)
+
+
+def _base(folder: Path) -> str:
+    """Hash what edits refer to: the beats and the events."""
+    digest = hashlib.sha256()
+    for file in ("beats.parquet", "events.csv"):
+        digest.update((folder / file).read_bytes())
+    return digest.hexdigest()
+
+
+def _original(name: str, summary: Mapping[str, Any]) -> tuple[Recording | None, tuple[str, ...]]:
+    """Open the original; return None and a note if it is not what was scored."""
+    provenance, settings = summary["provenance"], summary["provenance"]["settings"]
+    path = Path(provenance["path"])
+    try:
+        if input_sha256(path) != provenance["input_sha256"]:
+            return None, (
+                f"{path}: it has changed since it was scored, so no signal is shown. Score it again.",
+            )
+        recording = open_recording(path, fs=settings["fs_hz"], unit=settings.get("unit"))
+    except (OSError, ValueError):
+        return None, (f"{path}: the original cannot be opened, so no signal is shown. Put it back there.",)
+    marks = _marks(summary)  # those of a diary that the user named, or their texts, need not be in the file
+    return replace(recording, name=name, marks=marks, notes=_notes(summary)), ()
+
+
+def _without_signal(name: str, summary: Mapping[str, Any]) -> Recording:
+    """Return the recording that the results describe, every sample of it missing."""
+    facts = summary["recording"]
+    leads, start = tuple(facts["recorded_leads"]), facts["start"]
+
+    def read(first: int, stop: int) -> Signal:
+        return np.full((stop - first, len(leads)), np.nan, dtype=np.float32)
+
+    return Recording(
+        name,
+        facts["fs_hz"],
+        leads,
+        facts["n_samples"],
+        read,
+        start=None if start is None else datetime.fromisoformat(start),
+        notes=_notes(summary),
+        marks=_marks(summary),
+    )
+
+
+def _marks(summary: Mapping[str, Any]) -> tuple[Mark, ...]:
+    return tuple(Mark(mark["time_s"], mark["text"] or "") for mark in summary["marks"])
+
+
+def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(filter(None, summary["row"]["notes"].split("; ")))
+
+
+def _analysis(folder: Path, summary: Mapping[str, Any], recording: Recording) -> Analysis:
+    from pyarrow import parquet
+
+    facts, fs = summary["recording"], recording.fs
+    table = parquet.read_table(folder / "beats.parquet")
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    probability = np.stack([columns[f"p_{letter.lower()}"] for letter in CLASSES], axis=1)
+    label = columns["label"].astype("U1")
+    beats = Beats(columns["sample"], label, probability.astype(np.float32), columns["confident"], fs)
+    names = [printable(lead) for lead in recording.leads]
+    unreadable = _intervals(facts["unreadable_samples"])
+    return Analysis(
+        recording,
+        tuple(names.index(lead) for lead in facts["leads"]),
+        beats,
+        columns["rr_s"].astype(np.float64),
+        columns["low_quality"],
+        tuple(_events(folder / "events.csv", beats, [*(unreadable.ravel() / fs), recording.duration_s])),
+        unreadable,
+        Criteria(**summary["criteria"]),
+        _intervals(facts.get("artefact_samples", [])),
+    )
+
+
+def _intervals(pairs: list[list[int]]) -> Samples:
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _events(path: Path, beats: Beats, edges_s: Sequence[float]) -> Iterator[Event]:
+    """Read the events, with times and rates as exact as they were: an event begins at a beat or an edge."""
+    exact_s = np.sort(np.append(beats.time_s, edges_s))
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            onset_s, offset_s = (_exact_s(float(row[edge]), exact_s) for edge in ("onset_s", "offset_s"))
+            event = Event(
+                row["kind"], onset_s, offset_s, int(row["n_beats"]), float(row["rate_bpm"] or "nan")
+            )
+            exact = event_between(event.kind, onset_s, offset_s, beats)
+            same = exact.n_beats == event.n_beats and abs(exact.rate_bpm - event.rate_bpm) < _RATE_BPM
+            yield exact if same else event
+
+
+def _exact_s(time_s: float, exact_s: NDArray[np.float64]) -> float:
+    """Return the time that was rounded to ``time_s``; that itself if there is none."""
+    at = int(np.searchsorted(exact_s, time_s - _SNAP_S))
+    return float(exact_s[at]) if at < len(exact_s) and exact_s[at] <= time_s + _SNAP_S else time_s

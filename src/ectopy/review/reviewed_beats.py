@@ -129,8 +129,9 @@ def review_beats(automatic: Analysis, edits: Sequence[Entry], base: str) -> Revi
 def _candidates(automatic: Analysis, edits: Sequence[Entry]) -> _Candidates:
     beats = automatic.beats
     inserted = [entry.action.sample for entry in edits if isinstance(entry.action, InsertBeat)]
-    inside = [sample for sample in inserted if sample < automatic.n_samples]
-    sample = np.union1d(beats.sample, np.array(inside, dtype=np.int64))
+    inside = np.array([sample for sample in inserted if sample < automatic.n_samples], dtype=np.int64)
+    new = np.setdiff1d(inside, beats.sample)
+    sample = np.insert(beats.sample, np.searchsorted(beats.sample, new), new)
     at = np.searchsorted(sample, beats.sample)
     label = np.full(len(sample), ARTEFACT, dtype="U1")
     label[at] = beats.label

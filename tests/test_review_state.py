@@ -99,6 +99,7 @@ class TestBeats:
         assert deleted.rr_s[3] == pytest.approx(1.6)
         assert np.isnan(artefact.rr_s[3])
         assert len(deleted.beats) == len(artefact.beats) == 5
+        assert review(automatic, RelabelBeats(beat, "|", "N")).artefacts.tolist() == beat.tolist()
 
     def test_a_missed_beat_ends_a_pause(self):
         automatic = analysis_from("NNNN", 2.4)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from ectopy.report.index import OpenFile
 
+from ectopy.batch.reviews import SCORED_AGAIN, review_of
 from ectopy.printable import printable, table_cell, text_of_cell
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ _READING = ".reading"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _TEXT_COLUMNS = frozenset(
-    {"recording", "path", "status", "reason", "findings", "model", "input_sha256", "notes"}
+    {"recording", "path", "status", "reason", "findings", "model", "input_sha256", "notes", "review"}
 )
 
 
@@ -224,7 +225,10 @@ def write_summary(
     left_out = set(replaced)
     earlier = [row for row in earlier_rows(out) if row["path"] not in left_out]
     by_name = {str(row["recording"]): row for row in [*earlier, *rows]}
-    ordered = [by_name[name] for name in sorted(by_name)]
+    ordered = [by_name[name] | {"review": review_of(out, name)} for name in sorted(by_name)]
+    for row in ordered:
+        if SCORED_AGAIN in str(row["review"]) and row["status"] == "scored":
+            logger.warning("%s: %s. The confirmed report stays as it is.", row["recording"], row["review"])
     with atomic_file(out / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, SUMMARY_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

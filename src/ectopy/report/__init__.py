@@ -8,6 +8,7 @@ from ectopy.ecg import Analysis
 from ectopy.monitoring.drift import Counts
 from ectopy.printable import printable, printable_values
 from ectopy.readers.marks import clean_text
+from ectopy.report.confirmation import AUTOMATIC, Confirmation
 from ectopy.report.data_files import (
     write_annotation_file,
     write_beats,
@@ -20,8 +21,10 @@ from ectopy.report.index import write_index
 from ectopy.report.page import write_page
 from ectopy.report.summary import SUMMARY_COLUMNS, summarise
 
-__all__ = ["OPTIONAL_FILES", "SUMMARY_COLUMNS", "output_files", "write_index", "write_outputs"]
+__all__ = ["OPTIONAL_FILES", "REVIEWED", "SUMMARY_COLUMNS", "output_files", "write_index", "write_outputs"]
 
+REVIEWED = "reviewed"
+"""Annotator of results that a reader has confirmed; that of automatic results is ``ectopy``."""
 OPTIONAL_FILES = ("fhir.json", "report.pdf")
 _FILES = ("beats.parquet", "events.csv", "rhythm.csv", "summary.json", "report.html", *OPTIONAL_FILES)
 
@@ -39,6 +42,7 @@ def write_outputs(  # noqa: PLR0913 - each has a default
     profile: Counts | None = None,
     fhir: bool = False,
     mark_text: bool = False,
+    confirmation: Confirmation | None = None,
 ) -> dict[str, object]:
     """Write the files of one recording into ``folder``, which exists.
 
@@ -57,6 +61,8 @@ def write_outputs(  # noqa: PLR0913 - each has a default
         Whether to write ``fhir.json`` as well.
     mark_text
         Whether the outputs show what the marks of the patient say, which may be personal.
+    confirmation
+        Who confirmed the results; None if they are automatic. The annotator is then ``reviewed``.
 
     Returns
     -------
@@ -64,15 +70,18 @@ def write_outputs(  # noqa: PLR0913 - each has a default
     """
     provenance = printable_values(provenance)
     analysis = _with_marks_shown(_printable(analysis), mark_text=mark_text)
-    summary = summarise(analysis, provenance)
+    review = confirmation.short if confirmation else AUTOMATIC
+    summary = summarise(analysis, provenance, review=review)
     if fhir:
-        write_fhir(folder, summary, provenance)
-    write_annotation_file(folder / str(provenance["recording"]), analysis, summary.not_analysable)
+        write_fhir(folder, summary, provenance, confirmation)
+    annotator = REVIEWED if confirmation else "ectopy"
+    record = folder / str(provenance["recording"])
+    write_annotation_file(record, analysis, summary.not_analysable, annotator=annotator)
     write_beats(folder / "beats.parquet", analysis)
     write_events(folder / "events.csv", analysis)
     write_rhythm(folder / "rhythm.csv", analysis)
-    write_summary(folder / "summary.json", analysis, summary, provenance, profile)
-    write_page(folder / "report.html", analysis, summary, provenance)
+    write_summary(folder / "summary.json", analysis, summary, provenance, profile, confirmation)
+    write_page(folder / "report.html", analysis, summary, provenance, confirmation)
     return summary.row
 
 

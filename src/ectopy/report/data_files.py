@@ -15,6 +15,7 @@ from ectopy.annotations import Annotations, write_annotations
 from ectopy.criteria import DEFAULT_CRITERIA, schema_of_criteria
 from ectopy.ecg import CLASSES, Analysis, BeatClass, Event, Labels, Mask, Samples
 from ectopy.monitoring.drift import MONITORED, Counts
+from ectopy.report.confirmation import Confirmation
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.named_intervals import (
@@ -35,8 +36,10 @@ UNREADABLE_BEGINS, UNREADABLE_ENDS = -1, 0
 """Subtypes of noise marks as bxb reads them: the start and the end of a shutdown."""
 
 
-def write_annotation_file(record: Path, analysis: Analysis, not_analysable: str) -> None:
-    """Write the annotation file ``<record>.ectopy``.
+def write_annotation_file(
+    record: Path, analysis: Analysis, not_analysable: str, *, annotator: str = "ectopy"
+) -> None:
+    """Write the annotation file of a recording.
 
     Parameters
     ----------
@@ -46,8 +49,10 @@ def write_annotation_file(record: Path, analysis: Analysis, not_analysable: str)
         The analysis of the recording.
     not_analysable
         The reason if the recording has no beat. It is written as a note (``"``).
+    annotator
+        The suffix of the file.
     """
-    write_annotations(record, "ectopy", annotations_of(analysis, not_analysable), fs=analysis.fs)
+    write_annotations(record, annotator, annotations_of(analysis, not_analysable), fs=analysis.fs)
 
 
 def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
@@ -267,12 +272,13 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
         writer.writerows(rows)
 
 
-def write_summary(
+def write_summary(  # noqa: PLR0913, PLR0917 - the parts of the document
     path: Path,
     analysis: Analysis,
     summary: Summary,
     provenance: Mapping[str, object],
     profile: Counts | None = None,
+    confirmation: Confirmation | None = None,
 ) -> None:
     """Write ``summary.json``, which ``summary.schema.json`` describes.
 
@@ -288,9 +294,13 @@ def write_summary(
         As for :func:`ectopy.report.write_outputs`.
     profile
         The counts for drift detection, or None.
+    confirmation
+        Who confirmed the results, or None.
     """
     counts = None if profile is None else dict(zip(MONITORED, profile.tolist(), strict=True))
     document = _summary_document(analysis, summary, provenance) | {"profile": counts}
+    if confirmation:
+        document["review"] = {"confirmed_by": confirmation.by, "confirmed_at": confirmation.at}
     # One section per line: with an indent, json uses its Python encoder, which takes ten times as long.
     sections = (
         f"{json.dumps(name)}: {json.dumps(section, allow_nan=False, default=str, ensure_ascii=False)}"

@@ -1,8 +1,9 @@
 """Write a summary as FHIR R4: a DiagnosticReport and its Observations in a Bundle of type collection.
 
-The resources have the status preliminary, and their text says automatic and unconfirmed. They name no
-patient, no recording, no file and no time. The receiving system knows the patient and adds ``subject`` and
-``effective``. The recording is identified by the SHA-256 of its content.
+The resources have the status preliminary, and their text says automatic and unconfirmed. When a reader has
+confirmed the results, the status is final, and the text says who and when. They name no patient, no
+recording, no file and no time of the recording. The receiving system knows the patient and adds ``subject``
+and ``effective``. The recording is identified by the SHA-256 of its content.
 
 Codes are LOINC where a code certainly fits. All others are text and the name of the value in summary.json.
 Heart rates do not have LOINC 8867-4: with that code they would be vital signs, which need a subject and a
@@ -19,13 +20,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
+from ectopy.report.confirmation import Confirmation
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
 
 Resource = dict[str, Any]
 
-UNCONFIRMED = (
-    "Automatic, unconfirmed. For research use only; not a medical device. "
+ADVISORY = (
+    "For research use only; not a medical device. "
     "Advisory: not the sole basis of a diagnosis, not for alarms or life support."
 )
 LOINC, UCUM, SUMMARY_VALUES = "http://loinc.org", "http://unitsofmeasure.org", "urn:ectopy:summary"
@@ -105,7 +107,12 @@ def require_library() -> None:
         ) from error
 
 
-def write_fhir(folder: Path, summary: Summary, provenance: Mapping[str, object]) -> None:
+def write_fhir(
+    folder: Path,
+    summary: Summary,
+    provenance: Mapping[str, object],
+    confirmation: Confirmation | None = None,
+) -> None:
     """Write ``fhir.json`` after validation against FHIR R4.
 
     Parameters
@@ -114,34 +121,36 @@ def write_fhir(folder: Path, summary: Summary, provenance: Mapping[str, object])
         The output folder of the recording.
     summary
         The summary of one recording.
-    provenance
+    provenance, confirmation
         As for :func:`ectopy.report.write_outputs`.
     """
     require_library()
     from fhir.resources.R4B.bundle import Bundle
 
-    document = bundle(summary, provenance)
+    document = bundle(summary, provenance, confirmation)
     Bundle.model_validate(document)
     (folder / "fhir.json").write_text(
         json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
 
 
-def bundle(summary: Summary, provenance: Mapping[str, object]) -> Resource:
+def bundle(
+    summary: Summary, provenance: Mapping[str, object], confirmation: Confirmation | None = None
+) -> Resource:
     """Build the report and its observations; the same summary has the same ids.
 
     Parameters
     ----------
     summary
         The summary of one recording.
-    provenance
+    provenance, confirmation
         As for :func:`ectopy.report.write_outputs`.
 
     Returns
     -------
     A Bundle as JSON values.
     """
-    observations = list(_observations(summary, provenance))
+    observations = [observation | _state(confirmation) for observation in _observations(summary, provenance)]
     entries = [
         {"fullUrl": _url(provenance, observation["code"]["coding"][-1]["code"]), "resource": observation}
         for observation in observations
@@ -149,12 +158,17 @@ def bundle(summary: Summary, provenance: Mapping[str, object]) -> Resource:
     report = {
         "resourceType": "DiagnosticReport",
         "identifier": [_identifier(provenance)],
-        "status": "preliminary",
+        "status": _state(confirmation)["status"],
         "category": [{"coding": [ELECTROCARDIAC]}],
-        "code": {"coding": [EKG_STUDY], "text": "Automatic analysis of an electrocardiogram, unconfirmed"},
+        "code": {"coding": [EKG_STUDY], "text": _title(confirmation)},
         "result": [{"reference": entry["fullUrl"]} for entry in entries],
-        "conclusion": f"{UNCONFIRMED} Findings: {summary.row['findings']}",
+        "conclusion": f"{_note(confirmation)} Findings: {summary.row['findings']}",
     }
+    if confirmation:
+        report |= {
+            "issued": confirmation.at,
+            "resultsInterpreter": [{"display": f"Reader {confirmation.by}"}],
+        }
     first = {"fullUrl": _url(provenance, "report"), "resource": report}
     return {"resourceType": "Bundle", "type": "collection", "entry": [first, *entries]}
 
@@ -178,13 +192,29 @@ def _observation(
     loinc = [SDNN] if name == "sdnn_ms" else []
     return {
         "resourceType": "Observation",
-        "status": "preliminary",
         "category": [{"coding": [PROCEDURE]}],
         "code": {"coding": [*loinc, {"system": SUMMARY_VALUES, "code": name}], "text": observed.text},
         "valueQuantity": {"value": value, "unit": observed.unit, "system": UCUM, "code": observed.unit},
         "device": {"display": _device(provenance)},
-        "note": [{"text": UNCONFIRMED}],
     }
+
+
+def _state(confirmation: Confirmation | None) -> Resource:
+    """Return the status of an observation, with a note that states it as text."""
+    return {
+        "status": "final" if confirmation else "preliminary",
+        "note": [{"text": _note(confirmation)}],
+    }
+
+
+def _note(confirmation: Confirmation | None) -> str:
+    return f"{confirmation or 'Automatic, unconfirmed.'} {ADVISORY}"
+
+
+def _title(confirmation: Confirmation | None) -> str:
+    if confirmation:
+        return f"Analysis of an electrocardiogram, confirmed by {confirmation.by}"
+    return "Automatic analysis of an electrocardiogram, unconfirmed"
 
 
 def _device(provenance: Mapping[str, object]) -> str:

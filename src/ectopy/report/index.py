@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ectopy.report.confirmation import AUTOMATIC
 from ectopy.report.templates import render
 from ectopy.rhythm.wording import Urgency, duration
 
@@ -18,13 +19,19 @@ RANK = {level.name.lower(): int(level) for level in Urgency}
 
 
 class Line(NamedTuple):
-    """Recording of the batch; ``findings`` are (urgency, text), the most urgent first."""
+    """Recording of the batch; ``findings`` are (urgency, text), the most urgent first.
+
+    ``review`` states how far its review is, "" if it has none. ``confirmed_report`` is the address of the
+    report that a reader has confirmed.
+    """
 
     name: str
     findings: list[tuple[str, str]]
     n_more: int
     key_values: list[tuple[str, str]]
     skipped: bool
+    review: str = ""
+    confirmed_report: str = ""
 
 
 class OpenFile(NamedTuple):
@@ -74,13 +81,15 @@ def write_index(
 
 def _line(row: Mapping[str, object]) -> Line:
     """Return the line of the page for a row."""
-    findings = _split_findings(row)
+    findings, review = _split_findings(row), str(row.get("review") or "")
     return Line(
         str(row["recording"]),
         findings[:MAX_FINDINGS],
         len(findings[MAX_FINDINGS:]),
         _key_values(row),
         row["status"] == "skipped",
+        review if review != AUTOMATIC else "",
+        f"{row['recording']}.review/confirmed/report.html" if review.startswith("confirmed") else "",
     )
 
 

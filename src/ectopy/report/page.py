@@ -7,6 +7,7 @@ from pathlib import Path
 from ectopy.criteria import CRITERIA, Criteria, toml_value
 from ectopy.ecg import Analysis, BeatClass, Event
 from ectopy.report.average_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, average_beats
+from ectopy.report.confirmation import Confirmation
 from ectopy.report.full_disclosure import full_disclosure
 from ectopy.report.marks import AROUND_S, MarkedMoment
 from ectopy.report.periods import HOUR_S, Day, by_period, with_hours
@@ -45,6 +46,8 @@ VARIABILITY = (
 """Measures of :class:`ectopy.rhythm.hrv.Variability` on the page: field, name, digits, unit, explanation."""
 MAX_LISTED = 12
 """Maximum number of unreadable intervals that are listed one by one."""
+MAX_CHANGES = 40
+"""Maximum number of changes of a reader that are listed."""
 MAX_MARKS, MAX_MARK_STRIPS = 100, 12
 """Maximum number of marks of the patient that are listed, and of those that have a strip."""
 
@@ -54,6 +57,7 @@ def write_page(
     analysis: Analysis,
     summary: Summary,
     provenance: Mapping[str, object],
+    confirmation: Confirmation | None = None,
 ) -> None:
     """Write the page. It names the recording as the other outputs do.
 
@@ -69,7 +73,7 @@ def write_page(
         The analysis of the recording.
     summary
         Its summary.
-    provenance
+    provenance, confirmation
         As for :func:`ectopy.report.write_outputs`.
     """
     overview, criteria = signal_overview(analysis), analysis.criteria
@@ -90,7 +94,7 @@ def write_page(
         mark_strips=_mark_strips(analysis, summary.marks[:MAX_MARKS]),
         around_s=AROUND_S,
         kinds=KINDS,
-        strips=_strips(analysis, summary.findings),
+        strips=_strips(analysis, summary.findings, confirmation.strip_starts if confirmation else {}),
         mean_beats=average_beats(analysis, overview.cuts),
         mean={
             "width_mm": MEAN_MM,
@@ -113,6 +117,8 @@ def write_page(
         max_listed=MAX_LISTED,
         not_claimed=NOT_CLAIMED if criteria.detect_af else (AF_NOT_SOUGHT, *NOT_CLAIMED),
         provenance=provenance,
+        confirmation=confirmation,
+        max_changes=MAX_CHANGES,
     )
     path.write_text(page, encoding="utf-8")
 
@@ -165,12 +171,18 @@ def period_s(duration_s: float) -> float:
     return next((step for longer_than, step in steps if duration_s > longer_than * 1.01), 60.0)
 
 
-def _strips(analysis: Analysis, findings: tuple[Finding, ...]) -> dict[Event, Strip]:
-    """Draw the event of each finding once, in their order; without any, the middle of the recording."""
-    events = dict.fromkeys(finding.event for finding in findings if finding.event is not None)
+def _strips(
+    analysis: Analysis, findings: tuple[Finding, ...], starts: Mapping[Event, int]
+) -> dict[Event, Strip]:
+    """Draw the event of each finding once, in their order; without any, the middle of the recording.
+
+    Those whose strip a reader has chosen come last, unless a finding shows them.
+    """
+    shown = (finding.event for finding in findings if finding.event is not None)
+    events = dict.fromkeys((*shown, *starts))
     if not events and analysis.n_samples:
         events = {Event("signal", *2 * (analysis.duration_s / 2,), 0, float("nan")): None}
-    return {event: strip(analysis, event) for event in events}
+    return {event: strip(analysis, event, start=starts.get(event)) for event in events}
 
 
 def _mark_strips(analysis: Analysis, marks: Sequence[MarkedMoment]) -> dict[int, Strip]:

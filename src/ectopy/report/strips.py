@@ -71,7 +71,7 @@ class Strip(NamedTuple):
     leads: list[LeadTrace]
 
 
-def strip(analysis: Analysis, event: Event) -> Strip:
+def strip(analysis: Analysis, event: Event, *, start: int | None = None) -> Strip:
     """Draw the strip around a short event, or from the onset of a long event.
 
     Parameters
@@ -80,13 +80,15 @@ def strip(analysis: Analysis, event: Event) -> Strip:
         The analysis of a recording.
     event
         The event to show.
+    start
+        The sample at which the strip begins; by default it is chosen.
 
     Returns
     -------
     The strip.
     """
     fs = analysis.fs
-    start, stop = window(event, analysis.n_samples, fs)
+    start, stop = window(event, analysis.n_samples, fs, start=start)
     signal = analysis.read(start, stop)
     traces = [trace(lead, fs) for lead in signal.T]
     leads, height_mm = stacked(analysis.leads, traces, traces, HEADER_MM)
@@ -107,7 +109,7 @@ def strip(analysis: Analysis, event: Event) -> Strip:
     )
 
 
-def window(event: Event, n_samples: int, fs: float) -> tuple[int, int]:
+def window(event: Event, n_samples: int, fs: float, *, start: int | None = None) -> tuple[int, int]:
     """Choose the part of the recording to show of an event: STRIP_S long, inside the recording.
 
     Parameters
@@ -118,12 +120,17 @@ def window(event: Event, n_samples: int, fs: float) -> tuple[int, int]:
         Number of samples of the recording.
     fs
         Sampling rate in Hz.
+    start
+        Where it begins, if a reader has chosen that.
 
     Returns
     -------
     Half-open [start, stop) in samples.
     """
     length = min(round(STRIP_S * fs), n_samples)
+    if start is not None:
+        start = min(start, n_samples - length)
+        return start, start + length
     spare_s = STRIP_S - (event.offset_s - event.onset_s)
     lead_in_s = (
         MARK_LEAD_IN_S if event.kind == "mark" else min(max(spare_s / 2, MIN_LEAD_IN_S), MAX_LEAD_IN_S)

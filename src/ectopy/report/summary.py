@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ectopy.ecg import Analysis, Recording, sample_segments
+from ectopy.report.confirmation import AUTOMATIC
 from ectopy.report.extremes import KindExtremes, find_extremes
 from ectopy.report.marks import MarkedMoment, marked_moments
 from ectopy.report.periods import HOUR_S, by_day, by_period
@@ -38,6 +39,7 @@ SUMMARY_COLUMNS = (
     "model",
     "input_sha256",
     "notes",
+    "review",
 )
 SHORTEST_S = 10.0
 """A shorter recording without a beat is called too short."""
@@ -65,7 +67,7 @@ class Summary:
     recording: RecordingStats
 
 
-def summarise(analysis: Analysis, provenance: Mapping[str, object]) -> Summary:
+def summarise(analysis: Analysis, provenance: Mapping[str, object], *, review: str = AUTOMATIC) -> Summary:
     """Compute the summary of an analysis.
 
     Parameters
@@ -74,6 +76,8 @@ def summarise(analysis: Analysis, provenance: Mapping[str, object]) -> Summary:
         The analysis of one recording.
     provenance
         As for :func:`ectopy.report.write_outputs`.
+    review
+        How far its review is.
 
     Returns
     -------
@@ -93,6 +97,7 @@ def summarise(analysis: Analysis, provenance: Mapping[str, object]) -> Summary:
         "model": provenance["model"],
         "input_sha256": provenance["input_sha256"],
         "notes": "; ".join(analysis.recording.notes),
+        "review": review,
     }
     return Summary(
         {name: row[name] for name in SUMMARY_COLUMNS},

@@ -14,7 +14,6 @@ from ectopy.batch.results import fsync_path
 from ectopy.review.edits import Action, EditError, Entry
 from ectopy.review.history import check_possible, is_independent
 
-LOG_FILE = "edits.jsonl"
 _MODE = 0o660  # as results: for the owner and the group
 
 

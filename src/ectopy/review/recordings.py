@@ -1,28 +1,25 @@
 """Read back the results that ``ectopy score`` wrote, as an analysis with the signal of the original."""
 
 import csv
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.batch.provenance import input_sha256
 from ectopy.batch.results import earlier_result
+from ectopy.batch.reviews import LOG_FILE, results_hash, review_folder
 from ectopy.criteria import Criteria
 from ectopy.ecg import CLASSES, Analysis, Beats, Event, Mark, Recording, Samples, Signal
 from ectopy.printable import printable
 from ectopy.readers import open_recording
-from ectopy.review.log import LOG_FILE
 from ectopy.rhythm.rhythm_events import event_between
 
-REVIEW: Final = ".review"
-"""End of the name of the folder of a review, beside that of the results; a name of results has no dot."""
 _SNAP_S = 0.001  # events.csv has times in whole milliseconds
 _RATE_BPM = 0.06  # and rates in tenths
 
@@ -65,23 +62,6 @@ class StoredResult:
         return self.review_folder / LOG_FILE
 
 
-def review_folder(out: Path, name: str) -> Path:
-    """Return the folder of the review of some results.
-
-    Parameters
-    ----------
-    out
-        The folder of results.
-    name
-        The name of the recording there.
-
-    Returns
-    -------
-    The folder, which need not exist.
-    """
-    return out / f"{name}{REVIEW}"
-
-
 def result_names(out: Path) -> list[str]:
     """Return the names of all recordings that have results in a folder."""
     folders = (path.parent for path in out.glob("[!.]*/summary.json"))
@@ -114,18 +94,10 @@ def open_result(out: Path, name: str) -> StoredResult:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         recording, notes = _original(name, summary)
         analysis = _analysis(folder, summary, recording or _without_signal(name, summary))
-        base = _base(folder)
+        base = results_hash(folder)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ResultError(f"{folder}: damaged ({error}). Score the recording again with --force.") from error
     return StoredResult(out, name, analysis, summary, base, recording is not None, notes)
-
-
-def _base(folder: Path) -> str:
-    """Hash what edits refer to: the beats and the events."""
-    digest = hashlib.sha256()
-    for file in ("beats.parquet", "events.csv"):
-        digest.update((folder / file).read_bytes())
-    return digest.hexdigest()
 
 
 def _original(name: str, summary: Mapping[str, Any]) -> tuple[Recording | None, tuple[str, ...]]:

@@ -129,8 +129,8 @@ def review_beats(automatic: Analysis, edits: Sequence[Entry], base: str) -> Revi
 def _candidates(automatic: Analysis, edits: Sequence[Entry]) -> _Candidates:
     beats = automatic.beats
     inserted = [entry.action.sample for entry in edits if isinstance(entry.action, InsertBeat)]
-    inside = np.array([sample for sample in inserted if sample < automatic.n_samples], dtype=np.int64)
-    new = np.setdiff1d(inside, beats.sample)
+    new = np.array(sorted({sample for sample in inserted if sample < automatic.n_samples}), dtype=np.int64)
+    new = new[~is_inside(new, np.stack((beats.sample, beats.sample + 1), axis=1))] if len(new) else new
     sample = np.insert(beats.sample, np.searchsorted(beats.sample, new), new)
     at = np.searchsorted(sample, beats.sample)
     label = np.full(len(sample), ARTEFACT, dtype="U1")

@@ -33,6 +33,9 @@ from ectopy.rhythm.rhythm_events import event_between
 KIND_OF_RHYTHM = {kind.rhythm: name for name, kind in KINDS.items() if kind.rhythm}
 """Kind of the event that a rhythm is; sinus rhythm and artefact are none."""
 
+_RHYTHMS = frozenset(KIND_OF_RHYTHM.values()) - {"bradycardia", "tachycardia"}
+"""Kinds of which a moment has one; a slow or fast rate is beside them, whatever its origin."""
+
 
 class EventStatus(StrEnum):
     """What a reader says of an event."""
@@ -116,18 +119,19 @@ class EventList:
         return event if KINDS[kind].has_rate else replace(event, rate_bpm=float("nan"))
 
     def _find(self, event: EventRef) -> list[int]:
-        """Return the numbers of the events that an edit may mean, the one that overlaps most first.
+        """Return the numbers of the events that an edit may mean, the likeliest first.
 
-        Another scoring may find it a little longer or shorter: half of the shorter of both must overlap.
+        Another scoring may find it a little longer or shorter: half of the shorter of both must overlap. One
+        that counts goes before one that is rejected, and then the one that overlaps most.
         """
         overlaps = {}
         for number, item in enumerate(self.events):
             other = event_ref(item.event, self._beats.fs)
             overlap = min(event.offset, other.offset) - max(event.onset, other.onset)
             shorter = min(event.offset - event.onset, other.offset - other.onset)
-            if other.kind == event.kind and item.counts and 2 * max(overlap, 0) >= shorter and overlap >= 0:
-                overlaps[number] = overlap
-        return sorted(overlaps, key=lambda number: -overlaps[number])
+            if other.kind == event.kind and overlap >= 0 and 2 * overlap >= shorter:
+                overlaps[number] = (item.counts, overlap)
+        return sorted(overlaps, key=overlaps.__getitem__, reverse=True)
 
     def _reject(self, event: EventRef) -> bool:
         numbers = self._find(event)
@@ -179,7 +183,7 @@ class EventList:
         cut = self.events
         self.events = []
         for item in cut:
-            self.events += self._cut(item, edit) if item.counts and KINDS[item.event.kind].rhythm else [item]
+            self.events += self._cut(item, edit) if item.counts and item.event.kind in _RHYTHMS else [item]
         if edit.rhythm not in {SINUS, ARTEFACT}:
             added = self._event(KIND_OF_RHYTHM[edit.rhythm], edit.start, edit.stop)
             self._put(ReviewedEvent(added, EventStatus.ADDED))

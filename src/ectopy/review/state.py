@@ -28,14 +28,16 @@ class ReviewState:
     """The results of a recording as a reader has left them.
 
     ``analysis`` has the reviewed beats, and the events that are not rejected. ``events`` are all of them, in
-    order of onset. ``by_reader`` is True for the beats whose label a reader has given, [n]. ``comment`` is
-    the one on the recording. ``base`` is the hash of the automatic results.
+    order of onset. ``by_reader`` is True for the beats whose label a reader has given, [n]. ``artefacts`` are
+    the samples that a reader called artefacts, [k]. ``comment`` is the one on the recording. ``base`` is the
+    hash of the automatic results.
     """
 
     automatic: Analysis
     analysis: Analysis
     events: tuple[ReviewedEvent, ...]
     by_reader: Mask
+    artefacts: Samples
     conflicts: tuple[Conflict, ...]
     comment: str
     history: History
@@ -118,6 +120,7 @@ def replay(automatic: Analysis, entries: Sequence[Entry], *, base: str = "") -> 
         replace(analysis, events=counting),
         in_order,
         reviewed.by_reader,
+        reviewed.gaps[:, 0],
         (*reviewed.conflicts, *conflicts),
         _comment(past),
         past,

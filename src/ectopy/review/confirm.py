@@ -1,0 +1,120 @@
+"""Confirm the results of a review: the files of ``OUT/<recording>.review/confirmed/``."""
+
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from ectopy.batch.ledger import TABLE_FILE
+from ectopy.batch.results import BusyError, atomic_directory, lock_output, write_summary
+from ectopy.report import write_outputs
+from ectopy.report.confirmation import Confirmation
+from ectopy.report.fhir import MissingLibraryError, require_library
+from ectopy.review.changes import Changes, changes_document, find_changes, review_seconds
+from ectopy.review.edits import Confirm, Entry
+from ectopy.review.log import EditLog
+from ectopy.review.recordings import StoredResult
+from ectopy.review.state import replay
+
+logger = logging.getLogger(__name__)
+
+CONFIRMED: Final = "confirmed"
+CHANGES_FILE: Final = "changes.json"
+
+
+def confirm(  # noqa: PLR0913 - each has a default
+    result: StoredResult,
+    log: EditLog,
+    *,
+    by: str,
+    at: datetime | None = None,
+    seconds: float | None = None,
+    expected_last_id: int | None = None,
+) -> Entry:
+    """Confirm the results of a recording as the log leaves them, and write them.
+
+    The files replace those that were confirmed before, all of them or none. Nothing is confirmed unless they
+    could be written.
+
+    Parameters
+    ----------
+    result
+        The automatic results.
+    log
+        The log of the review.
+    by
+        Initials of the reader.
+    at
+        The time; by default now.
+    seconds
+        How long the review took; by default it is estimated from the log.
+    expected_last_id
+        Id of the last entry that the reader saw; by default the last one that was read.
+
+    Returns
+    -------
+    The entry of the log.
+
+    Raises
+    ------
+    EditError, EditConflictError
+        As :meth:`ectopy.review.log.EditLog.append`.
+    """
+    at = (at or datetime.now(UTC)).astimezone(UTC)
+    seconds = review_seconds(log.entries) if seconds is None else seconds
+    seen = log.last_id if expected_last_id is None else expected_last_id
+    changes = find_changes(replay(result.analysis, log.entries, base=result.base))
+    confirmation = _confirmation(changes, by, at.isoformat(timespec="milliseconds"))
+    result.review_folder.mkdir(exist_ok=True)
+    with atomic_directory(result.review_folder / CONFIRMED) as folder:
+        _write(folder, result, changes, confirmation, seconds)
+        entry = log.append(Confirm(seconds), by=by, base=result.base, at=at, expected_last_id=seen)
+    _renew_index(result.out)
+    return entry
+
+
+def _confirmation(changes: Changes, by: str, at: str) -> Confirmation:
+    events = changes.state.events
+    starts = {item.event: item.strip_start for item in events if item.counts and item.strip_start is not None}
+    return Confirmation(by, at, changes.sentences(), changes.comments(), starts)
+
+
+def _write(
+    folder: Path, result: StoredResult, changes: Changes, confirmation: Confirmation, seconds: float
+) -> None:
+    write_outputs(
+        folder,
+        changes.state.analysis,
+        result.provenance,
+        fhir=_can_write_fhir(),
+        mark_text=True,  # the automatic results hold the texts only if they were asked for
+        confirmation=confirmation,
+    )
+    document = changes_document(changes, confirmation, seconds=seconds)
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / CHANGES_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _can_write_fhir() -> bool:
+    try:
+        require_library()
+    except MissingLibraryError as error:
+        logger.warning("no fhir.json is written. %s", error)
+        return False
+    return True
+
+
+def _renew_index(out: Path) -> None:
+    """Write summary.csv and index.html again; a run that is writing, and that of an inbox, will do it."""
+    if not (out / TABLE_FILE).exists():
+        with suppress(BusyError), lock_output(out):
+            write_summary(out, ())
+
+
+def read_changes(folder: Path) -> Mapping[str, Any]:
+    """Read the ``changes.json`` of a folder of confirmed results."""
+    changes: Mapping[str, Any] = json.loads((folder / CHANGES_FILE).read_text(encoding="utf-8"))
+    return changes

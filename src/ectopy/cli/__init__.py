@@ -2,6 +2,7 @@
 
 ========= ================================================================================
 score     score recordings
+review    review results in the browser
 training  ingest, train, train-rhythm, evaluate, evaluate-findings, cross-database, ablation, demo
 models    models list, show, promote, rollback
 tools     ec57, simulate, criteria, pseudonyms, up
@@ -20,7 +21,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ectopy.cli import models, score, tools, training
+from ectopy.cli import models, review, score, tools, training
 from ectopy.cli.common import configure_logging, fail, show_version
 from ectopy.private_files import deny_others
 
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 
 for command in (
-    *(training.ingest, training.train, training.evaluate, score.score, tools.criteria),
+    *(training.ingest, training.train, training.evaluate, score.score, review.review, tools.criteria),
     *(tools.ec57, tools.simulate),
     *(training.train_rhythm, training.evaluate_findings, training.cross_database, training.ablation),
     *(training.demo, tools.up),
@@ -73,7 +74,13 @@ _REMEDIES = {
 }
 _STORE = {"mlflow", "sqlalchemy", "sqlite3", "alembic"}
 """Packages whose errors are those of the tracking store."""
-_PIPELINE = {"keras", "jax", "jax2onnx", "mlflow", "onnx", "prefect", "psutil", "sklearn"}
+_EXTRAS = {
+    **dict.fromkeys(
+        ("keras", "jax", "jax2onnx", "mlflow", "onnx", "prefect", "psutil", "sklearn"), "pipeline"
+    ),
+    **dict.fromkeys(("starlette", "uvicorn"), "review"),
+}
+"""The extra that brings a package which may be missing."""
 
 
 @app.callback()
@@ -92,9 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         status = app(args=arguments, prog_name="ectopy", standalone_mode=False)
         sys.exit(status or 0)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _PIPELINE:
+        if (extra := _EXTRAS.get((error.name or "").partition(".")[0])) is None:
             raise
-        fail(f"{error.name} is not installed. Run `pip install 'ectopy[pipeline]'`.", 1)
+        fail(f"{error.name} is not installed. Run `pip install 'ectopy[{extra}]'`.", 1)
     except ValueError as error:
         if type(error).__module__.partition(".")[0] != "ectopy":
             raise  # not an error of ectopy: a bug, which needs its traceback

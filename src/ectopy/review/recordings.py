@@ -148,7 +148,9 @@ def _analysis(folder: Path, summary: Mapping[str, Any], recording: Recording) ->
     from pyarrow import parquet
 
     facts, fs = summary["recording"], recording.fs
-    table = parquet.read_table(folder / "beats.parquet")
+    table = parquet.ParquetFile(
+        folder / "beats.parquet"
+    ).read()  # read_table would import pandas for a second
     columns = {name: table[name].to_numpy() for name in table.column_names}
     probability = np.stack([columns[f"p_{letter.lower()}"] for letter in CLASSES], axis=1)
     label = columns["label"].astype("U1")

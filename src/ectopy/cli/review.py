@@ -1,0 +1,61 @@
+"""The command ``ectopy review``."""
+
+import secrets
+import socket
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ectopy.cli.common import fail, print_message, print_result
+
+USUAL_PORT = 8765
+"""A browser keeps theme and initials for each address, so the port is the same if it is free."""
+
+
+def review(
+    out: Annotated[Path, typer.Argument(help="Folder of results, as `ectopy score --out` wrote it.")],
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port on 127.0.0.1. [default: 8765, or another if it is taken]"),
+    ] = None,
+    by: Annotated[str, typer.Option(metavar="INITIALS", help="Your initials, kept with every edit.")] = "",
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address only; open no browser.")
+    ] = False,
+) -> None:
+    """Review results in the browser: look at beats and events, correct them, confirm the report."""
+    from ectopy.review.recordings import result_names
+    from ectopy.review.server import INITIALS, serve
+
+    if by and not INITIALS.fullmatch(by):
+        fail(f"--by {by}: no initials. Give up to 20 letters, digits, spaces, dots and hyphens.", 2)
+    if not out.is_dir() or not result_names(out):
+        fail(f"{out}: no results to review. Run `ectopy score PATH... --out {out}` first.", 2)
+    token = secrets.token_urlsafe(24)
+    with _bound(port) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/?token={token}"
+        print_result(address)
+        print_message("Open this address in a browser. Every edit is saved at once. Ctrl-C ends the server.")
+        if not no_browser:
+            webbrowser.open(address)
+        try:
+            serve(out, listening, token, by=by)
+        except KeyboardInterrupt:
+            print_message("closed; every edit is saved")
+
+
+def _bound(port: int | None) -> socket.socket:
+    """Bind a socket of this machine alone: to a port, or to the usual one if it is free."""
+    for number in [USUAL_PORT, 0] if port is None else [port]:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", number))
+            listening.listen()  # the browser may be faster than the server
+        except OSError:
+            listening.close()
+        else:
+            return listening
+    return fail(f"--port {port}: cannot be used; another program may have it. Give another, or none.", 1)

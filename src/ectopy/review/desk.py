@@ -1,0 +1,436 @@
+"""The desk of a reader: the recordings of a folder of results, and the one or two that lie open on it."""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ectopy.batch.results import earlier_result
+from ectopy.batch.reviews import LOG_FILE, review_folder
+from ectopy.ecg import Event, Samples
+from ectopy.parallel.worker_pool import WorkerPool
+from ectopy.review.clusters import (
+    ClusterDrawing,
+    Clusters,
+    draw_clusters,
+    find_clusters,
+    load_clusters,
+    save_clusters,
+    split,
+)
+from ectopy.review.confirm import confirm
+from ectopy.review.edits import (
+    ARTEFACT,
+    Action,
+    DeleteBeats,
+    EditError,
+    Redo,
+    RelabelBeats,
+    Reopen,
+    Undo,
+    action_from_json,
+)
+from ectopy.review.history import history
+from ectopy.review.log import EditLog
+from ectopy.review.recordings import StoredResult, open_result, result_names
+from ectopy.review.state import ReviewState, ReviewStatus, replay, review_status
+
+logger = logging.getLogger(__name__)
+
+CLUSTERS_FILE = "clusters.npz"
+MOST_OPEN = 2
+"""Recordings that are in memory at once."""
+
+
+class Decision(NamedTuple):
+    """A question to the reader about a cluster or an event, and the answer that the analysis proposes."""
+
+    cluster: int | None
+    event: Event | None
+    question: str
+    proposal: str
+
+
+def next_decisions(state: ReviewState, clusters: Clusters) -> list[Decision]:
+    """Find the clusters with beats of low confidence that no reader has labelled.
+
+    Parameters
+    ----------
+    state
+        The state of a recording.
+    clusters
+        Its clusters.
+
+    Returns
+    -------
+    A decision for each, that with the most such beats first.
+    """
+    beats = state.beats
+    at = np.minimum(np.searchsorted(beats.sample, clusters.sample), max(len(beats) - 1, 0))
+    here = beats.sample[at] == clusters.sample if len(beats) else np.zeros(len(at), dtype=bool)
+    open_ = here & ~state.by_reader[at] & ~beats.confident[at] if len(beats) else here
+    doubtful = np.bincount(clusters.cluster[open_], minlength=clusters.n_clusters)
+    decisions = []
+    for number in np.argsort(-doubtful, kind="stable")[: int((doubtful > 0).sum())].tolist():
+        members = at[(clusters.cluster == number) & here]
+        letters, counts = np.unique(beats.label[members], return_counts=True)
+        question = (
+            f"{len(members):,} beats like this, {int(doubtful[number]):,} of low confidence: what are they?"
+        )
+        decisions.append(Decision(number, None, question, str(letters[counts.argmax()])))
+    return decisions
+
+
+class UnknownRecordingError(ValueError):
+    """A name that is none of the recordings."""
+
+
+class OpenReview:
+    """A recording under review: the automatic results, the log of edits, their state, and the clusters.
+
+    Every method may be called by several threads. ``state`` and ``clusters`` are frozen values, which are
+    replaced as a whole. Clusters are None until they are found, and ``failure`` says why they cannot be.
+    """
+
+    def __init__(self, stored: StoredResult) -> None:
+        self.stored = stored
+        self.log = EditLog(stored.log_path)
+        self.state = self._replayed()
+        self.clusters: Clusters | None = None
+        self.drawings: dict[int, ClusterDrawing] = {}
+        self.failure = "" if stored.has_signal else "Without the signal, beats cannot be compared."
+        self._lock = threading.RLock()
+        self._decisions: tuple[int, Sequence[Decision]] | None = None
+        if stored.has_signal:
+            threading.Thread(target=self._find_clusters, daemon=True, name="clusters").start()
+
+    def refresh(self) -> ReviewState:
+        """Return the state with what other windows and processes have added."""
+        with self._lock:
+            if self.log.refresh():
+                self.state = self._replayed()
+            return self.state
+
+    def edit(self, values: Mapping[str, Any], *, by: str, last_id: int) -> ReviewState:
+        """Append an edit as a page sends it, and return the new state.
+
+        Parameters
+        ----------
+        values
+            The fields of an action without ``was``; or ``relabel_clusters`` with ``clusters`` and ``to``.
+        by
+            Initials of the reader.
+        last_id
+            Id of the last entry that the page has seen.
+
+        Returns
+        -------
+        The state after it.
+        """
+        with self._lock:
+            return self._append(self._action(values), by, last_id)
+
+    def order(self, what: str, *, by: str, last_id: int, seconds: float | None = None) -> ReviewState:
+        """Undo or redo an edit, confirm the results, or reopen them.
+
+        Parameters
+        ----------
+        what
+            ``undo``, ``redo``, ``confirm`` or ``reopen``.
+        by, last_id
+            As for :meth:`edit`.
+        seconds
+            How long the review took, for ``confirm``.
+
+        Returns
+        -------
+        The state after it.
+        """
+        with self._lock:
+            if what == "confirm":
+                confirm(self.stored, self.log, by=by, seconds=seconds, expected_last_id=last_id)
+                self.state = self._replayed()
+                return self.state
+            return self._append(self._step(what), by, last_id)
+
+    def decisions(self) -> Sequence[Decision]:
+        """Return the open decisions, the most informative first; none until there are clusters."""
+        with self._lock:
+            if self.clusters is None:
+                return ()
+            if self._decisions is None or self._decisions[0] != self.state.last_id:
+                self._decisions = (self.state.last_id, next_decisions(self.state, self.clusters))
+            return self._decisions[1]
+
+    # --- clusters ---
+
+    def cluster_of(self, samples: Samples) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """Return the number of the cluster of each beat, -1 for a beat that a reader has inserted."""
+        clusters = self.clusters
+        if clusters is None or not len(clusters.sample):
+            return np.full(len(samples), -1, dtype=np.int32)
+        at = np.minimum(np.searchsorted(clusters.sample, samples), len(clusters.sample) - 1)
+        return np.where(clusters.sample[at] == samples, clusters.cluster[at], -1).astype(np.int32)
+
+    def split(self, number: int) -> None:
+        """Split a cluster in two."""
+        with self._lock:
+            clusters = self._known(number)
+            self._rearrange(split(clusters, number))
+
+    def move(self, samples: Samples, to: int) -> None:
+        """Move beats to another cluster.
+
+        Parameters
+        ----------
+        samples
+            The beats.
+        to
+            Number of the cluster.
+        """
+        with self._lock:
+            clusters = self._known(to)
+            self._rearrange(_with_numbers(clusters, np.isin(clusters.sample, samples), to))
+
+    def unite(self, numbers: Sequence[int], to: int) -> None:
+        """Make one cluster of several.
+
+        Parameters
+        ----------
+        numbers
+            The clusters.
+        to
+            The one that stays.
+        """
+        with self._lock:
+            clusters = self._known(to)
+            self._rearrange(_with_numbers(clusters, np.isin(clusters.cluster, numbers), to))
+
+    def _known(self, number: int) -> Clusters:
+        if self.clusters is None or not 0 <= number < self.clusters.n_clusters:
+            raise EditError(f"there is no template {number}.")
+        return self.clusters
+
+    def _rearrange(self, clusters: Clusters) -> None:
+        """Keep other clusters than before, and draw those that changed."""
+        assert self.clusters is not None
+        changed = clusters.cluster != self.clusters.cluster
+        numbers = {*clusters.cluster[changed].tolist(), *self.clusters.cluster[changed].tolist()}
+        if not numbers:
+            raise EditError("all beats of the template are alike.")
+        self.drawings |= self._draw(clusters, sorted(numbers))
+        self._keep(clusters)
+
+    def _keep(self, clusters: Clusters) -> None:
+        self.clusters, self._decisions = clusters, None
+        folder = self.stored.review_folder
+        try:
+            folder.mkdir(exist_ok=True)
+            save_clusters(folder / CLUSTERS_FILE, clusters, self.stored.base)
+        except OSError as error:  # it is a cache
+            logger.warning("%s: not kept (%s)", folder / CLUSTERS_FILE, error.strerror)
+
+    def _draw(self, clusters: Clusters, numbers: Sequence[int]) -> dict[int, ClusterDrawing]:
+        analysis = self.stored.analysis
+        filled = [number for number in numbers if len(clusters.members(number))]
+        drawings = draw_clusters(analysis.recording, analysis.columns, clusters, filled)
+        return dict(zip(filled, drawings, strict=True))
+
+    def _find_clusters(self) -> None:
+        """Find the clusters, or read those that were found before; the pages can be used meanwhile."""
+        path, base = self.stored.review_folder / CLUSTERS_FILE, self.stored.base
+        try:
+            if (clusters := load_clusters(path, base)) is None:
+                # In a process of its own: its memory is given back, and the pages get their answers at once.
+                with WorkerPool(1) as process:
+                    process.call(write_clusters, self.stored.out / self.stored.name)
+                clusters = load_clusters(path, base)
+            assert clusters is not None
+            drawings = self._draw(clusters, range(clusters.n_clusters))
+        except (OSError, ValueError, RuntimeError) as error:
+            self.failure = f"The beats cannot be compared: {error}"
+            return
+        with self._lock:
+            self.drawings, self.clusters = drawings, clusters
+
+    # --- edits ---
+
+    def _step(self, what: str) -> Action:
+        """Return the action that undoes or redoes the edit whose turn it is, or reopens the results."""
+        past = history(self.log.entries)
+        if what == "undo" and past.next_undo:
+            return Undo(past.next_undo.id)
+        if what == "redo" and past.next_redo:
+            return Redo(past.next_redo.id)
+        if what == "reopen":
+            return Reopen()
+        raise EditError(f"{what}: there is no edit to {what}.")
+
+    def _replayed(self) -> ReviewState:
+        return replay(self.stored.analysis, self.log.entries, base=self.stored.base)
+
+    def _append(self, action: Action, by: str, last_id: int) -> ReviewState:
+        self.log.append(action, by=by, base=self.stored.base, expected_last_id=last_id)
+        self.state = self._replayed()
+        return self.state
+
+    def _action(self, values: Mapping[str, Any]) -> Action:
+        """Return the action that a page asks for; which labels the beats had, only the server knows."""
+        fields = dict(values)
+        if fields.get("action") == "relabel_clusters":
+            return self._relabel_clusters(fields)
+        if fields.get("action") in {"relabel_beats", "delete_beats"}:
+            return self._of_beats(fields)
+        return action_from_json(fields)
+
+    def _relabel_clusters(self, fields: Mapping[str, Any]) -> Action:
+        numbers = fields.get("clusters")
+        if self.clusters is None or not isinstance(numbers, list):
+            raise EditError("relabel_clusters.clusters: give numbers of clusters.")
+        samples, was = self._labels()
+        chosen = np.isin(self.cluster_of(samples), numbers)
+        check = action_from_json({"action": "insert_beat", "sample": 0, "label": fields.get("to")})
+        if not chosen.any():
+            raise EditError("relabel_clusters.clusters: none of them has a beat.")
+        return RelabelBeats(samples[chosen], check.label, "".join(was[chosen].tolist()))  # type: ignore[union-attr]
+
+    def _of_beats(self, fields: dict[str, Any]) -> Action:
+        given_samples = fields.get("samples")
+        n = len(given_samples) if isinstance(given_samples, list) else 0
+        given = action_from_json(fields | {"was": "N" * n})
+        assert isinstance(given, RelabelBeats | DeleteBeats)
+        samples, labels = self._labels()
+        at = np.minimum(np.searchsorted(samples, given.samples), len(samples) - 1)
+        if not len(samples) or not (samples[at] == given.samples).all():
+            raise EditError("there is no beat any more where this edit has one. Look at it again.")
+        return replace(given, was="".join(labels[at].tolist()))
+
+    def _labels(self) -> tuple[Samples, np.ndarray[Any, np.dtype[np.str_]]]:
+        """Return all beats with their labels, also those that a reader called artefact."""
+        beats, artefacts = self.state.beats, self.state.artefacts
+        samples = np.concatenate((beats.sample, artefacts))
+        labels = np.concatenate((beats.label, np.full(len(artefacts), ARTEFACT, dtype="U1")))
+        order = np.argsort(samples, kind="stable")
+        return samples[order], labels[order]
+
+
+def write_clusters(folder: Path) -> None:
+    """Find the clusters of a recording and write them beside its results.
+
+    Parameters
+    ----------
+    folder
+        The folder of its results.
+    """
+    stored = open_result(folder.parent, folder.name)
+    analysis = stored.analysis
+    clusters = find_clusters(analysis.recording, analysis.columns, analysis.beats)
+    stored.review_folder.mkdir(exist_ok=True)
+    save_clusters(stored.review_folder / CLUSTERS_FILE, clusters, stored.base)
+
+
+class Desk:
+    """The recordings of a folder of results.
+
+    Parameters
+    ----------
+    out
+        The folder, as ``ectopy score`` wrote it.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self._open: OrderedDict[str, tuple[tuple[int, ...], OpenReview]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Return the names of the recordings."""
+        return result_names(self.out)
+
+    def open(self, name: str) -> OpenReview:
+        """Return a recording, opened anew if it has been scored again.
+
+        Parameters
+        ----------
+        name
+            One of :meth:`names`; it never becomes part of a path before it has been found there.
+
+        Returns
+        -------
+        The recording with its edits.
+
+        Raises
+        ------
+        UnknownRecordingError
+            If there is none of this name.
+        """
+        with self._lock:
+            if name not in self._open and name not in self.names():
+                raise UnknownRecordingError(f"There is no recording of this name in {self.out}.")
+            stamp = self._stamp(name)
+            known = self._open.get(name)
+            if known is None or known[0] != stamp:
+                known = stamp, OpenReview(open_result(self.out, name))
+                self._open[name] = known
+            self._open.move_to_end(name)
+            while len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)
+            return known[1]
+
+    def _stamp(self, name: str) -> tuple[int, ...]:
+        """Return what changes when a recording is scored again, or its original comes or goes."""
+        status = (self.out / name / "summary.json").stat()
+        return status.st_mtime_ns, status.st_ino
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what the work list shows of each recording."""
+        with self._lock:
+            opened = {name: review for name, (_, review) in self._open.items()}
+        return [row for name in self.names() if (row := self._row(name, opened.get(name)))]
+
+    def _row(self, name: str, review: OpenReview | None) -> dict[str, Any] | None:
+        earlier = earlier_result(self.out / name)
+        if earlier is None:
+            return None
+        log = review.log if review else EditLog(review_folder(self.out, name) / LOG_FILE)
+        past = history(log.entries)
+        status = review_status(past, log.last_id)
+        found = [finding.partition(": ") for finding in str(earlier.row["findings"]).split("; ") if finding]
+        row = earlier.row
+        if review is None or review.clusters is None:
+            n_decisions = 0 if status == ReviewStatus.CONFIRMED else None
+        else:
+            n_decisions = len(review.decisions())
+        return {
+            "name": name,
+            "status": status,
+            "confirmed_by": past.confirmed.by if past.confirmed else "",
+            "urgency": found[0][0] if found else "",
+            "findings": [{"urgency": urgency, "text": text} for urgency, _, text in found if text],
+            "n_decisions": n_decisions,
+            "n_beats": _whole(row["n_beats"]),
+            "veb_pct": _number(row["veb_burden_pct"]),
+            "sveb_pct": _number(row["sveb_burden_pct"]),
+            "af_pct": _number(row["af_burden_pct"]),
+            "hours": (_number(row["duration_s"]) or 0.0) / 3600,
+        }
+
+
+def _with_numbers(clusters: Clusters, chosen: np.ndarray[Any, np.dtype[np.bool_]], to: int) -> Clusters:
+    cluster = clusters.cluster.copy()
+    cluster[chosen] = to
+    return replace(clusters, cluster=cluster)
+
+
+def _number(value: object) -> float | None:
+    return None if value is None or value == "" else float(str(value))
+
+
+def _whole(value: object) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)

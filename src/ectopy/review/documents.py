@@ -1,0 +1,266 @@
+"""What the pages are told of a recording: JSON values, and numbers as bytes."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ectopy.ecg import Analysis, Event
+from ectopy.printable import printable
+from ectopy.report.statistics import Stats, recording_stats, stats
+from ectopy.review.changes import find_changes
+from ectopy.review.clusters import ClusterDrawing
+from ectopy.review.desk import OpenReview
+from ectopy.review.edits import ARTEFACT, Entry, RelabelBeats, action_name
+from ectopy.review.reviewed_events import ReviewedEvent, event_ref
+from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.limits import RATE_INTERVALS
+from ectopy.rhythm.named_intervals import RHYTHM_NAMES, named_intervals
+from ectopy.rhythm.wording import count, duration
+
+SHOWN_ARTEFACT = "A"
+"""Letter of a beat that is an artefact, on the pages; they have a key for each letter."""
+NO_CLUSTER = 2**16 - 1
+MOST_CHANGES = 12
+"""Maximum number of changes that are named before the results are confirmed."""
+LOW_CONFIDENCE, REVIEWED = 1, 2
+"""Bits of the flags of a beat."""
+
+
+def recording_document(review: OpenReview) -> dict[str, Any]:
+    """Return all that the pages show of a recording, without signal and beats.
+
+    Parameters
+    ----------
+    review
+        The recording.
+
+    Returns
+    -------
+    JSON values.
+    """
+    state, analysis = review.state, review.state.analysis
+    past, fs = state.history, analysis.fs
+    total = stats(recording_stats(analysis), 0, analysis.duration_s)
+    return {
+        "name": review.stored.name,
+        "fs": fs,
+        "n_samples": analysis.n_samples,
+        "duration_s": analysis.duration_s,
+        "start": None if analysis.start is None else analysis.start.isoformat(),
+        "leads": [printable(lead) for lead in analysis.leads],
+        "signal": review.stored.has_signal,
+        "notes": [printable(note) for note in (*review.stored.notes, *review.log.notes)],
+        "conflicts": [printable(conflict.text) for conflict in state.conflicts],
+        "last_id": state.last_id,
+        "status": state.status,
+        "confirmed_by": past.confirmed.by if past.confirmed else "",
+        "undo": _describe(past.next_undo),
+        "redo": _describe(past.next_redo),
+        "figures": list(_figures(total, analysis)),
+        "changes": [printable(text) for text in _shortened(find_changes(state).sentences())],
+        "events": [_event(item, fs) for item in state.events],
+        "extremes": list(_extremes(total, analysis)),
+        "intervals": [
+            {"rhythm": rhythm, "start": round(start_s * fs), "stop": round(stop_s * fs)}
+            for rhythm, start_s, stop_s in named_intervals(analysis)
+        ],
+        "unreadable": analysis.unreadable.tolist(),
+        "artefact": analysis.artefact.tolist(),
+        "marks": [
+            {"sample": round(mark.time_s * fs), "text": printable(mark.text)}
+            for mark in analysis.recording.marks
+        ],
+        "decisions": decisions_document(review),
+        "kinds": {
+            name: {"title": kind.title, "colour": kind.colour, "rule": kind.stated(analysis.criteria).rule}
+            for name, kind in KINDS.items()
+        },
+        "rhythms": {
+            name: {"title": rhythm.title, "colour": rhythm.colour} for name, rhythm in RHYTHM_NAMES.items()
+        },
+    }
+
+
+def decisions_document(review: OpenReview) -> list[dict[str, Any]]:
+    """Return the open decisions, the most informative first."""
+    fs = review.state.analysis.fs
+    return [
+        {
+            "id": f"cluster {decision.cluster}" if decision.event is None else event_id(decision.event, fs),
+            "cluster": decision.cluster,
+            "event": None if decision.event is None else event_id(decision.event, fs),
+            "question": decision.question,
+            "proposal": decision.proposal,
+        }
+        for decision in review.decisions()
+    ]
+
+
+def event_id(event: Event, fs: float) -> str:
+    """Name an event on the pages.
+
+    Parameters
+    ----------
+    event
+        The event.
+    fs
+        Sampling rate of its recording in Hz.
+
+    Returns
+    -------
+    Its kind, onset and offset in samples.
+    """
+    ref = event_ref(event, fs)
+    return f"{ref.kind} {ref.onset} {ref.offset}"
+
+
+def _event(item: ReviewedEvent, fs: float) -> dict[str, Any]:
+    event, ref = item.event, event_ref(item.event, fs)
+    return {
+        "id": event_id(event, fs),
+        "ref": vars(ref),
+        "kind": event.kind,
+        "onset": ref.onset,
+        "offset": ref.offset,
+        "n_beats": event.n_beats,
+        "rate_bpm": round(event.rate_bpm, 1) if np.isfinite(event.rate_bpm) else None,
+        "status": item.status,
+        "strip": item.strip_start,
+        "comment": printable(item.comment),
+    }
+
+
+def _figures(total: Stats, analysis: Analysis) -> Iterator[dict[str, str]]:
+    """Yield the figures that stand above every page, with the names of the report."""
+    share = 100 * analysis.analysable_s / analysis.duration_s if analysis.n_samples else 0.0
+    rate, low, high = (total[f"hr_{name}_bpm"] for name in ("mean", "min", "max"))
+    yield _figure("Beats", f"{total['n_beats']:,}", "", f"{total['n_low_confidence']:,} with low confidence")
+    yield _figure(
+        "Mean heart rate", _rounded(rate), "bpm", f"lowest {_rounded(low)}, highest {_rounded(high)}"
+    )
+    for name, field in (("Ventricular ectopy", "veb"), ("Supraventricular ectopy", "sveb")):
+        burden = total[f"{field}_burden_pct"]
+        yield _figure(
+            name, f"{total[f'n_{field}']:,}", "" if burden is None else f"{burden:.1f} %", "of beats"
+        )
+    yield _figure("VT", f"{total['n_vt_runs']:,}", "runs", f"longest {total['longest_vt_beats']} beats")
+    burden = total["af_burden_pct"]
+    yield _figure("AF", "\N{EN DASH}" if burden is None else f"{burden:.1f}", "%", "of the time analysed")
+    pause = total["longest_pause_s"]
+    yield _figure("Longest pause", "\N{EN DASH}" if pause is None else f"{pause:.1f}", "s", "")
+    yield _figure("Analysed", f"{share:.1f}", "%", f"of {duration(analysis.duration_s)}")
+
+
+def _figure(name: str, value: str, unit: str, note: str) -> dict[str, str]:
+    return {"name": name, "value": value, "unit": unit, "note": note}
+
+
+def _rounded(value: object) -> str:
+    return "\N{EN DASH}" if value is None else f"{float(str(value)):.0f}"
+
+
+def _extremes(total: Stats, analysis: Analysis) -> Iterator[dict[str, Any]]:
+    """Yield the longest pause, the slowest and the fastest rate, each with where it is."""
+    time_s, fs = analysis.beats.time_s, analysis.fs
+    pauses = sorted(analysis.events_of("pause"), key=lambda event: event.duration_s)
+    if pauses:
+        text = f"{pauses[-1].duration_s:.1f} s"
+        yield _extreme("pause", "Longest pause", text, pauses[-1].onset_s, pauses[-1].offset_s, fs)
+    for name, title in (("min", "Slowest rate"), ("max", "Fastest rate")):
+        bpm, at_s = total[f"hr_{name}_bpm"], total[f"hr_{name}_at_s"]
+        if bpm is not None and at_s is not None:
+            last = int(np.searchsorted(time_s, float(str(at_s)) - 0.0005))
+            first = max(last - RATE_INTERVALS, 0)
+            yield _extreme(name, title, f"{_rounded(bpm)} bpm", float(time_s[first]), float(str(at_s)), fs)
+
+
+def _extreme(name: str, title: str, text: str, onset_s: float, offset_s: float, fs: float) -> dict[str, Any]:  # noqa: PLR0913, PLR0917
+    return {
+        "name": name,
+        "title": title,
+        "text": text,
+        "onset": round(onset_s * fs),
+        "offset": round(offset_s * fs),
+    }
+
+
+def _shortened(sentences: Sequence[str]) -> Iterator[str]:
+    yield from sentences[:MOST_CHANGES]
+    if len(sentences) > MOST_CHANGES:
+        yield f"{len(sentences) - MOST_CHANGES:,} more changes"
+
+
+def _describe(entry: Entry | None) -> str:
+    """Describe an edit, for the buttons of undo and redo; "" for none."""
+    if entry is None:
+        return ""
+    action = entry.action
+    if isinstance(action, RelabelBeats):
+        to = SHOWN_ARTEFACT if action.to == ARTEFACT else action.to
+        return f"{count(len(action.samples), 'beat')} to {to}"
+    return action_name(action).replace("_", " ")
+
+
+def beats_bytes(review: OpenReview) -> bytes:
+    """Return all beats for the pages, also those that a reader called artefact.
+
+    Parameters
+    ----------
+    review
+        The recording.
+
+    Returns
+    -------
+    Their number n as int32; then n samples as int32, n clusters as uint16, n letters and n flags as uint8.
+    """
+    state = review.state
+    beats, artefacts = state.beats, state.artefacts
+    sample = np.concatenate((beats.sample, artefacts))
+    label = np.concatenate((beats.label, np.full(len(artefacts), SHOWN_ARTEFACT, dtype="U1")))
+    flags = np.concatenate(
+        (LOW_CONFIDENCE * ~beats.confident + REVIEWED * state.by_reader, np.full(len(artefacts), REVIEWED))
+    )
+    order = np.argsort(sample, kind="stable")
+    cluster = review.cluster_of(sample)
+    parts = (
+        np.array([len(sample)], dtype="<i4"),
+        sample[order].astype("<i4"),
+        np.where(cluster < 0, NO_CLUSTER, cluster)[order].astype("<u2"),
+        label[order].astype("S1"),
+        flags[order].astype("u1"),
+    )
+    return b"".join(part.tobytes() for part in parts)
+
+
+def clusters_document(review: OpenReview) -> dict[str, Any]:
+    """Return what the pages must know to draw the clusters; ``ready`` is False until they are found."""
+    drawings = review.drawings
+    if review.clusters is None:
+        return {"ready": False, "failure": review.failure}
+    first = next(iter(drawings.values()), None)
+    return {
+        "ready": True,
+        "fs": review.state.analysis.fs,
+        "n_leads": 0 if first is None else first.average.shape[0],
+        "length": 0 if first is None else first.average.shape[1],
+        "leads": [printable(lead) for lead in review.state.analysis.leads],
+        "clusters": [
+            {
+                "number": number,
+                "n_examples": len(drawing.superimposed),
+                "samples": drawing.sample.tolist(),
+            }
+            for number, drawing in sorted(drawings.items())
+        ],
+    }
+
+
+def shapes_bytes(review: OpenReview) -> bytes:
+    """Return the drawings of all clusters, float32 in mV: of each its average, then its beats."""
+    return b"".join(map(_shape_bytes, (drawing for _, drawing in sorted(review.drawings.items()))))
+
+
+def _shape_bytes(drawing: ClusterDrawing) -> bytes:
+    shapes = np.concatenate((drawing.average[None], drawing.superimposed))
+    return shapes.astype("<f4").tobytes()

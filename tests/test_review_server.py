@@ -1,0 +1,589 @@
+"""The server of the review pages: what it tells, what it takes, and whom it refuses."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from ectopy.ecg import NotAnalysableError, recording_of
+from ectopy.review import desk, guard, server
+from ectopy.review.server import create_app
+from ectopy.review.signals import envelope
+from tests.reviewed import MINUTES, write_results
+from tests.small import Here
+
+TOKEN, PORT = "a-token-of-the-tests", 8765
+HOME = f"http://127.0.0.1:{PORT}"
+MARKUP = "<img src=x onerror=alert(1)>"
+PAGES = Path(server.__file__).parent / "pages"
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(desk, "WorkerPool", lambda _n: Here())
+    return write_results(tmp_path / "results")[0]
+
+
+@pytest.fixture
+def name(out: Path) -> str:
+    (summary,) = out.glob("*/summary.json")
+    return summary.parent.name
+
+
+@pytest.fixture
+def connect(out: Path) -> Callable[..., TestClient]:
+    """Make clients of one application; with ``token=""`` one that has not entered."""
+    app = create_app(out, TOKEN, port=PORT, by="AB")
+
+    def client(*, token: str = TOKEN, base_url: str = HOME) -> TestClient:
+        made = TestClient(app, base_url=base_url, raise_server_exceptions=False)
+        if token:
+            made.get("/", params={"token": token})
+        return made
+
+    return client
+
+
+@pytest.fixture
+def client(connect: Callable[..., TestClient]) -> TestClient:
+    return connect()
+
+
+@pytest.fixture
+def one(name: str) -> str:
+    return f"/api/recordings/{name}"
+
+
+def edit(client: TestClient, one: str, **values: Any) -> Any:
+    """Send an edit as the pages do, after the last entry that there is."""
+    last_id = values.pop("last_id", None)
+    if last_id is None:
+        last_id = client.get(one).json()["last_id"]
+    return client.post(f"{one}/edits", json={"by": "AB", "last_id": last_id, **values})
+
+
+def beats_of(client: TestClient, one: str) -> dict[str, np.ndarray]:
+    """Read the beats as the pages do."""
+    content = client.get(f"{one}/beats").content
+    n = int(np.frombuffer(content, "<i4", 1)[0])
+    return {
+        "sample": np.frombuffer(content, "<i4", n, 4),
+        "cluster": np.frombuffer(content, "<u2", n, 4 + 4 * n),
+        "label": np.frombuffer(content, "S1", n, 4 + 6 * n).astype("U1"),
+        "flags": np.frombuffer(content, "u1", n, 4 + 7 * n),
+    }
+
+
+def clusters_of(client: TestClient, one: str) -> dict[str, Any]:
+    """Wait for the clusters."""
+    for _ in range(200):
+        found: dict[str, Any] = client.get(f"{one}/clusters").json()
+        if found["ready"] or found["failure"]:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("no clusters")
+
+
+class TestWhoMayAsk:
+    @pytest.mark.parametrize("path", ["/", "/api/recordings", "/static/app.js", "/nothing"])
+    def test_nothing_is_told_without_the_token(self, connect, path):
+        stranger = connect(token="")
+        answer = stranger.get(path)
+        assert answer.status_code == 403
+        assert "token" in answer.text
+        assert "ectopy review" not in answer.text
+
+    @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], TOKEN + "x", "\N{GREEK SMALL LETTER ALPHA}"])
+    def test_a_wrong_token_opens_nothing_and_leaves_no_cookie(self, connect, token):
+        stranger = connect(token="")
+        assert stranger.get("/", params={"token": token}).status_code == 403
+        assert not stranger.cookies
+        assert stranger.get("/api/recordings").status_code == 403
+
+    def test_the_token_moves_from_the_address_to_a_cookie_that_scripts_and_other_sites_do_not_get(
+        self, connect
+    ):
+        answer = connect(token="").get("/", params={"token": TOKEN}, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        cookie = answer.headers["set-cookie"].lower()
+        assert f"ectopy-review-{PORT}=" in cookie
+        assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/"))
+        assert "domain" not in cookie
+
+    def test_the_cookie_of_another_port_does_not_open_this_one(self, connect):
+        stranger, cookie = connect(token=""), {"cookie": f"ectopy-review-9999={TOKEN}"}
+        assert stranger.get("/api/recordings", headers=cookie).status_code == 403
+
+    def test_the_token_opens_in_the_address_of_the_first_page_only(self, connect):
+        assert connect(token="").get("/api/recordings", params={"token": TOKEN}).status_code == 403
+
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "127.0.0.1", f"127.0.0.1:{PORT + 1}", "", f"evil.example:{PORT}"]
+    )
+    def test_another_host_is_refused_as_a_name_that_was_bent_to_this_machine_would_send(self, client, host):
+        assert client.get("/api/recordings", headers={"host": host}).status_code == 421
+
+    def test_localhost_is_this_machine_too(self, connect):
+        assert connect(base_url=f"http://localhost:{PORT}").get("/api/recordings").status_code == 200
+
+    @pytest.mark.parametrize(
+        "origin",
+        ["https://evil.example", "null", f"http://127.0.0.1:{PORT + 1}", f"https://127.0.0.1:{PORT}"],
+    )
+    def test_the_page_of_another_origin_can_neither_read_nor_write(self, client, one, origin):
+        headers = {"origin": origin}
+        assert client.get(one, headers=headers).status_code == 403
+        body = {"action": "insert_beat", "sample": 9, "label": "N", "by": "AB", "last_id": 0}
+        assert client.post(f"{one}/edits", json=body, headers=headers).status_code == 403
+        assert client.get(one).json()["last_id"] == 0
+
+    def test_a_form_of_another_page_can_send_no_edit(self, client, one):
+        body = json.dumps({"action": "insert_beat", "sample": 9, "label": "N", "by": "AB", "last_id": 0})
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+            answer = client.post(f"{one}/edits", content=body, headers={"content-type": kind})
+            assert answer.status_code == 422
+        assert client.get(one).json()["last_id"] == 0
+
+    @pytest.mark.parametrize("path", ["/", "/api/recordings", "/static/app.js", "/nothing"])
+    def test_every_answer_forbids_what_the_pages_do_not_need(self, connect, path):
+        for asking in (connect(), connect(token="")):
+            headers = asking.get(path).headers
+            policy = headers["content-security-policy"]
+            assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+            assert "unsafe" not in policy
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["cache-control"] == "no-store"
+            assert "access-control-allow-origin" not in headers
+
+    def test_a_huge_request_is_refused_before_it_is_read(self, client, one, monkeypatch):
+        monkeypatch.setattr(guard, "MOST_BYTES", 1000)
+        stated = client.post(
+            f"{one}/edits", content=b"{" * 1001, headers={"content-type": "application/json"}
+        )
+        assert stated.status_code == 413
+        pieces = (b"[" * 100 for _ in range(50))  # sent in chunks, without a length
+        assert (
+            client.post(
+                f"{one}/edits", content=pieces, headers={"content-type": "application/json"}
+            ).status_code
+            == 413
+        )
+        assert client.get(one).json()["last_id"] == 0
+
+    @pytest.mark.parametrize("length", ["-1", "many", "1e9"])
+    def test_a_length_that_is_no_number_is_refused(self, client, one, length):
+        assert (
+            client.post(f"{one}/undo", content=b"{}", headers={"content-length": length}).status_code == 413
+        )
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        "path",
+        ["..%2f..%2fetc%2fpasswd", "..", "%2e%2e%2f", "nobody", ".ectopy-tmp", MARKUP, "simulated.review"],
+    )
+    def test_a_name_that_is_no_recording_leads_nowhere(self, client, path):
+        answer = client.get(f"/api/recordings/{path}")
+        assert answer.status_code == 404 or answer.json()["recordings"]  # ".." is resolved by the client
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/static/../server.py",
+            "/static/%2e%2e/index.html",
+            "/static/..%2f..%2fserver.py",
+            "/static//etc/passwd",
+        ],
+    )
+    def test_no_file_outside_the_pages_is_served(self, client, path):
+        answer = client.get(path)
+        assert answer.status_code in {404, 405}
+        assert "import" not in answer.text
+
+    def test_markup_in_a_name_is_told_as_text(self, client, out, name):
+        """A folder may have any name; the pages get it as JSON and show it as text."""
+        shutil.copytree(out / name, out / MARKUP)
+        summary = out / MARKUP / "summary.json"
+        document = json.loads(summary.read_text())
+        document["row"]["recording"] = MARKUP
+        summary.write_text(json.dumps(document))
+        listed = client.get("/api/recordings")
+        assert listed.headers["content-type"] == "application/json"
+        assert {row["name"] for row in listed.json()["recordings"]} == {name, MARKUP}
+        answer = client.get("/api/recordings/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
+        assert answer.json()["name"] == MARKUP
+
+    def test_the_modules_of_the_pages_never_read_text_as_markup(self):
+        sources = [path.read_text() for path in PAGES.rglob("*.js") if path.parent.name != "uplot"]
+        assert len(sources) > 10
+        pattern = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|DOMParser"
+        assert [found for source in sources for found in re.findall(pattern, source)] == []
+
+    def test_the_pages_name_no_other_server(self):
+        page = (PAGES / "index.html").read_text()
+        assert "http" not in page.replace("<!doctype html>", "").replace("html", "")
+        assert not re.search(r"<script(?![^>]*src=)|<style|style=|\son\w+=", page)
+
+
+class TestRecordings:
+    def test_the_work_list_has_what_score_found(self, client, name):
+        told = client.get("/api/recordings").json()
+        assert told["by"] == "AB"
+        (row,) = told["recordings"]
+        assert (row["name"], row["status"], row["n_decisions"], row["confirmed_by"]) == (
+            name,
+            "automatic",
+            None,
+            "",
+        )
+        assert row["urgency"] == row["findings"][0]["urgency"]
+        assert row["hours"] == pytest.approx(MINUTES / 60)
+
+    def test_a_recording_is_told_with_its_events_rhythms_and_figures(self, client, one, out, name):
+        told = client.get(one).json()
+        document = json.loads((out / name / "summary.json").read_text())
+        assert told["leads"] == document["recording"]["leads"]
+        assert told["signal"]
+        assert (told["undo"], told["redo"], told["notes"], told["conflicts"]) == ("", "", [], [])
+        figures = {figure["name"]: figure["value"] for figure in told["figures"]}
+        assert figures["Beats"] == f"{document['figures']['n_beats']:,}"
+        assert figures["Ventricular ectopy"] == f"{document['figures']['n_veb']:,}"
+        assert told["intervals"][0]["start"] == 0
+        assert told["intervals"][-1]["stop"] == told["n_samples"]
+        assert {event["kind"] for event in told["events"]} <= set(told["kinds"])
+
+    def test_the_beats_are_those_of_the_results(self, client, one, out, name):
+        from pyarrow import parquet
+
+        table = parquet.read_table(out / name / "beats.parquet")
+        beats = beats_of(client, one)
+        assert beats["sample"].tolist() == table["sample"].to_pylist()
+        assert beats["label"].tolist() == table["label"].to_pylist()
+        assert (beats["flags"] == ~table["confident"].to_numpy()).all()
+
+    def test_no_path_of_this_machine_and_no_private_file_is_told(self, client, one, out):
+        assert str(out) not in client.get(one).text
+        assert str(out) not in client.get("/api/recordings").text
+
+    def test_an_original_that_is_gone_is_said_and_the_rest_can_be_reviewed(self, client, one, out):
+        for file in out.parent.glob("*.dat"):
+            file.unlink()
+        told = client.get(one).json()
+        assert not told["signal"]
+        assert "no signal is shown" in told["notes"][0]
+        signal = client.get(f"{one}/signal", params={"start": 0, "stop": 1000, "step": 1})
+        assert np.isnan(np.frombuffer(signal.content, "<f4")).all()
+        assert "Without the signal" in client.get(f"{one}/clusters").json()["failure"]
+        sample = int(beats_of(client, one)["sample"][3])
+        assert edit(client, one, action="relabel_beats", samples=[sample], to="V").status_code == 200
+
+    def test_results_that_are_scored_again_are_read_again(self, client, one, out, name):
+        n_before = len(beats_of(client, one)["sample"])
+        fresh, _ = write_results(out.parent / "fresh", seed=5)
+        other = fresh / next(
+            iter(path.name for path in fresh.iterdir() if path.is_dir() and path.name[0] != ".")
+        )
+        shutil.rmtree(out / name)
+        shutil.copytree(other, out / name)
+        assert len(beats_of(client, one)["sample"]) != n_before
+
+    def test_a_recording_is_put_away_when_others_are_opened(self, out, name, monkeypatch):
+        monkeypatch.setattr(desk, "MOST_OPEN", 1)
+        document = json.loads((out / name / "summary.json").read_text())
+        shutil.copytree(out / name, out / "other")
+        document["row"]["recording"] = "other"
+        (out / "other" / "summary.json").write_text(json.dumps(document))
+        on_it = desk.Desk(out)
+        first = on_it.open(name)
+        assert on_it.open(name) is first
+        on_it.open("other")
+        assert on_it.open(name) is not first
+
+
+class TestSignal:
+    def test_every_sample_is_told_lead_by_lead(self, client, one, out):
+        from ectopy.readers import open_recording
+
+        recording = open_recording(next(out.parent.glob("*.hea")))
+        answer = client.get(f"{one}/signal", params={"start": 100, "stop": 700, "step": 1})
+        told = np.frombuffer(answer.content, "<f4").reshape(2, 600)
+        np.testing.assert_array_equal(told, recording.read(100, 700).T)
+
+    def test_bins_have_their_extremes_and_no_missing_sample_hides_them(self):
+        values = np.array([[1, 5], [3, np.nan], [2, 7], [np.nan, np.nan], [-1, np.nan]], dtype=np.float32)
+        recording = recording_of(values, 250.0, leads=("I", "II"))
+        bins = envelope(recording, (0, 1), 0, 99, 2)
+        np.testing.assert_array_equal(bins[0], [[1, 3], [2, 2], [-1, -1]])
+        np.testing.assert_array_equal(bins[1], [[5, 5], [7, 7], [np.nan, np.nan]])
+
+    def test_a_long_recording_is_read_in_parts_and_gives_the_same_bins(self, monkeypatch):
+        noise = np.random.default_rng(3).standard_normal((5000, 2)).astype(np.float32)
+        recording = recording_of(noise, 250.0)
+        whole = envelope(recording, (0, 1), 7, 5000, 16)
+        monkeypatch.setattr("ectopy.review.signals.VALUES_AT_ONCE", 300)
+        np.testing.assert_array_equal(envelope(recording, (0, 1), 7, 5000, 16), whole)
+        assert whole.shape == (2, 313, 2)
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {"start": 5, "stop": 5, "step": 1},
+            {"start": 0, "stop": 10, "step": 0},
+            {"start": -1, "stop": 10, "step": 1},
+            {"start": 10**9, "stop": 10**9 + 5, "step": 1},
+            {"start": 0, "stop": "many", "step": 1},
+            {"start": 0, "stop": 10},
+        ],
+    )
+    def test_an_interval_that_makes_no_sense_is_refused_in_words(self, client, one, query):
+        answer = client.get(f"{one}/signal", params=query)
+        assert answer.status_code == 422
+        assert answer.json()["error"]
+
+    def test_too_much_signal_at_once_is_refused(self, monkeypatch):
+        monkeypatch.setattr("ectopy.review.signals.MOST_VALUES", 100)
+        recording = recording_of(np.zeros((1000, 1)), 250.0)
+        with pytest.raises(NotAnalysableError, match="too much signal at once"):
+            envelope(recording, (0,), 0, 101, 10)
+
+
+class TestEdits:
+    def test_a_relabelled_beat_is_in_the_log_with_its_label_before_and_in_the_figures(
+        self, client, one, out, name
+    ):
+        beats = beats_of(client, one)
+        at = int(np.flatnonzero(beats["label"] == "N")[5])
+        answer = edit(client, one, action="relabel_beats", samples=[int(beats["sample"][at])], to="V")
+        assert answer.status_code == 200
+        assert answer.json()["recording"]["status"] == "in review"
+        entry = json.loads((out / f"{name}.review" / "edits.jsonl").read_text())
+        assert (entry["by"], entry["was"], entry["to"]) == ("AB", "N", "V")
+        after = beats_of(client, one)
+        assert after["label"][at] == "V"
+        assert after["flags"][at] == 2
+
+    def test_a_beat_that_is_called_artefact_stays_on_the_pages_and_can_be_called_back(self, client, one):
+        before = beats_of(client, one)
+        samples = before["sample"][10:13].tolist()
+        edit(client, one, action="relabel_beats", samples=samples, to="A")
+        after = beats_of(client, one)
+        assert after["sample"].tolist() == before["sample"].tolist()
+        assert after["label"][10:13].tolist() == ["A", "A", "A"]
+        edit(client, one, action="relabel_beats", samples=samples, to="N")
+        assert beats_of(client, one)["label"][10:13].tolist() == ["N", "N", "N"]
+
+    def test_beats_are_inserted_and_deleted_and_undo_and_redo_go_all_the_way(self, client, one):
+        before = beats_of(client, one)["sample"].tolist()
+        new = (before[4] + before[5]) // 2
+        edit(client, one, action="insert_beat", sample=new, label="N")
+        edit(client, one, action="delete_beats", samples=before[:2])
+        assert beats_of(client, one)["sample"].tolist() == sorted([*before[2:], new])
+        for where, expected in (
+            ("undo", sorted([*before, new])),
+            ("undo", before),
+            ("redo", sorted([*before, new])),
+        ):
+            last_id = client.get(one).json()["last_id"]
+            assert client.post(f"{one}/{where}", json={"by": "AB", "last_id": last_id}).status_code == 200
+            assert beats_of(client, one)["sample"].tolist() == expected
+        told = client.get(one).json()
+        assert (told["undo"], told["redo"]) == ("insert beat", "delete beats")
+
+    def test_an_event_is_accepted_moved_and_rejected(self, client, one):
+        event = client.get(one).json()["events"][0]
+        edit(client, one, action="accept_event", event=event["ref"])
+        assert client.get(one).json()["events"][0]["status"] == "accepted"
+        offset = event["offset"] + 50
+        answer = edit(
+            client, one, action="move_event", event=event["ref"], onset=event["onset"], offset=offset
+        )
+        moved = next(one for one in answer.json()["recording"]["events"] if one["status"] == "changed")
+        assert (moved["onset"], moved["offset"]) == (event["onset"], offset)
+        answer = edit(client, one, action="reject_event", event=moved["ref"])
+        assert "rejected" in {one["status"] for one in answer.json()["recording"]["events"]}
+
+    def test_nothing_to_undo_is_said(self, client, one):
+        for where in ("undo", "redo"):
+            answer = client.post(f"{one}/{where}", json={"by": "AB", "last_id": 0})
+            assert (answer.status_code, where in answer.json()["error"]) == (422, True)
+
+    def test_edits_of_two_windows_on_different_beats_are_both_kept(self, connect, one):
+        first, second = connect(), connect()
+        samples = beats_of(first, one)["sample"].tolist()
+        edit(first, one, action="relabel_beats", samples=samples[:2], to="V", last_id=0)
+        answer = edit(second, one, action="relabel_beats", samples=samples[5:7], to="S", last_id=0)
+        assert answer.json()["said"].startswith("Another window changed this recording too")
+        labels = beats_of(second, one)["label"]
+        assert labels[[0, 1, 5, 6]].tolist() == ["V", "V", "S", "S"]
+        assert first.get(f"{one}/changes", params={"since": 1}).json()["last_id"] == 2
+
+    def test_edits_of_two_windows_on_the_same_beats_conflict_and_the_second_is_told_why(self, connect, one):
+        first, second = connect(), connect()
+        samples = beats_of(first, one)["sample"].tolist()
+        edit(first, one, action="relabel_beats", samples=samples[:2], to="V", last_id=0)
+        answer = edit(second, one, action="relabel_beats", samples=samples[1:3], to="S", last_id=0)
+        assert answer.status_code == 409
+        assert "AB changed the same beats" in answer.json()["error"]
+        assert beats_of(second, one)["label"][:2].tolist() == ["V", "V"]
+
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            ({"action": "insert_beat", "sample": 5, "label": "N"}, "initials"),
+            ({"by": "AB", "action": "insert_beat", "sample": 5, "label": "N"}, "last_id"),
+            ({"by": MARKUP, "last_id": 0, "action": "insert_beat", "sample": 5, "label": "N"}, "initials"),
+            ({"by": "AB", "last_id": 0, "action": "insert_beat", "sample": -5, "label": "N"}, "sample"),
+            ({"by": "AB", "last_id": 0, "action": "insert_beat", "sample": 5, "label": "X"}, "label"),
+            (
+                {"by": "AB", "last_id": 0, "action": "relabel_beats", "samples": [1], "to": "V"},
+                "no beat any more",
+            ),
+            ({"by": "AB", "last_id": 0, "action": "relabel_beats", "samples": 7, "to": "V"}, "samples"),
+            ({"by": "AB", "last_id": 0, "action": "erase"}, "action"),
+            (
+                {"by": "AB", "last_id": 0, "action": "relabel_clusters", "clusters": "all", "to": "V"},
+                "clusters",
+            ),
+            ([1, 2], "no JSON object"),
+        ],
+    )
+    def test_an_edit_that_makes_no_sense_is_refused_in_words(self, client, one, body, said):
+        answer = client.post(f"{one}/edits", json=body)
+        assert answer.status_code == 422
+        assert said in answer.json()["error"]
+        assert client.get(one).json()["last_id"] == 0
+
+    def test_a_disk_that_is_full_is_said_and_nothing_is_changed(self, client, one, monkeypatch):
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        sample = int(beats_of(client, one)["sample"][0])
+        monkeypatch.setattr("ectopy.review.log.EditLog.append", full)
+        answer = edit(client, one, action="relabel_beats", samples=[sample], to="V")
+        assert (answer.status_code, answer.json()["error"]) == (
+            507,
+            "Nothing was saved: No space left on device.",
+        )
+
+
+class TestClusters:
+    def test_every_beat_is_in_one_and_each_has_an_average_and_examples(self, client, one):
+        found = clusters_of(client, one)
+        beats = beats_of(client, one)
+        assert set(beats["cluster"].tolist()) == {cluster["number"] for cluster in found["clusters"]}
+        shapes = np.frombuffer(client.get(f"{one}/clusters/shapes").content, "<f4")
+        n_drawn = sum(1 + cluster["n_examples"] for cluster in found["clusters"])
+        assert len(shapes) == n_drawn * found["n_leads"] * found["length"]
+        assert all(cluster["n_examples"] == len(cluster["samples"]) for cluster in found["clusters"])
+
+    def test_a_cluster_is_relabelled_as_a_whole(self, client, one):
+        clusters_of(client, one)
+        before = beats_of(client, one)
+        number = int(before["cluster"][20])
+        members = before["cluster"] == number
+        answer = edit(client, one, action="relabel_clusters", clusters=[number], to="F")
+        assert answer.status_code == 200
+        after = beats_of(client, one)
+        assert (after["label"][members] == "F").all()
+        assert (after["label"][~members] == before["label"][~members]).all()
+
+    def test_they_are_split_united_and_beats_are_moved_and_that_is_kept_and_no_edit(self, client, one, out):
+        clusters_of(client, one)
+        before = beats_of(client, one)["cluster"]
+        assert client.post(f"{one}/clusters", json={"split": 0}).status_code == 200
+        after = beats_of(client, one)["cluster"]
+        new = int(after.max())
+        assert new == before.max() + 1
+        assert client.post(f"{one}/clusters", json={"unite": [0, new], "to": 0}).status_code == 200
+        assert (beats_of(client, one)["cluster"] == before).all()
+        beats = beats_of(client, one)
+        sample = int(beats["sample"][np.flatnonzero(before == 0)[0]])
+        assert client.post(f"{one}/clusters", json={"samples": [sample], "to": 1}).status_code == 200
+        at = int(np.searchsorted(beats["sample"], sample))
+        assert beats_of(client, one)["cluster"][at] == 1
+        assert client.get(one).json()["last_id"] == 0
+        again = TestClient(create_app(out, TOKEN, port=PORT), base_url=HOME)
+        again.get("/", params={"token": TOKEN})
+        clusters_of(again, one)
+        assert beats_of(again, one)["cluster"][at] == 1
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"split": 999},
+            {"split": -1},
+            {"split": "0"},
+            {"unite": [0], "to": 999},
+            {"samples": [5.5], "to": 0},
+            {},
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, client, one, body):
+        clusters_of(client, one)
+        assert client.post(f"{one}/clusters", json=body).status_code == 422
+
+    def test_an_inserted_beat_is_in_none(self, client, one):
+        clusters_of(client, one)
+        before = beats_of(client, one)["sample"].tolist()
+        new = (before[4] + before[5]) // 2
+        edit(client, one, action="insert_beat", sample=new, label="N")
+        assert beats_of(client, one)["cluster"][5] == 2**16 - 1
+
+    def test_the_work_list_counts_the_open_decisions_of_an_open_recording(self, client, one):
+        clusters_of(client, one)
+        n_open = len(client.get(one).json()["decisions"])
+        (row,) = client.get("/api/recordings").json()["recordings"]
+        assert row["n_decisions"] == n_open
+
+    def test_an_answered_decision_is_not_asked_again(self, client, one):
+        clusters_of(client, one)
+        decisions = client.get(one).json()["decisions"]
+        asked = next(decision for decision in decisions if decision["cluster"] is not None)
+        edit(client, one, action="relabel_clusters", clusters=[asked["cluster"]], to=asked["proposal"])
+        assert asked["id"] not in {decision["id"] for decision in client.get(one).json()["decisions"]}
+
+    def test_a_failure_is_said(self, client, one, monkeypatch):
+        def broken(_folder: Path) -> None:
+            raise OSError("the disk is gone")
+
+        monkeypatch.setattr(desk, "write_clusters", broken)
+        assert clusters_of(client, one)["failure"] == "The beats cannot be compared: the disk is gone"
+
+
+class TestConfirm:
+    def test_the_report_is_written_and_shown_and_the_automatic_files_stay(self, client, one, out, name):
+        automatic = {path.name: path.read_bytes() for path in (out / name).iterdir()}
+        sample = int(beats_of(client, one)["sample"][3])
+        edit(client, one, action="relabel_beats", samples=[sample], to="V")
+        answer = client.post(f"{one}/confirm", json={"by": "CD", "last_id": 1, "seconds": 65})
+        told = answer.json()["recording"]
+        assert (told["status"], told["confirmed_by"]) == ("confirmed", "CD")
+        report = client.get(f"{one}/report")
+        assert report.content == (out / f"{name}.review" / "confirmed" / "report.html").read_bytes()
+        assert "script-src" not in report.headers["content-security-policy"]
+        assert "sandbox" in report.headers["content-security-policy"]
+        assert {path.name: path.read_bytes() for path in (out / name).iterdir()} == automatic
+        (row,) = client.get("/api/recordings").json()["recordings"]
+        assert (row["status"], row["confirmed_by"], row["n_decisions"]) == ("confirmed", "CD", 0)
+
+    def test_confirmed_results_are_edited_only_after_they_are_reopened(self, client, one):
+        sample = int(beats_of(client, one)["sample"][3])
+        assert client.post(f"{one}/confirm", json={"by": "AB", "last_id": 0}).status_code == 200
+        refused = edit(client, one, action="relabel_beats", samples=[sample], to="V")
+        assert (refused.status_code, "Reopen" in refused.json()["error"]) == (422, True)
+        assert (
+            client.post(f"{one}/reopen", json={"by": "AB", "last_id": 1}).json()["recording"]["status"]
+            == "in review"
+        )
+        assert edit(client, one, action="relabel_beats", samples=[sample], to="V").status_code == 200
+
+    def test_before_that_the_automatic_report_is_shown(self, client, one, out, name):
+        assert client.get(f"{one}/report").content == (out / name / "report.html").read_bytes()

@@ -5,6 +5,8 @@ import pytest
 
 from ectopy.beats import detection
 from ectopy.beats.detection import DetectedBeats
+from ectopy.beats.fast_rhythms import beats_in_gaps
+from ectopy.beats.qrs_candidates import Candidates, join
 from ectopy.ec57 import match_beats
 from ectopy.ecg import Signal, recording_of
 from ectopy.readers import open_recording
@@ -85,6 +87,51 @@ def test_flutter_waves_between_slow_beats_are_no_beats(rr_s: float, height: floa
 def test_a_clean_supraventricular_tachycardia_of_214_bpm_keeps_its_beats() -> None:
     recording = open_recording(database("svdb") / "848")
     assert len(detection.detect_beats(recording, [0, 1]).windows) > 4100  # 3,850 before; 4,140 are annotated
+
+
+@pytest.mark.real
+def test_an_irregular_tachycardia_is_no_row_of_pauses() -> None:
+    recording = open_recording(
+        database("svdb") / "848"
+    )  # RR of 0.25 and 0.42 s in turn, between 1,016 and 1,060 s
+    time_s = beats_of(detection.detect_beats(recording, [0, 1]))
+    assert np.diff(time_s[(time_s > 1000) & (time_s < 1060)]).max() < 2.0  # 5.6 s before
+
+
+def candidates_of(sample: list[int], strength: float, background: float) -> Candidates:
+    shape = (len(sample), 1)
+    values = [np.full(shape, value, dtype=np.float32) for value in (strength, strength, background)]
+    return Candidates(np.array(sample), *values)
+
+
+class TestBeatsInGaps:
+    beats_s = (*np.arange(0, 20, 0.8), *np.arange(25.6, 45, 0.8))
+    left_out_s = (20.1, 20.4, 20.9, 21.2, 21.7, 22.0, 22.5, 23.0, 23.6)
+
+    def found(self, strength: float, background: float, n: int = 9) -> int:
+        beats, others = (
+            np.round(200 * np.array(times)).astype(int) for times in (self.beats_s, self.left_out_s[:n])
+        )
+        candidates = join(
+            [candidates_of(beats.tolist(), 1.0, 0.1), candidates_of(others.tolist(), strength, background)]
+        )
+        order = np.argsort(candidates.sample)
+        beat = np.arange(len(candidates)) < len(beats)
+        left_out = beats_in_gaps(candidates[order], beat[order])
+        assert not (left_out & beat[order]).any()
+        return int(left_out.sum())
+
+    def test_candidates_as_large_as_the_beats_around_are_beats(self) -> None:
+        assert self.found(strength=0.9, background=0.15) == 9
+
+    def test_smaller_waves_are_none(self) -> None:
+        assert self.found(strength=0.5, background=0.05) == 0
+
+    def test_noise_does_not_stand_out_of_the_background(self) -> None:
+        assert self.found(strength=0.9, background=0.3) == 0
+
+    def test_a_few_artefacts_do_not_hide_a_pause(self) -> None:
+        assert self.found(strength=0.9, background=0.15, n=3) == 0
 
 
 @pytest.mark.real

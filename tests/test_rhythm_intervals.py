@@ -11,7 +11,7 @@ import pytest
 
 from ectopy import pipeline, report
 from ectopy.annotations import Annotations, write_annotations
-from ectopy.beats.detection import detect_beats
+from ectopy.beats.detection import Waves, detect_beats
 from ectopy.datasets import catalogue
 from ectopy.ecg import Event, recording_of, true_intervals
 from ectopy.evaluation.finding_reference import Episode, FindingReference, Window
@@ -37,6 +37,7 @@ from ectopy.rhythm.rhythm_intervals import (
     _viterbi,
     decode,
     find_rhythm_intervals,
+    without_slow_vt,
 )
 from ectopy.signal.waves import TICK, WAVES, waves_of_ticks
 from tests.conftest import database
@@ -401,6 +402,39 @@ def test_artefact_has_no_ectopic_beats() -> None:
     assert analysis.artefact.tolist() == [[1600, 2100]]
     assert not analysis.beats.confident[19:26].any()
     assert analysis.beats.confident[26:].all()
+
+
+class TestSlowVt:
+    intervals = (
+        RhythmInterval(Rhythm.ORGANISED, 0.0, 10.0),
+        RhythmInterval(Rhythm.VT, 10.0, 20.0),
+        RhythmInterval(Rhythm.ORGANISED, 20.0, 60.0),
+    )
+
+    def named(self, period_s: float, limit_bpm: float = 100.0) -> list[Rhythm]:
+        periods_s = np.full(30, 0.3)
+        periods_s[5:10] = period_s
+        return [interval.rhythm for interval in without_slow_vt(self.intervals, periods_s, limit_bpm)]
+
+    def test_waves_below_the_rate_of_vt_are_decided_by_the_beats(self) -> None:
+        assert self.named(period_s=1.2) == [Rhythm.ORGANISED] * 3  # svdb 801: aberrant conduction
+
+    def test_faster_waves_stay_vt(self) -> None:
+        assert self.named(period_s=0.5)[1] == Rhythm.VT
+
+    def test_the_reader_says_how_fast_it_is(self) -> None:
+        assert self.named(period_s=0.5, limit_bpm=120.0)[1] == Rhythm.ORGANISED
+        assert self.named(period_s=0.5, limit_bpm=119.0)[1] == Rhythm.VT
+
+    def test_fibrillation_has_no_rate(self) -> None:
+        vf = (RhythmInterval(Rhythm.VF, 0.0, 60.0),)
+        assert without_slow_vt(vf, np.full(30, 1.5), 100.0) == vf
+
+    def test_the_period_is_that_of_the_more_regular_lead(self) -> None:
+        of_leads = np.zeros((1, 2, len(WAVES)), dtype=np.float16)
+        of_leads[0, :, list(WAVES).index("autocorrelation")] = 0.4, 0.9
+        of_leads[0, :, list(WAVES).index("lag")] = 1.5, 0.25
+        assert Waves(of_leads, np.ones(1, dtype=np.float16)).period_s.tolist() == [0.25]
 
 
 def test_fast_beats_in_a_rhythm_interval_of_vt_are_ventricular() -> None:

@@ -23,7 +23,7 @@ from ectopy.features.rhythm import iter_rhythm_features
 from ectopy.rhythm.atrial_fibrillation import af_penalty_from_morphology
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.finders import ventricular
-from ectopy.rhythm.rhythm_intervals import RhythmInterval, find_rhythm_intervals
+from ectopy.rhythm.rhythm_intervals import RhythmInterval, find_rhythm_intervals, without_slow_vt
 from ectopy.signal.limits import notes_on_limits
 from ectopy.signal.time_grid import TimeGrid
 
@@ -180,7 +180,7 @@ def classify_beats(
     confident &= ~(low_quality | prepared.beside_gap)
     beats = Beats(prepared.sample, label, probability, confident, recording.fs)
     windows = prepared.windows
-    intervals = name_rhythm_intervals(prepared, beats, name_rhythm) if name_rhythm else ()
+    intervals = name_rhythm_intervals(prepared, beats, name_rhythm, criteria) if name_rhythm else ()
     af_penalty = af_penalty_from_morphology(windows, ventricular(beats))
     rhythm = analyse_rhythm(
         beats,
@@ -206,7 +206,7 @@ def classify_beats(
 
 
 def name_rhythm_intervals(
-    prepared: PreparedRecording, beats: Beats, name_rhythm: NameRhythm
+    prepared: PreparedRecording, beats: Beats, name_rhythm: NameRhythm, criteria: Criteria = DEFAULT_CRITERIA
 ) -> tuple[RhythmInterval, ...]:
     """Name the rhythm of every moment of a recording.
 
@@ -218,6 +218,8 @@ def name_rhythm_intervals(
         Its classified beats.
     name_rhythm
         The rhythm network.
+    criteria
+        The criteria of the reader, which say how fast VT is.
 
     Returns
     -------
@@ -225,4 +227,5 @@ def name_rhythm_intervals(
     """
     waves = prepared.waves
     probability = name_rhythm(iter_rhythm_features(waves, beats, prepared.windows))
-    return find_rhythm_intervals(probability, waves.usable, prepared.recording.duration_s)
+    intervals = find_rhythm_intervals(probability, waves.usable, prepared.recording.duration_s)
+    return without_slow_vt(intervals, waves.period_s, criteria.vt_bpm)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ectopy.beats import qrs_candidates, signal_to_noise
 from ectopy.beats.beat_selection import select_beats
-from ectopy.beats.fast_rhythms import fast_beats
+from ectopy.beats.fast_rhythms import beats_in_gaps, fast_beats
 from ectopy.beats.qrs_candidates import find_candidates
 from ectopy.beats.standstill import small_waves
 from ectopy.beats.t_waves import t_waves
@@ -92,6 +92,9 @@ class Block:
         return slice(self.start - self.first, self.stop - self.first)
 
 
+_WAVES = list(WAVES)
+
+
 @dataclass(frozen=True, eq=False)
 class Waves:
     """The waves of every tick of 2 s, whether or not there are beats: see :mod:`ectopy.signal.waves`."""
@@ -100,6 +103,17 @@ class Waves:
     """[n_ticks, n_leads, len(WAVES)]."""
     usable: NDArray[np.float16]
     """[n_ticks], the share of the tick in which a lead is usable."""
+
+    @property
+    def period_s(self) -> NDArray[np.floating]:
+        """[n_ticks], seconds after which the waves of the more regular lead come again."""
+        autocorrelation, lag = (
+            self.of_leads[:, :, _WAVES.index(name)] for name in ("autocorrelation", "lag")
+        )
+        regular = (
+            autocorrelation.argmax(axis=1)[:, None] if autocorrelation.size else np.empty((0, 1), np.intp)
+        )
+        return np.take_along_axis(lag, regular, axis=1)[:, 0]
 
 
 _NO_WAVES = Waves(np.empty((0, 0, len(WAVES)), dtype=np.float16), np.empty(0, dtype=np.float16))
@@ -384,6 +398,7 @@ def _find_beats(candidates: qrs_candidates.Candidates, windows: BeatWindows) -> 
     beat = np.zeros(len(candidates), dtype=bool)
     beat[select_beats(candidates)] = True
     beat |= fast_beats(candidates, windows, beat)
+    beat |= beats_in_gaps(candidates, beat)
     beat[t_waves(candidates, windows, beat)] = False
     none, uncertain = small_waves(candidates, windows, beat)
     return beat & ~none, uncertain

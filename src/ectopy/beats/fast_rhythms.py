@@ -23,6 +23,8 @@ _SAME_SIZE = 0.4  # greatest difference of their log strength, the mean of the l
 _REGULAR = 0.2  # greatest difference of successive log RR intervals
 _LARGE = float(np.log(0.5))  # least strength relative to the beats around; flutter waves have less
 _SHORTEST = 5  # successive pairs
+_GAP_S, _FEWEST = 2.0, 4  # a gap between beats, and the candidates as large as beats that fill it
+_CLEAR = 5.0  # they exceed the background by this factor in one lead
 _QRS = slice(BEFORE - round(0.08 * WINDOW_FS), BEFORE + round(0.08 * WINDOW_FS))
 _CHUNK = 4096  # pairs in memory at once
 
@@ -60,6 +62,40 @@ def fast_beats(candidates: Candidates, windows: BeatWindows, beat: Mask) -> Mask
         run[chunk] = _are_alike(candidates, windows, chunk)
     run = _long(run)
     return np.asarray(np.append(run, False) | np.append(False, run))
+
+
+def beats_in_gaps(candidates: Candidates, beat: Mask) -> Mask:
+    """Find the beats of a fast and irregular rhythm, where the selection left out several in a row.
+
+    Where nothing is quiet between the beats, each weighs little, and irregular intervals cost more than that.
+    So the selection prefers a pause of some seconds. Candidates that are as large as the beats around it and
+    stand out of the background are beats. In noise they do not stand out.
+
+    Parameters
+    ----------
+    candidates
+        The n candidates.
+    beat
+        [n], which of them were selected.
+
+    Returns
+    -------
+    Mask [n] of the beats that were left out.
+    """
+    left_out = np.zeros_like(beat)
+    beats = np.flatnonzero(beat)
+    gaps = np.flatnonzero(np.diff(candidates.sample[beats]) > _GAP_S * WORKING_FS)
+    if not len(gaps):
+        return left_out
+    as_large = np.abs(relative_strength(candidates, beat)) < _SAME_SIZE
+    clear = np.fmax.reduce(candidates.strength / candidates.background, axis=1)
+    shortest = _RR_S[0] * WORKING_FS
+    for first, last in zip(beats[gaps], beats[gaps + 1], strict=True):
+        large = first + np.flatnonzero(as_large[first:last])  # the beat before is as large as itself
+        apart = np.diff(candidates.sample[large], prepend=-shortest) >= shortest
+        large = large[apart & (candidates.sample[last] - candidates.sample[large] >= shortest)][1:]
+        left_out[large] = len(large) >= _FEWEST and np.median(clear[large]) > _CLEAR
+    return left_out
 
 
 def _long(run: Mask) -> Mask:

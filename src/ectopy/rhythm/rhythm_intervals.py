@@ -75,6 +75,37 @@ def find_rhythm_intervals(
     )
 
 
+def without_slow_vt(
+    intervals: Sequence[RhythmInterval], period_s: NDArray[np.floating], limit_bpm: float
+) -> tuple[RhythmInterval, ...]:
+    """Return the rhythm intervals with VT called organised where its waves come too slowly for a tachycardia.
+
+    Beats with an aberrant conduction are as wide as those of VT. Where they are not fast, the beats decide.
+
+    Parameters
+    ----------
+    intervals
+        The rhythm intervals of a recording.
+    period_s
+        [n_ticks], seconds after which the waves come again.
+    limit_bpm
+        The rate above which a ventricular rhythm is VT.
+
+    Returns
+    -------
+    The intervals, which cover the recording as before.
+    """
+
+    def is_slow(interval: RhythmInterval) -> bool:
+        ticks = slice(int(interval.start_s // TICK_S), max(int(interval.stop_s // TICK_S), 1))
+        return interval.rhythm == Rhythm.VT and np.median(period_s[ticks]) >= 60 / limit_bpm
+
+    return tuple(
+        interval._replace(rhythm=Rhythm.ORGANISED) if is_slow(interval) else interval
+        for interval in intervals
+    )
+
+
 def decode(probability: NDArray[np.float32], entry_cost: Sequence[float] = ENTRY_COST) -> NDArray[np.intp]:
     """Find the most probable sequence of rhythms.
 

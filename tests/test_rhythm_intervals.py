@@ -453,6 +453,40 @@ def test_a_tachycardia_of_which_beats_were_missed_has_no_rate() -> None:
     assert np.isnan(event.rate_bpm)
 
 
+class TestDoubtfulBeatsOfStrips:
+    """A single ventricular beat of a strip must be certain and out of noise."""
+
+    def labels(
+        self, labels: str, probability: float, duration_s: float = 30.0, noisy: int | None = None
+    ) -> str:
+        beats = beats_of(labels)
+        of_classes = np.where(np.arange(4) == 2, probability, (1 - probability) / 3)
+        of_beats = np.where((beats.label == "V")[:, None], of_classes, beats.probability).astype(np.float32)
+        low_quality = np.arange(len(beats)) == (len(beats) if noisy is None else noisy)
+        analysis = analyse_rhythm(
+            replace(beats, probability=of_beats),
+            duration_s=duration_s,
+            unreadable=NOTHING,
+            low_quality=low_quality,
+        )
+        return "".join(analysis.beats.label)
+
+    def test_a_doubtful_single_or_couplet_is_normal(self) -> None:
+        assert self.labels("NNNVNNNVVNNN", 0.7) == "N" * 12
+
+    def test_a_certain_one_stays(self) -> None:
+        assert self.labels("NNNVNNNVVNNN", 0.9) == "NNNVNNNVVNNN"
+
+    def test_a_run_stays(self) -> None:
+        assert self.labels("NNNVVVNNVNNN", 0.7) == "NNNVVVNNNNNN"
+
+    def test_one_in_noise_cannot_be_classified(self) -> None:
+        assert self.labels("NNNVNNNVNNNN", 0.9, noisy=3) == "NNNQNNNVNNNN"
+
+    def test_a_longer_recording_knows_the_usual_beat(self) -> None:
+        assert self.labels("NNNVNNNVVNNN", 0.7, duration_s=61.0) == "NNNVNNNVVNNN"
+
+
 def test_a_beat_that_an_end_cuts_off_is_not_ectopic() -> None:
     beats = replace(beats_of("VNSVS"), sample=np.array([5, 80, 160, 240, 325]))
     analysis = analyse_rhythm(beats, duration_s=3.3, unreadable=NOTHING)

@@ -36,6 +36,7 @@ from ectopy.rhythm.finders import (
 )
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS, EventKind
+from ectopy.rhythm.limits import CERTAIN_PROBABILITY
 from ectopy.rhythm.prematurity import keep_premature_sveb
 from ectopy.rhythm.rhythm_events import (
     add_rhythm_events,
@@ -133,6 +134,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         if duration_s <= STRIP_S and windows is not None and not len(af):
             af = find_fibrillating_strip(time_s, rr_s, ventricular(beats), early, windows)
     final = keep_premature_sveb(suppress_sveb_in_af(beats, af), rr_s, criteria.sv_prematurity_pct)
+    if duration_s <= STRIP_S:
+        final = without_doubtful_veb(final, rr_s, clear)
     events = find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af, criteria=criteria)
     in_order = _in_order(add_rhythm_events(events, intervals, final, criteria))
     return RhythmAnalysis(final, rr_s, in_order, artefact)
@@ -217,6 +220,35 @@ def suppress_sveb_in_af(beats: Beats, af: Spans) -> Beats:
     probability[within] = left / left.sum(axis=1, keepdims=True)
     likeliest = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
     return replace(beats, label=np.where(within, likeliest, beats.label), probability=probability)
+
+
+def without_doubtful_veb(beats: Beats, rr_s: Seconds, clear: Mask) -> Beats:
+    """Return the beats of a strip with no single ventricular beat or couplet that is doubtful.
+
+    A strip has too few beats to know the usual one, and the hand-held recorder moves. On strips of 30 s of
+    DS1 and svdb by networks that have not seen the patient, VEB F1 is highest with beats of a probability of
+    CERTAIN_PROBABILITY or more; more was lost by other limits. A run stays as it is.
+
+    Parameters
+    ----------
+    beats
+        Classified beats, [n].
+    rr_s
+        RR intervals in seconds that end at each beat, NaN where unknown, [n].
+    clear
+        Which of them do not lie in noise, [n].
+
+    Returns
+    -------
+    Beats in which a less probable one is normal, and one in noise is unclassifiable.
+    """
+    single = ventricular(beats)
+    for start, stop in long_runs(single, rr_s).tolist():
+        single[start:stop] = False
+    single &= beats.label == BeatClass.VEB
+    certain = beats.probability[:, CLASSES.index(BeatClass.VEB)] >= CERTAIN_PROBABILITY
+    beats = exchange_classes(beats, single & ~certain, BeatClass.NORMAL, BeatClass.VEB)
+    return replace(beats, label=np.where(single & certain & ~clear, BeatClass.UNKNOWN, beats.label))
 
 
 def in_spans(spans: Spans, n_beats: int) -> Mask:

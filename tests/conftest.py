@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ectopy.datasets import catalogue
 from tests.faulty_server import FaultyServer, serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,8 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
     }
 
 
-def database(name: str, version: str = "1.0.0") -> Path:
-    """Find a database under ECTOPY_SOURCE (when a directory) or data/; skip, saying why, without it."""
+def database(name: str, version: str = "") -> Path:
+    """Find a database under ECTOPY_SOURCE (when a directory) or data/; skip, saying why, without it.
+
+    The version is that of the catalogue, unless another folder is asked for.
+    """
+    version = version or catalogue.find_database(name).version
     for base in (Path(os.environ.get("ECTOPY_SOURCE", "-")), ROOT / "data"):
         folder = base / name / version
         if (folder / "RECORDS").is_file():

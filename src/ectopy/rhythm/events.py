@@ -226,8 +226,7 @@ def without_doubtful_veb(beats: Beats, rr_s: Seconds, clear: Mask) -> Beats:
     """Return the beats of a strip with no single ventricular beat or couplet that is doubtful.
 
     A strip has too few beats to know the usual one, and the hand-held recorder moves. On strips of 30 s of
-    DS1 and svdb by networks that have not seen the patient, VEB F1 is highest with beats of a probability of
-    CERTAIN_PROBABILITY or more; more was lost by other limits. A run stays as it is.
+    DS1 and svdb, out of fold, this limit of the probability gives the highest VEB F1. A run does not change.
 
     Parameters
     ----------

@@ -340,6 +340,11 @@ class TestExamples:
         with pytest.raises(TooFewPatientsError, match="1 patients are too few for 3 folds"):
             split_patients(examples[:2], RhythmTrainConfig(n_folds=3))
 
+    @pytest.mark.parametrize("name", ["members", "n_folds", "epochs", "window_ticks"])
+    def test_a_number_of_the_settings_is_at_least_one(self, name: str) -> None:
+        with pytest.raises(ValueError, match=f"{name}: 0 is less than 1. Give a whole number"):
+            replace(RhythmTrainConfig(), **{name: 0})
+
     def test_a_network_is_trained_and_names_what_it_has_seen(self, tmp_path):
         rng = np.random.default_rng(0)
         examples = []

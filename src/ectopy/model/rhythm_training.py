@@ -20,6 +20,10 @@ _SHARE = {
     Rhythm.ARTEFACT: 0.1,
 }
 """Shares of the training windows that are drawn around a tick of each rhythm."""
+_COUNTS = (
+    *("n_folds", "members", "dense_units", "gru_units", "epochs", "steps"),
+    *("batch_windows", "window_ticks"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,13 @@ class RhythmTrainConfig:
     noise_sd: float = 0.1
     without_beats: float = 0.15
     swapped: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name}: {getattr(self, name)} is less than 1. Give a whole number from 1 on."
+                )
 
 
 @dataclass(frozen=True, eq=False)

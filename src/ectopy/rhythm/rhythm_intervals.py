@@ -1,4 +1,7 @@
-"""Rhythm of each interval of a recording, from the probabilities of a network: every moment has one rhythm.
+"""Rhythm intervals as the rhythm network sees them, from its probabilities; they are not what is reported.
+
+The beats and the rules of :mod:`ectopy.rhythm.events` turn them into events, and
+:mod:`ectopy.rhythm.named_intervals` names the rhythm of every moment from these.
 
 A rhythm lasts. So the probabilities of all ticks are decoded together by the algorithm of Viterbi, in which
 it costs something to enter a rhythm.

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ectopy import report
+from ectopy.annotations import read_annotations
 from ectopy.batch import planning, results, runner
 from ectopy.batch.planning import DiaryError, ScoreOptions
 from ectopy.batch.pseudonyms import Pseudonyms
@@ -181,6 +182,18 @@ class TestReport:
         document = document_of(tmp_path, analysis_of(recording, beats, unreadable=lost))
         assert (document["marks"][0]["analysable_s"], document["marks"][0]["hr_mean_bpm"]) == (0, None)
         assert '<td class="text">not analysable</td>' in Page(tmp_path / "report.html").source
+
+    @pytest.mark.parametrize("mark_text", [False, True])
+    def test_marks_are_notes_among_the_annotations(self, tmp_path: Path, *, mark_text: bool) -> None:
+        document_of(tmp_path, analysis_with(marks=[Mark(100.0, "dizzy"), Mark(600.0)]), mark_text=mark_text)
+        (written,) = tmp_path.glob("*.ectopy")
+        notes = read_annotations(written.with_suffix(""), "ectopy")
+        is_mark = [text.startswith("patient mark") for text in notes.aux]
+        assert notes.sample[is_mark] == pytest.approx([100 * FS, 600 * FS - 1], abs=2)
+        assert [text for text in notes.aux if text.startswith("patient mark")] == [
+            "patient mark: dizzy" if mark_text else "patient mark",
+            "patient mark",
+        ]
 
     def test_the_trend_has_a_lane_of_marks(self, tmp_path: Path) -> None:
         document_of(tmp_path, analysis_with(marks=self.MARKS))

@@ -67,11 +67,14 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
 
     Returns
     -------
-    Beats, changes of rhythm, the edges of ventricular fibrillation, notes on events and noise marks.
+    Beats, changes of rhythm, the edges of ventricular fibrillation, notes on events and marks of the patient,
+    and noise marks.
     """
     changes, rhythms = rhythm_changes(analysis)
     note_samples, notes = event_notes(analysis)
-    edges = analysis.unreadable.ravel()
+    edges = np.minimum(analysis.unreadable.ravel(), max(analysis.n_samples - 1, 0))
+    patient_marks = analysis.recording.marks
+    mark_samples = np.round([mark.time_s * analysis.fs for mark in patient_marks]).astype(np.int64)
     fibrillation = fibrillation_edges(analysis)
     shutdowns = np.tile((UNREADABLE_BEGINS, UNREADABLE_ENDS), len(analysis.unreadable))
     groups = [
@@ -79,6 +82,11 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
         _marks(fibrillation, np.tile(("[", "]"), len(fibrillation) // 2)),
         _marks(changes, "+", aux=rhythms),
         _marks(note_samples, '"', aux=notes),
+        _marks(
+            np.minimum(mark_samples, max(analysis.n_samples - 1, 0)),
+            '"',
+            aux=[": ".join(filter(None, ("patient mark", mark.text))) for mark in patient_marks],
+        ),
         _marks(analysis.beats.sample, analysis.beats.label),
     ]
     if not_analysable:

@@ -181,6 +181,39 @@ class TestDrift:
         assert len(read_profiles([scored(tmp_path, "new")], tmp_path, "id")) == 1
 
 
+class TestReaders:
+    def confirmed(self, out: Path, name: str, corrections: object, model_id: str = "id") -> None:
+        folder = out / f"{name}.review" / "confirmed"
+        folder.mkdir(parents=True)
+        changes = {"n_beats": 1000, "corrections": corrections, "model_id": model_id}
+        (folder / "changes.json").write_text(json.dumps(changes))
+
+    def test_the_agreement_is_over_all_that_was_confirmed_of_this_model(self, tmp_path: Path) -> None:
+        for name, corrections in (("a", 10), ("b", 30)):
+            self.confirmed(tmp_path, name, corrections)
+        self.confirmed(tmp_path, "c", 900, model_id="another")
+        self.confirmed(tmp_path, "d", "?")
+        metrics = summed([scored(tmp_path, "a")], tmp_path).metrics
+        assert metrics["readers/recordings"] == 2
+        assert metrics["readers/agreement_pct"] == pytest.approx(98)
+        assert metrics["readers/corrections_per_1000_beats"] == 20
+
+    def test_low_agreement_in_enough_recordings_is_drift(self, tmp_path: Path) -> None:
+        rows = [scored(tmp_path, "a")]
+        for number in range(4):
+            self.confirmed(tmp_path, f"r{number}", 60)
+        assert not summed(rows, tmp_path).drifted
+        self.confirmed(tmp_path, "r5", 60)
+        batch = summed(rows, tmp_path)
+        assert batch.drifted
+        assert batch.verdict.endswith("readers agree on 94.0 % of the beats of 5 recordings, too little")
+
+    def test_without_a_review_there_is_no_agreement(self, tmp_path: Path) -> None:
+        batch = summed([scored(tmp_path, "a")], tmp_path)
+        assert batch.agreement is None
+        assert not [name for name in batch.metrics if name.startswith("readers/")]
+
+
 class TestDrawings:
     def test_a_panel_a_figure_and_a_bar_a_figure_that_differs_most(self, tmp_path: Path) -> None:
         found = summed([scored(tmp_path, f"r{k}", moved=5.0) for k in range(8)], tmp_path, known())

@@ -601,7 +601,7 @@ def test_a_database_is_found_under_its_own_name() -> None:
     assert all(DATABASES[name].name == name for name in DATABASES)
     assert set(DATABASES) == {
         *("mitdb", "nstdb", "afdb", "svdb", "incartdb", "ltdb", "nsrdb", "edb", "qtdb"),
-        *("vfdb", "cudb", "aftdb", "afpdb", "ludb", "challenge-2017", "simdb"),
+        *("vfdb", "cudb", "aftdb", "afpdb", "ludb", "challenge-2017", "simdb", "corrections"),
     }
 
 

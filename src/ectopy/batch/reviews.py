@@ -11,7 +11,8 @@ IN_REVIEW: Final = "in review"
 REVIEW_SUFFIX: Final = ".review"
 """End of the name of the folder of a review, beside that of the results; a name of results has no dot."""
 LOG_FILE: Final = "edits.jsonl"
-CONFIRMED_REPORT: Final = "confirmed/report.html"
+CONFIRMED: Final = "confirmed"
+"""Folder of the confirmed results, in that of the review."""
 SCORED_AGAIN: Final = "scored again since"
 _LAST_BYTES = 4096  # the line of a confirmation is far shorter
 

@@ -3,7 +3,8 @@
 ========= ================================================================================
 score     score recordings
 review    review results in the browser
-training  ingest, train, train-rhythm, evaluate, evaluate-findings, cross-database, ablation, demo
+training  ingest, train, train-rhythm, evaluate, evaluate-findings, cross-database, ablation,
+          log-reviews, demo
 models    models list, show, promote, rollback
 tools     ec57, simulate, criteria, pseudonyms, up
 common    options, settings and messages that several commands share
@@ -42,7 +43,13 @@ app = typer.Typer(
 for command in (
     *(training.ingest, training.train, training.evaluate, score.score, review.review, tools.criteria),
     *(tools.ec57, tools.simulate),
-    *(training.train_rhythm, training.evaluate_findings, training.cross_database, training.ablation),
+    *(
+        training.train_rhythm,
+        training.evaluate_findings,
+        training.cross_database,
+        training.ablation,
+        training.log_reviews,
+    ),
     *(training.demo, tools.up),
 ):
     app.command()(command)

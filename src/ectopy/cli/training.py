@@ -99,13 +99,46 @@ def _ingest(database: str, source: str, data_dir: Path, records: tuple[str, ...]
     return False
 
 
-def train(databases: Databases = None, data_dir: DataDir = None, values: Values = None) -> None:
+def train(
+    databases: Databases = None,
+    data_dir: DataDir = None,
+    values: Values = None,
+    corrections: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR", help="Also train on what readers confirmed in this folder of results. Repeatable."
+        ),
+    ] = None,
+    corrections_weight: Annotated[
+        float, typer.Option(help="How often confirmed recordings are drawn, relative to a database.")
+    ] = 1.0,
+) -> None:
     """Train a challenger and register it in MLflow."""
     changes, sources = _assignments(values or ()), _sources(databases)
     prepare_prefect()
     from ectopy.flows.train import train as flow
 
-    print_result(flow(sources, load_settings(data_dir).data_dir, _config(changes)).uri)
+    version = flow(
+        sources,
+        load_settings(data_dir).data_dir,
+        _config(changes),
+        corrections=tuple(corrections or ()),
+        corrections_weight=corrections_weight,
+    )
+    print_result(version.uri)
+
+
+def log_reviews(
+    outs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Folders of results.")],
+) -> None:
+    """Log what readers confirmed as an MLflow run.
+
+    Corrections per 1,000 beats, decisions and seconds per recording, and EC57 of automatic beats.
+    """
+    prepare_prefect()
+    from ectopy.flows.log_reviews import log_reviews as flow
+
+    print_result(flow(outs))
 
 
 def train_rhythm(

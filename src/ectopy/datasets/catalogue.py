@@ -33,6 +33,10 @@ class UnknownDatabaseError(FetchError):
     """A database that is not in the catalogue."""
 
 
+CORRECTIONS = "corrections"
+"""Name of the database of recordings that readers have confirmed, which is on this machine only."""
+
+
 @dataclass(frozen=True)
 class Annotator:
     """The annotation files with one suffix, and what they hold; ``audited`` if people checked them."""
@@ -85,6 +89,8 @@ class Database:
         Databases of whose patients it has excerpts, if it is not published which.
     note
         What to know before use, such as quirks of the labels.
+    all_train
+        Whether all its records may train, where none are published.
     """
 
     name: str
@@ -105,6 +111,12 @@ class Database:
     patients: tuple[tuple[str, str], ...] = ()
     may_share: tuple[str, ...] = ()
     note: str = ""
+    all_train: bool = False
+
+    @property
+    def address(self) -> str | None:
+        """Where it is published; None for one of this machine."""
+        return None if self.all_train else f"https://physionet.org/content/{self.name}/{self.version}/"
 
     @property
     def held_out(self) -> tuple[str, ...]:
@@ -464,6 +476,19 @@ DATABASES: Mapping[str, Database] = MappingProxyType(
                 uses={"beats": "training"},
                 note="written by `ectopy simulate`; records whose number is a multiple of 3 are held out",
             ),
+            Database(
+                CORRECTIONS,
+                "Recordings that a reader has confirmed",
+                license="",
+                annotators=(Annotator("atr", "beats, rhythm changes, as confirmed"),),
+                uses={"beats": "training"},
+                patients=(
+                    (r"([a-z0-9-]+)_([A-Za-z0-9]+)-[0-9a-f]{12}", r"\1/\2"),
+                    (r"([0-9a-f]{12})-[0-9a-f]{12}", rf"{CORRECTIONS}/\1"),
+                ),
+                note="written by `ectopy train --corrections`; names are the patient and a hash of content",
+                all_train=True,
+            ),
         )
     }
 )
@@ -506,7 +531,8 @@ def split(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split records into training and held-out records, as the catalogue says.
 
-    Simulated patients are in no catalogue: those whose number is a multiple of 3 are held out.
+    Simulated patients are in no catalogue: those whose number is a multiple of 3 are held out. All that
+    readers have confirmed may train.
 
     Parameters
     ----------
@@ -522,6 +548,8 @@ def split(
     Training records, held-out records.
     """
     names = tuple(records)
+    if database.all_train:
+        return names, ()
     if not database.records:
         third = tuple(name for name in names if (number := _NUMBER.search(name)) and int(number[0]) % 3 == 0)
         return tuple(name for name in names if name not in third), third

@@ -121,7 +121,7 @@ def log_data(sources: Sequence[SourceRecords], jobs: Sequence[training_set.Recor
         name, version = source.database.name, source.database.version
         runs.log_data(
             f"{name} {version}, training records",
-            f"https://physionet.org/content/{name}/{version}/",
+            source.database.address,
             *training.given_beats([job for job in jobs if job.record.database == name]),
             context="training",
             digest=source.digest(),

@@ -9,9 +9,11 @@ from prefect import flow, runtime
 from prefect.states import Completed
 
 from ectopy.batch import results
+from ectopy.datasets.catalogue import CORRECTIONS
 from ectopy.evaluation import headline_metrics, model_card
 from ectopy.evaluation.jobs import out_of_fold_jobs
 from ectopy.evaluation.log_out_of_fold import log_out_of_fold, record_counts
+from ectopy.flows.log_reviews import log_review_batch
 from ectopy.flows.tasks import evaluate_records, fit_networks, log_data, read_records
 from ectopy.model import augmentation, calibration, network, training
 from ectopy.model.folds import Fold
@@ -20,6 +22,8 @@ from ectopy.model.training_set import RecordJob
 from ectopy.model.training_sources import DEFAULT_SOURCES, SourceRecords, TrainingSource, select_records
 from ectopy.registry import model_versions, runs
 from ectopy.registry.shipped_champion import OutOfFold, register_shipped, write_out_of_fold
+from ectopy.review.agreement import read_reviews
+from ectopy.review.corrections import import_corrections, origins
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -34,6 +38,8 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
     model: str = "ectopy",
     tracking_uri: str | None = None,
     database: str | None = None,
+    corrections: Sequence[Path] = (),
+    corrections_weight: float = 1.0,
 ) -> model_versions.Version:
     """Cross-validate by patient, train on all training records, and register the model as challenger.
 
@@ -54,6 +60,10 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
     database
         The name of a single training database, in place of ``databases``; the parameter of version 0.2,
         accepted until version 0.4.
+    corrections
+        Folders of results with recordings that readers have confirmed, to train on as well.
+    corrections_weight
+        How often a window of them is drawn, relative to a record as long of a database with weight 1.
 
     Returns
     -------
@@ -72,13 +82,16 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
         databases = database
     if isinstance(databases, str):
         databases = [TrainingSource(databases)]
+    if corrections:
+        records = import_corrections(corrections, data_dir)
+        databases = [*databases, TrainingSource(CORRECTIONS, records, corrections_weight)]
     sources = select_records(databases, data_dir)
     work = TrainingFolder(data_dir / "training" / "+".join(source.database.name for source in sources))
     work.path.mkdir(parents=True, exist_ok=True)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     try:
         with results.lock_folder(work.path):
-            return _train(sources, work, config, model)
+            return _train(sources, work, config, model, corrections)
     except results.BusyError as error:
         if runtime.deployment.id is None:
             raise
@@ -86,7 +99,11 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
 
 
 def _train(
-    sources: Sequence[SourceRecords], work: TrainingFolder, config: network.TrainConfig, model: str
+    sources: Sequence[SourceRecords],
+    work: TrainingFolder,
+    config: network.TrainConfig,
+    model: str,
+    corrections: Sequence[Path],
 ) -> model_versions.Version:
     databases, workers = ",".join(source.database.name for source in sources), load_settings().workers
     register_shipped(model)
@@ -95,6 +112,9 @@ def _train(
         weights = {f"augmented/{kind}": weight for kind, weight in augmentation.SAMPLING_WEIGHTS.items()}
         runs.log_config(config, database=databases, **weights)
         log_data(sources, jobs)
+        if reviews := [review for out in corrections for review in read_reviews(out)]:
+            log_review_batch(reviews, nested=True)
+            runs.log_text(origins(sources), "corrections.json")
         folds = training.make_folds(jobs, config)
         by_fold = cross_validate(jobs, folds, config, work)
         predictions = training.load_predictions(by_fold)

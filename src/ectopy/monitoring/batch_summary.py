@@ -41,8 +41,42 @@ N_WITH_EARLIER = 20
 A batch that is large enough is compared alone, so that earlier recordings do not hide a change in it.
 """
 
+MIN_AGREEMENT_PCT = 95.0
+"""Lowest agreement with the readers, in percent of the beats, that is no drift."""
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 """Errors of a ``summary.json`` that somebody changed; its recording is left out."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How readers agree with the results of a model: beats of confirmed recordings, and those corrected."""
+
+    n_recordings: int
+    n_beats: int
+    corrections: int
+
+    @property
+    def pct(self) -> float:
+        """Share of beats that the readers left as they were, in percent."""
+        return 100 * max(1 - self.corrections / self.n_beats, 0.0)
+
+    @property
+    def is_low(self) -> bool:
+        """Whether it is too low, in enough recordings that a few unusual patients do not explain it."""
+        return self.n_recordings >= MIN_RECORDINGS and self.pct < MIN_AGREEMENT_PCT
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metrics by name."""
+        return {
+            "readers/recordings": float(self.n_recordings),
+            "readers/agreement_pct": self.pct,
+            "readers/corrections_per_1000_beats": 1000 * self.corrections / self.n_beats,
+        }
+
+    def __str__(self) -> str:
+        low = ", too little" if self.is_low else ""
+        return f"readers agree on {self.pct:.1f} % of the beats of {self.n_recordings} recordings{low}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +85,8 @@ class BatchSummary:
 
     ``origin`` holds the model, its origin and the criteria. ``counts`` are recordings by status, and
     ``failures`` recordings by kind of failure. ``by_recording`` has one value per scored recording for each
-    of RECORDING_METRICS, NaN where undefined. ``extent`` has totals of the batch.
+    of RECORDING_METRICS, NaN where undefined. ``extent`` has totals of the batch. ``agreement`` is that of
+    the readers with all results of the model in the folder, None if nothing was confirmed.
     """
 
     origin: Mapping[str, str]
@@ -60,6 +95,7 @@ class BatchSummary:
     by_recording: Mapping[str, Numbers]
     extent: Mapping[str, float]
     drift: Drift | None
+    agreement: Agreement | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -71,17 +107,23 @@ class BatchSummary:
             if np.isfinite(values).any()
             for quantile, fraction in (("p10", 0.1), ("median", 0.5), ("p90", 0.9), ("max", 1.0))
         }
-        return {**counts, **self.extent, **quantiles, **(self.drift.metrics if self.drift else {})}
+        drift = {
+            **(self.drift.metrics if self.drift else {}),
+            **(self.agreement.metrics if self.agreement else {}),
+        }
+        return {**counts, **self.extent, **quantiles, **drift}
 
     @property
     def drifted(self) -> bool:
-        """Whether the recordings differ from the training patients."""
-        return bool(self.drift and self.drift.exceeds_bound.any())
+        """Whether the recordings differ from the training patients, or readers disagree with the results."""
+        differ = bool(self.drift and self.drift.exceeds_bound.any())
+        return differ or bool(self.agreement and self.agreement.is_low)
 
     @property
     def verdict(self) -> str:
         """One line on whether the recordings differ from the training patients."""
-        return self.drift.verdict if self.drift else "the model has no profile of its training patients"
+        drift = self.drift.verdict if self.drift else "the model has no profile of its training patients"
+        return f"{drift}; {self.agreement}" if self.agreement else drift
 
 
 def summarise_batch(
@@ -142,7 +184,37 @@ def summarise_batch(
             "unsure_pct": 100 * float(_ratio(n_low_confidence.sum(), n_beats.sum())),
         },
         drift=compare(reference, read_profiles(scored, out, origin["model_id"])) if reference else None,
+        agreement=read_agreement(out, origin["model_id"]),
     )
+
+
+def read_agreement(out: Path, model_id: str) -> Agreement | None:
+    """Read how the readers agree with the results of a model.
+
+    Parameters
+    ----------
+    out
+        The folder with the results and their reviews.
+    model_id
+        Id of the model. Reviews of results of another one are left out.
+
+    Returns
+    -------
+    The agreement, or None if nothing was confirmed.
+    """
+    found = (_read_changes(path, model_id) for path in sorted(out.glob("*.review/confirmed/changes.json")))
+    counts = [pair for pair in found if pair is not None]
+    n_beats, corrections = (sum(numbers) for numbers in zip(*counts, strict=True)) if counts else (0, 0)
+    return Agreement(len(counts), n_beats, corrections) if n_beats else None
+
+
+def _read_changes(path: Path, model_id: str) -> tuple[int, int] | None:
+    """Read the number of beats and of corrections; None for another model or a damaged file."""
+    with suppress(*_DAMAGED):
+        changes = json.loads(path.read_text(encoding="utf-8"))
+        counts = int(changes["n_beats"]), int(changes["corrections"])
+        return counts if changes["model_id"] == model_id and min(counts) >= 0 else None
+    return None
 
 
 def read_profiles(scored: Sequence[Mapping[str, object]], out: Path, model_id: str) -> list[Counts]:

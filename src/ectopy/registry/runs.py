@@ -208,7 +208,7 @@ _DIGEST_CHARS = 36
 
 
 def log_data(  # noqa: PLR0913 - what MLflow tells about a data set
-    name: str, source: str, rows: Floats, labels: Sequence[str], *, context: str, digest: str
+    name: str, source: str | None, rows: Floats, labels: Sequence[str], *, context: str, digest: str
 ) -> None:
     """Log which data were used.
 
@@ -217,7 +217,7 @@ def log_data(  # noqa: PLR0913 - what MLflow tells about a data set
     name
         Name of the data set.
     source
-        Address of the data set.
+        Address of the data set; None for data of this machine.
     rows
         Features, [n, k].
     labels

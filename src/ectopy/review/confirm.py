@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ectopy.batch.ledger import TABLE_FILE
 from ectopy.batch.results import BusyError, atomic_directory, lock_output, write_summary
+from ectopy.batch.reviews import CONFIRMED
 from ectopy.report import write_outputs
 from ectopy.report.confirmation import Confirmation
 from ectopy.report.fhir import MissingLibraryError, require_library
@@ -21,7 +22,6 @@ from ectopy.review.state import replay
 
 logger = logging.getLogger(__name__)
 
-CONFIRMED: Final = "confirmed"
 CHANGES_FILE: Final = "changes.json"
 
 
@@ -94,6 +94,7 @@ def _write(
         confirmation=confirmation,
     )
     document = changes_document(changes, confirmation, seconds=seconds)
+    document["model_id"] = result.provenance["model_id"]
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / CHANGES_FILE).write_text(text + "\n", encoding="utf-8")
 

@@ -68,7 +68,7 @@ def result_names(out: Path) -> list[str]:
     return sorted(folder.name for folder in folders if earlier_result(folder))
 
 
-def open_result(out: Path, name: str) -> StoredResult:
+def open_result(out: Path, name: str, *, verify: bool = True) -> StoredResult:
     """Read the results of one recording, and open the original.
 
     Parameters
@@ -77,6 +77,8 @@ def open_result(out: Path, name: str) -> StoredResult:
         The folder of results.
     name
         The name of the recording there, one of :func:`result_names`.
+    verify
+        Whether to check that the original has not changed, which reads all of it.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def open_result(out: Path, name: str) -> StoredResult:
         raise ResultError(f"{folder}: no results of a recording. Score it with `ectopy score`.")
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        recording, notes = _original(name, summary)
+        recording, notes = _original(name, summary, verify=verify)
         analysis = _analysis(folder, summary, recording or _without_signal(name, summary))
         base = results_hash(folder)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -100,12 +102,14 @@ def open_result(out: Path, name: str) -> StoredResult:
     return StoredResult(out, name, analysis, summary, base, recording is not None, notes)
 
 
-def _original(name: str, summary: Mapping[str, Any]) -> tuple[Recording | None, tuple[str, ...]]:
+def _original(
+    name: str, summary: Mapping[str, Any], *, verify: bool
+) -> tuple[Recording | None, tuple[str, ...]]:
     """Open the original; return None and a note if it is not what was scored."""
     provenance, settings = summary["provenance"], summary["provenance"]["settings"]
     path = Path(provenance["path"])
     try:
-        if input_sha256(path) != provenance["input_sha256"]:
+        if verify and input_sha256(path) != provenance["input_sha256"]:
             return None, (
                 f"{path}: it has changed since it was scored, so no signal is shown. Score it again.",
             )

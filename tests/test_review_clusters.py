@@ -9,7 +9,7 @@ from ectopy.ec57 import classes_of
 from ectopy.ecg import CLASSES, Beats, no_beats
 from ectopy.review import clusters as review_clusters
 from ectopy.review.clusters import (
-    MAX_CLUSTERS,
+    MAX_PER_LABEL,
     Clusters,
     draw_clusters,
     find_clusters,
@@ -45,11 +45,11 @@ def found(ten_minutes):
 
 
 class TestFindClusters:
-    def test_every_beat_is_in_one_of_at_most_forty_clusters(self, ten_minutes, found):
+    def test_every_beat_is_in_one_of_at_most_twenty_clusters_a_label(self, ten_minutes, found):
         _, beats = ten_minutes
         assert (found.sample == beats.sample).all()
         assert sorted(set(found.cluster.tolist())) == list(range(found.n_clusters))
-        assert found.n_clusters <= MAX_CLUSTERS
+        assert found.n_clusters <= MAX_PER_LABEL * len(set(beats.label.tolist()))
 
     @pytest.mark.parametrize("letter", ["V", "S"])
     def test_shape_and_timing_set_ectopic_beats_apart(self, ten_minutes, found, letter):

@@ -2,9 +2,13 @@
 
 Each beat is a point. Its coordinates are the shape of its QRS complex in every lead, how premature it is, and
 the log-odds of its class. Timing is needed because a supraventricular ectopic beat has the shape of a normal
-one. The points are split in two by 2-means, again and again, always the most diverse cluster first: bisecting
-k-means (Steinbach, Karypis & Kumar 2000). Its seeds are on either side of the mean along the first principal
-component (Boley 1998), so nothing is random. A reader who splits a cluster takes one more of these steps.
+one. Beats of different automatic labels are never in one cluster.
+
+Points are first condensed, as in BIRCH (Zhang, Ramakrishnan & Livny 1996): they are split in two by 2-means,
+again and again, always the most diverse part first (bisecting k-means, Steinbach, Karypis & Kumar 2000). The
+seeds are on either side of the mean along the first principal component (Boley 1998), so nothing is random.
+Parts that are near each other are then united by average linkage, which keeps a rare shape that is far from
+all others apart. A reader who splits a cluster takes one step of 2-means more.
 
 The signal is read once, hours at a time. Of each beat, only its point stays in memory.
 """
@@ -13,30 +17,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.fft import dct
 
 from ectopy.batch.results import atomic_file
 from ectopy.beats.detection import detect_beats
 from ectopy.beats.windows import N_LEADS
-from ectopy.ecg import Beats, Recording, Samples, Signal
+from ectopy.ecg import Beats, Labels, Recording, Samples, Signal
 from ectopy.features.extraction import FEATURE_NAMES, Floats, describe_segments
 from ectopy.report.average_beats import level, mean
 
-MAX_CLUSTERS = 40
-"""Maximum number of clusters that are found; a reader may split them further."""
+MAX_PER_LABEL = 20
+"""Maximum number of clusters of one label that are found; a reader may split them further."""
 MAX_SUPERIMPOSED = 40
 """Maximum number of beats of a cluster that are drawn above each other."""
 DRAW_BEFORE_S, DRAW_AFTER_S = 0.3, 0.5
 """Extent of a drawn beat around its R peak, in seconds."""
 PART_S = 6 * 3600.0
 """Length of the parts of a recording whose windows are in memory at once, in seconds."""
-SAME_SHAPE = 0.15
-"""Clusters whose points are closer than this to their centre, in root mean square, are not split."""
+NEAR = 0.3
+"""Parts whose points are closer than this on average are one cluster."""
 
 Points = NDArray[np.float16]
 """[n, k], a point for each beat."""
@@ -47,8 +52,11 @@ _TIMING = [
 ]
 _TIMING_WEIGHT, _CLASS_WEIGHT = 2.0, 0.1  # a beat that is 30 % early is as far away as 0.6 of a QRS complex
 _LEAST_PROBABILITY = 1e-3
-_SAMPLED = 20_000  # beats from which the two centres of a split are computed
+_PARTS = 150  # into which the beats of a label are split before they are united
+_ALIKE = 0.02  # a part whose points have this distance from their centre is not split
+_SAMPLED = 20_000  # beats from which the centres and the spread of a part are computed
 _ROUNDS = 10
+_CHUNK = 65_536  # points that are in memory in single precision at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +107,37 @@ def find_clusters(recording: Recording, columns: Sequence[int], beats: Beats) ->
 
     Returns
     -------
-    The clusters, at most MAX_CLUSTERS.
+    The clusters, at most MAX_PER_LABEL of each label.
     """
     points = beat_points(recording, columns, beats)
-    return Clusters(beats.sample, _bisect(points), points)
+    return Clusters(beats.sample, cluster_points(points, beats.label), points)
 
 
-def split(clusters: Clusters, number: int) -> Clusters:
+def cluster_points(points: Points, label: Labels) -> NDArray[np.int32]:
+    """Find clusters of points, apart for each label.
+
+    Parameters
+    ----------
+    points
+        The points of the beats.
+    label
+        Their labels, [n].
+
+    Returns
+    -------
+    The number of the cluster of each beat, [n]; the largest cluster has number 0.
+    """
+    cluster, n_clusters = np.zeros(len(points), dtype=np.intp), 0
+    for letter in np.unique(label):
+        members = np.flatnonzero(label == letter)
+        found = _unite(points, members, _bisect(points, members))
+        cluster[members] = found + n_clusters
+        n_clusters += int(found.max()) + 1
+    rank = np.argsort(np.argsort(-np.bincount(cluster, minlength=1), kind="stable"))
+    return np.asarray(rank[cluster], dtype=np.int32)
+
+
+def split(clusters: Clusters, number: int, members: NDArray[np.intp] | None = None) -> Clusters:
     """Split a cluster in two.
 
     Parameters
@@ -114,12 +146,14 @@ def split(clusters: Clusters, number: int) -> Clusters:
         The clusters.
     number
         The cluster to split. The larger half keeps its number.
+    members
+        Indices of those of its beats that are to be split; the others keep the number. By default all.
 
     Returns
     -------
     One cluster more, unless all beats of the cluster are the same.
     """
-    members = clusters.members(number)
+    members = clusters.members(number) if members is None else members
     second = _second_half(clusters.points[members])
     cluster = clusters.cluster.copy()
     cluster[members[second]] = clusters.n_clusters
@@ -144,7 +178,9 @@ def draw_clusters(
     -------
     A drawing of each.
     """
-    chosen = [clusters.sample[_spread(clusters.members(number), MAX_SUPERIMPOSED)] for number in numbers]
+    chosen = [
+        clusters.sample[spread_evenly(clusters.members(number), MAX_SUPERIMPOSED)] for number in numbers
+    ]
     return [_draw(recording, columns, sample) for sample in chosen]
 
 
@@ -223,33 +259,62 @@ def _shape_and_timing(features: Floats, qrs: Floats) -> Points:
     return np.concatenate([cosines, _TIMING_WEIGHT * features[:, _TIMING]], axis=1, dtype=np.float16)
 
 
-def _bisect(points: Points) -> NDArray[np.int32]:
-    """Split the most diverse cluster until there are MAX_CLUSTERS, or all are alike; number them by size."""
-    cluster = np.zeros(len(points), dtype=np.int32)
-    spread = [_spread_of(points)]
-    while len(spread) < MAX_CLUSTERS:
-        number = int(np.argmax(spread))
-        members = np.flatnonzero(cluster == number)
-        if spread[number] <= SAME_SHAPE**2 * len(members):
-            break
-        second = _second_half(points[members])
-        if not second.any():
-            break
-        cluster[members[second]] = len(spread)
-        spread[number] = _spread_of(points[members[~second]])
-        spread.append(_spread_of(points[members[second]]))
-    rank = np.argsort(np.argsort(-np.bincount(cluster, minlength=1), kind="stable"), kind="stable")
-    return np.asarray(rank[cluster], dtype=np.int32)
+def _bisect(points: Points, members: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Split the most diverse part until there are _PARTS, or all are alike; return the part of each."""
+    part = np.zeros(len(members), dtype=np.intp)
+    diversity = [_diversity(points[spread_evenly(members)], len(members))]
+    while len(diversity) < min(_PARTS, len(members)) and max(diversity) > 0:
+        number = int(np.argmax(diversity))
+        inside = np.flatnonzero(part == number)
+        second = _second_half(points[members[inside]])
+        part[inside[second]] = len(diversity) if second.any() else number
+        diversity.append(0.0)
+        for half in (number, len(diversity) - 1):
+            of_half = members[part == half]
+            diversity[half] = _diversity(points[spread_evenly(of_half)], len(of_half))
+    return np.unique(part, return_inverse=True)[1]
 
 
-def _spread_of(points: Points) -> float:
-    """Compute the sum of squared distances from the centre."""
-    return float(points.astype(np.float32).var(axis=0).sum() * len(points)) if len(points) else 0.0
+def _diversity(sampled: Points, n: int) -> float:
+    """Compute the sum of squared distances of n points from their centre; 0 if they are alike."""
+    variance = float(sampled.astype(np.float32).var(axis=0).sum()) if n else 0.0
+    return n * variance if variance > _ALIKE**2 else 0.0
+
+
+def _unite(points: Points, members: NDArray[np.intp], part: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Unite the parts that are near each other; return the cluster of each member, from 0."""
+    if not part.any():
+        return part
+    centres = cluster_centres(points[members], part)
+    tree = linkage(centres, "average")
+    number = fcluster(tree, NEAR, "distance")
+    if number.max() > MAX_PER_LABEL:
+        number = fcluster(tree, MAX_PER_LABEL, "maxclust")
+    return np.asarray(number[part] - 1, dtype=np.intp)
+
+
+def cluster_centres(points: Points, cluster: NDArray[np.integer]) -> Floats:
+    """Compute the mean point of each cluster that has points, from some thousand of them at most.
+
+    Parameters
+    ----------
+    points
+        The points of the beats.
+    cluster
+        The number of the cluster of each, [n].
+
+    Returns
+    -------
+    The means, [n_clusters, k].
+    """
+    size = np.unique(cluster, return_counts=True)[1]
+    groups = np.split(np.argsort(cluster, kind="stable"), np.cumsum(size)[:-1])
+    return np.stack([points[spread_evenly(group)].mean(axis=0, dtype=np.float32) for group in groups])
 
 
 def _second_half(points: Points) -> NDArray[np.bool_]:
     """Split points in two by 2-means, and return which are in the smaller half."""
-    some = points[_spread(np.arange(len(points)), _SAMPLED)].astype(np.float32)
+    some = spread_evenly(points).astype(np.float32)
     centred = some - some.mean(axis=0)
     direction = np.linalg.eigh(centred.T @ centred)[1][:, -1]
     second = centred @ direction > 0
@@ -260,8 +325,13 @@ def _second_half(points: Points) -> NDArray[np.bool_]:
         before, second = second, some @ normal > offset
         if (second == before).all():
             break
-    whole = points.astype(np.float32) @ normal > offset
+    whole = np.concatenate([part.astype(np.float32) @ normal > offset for part in in_chunks(points)])
     return np.asarray(whole if 2 * whole.sum() <= len(whole) else ~whole)
+
+
+def in_chunks(points: Points) -> list[Points]:
+    """Return points in parts of _CHUNK, without a copy."""
+    return [points[first : first + _CHUNK] for first in range(0, max(len(points), 1), _CHUNK)]
 
 
 def _border(first: Floats, second: Floats) -> tuple[Floats, float]:
@@ -270,9 +340,21 @@ def _border(first: Floats, second: Floats) -> tuple[Floats, float]:
     return normal, float(normal @ (first + second) / 2)
 
 
-def _spread(indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """Return at most so many of some indices, evenly spread."""
-    return indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).round().astype(np.intp)]
+def spread_evenly(values: NDArray[Any], most: int = _SAMPLED) -> NDArray[Any]:
+    """Return at most so many of some values, evenly spread along the first axis.
+
+    Parameters
+    ----------
+    values
+        Values in their order, [n, ...].
+    most
+        Maximum number.
+
+    Returns
+    -------
+    Some of the values, or all.
+    """
+    return values[np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(np.intp)]
 
 
 def _draw(recording: Recording, columns: Sequence[int], sample: Samples) -> ClusterDrawing:

@@ -292,7 +292,7 @@ class TestOutputs:
             "none above 2.5 s",
             "Short ventricular runs: 1 triplet at",
             "5 or more supraventricular ectopic beats in a row above 100 bpm",
-            "Atrial fibrillation: not looked for, by the criteria of this study",
+            "Atrial fibrillation and flutter: not looked for, by the criteria of this study",
             "pause_s = 2.5 (default 2.0); vt_bpm = 120.0 (default 100.0); vt_beats = 4 (default 3);",
             "detect_af = false (default true)",
         ):

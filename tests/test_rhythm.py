@@ -411,6 +411,7 @@ KNOWN_KINDS = {
     "vt": "(VT",
     "pause": "",
     "af": "(AFIB",
+    "afl": "(AFL",
     "idioventricular_rhythm": "(IVR",
     "sv_run": "(SVTA",
     "short_v_run": "",

@@ -20,7 +20,12 @@ from ectopy.ec57 import (
 )
 from ectopy.ec57.reference import DETECTED, EC57_MAP, GIVEN, Reference
 from ectopy.evaluation.calibration import CalibrationData, collect_calibration
-from ectopy.evaluation.flutter import clear_rhythm, flutter_as_fibrillation, flutter_intervals
+from ectopy.evaluation.flutter import (
+    clear_rhythm,
+    flutter_as_fibrillation,
+    flutter_intervals,
+    flutter_too,
+)
 from ectopy.model.classifier import load_classifier
 from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
@@ -81,15 +86,16 @@ class Outcome:
         """
         annotations, fs, n_samples = reference.annotations, reference.fs, reference.n_samples
         record = compare_record(annotations, test, fs, beat_map=beat_map, n_samples=n_samples)
-        test_without_flutter = clear_rhythm(test, flutter_intervals(annotations))
+        called = flutter_too(test)
+        called_outside = clear_rhythm(called, flutter_intervals(annotations))
         flutter = flutter_as_fibrillation(annotations)
         return cls(
             record.beats,
             record.runs["ventricular"],
             record.runs["supraventricular"],
-            compare_episodes(annotations, test_without_flutter, fs, kind="AF", n_samples=n_samples),
+            compare_episodes(annotations, called_outside, fs, kind="AF", n_samples=n_samples),
             record.episodes["AF"],
-            compare_episodes(flutter, test, fs, kind="AF", n_samples=n_samples),
+            compare_episodes(flutter, called, fs, kind="AF", n_samples=n_samples),
             record.paced,
         )
 

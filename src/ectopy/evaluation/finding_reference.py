@@ -20,7 +20,7 @@ from ectopy.criteria import Criteria
 from ectopy.datasets.catalogue import Database, FetchError
 from ectopy.ec57 import classes_of
 from ectopy.ecg import Labels, Samples, merge_intervals, true_intervals
-from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.kinds import ATRIAL, KINDS
 from ectopy.rhythm.limits import CONSECUTIVE_S, RUN_BEATS
 
 _CRITERIA = Criteria()
@@ -105,7 +105,7 @@ RHYTHMS = (
         "af",
         f"Atrial fibrillation or flutter of {_CRITERIA.af_s:g} s or more",
         ("(AFIB", "(AFL"),
-        ("af",),
+        ATRIAL,
         shortest_s=_CRITERIA.af_s,
     ),
     Rhythm("svt", "Supraventricular tachycardia", ("(SVTA",), ("sv_run",), accepts=("af",)),

@@ -4,6 +4,7 @@ EC57 scores fibrillation and has no item for flutter. Its program ``epicmp`` cou
 fibrillation, so AF detected during flutter would be false. Readers treat both rhythms alike. Therefore
 flutter counts neither for nor against the test here: its rhythm is cleared where the reference has flutter.
 AF detected on either side is scored as usual. The share of flutter detected as AF is reported separately.
+Flutter that the test names counts as AF detected, except in the metrics of ``epicmp``.
 """
 
 from dataclasses import replace
@@ -52,6 +53,12 @@ def flutter_as_fibrillation(reference: Annotations) -> Annotations:
         next((new for old, new in renamed.items() if note.startswith(old)), note) for note in reference.aux
     )
     return replace(reference, aux=aux)
+
+
+def flutter_too(test: Annotations) -> Annotations:
+    """Return annotations whose flutter is marked as fibrillation, like their fibrillation."""
+    aux = tuple(FIBRILLATION if note.startswith(FLUTTER) else note for note in test.aux)
+    return replace(test, aux=aux)
 
 
 def _clear_interval(test: Annotations, start: int, stop: int) -> Annotations:

@@ -29,7 +29,7 @@ from ectopy.monitoring.drift import (
 RECORDING_METRICS = {
     "veb_burden_pct": "VEB, % of beats",
     "sveb_burden_pct": "SVEB, % of beats",
-    "af_burden_pct": "AF, % of the time",
+    "af_burden_pct": "AF or flutter, % of the time",
     "hr_mean_bpm": "mean heart rate, bpm",
     "unreadable_pct": "unreadable, % of the time",
     "unsure_pct": "low confidence, % of beats",

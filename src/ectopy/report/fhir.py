@@ -81,8 +81,9 @@ OBSERVED = {
     "n_pauses": ObservedValue("Pauses, RR intervals longer than {pause_s:g} s", "{pauses}"),
     "longest_pause_s": ObservedValue("Longest pause", "s"),
     "n_af": ObservedValue("Episodes of atrial fibrillation", "{episodes}"),
-    "af_burden_pct": ObservedValue("Share of the analysable time in atrial fibrillation", "%"),
-    "longest_af_s": ObservedValue("Longest episode of atrial fibrillation", "s"),
+    "n_afl": ObservedValue("Episodes of atrial flutter", "{episodes}"),
+    "af_burden_pct": ObservedValue("Share of the analysable time in atrial fibrillation or flutter", "%"),
+    "longest_af_s": ObservedValue("Longest episode of atrial fibrillation or flutter", "s"),
     "sdnn_ms": ObservedValue("SDNN, standard deviation of normal-to-normal intervals", "ms"),
     "sdann_ms": ObservedValue(
         "SDANN, standard deviation of 5-minute means of normal-to-normal intervals", "ms"

@@ -106,7 +106,7 @@ def _key_values(row: Mapping[str, object]) -> list[tuple[str, str]]:
         ("Max", _text(row, "hr_max_bpm")),
         ("VEB %", _text(row, "veb_burden_pct", 1)),
         ("SVEB %", _text(row, "sveb_burden_pct", 1)),
-        ("AF %", _text(row, "af_burden_pct", 1)),
+        ("AF or flutter %", _text(row, "af_burden_pct", 1)),
         ("VT runs", _text(row, "n_vt_runs")),
         ("Longest pause", "" if pause is None else duration(pause)),
     ]

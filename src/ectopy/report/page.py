@@ -25,13 +25,13 @@ from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.wording import Finding
 
 NOT_CLAIMED = (
-    "Atrial flutter: not detected with a constant block, reported as fibrillation with a changing block",
+    "Atrial flutter: not detected with a constant block, and as fibrillation where its waves are small",
     "Junctional and paced rhythm: counted as sinus rhythm",
     "Atrioventricular block, ST segment and QT interval: P and T waves are not measured",
     "Pacemaker function",
 )
 """What the analysis does not do, in the words of the report."""
-AF_NOT_SOUGHT = "Atrial fibrillation: not looked for, by the criteria of this study"
+AF_NOT_SOUGHT = "Atrial fibrillation and flutter: not looked for, by the criteria of this study"
 VARIABILITY = (
     ("mean_nn_ms", "Mean NN", 0, " ms", "mean NN interval"),
     ("sdnn_ms", "SDNN", 0, " ms", "standard deviation of all NN intervals"),

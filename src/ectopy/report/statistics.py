@@ -1,8 +1,8 @@
 """Compute the statistics of a recording or a part of it, by topic.
 
 Their meaning and unit are in the schema of ``summary.json``. Beats count where they are. Events and groups of
-ectopic beats count where they begin. Atrial fibrillation, bradycardia and tachycardia also count with the
-time that lies in the part. A value that does not exist is None.
+ectopic beats count where they begin. Atrial fibrillation and flutter, bradycardia and tachycardia also count
+with the time that lies in the part. A value that does not exist is None.
 """
 
 from bisect import bisect_left
@@ -16,7 +16,7 @@ from ectopy.ecg import Analysis, BeatClass, Event, Labels, Mask
 from ectopy.rhythm.finders import Spans, count_groups, runs, supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds, heart_rate, rate_bpm
 from ectopy.rhythm.hrv import NormalIntervals, normal_intervals, short_term
-from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.kinds import ATRIAL, KINDS
 from ectopy.rhythm.wording import burden_pct, overlap_s
 
 Stats = dict[str, object]
@@ -68,7 +68,7 @@ def recording_stats(analysis: Analysis) -> RecordingStats:
     """Compute the values that all parts of a recording need."""
     beats, rr_s, criteria = analysis.beats, analysis.rr_s, analysis.criteria
     in_af = np.zeros(len(beats), dtype=bool)
-    for episode in analysis.events_of("af"):
+    for episode in (episode for kind in ATRIAL for episode in analysis.events_of(kind)):
         in_af[beats.between(episode.onset_s, episode.offset_s)] = True
     rated_s = rr_s if criteria.pauses_in_lowest_rate else np.where(rr_s > criteria.pause_s, np.nan, rr_s)
     return RecordingStats(
@@ -189,14 +189,15 @@ def _pauses(period: PeriodStats) -> Stats:
 
 
 def _lasting(period: PeriodStats) -> Stats:
-    """Return AF by its share of the readable time, and the time of slow and of fast rates."""
+    """Return AF and flutter by their share of the readable time, and the time of slow and of fast rates."""
     lasting, span = period.recording.lasting, (period.start_s, period.stop_s)
     analysis = period.recording.analysis
     has_burden = len(period.label) and analysis.criteria.detect_af
-    burden = burden_pct(lasting["af"], analysis, *span) if has_burden else np.nan
+    atrial = [episode for kind in ATRIAL for episode in lasting[kind]]
+    burden = burden_pct(atrial, analysis, *span) if has_burden else np.nan
     return {
         "af_burden_pct": _rounded(burden, 2),
-        "longest_af_s": _longest(period.events["af"])[0],
+        "longest_af_s": _longest([episode for kind in ATRIAL for episode in period.events[kind]])[0],
         "bradycardia_s": round(overlap_s(lasting["bradycardia"], *span), 3),
         "tachycardia_s": round(overlap_s(lasting["tachycardia"], *span), 3),
     }

@@ -1,7 +1,8 @@
 """The events of a recording as a reader has left them.
 
 Events are found again from the reviewed beats. Those that do not follow from beats stay as they were found:
-atrial fibrillation, and the rhythms of the waves of the signal. Then the edits of events are applied.
+atrial fibrillation and flutter, and the rhythms of the waves of the signal. Then the edits of events are
+applied.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from ectopy.review.edits import (
     RelabelEvent,
 )
 from ectopy.rhythm.events import find_events
-from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.kinds import ATRIAL, KINDS
 from ectopy.rhythm.named_intervals import ARTEFACT, SINUS
 from ectopy.rhythm.rhythm_events import event_between
 
@@ -214,7 +215,7 @@ def automatic_only(automatic: Analysis, beats: Beats) -> list[Event]:
     automatic
         The automatic analysis.
     beats
-        The reviewed beats, which are counted in atrial fibrillation.
+        The reviewed beats, which are counted in atrial fibrillation and flutter.
 
     Returns
     -------
@@ -222,7 +223,7 @@ def automatic_only(automatic: Analysis, beats: Beats) -> list[Event]:
     """
     carried, _ = _carried_and_covered(automatic)
     return [
-        event_between(event.kind, event.onset_s, event.offset_s, beats) if event.kind == "af" else event
+        event_between(event.kind, event.onset_s, event.offset_s, beats) if event.kind in ATRIAL else event
         for event in carried
     ]
 

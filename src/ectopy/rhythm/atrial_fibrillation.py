@@ -12,8 +12,8 @@ Differs from the paper:
 * Lags are short, and the window moves from beat to beat.
 * Ventricular beats are removed, together with the intervals on either side of them.
 
-Atrial flutter with a constant block is regular and is not detected. Flutter with a changing block is reported
-as fibrillation.
+Flutter with a changing block is as irregular; :mod:`ectopy.rhythm.atrial_flutter` tells it apart. Atrial
+flutter with a constant block is regular and is not detected.
 """
 
 import numpy as np

@@ -4,8 +4,9 @@
 2. Sinus, supraventricular or ventricular tachycardia (:mod:`ectopy.rhythm.tachycardia`). In a rhythm interval
    of VT, the fast beats are ventricular and not supraventricular.
 3. Atrial fibrillation, from RR intervals, the ventricular beats and the morphology
-   (:mod:`ectopy.rhythm.atrial_fibrillation`).
-4. Final labels: in atrial fibrillation no beat is supraventricular ectopic, and elsewhere none that is less
+   (:mod:`ectopy.rhythm.atrial_fibrillation`). Where its waves are regular, it is flutter
+   (:mod:`ectopy.rhythm.atrial_flutter`).
+4. Final labels: in either no beat is supraventricular ectopic, and elsewhere none that is less
    premature than the reader asks for (:mod:`ectopy.rhythm.prematurity`).
 5. Every other event, once, from the final labels (:mod:`ectopy.rhythm.kinds`).
 6. The events of rhythm intervals, in which there may be no beats (:mod:`ectopy.rhythm.rhythm_events`).
@@ -26,6 +27,7 @@ from ectopy.rhythm.atrial_fibrillation import (
     find_atrial_fibrillation,
     find_fibrillating_strip,
 )
+from ectopy.rhythm.atrial_flutter import find_atrial_flutter
 from ectopy.rhythm.finders import (
     RhythmContext,
     Spans,
@@ -91,7 +93,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         What the morphology says against atrial fibrillation, [n]; without it, RR intervals alone decide. See
         :func:`ectopy.rhythm.atrial_fibrillation.af_penalty_from_morphology`.
     windows
-        The windows of the beats, which show whether a tachycardia has the usual QRS; without them it has.
+        The windows of the beats. They show whether a tachycardia has the usual QRS, and whether fibrillation
+        is flutter; without them, it has and it is not.
     intervals
         The rhythm intervals; without them, the beats decide everywhere.
     criteria
@@ -123,20 +126,33 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         beats = name_wide_runs(beats, rr_s, windows)
     in_vt = is_inside(beats.sample, spans_of(intervals, Rhythm.VT, beats.fs))
     beats = exchange_classes(beats, in_vt & supraventricular(beats), BeatClass.SVEB, BeatClass.VEB)
-    af = NO_SPANS
+    af = flutter = irregular = NO_SPANS
     if criteria.detect_af:
         early, time_s = supraventricular(beats), beats.time_s
         shortest_s = shortest_episode_s(criteria.af_s, duration_s)
-        af = find_atrial_fibrillation(
+        irregular = find_atrial_fibrillation(
             time_s, rr_s, ventricular(beats), early, af_penalty=penalty, shortest_s=shortest_s
         )
-        af = extend_over_runs(af, long_runs(early, rr_s), time_s)
-        if duration_s <= STRIP_S and windows is not None and not len(af):
-            af = find_fibrillating_strip(time_s, rr_s, ventricular(beats), early, windows)
-    final = keep_premature_sveb(suppress_sveb_in_af(beats, af), rr_s, criteria.sv_prematurity_pct)
+        irregular = extend_over_runs(irregular, long_runs(early, rr_s), time_s)
+        if duration_s <= STRIP_S and windows is not None and not len(irregular):
+            irregular = find_fibrillating_strip(time_s, rr_s, ventricular(beats), early, windows)
+        af = irregular
+        if windows is not None:
+            af, flutter = find_atrial_flutter(
+                irregular, time_s, windows, ventricular(beats), shortest_s=shortest_s
+            )
+    final = keep_premature_sveb(suppress_sveb_in_af(beats, irregular), rr_s, criteria.sv_prematurity_pct)
     if duration_s <= STRIP_S:
         final = without_doubtful_veb(final, rr_s, clear)
-    events = find_events(final, rr_s, duration_s=duration_s, unreadable=unreadable, af=af, criteria=criteria)
+    events = find_events(
+        final,
+        rr_s,
+        duration_s=duration_s,
+        unreadable=unreadable,
+        af=af,
+        flutter=flutter,
+        criteria=criteria,
+    )
     in_order = _in_order(add_rhythm_events(events, intervals, final, criteria))
     return RhythmAnalysis(final, rr_s, in_order, artefact)
 
@@ -148,6 +164,7 @@ def find_events(  # noqa: PLR0913 - the beats, and what surrounds them
     duration_s: float,
     unreadable: Samples = NOTHING_UNREADABLE,
     af: Spans | Sequence[Sequence[int]] = (),
+    flutter: Spans | Sequence[Sequence[int]] = (),
     criteria: Criteria = DEFAULT_CRITERIA,
 ) -> tuple[Event, ...]:
     """Find every event of :data:`ectopy.rhythm.kinds.KINDS`; events may overlap.
@@ -162,8 +179,8 @@ def find_events(  # noqa: PLR0913 - the beats, and what surrounds them
         Length of the recording in seconds.
     unreadable
         As for :func:`analyse_rhythm`.
-    af
-        Half-open [start, stop) spans of beats in atrial fibrillation, [k, 2].
+    af, flutter
+        Half-open [start, stop) spans of beats in atrial fibrillation and in atrial flutter, [k, 2].
     criteria
         The criteria of the reader.
 
@@ -183,8 +200,9 @@ def find_events(  # noqa: PLR0913 - the beats, and what surrounds them
     >>> event.kind, event.onset_s, event.n_beats
     ('veb_couplet', 1.6, 2)
     """
-    spans = np.asarray(af, dtype=np.intp).reshape(-1, 2)
-    context = RhythmContext(beats, rr_s, rate_bpm(beats, rr_s), spans, duration_s, criteria)
+    fibrillating, fluttering = (np.asarray(some, dtype=np.intp).reshape(-1, 2) for some in (af, flutter))
+    rate = rate_bpm(beats, rr_s)
+    context = RhythmContext(beats, rr_s, rate, fibrillating, fluttering, duration_s, criteria)
     events = [event for kind in KINDS.values() for event in _events_of(kind, context)]
     events += _silences(beats, unreadable / beats.fs, duration_s, criteria.no_beat_s)
     return _in_order(events)
@@ -195,7 +213,7 @@ def _in_order(events: Sequence[Event]) -> tuple[Event, ...]:
 
 
 def suppress_sveb_in_af(beats: Beats, af: Spans) -> Beats:
-    """Return the beats with no supraventricular ectopic beat in atrial fibrillation.
+    """Return the beats with no supraventricular ectopic beat in atrial fibrillation or flutter.
 
     No beat is premature where no beat is on time. Annotators agree: in the atrial fibrillation of DS1, one
     beat in two hundred that is not ventricular is annotated as SVEB. The other classes keep their

@@ -30,14 +30,16 @@ class RhythmContext(NamedTuple):
     """What finders need to know of a recording.
 
     ``rr_s`` are the RR intervals in seconds that rules may use, [n], and ``rate_bpm`` the heart rate at each
-    beat, [n]. ``af`` are the spans of beats in atrial fibrillation, which is found before the labels are
-    final. ``duration_s`` is the length of the recording in seconds, and ``criteria`` are those of the reader.
+    beat, [n]. ``af`` and ``flutter`` are the spans of beats in atrial fibrillation and in atrial flutter,
+    which are found before the labels are final. ``duration_s`` is the length of the recording in seconds, and
+    ``criteria`` are those of the reader.
     """
 
     beats: Beats
     rr_s: Seconds
     rate_bpm: Seconds
     af: Spans
+    flutter: Spans
     duration_s: float
     criteria: Criteria
 
@@ -98,6 +100,11 @@ def count_groups(spans: Spans) -> EctopyCounts:
 def atrial_fibrillation(context: RhythmContext) -> Spans:
     """Return the episodes of atrial fibrillation, which were found before the labels were final."""
     return context.af
+
+
+def atrial_flutter(context: RhythmContext) -> Spans:
+    """Return the episodes of atrial flutter, which were found before the labels were final."""
+    return context.flutter
 
 
 def ventricular_couplets(context: RhythmContext) -> Spans:

@@ -17,6 +17,7 @@ from ectopy.criteria import Criteria
 from ectopy.ecg import Analysis, Event
 from ectopy.rhythm import finders, wording
 from ectopy.rhythm.atrial_fibrillation import STRIP_S
+from ectopy.rhythm.atrial_flutter import FASTEST_HZ, SLOWEST_HZ
 from ectopy.rhythm.finders import RhythmContext, Spans
 from ectopy.rhythm.limits import RATE_INTERVALS, RUN_BEATS, SHORT_VT_S
 from ectopy.rhythm.r_on_t import QTC_S
@@ -123,13 +124,28 @@ LEADING = (
         name="af",
         title="Atrial fibrillation",
         rule="RR intervals without any pattern for {af_s:g} s or longer, and no constant P wave; "
-        f"flutter with a changing block too; in a recording of up to {STRIP_S:g} s, all of it",
+        f"in a recording of up to {STRIP_S:g} s, all of it",
         urgency="urgent above {urgent_af_bpm:g} bpm if it lasts so long, else important",
         find=finders.atrial_fibrillation,
         describe=wording.atrial_fibrillation,
         count="n_af",
         colour="note",
         rhythm="af",
+        lasts=True,
+        is_sought=lambda criteria: criteria.detect_af,
+    ),
+    EventKind(
+        name="afl",
+        title="Atrial flutter",
+        rule="as atrial fibrillation, but one frequency from "
+        f"{60 * SLOWEST_HZ:.0f} to {60 * FASTEST_HZ:.0f} per minute explains the waves between the beats; "
+        "not with a constant block",
+        urgency="urgent above {urgent_af_bpm:g} bpm if it lasts so long, else important",
+        find=finders.atrial_flutter,
+        describe=wording.atrial_flutter,
+        count="n_afl",
+        colour="note",
+        rhythm="afl",
         lasts=True,
         is_sought=lambda criteria: criteria.detect_af,
     ),
@@ -264,3 +280,6 @@ FURTHER = (
 
 KINDS = {kind.name: kind for kind in (*LEADING, *FURTHER)}
 """Every kind by its name. Where events overlap, the first kind names the rhythm in the annotations."""
+
+ATRIAL = ("af", "afl")
+"""Kinds of AF or flutter, which are counted together as the burden of AF."""

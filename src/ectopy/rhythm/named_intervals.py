@@ -41,6 +41,7 @@ RHYTHM_NAMES: Mapping[str, RhythmName] = MappingProxyType(
         "asystole": RhythmName("Asystole or standstill", "(ASYS", "asystole"),
         "vt": RhythmName("Ventricular tachycardia", "(VT", "vt"),
         "af": RhythmName("Atrial fibrillation", "(AFIB", "af"),
+        "afl": RhythmName("Atrial flutter", "(AFL", "afl"),
         "svt": RhythmName("Supraventricular tachycardia", "(SVTA", "svt"),
         "idioventricular": RhythmName("Idioventricular rhythm", "(IVR", "idioventricular"),
         "bigeminy": RhythmName("Ventricular bigeminy", "(B", "pattern"),

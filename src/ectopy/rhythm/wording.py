@@ -93,7 +93,16 @@ def pauses(events: Events, analysis: Analysis) -> Findings:  # prose: ok
 
 
 def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:  # prose: ok
-    """Describe AF by its burden, longest episode and rate: urgent if one is above ``urgent_af_bpm``."""
+    """Describe AF by its share, longest episode and rate: urgent if one is above ``urgent_af_bpm``."""
+    return _atrial("Atrial fibrillation", events, analysis)
+
+
+def atrial_flutter(events: Events, analysis: Analysis) -> Findings:  # prose: ok
+    """Describe atrial flutter like fibrillation."""
+    return _atrial("Atrial flutter", events, analysis)
+
+
+def _atrial(title: str, events: Events, analysis: Analysis) -> Findings:
     longest, fastest = max(events, key=_duration_s), max(events, key=_rate_bpm)
     is_long = longest.duration_s >= analysis.criteria.af_s
     urgent = is_long and fastest.rate_bpm > analysis.criteria.urgent_af_bpm
@@ -106,7 +115,7 @@ def atrial_fibrillation(events: Events, analysis: Analysis) -> Findings:  # pros
         rate += f", shorter than {analysis.criteria.af_s:g} s and to be confirmed by a longer recording"
     yield Finding(
         Urgency.URGENT if urgent else Urgency.IMPORTANT,
-        f"Atrial fibrillation: {count(len(events), 'episode')}, {share:.1f} % of the time analysed, "
+        f"{title}: {count(len(events), 'episode')}, {share:.1f} % of the time analysed, "
         f"longest {_lasting(longest)}, {rate}",
         fastest if urgent else longest,
     )

@@ -11,7 +11,7 @@ expected. What a reader has answered is not asked again.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -257,7 +257,7 @@ def _fit(basis: Floats, log_prior: Floats, label: NDArray[np.intp], weight: Floa
     return np.asarray(found.x.reshape(shape), dtype=np.float32)
 
 
-def _softmax(logits: Floats) -> Floats:
+def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
     exponent = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponent / exponent.sum(axis=1, keepdims=True))
 

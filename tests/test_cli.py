@@ -77,6 +77,7 @@ class TestHelp:
                 "train",
                 "evaluate",
                 "score",
+                "review",
                 "criteria",
                 "ec57",
                 "simulate",
@@ -84,6 +85,7 @@ class TestHelp:
                 "evaluate-findings",
                 "cross-database",
                 "ablation",
+                "log-reviews",
             ),
             *("demo", "up", "pseudonyms", "models"),
         ]
@@ -92,7 +94,7 @@ class TestHelp:
         ("command", "options"),
         [
             ("ingest", "--all-training --source --data-dir --records"),
-            ("train", "--database --data-dir --set"),
+            ("train", "--database --data-dir --set --corrections --corrections-weight"),
             ("evaluate", "--database --data-dir --reason --card-to"),
             ("train-rhythm", "--data-dir --model"),
             ("evaluate-findings", "--data-dir --model --out --held-out"),

@@ -135,10 +135,9 @@ def log_reviews(
 
     Corrections per 1,000 beats, decisions and seconds per recording, and EC57 of automatic beats.
     """
-    prepare_prefect()
-    from ectopy.flows.log_reviews import log_reviews as flow
+    from ectopy.flows.log_reviews import log_reviews as log
 
-    print_result(flow(outs))
+    print_result(log(outs))
 
 
 def train_rhythm(

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect import flow
-
 from ectopy.registry import runs
 from ectopy.review.agreement import Review, read_reviews, review_metrics, review_table
 from ectopy.review.corrections import CorrectionsError
@@ -12,7 +10,6 @@ from ectopy.rhythm.wording import count
 from ectopy.settings import load_settings
 
 
-@flow
 def log_reviews(
     outs: Sequence[Path], experiment: str = "ectopy-review", tracking_uri: str | None = None
 ) -> str:

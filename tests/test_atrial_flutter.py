@@ -103,9 +103,9 @@ class TestFlutter:
     def test_with_any_times_of_the_beats_is_found(self, seed: int) -> None:
         assert is_flutter(drawn(irregular(seed), sawtooth(times(), 300), seed=seed))
 
-    @pytest.mark.parametrize("usual_s", [0.45, 1.2])
+    @pytest.mark.parametrize("usual_s", [0.5, 1.2])
     def test_at_fast_and_slow_rates_is_found(self, usual_s: float, seed: int) -> None:
-        # Of an interval of 1.2 s, windows of beats hold half.
+        # Windows of beats hold half of an interval of 1.2 s. In one of 0.5 s, little lies between QRS and T.
         assert is_flutter(drawn(irregular(seed, usual_s=usual_s), sawtooth(times(), 290), seed=seed))
 
     def test_that_slows_down_by_a_tenth_is_found(self, seed: int) -> None:
@@ -225,8 +225,8 @@ class TestWhereOneFollowsTheOther:
     def test_the_result_does_not_depend_on_the_chunks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         windows = self.windows(80, 170)
         whole = regularity(windows)
-        monkeypatch.setattr(atrial_flutter, "_CHUNK", 90)
-        assert regularity(windows) == pytest.approx(whole, abs=0.02)
+        monkeypatch.setattr(atrial_flutter, "_CHUNK", 99)
+        assert regularity(windows) == pytest.approx(whole, abs=1e-4)
 
     def test_ventricular_beats_do_not_disturb(self) -> None:
         time_s, shapes = self.windows(0, 240)
@@ -279,7 +279,13 @@ def rhythms_of(name: str, record: str) -> list[tuple[str, int, int]]:
 @pytest.mark.real
 def test_flutter_of_true_records_is_found_where_the_block_changes() -> None:
     # Cycles of 0.2 s between QRS complexes at 69 and 138 bpm; the table of doubtful labels has 867 too.
-    assert ("afl", 562, 631) in rhythms_of("svdb", "867")
+    kinds = {kind for kind, onset_s, offset_s in rhythms_of("svdb", "867") if onset_s < 600 < offset_s}
+    assert kinds == {"afl"}
+
+
+@pytest.mark.real
+def test_flutter_that_fibrillates_in_the_end_is_both() -> None:
+    assert [kind for kind, _, _ in rhythms_of("afpdb", "p04c")] == ["afl", "af"]
 
 
 @pytest.mark.real

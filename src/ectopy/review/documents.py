@@ -146,7 +146,9 @@ def _figures(total: Stats, analysis: Analysis) -> Iterator[dict[str, str]]:
         )
     yield _figure("VT", f"{total['n_vt_runs']:,}", "runs", f"longest {total['longest_vt_beats']} beats")
     burden = total["af_burden_pct"]
-    yield _figure("AF", "\N{EN DASH}" if burden is None else f"{burden:.1f}", "%", "of the time analysed")
+    yield _figure(
+        "AF or flutter", "\N{EN DASH}" if burden is None else f"{burden:.1f}", "%", "of the time analysed"
+    )
     pause = total["longest_pause_s"]
     yield _figure("Longest pause", "\N{EN DASH}" if pause is None else f"{pause:.1f}", "s", "")
     yield _figure("Analysed", f"{share:.1f}", "%", f"of {duration(analysis.duration_s)}")

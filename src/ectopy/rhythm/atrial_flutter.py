@@ -4,8 +4,8 @@ Flutter is one wave front that circles in an atrium, 220 to 350 times a minute. 
 spectrum, and those of fibrillation a broad one (Hoppe et al. 2005, J Am Coll Cardiol 46: 2079). The irregular
 rhythm alone cannot tell: with a changing block, flutter is as irregular as fibrillation.
 
-1. From each beat, the mean of the beats around it is subtracted, and its QRS complex is left out. What is
-   left are the waves of the atria, and noise.
+1. Each beat is subtracted, as the mean of a group of beats in a row, and its QRS complex is left out. What
+   is left are the waves of the atria, and noise.
 2. Of every 6 s of them, each frequency of flutter explains a share: that of a sine and of its first harmonic
    in the least-squares sense.
 3. The shares of some 20 s are averaged, frequency by frequency. In fibrillation the best frequency changes
@@ -31,7 +31,7 @@ SLOWEST_HZ, FASTEST_HZ = 3.6, 5.9
 """Frequencies of the waves of atrial flutter, 216 and 354 per minute."""
 FLUTTER_ONSET, FLUTTER_CONTINUES = 0.35, 0.2
 """Regularity that flutter must exceed at least once, and regularity above which it continues."""
-POOLED = 9
+POOLED = 5
 """Number of windows of waves whose shares are averaged: 22 s."""
 
 _FS = 50  # Hz; two samples of a window of a beat are one
@@ -39,15 +39,15 @@ _PER_SAMPLE = round(WORKING_FS) // _FS
 _BEFORE, _LENGTH = BEFORE // 2, 38  # samples of a window of a beat
 _OFFSETS = np.arange(_LENGTH) - _BEFORE
 _QRS = slice(_BEFORE - 3, _BEFORE + 5)  # 60 ms before the R peak to 100 ms after it
-_NEIGHBOURS = 33  # beats whose mean is subtracted
+_GROUP = 33  # beats whose mean is subtracted
 _FEWEST = 8  # of them
-_STEP, _WINDOW = 2 * _FS, 6 * _FS
+_STEP, _WINDOW = 4 * _FS, 6 * _FS
 _LEAST_COVERED = 1 / 3  # of a window of waves
 _BASELINE = _FS // 2  # samples of the running mean that is subtracted, twice
 _HZ = np.arange(SLOWEST_HZ, FASTEST_HZ, 1 / 12, dtype=np.float32)
 _PHASE = 2 * np.pi * np.arange(_WINDOW, dtype=np.float32)[:, None] / _FS * np.append(_HZ, 2 * _HZ)
 _COSINE, _SINE = np.cos(_PHASE), np.sin(_PHASE)
-_CHUNK = 2048  # beats whose waves are in memory at once
+_CHUNK = 60 * _GROUP  # beats whose waves are in memory at once
 _TINY = np.float32(1e-9)
 
 
@@ -110,7 +110,7 @@ def regularity_of_waves(shapes: BeatWindows, ventricular: Mask, start: int, stop
     for first in range(start, stop, _CHUNK):
         part = slice(first, min(first + _CHUNK, stop))
         wanted = slice(*np.searchsorted(ticks, (tick[part.start - start], tick[part.stop - start - 1] + 1)))
-        around = slice(max(start, part.start - _NEIGHBOURS), min(stop, part.stop + _NEIGHBOURS))
+        around = slice(max(start, part.start - _GROUP), min(stop, part.stop + _GROUP))
         shares[:, wanted] = _shares(shapes.take(around), ventricular[around], ticks[wanted])
     n = min(POOLED, len(ticks))
     pooled = [sliding_window_view(lead, n, axis=0).mean(axis=2).max(axis=1) for lead in shares]
@@ -167,21 +167,23 @@ def _waves_between_beats(shapes: BeatWindows, ventricular: Mask) -> tuple[Floats
     until_next = np.diff(at, append=at[-1] + 2 * _LENGTH)
     known = (until_next[:, None] - _BEFORE > _OFFSETS) & ~ventricular[:, None]
     index = at[:, None] + _OFFSETS
+    first = np.arange(max(len(at) // _GROUP, 1)) * _GROUP  # the last group has the rest too
+    group = np.minimum(np.arange(len(at)) // _GROUP, len(first) - 1)
     waves, weight = np.zeros((2, n_leads, int(at[-1]) + _LENGTH), dtype=np.float32)
     for lead in range(n_leads):
         mv = shapes.signal[:, lead, : 2 * _LENGTH].astype(np.float32) * shapes.scale[:, lead, None]
         halved = (mv[:, ::2] + mv[:, 1::2]) / 2
         use = known & shapes.readable[:, lead, None]
-        count = uniform_filter1d(use.astype(np.float32), _NEIGHBOURS, mode="constant") * _NEIGHBOURS
-        total = uniform_filter1d(np.where(use, halved, 0), _NEIGHBOURS, mode="constant") * _NEIGHBOURS
-        use &= count >= _FEWEST - 0.5
+        count = np.add.reduceat(use, first, axis=0, dtype=np.int16)
+        mean = np.add.reduceat(np.where(use, halved, 0), first, axis=0) / np.maximum(count, 1)
+        use &= (count >= _FEWEST)[group]
         use[:, _QRS] = False
-        waves[lead, index[use]] = (halved - total / np.maximum(count, 1))[use]
-        weight[lead, index[use]] = 1
+        known_at = index[use]
+        waves[lead, known_at] = (halved - mean[group])[use]
+        weight[lead, known_at] = 1
+    scale = weight.T / np.maximum(uniform_filter1d(weight.T, _BASELINE, mode="constant"), _TINY)
     for _ in range(2):
-        mean = uniform_filter1d(waves.T, _BASELINE, mode="constant")
-        mean /= np.maximum(uniform_filter1d(weight.T, _BASELINE, mode="constant"), _TINY)
-        waves -= weight * mean.T
+        waves -= (scale * uniform_filter1d(waves.T, _BASELINE, mode="constant")).T
     return waves, weight
 
 

@@ -127,10 +127,12 @@ class EventList:
         """
         overlaps = {}
         for number, item in enumerate(self.events):
+            if item.event.kind != event.kind:
+                continue
             other = event_ref(item.event, self._beats.fs)
             overlap = min(event.offset, other.offset) - max(event.onset, other.onset)
             shorter = min(event.offset - event.onset, other.offset - other.onset)
-            if other.kind == event.kind and overlap >= 0 and 2 * overlap >= shorter:
+            if overlap >= 0 and 2 * overlap >= shorter:
                 overlaps[number] = (item.counts, overlap)
         return sorted(overlaps, key=overlaps.__getitem__, reverse=True)
 

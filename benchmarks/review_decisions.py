@@ -29,7 +29,7 @@ from ectopy.model.rhythm_classifier import load_rhythm_classifier
 from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
 from ectopy.review.clusters import Clusters, find_clusters, split
-from ectopy.review.decisions import Answers, adapt, find_questions
+from ectopy.review.decisions import Answers, adapt, find_questions, follow
 from ectopy.review.edits import ARTEFACT
 
 PACED = ("102", "104", "107", "217")
@@ -37,6 +37,12 @@ PACED = ("102", "104", "107", "217")
 VEB_F1, SVEB_F1 = 0.99, 0.95
 MOST = 100
 """Decisions after which the review is given up."""
+WAYS: dict[str, dict[str, Any]] = {
+    "alone": {"follows": False, "share": 0.0},
+    "similar beats follow": {"follows": True, "share": 0.0},
+    "similar beats follow, 2 % overlooked": {"follows": True, "share": 0.02},
+}
+"""Ways to review: whether the labels of other beats follow, and the share of other classes overlooked."""
 _ANY = ("F", "Q", "")
 
 
@@ -63,16 +69,17 @@ def is_reached(f1: tuple[float, float]) -> bool:
     return f1[0] >= VEB_F1 and f1[1] >= SVEB_F1
 
 
-def course_of(analysis: Analysis, reference: Annotations, key: str, share: float) -> Course:
-    """Let the oracle review a record."""
+def course_of(analysis: Analysis, reference: Annotations, key: str, *, follows: bool, share: float) -> Course:
+    """Let the oracle review a record; with ``follows``, similar beats follow each answer."""
     truth = true_labels(analysis, reference)
     clusters = find_clusters(analysis.recording, analysis.columns, analysis.beats)
     n_clusters, n_splits = clusters.n_clusters, 0
     answers = Answers(analysis.beats.label.copy(), np.zeros(len(truth), dtype=bool))
     best = f1_of(analysis, np.where(np.isin(truth, _ANY), answers.label, truth), reference)
     course = [f1_of(analysis, answers.label, reference)]
+    probability = adapt(clusters, analysis.beats.probability, answers)
     while not is_reached(course[-1]) and len(course) <= MOST:
-        questions = find_questions(clusters, adapt(clusters, analysis.beats.probability, answers), answers)
+        questions = find_questions(clusters, probability, answers)
         if not questions:
             break
         asked = questions[0]
@@ -83,9 +90,11 @@ def course_of(analysis: Analysis, reference: Annotations, key: str, share: float
             continue
         label, answered = answers.label.copy(), answers.answered.copy()
         label[asked.members], answered[asked.members] = answer, True
-        same = (label == answers.label).all()
-        answers = Answers(label, answered)
-        course.append(course[-1] if same else f1_of(analysis, label, reference))
+        before, answers = answers.label, Answers(label, answered)
+        probability = adapt(clusters, analysis.beats.probability, answers)
+        answers = follow(probability, answers) if follows else answers
+        same = (before == answers.label).all()
+        course.append(course[-1] if same else f1_of(analysis, answers.label, reference))
     return Course(key, tuple(course), n_splits, n_clusters, best)
 
 
@@ -165,54 +174,55 @@ def analyses(jobs: list[FindingJob], cache: Path | None) -> Iterator[tuple[Findi
         yield job, analysis
 
 
-def print_summary(courses: list[Course]) -> None:
-    """Print a row for each group of records, then a row for each record."""
-    groups = {
-        "mitdb, DS1": lambda key: key.startswith("mitdb") and key[6:] not in PACED,
-        "mitdb, paced": lambda key: key.startswith("mitdb") and key[6:] in PACED,
-        "svdb": lambda key: key.startswith("svdb"),
-    }
+def print_summary(by_way: dict[str, list[Course]]) -> None:
+    """Print a row for each way and group of records, then a row for each record."""
+    groups = {"mitdb, DS1": is_ds1, "mitdb, paced": is_paced, "svdb": lambda key: key.startswith("svdb")}
     print(
-        "| records | n | reached without a decision | reached | median | 90th percentile |\n"
-        + "|---" * 6
+        "| answers | records | n | without a decision | reached | median | 90th percentile |\n"
+        + "|---" * 7
         + "|"
     )
-    for name, belongs in groups.items():
-        decisions = np.array([course.decisions for course in courses if belongs(course.key)])
-        if len(decisions):
-            median, high = np.quantile(decisions, (0.5, 0.9), method="higher")
-            never = (decisions == 0).sum(), np.isfinite(decisions).sum()
-            print(
-                f"| {name} | {len(decisions)} | {never[0]} | {never[1]} | {_said(median)} | {_said(high)} |"
-            )
-    print("\n| record | VEB, SVEB F1 before | after | possible | clusters | splits | decisions |")
-    print("|---" * 7 + "|")
-    for course in courses:
-        before, after, best = (
-            f"{100 * v:.1f}, {100 * s:.1f}" for v, s in (course.f1[0], course.f1[-1], course.best)
-        )
-        print(
-            f"| {course.key} | {before} | {after} | {best} | {course.n_clusters} | {course.n_splits} "
-            f"| {_said(course.decisions)} |"
-        )
+    for way, courses in by_way.items():
+        for name, belongs in groups.items():
+            decisions = np.array([course.decisions for course in courses if belongs(course.key)])
+            if len(decisions):
+                at_once, reached = (decisions == 0).sum(), np.isfinite(decisions).sum()
+                median, high = (_said(np.quantile(decisions, q, method="higher")) for q in (0.5, 0.9))
+                print(f"| {way} | {name} | {len(decisions)} | {at_once} | {reached} | {median} | {high} |")
+    print("\n| record | VEB, SVEB F1 before | possible | " + " | ".join(by_way) + " |")
+    print("|---" * (3 + len(by_way)) + "|")
+    for courses in zip(*by_way.values(), strict=True):
+        before, best = (f"{100 * v:.1f}, {100 * s:.1f}" for v, s in (courses[0].f1[0], courses[0].best))
+        cells = " | ".join(_said(course.decisions) for course in courses)
+        print(f"| {courses[0].key} | {before} | {best} | {cells} |")
+
+
+def is_paced(key: str) -> bool:
+    """Check whether a record is a paced one of mitdb."""
+    return key.startswith("mitdb/") and key[6:] in PACED
+
+
+def is_ds1(key: str) -> bool:
+    """Check whether a record is one of DS1."""
+    return key.startswith("mitdb/") and key[6:] not in PACED
 
 
 def _said(decisions: float) -> str:
     return f"{decisions:.0f}" if np.isfinite(decisions) else "never"
 
 
-def draw(courses: list[Course], path: Path) -> None:
+def draw(by_way: dict[str, list[Course]], path: Path) -> None:
     """Draw the share of records that have reached both F1 by the number of decisions."""
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
-    for name in ("mitdb", "svdb"):
-        decisions = np.array(
-            [c.decisions for c in courses if c.key.startswith(name) and c.key[6:] not in PACED]
-        )
-        if len(decisions):
-            counts = np.arange(MOST + 1)
-            axes.step(counts, [100 * (decisions <= n).mean() for n in counts], where="post", label=name)
+    counts = np.arange(MOST + 1)
+    for way, courses in by_way.items():
+        for name, belongs in (("mitdb, DS1", is_ds1), ("svdb", lambda key: key.startswith("svdb"))):
+            decisions = np.array([course.decisions for course in courses if belongs(course.key)])
+            if len(decisions):
+                shares = [100 * (decisions <= n).mean() for n in counts]
+                axes.step(counts, shares, where="post", label=f"{name}: {way}")
     axes.set(
-        xlabel="decisions", ylabel="records at VEB F1 99 and SVEB F1 95 (%)", ylim=(0, 100), xlim=(0, MOST)
+        xlabel="decisions", ylabel="records at VEB F1 99 and\nSVEB F1 95 (%)", ylim=(0, 100), xlim=(0, MOST)
     )
     axes.grid(alpha=0.3)
     axes.legend()
@@ -230,21 +240,16 @@ def jobs_of(data_dir: Path, model: str) -> list[FindingJob]:
     return sorted([*jobs, *paced], key=lambda job: job.key)
 
 
-def main(data_dir: Path, model: str, figure: Path, cache: Path | None = None, share: float = 0.0) -> None:
+def main(data_dir: Path, model: str, figure: Path, cache: Path | None = None) -> None:
     """Let the oracle review every record, print the tables and draw the figure."""
-    courses = []
+    by_way: dict[str, list[Course]] = {way: [] for way in WAYS}
     for job, analysis in analyses(jobs_of(data_dir, model), cache):
-        courses.append(course_of(analysis, read_annotations(job.record, "atr"), job.key, share))
-        print(job.key, courses[-1].decisions, file=sys.stderr, flush=True)
-    print_summary(courses)
-    draw(courses, figure.with_suffix(".png"))
+        reference = read_annotations(job.record, "atr")
+        for way, settings in WAYS.items():
+            by_way[way].append(course_of(analysis, reference, job.key, **settings))
+    print_summary(by_way)
+    draw(by_way, figure.with_suffix(".png"))
 
 
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1]),
-        sys.argv[2],
-        Path(sys.argv[3]),
-        *(Path(folder) for folder in sys.argv[4:5]),
-        *(float(share) for share in sys.argv[5:6]),
-    )
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), *(Path(folder) for folder in sys.argv[4:5]))

@@ -5,7 +5,15 @@ import pytest
 
 from ectopy.ecg import CLASSES, Analysis, Beats, Event, recording_of
 from ectopy.review.clusters import Clusters, cluster_points
-from ectopy.review.decisions import ANSWERS, Answers, adapt, answers_in, find_questions, next_decisions
+from ectopy.review.decisions import (
+    ANSWERS,
+    Answers,
+    adapt,
+    answers_in,
+    find_questions,
+    follow,
+    next_decisions,
+)
 from ectopy.review.edits import ARTEFACT, AcceptEvent, DeleteBeats, Entry, RelabelBeats
 from ectopy.review.reviewed_events import event_ref
 from ectopy.review.state import replay
@@ -111,6 +119,21 @@ class TestAnswers:
         clusters, probability, answers = made((30, 0.6, 0.1, 0.3), (30, 0.2, 0.1, 0.7))
         adapted = adapt(clusters, probability, answer(answers, clusters.members(0), "S"))
         assert adapted.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
+
+
+class TestFollow:
+    def test_open_beats_take_the_likeliest_label(self):
+        clusters, probability, answers = made((30, 0.6, 0.0, 0.4), (30, 0.6, 0.0, 0.4), apart=0.1)
+        answers = answer(answers, clusters.members(0), "V")
+        after = follow(adapt(clusters, probability, answers), answers)
+        assert set(after.label[clusters.members(1)].tolist()) == {"V"}
+
+    def test_what_a_reader_answered_stays(self):
+        clusters, probability, answers = made((30, 0.999, 0.0, 0.001), (30, 0.999, 0.0, 0.001), apart=0.1)
+        answers = answer(answers, clusters.members(0)[:1], "S")
+        after = follow(adapt(clusters, probability, answers), answers)
+        assert after.label[0] == "S"
+        assert after.answered.sum() == 1
 
 
 def entry(number, action):

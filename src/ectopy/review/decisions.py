@@ -4,13 +4,13 @@ The answers so far adapt the probabilities of the classifier to the patient, as 
 classifiers of Llamedo & Martinez (2012) and Wiens & Guttag (2010). The log-odds of the classifier are the
 prior of a multinomial logistic regression on the points of the beats. Its weights are 0 before the first
 answer. So an answer on one cluster also tells of beats like it elsewhere. It changes what is asked next and
-which answer is proposed; labels are changed by readers only.
+which answer is proposed. :func:`follow` gives other beats the label that the answers make likeliest.
 
 A question is about the beats of one cluster that have the same label, and for which the same answer is
 expected. What a reader has answered is not asked again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -203,6 +203,24 @@ def adapt(clusters: Clusters, probability: NDArray[np.float32], answers: Answers
     )
     parts = [basis.of_points(part) @ coefficients for part in in_chunks(clusters.points)]
     return _softmax(log_prior + np.concatenate(parts))
+
+
+def follow(probability: Floats, answers: Answers) -> Answers:
+    """Let the labels of the beats that nobody has answered follow the adapted probabilities.
+
+    Parameters
+    ----------
+    probability
+        Adapted probabilities of ANSWERS, [n, len(ANSWERS)].
+    answers
+        The labels of the beats, and which the reader gave.
+
+    Returns
+    -------
+    The same, with other labels where the reader gave none.
+    """
+    likeliest = np.array(ANSWERS)[probability.argmax(axis=1)]
+    return replace(answers, label=np.where(answers.answered, answers.label, likeliest))
 
 
 class _Basis(NamedTuple):

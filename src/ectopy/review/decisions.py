@@ -206,7 +206,7 @@ def adapt(clusters: Clusters, probability: NDArray[np.float32], answers: Answers
 
 
 def follow(probability: Floats, answers: Answers) -> Answers:
-    """Let the labels of the beats that nobody has answered follow the adapted probabilities.
+    """Return answers where the labels of all other beats follow the adapted probabilities.
 
     Parameters
     ----------

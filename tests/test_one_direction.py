@@ -36,6 +36,7 @@ FINDING_COUNTS = {
     "idioventricular_rhythm": r"Idioventricular rhythm: (\d+) (?:run|triplet)",
     "sv_run": r"upraventricular (?:runs|tachycardia): (\d+) (?:run|triplet)",
     "short_v_run": r"Short ventricular runs: (\d+) (?:run|triplet)",
+    "paced": r"Paced rhythm: (\d+) episode",
     "veb_couplet": r"(\d+) ventricular couplet",
     "sveb_couplet": r"(\d+) supraventricular couplet",
     "bigeminy": r"Ventricular bigeminy: (\d+) episode",
@@ -61,6 +62,7 @@ def assert_one_direction(analysis: Analysis) -> None:
         duration_s=analysis.duration_s,
         unreadable=analysis.unreadable,
         af=spans_of(analysis, "af"),
+        paced=spans_of(analysis, "paced"),
         criteria=analysis.criteria,
     )
     assert_equal_events(again, analysis.events)

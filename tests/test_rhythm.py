@@ -414,6 +414,7 @@ KNOWN_KINDS = {
     "afl": "(AFL",
     "idioventricular_rhythm": "(IVR",
     "sv_run": "(SVTA",
+    "paced": "(P",
     "short_v_run": "",
     "veb_couplet": "",
     "bigeminy": "(B",

@@ -39,7 +39,8 @@ class PreparedRecording:
 
     ``columns`` are the leads that were analysed. ``sample`` are the R peaks on the grid of the recording.
     ``low_quality`` is True where a beat lies in noise, and ``beside_gap`` where signal beside it is lost,
-    [n]. ``unreadable`` is as in :class:`ectopy.ecg.Analysis`. ``waves`` are those of every tick.
+    [n]. ``unreadable`` is as in :class:`ectopy.ecg.Analysis`. ``waves`` are those of every tick. ``spikes``
+    are the pacing spikes on the grid of the recording, [k].
     """
 
     recording: Recording
@@ -50,6 +51,7 @@ class PreparedRecording:
     beside_gap: Mask
     unreadable: Samples
     waves: Waves
+    spikes: Samples | None = None
 
     @property
     def features(self) -> Iterator[extraction.Floats]:
@@ -131,6 +133,7 @@ def prepare(
         detected.beside_gap,
         unreadable,
         detected.waves,
+        detected.spikes,
     )
 
 
@@ -190,6 +193,7 @@ def classify_beats(
         af_penalty=af_penalty,
         windows=windows,
         intervals=intervals,
+        spikes=prepared.spikes,
         criteria=criteria,
     )
     return Analysis(

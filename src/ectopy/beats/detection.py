@@ -7,7 +7,7 @@ not grow with the length of the signal, nor with the number of candidates that a
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -50,6 +50,7 @@ from ectopy.signal.filters import (
     without_offset,
     working_length,
 )
+from ectopy.signal.pacing_spikes import find_spikes
 from ectopy.signal.time_grid import TimeGrid
 from ectopy.signal.waves import WAVES, waves_of_ticks
 
@@ -85,6 +86,8 @@ class Block:
     """[n, n_leads], which samples can be analysed."""
     drowned: Samples
     """[k, 2], intervals in which hum or noise of high frequency drowns every lead."""
+    spikes: Samples
+    """[k], the pacing spikes of the block, on the grid of the recording."""
 
     @property
     def core(self) -> slice:
@@ -134,6 +137,8 @@ class DetectedBeats:
     unreadable: Samples
     """[k, 2], intervals in which no lead can be analysed: not recorded, or noise."""
     waves: Waves = _NO_WAVES
+    spikes: Samples = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """[m], the pacing spikes, on the grid of the recording."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +204,8 @@ def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
     _keep_memory()
     grid = TimeGrid.of(recording)
     waves: list[Waves] = []
-    signal_blocks = _noting_waves(blocks(recording, columns, block_s=block_s), waves)
+    spikes: list[Samples] = []
+    signal_blocks = _noting(blocks(recording, columns, block_s=block_s), waves, spikes)
     if r_peaks is not None:
         parts = _beats_from_annotations(signal_blocks, grid.to_working(r_peaks))
     else:
@@ -209,12 +215,13 @@ def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
     of_leads, usable = (
         np.concatenate([getattr(part, name) for part in waves]) for name in ("of_leads", "usable")
     )
-    return replace(detected, waves=Waves(of_leads, usable))
+    return replace(detected, waves=Waves(of_leads, usable), spikes=np.concatenate(spikes))
 
 
-def _noting_waves(signal_blocks: Iterable[Block], waves: list[Waves]) -> Iterator[Block]:
-    """Pass the blocks on, and append the waves of each to a list."""
+def _noting(signal_blocks: Iterable[Block], waves: list[Waves], spikes: list[Samples]) -> Iterator[Block]:
+    """Pass the blocks on, and append the waves and the pacing spikes of each to a list."""
     for block in signal_blocks:
+        spikes.append(block.spikes)
         waves.append(
             Waves(*waves_of_ticks(block.filtered, block.usable, block.first, block.start, block.stop))
         )
@@ -430,10 +437,14 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
     for start in range(0, max(n_samples, 1), step):
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
-        filtered, usable, drowned = _filtered(*_recorded(recording, columns, first, last), recording.fs)
+        raw, lost = _recorded(recording, columns, first, last)
+        filtered, usable, drowned = _filtered(raw, lost, recording.fs)
+        spikes = find_spikes(raw, recording.fs) + first
+        spikes = spikes[(spikes >= start) & (spikes < start + step)]
         begin, from_, to = (at * ratio.numerator // ratio.denominator for at in (first, start, start + step))
         to = min(to, n_working)
-        yield Block(begin, from_, to, filtered, usable, np.clip(true_intervals(drowned) + begin, from_, to))
+        drowned_spans = np.clip(true_intervals(drowned) + begin, from_, to)
+        yield Block(begin, from_, to, filtered, usable, drowned_spans, spikes)
 
 
 def _recorded(recording: Recording, columns: Sequence[int], first: int, last: int) -> tuple[Signal, Mask]:

@@ -27,7 +27,7 @@ CLASS_NAMES = {
     BeatClass.SVEB: "Supraventricular ectopic",
     BeatClass.VEB: "Ventricular ectopic",
     BeatClass.FUSION: "Fusion",
-    BeatClass.UNKNOWN: "Unclassifiable",
+    BeatClass.UNKNOWN: "Unclassifiable or paced",
 }
 TITLES = {
     **{name: kind.title for name, kind in KINDS.items()},

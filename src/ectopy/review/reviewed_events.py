@@ -1,8 +1,8 @@
 """The events of a recording as a reader has left them.
 
 Events are found again from the reviewed beats. Those that do not follow from beats stay as they were found:
-atrial fibrillation and flutter, and the rhythms of the waves of the signal. Then the edits of events are
-applied.
+atrial fibrillation and flutter, paced rhythm, and the rhythms of the waves of the signal. Then the edits of
+events are applied.
 """
 
 from collections.abc import Sequence
@@ -217,7 +217,7 @@ def automatic_only(automatic: Analysis, beats: Beats) -> list[Event]:
     automatic
         The automatic analysis.
     beats
-        The reviewed beats, which are counted in atrial fibrillation and flutter.
+        The reviewed beats, which are counted in atrial fibrillation and flutter, and in paced rhythm.
 
     Returns
     -------
@@ -225,7 +225,9 @@ def automatic_only(automatic: Analysis, beats: Beats) -> list[Event]:
     """
     carried, _ = _carried_and_covered(automatic)
     return [
-        event_between(event.kind, event.onset_s, event.offset_s, beats) if event.kind in ATRIAL else event
+        event_between(event.kind, event.onset_s, event.offset_s, beats)
+        if event.kind in {*ATRIAL, "paced"}
+        else event
         for event in carried
     ]
 

@@ -1,6 +1,7 @@
 """From classified beats to final labels and events, in one direction.
 
-1. RR intervals that rules may use (:mod:`ectopy.rhythm.heart_rate`).
+1. RR intervals that rules may use (:mod:`ectopy.rhythm.heart_rate`), and paced beats, which have no other
+   class (:mod:`ectopy.rhythm.pacing`).
 2. Sinus, supraventricular or ventricular tachycardia (:mod:`ectopy.rhythm.tachycardia`). In a rhythm interval
    of VT, the fast beats are ventricular and not supraventricular.
 3. Atrial fibrillation, from RR intervals, the ventricular beats and the morphology
@@ -39,6 +40,7 @@ from ectopy.rhythm.finders import (
 from ectopy.rhythm.heart_rate import Seconds, mean_bpm, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.limits import CERTAIN_PROBABILITY
+from ectopy.rhythm.pacing import find_pacing, name_paced_beats, without_paced_vt
 from ectopy.rhythm.prematurity import keep_premature_sveb
 from ectopy.rhythm.rhythm_events import (
     add_rhythm_events,
@@ -75,6 +77,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     af_penalty: Floats | None = None,
     windows: BeatWindows | None = None,
     intervals: Sequence[RhythmInterval] = (),
+    spikes: Samples | None = None,
     criteria: Criteria = DEFAULT_CRITERIA,
 ) -> RhythmAnalysis:
     """Find atrial fibrillation, settle the labels, then find every event once.
@@ -97,6 +100,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         is flutter; without them, it has and it is not.
     intervals
         The rhythm intervals; without them, the beats decide everywhere.
+    spikes
+        Pacing spikes in samples, in order, [m]; without them, no beat is paced.
     criteria
         The criteria of the reader.
 
@@ -108,9 +113,12 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     cut = to_end_s < _CUT_S
     for ectopic in (BeatClass.SVEB, BeatClass.VEB):
         beats = exchange_classes(beats, cut & (beats.label == ectopic), BeatClass.NORMAL, ectopic)
+    pacing = find_pacing(beats, spikes, windows, duration_s=duration_s)
     clear = np.ones(len(beats), dtype=bool) if low_quality is None else ~low_quality
+    beats = name_paced_beats(beats, pacing.beats, clear)
     intervals = without_unreadable(intervals, unreadable / beats.fs)
     intervals = without_beats_in_asystole(intervals, beats.time_s[clear])
+    intervals = without_paced_vt(intervals, beats, pacing.beats)
     fibrillation, artefact = (spans_of(intervals, name, beats.fs) for name in (Rhythm.VF, Rhythm.ARTEFACT))
     if len(fibrillation) or len(artefact):
         in_artefact = is_inside(beats.sample, artefact)
@@ -128,18 +136,22 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     beats = exchange_classes(beats, in_vt & supraventricular(beats), BeatClass.SVEB, BeatClass.VEB)
     af = flutter = irregular = NO_SPANS
     if criteria.detect_af:
-        early, time_s = supraventricular(beats), beats.time_s
+        early, time_s, not_conducted = (
+            supraventricular(beats),
+            beats.time_s,
+            ventricular(beats) | pacing.beats,
+        )
         shortest_s = shortest_episode_s(criteria.af_s, duration_s)
         irregular = find_atrial_fibrillation(
-            time_s, rr_s, ventricular(beats), early, af_penalty=penalty, shortest_s=shortest_s
+            time_s, rr_s, not_conducted, early, af_penalty=penalty, shortest_s=shortest_s
         )
         irregular = extend_over_runs(irregular, long_runs(early, rr_s), time_s)
         if duration_s <= STRIP_S and windows is not None and not len(irregular):
-            irregular = find_fibrillating_strip(time_s, rr_s, ventricular(beats), early, windows)
+            irregular = find_fibrillating_strip(time_s, rr_s, not_conducted, early, windows)
         af = irregular
         if windows is not None:
             af, flutter = find_atrial_flutter(
-                irregular, time_s, windows, ventricular(beats), shortest_s=shortest_s
+                irregular, time_s, windows, not_conducted, shortest_s=shortest_s
             )
     final = keep_premature_sveb(suppress_sveb_in_af(beats, irregular), rr_s, criteria.sv_prematurity_pct)
     if duration_s <= STRIP_S:
@@ -151,6 +163,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         unreadable=unreadable,
         af=af,
         flutter=flutter,
+        paced=pacing.spans,
         criteria=criteria,
     )
     in_order = _in_order(add_rhythm_events(events, intervals, final, criteria))
@@ -165,6 +178,7 @@ def find_events(  # noqa: PLR0913 - the beats, and what surrounds them
     unreadable: Samples = NOTHING_UNREADABLE,
     af: Spans | Sequence[Sequence[int]] = (),
     flutter: Spans | Sequence[Sequence[int]] = (),
+    paced: Spans | Sequence[Sequence[int]] = (),
     criteria: Criteria = DEFAULT_CRITERIA,
 ) -> tuple[Event, ...]:
     """Find every event of :data:`ectopy.rhythm.kinds.KINDS`; events may overlap.
@@ -179,8 +193,9 @@ def find_events(  # noqa: PLR0913 - the beats, and what surrounds them
         Length of the recording in seconds.
     unreadable
         As for :func:`analyse_rhythm`.
-    af, flutter
-        Half-open [start, stop) spans of beats in atrial fibrillation and in atrial flutter, [k, 2].
+    af, flutter, paced
+        Half-open [start, stop) spans of beats in atrial fibrillation, in atrial flutter and in paced rhythm,
+        [k, 2].
     criteria
         The criteria of the reader.
 
@@ -200,9 +215,11 @@ def find_events(  # noqa: PLR0913 - the beats, and what surrounds them
     >>> event.kind, event.onset_s, event.n_beats
     ('veb_couplet', 1.6, 2)
     """
-    fibrillating, fluttering = (np.asarray(some, dtype=np.intp).reshape(-1, 2) for some in (af, flutter))
+    fibrillating, fluttering, with_spikes = (
+        np.asarray(some, dtype=np.intp).reshape(-1, 2) for some in (af, flutter, paced)
+    )
     rate = rate_bpm(beats, rr_s)
-    context = RhythmContext(beats, rr_s, rate, fibrillating, fluttering, duration_s, criteria)
+    context = RhythmContext(beats, rr_s, rate, fibrillating, fluttering, with_spikes, duration_s, criteria)
     events = [event for kind in KINDS.values() for event in _events_of(kind, context)]
     events += _silences(beats, unreadable / beats.fs, duration_s, criteria.no_beat_s)
     return _in_order(events)

@@ -30,9 +30,9 @@ class RhythmContext(NamedTuple):
     """What finders need to know of a recording.
 
     ``rr_s`` are the RR intervals in seconds that rules may use, [n], and ``rate_bpm`` the heart rate at each
-    beat, [n]. ``af`` and ``flutter`` are the spans of beats in atrial fibrillation and in atrial flutter,
-    which are found before the labels are final. ``duration_s`` is the length of the recording in seconds, and
-    ``criteria`` are those of the reader.
+    beat, [n]. ``af``, ``flutter`` and ``paced`` are the spans of beats in atrial fibrillation, in atrial
+    flutter and in paced rhythm. They are found before the labels are final. ``duration_s`` is the length of
+    the recording in seconds, and ``criteria`` are those of the reader.
     """
 
     beats: Beats
@@ -40,6 +40,7 @@ class RhythmContext(NamedTuple):
     rate_bpm: Seconds
     af: Spans
     flutter: Spans
+    paced: Spans
     duration_s: float
     criteria: Criteria
 
@@ -105,6 +106,11 @@ def atrial_fibrillation(context: RhythmContext) -> Spans:
 def atrial_flutter(context: RhythmContext) -> Spans:
     """Return the episodes of atrial flutter, which were found before the labels were final."""
     return context.flutter
+
+
+def paced_rhythm(context: RhythmContext) -> Spans:
+    """Return the intervals of paced rhythm, which were found before the labels were final."""
+    return context.paced
 
 
 def ventricular_couplets(context: RhythmContext) -> Spans:

@@ -20,9 +20,11 @@ from ectopy.rhythm.atrial_fibrillation import STRIP_S
 from ectopy.rhythm.atrial_flutter import FASTEST_HZ, SLOWEST_HZ
 from ectopy.rhythm.finders import RhythmContext, Spans
 from ectopy.rhythm.limits import RATE_INTERVALS, RUN_BEATS, SHORT_VT_S
+from ectopy.rhythm.pacing import SHORTEST_S as SHORTEST_PACED_S
 from ectopy.rhythm.r_on_t import QTC_S
 from ectopy.rhythm.rhythm_events import SHORTEST_S
 from ectopy.rhythm.wording import Finding
+from ectopy.signal.pacing_spikes import LOWEST_FS
 
 Colour = Literal["ventricular", "supraventricular", "important", "note"]
 
@@ -175,6 +177,18 @@ LEADING = (
 """Kinds whose findings stand before the burden of ectopic beats, the most urgent first."""
 
 FURTHER = (
+    EventKind(
+        name="paced",
+        title="Paced rhythm",
+        rule=f"{SHORTEST_PACED_S:g} s or more in which most beats follow a pacing spike at a steady delay; "
+        f"from {LOWEST_FS:g} Hz on, where the filters of the recorder leave the spikes",
+        urgency="a note",
+        find=finders.paced_rhythm,
+        count="n_paced",
+        colour="note",
+        rhythm="paced",
+        lasts=True,
+    ),
     EventKind(
         name="short_v_run",
         title="Short ventricular run",

@@ -3,7 +3,7 @@
 Events may overlap, and most of a recording lies in none. Where events overlap, the first of their kinds in
 the registry names the rhythm. A rhythm of beats lasts until the next beat, or for CONSECUTIVE_S if that comes
 later. Where no event is, signal that cannot be read is artefact, and so is a recording without any beat. The
-rest is sinus rhythm, which also stands for what ectopy does not name: junctional and paced rhythm.
+rest is sinus rhythm, which also stands for what ectopy does not name, such as junctional rhythm.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +44,7 @@ RHYTHM_NAMES: Mapping[str, RhythmName] = MappingProxyType(
         "afl": RhythmName("Atrial flutter", "(AFL", "afl"),
         "svt": RhythmName("Supraventricular tachycardia", "(SVTA", "svt"),
         "idioventricular": RhythmName("Idioventricular rhythm", "(IVR", "idioventricular"),
+        "paced": RhythmName("Paced rhythm", "(P", "paced"),
         "bigeminy": RhythmName("Ventricular bigeminy", "(B", "pattern"),
         "trigeminy": RhythmName("Ventricular trigeminy", "(T", "pattern"),
         "sveb_bigeminy": RhythmName("Supraventricular bigeminy", "(AB", "pattern"),

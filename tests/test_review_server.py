@@ -76,8 +76,8 @@ def beats_of(client: TestClient, one: str) -> dict[str, np.ndarray]:
     return {
         "sample": np.frombuffer(content, "<i4", n, 4),
         "cluster": np.frombuffer(content, "<u2", n, 4 + 4 * n),
-        "label": np.frombuffer(content, "S1", n, 4 + 6 * n).astype("U1"),
-        "flags": np.frombuffer(content, "u1", n, 4 + 7 * n),
+        "label": np.frombuffer(content, "S1", n, 4 + 8 * n).astype("U1"),
+        "flags": np.frombuffer(content, "u1", n, 4 + 9 * n),
     }
 
 
@@ -539,16 +539,18 @@ class TestClusters:
 
     def test_the_work_list_counts_the_open_decisions_of_an_open_recording(self, client, one):
         clusters_of(client, one)
-        n_open = len(client.get(one).json()["decisions"])
+        n_open = len(client.get(f"{one}/decisions").json()["decisions"])
         (row,) = client.get("/api/recordings").json()["recordings"]
         assert row["n_decisions"] == n_open
 
     def test_an_answered_decision_is_not_asked_again(self, client, one):
         clusters_of(client, one)
-        decisions = client.get(one).json()["decisions"]
+        decisions = client.get(f"{one}/decisions").json()["decisions"]
         asked = next(decision for decision in decisions if decision["cluster"] is not None)
         edit(client, one, action="relabel_clusters", clusters=[asked["cluster"]], to=asked["proposal"])
-        assert asked["id"] not in {decision["id"] for decision in client.get(one).json()["decisions"]}
+        assert asked["id"] not in {
+            decision["id"] for decision in client.get(f"{one}/decisions").json()["decisions"]
+        }
 
     def test_a_failure_is_said(self, client, one, monkeypatch):
         def broken(_folder: Path) -> None:

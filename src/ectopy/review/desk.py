@@ -48,12 +48,13 @@ MOST_OPEN = 2
 
 
 class Decision(NamedTuple):
-    """A question to the reader about a cluster or an event, and the answer that the analysis proposes."""
+    """A question to the reader about beats of a cluster or an event, and the answer that is proposed."""
 
     cluster: int | None
     event: Event | None
     question: str
     proposal: str
+    samples: Samples
 
 
 def next_decisions(state: ReviewState, clusters: Clusters) -> list[Decision]:
@@ -82,7 +83,9 @@ def next_decisions(state: ReviewState, clusters: Clusters) -> list[Decision]:
         question = (
             f"{len(members):,} beats like this, {int(doubtful[number]):,} of low confidence: what are they?"
         )
-        decisions.append(Decision(number, None, question, str(letters[counts.argmax()])))
+        decisions.append(
+            Decision(number, None, question, str(letters[counts.argmax()]), beats.sample[members])
+        )
     return decisions
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ectopy.ecg import Analysis, Event
+from ectopy.ecg import Analysis, Event, Samples
 from ectopy.printable import printable
 from ectopy.report.statistics import Stats, recording_stats, stats
 from ectopy.review.changes import find_changes
@@ -20,7 +20,8 @@ from ectopy.rhythm.wording import count, duration
 
 SHOWN_ARTEFACT = "A"
 """Letter of a beat that is an artefact, on the pages; they have a key for each letter."""
-NO_CLUSTER = 2**16 - 1
+NONE = 2**16 - 1
+"""Number in place of a cluster or a decision that a beat has not."""
 MOST_CHANGES = 12
 """Maximum number of changes that are named before the results are confirmed."""
 LOW_CONFIDENCE, REVIEWED = 1, 2
@@ -58,7 +59,6 @@ def recording_document(review: OpenReview) -> dict[str, Any]:
         "undo": _describe(past.next_undo),
         "redo": _describe(past.next_redo),
         "figures": list(_figures(total, analysis)),
-        "changes": [printable(text) for text in _shortened(find_changes(state).sentences())],
         "events": [_event(item, fs) for item in state.events],
         "extremes": list(_extremes(total, analysis)),
         "intervals": [
@@ -71,7 +71,6 @@ def recording_document(review: OpenReview) -> dict[str, Any]:
             {"sample": round(mark.time_s * fs), "text": printable(mark.text)}
             for mark in analysis.recording.marks
         ],
-        "decisions": decisions_document(review),
         "kinds": {
             name: {"title": kind.title, "colour": kind.colour, "rule": kind.stated(analysis.criteria).rule}
             for name, kind in KINDS.items()
@@ -83,18 +82,25 @@ def recording_document(review: OpenReview) -> dict[str, Any]:
 
 
 def decisions_document(review: OpenReview) -> list[dict[str, Any]]:
-    """Return the open decisions, the most informative first."""
+    """Return the open decisions, the most informative first; the beats have their numbers in this list."""
     fs = review.state.analysis.fs
     return [
         {
-            "id": f"cluster {decision.cluster}" if decision.event is None else event_id(decision.event, fs),
+            "id": f"{decision.cluster} {decision.samples[0]} {len(decision.samples)}"
+            if decision.event is None
+            else event_id(decision.event, fs),
             "cluster": decision.cluster,
             "event": None if decision.event is None else event_id(decision.event, fs),
             "question": decision.question,
-            "proposal": decision.proposal,
+            "proposal": SHOWN_ARTEFACT if decision.proposal == ARTEFACT else decision.proposal,
         }
         for decision in review.decisions()
     ]
+
+
+def changes_document(review: OpenReview) -> list[str]:
+    """Return what the reader has changed, one sentence each."""
+    return [printable(text) for text in _shortened(find_changes(review.state).sentences())]
 
 
 def event_id(event: Event, fs: float) -> str:
@@ -214,7 +220,8 @@ def beats_bytes(review: OpenReview) -> bytes:
 
     Returns
     -------
-    Their number n as int32; then n samples as int32, n clusters as uint16, n letters and n flags as uint8.
+    Their number n as int32; then n samples as int32, n clusters and n decisions as uint16, n letters and n
+    flags as uint8.
     """
     state = review.state
     beats, artefacts = state.beats, state.artefacts
@@ -228,11 +235,20 @@ def beats_bytes(review: OpenReview) -> bytes:
     parts = (
         np.array([len(sample)], dtype="<i4"),
         sample[order].astype("<i4"),
-        np.where(cluster < 0, NO_CLUSTER, cluster)[order].astype("<u2"),
+        np.where(cluster < 0, NONE, cluster)[order].astype("<u2"),
+        _decision_of(review, sample[order]).astype("<u2"),
         label[order].astype("S1"),
         flags[order].astype("u1"),
     )
     return b"".join(part.tobytes() for part in parts)
+
+
+def _decision_of(review: OpenReview, sample: Samples) -> Samples:
+    """Return the number of the decision that asks for each beat, or NONE."""
+    number = np.full(len(sample), NONE, dtype=np.int64)
+    for at, decision in enumerate(review.decisions()):
+        number[np.isin(sample, decision.samples, assume_unique=True)] = at
+    return number
 
 
 def clusters_document(review: OpenReview) -> dict[str, Any]:

@@ -26,7 +26,9 @@ from ectopy.review.desk import Desk, OpenReview, UnknownRecordingError
 from ectopy.review.documents import (
     SHOWN_ARTEFACT,
     beats_bytes,
+    changes_document,
     clusters_document,
+    decisions_document,
     recording_document,
     shapes_bytes,
 )
@@ -85,7 +87,9 @@ def create_app(out: Path, token: str, *, port: int, by: str = "") -> Starlette:
         Route(f"{one}/clusters", api.clusters),
         Route(f"{one}/clusters", api.rearrange, methods=["POST"]),
         Route(f"{one}/clusters/shapes", api.shapes),
+        Route(f"{one}/decisions", api.decisions),
         Route(f"{one}/changes", api.changes),
+        Route(f"{one}/changed", api.changed),
         Route(f"{one}/report", api.report),
         *(
             Route(f"{one}/{what}", partial(api.change, what), methods=["POST"])
@@ -161,6 +165,12 @@ class _Api:
         state = self._review(request).refresh()
         return JSONResponse({"last_id": state.last_id, "status": state.status})
 
+    def decisions(self, request: Request) -> Response:
+        return JSONResponse({"decisions": decisions_document(self._review(request))})
+
+    def changed(self, request: Request) -> Response:
+        return JSONResponse({"changes": changes_document(self._review(request))})
+
     def report(self, request: Request) -> Response:
         review = self._review(request)
         confirmed = review.stored.review_folder / "confirmed" / "report.html"
@@ -191,7 +201,7 @@ class _Api:
         state = order(by=by, last_id=last_id)
         merged = state.last_id > last_id + 1
         said = "Another window changed this recording too. Both edits are kept." if merged else ""
-        return JSONResponse({"recording": recording_document(review), "beats": True, "said": said})
+        return JSONResponse({"recording": recording_document(review), "said": said})
 
     def _review(self, request: Request) -> OpenReview:
         return self._desk.open(request.path_params["name"])

@@ -141,10 +141,10 @@ class App {
     if (!this.by && !(await this.askInitials())) return;
     const { review } = this, { doc } = review;
     await review.queue;
-    const open = doc.decisions.length;
+    const open = review.doc.decisions.length, { changes } = await getJSON(`${review.path}/changed`);
     const yes = await ask(`Confirm ${doc.name}?`, (close) => el("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); close(true); } },
-      el("p", {}, review.doc.changes.length ? "Changed from the automatic analysis:" : "Nothing was changed from the automatic analysis."),
-      review.doc.changes.length ? el("ul", { class: "plain" }, review.doc.changes.map((text) => el("li", {}, text))) : null,
+      el("p", {}, changes.length ? "Changed from the automatic analysis:" : "Nothing was changed from the automatic analysis."),
+      changes.length ? el("ul", { class: "plain" }, changes.map((text) => el("li", {}, text))) : null,
       open ? el("p", { class: "note" }, `${count(open)} decision${open === 1 ? " is" : "s are"} still open.`) : null,
       el("p", { class: "soft small" }, "The report, the statistics, the annotations and FHIR are written anew, with your initials. The automatic files stay."),
       el("p", { class: "buttons" }, el("button", { type: "submit", class: "primary", autofocus: true }, `Confirm as ${this.by}`), el("button", { type: "button", onclick: () => close(false) }, "Cancel"))));

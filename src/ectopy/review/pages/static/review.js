@@ -50,7 +50,7 @@ export class Review extends EventTarget {
   }
 
   take(doc) {
-    this.doc = { ...this.doc, ...doc };
+    this.doc = { decisions: [], ...this.doc, ...doc };
     this.byId = new Map(this.doc.events.map((event) => [event.id, event]));
   }
 
@@ -60,8 +60,9 @@ export class Review extends EventTarget {
     this.beats = {
       sample: new Int32Array(bytes, 4, n),
       cluster: new Uint16Array(bytes, 4 + 4 * n, n),
-      label: new Uint8Array(bytes, 4 + 6 * n, n),
-      flags: new Uint8Array(bytes, 4 + 7 * n, n),
+      decision: new Uint16Array(bytes, 4 + 6 * n, n),
+      label: new Uint8Array(bytes, 4 + 8 * n, n),
+      flags: new Uint8Array(bytes, 4 + 9 * n, n),
     };
   }
 
@@ -86,9 +87,18 @@ export class Review extends EventTarget {
         shapes.subarray(at + (number + 1) * size, at + (number + 2) * size));
       at += (cluster.n_examples + 1) * size;
     }
-    await Promise.all([this.loadBeats(), this.load()]);
     this.clusters = found;
+    await this.loadDecisions();
     this.changed("clusters");
+  }
+
+  // What to ask next, after the edits so far. It takes longer than an edit, and nobody waits for it.
+  async loadDecisions() {
+    const { decisions } = await getJSON(`${this.path}/decisions`);
+    if (this.pending) return;
+    await this.loadBeats();
+    this.doc.decisions = decisions;
+    this.changed("decisions");
   }
 
   // Another window may have edited: take over what it did.
@@ -97,7 +107,7 @@ export class Review extends EventTarget {
     try {
       const { last_id, status } = await getJSON(`${this.path}/changes?since=${this.doc.last_id}`);
       if (this.pending || (last_id === this.doc.last_id && status === this.doc.status)) return;
-      await Promise.all([this.load(), this.loadBeats()]);
+      await Promise.all([this.load(), this.loadDecisions()]);
       say("Another window changed this recording. Its edits are shown.");
       this.changed("edit");
     } catch (error) {
@@ -143,6 +153,12 @@ export class Review extends EventTarget {
       tally.reviewed += (flags[at] & REVIEWED) >> 1;
     }
     return tallies;
+  }
+
+  beatsAsked(decision) {
+    const number = this.doc.decisions.indexOf(decision), found = [];
+    this.beats.decision.forEach((asked, at) => asked === number && found.push(at));
+    return found;
   }
 
   beatsOf(clusters) {
@@ -201,7 +217,7 @@ export class Review extends EventTarget {
         const answer = await post(`${this.path}/${where}`, { ...body, by: this.initials(), last_id: this.doc.last_id });
         this.take(answer.recording);
         if (answer.said) say(answer.said);
-        if (this.pending === 1 && answer.beats) await this.loadBeats();
+        if (this.pending === 1) await this.loadBeats();
         return true;
       } catch (error) {
         say(error.message, { bad: true });
@@ -210,6 +226,7 @@ export class Review extends EventTarget {
       } finally {
         this.pending--;
         this.changed("edit");
+        if (!this.pending) this.loadDecisions().catch((error) => say(error.message, { bad: true }));
       }
     };
     this.queue = this.queue.then(run);

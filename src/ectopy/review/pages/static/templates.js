@@ -8,7 +8,7 @@ import { count } from "./times.js";
 import { pressOnStrip } from "./beatkeys.js";
 
 const CARD_LEAD = 62, LARGE_LEAD = 92, FAINT = 0.22;
-const CARD_LEADS = 3, LARGE_LEADS = 12, GRID_MV = 0.5, GRID_S = 0.1;
+const CARD_LEADS = 3, LARGE_LEADS = 12, GRID_MV = 0.5, GRID_S = 0.1, MOST_EXAMPLES = 40;
 
 export class Templates {
   constructor(app) {
@@ -62,9 +62,12 @@ export class Templates {
   changed(what) {
     if (what === "signal" || what === "saving") return;
     if (what === "clusters") this.chosen = [];
-    if (what === "edit") this.answered.clear();
+    if (what === "decisions") this.answered.clear();
+    if (what === "decisions" && this.decision) { // the same question may stand elsewhere now, or be answered
+      this.decision = this.review.doc.decisions.find(({ id }) => id === this.decision.id) ?? null;
+    }
     this.draw();
-    if (!this.decision && !this.chosen.length && this.review.clusters) this.advance();
+    if (!this.decision && this.review.clusters && (this.asking || !this.chosen.length)) this.advance();
   }
 
   // --- what there is to decide ---
@@ -74,11 +77,11 @@ export class Templates {
   advance() {
     const from = performance.now();
     this.decision = this.open_decisions[0] ?? null;
-    if (this.decision?.cluster !== undefined && this.decision?.cluster !== null) this.choose([this.decision.cluster]);
+    if (this.decision?.cluster !== undefined && this.decision?.cluster !== null) this.choose([this.decision.cluster], { asking: true });
     else if (!this.decision) {
       const open = this.ordered().find((cluster) => !this.isDone(cluster));
       this.choose(open ? [open.number] : this.chosen);
-    } else this.choose([]);
+    } else this.choose([], { asking: true });
     requestAnimationFrame(() => performance.measure("next item drawn", { start: this.pressed ?? from }));
   }
 
@@ -234,7 +237,7 @@ export class Templates {
           el("button", { type: "button", class: "quiet", onclick: () => this.app.show("events", decision.event) }, "Open in events")));
     } else if (!this.chosen.length) fill(this.question, progress, el("h1", {}, "Choose a template"));
     else {
-      const asked = decision?.cluster === this.chosen[0] && this.chosen.length === 1 ? decision.question : null;
+      const asked = this.asking ? decision?.question : null;
       const words = this.chosen.length > 1 ? `${this.chosen.length} templates, ${count(n)} beats: what are they?` : asked ?? `${count(n)} beat${n === 1 ? "" : "s"} like this: what are they?`;
       fill(this.yes, CLASS_NAMES[this.proposal], " ", key("Enter"));
       fill(this.question, progress, el("h1", {}, words));
@@ -242,13 +245,14 @@ export class Templates {
   }
 
   get proposal() {
-    return (this.decision?.cluster === this.chosen[0] && this.chosen.length === 1 && this.decision.proposal) || this.labelOf(this.chosen[0]);
+    return this.asking && this.decision ? this.decision.proposal : this.labelOf(this.chosen[0]);
   }
 
   // --- choosing ---
 
-  choose(numbers) {
+  choose(numbers, { asking = false } = {}) {
     this.chosen = numbers;
+    this.asking = asking;
     for (const card of this.grid.children) {
       const chosen = numbers.includes(Number(card.dataset.number));
       card.classList.toggle("chosen", chosen);
@@ -272,13 +276,21 @@ export class Templates {
       return;
     }
     const cluster = review.clusters?.clusters.find(({ number }) => number === this.chosen[0]);
-    if (!cluster?.samples.length) return;
-    const n = cluster.samples.length;
+    const samples = this.examplesOf(cluster), n = samples.length;
+    if (!n) return;
     this.shown = ((this.shown ?? 0) + step + n) % n;
-    const sample = cluster.samples[this.shown], at = review.nearest(sample);
+    const sample = samples[this.shown], at = review.nearest(sample);
     const lead_in_s = Math.max(0.4, this.strip.canvas.clientWidth / this.strip.px_per_s / 2 || 3);
     this.strip.show(sample, { lead_in_s, picked: [at] });
-    review.signal.prepare(cluster.samples[(this.shown + 1) % n] - 4 * review.doc.fs, cluster.samples[(this.shown + 1) % n] + 4 * review.doc.fs);
+    const next = samples[(this.shown + 1) % n];
+    review.signal.prepare(next - 4 * review.doc.fs, next + 4 * review.doc.fs);
+  }
+
+  // Beats to look at: those that are asked for, spread over the recording, or those of the drawing.
+  examplesOf(cluster) {
+    if (!this.asking || !this.decision) return cluster?.samples ?? [];
+    const beats = this.review.beatsAsked(this.decision), n = Math.min(beats.length, MOST_EXAMPLES);
+    return Array.from({ length: n }, (_, at) => this.review.beats.sample[beats[Math.floor((at * beats.length) / n)]]);
   }
 
   click(event) {
@@ -309,6 +321,12 @@ export class Templates {
   label(letter) {
     if (!this.chosen.length) return say("Choose a template first.", { bad: true });
     const numbers = [...this.chosen];
+    if (this.asking && this.decision) {
+      const beats = this.review.beatsAsked(this.decision);
+      this.answered.add(this.decision.id);
+      this.review.relabelBeats(beats, letter);
+      return this.advance();
+    }
     for (const one of this.review.doc.decisions) if (numbers.includes(one.cluster)) this.answered.add(one.id);
     this.review.relabelClusters(numbers, letter);
     this.advance();

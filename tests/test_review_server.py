@@ -285,6 +285,17 @@ class TestRecordings:
         sample = int(beats_of(client, one)["sample"][3])
         assert edit(client, one, action="relabel_beats", samples=[sample], to="V").status_code == 200
 
+    def test_an_original_that_has_changed_is_not_shown_for_long(self, client, one, out):
+        """It is hashed in the background, as a day takes a second."""
+        (signal,) = out.parent.glob("*.dat")
+        content = bytearray(signal.read_bytes())
+        content[1000] ^= 1
+        signal.write_bytes(content)
+        client.get(one)
+        assert "Without the signal" in clusters_of(client, one)["failure"]
+        assert not client.get(f"{one}/changes").json()["signal"]
+        assert "it has changed since it was scored" in client.get(one).json()["notes"][0]
+
     def test_results_that_are_scored_again_are_read_again(self, client, one, out, name):
         n_before = len(beats_of(client, one)["sample"])
         fresh, _ = write_results(out.parent / "fresh", seed=5)
@@ -423,7 +434,7 @@ class TestEdits:
         assert answer.json()["said"].startswith("Another window changed this recording too")
         labels = beats_of(second, one)["label"]
         assert labels[[0, 1, 5, 6]].tolist() == ["V", "V", "S", "S"]
-        assert first.get(f"{one}/changes", params={"since": 1}).json()["last_id"] == 2
+        assert first.get(f"{one}/changes").json()["last_id"] == 2
 
     def test_edits_of_two_windows_on_the_same_beats_conflict_and_the_second_is_told_why(self, connect, one):
         first, second = connect(), connect()

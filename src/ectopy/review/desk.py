@@ -4,12 +4,14 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ectopy.batch.provenance import input_sha256
 from ectopy.batch.results import earlier_result
 from ectopy.batch.reviews import LOG_FILE, review_folder
 from ectopy.ecg import Event, Samples
@@ -43,6 +45,7 @@ from ectopy.review.state import ReviewState, ReviewStatus, replay, review_status
 logger = logging.getLogger(__name__)
 
 CLUSTERS_FILE = "clusters.npz"
+WITHOUT_SIGNAL = "Without the signal, beats cannot be compared."
 MOST_OPEN = 2
 """Recordings that are in memory at once."""
 
@@ -106,11 +109,11 @@ class OpenReview:
         self.state = self._replayed()
         self.clusters: Clusters | None = None
         self.drawings: dict[int, ClusterDrawing] = {}
-        self.failure = "" if stored.has_signal else "Without the signal, beats cannot be compared."
+        self.failure = "" if stored.has_signal else WITHOUT_SIGNAL
         self._lock = threading.RLock()
         self._decisions: tuple[int, Sequence[Decision]] | None = None
         if stored.has_signal:
-            threading.Thread(target=self._find_clusters, daemon=True, name="clusters").start()
+            threading.Thread(target=self._prepare, daemon=True, name="prepare").start()
 
     def refresh(self) -> ReviewState:
         """Return the state with what other windows and processes have added."""
@@ -243,6 +246,17 @@ class OpenReview:
         filled = [number for number in numbers if len(clusters.members(number))]
         drawings = draw_clusters(analysis.recording, analysis.columns, clusters, filled)
         return dict(zip(filled, drawings, strict=True))
+
+    def _prepare(self) -> None:
+        """Do what takes long and nobody should wait for: check the original, find the clusters."""
+        stored = self.stored
+        with suppress(OSError, ValueError):
+            if input_sha256(Path(stored.provenance["path"])) == stored.provenance["input_sha256"]:
+                self._find_clusters()
+                return
+        with self._lock:  # it has changed, so its signal is not shown any more
+            self.stored = open_result(stored.out, stored.name)
+            self.state, self.failure = self._replayed(), WITHOUT_SIGNAL
 
     def _find_clusters(self) -> None:
         """Find the clusters, or read those that were found before; the pages can be used meanwhile."""
@@ -378,7 +392,7 @@ class Desk:
             stamp = self._stamp(name)
             known = self._open.get(name)
             if known is None or known[0] != stamp:
-                known = stamp, OpenReview(open_result(self.out, name))
+                known = stamp, OpenReview(open_result(self.out, name, verify=False))
                 self._open[name] = known
             self._open.move_to_end(name)
             while len(self._open) > MOST_OPEN:

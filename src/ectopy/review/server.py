@@ -162,8 +162,11 @@ class _Api:
         return _bytes(shapes_bytes(self._review(request)))
 
     def changes(self, request: Request) -> Response:
-        state = self._review(request).refresh()
-        return JSONResponse({"last_id": state.last_id, "status": state.status})
+        review = self._review(request)
+        state = review.refresh()
+        return JSONResponse(
+            {"last_id": state.last_id, "status": state.status, "signal": review.stored.has_signal}
+        )
 
     def decisions(self, request: Request) -> Response:
         return JSONResponse({"decisions": decisions_document(self._review(request))})

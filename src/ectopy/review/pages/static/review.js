@@ -105,10 +105,10 @@ export class Review extends EventTarget {
   async look() {
     if (document.hidden || this.pending) return;
     try {
-      const { last_id, status } = await getJSON(`${this.path}/changes?since=${this.doc.last_id}`);
-      if (this.pending || (last_id === this.doc.last_id && status === this.doc.status)) return;
+      const { last_id, status, signal } = await getJSON(`${this.path}/changes`);
+      if (this.pending || (last_id === this.doc.last_id && status === this.doc.status && signal === this.doc.signal)) return;
+      if (last_id !== this.doc.last_id) say("Another window changed this recording. Its edits are shown.");
       await Promise.all([this.load(), this.loadDecisions()]);
-      say("Another window changed this recording. Its edits are shown.");
       this.changed("edit");
     } catch (error) {
       say(error.message, { bad: true });

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ectopy.batch.provenance import input_sha256
 from ectopy.batch.results import earlier_result
 from ectopy.batch.reviews import LOG_FILE, review_folder
-from ectopy.ecg import Event, Samples
+from ectopy.ecg import Samples
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.review.clusters import (
     ClusterDrawing,
@@ -26,6 +26,7 @@ from ectopy.review.clusters import (
     split,
 )
 from ectopy.review.confirm import confirm
+from ectopy.review.decisions import Decision, next_decisions
 from ectopy.review.edits import (
     ARTEFACT,
     Action,
@@ -48,48 +49,6 @@ CLUSTERS_FILE = "clusters.npz"
 WITHOUT_SIGNAL = "Without the signal, beats cannot be compared."
 MOST_OPEN = 2
 """Recordings that are in memory at once."""
-
-
-class Decision(NamedTuple):
-    """A question to the reader about beats of a cluster or an event, and the answer that is proposed."""
-
-    cluster: int | None
-    event: Event | None
-    question: str
-    proposal: str
-    samples: Samples
-
-
-def next_decisions(state: ReviewState, clusters: Clusters) -> list[Decision]:
-    """Find the clusters with beats of low confidence that no reader has labelled.
-
-    Parameters
-    ----------
-    state
-        The state of a recording.
-    clusters
-        Its clusters.
-
-    Returns
-    -------
-    A decision for each, that with the most such beats first.
-    """
-    beats = state.beats
-    at = np.minimum(np.searchsorted(beats.sample, clusters.sample), max(len(beats) - 1, 0))
-    here = beats.sample[at] == clusters.sample if len(beats) else np.zeros(len(at), dtype=bool)
-    open_ = here & ~state.by_reader[at] & ~beats.confident[at] if len(beats) else here
-    doubtful = np.bincount(clusters.cluster[open_], minlength=clusters.n_clusters)
-    decisions = []
-    for number in np.argsort(-doubtful, kind="stable")[: int((doubtful > 0).sum())].tolist():
-        members = at[(clusters.cluster == number) & here]
-        letters, counts = np.unique(beats.label[members], return_counts=True)
-        question = (
-            f"{len(members):,} beats like this, {int(doubtful[number]):,} of low confidence: what are they?"
-        )
-        decisions.append(
-            Decision(number, None, question, str(letters[counts.argmax()]), beats.sample[members])
-        )
-    return decisions
 
 
 class UnknownRecordingError(ValueError):

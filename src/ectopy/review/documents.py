@@ -11,7 +11,7 @@ from ectopy.report.statistics import Stats, recording_stats, stats
 from ectopy.review.changes import find_changes
 from ectopy.review.clusters import ClusterDrawing
 from ectopy.review.desk import OpenReview
-from ectopy.review.edits import ARTEFACT, Entry, RelabelBeats, action_name
+from ectopy.review.edits import ARTEFACT, Entry, EventRef, RelabelBeats, action_name
 from ectopy.review.reviewed_events import ReviewedEvent, event_ref
 from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.limits import RATE_INTERVALS
@@ -117,14 +117,17 @@ def event_id(event: Event, fs: float) -> str:
     -------
     Its kind, onset and offset in samples.
     """
-    ref = event_ref(event, fs)
+    return _id(event_ref(event, fs))
+
+
+def _id(ref: EventRef) -> str:
     return f"{ref.kind} {ref.onset} {ref.offset}"
 
 
 def _event(item: ReviewedEvent, fs: float) -> dict[str, Any]:
     event, ref = item.event, event_ref(item.event, fs)
     return {
-        "id": event_id(event, fs),
+        "id": _id(ref),
         "ref": vars(ref),
         "kind": event.kind,
         "onset": ref.onset,
@@ -247,7 +250,10 @@ def _decision_of(review: OpenReview, sample: Samples) -> Samples:
     """Return the number of the decision that asks for each beat, or NONE."""
     number = np.full(len(sample), NONE, dtype=np.int64)
     for at, decision in enumerate(review.decisions()):
-        number[np.isin(sample, decision.samples, assume_unique=True)] = at
+        place = np.searchsorted(sample, decision.samples)
+        here = place < len(sample)
+        here[here] = sample[place[here]] == decision.samples[here]
+        number[place[here]] = at
     return number
 
 

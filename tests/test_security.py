@@ -57,7 +57,8 @@ class TestCode:
 
     def test_arrays_are_read_without_objects_in_them(self) -> None:
         loads = [line for source in SOURCES for line in re.findall(r"np\.load\(.*", source.read_text())]
-        assert set(loads) == {"np.load(path, allow_pickle=False) as arrays:"}
+        assert loads
+        assert [line for line in loads if "allow_pickle=False" not in line] == []
 
     def test_no_command_goes_through_a_shell(self) -> None:
         assert not any("shell=True" in source.read_text() for source in SOURCES)

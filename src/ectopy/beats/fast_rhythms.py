@@ -24,6 +24,7 @@ _REGULAR = 0.2  # greatest difference of successive log RR intervals
 _LARGE = float(np.log(0.5))  # least strength relative to the beats around; flutter waves have less
 _SHORTEST = 5  # successive pairs
 _GAP_S, _FEWEST = 2.0, 4  # a gap between beats, and the candidates as large as beats that fill it
+_REFRACTORY_S = 0.24  # an irregular rhythm is not faster than this
 _CLEAR = 5.0  # they exceed the background by this factor in one lead
 _QRS = slice(BEFORE - round(0.08 * WINDOW_FS), BEFORE + round(0.08 * WINDOW_FS))
 _CHUNK = 4096  # pairs in memory at once
@@ -89,7 +90,7 @@ def beats_in_gaps(candidates: Candidates, beat: Mask) -> Mask:
         return left_out
     as_large = np.abs(relative_strength(candidates, beat)) < _SAME_SIZE
     clear = np.fmax.reduce(candidates.strength / candidates.background, axis=1)
-    shortest = _RR_S[0] * WORKING_FS
+    shortest = _REFRACTORY_S * WORKING_FS
     for first, last in zip(beats[gaps], beats[gaps + 1], strict=True):
         large = first + np.flatnonzero(as_large[first:last])  # the beat before is as large as itself
         apart = np.diff(candidates.sample[large], prepend=-shortest) >= shortest

@@ -213,7 +213,7 @@ def load_clusters(path: Path, key: str) -> Clusters | None:
     The clusters; None if the file is missing or damaged, or if they were computed from something else.
     """
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["key"]) != key:
                 return None
             return Clusters(arrays["sample"], arrays["cluster"], arrays["points"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ectopy
 from ectopy import pipeline, report
 from ectopy.annotations import Annotations, write_annotations
 from ectopy.beats.detection import Waves, detect_beats
@@ -388,6 +389,12 @@ class TestTrueRecords:
         assert {event.kind for event in events_in(mitdb / record)} <= {"vt"}
 
 
+@pytest.mark.real
+def test_vt_whose_beats_are_hard_to_find_is_named() -> None:
+    analysis = ectopy.analyse(database("vfdb") / "602")
+    assert max(event.duration_s for event in analysis.events_of("vt")) > 300  # 386 s are labelled
+
+
 def test_asystole_and_vt_that_could_not_be_read_are_left_out() -> None:
     intervals = (
         RhythmInterval(Rhythm.ASYSTOLE, 0.0, 20.0),
@@ -423,6 +430,11 @@ class TestSlowVt:
 
     def test_waves_below_the_rate_of_vt_are_decided_by_the_beats(self) -> None:
         assert self.named(period_s=1.2) == [Rhythm.ORGANISED] * 3  # svdb 801: aberrant conduction
+
+    def test_some_ticks_of_vt_have_the_period_of_two_beats(self) -> None:  # vfdb 602
+        periods_s = np.full(30, 0.3)
+        periods_s[5:8] = 0.9
+        assert without_slow_vt(self.intervals, periods_s, 100.0) == self.intervals
 
     def test_faster_waves_stay_vt(self) -> None:
         assert self.named(period_s=0.5)[1] == Rhythm.VT

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ectopy.beats.qrs_candidates import Candidates, Floats, mean_of_leads
+from ectopy.beats.qrs_candidates import Candidates, Floats
 from ectopy.ecg import Mask, Samples
 from ectopy.signal.filters import WORKING_FS
 from ectopy.signal.rolling import maximum_filter1d, median_filter
@@ -65,7 +65,7 @@ def select_beats(candidates: Candidates) -> Samples:
 
 
 def relative_strength(candidates: Candidates, beat: Mask) -> Floats:
-    """Compute the log strength of candidates less that of the beats around, the mean of the usable leads.
+    """Compute the log strength of candidates less that of the beats around, in each lead.
 
     Parameters
     ----------
@@ -76,10 +76,10 @@ def relative_strength(candidates: Candidates, beat: Mask) -> Floats:
 
     Returns
     -------
-    [n]; NaN where no lead is usable or has beats.
+    [n, n_leads]; NaN where a lead is unusable or has no beats.
     """
     amplitude = np.log(candidates.strength.astype(np.float64))
-    return mean_of_leads(amplitude - _by_lead(_running_median, amplitude, beat))
+    return amplitude - _by_lead(_running_median, amplitude, beat)
 
 
 def _by_lead(level: Callable[[Floats, NDArray[Any]], Floats], amplitude: Floats, by: NDArray[Any]) -> Floats:

@@ -25,7 +25,7 @@ _LARGE = float(np.log(0.5))  # least strength relative to the beats around; flut
 _SHORTEST = 5  # successive pairs
 _GAP_S, _FEWEST = 2.0, 4  # a gap between beats, and the candidates as large as beats that fill it
 _REFRACTORY_S = 0.24  # an irregular rhythm is not faster than this
-_CLEAR = 5.0  # they exceed the background by this factor in one lead
+_CLEAR = 5.0  # they exceed the background by this factor
 _QRS = slice(BEFORE - round(0.08 * WINDOW_FS), BEFORE + round(0.08 * WINDOW_FS))
 _CHUNK = 4096  # pairs in memory at once
 
@@ -55,7 +55,7 @@ def fast_beats(candidates: Candidates, windows: BeatWindows, beat: Mask) -> Mask
     run = _long(pair & (change < _REGULAR))
     if not run.any():
         return np.zeros(len(candidates), dtype=bool)
-    large = relative_strength(candidates, beat) > _LARGE
+    large = mean_of_leads(relative_strength(candidates, beat)) > _LARGE
     run &= large[1:] & large[:-1]
     asked, windows = np.flatnonzero(run), replace(windows, scale=windows.scale * windows.readable)
     for start in range(0, len(asked), _CHUNK):
@@ -69,8 +69,8 @@ def beats_in_gaps(candidates: Candidates, beat: Mask) -> Mask:
     """Find the beats of a fast and irregular rhythm, where the selection left out several in a row.
 
     Where nothing is quiet between the beats, each weighs little, and irregular intervals cost more than that.
-    So the selection prefers a pause of some seconds. Candidates that are as large as the beats around it and
-    stand out of the background are beats. In noise they do not stand out.
+    So the selection prefers a pause of some seconds. Candidates that are as large as the beats around it are
+    beats if they stand out of the background; the lead in which they do so most decides.
 
     Parameters
     ----------
@@ -88,14 +88,16 @@ def beats_in_gaps(candidates: Candidates, beat: Mask) -> Mask:
     gaps = np.flatnonzero(np.diff(candidates.sample[beats]) > _GAP_S * WORKING_FS)
     if not len(gaps):
         return left_out
-    as_large = np.abs(relative_strength(candidates, beat)) < _SAME_SIZE
-    clear = np.fmax.reduce(candidates.strength / candidates.background, axis=1)
-    shortest = _REFRACTORY_S * WORKING_FS
+    relative, shortest = relative_strength(candidates, beat), _REFRACTORY_S * WORKING_FS
     for first, last in zip(beats[gaps], beats[gaps + 1], strict=True):
-        large = first + np.flatnonzero(as_large[first:last])  # the beat before is as large as itself
+        gap = np.arange(first + 1, last)
+        clear = np.nan_to_num(candidates.strength[gap] / candidates.background[gap])
+        lead = np.median(clear, axis=0).argmax() if len(gap) else 0
+        large = np.append(first, gap[np.abs(relative[gap, lead]) < _SAME_SIZE])
         apart = np.diff(candidates.sample[large], prepend=-shortest) >= shortest
         large = large[apart & (candidates.sample[last] - candidates.sample[large] >= shortest)][1:]
-        left_out[large] = len(large) >= _FEWEST and np.median(clear[large]) > _CLEAR
+        in_lead = candidates.strength[large, lead] / candidates.background[large, lead]
+        left_out[large] = len(large) >= _FEWEST and np.median(in_lead) > _CLEAR
     return left_out
 
 

@@ -72,7 +72,7 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
     """
     changes, rhythms = rhythm_changes(analysis)
     note_samples, notes = event_notes(analysis)
-    edges = np.minimum(analysis.unreadable.ravel(), max(analysis.n_samples - 1, 0))
+    edges = analysis.unreadable.ravel()
     patient_marks = analysis.recording.marks
     mark_samples = np.round([mark.time_s * analysis.fs for mark in patient_marks]).astype(np.int64)
     fibrillation = fibrillation_edges(analysis)

@@ -38,6 +38,7 @@ ENTRY_COST = (3.0, 6.0, 6.0, 6.0, 3.0)
 _FLOOR = 1e-4  # a lower probability is no stronger evidence
 _SURE = 0.9
 _HALF_USABLE = 0.5
+_MOSTLY = 0.75  # of the ticks of an interval; in VT some have the period of two beats or more
 
 
 class RhythmInterval(NamedTuple):
@@ -101,7 +102,8 @@ def without_slow_vt(
 
     def is_slow(interval: RhythmInterval) -> bool:
         ticks = slice(int(interval.start_s // TICK_S), max(int(interval.stop_s // TICK_S), 1))
-        return interval.rhythm == Rhythm.VT and np.median(period_s[ticks]) >= 60 / limit_bpm
+        slow = (period_s[ticks] >= 60 / limit_bpm).mean()
+        return bool(interval.rhythm == Rhythm.VT and slow >= _MOSTLY)
 
     return tuple(
         interval._replace(rhythm=Rhythm.ORGANISED) if is_slow(interval) else interval

@@ -62,6 +62,7 @@ def assert_one_direction(analysis: Analysis) -> None:
         duration_s=analysis.duration_s,
         unreadable=analysis.unreadable,
         af=spans_of(analysis, "af"),
+        flutter=spans_of(analysis, "afl"),
         paced=spans_of(analysis, "paced"),
         criteria=analysis.criteria,
     )

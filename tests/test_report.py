@@ -307,6 +307,7 @@ class TestSummary:
             "leads": ["II", "V1"],
             "unreadable_samples": [[3000, 4500]],
             "artefact_samples": [],
+            "p_wave_samples": [],
         }
 
 

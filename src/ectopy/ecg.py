@@ -560,8 +560,8 @@ class Analysis:
     intervals in seconds on which all rates and events rest: NaN for the first beat, across an unreadable
     interval, and beside a beat of ``low_quality`` [n], which lies in noise. ``events`` are in order of onset.
     ``unreadable`` are half-open [start, stop) intervals in samples, int64 [k, 2], in which no analysed lead
-    could be read. ``artefact`` are those that the rhythm network calls so. ``criteria`` are those by which
-    the events were found.
+    could be read. ``artefact`` are those that the rhythm network calls so, and ``p_waves`` the standstills in
+    which P waves go on. ``criteria`` are those by which the events were found.
     """
 
     recording: Recording
@@ -573,6 +573,7 @@ class Analysis:
     unreadable: Samples
     criteria: Criteria = DEFAULT_CRITERIA
     artefact: Samples = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    p_waves: Samples = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
 
     @property
     def name(self) -> str:

@@ -17,7 +17,17 @@ from ectopy.beats.detection import BLOCK_S, Waves, detect_beats
 from ectopy.beats.lead_selection import choose_leads, disconnected_leads
 from ectopy.beats.windows import BeatWindows
 from ectopy.criteria import DEFAULT_CRITERIA, Criteria
-from ectopy.ecg import CLASSES, Analysis, Beats, Mask, NotAnalysableError, Recording, Samples
+from ectopy.ecg import (
+    CLASSES,
+    Analysis,
+    Beats,
+    Event,
+    Mask,
+    NotAnalysableError,
+    Recording,
+    Samples,
+    merge_intervals,
+)
 from ectopy.features import extraction
 from ectopy.features.rhythm import iter_rhythm_features
 from ectopy.rhythm.atrial_fibrillation import af_penalty_from_morphology
@@ -25,12 +35,15 @@ from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.finders import ventricular
 from ectopy.rhythm.rhythm_intervals import RhythmInterval, find_rhythm_intervals, without_slow_vt
 from ectopy.signal.limits import notes_on_limits
+from ectopy.signal.p_waves import has_p_waves
 from ectopy.signal.time_grid import TimeGrid
 
 Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.float32], Mask]]
 """Features in parts [n_i, k] -> probabilities [n, 4] in the order of CLASSES, and confidence [n]."""
 NameRhythm: TypeAlias = Callable[[Iterable[extraction.Floats]], NDArray[np.float32]]
 """Rhythm features in parts [n_i, k] -> probabilities [n, k] in the order of RHYTHMS."""
+_AFTER_QRS_S, _BEFORE_QRS_S = 0.6, 0.3  # at the ends of a standstill, a QRS complex and a T wave may be
+_LOOK_S = 120.0  # a longer standstill is judged by its beginning
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +219,42 @@ def classify_beats(
         unreadable,
         criteria,
         rhythm.artefact,
+        find_p_waves(recording, columns, rhythm.events, criteria),
     )
+
+
+def find_p_waves(
+    recording: Recording, columns: Sequence[int], events: Sequence[Event], criteria: Criteria
+) -> Samples:
+    """Find the standstills in which P waves go on: they are few, so their signal is read once more.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    columns
+        Columns of the leads that were analysed.
+    events
+        The events of the recording. Those of asystole are standstills, and pauses of ``no_beat_s`` or more.
+    criteria
+        The criteria of the reader.
+
+    Returns
+    -------
+    Half-open [start, stop) intervals in samples, [k, 2], in order.
+    """
+    found = []
+    for event in events:
+        if event.kind == "asystole" or (event.kind == "pause" and event.duration_s >= criteria.no_beat_s):
+            start, stop = (round(edge_s * recording.fs) for edge_s in (event.onset_s, event.offset_s))
+            first, last = (
+                start + round(_AFTER_QRS_S * recording.fs),
+                stop - round(_BEFORE_QRS_S * recording.fs),
+            )
+            last = min(last, first + round(_LOOK_S * recording.fs))
+            if first < last and has_p_waves(recording.read_leads(columns, first, last), recording.fs):
+                found.append((start, stop))
+    return merge_intervals(np.array(found, dtype=np.int64).reshape(-1, 2))
 
 
 def name_rhythm_intervals(

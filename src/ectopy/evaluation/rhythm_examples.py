@@ -121,12 +121,26 @@ def with_standstill(recording: Recording, rng: np.random.Generator) -> tuple[Sig
         n, level = stop - start, np.nan_to_num(signal[[start, stop - 1]])
         noise = rng.uniform(*_STILL_NOISE_MV, n_leads) * band_noise(n, n_leads, fs, (0.5, 40.0), rng)
         drift = level[0] + (level[1] - level[0]) * np.linspace(0, 1, n)[:, None]
-        signal[start:stop] = noise + drift + (rng.random() < 0.5) * _p_waves(n, n_leads, fs, rng)
+        signal[start:stop] = noise + drift + (rng.random() < 0.5) * draw_p_waves(n, n_leads, fs, rng)
     return signal, still
 
 
-def _p_waves(n: int, n_leads: int, fs: float, rng: np.random.Generator) -> Floats:
-    """Draw P waves at a sinus rate, [n, n_leads] in mV."""
+def draw_p_waves(n: int, n_leads: int, fs: float, rng: np.random.Generator) -> Floats:
+    """Draw P waves at a sinus rate.
+
+    Parameters
+    ----------
+    n, n_leads
+        Number of samples and of leads.
+    fs
+        Sampling rate in Hz.
+    rng
+        Random generator.
+
+    Returns
+    -------
+    [n, n_leads] in mV.
+    """
     times = np.cumsum(rng.normal(rng.uniform(0.5, 1.0), 0.03, int(2 * n / fs) + 2))
     nearest_s = np.abs(np.arange(n)[:, None] / fs - times).min(axis=1)
     wave = np.exp(-0.5 * (nearest_s / 0.025) ** 2)

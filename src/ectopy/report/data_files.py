@@ -384,6 +384,7 @@ def _summary_document(
             "leads": analysis.leads,
             "unreadable_samples": analysis.unreadable.tolist(),
             "artefact_samples": analysis.artefact.tolist(),
+            "p_wave_samples": analysis.p_waves.tolist(),
         },
         "criteria": asdict(analysis.criteria),
         "provenance": dict(provenance),

@@ -169,6 +169,7 @@ def _analysis(folder: Path, summary: Mapping[str, Any], recording: Recording) ->
         unreadable,
         Criteria(**summary["criteria"]),
         _intervals(facts.get("artefact_samples", [])),
+        _intervals(facts.get("p_wave_samples", [])),
     )
 
 

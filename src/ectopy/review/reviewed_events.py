@@ -28,10 +28,12 @@ from ectopy.review.edits import (
 )
 from ectopy.rhythm.events import find_events
 from ectopy.rhythm.kinds import ATRIAL, KINDS
-from ectopy.rhythm.named_intervals import ARTEFACT, SINUS
+from ectopy.rhythm.named_intervals import ARTEFACT, SINUS, STANDSTILL_WITH_P
 from ectopy.rhythm.rhythm_events import event_between
 
-KIND_OF_RHYTHM = {kind.rhythm: name for name, kind in KINDS.items() if kind.rhythm}
+KIND_OF_RHYTHM = {kind.rhythm: name for name, kind in KINDS.items() if kind.rhythm} | {
+    STANDSTILL_WITH_P: "asystole"
+}
 """Kind of the event that a rhythm is; sinus rhythm and artefact are none."""
 
 _RHYTHMS = frozenset(KIND_OF_RHYTHM.values()) - {"bradycardia", "tachycardia"}

@@ -23,6 +23,8 @@ NO_RHYTHM = "(N"
 """MIT-BIH rhythm string of every rhythm without one of its own, as in the MIT-BIH AF database."""
 SINUS, ARTEFACT = "sinus", "artefact"
 """Names of the rhythms that are no event."""
+STANDSTILL_WITH_P = "standstill_with_p"
+"""Name of the rhythm of an asystole in which P waves go on."""
 SHORTEST_S = 1.0
 """A shorter interval between two of artefact is artefact too."""
 
@@ -38,6 +40,7 @@ class RhythmName(NamedTuple):
 RHYTHM_NAMES: Mapping[str, RhythmName] = MappingProxyType(
     {
         "vf": RhythmName("Ventricular flutter or fibrillation", "(VFL", "vf"),
+        STANDSTILL_WITH_P: RhythmName("Ventricular standstill with P waves", "(ASYS", "asystole"),
         "asystole": RhythmName("Asystole or standstill", "(ASYS", "asystole"),
         "vt": RhythmName("Ventricular tachycardia", "(VT", "vt"),
         "af": RhythmName("Atrial fibrillation", "(AFIB", "af"),
@@ -85,6 +88,8 @@ def named_intervals(analysis: Analysis) -> tuple[NamedInterval, ...]:
     rhythm = np.full(len(edges_s) - 1, SINUS if len(analysis.beats) else ARTEFACT, dtype=object)
     for name, spans_s in layers:
         rhythm[is_inside((edges_s[1:] + edges_s[:-1]) / 2, spans_s)] = name
+    with_p = is_inside((edges_s[1:] + edges_s[:-1]) / 2, analysis.p_waves / analysis.fs)
+    rhythm[(rhythm == "asystole") & with_p] = STANDSTILL_WITH_P
     starts = np.flatnonzero(np.append(True, rhythm[1:] != rhythm[:-1]))
     bounds_s = pairwise([*edges_s[starts].tolist(), analysis.duration_s])
     return tuple(NamedInterval(rhythm[at], *bounds) for at, bounds in zip(starts, bounds_s, strict=True))

@@ -50,9 +50,12 @@ def ventricular_fibrillation(events: Events, analysis: Analysis) -> Findings:  #
     return _lethal("Ventricular flutter or fibrillation", events)
 
 
-def asystole(events: Events, analysis: Analysis) -> Findings:  # noqa: ARG001  # prose: ok
-    """Describe asystole: always urgent."""
-    return _lethal("Asystole", events)
+def asystole(events: Events, analysis: Analysis) -> Findings:  # prose: ok
+    """Describe asystole, and standstill with P waves: always urgent."""
+    with_p = [has_p_waves(event, analysis) for event in events]
+    for name, wanted in (("Asystole", False), ("Ventricular standstill with P waves", True)):
+        if some := [event for event, has_some in zip(events, with_p, strict=True) if has_some == wanted]:
+            yield from _lethal(name, some)
 
 
 def ventricular_tachycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
@@ -82,7 +85,10 @@ def pauses(events: Events, analysis: Analysis) -> Findings:  # prose: ok
         standstills.append((longest, Urgency.IMPORTANT, ", in noise"))
     for pause, urgency, where in standstills:
         if pause and pause.duration_s >= criteria.no_beat_s:
-            text = f"No beat for {_lasting(pause)}{where}: asystole, ventricular fibrillation or lost signal"
+            cause = "asystole, ventricular fibrillation or lost signal"
+            if has_p_waves(pause, analysis):
+                cause = "ventricular standstill with P waves"
+            text = f"No beat for {_lasting(pause)}{where}: {cause}"
             yield Finding(urgency, text, pause)
     is_urgent = longest_clear and longest_clear.duration_s >= criteria.urgent_pause_s
     text = f"{count(len(events), 'pause')} longer than {criteria.pause_s:g} s, longest {_lasting(longest)}"
@@ -236,6 +242,24 @@ def clear_pauses(pauses: Events, analysis: Analysis) -> list[Event]:
     beats, in_noise = analysis.beats, analysis.in_noise
     beside = [in_noise[beats.between(pause.onset_s, pause.offset_s)] for pause in pauses]
     return [pause for pause, noisy in zip(pauses, beside, strict=True) if not (len(noisy) and noisy.all())]
+
+
+def has_p_waves(event: Event, analysis: Analysis) -> bool:
+    """Return whether P waves go on in a standstill.
+
+    Parameters
+    ----------
+    event
+        An asystole or a pause of the analysis.
+    analysis
+        The analysis.
+
+    Returns
+    -------
+    True if most of it is a standstill with P waves.
+    """
+    inside_s = np.clip(analysis.p_waves / analysis.fs, event.onset_s, event.offset_s)
+    return bool(2 * np.diff(inside_s).sum() > event.duration_s)
 
 
 def overlap_s(events: Events, start_s: float, stop_s: float) -> float:

@@ -462,6 +462,20 @@ def test_fast_beats_in_a_rhythm_interval_of_vt_are_ventricular() -> None:
     assert [event.kind for event in analysis.events if event.n_beats > 2] == ["vt"]
 
 
+def test_an_irregular_ventricular_tachycardia_is_no_atrial_fibrillation() -> None:
+    rr_s = [0.8] * 40 + np.random.default_rng(0).uniform(0.3, 0.6, 150).tolist() + [0.8] * 40
+    beats = beats_of("N" * len(rr_s), rr_s)
+    start_s, stop_s = beats.time_s[[39, 190]]
+
+    def kinds(*intervals: RhythmInterval) -> set[str]:
+        duration_s = float(beats.time_s[-1]) + 1
+        analysis = analyse_rhythm(beats, duration_s=duration_s, unreadable=NOTHING, intervals=intervals)
+        return {event.kind for event in analysis.events}
+
+    assert "af" in kinds()
+    assert {"vt", "af"} & kinds(RhythmInterval(Rhythm.VT, start_s, stop_s)) == {"vt"}  # vfdb 421
+
+
 def test_a_tachycardia_of_which_beats_were_missed_has_no_rate() -> None:
     beats = beats_of("N" * 30, [0.8] * 10 + [0.9] * 10 + [0.8] * 10)
     vt = RhythmInterval(Rhythm.VT, 9.0, 17.0)

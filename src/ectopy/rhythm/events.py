@@ -128,32 +128,17 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         unreadable = merge_intervals(np.concatenate((unreadable, fibrillation)))
         low_quality = in_artefact if low_quality is None else low_quality | in_artefact
     rr_s = rr_intervals_s(beats, unreadable, low_quality)
-    penalty = np.zeros(len(beats), dtype=np.float32) if af_penalty is None else af_penalty
     beats = settle_tachycardia(beats, rr_s)
     if windows is not None:
         beats = name_wide_runs(beats, rr_s, windows)
     in_vt = is_inside(beats.sample, spans_of(intervals, Rhythm.VT, beats.fs))
     beats = exchange_classes(beats, in_vt & supraventricular(beats), BeatClass.SVEB, BeatClass.VEB)
-    af = flutter = irregular = NO_SPANS
+    af = flutter = NO_SPANS
     if criteria.detect_af:
-        early, time_s, not_conducted = (
-            supraventricular(beats),
-            beats.time_s,
-            ventricular(beats) | pacing.beats,
-        )
-        shortest_s = shortest_episode_s(criteria.af_s, duration_s)
-        irregular = find_atrial_fibrillation(
-            time_s, rr_s, not_conducted, early, af_penalty=penalty, shortest_s=shortest_s
-        )
-        irregular = extend_over_runs(irregular, long_runs(early, rr_s), time_s)
-        if duration_s <= STRIP_S and windows is not None and not len(irregular):
-            irregular = find_fibrillating_strip(time_s, rr_s, not_conducted, early, windows)
-        af = irregular
-        if windows is not None:
-            af, flutter = find_atrial_flutter(
-                irregular, time_s, windows, not_conducted, shortest_s=shortest_s
-            )
-    final = keep_premature_sveb(suppress_sveb_in_af(beats, irregular), rr_s, criteria.sv_prematurity_pct)
+        not_conducted = ventricular(beats) | pacing.beats | in_vt
+        af, flutter = _find_af(beats, rr_s, not_conducted, af_penalty, windows, duration_s, criteria.af_s)
+    atrial = np.concatenate((af, flutter))
+    final = keep_premature_sveb(suppress_sveb_in_af(beats, atrial), rr_s, criteria.sv_prematurity_pct)
     if duration_s <= STRIP_S:
         final = without_doubtful_veb(final, rr_s, clear)
     events = find_events(
@@ -168,6 +153,29 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     )
     in_order = _in_order(add_rhythm_events(events, intervals, final, criteria))
     return RhythmAnalysis(final, rr_s, in_order, artefact)
+
+
+def _find_af(  # noqa: PLR0913, PLR0917 - the beats, and what signal and windows say of them
+    beats: Beats,
+    rr_s: Seconds,
+    not_conducted: Mask,
+    af_penalty: Floats | None,
+    windows: BeatWindows | None,
+    duration_s: float,
+    af_s: float,
+) -> tuple[Spans, Spans]:
+    """Find the spans of beats in atrial fibrillation, and in flutter with a changing block."""
+    early, time_s, shortest_s = supraventricular(beats), beats.time_s, shortest_episode_s(af_s, duration_s)
+    penalty = np.zeros(len(beats), dtype=np.float32) if af_penalty is None else af_penalty
+    spans = find_atrial_fibrillation(
+        time_s, rr_s, not_conducted, early, af_penalty=penalty, shortest_s=shortest_s
+    )
+    spans = extend_over_runs(spans, long_runs(early, rr_s), time_s)
+    if windows is None:
+        return spans, NO_SPANS
+    if duration_s <= STRIP_S and not len(spans):
+        spans = find_fibrillating_strip(time_s, rr_s, not_conducted, early, windows)
+    return find_atrial_flutter(spans, time_s, windows, not_conducted, shortest_s=shortest_s)
 
 
 def find_events(  # noqa: PLR0913 - the beats, and what surrounds them

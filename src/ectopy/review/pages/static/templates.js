@@ -210,6 +210,7 @@ export class Templates {
     const cluster = this.review.clusters?.clusters.find(({ number }) => number === this.chosen[0]);
     const height = cluster ? `${LARGE_LEAD * Math.min(this.review.clusters.n_leads, LARGE_LEADS)}px` : "0px";
     if (this.large.style.height !== height) this.large.style.height = height;
+    this.large.hidden = !cluster; // a finding is asked: its strip is below
     if (!cluster) {
       fill(this.facts);
       return;

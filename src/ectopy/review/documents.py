@@ -91,6 +91,9 @@ def decisions_document(review: OpenReview) -> list[dict[str, Any]]:
             else event_id(decision.event, fs),
             "cluster": decision.cluster,
             "event": None if decision.event is None else event_id(decision.event, fs),
+            "ref": None if decision.event is None else vars(event_ref(decision.event, fs)),
+            "first": None if decision.event else int(decision.samples[0]),
+            "n_beats": len(decision.samples),
             "question": decision.question,
             "proposal": SHOWN_ARTEFACT if decision.proposal == ARTEFACT else decision.proposal,
         }

@@ -97,7 +97,11 @@ export class Review extends EventTarget {
     const { decisions } = await getJSON(`${this.path}/decisions`);
     if (this.pending) return;
     await this.loadBeats();
-    this.doc.decisions = decisions;
+    for (const decision of decisions) decision.samples = [];
+    const { sample, decision: asked } = this.beats;
+    asked.forEach((number, at) => decisions[number]?.samples.push(sample[at]));
+    // The beats of a question are kept with it: the numbers change with every edit, also of another window.
+    this.doc.decisions = decisions.filter(({ event, first, n_beats, samples }) => event || (samples[0] === first && samples.length === n_beats));
     this.changed("decisions");
   }
 
@@ -156,9 +160,7 @@ export class Review extends EventTarget {
   }
 
   beatsAsked(decision) {
-    const number = this.doc.decisions.indexOf(decision), found = [];
-    this.beats.decision.forEach((asked, at) => asked === number && found.push(at));
-    return found;
+    return decision.samples.map((sample) => this.indexAt(sample)).filter((at, number) => this.beats.sample[at] === decision.samples[number]);
   }
 
   beatsOf(clusters) {

@@ -325,7 +325,7 @@ export class Templates {
     if (this.asking && this.decision) {
       const beats = this.review.beatsAsked(this.decision);
       this.answered.add(this.decision.id);
-      this.review.relabelBeats(beats, letter);
+      if (beats.length) this.review.relabelBeats(beats, letter);
       return this.advance();
     }
     for (const one of this.review.doc.decisions) if (numbers.includes(one.cluster)) this.answered.add(one.id);
@@ -345,7 +345,7 @@ export class Templates {
   answerEvent(action) {
     const { decision } = this;
     this.answered.add(decision.id);
-    this.review.edit({ action, event: this.review.byId.get(decision.event)?.ref });
+    this.review.edit({ action, event: decision.ref });
     this.advance();
   }
 

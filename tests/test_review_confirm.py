@@ -11,13 +11,15 @@ from fhir.resources.R4B.bundle import Bundle
 
 from ectopy.annotations import read_annotations
 from ectopy.batch.planning import ScoreOptions
-from ectopy.batch.results import lock_output
+from ectopy.batch.results import PRIVATE_FOLDER, lock_output
+from ectopy.batch.reviews import review_of
 from ectopy.report.data_files import summary_schema
 from ectopy.report.fhir import MissingLibraryError
 from ectopy.report.strips import strip
 from ectopy.review import confirm as confirming
 from ectopy.review.changes import find_changes, review_seconds
-from ectopy.review.confirm import confirm, read_changes
+from ectopy.review.confirm import complete_confirmation, confirm, read_changes
+from ectopy.review.desk import Desk
 from ectopy.review.edits import (
     ChooseStrip,
     Comment,
@@ -190,6 +192,14 @@ class TestState:
             confirm(result, log, by="AB", expected_last_id=1)
         assert not confirmed_folder(result).exists()
 
+    def test_a_comment_that_the_reader_has_not_seen_is_not_lost_from_the_report(self, result):
+        log = reviewed(result, vt(result))
+        reviewed(result, Comment(None, "ask again"))
+        with pytest.raises(EditConflictError):
+            confirm(result, log, by="AB")
+        confirm(result, log, by="AB")
+        assert "ask again" in (confirmed_folder(result) / "report.html").read_text()
+
     def test_the_table_and_the_index_show_the_state(self, out, result):
         assert row(out)["review"] == "automatic"
         entry = confirm(result, reviewed(result, vt(result)), by="AB")
@@ -202,6 +212,61 @@ class TestState:
         with lock_output(out):
             confirm(result, reviewed(result), by="AB")
         assert row(out)["review"] == "automatic"
+
+
+def killed_before_the_files_had_their_name(result):
+    """Leave what a process leaves that dies after the entry of the log: the new files in the private folder."""
+    private = result.review_folder / PRIVATE_FOLDER
+    private.mkdir()
+    confirmed_folder(result).rename(private / "confirmed.0123abcd.new")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+class TestKilledWhileConfirming:
+    def test_who_opens_the_recording_gets_the_files_that_were_confirmed(self, out, result):
+        confirm(result, reviewed(result, vt(result), Comment(None, "seen")), by="AB", seconds=7.5)
+        files = contents(confirmed_folder(result))
+        killed_before_the_files_had_their_name(result)
+        assert review_of(out, "r") == "in review"
+        (listed,) = Desk(out).rows()
+        assert (listed["status"], listed["confirmed_by"]) == ("in review", "")
+        desk = Desk(out)
+        assert desk.open("r").state.status == "confirmed"
+        assert contents(confirmed_folder(result)) == files
+        assert not (result.review_folder / PRIVATE_FOLDER).exists()
+        assert review_of(out, "r") == row(out)["review"]
+        assert desk.rows()[0]["confirmed_by"] == "AB"
+
+    def test_files_of_an_earlier_confirmation_are_not_taken_for_those_of_the_last(self, out, result):
+        confirm(result, reviewed(result), by="AB", at=datetime.fromisoformat("2026-11-01T12:00:00+00:00"))
+        earlier = contents(confirmed_folder(result))
+        log = reviewed(result, Reopen(), vt(result))
+        confirm(result, log, by="CD")
+        for path in confirmed_folder(result).iterdir():
+            path.write_bytes(earlier[path.name])
+        assert review_of(out, "r") == "in review"
+        assert complete_confirmation(result, log.entries)
+        assert read_changes(confirmed_folder(result))["confirmed_by"] == "CD"
+        assert not complete_confirmation(result, log.entries)
+
+    def test_nothing_is_completed_while_another_process_confirms(self, result):
+        log = reviewed(result, vt(result))
+        confirm(result, log, by="AB")
+        killed_before_the_files_had_their_name(result)
+        with lock_output(result.review_folder):
+            assert not complete_confirmation(result, log.entries)
+        assert complete_confirmation(result, log.entries)
+
+    def test_other_results_than_those_that_were_confirmed_are_not_confirmed(self, tmp_path, out, result):
+        log = reviewed(result, vt(result))
+        confirm(result, log, by="AB")
+        killed_before_the_files_had_their_name(result)
+        scored([tmp_path / "r.hea"], out, ScoreOptions(write_model(tmp_path / "other", always="S")))
+        assert not complete_confirmation(open_result(out, "r"), log.entries)
+        assert row(out)["review"] == "in review"
 
 
 class TestScoringAgain:

@@ -13,6 +13,7 @@ REVIEW_SUFFIX: Final = ".review"
 LOG_FILE: Final = "edits.jsonl"
 CONFIRMED: Final = "confirmed"
 """Folder of the confirmed results, in that of the review."""
+CHANGES_FILE: Final = "changes.json"
 SCORED_AGAIN: Final = "scored again since"
 _LAST_BYTES = 4096  # the line of a confirmation is far shorter
 
@@ -61,13 +62,34 @@ def review_of(out: Path, name: str) -> str:
     if not log.is_file() or not log.stat().st_size:
         return "automatic"
     last = _last_entry(log)
-    if last.get("action") != "confirm":
+    by, at = str(last.get("by", "")), str(last.get("at", ""))
+    if last.get("action") != "confirm" or not has_files(log.parent, at):
         return IN_REVIEW
-    confirmed = f"confirmed by {last['by']} on {last['at'][:10]}"
+    confirmed = f"confirmed by {by} on {at[:10]}"
     with suppress(OSError):
-        if results_hash(out / name) != last["base"]:
+        if results_hash(out / name) != last.get("base"):
             confirmed += f", {SCORED_AGAIN}"
     return confirmed
+
+
+def has_files(review: Path, at: str) -> bool:
+    """Check whether the folder of a review has the files that were confirmed at a time.
+
+    Parameters
+    ----------
+    review
+        The folder of the review.
+    at
+        The time, as the entry of the log has it.
+
+    Returns
+    -------
+    False if there are none, or those of an earlier confirmation: then the process died before it ended.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        changes = json.loads((review / CONFIRMED / CHANGES_FILE).read_text(encoding="utf-8"))
+        return bool(changes["confirmed_at"] == at)
+    return False
 
 
 def _last_entry(log: Path) -> dict[str, Any]:

@@ -2,27 +2,26 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ectopy.batch.ledger import TABLE_FILE
 from ectopy.batch.results import BusyError, atomic_directory, lock_output, write_summary
-from ectopy.batch.reviews import CONFIRMED
+from ectopy.batch.reviews import CHANGES_FILE, CONFIRMED, has_files
 from ectopy.report import write_outputs
 from ectopy.report.confirmation import Confirmation
 from ectopy.report.fhir import MissingLibraryError, require_library
 from ectopy.review.changes import Changes, changes_document, find_changes, review_seconds
 from ectopy.review.edits import Confirm, Entry
+from ectopy.review.history import history
 from ectopy.review.log import EditLog
 from ectopy.review.recordings import StoredResult
 from ectopy.review.state import replay
 
 logger = logging.getLogger(__name__)
-
-CHANGES_FILE: Final = "changes.json"
 
 
 def confirm(  # noqa: PLR0913 - each has a default
@@ -37,7 +36,8 @@ def confirm(  # noqa: PLR0913 - each has a default
     """Confirm the results of a recording as the log leaves them, and write them.
 
     The files replace those that were confirmed before, all of them or none. Nothing is confirmed unless they
-    could be written.
+    could be written. A process may die between the entry of the log and the files; then
+    :func:`complete_confirmation` writes them.
 
     Parameters
     ----------
@@ -62,18 +62,52 @@ def confirm(  # noqa: PLR0913 - each has a default
     ------
     EditError, EditConflictError
         As :meth:`ectopy.review.log.EditLog.append`.
+    BusyError
+        If another process is confirming the same recording.
     """
     at = (at or datetime.now(UTC)).astimezone(UTC)
     seconds = review_seconds(log.entries) if seconds is None else seconds
     seen = log.last_id if expected_last_id is None else expected_last_id
     changes = find_changes(replay(result.analysis, log.entries, base=result.base))
     confirmation = _confirmation(changes, by, at.isoformat(timespec="milliseconds"))
-    result.review_folder.mkdir(exist_ok=True)
-    with atomic_directory(result.review_folder / CONFIRMED) as folder:
+    with (
+        lock_output(result.review_folder),
+        atomic_directory(result.review_folder / CONFIRMED) as folder,
+    ):
         _write(folder, result, changes, confirmation, seconds)
         entry = log.append(Confirm(seconds), by=by, base=result.base, at=at, expected_last_id=seen)
     _renew_index(result.out)
     return entry
+
+
+def complete_confirmation(result: StoredResult, entries: Sequence[Entry]) -> bool:
+    """Write the files of a confirmation whose process died before they had their name.
+
+    The log says what was confirmed, so they are the same. Nothing is written while another process confirms,
+    nor if the recording has been scored again, with other results.
+
+    Parameters
+    ----------
+    result
+        The automatic results.
+    entries
+        The entries of the log.
+
+    Returns
+    -------
+    Whether they were written.
+    """
+    entry = history(entries).confirmed
+    if entry is None or entry.base != result.base or has_files(result.review_folder, entry.at):
+        return False
+    assert isinstance(entry.action, Confirm)
+    changes = find_changes(replay(result.analysis, entries[: entry.id - 1], base=result.base))
+    with suppress(BusyError), lock_output(result.review_folder):
+        with atomic_directory(result.review_folder / CONFIRMED) as folder:
+            _write(folder, result, changes, _confirmation(changes, entry.by, entry.at), entry.action.seconds)
+        _renew_index(result.out)
+        return True
+    return False
 
 
 def _confirmation(changes: Changes, by: str, at: str) -> Confirmation:

@@ -18,14 +18,14 @@ import numpy as np
 from ectopy.annotations import read_annotations, write_annotations
 from ectopy.batch.provenance import input_sha256
 from ectopy.batch.results import atomic_file
-from ectopy.batch.reviews import CONFIRMED
+from ectopy.batch.reviews import CONFIRMED, has_files
 from ectopy.datasets.catalogue import CORRECTIONS, DATABASES, Database, find_database, split
 from ectopy.datasets.download import database_folder
 from ectopy.ecg import VALUES_AT_ONCE, Recording, UnreadableError
 from ectopy.model.training_sources import SourceRecords
 from ectopy.printable import printable
 from ectopy.report import REVIEWED
-from ectopy.review.confirm import read_changes
+from ectopy.review.confirm import complete_confirmation, read_changes
 from ectopy.review.history import history
 from ectopy.review.log import EditLog
 from ectopy.review.recordings import StoredResult, open_result, result_names
@@ -136,9 +136,16 @@ def find_corrections(out: Path, data_dir: Path) -> Iterator[Correction]:
     patients = _patients(out)
     for name in result_names(out):
         result = open_result(out, name)
-        if history(EditLog(result.log_path).entries).confirmed:
+        entries = EditLog(result.log_path).entries
+        if entry := history(entries).confirmed:
             if not result.has_signal:
                 raise CorrectionsError(f"{name} in {out} is not trained on. {result.notes[0]}")
+            complete_confirmation(result, entries)
+            if not has_files(result.review_folder, entry.at):
+                raise CorrectionsError(
+                    f"{name} in {out} is not trained on: its confirmed files are missing. "
+                    "Reopen and confirm it again with `ectopy review`."
+                )
             known = _published(result, data_dir)
             yield Correction(
                 result,

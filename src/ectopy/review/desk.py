@@ -13,7 +13,7 @@ import numpy as np
 
 from ectopy.batch.provenance import input_sha256
 from ectopy.batch.results import earlier_result
-from ectopy.batch.reviews import LOG_FILE, review_folder
+from ectopy.batch.reviews import LOG_FILE, has_files, review_folder
 from ectopy.ecg import Samples
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.review.clusters import (
@@ -25,7 +25,7 @@ from ectopy.review.clusters import (
     save_clusters,
     split,
 )
-from ectopy.review.confirm import confirm
+from ectopy.review.confirm import complete_confirmation, confirm
 from ectopy.review.decisions import Decision, next_decisions
 from ectopy.review.edits import (
     ARTEFACT,
@@ -65,7 +65,7 @@ class OpenReview:
     def __init__(self, stored: StoredResult) -> None:
         self.stored = stored
         self.log = EditLog(stored.log_path)
-        self.state = self._replayed()
+        self.state = self._completed()
         self.clusters: Clusters | None = None
         self.drawings: dict[int, ClusterDrawing] = {}
         self.failure = "" if stored.has_signal else WITHOUT_SIGNAL
@@ -78,7 +78,7 @@ class OpenReview:
         """Return the state with what other windows and processes have added."""
         with self._lock:
             if self.log.refresh():
-                self.state = self._replayed()
+                self.state = self._completed()
             return self.state
 
     def edit(self, values: Mapping[str, Any], *, by: str, last_id: int) -> ReviewState:
@@ -118,8 +118,10 @@ class OpenReview:
         """
         with self._lock:
             if what == "confirm":
-                confirm(self.stored, self.log, by=by, seconds=seconds, expected_last_id=last_id)
-                self.state = self._replayed()
+                try:
+                    confirm(self.stored, self.log, by=by, seconds=seconds, expected_last_id=last_id)
+                finally:
+                    self.state = self._replayed()
                 return self.state
             return self._append(self._step(what), by, last_id)
 
@@ -246,6 +248,12 @@ class OpenReview:
         if what == "reopen":
             return Reopen()
         raise EditError(f"{what}: there is no edit to {what}.")
+
+    def _completed(self) -> ReviewState:
+        """Return the state, and write the files of a confirmation whose process died."""
+        with suppress(OSError):  # such as a disk that is still full
+            complete_confirmation(self.stored, self.log.entries)
+        return self._replayed()
 
     def _replayed(self) -> ReviewState:
         return replay(self.stored.analysis, self.log.entries, base=self.stored.base)
@@ -376,6 +384,8 @@ class Desk:
         log = review.log if review else EditLog(review_folder(self.out, name) / LOG_FILE)
         past = history(log.entries)
         status = review_status(past, log.last_id)
+        if past.confirmed and not has_files(log.path.parent, past.confirmed.at):
+            status = ReviewStatus.IN_REVIEW  # opening it writes the files that are missing
         found = [finding.partition(": ") for finding in str(earlier.row["findings"]).split("; ") if finding]
         row = earlier.row
         if review is None or review.clusters is None:
@@ -385,7 +395,7 @@ class Desk:
         return {
             "name": name,
             "status": status,
-            "confirmed_by": past.confirmed.by if past.confirmed else "",
+            "confirmed_by": past.confirmed.by if past.confirmed and status == ReviewStatus.CONFIRMED else "",
             "urgency": found[0][0] if found else "",
             "findings": [{"urgency": urgency, "text": text} for urgency, _, text in found if text],
             "n_decisions": n_decisions,

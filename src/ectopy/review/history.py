@@ -121,14 +121,15 @@ def is_independent(action: Action, entry: Entry) -> bool:
 
     Returns
     -------
-    False if they concern the same beats or events, or if either is more than an edit.
+    False if they concern the same beats or events, or if either is more than an edit. A comment is
+    independent of all, but what is confirmed must have been seen with its comments.
     """
     other = entry.action
+    if isinstance(action, Confirm):
+        return False
     if isinstance(action, Comment) or isinstance(other, Comment):
         return True
-    if isinstance(action, Undo | Redo | Confirm | Reopen) or isinstance(
-        other, Undo | Redo | Confirm | Reopen
-    ):
+    if isinstance(action, Undo | Redo | Reopen) or isinstance(other, Undo | Redo | Confirm | Reopen):
         return False
     (topic, spans), (other_topic, other_spans) = touched(action), touched(other)
     return topic != other_topic or not _overlap(spans, other_spans)

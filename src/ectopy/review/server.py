@@ -21,6 +21,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from ectopy.batch.results import BusyError
+from ectopy.batch.reviews import CONFIRMED, has_files
 from ectopy.ecg import NotAnalysableError, UnreadableError
 from ectopy.review.desk import Desk, OpenReview, UnknownRecordingError
 from ectopy.review.documents import (
@@ -37,7 +39,6 @@ from ectopy.review.guard import Guard, TooLargeError
 from ectopy.review.log import DamagedLogError, EditConflictError
 from ectopy.review.recordings import ResultError
 from ectopy.review.signals import envelope
-from ectopy.review.state import ReviewStatus
 
 INITIALS = re.compile(r"[^\W_][\w .\-]{0,19}")
 """What a reader may be called: up to 20 letters, digits, spaces, dots and hyphens."""
@@ -48,6 +49,7 @@ _STATUS = {
     UnknownRecordingError: 404,
     EditConflictError: 409,
     DamagedLogError: 409,
+    BusyError: 409,
     ResultError: 409,
     TooLargeError: 413,
     EditError: 422,
@@ -176,9 +178,10 @@ class _Api:
 
     def report(self, request: Request) -> Response:
         review = self._review(request)
-        confirmed = review.stored.review_folder / "confirmed" / "report.html"
-        is_confirmed = review.refresh().status == ReviewStatus.CONFIRMED and confirmed.is_file()
-        path = confirmed if is_confirmed else review.stored.out / review.stored.name / "report.html"
+        stored, entry = review.stored, review.refresh().history.confirmed
+        is_confirmed = entry is not None and has_files(stored.review_folder, entry.at)
+        path = stored.review_folder / CONFIRMED if is_confirmed else stored.out / stored.name
+        path /= "report.html"
         return FileResponse(path, headers={"content-security-policy": REPORT_POLICY})
 
     async def rearrange(self, request: Request) -> Response:

@@ -15,7 +15,7 @@ from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.named_intervals import named_intervals
 from ectopy.rhythm.pacing import find_pacing, without_paced_vt
 from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
-from ectopy.signal.pacing_spikes import find_spikes
+from ectopy.signal.pacing_spikes import divide_spikes, find_spikes, without_spikes
 from tests.conftest import database
 from tests.drawn_ecg import WAVES, WIDE_WAVES, Waves, sketched, steady
 from tests.handmade import beats_of
@@ -105,6 +105,50 @@ class TestFalseFriends:
         spikes = find_spikes(signal, 500.0)
         assert len(spikes) > 20
         assert not find_pacing(beats_at(steady(60), 500.0), spikes, None, duration_s=60).beats.any()
+
+
+class TestLossOfCapture:
+    """Pulses go on, and no wave of the ventricles follows: a pulse must not be taken for a beat."""
+
+    SECONDS, LOST_S = 60.0, (25.0, 45.0)
+
+    def signal(self, *more: tuple[float, float, float], fs: float = 500.0, height: float = 0.4) -> Signal:
+        at_s = steady(self.SECONDS)
+        pulse: Waves = ((-SPIKE_BEFORE_S, 0.0025, height), *more)
+        captured_s = [time_s for time_s in at_s if not self.LOST_S[0] < time_s < self.LOST_S[1]]
+        return sketched({pulse: at_s, WIDE_WAVES: captured_s}, self.SECONDS, fs=fs)
+
+    @pytest.mark.parametrize("fs", [250.0, 500.0, 1000.0])
+    def test_pulses_without_a_wave_are_bare_and_the_others_are_not(self, fs: float) -> None:
+        captured, bare = divide_spikes(self.signal(fs=fs, height=0.8), fs)
+        lost = [time_s for time_s in steady(self.SECONDS) if self.LOST_S[0] < time_s < self.LOST_S[1]]
+        assert bare / fs == pytest.approx(np.array(lost) - SPIKE_BEFORE_S, abs=0.005)
+        assert len(captured) == len(steady(self.SECONDS)) - len(lost)
+
+    @pytest.mark.parametrize(("height", "tail"), [(0.4, 0.0), (1.5, -0.2)], ids=["bipolar", "unipolar"])
+    def test_it_is_an_asystole(self, height: float, tail: float) -> None:
+        analysis = ectopy.analyse(self.signal((-0.05, 0.03, tail), height=height), fs=500.0)
+        (asystole,) = analysis.events_of("asystole")
+        assert asystole.duration_s == pytest.approx(20, abs=1.5)
+        assert not ((analysis.beats.time_s > 25.5) & (analysis.beats.time_s < 44.5)).any()
+        assert len(analysis.p_waves) == 0
+
+    def test_a_missing_lead_beside_does_not_hide_it(self) -> None:
+        signal = self.signal()
+        one_of_two = np.hstack([signal, np.full_like(signal, np.nan)])
+        assert divide_spikes(one_of_two, 500.0)[1].tolist() == divide_spikes(signal, 500.0)[1].tolist()
+
+    def test_only_the_spike_is_replaced(self) -> None:
+        with_spikes = self.signal()
+        without = without_spikes(with_spikes, divide_spikes(with_spikes, 500.0)[1], 500.0)
+        changed = np.flatnonzero((with_spikes != without).any(axis=1))
+        assert len(changed) < 17 * 26
+        assert np.abs(without[26 * 500 : 44 * 500]).max() < 0.05
+        assert without_spikes(with_spikes, np.empty(0, dtype=np.int64), 500.0) is with_spikes
+
+    def test_no_beat_is_bare(self) -> None:
+        for waves in (WAVES, WIDE_WAVES, CHILD):
+            assert not len(divide_spikes(sketched({waves: steady(20)}, 20, fs=500.0), 500.0)[1])
 
 
 def beats_at(time_s: list[float], fs: float, label: str = "N") -> Beats:

@@ -36,6 +36,7 @@ from ectopy.rhythm.finders import ventricular
 from ectopy.rhythm.rhythm_intervals import RhythmInterval, find_rhythm_intervals, without_slow_vt
 from ectopy.signal.limits import notes_on_limits
 from ectopy.signal.p_waves import has_p_waves
+from ectopy.signal.pacing_spikes import divide_spikes, without_spikes
 from ectopy.signal.time_grid import TimeGrid
 
 Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.float32], Mask]]
@@ -252,8 +253,11 @@ def find_p_waves(
                 stop - round(_BEFORE_QRS_S * recording.fs),
             )
             last = min(last, first + round(_LOOK_S * recording.fs))
-            if first < last and has_p_waves(recording.read_leads(columns, first, last), recording.fs):
-                found.append((start, stop))
+            if first < last:
+                signal = recording.read_leads(columns, first, last)
+                _, spikes = divide_spikes(signal, recording.fs)  # pulses that do not capture come regularly
+                if has_p_waves(without_spikes(signal, spikes, recording.fs), recording.fs):
+                    found.append((start, stop))
     return merge_intervals(np.array(found, dtype=np.int64).reshape(-1, 2))
 
 

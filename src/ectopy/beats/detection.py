@@ -50,7 +50,7 @@ from ectopy.signal.filters import (
     without_offset,
     working_length,
 )
-from ectopy.signal.pacing_spikes import find_spikes
+from ectopy.signal.pacing_spikes import divide_spikes, without_spikes
 from ectopy.signal.time_grid import TimeGrid
 from ectopy.signal.waves import WAVES, waves_of_ticks
 
@@ -438,8 +438,10 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     for start in range(0, max(n_samples, 1), step):
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
         raw, lost = _recorded(recording, columns, first, last)
-        filtered, usable, drowned = _filtered(raw, lost, recording.fs)
-        spikes = find_spikes(raw, recording.fs) + first
+        spikes, bare = divide_spikes(raw, recording.fs)
+        # A pulse that does not capture is no beat: taken for one, it would hide an asystole.
+        filtered, usable, drowned = _filtered(without_spikes(raw, bare, recording.fs), lost, recording.fs)
+        spikes += first
         spikes = spikes[(spikes >= start) & (spikes < start + step)]
         begin, from_, to = (at * ratio.numerator // ratio.denominator for at in (first, start, start + step))
         to = min(to, n_working)
@@ -498,7 +500,8 @@ def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
     leads = recording.read_leads(range(len(recording.leads)), 0, recording.n_samples)
     if not len(leads):
         return np.empty(0, dtype=np.int64)
-    filtered, usable, _ = _filtered(leads, quality.not_recorded(leads, fs), fs)
+    _, bare = divide_spikes(leads, fs)
+    filtered, usable, _ = _filtered(without_spikes(leads, bare, fs), quality.not_recorded(leads, fs), fs)
     candidates = find_candidates(filtered, usable)
     beat, _ = _find_beats(candidates, cut_windows(filtered, usable, candidates.sample))
     return TimeGrid(fs, len(leads)).to_recording(candidates.sample[beat])

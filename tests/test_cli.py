@@ -297,7 +297,7 @@ class TestTrain:
 
         given: list[object] = []
 
-        def flow(databases: list[object], _data_dir: Path, config: object) -> object:
+        def flow(databases: list[object], _data_dir: Path, config: object, **_options: object) -> object:
             sources.append(databases)
             given.append(config)
             return SimpleNamespace(uri="models:/ectopy/1")

@@ -33,6 +33,7 @@ FINDING_COUNTS = {
     "vt": r"(?<!supra)ventricular tachycardia: (\d+) (?:run|triplet)",
     "pause": r"(\d+) pauses? longer than",
     "af": r"Atrial fibrillation: (\d+) episode",
+    "afl": r"Atrial flutter: (\d+) episode",
     "idioventricular_rhythm": r"Idioventricular rhythm: (\d+) (?:run|triplet)",
     "sv_run": r"upraventricular (?:runs|tachycardia): (\d+) (?:run|triplet)",
     "short_v_run": r"Short ventricular runs: (\d+) (?:run|triplet)",

@@ -102,8 +102,7 @@ def without_slow_vt(
 
     def is_slow(interval: RhythmInterval) -> bool:
         ticks = slice(int(interval.start_s // TICK_S), max(int(interval.stop_s // TICK_S), 1))
-        slow = (period_s[ticks] >= 60 / limit_bpm).mean()
-        return bool(interval.rhythm == Rhythm.VT and slow >= _MOSTLY)
+        return bool(interval.rhythm == Rhythm.VT and np.mean(period_s[ticks] >= 60 / limit_bpm) >= _MOSTLY)
 
     return tuple(
         interval._replace(rhythm=Rhythm.ORGANISED) if is_slow(interval) else interval

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from ectopy.datasets import catalogue
+from ectopy.parallel.blas_threads import limit_blas_threads
 from tests.faulty_server import FaultyServer, serving
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+limit_blas_threads()  # before numpy is imported: its threads would wait for each other
 
 
 def pytest_configure(config: pytest.Config) -> None:

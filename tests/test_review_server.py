@@ -574,6 +574,7 @@ class TestClusters:
 class TestConfirm:
     def test_the_report_is_written_and_shown_and_the_automatic_files_stay(self, client, one, out, name):
         automatic = {path.name: path.read_bytes() for path in (out / name).iterdir()}
+        clusters_of(client, one)
         sample = int(beats_of(client, one)["sample"][3])
         edit(client, one, action="relabel_beats", samples=[sample], to="V")
         answer = client.post(f"{one}/confirm", json={"by": "CD", "last_id": 1, "seconds": 65})

@@ -388,9 +388,10 @@ class Desk:
             status = ReviewStatus.IN_REVIEW  # opening it writes the files that are missing
         found = [finding.partition(": ") for finding in str(earlier.row["findings"]).split("; ") if finding]
         row = earlier.row
-        if review is None or review.clusters is None:
-            n_decisions = 0 if status == ReviewStatus.CONFIRMED else None
-        else:
+        n_decisions: int | None = None
+        if status == ReviewStatus.CONFIRMED:
+            n_decisions = 0
+        elif review is not None and review.clusters is not None:
             n_decisions = len(review.decisions())
         return {
             "name": name,

@@ -20,6 +20,7 @@ from ectopy.review.edits import (
     EventRef,
     ExcludeRates,
     InsertBeat,
+    LabelSimilar,
     MarkInterval,
     MoveEvent,
     Redo,
@@ -39,6 +40,7 @@ VT = EventRef("vt", 500, 900)
 BEATS = np.array([100, 200, 300])
 ONE_OF_EACH = (
     RelabelBeats(BEATS, "V", "NNS"),
+    LabelSimilar(BEATS, "VVN", "NNS"),
     InsertBeat(250, "S"),
     DeleteBeats(BEATS, "NN|"),
     MarkInterval(0, 1000, "artefact"),
@@ -94,6 +96,10 @@ def test_the_schema_knows_the_actions_and_no_others():
         ({"action": "relabel_beats", "samples": [3, 2], "to": "V", "was": "NN"}, "in increasing order"),
         ({"action": "relabel_beats", "samples": [2, 2.5], "to": "V", "was": "NN"}, "whole numbers"),
         ({"action": "relabel_beats", "samples": [2, 3], "to": "V", "was": "N"}, "a letter for each of the 2"),
+        (
+            {"action": "label_similar", "samples": [2, 3], "labels": "V", "was": "NN"},
+            "label_similar.labels: give a letter for each of the 2",
+        ),
         ({"action": "delete_beats", "samples": [2], "was": "x"}, "delete_beats.was: give a letter"),
         (
             {"action": "mark_interval", "start": 5, "stop": 5, "rhythm": "af"},

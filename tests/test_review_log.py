@@ -18,6 +18,7 @@ from ectopy.review.edits import (
     EditError,
     EventRef,
     InsertBeat,
+    LabelSimilar,
     MarkInterval,
     MoveEvent,
     Redo,
@@ -182,6 +183,15 @@ def test_two_windows_that_edit_different_things_are_merged(path):
     assert one.last_id == 5
     assert len(other.refresh()) == 2
     assert [e.to_line() for e in one.entries] == [e.to_line() for e in other.entries]
+
+
+def test_a_reader_goes_before_beats_that_followed_in_another_window(path):
+    one, other = EditLog(path), EditLog(path)
+    add(one, RelabelBeats(np.array([100]), "V", "N"), LabelSimilar(np.array([200, 300]), "VV", "NN"))
+    add(other, RelabelBeats(np.array([200]), "S", "N"), expected_last_id=0)
+    assert len(EditLog(path).entries) == 3
+    with pytest.raises(EditConflictError):
+        add(other, Confirm(), expected_last_id=1)
 
 
 @pytest.mark.parametrize(

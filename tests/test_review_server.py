@@ -506,6 +506,44 @@ class TestClusters:
         assert (after["label"][members] == "F").all()
         assert (after["label"][~members] == before["label"][~members]).all()
 
+    def test_similar_beats_follow_an_answer_and_are_undone_with_it(self, client, one):
+        """The simulated ventricular beats have one shape; half of them are answered."""
+        clusters_of(client, one)
+        before = beats_of(client, one)
+        ventricular = np.flatnonzero(before["label"] == "V")
+        answered = before["sample"][ventricular[::2]].tolist()
+        answer = edit(client, one, action="relabel_beats", samples=answered, to="F", answer=True)
+        assert re.fullmatch(r"\d+ similar beats? followed. Z undoes both.", answer.json()["said"])
+        after = beats_of(client, one)["label"]
+        assert (after[ventricular] == "F").mean() > 0.9
+        assert (after[before["label"] == "N"] == "N").mean() > 0.9
+        state = client.get(one).json()
+        assert state["last_id"] == 2
+        assert state["undo"].startswith("the last answer and")
+        undone = client.post(f"{one}/undo", json={"by": "AB", "last_id": 2}).json()["recording"]
+        assert (undone["undo"], undone["last_id"]) == ("", 4)
+        assert (beats_of(client, one)["label"] == before["label"]).all()
+        redone = client.post(f"{one}/redo", json={"by": "AB", "last_id": 4}).json()["recording"]
+        assert (redone["redo"], redone["last_id"]) == ("", 6)
+        assert (beats_of(client, one)["label"] == after).all()
+
+    def test_without_a_question_none_follows(self, client, one):
+        clusters_of(client, one)
+        before = beats_of(client, one)
+        answered = before["sample"][np.flatnonzero(before["label"] == "V")[::2]].tolist()
+        assert not edit(client, one, action="relabel_beats", samples=answered, to="F").json()["said"]
+        assert (beats_of(client, one)["label"] != before["label"]).sum() == len(answered)
+
+    def test_none_follows_a_reader_who_does_not_want_it(self, one, out):
+        app = create_app(out, TOKEN, port=PORT, follows=False)
+        client = TestClient(app, base_url=HOME)
+        client.get("/", params={"token": TOKEN})
+        clusters_of(client, one)
+        before = beats_of(client, one)
+        answered = before["sample"][np.flatnonzero(before["label"] == "V")[::2]].tolist()
+        edit(client, one, action="relabel_beats", samples=answered, to="F", answer=True)
+        assert (beats_of(client, one)["label"] != before["label"]).sum() == len(answered)
+
     def test_they_are_split_united_and_beats_are_moved_and_that_is_kept_and_no_edit(self, client, one, out):
         clusters_of(client, one)
         before = beats_of(client, one)["cluster"]

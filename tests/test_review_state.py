@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ectopy.ecg import Event
+from ectopy.ecg import CLASSES, Event
 from ectopy.report.statistics import recording_stats, stats
 from ectopy.review.edits import (
     AcceptEvent,
@@ -20,6 +20,7 @@ from ectopy.review.edits import (
     EventRef,
     ExcludeRates,
     InsertBeat,
+    LabelSimilar,
     MarkInterval,
     MoveEvent,
     Redo,
@@ -90,6 +91,25 @@ class TestBeats:
         state = review(automatic, relabel(automatic, [10], "S"))
         assert letters(state.analysis)[10] == "S"
         assert kinds(state.analysis) == ["af"]
+
+    def test_similar_beats_follow_and_what_a_reader_says_goes_before(self):
+        automatic = analysis_from("NNNNNNNN", 0.5)
+        similar = LabelSimilar(automatic.beats.sample[[2, 4, 5]], "VVS", "NNN")
+        state = review(automatic, relabel(automatic, [3, 4], "F"), similar)
+        assert letters(state.analysis) == "NNVFFSNN"
+        assert np.flatnonzero(state.by_reader).tolist() == [3, 4]
+        assert state.beats.confident.tolist() == (automatic.beats.confident | state.by_reader).tolist()
+        p, before = state.beats.probability, automatic.beats.probability
+        assert (p[2, CLASSES.index("V")], p[5, CLASSES.index("S")]) == (before[2].max(), before[5].max())
+        later = review(automatic, similar, relabel(automatic, [2], "N"))
+        assert letters(later.analysis) == "NNNNVSNN"
+
+    def test_beats_that_nobody_relabelled_keep_their_probabilities(self):
+        automatic = analysis_from("NNQNVNN", 0.5)
+        similar = LabelSimilar(automatic.beats.sample[[0]], "|", "N")
+        state = review(automatic, similar)
+        assert letters(state.analysis) == "NQNVNN"
+        np.testing.assert_array_equal(state.beats.probability, automatic.beats.probability[1:])
 
     def test_a_deleted_beat_joins_its_intervals_and_an_artefact_does_not(self):
         automatic = analysis_from("NNNNNN")

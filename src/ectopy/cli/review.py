@@ -21,6 +21,9 @@ def review(
         typer.Option(min=0, max=65535, help="Port on 127.0.0.1. [default: 8765, or another if it is taken]"),
     ] = None,
     by: Annotated[str, typer.Option(metavar="INITIALS", help="Your initials, kept with every edit.")] = "",
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Relabel the beats of an answer alone; no similar beats follow.")
+    ] = False,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address only; open no browser.")
     ] = False,
@@ -41,7 +44,7 @@ def review(
         if not no_browser:
             webbrowser.open(address)
         try:
-            serve(out, listening, token, by=by)
+            serve(out, listening, token, by=by, follows=not alone)
         except KeyboardInterrupt:
             print_message("closed; every edit is saved")
 

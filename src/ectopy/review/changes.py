@@ -12,7 +12,7 @@ import numpy as np
 from ectopy.ecg import Event
 from ectopy.report.confirmation import Confirmation
 from ectopy.report.statistics import Stats, recording_stats, stats
-from ectopy.review.edits import Entry
+from ectopy.review.edits import Entry, LabelSimilar
 from ectopy.review.reviewed_events import EventStatus, ReviewedEvent
 from ectopy.review.state import ReviewState
 from ectopy.rhythm.kinds import KINDS
@@ -106,7 +106,7 @@ def find_changes(state: ReviewState) -> Changes:
         state,
         _label_changes(state),
         tuple(item for item in state.events if item.status in own),
-        len(state.history.done),
+        sum(not isinstance(entry.action, LabelSimilar) for entry in state.history.done),
     )
 
 

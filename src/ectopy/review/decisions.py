@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 from ectopy.ecg import CLASSES, BeatClass, Event, Labels, Mask, Samples
 from ectopy.features.extraction import Floats
 from ectopy.review.clusters import Clusters, Points, cluster_centres, in_chunks, spread_evenly
-from ectopy.review.edits import ARTEFACT
+from ectopy.review.edits import ARTEFACT, LabelSimilar
 from ectopy.review.reviewed_events import EventStatus
 from ectopy.review.state import ReviewState
 from ectopy.rhythm.kinds import LEADING
@@ -203,6 +203,29 @@ def adapt(clusters: Clusters, probability: NDArray[np.float32], answers: Answers
     )
     parts = [basis.of_points(part) @ coefficients for part in in_chunks(clusters.points)]
     return _softmax(log_prior + np.concatenate(parts))
+
+
+def similar_beats(state: ReviewState, clusters: Clusters) -> LabelSimilar | None:
+    """Find the beats whose label does not follow the answers on similar beats.
+
+    Parameters
+    ----------
+    state, clusters
+        As for :func:`next_decisions`.
+
+    Returns
+    -------
+    The edit after which they do; None if there are none, or if nothing was answered.
+    """
+    answers = answers_in(state, clusters)
+    if not answers.answered.any():
+        return None
+    followed = follow(adapt(clusters, state.automatic.beats.probability, answers), answers)
+    changed = followed.label != answers.label
+    if not changed.any():
+        return None
+    labels, was = ("".join(some.label[changed].tolist()) for some in (followed, answers))
+    return LabelSimilar(clusters.sample[changed], labels, was)
 
 
 def follow(probability: Floats, answers: Answers) -> Answers:

@@ -26,12 +26,13 @@ from ectopy.review.clusters import (
     split,
 )
 from ectopy.review.confirm import complete_confirmation, confirm
-from ectopy.review.decisions import Decision, next_decisions
+from ectopy.review.decisions import Decision, next_decisions, similar_beats
 from ectopy.review.edits import (
     ARTEFACT,
     Action,
     DeleteBeats,
     EditError,
+    LabelSimilar,
     Redo,
     RelabelBeats,
     Reopen,
@@ -59,11 +60,13 @@ class OpenReview:
     """A recording under review: the automatic results, the log of edits, their state, and the clusters.
 
     Every method may be called by several threads. ``state`` and ``clusters`` are frozen values, which are
-    replaced as a whole. Clusters are None until they are found, and ``failure`` says why they cannot be.
+    replaced as a whole. Where ``follows`` is True, beats that nobody has labelled follow the answers on
+    similar beats. Clusters are None until they are found, and ``failure`` says why they cannot be.
     """
 
-    def __init__(self, stored: StoredResult) -> None:
+    def __init__(self, stored: StoredResult, *, follows: bool = True) -> None:
         self.stored = stored
+        self._follows = follows
         self.log = EditLog(stored.log_path)
         self.state = self._completed()
         self.clusters: Clusters | None = None
@@ -88,6 +91,7 @@ class OpenReview:
         ----------
         values
             The fields of an action without ``was``; or ``relabel_clusters`` with ``clusters`` and ``to``.
+            If ``answer`` is True, it answers a question about beats, and similar beats follow.
         by
             Initials of the reader.
         last_id
@@ -98,7 +102,13 @@ class OpenReview:
         The state after it.
         """
         with self._lock:
-            return self._append(self._action(values), by, last_id)
+            fields = dict(values)
+            is_answer = fields.pop("answer", False) is True
+            self._append(self._action(fields), by, last_id)
+            if is_answer and self._follows and self.clusters is not None:
+                similar = similar_beats(self.state, self.clusters)
+                return self._append(similar, by, self.log.last_id) if similar else self.state
+            return self.state
 
     def order(self, what: str, *, by: str, last_id: int, seconds: float | None = None) -> ReviewState:
         """Undo or redo an edit, confirm the results, or reopen them.
@@ -123,7 +133,10 @@ class OpenReview:
                 finally:
                     self.state = self._replayed()
                 return self.state
-            return self._append(self._step(what), by, last_id)
+            self._append(self._step(what), by, last_id)
+            if self._belongs_to_the_next(what):
+                self._append(self._step(what), by, self.log.last_id)
+            return self.state
 
     def decisions(self) -> Sequence[Decision]:
         """Return the open decisions, the most informative first; none until there are clusters."""
@@ -255,6 +268,14 @@ class OpenReview:
             complete_confirmation(self.stored, self.log.entries)
         return self._replayed()
 
+    def _belongs_to_the_next(self, what: str) -> bool:
+        """Check whether an undo or redo goes on, as similar beats are undone with the edit they followed."""
+        last = self.log.entries[-1].action
+        past = history(self.log.entries)
+        if what == "undo" and isinstance(last, Undo):
+            return isinstance(self.log.entries[last.entry - 1].action, LabelSimilar)
+        return bool(what == "redo" and past.next_redo and isinstance(past.next_redo.action, LabelSimilar))
+
     def _replayed(self) -> ReviewState:
         return replay(self.stored.analysis, self.log.entries, base=self.stored.base)
 
@@ -325,10 +346,13 @@ class Desk:
     ----------
     out
         The folder, as ``ectopy score`` wrote it.
+    follows
+        Whether beats that nobody has labelled follow the answers on similar beats.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, follows: bool = True) -> None:
         self.out = out
+        self._follows = follows
         self._open: OrderedDict[str, tuple[tuple[int, ...], OpenReview]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -359,7 +383,8 @@ class Desk:
             stamp = self._stamp(name)
             known = self._open.get(name)
             if known is None or known[0] != stamp:
-                known = stamp, OpenReview(open_result(self.out, name, verify=False))
+                stored = open_result(self.out, name, verify=False)
+                known = stamp, OpenReview(stored, follows=self._follows)
                 self._open[name] = known
             self._open.move_to_end(name)
             while len(self._open) > MOST_OPEN:

@@ -11,7 +11,7 @@ from ectopy.report.statistics import Stats, recording_stats, stats
 from ectopy.review.changes import find_changes
 from ectopy.review.clusters import ClusterDrawing
 from ectopy.review.desk import OpenReview
-from ectopy.review.edits import ARTEFACT, Entry, EventRef, RelabelBeats, action_name
+from ectopy.review.edits import ARTEFACT, Entry, EventRef, LabelSimilar, RelabelBeats, action_name
 from ectopy.review.reviewed_events import ReviewedEvent, event_ref
 from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.limits import RATE_INTERVALS
@@ -210,6 +210,8 @@ def _describe(entry: Entry | None) -> str:
     if entry is None:
         return ""
     action = entry.action
+    if isinstance(action, LabelSimilar):
+        return f"the last answer and {count(len(action.samples), 'similar beat')}"
     if isinstance(action, RelabelBeats):
         to = SHOWN_ARTEFACT if action.to == ARTEFACT else action.to
         return f"{count(len(action.samples), 'beat')} to {to}"

@@ -50,6 +50,18 @@ class RelabelBeats:
     was: str
 
 
+@dataclass(frozen=True, eq=False)
+class LabelSimilar:
+    """Give beats that no reader has labelled the labels that the answers on similar beats make likeliest.
+
+    ``labels`` and ``was`` have a letter for each beat. It belongs to the edit before, and is undone with it.
+    """
+
+    samples: Samples
+    labels: str
+    was: str
+
+
 @dataclass(frozen=True)
 class InsertBeat:
     """Insert a beat that was missed."""
@@ -167,6 +179,7 @@ class Reopen:
 
 Edit: TypeAlias = (
     RelabelBeats
+    | LabelSimilar
     | InsertBeat
     | DeleteBeats
     | MarkInterval
@@ -274,7 +287,10 @@ _LABEL = (_is_text_of(LABELS), f"one of {' '.join(LABELS)}")
 _POSSIBLE: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
     {
         "samples": (_are_samples, "whole numbers from 0 on, in increasing order, at least one"),
-        "was": (lambda value: isinstance(value, str) and set(value) <= {*LABELS}, "a letter for each beat"),
+        **dict.fromkeys(
+            ("was", "labels"),
+            (lambda value: isinstance(value, str) and set(value) <= {*LABELS}, "a letter for each beat"),
+        ),
         "to": _LABEL,
         "label": _LABEL,
         "kind": (_is_text_of(KINDS), f"one of {', '.join(KINDS)}"),
@@ -300,8 +316,11 @@ _READ: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 def _check_order(action: Any) -> None:
     """Check what concerns two fields of an action."""
     name = action_name(action)
-    if isinstance(action, RelabelBeats | DeleteBeats) and len(action.was) != len(action.samples):
-        raise EditError(f"{name}.was: give a letter for each of the {len(action.samples)} beats.")
+    for letters in ("was", "labels"):
+        if len(getattr(action, letters, ())) != len(getattr(action, "samples", ())) and hasattr(
+            action, letters
+        ):
+            raise EditError(f"{name}.{letters}: give a letter for each of the {len(action.samples)} beats.")
     for first, last in (("start", "stop"), ("onset", "offset")):
         if hasattr(action, last) and getattr(action, first) >= getattr(action, last):
             raise EditError(f"{name}.{last}: give a sample after {first}.")

@@ -17,6 +17,7 @@ from ectopy.review.edits import (
     Entry,
     ExcludeRates,
     InsertBeat,
+    LabelSimilar,
     MarkInterval,
     MoveEvent,
     Redo,
@@ -131,13 +132,15 @@ def is_independent(action: Action, entry: Entry) -> bool:
         return True
     if isinstance(action, Undo | Redo | Reopen) or isinstance(other, Undo | Redo | Confirm | Reopen):
         return False
+    if isinstance(action, LabelSimilar) or isinstance(other, LabelSimilar):
+        return True  # what a reader says goes before what is only similar
     (topic, spans), (other_topic, other_spans) = touched(action), touched(other)
     return topic != other_topic or not _overlap(spans, other_spans)
 
 
 def touched(action: Edit) -> tuple[str, Samples]:
     """Return what an edit touches: BEATS or a kind of event, and its intervals in samples, [k, 2]."""
-    if isinstance(action, RelabelBeats | DeleteBeats):
+    if isinstance(action, RelabelBeats | LabelSimilar | DeleteBeats):
         return BEATS, np.stack((action.samples, action.samples + 1), axis=1)
     if isinstance(action, InsertBeat):
         return BEATS, _span(action.sample, action.sample + 1)

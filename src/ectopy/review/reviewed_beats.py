@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, Analysis, Beats, Labels, Mask, Samples, is_inside, merge_intervals
 from ectopy.review.edits import (
@@ -18,6 +19,7 @@ from ectopy.review.edits import (
     Entry,
     ExcludeRates,
     InsertBeat,
+    LabelSimilar,
     MarkInterval,
     RelabelBeats,
 )
@@ -149,6 +151,10 @@ def _apply(entry: Entry, candidates: _Candidates, automatic: Analysis, base: str
         sample = np.array([action.sample])
         at, found = candidates.find(sample, within)
         candidates.set(np.where(found, at, np.searchsorted(candidates.sample, sample)), action.label)
+    elif isinstance(action, LabelSimilar):
+        at, found = candidates.find(action.samples, within)
+        found &= ~candidates.by_reader[at]
+        candidates.label[at[found]] = np.array(list(action.labels), dtype="U1")[found]
     elif isinstance(action, DeleteBeats):
         at, found = candidates.find(action.samples, within)
         candidates.is_beat[at[found]] = False
@@ -204,6 +210,7 @@ def _with_labels(automatic: Analysis, candidates: _Candidates, kept: Mask) -> tu
     confident[at] = beats.confident
     changed = np.ones(n, dtype=bool)
     changed[at] = candidates.label[at] != beats.label
+    _exchange(probability, candidates.label, np.flatnonzero(changed & ~by_reader))
     low_quality[at] = automatic.low_quality
     low_quality &= ~(by_reader & changed)
     final = Beats(
@@ -214,3 +221,11 @@ def _with_labels(automatic: Analysis, candidates: _Candidates, kept: Mask) -> tu
         beats.fs,
     )
     return final, by_reader[kept], low_quality[kept]
+
+
+def _exchange(probability: NDArray[np.float32], label: Labels, rows: Samples) -> None:
+    """Have the label of some beats be their likeliest; the probabilities of both classes change places."""
+    rows = rows[np.isin(label[rows], CLASSES)]
+    one = (label[rows, None] == np.array(CLASSES, dtype="U1")).argmax(axis=1)
+    other = probability[rows].argmax(axis=1)
+    probability[rows, one], probability[rows, other] = probability[rows, other], probability[rows, one]

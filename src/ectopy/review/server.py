@@ -34,11 +34,12 @@ from ectopy.review.documents import (
     recording_document,
     shapes_bytes,
 )
-from ectopy.review.edits import ARTEFACT, EditError
+from ectopy.review.edits import ARTEFACT, EditError, LabelSimilar
 from ectopy.review.guard import Guard, TooLargeError
 from ectopy.review.log import DamagedLogError, EditConflictError
 from ectopy.review.recordings import ResultError
 from ectopy.review.signals import envelope
+from ectopy.rhythm.wording import count
 
 INITIALS = re.compile(r"[^\W_][\w .\-]{0,19}")
 """What a reader may be called: up to 20 letters, digits, spaces, dots and hyphens."""
@@ -59,7 +60,7 @@ _STATUS = {
 }
 
 
-def create_app(out: Path, token: str, *, port: int, by: str = "") -> Starlette:
+def create_app(out: Path, token: str, *, port: int, by: str = "", follows: bool = True) -> Starlette:
     """Return the application.
 
     Parameters
@@ -72,12 +73,14 @@ def create_app(out: Path, token: str, *, port: int, by: str = "") -> Starlette:
         Port of this machine on which it answers.
     by
         Initials of the reader, if they are known.
+    follows
+        Whether beats that nobody has labelled follow the answers on similar beats.
 
     Returns
     -------
     An ASGI application.
     """
-    api = _Api(Desk(out), by)
+    api = _Api(Desk(out, follows=follows), by)
     pages = Path(str(resources.files("ectopy.review").joinpath("pages")))
     one = "/api/recordings/{name}"
     routes = [
@@ -107,19 +110,19 @@ def create_app(out: Path, token: str, *, port: int, by: str = "") -> Starlette:
     )
 
 
-def serve(out: Path, sockets: socket.socket, token: str, *, by: str = "") -> None:
+def serve(out: Path, sockets: socket.socket, token: str, *, by: str = "", follows: bool = True) -> None:
     """Answer on a socket until the process is interrupted.
 
     Parameters
     ----------
-    out, token, by
+    out, token, by, follows
         As for :func:`create_app`.
     sockets
         A socket that is bound to a port of 127.0.0.1.
     """
     import uvicorn
 
-    app = create_app(out, token, port=sockets.getsockname()[1], by=by)
+    app = create_app(out, token, port=sockets.getsockname()[1], by=by, follows=follows)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -204,9 +207,15 @@ class _Api:
             if what == "edits"
             else partial(review.order, what, seconds=_seconds(body))
         )
-        state = order(by=by, last_id=last_id)
-        merged = state.last_id > last_id + 1
+        merged = review.refresh().last_id > last_id
+        order(by=by, last_id=last_id)
         said = "Another window changed this recording too. Both edits are kept." if merged else ""
+        if (
+            not said
+            and what == "edits"
+            and isinstance(similar := review.log.entries[-1].action, LabelSimilar)
+        ):
+            said = f"{count(len(similar.samples), 'similar beat')} followed. Z undoes both."
         return JSONResponse({"recording": recording_document(review), "said": said})
 
     def _review(self, request: Request) -> OpenReview:

@@ -174,13 +174,13 @@ export class Review extends EventTarget {
   relabelClusters(numbers, letter) {
     const beats = this.beatsOf(numbers);
     this.show(beats, letter);
-    return this.edit({ action: "relabel_clusters", clusters: numbers, to: letter });
+    return this.edit({ action: "relabel_clusters", clusters: numbers, to: letter, answer: true });
   }
 
-  relabelBeats(indices, letter) {
+  relabelBeats(indices, letter, answer = false) {
     const samples = indices.map((index) => this.beats.sample[index]);
     this.show(indices, letter);
-    return this.edit({ action: "relabel_beats", samples, to: letter });
+    return this.edit({ action: "relabel_beats", samples, to: letter, answer });
   }
 
   show(indices, letter) {

@@ -325,7 +325,7 @@ export class Templates {
     if (this.asking && this.decision) {
       const beats = this.review.beatsAsked(this.decision);
       this.answered.add(this.decision.id);
-      if (beats.length) this.review.relabelBeats(beats, letter);
+      if (beats.length) this.review.relabelBeats(beats, letter, true);
       return this.advance();
     }
     for (const one of this.review.doc.decisions) if (numbers.includes(one.cluster)) this.answered.add(one.id);

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ectopy.ablation import compressed_variants, parameters_of, run_attempt, select_architectures
+from ectopy.ablation import compressed_variants, compression, parameters_of, run_attempt, select_architectures
 from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN, UnknownArchitectureError
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.compression import Size
@@ -30,6 +30,15 @@ CONFIG = TrainConfig(
     batch_windows=16,
     jitter_s=0.0,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_short_day():
+    """Have the thirteen variants timed on a thousand beats: no test here asks how fast they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compression, "DAY_BEATS", 1000)
+        patch.setattr(compressed_variants, "CHUNK", 100)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from ectopy.ecg import NotAnalysableError, recording_of
 from ectopy.review import desk, guard, server
+from ectopy.review.edits import EditError, Entry
 from ectopy.review.server import create_app
 from ectopy.review.signals import envelope
 from tests.reviewed import MINUTES, write_results
@@ -639,3 +640,59 @@ class TestConfirm:
 
     def test_before_that_the_automatic_report_is_shown(self, client, one, out, name):
         assert client.get(f"{one}/report").content == (out / name / "report.html").read_bytes()
+
+
+class TestOddOrders:
+    @pytest.mark.parametrize("action", [["undo"], {"a": 1}, None, 7])
+    def test_an_action_that_is_no_text_is_refused(self, client: TestClient, one: str, action: object) -> None:
+        answer = client.post(f"{one}/edits", json={"action": action, "by": "AB", "last_id": 0})
+        assert answer.status_code == 422
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"split": None},
+            {"unite": 5, "to": 0},
+            {"unite": [0], "to": None},
+            {"samples": 5, "to": 0},
+            {"samples": [10**40], "to": 0},
+            {},
+        ],
+    )
+    def test_templates_are_numbers(self, client: TestClient, one: str, body: dict[str, Any]) -> None:
+        answer = client.post(f"{one}/clusters", json=body)
+        assert answer.status_code == 422
+        assert answer.json()["error"] == "clusters: give whole numbers."
+
+    def test_a_bin_longer_than_the_signal_is_one_bin(self, client: TestClient, one: str) -> None:
+        wide = client.get(f"{one}/signal", params={"start": 0, "stop": 1000, "step": 10**11})
+        assert wide.content == client.get(f"{one}/signal?start=0&stop=1000&step=1000").content
+
+    def test_a_window_that_knows_edits_which_the_log_lacks_is_told(
+        self, client: TestClient, one: str
+    ) -> None:
+        edit = {"action": "insert_beat", "sample": 100, "label": "V", "by": "AB", "last_id": 10**9}
+        answer = client.post(f"{one}/edits", json=edit)
+        assert (answer.status_code, "Load the page again" in answer.json()["error"]) == (422, True)
+
+    def test_one_damaged_log_does_not_hide_the_other_recordings(
+        self, client: TestClient, out: Path, name: str
+    ) -> None:
+        log = out / f"{name}.review" / "edits.jsonl"
+        log.parent.mkdir()
+        log.write_text('{"id":1\n' + _entry_line(2), encoding="utf-8")
+        (listed,) = client.get("/api/recordings").json()["recordings"]
+        assert (listed["name"], listed["status"]) == (name, "in review")
+        opened = client.get(f"/api/recordings/{name}")
+        assert (opened.status_code, "Restore it from a backup" in opened.json()["error"]) == (409, True)
+
+    @pytest.mark.parametrize("at", ["soon", "2026-11-01T10:00:00", ""])
+    def test_an_entry_without_a_time_is_none(self, at: str) -> None:
+        assert Entry.from_line(_entry_line(1).encode()).id == 1
+        with pytest.raises(EditError, match="a time with its zone"):
+            Entry.from_line(_entry_line(1, at).encode())
+
+
+def _entry_line(number: int, at: str = "2026-11-01T10:00:00.000+00:00") -> str:
+    head = {"id": number, "at": at, "by": "AB", "base": "", "action": "insert_beat"}
+    return json.dumps(head | {"sample": 100, "label": "V"}) + "\n"

@@ -40,7 +40,7 @@ from ectopy.review.edits import (
     action_from_json,
 )
 from ectopy.review.history import history
-from ectopy.review.log import EditLog
+from ectopy.review.log import DamagedLogError, EditLog
 from ectopy.review.recordings import StoredResult, open_result, result_names
 from ectopy.review.state import ReviewState, ReviewStatus, replay, review_status
 
@@ -287,9 +287,10 @@ class OpenReview:
     def _action(self, values: Mapping[str, Any]) -> Action:
         """Return the action that a page asks for; which labels the beats had, only the server knows."""
         fields = dict(values)
-        if fields.get("action") == "relabel_clusters":
+        name = str(fields.get("action"))
+        if name == "relabel_clusters":
             return self._relabel_clusters(fields)
-        if fields.get("action") in {"relabel_beats", "delete_beats"}:
+        if name in {"relabel_beats", "delete_beats"}:
             return self._of_beats(fields)
         return action_from_json(fields)
 
@@ -406,10 +407,16 @@ class Desk:
         earlier = earlier_result(self.out / name)
         if earlier is None:
             return None
-        log = review.log if review else EditLog(review_folder(self.out, name) / LOG_FILE)
-        past = history(log.entries)
-        status = review_status(past, log.last_id)
-        if past.confirmed and not has_files(log.path.parent, past.confirmed.at):
+        path = review_folder(self.out, name) / LOG_FILE
+        try:
+            entries = review.log.entries if review else EditLog(path).entries
+        except (DamagedLogError, OSError) as error:  # opening it gives the reason; the others can be reviewed
+            logger.warning("%s: cannot be read (%s)", path.name, type(error).__name__)
+            past, status = history(()), ReviewStatus.IN_REVIEW
+        else:
+            past = history(entries)
+            status = review_status(past, len(entries))
+        if past.confirmed and not has_files(path.parent, past.confirmed.at):
             status = ReviewStatus.IN_REVIEW  # opening it writes the files that are missing
         found = [finding.partition(": ") for finding in str(earlier.row["findings"]).split("; ") if finding]
         row = earlier.row

@@ -8,7 +8,9 @@ means the same when the recording has been scored again. Labels are the letters 
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from datetime import datetime
 from importlib import resources
 from types import MappingProxyType, UnionType
 from typing import Any, Final, TypeAlias
@@ -238,11 +240,11 @@ def action_from_json(values: Any) -> Action:
     EditError
         If a field is missing, unknown or not possible.
     """
-    if not isinstance(values, dict) or str(values.get("action")) not in ACTIONS:
+    name = values.get("action") if isinstance(values, dict) else None
+    if not isinstance(name, str) or name not in ACTIONS:
         raise EditError(f"action: not one of {', '.join(ACTIONS)}.")
-    action: Any = ACTIONS[values["action"]]
-    given = {name: value for name, value in values.items() if name != "action"}
-    read: Action = _read(action, given, f"{values['action']}.")
+    given = {field: value for field, value in values.items() if field != "action"}
+    read: Action = _read(ACTIONS[name], given, f"{name}.")
     _check_order(read)
     return read
 
@@ -269,6 +271,13 @@ def _read_field(kind: Any, name: str, given: dict[str, Any], where: str) -> Any:
 
 def _is_sample(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _WIDEST
+
+
+def _is_time(text: str) -> bool:
+    """Check for a time that states its zone: another cannot be compared."""
+    with suppress(ValueError):
+        return datetime.fromisoformat(text).tzinfo is not None
+    return False
 
 
 def _are_samples(values: Any) -> bool:
@@ -355,8 +364,8 @@ class Entry:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise EditError(f"no entry of a log: {error}") from error
         number, texts = head.pop("id"), all(isinstance(value, str) for value in head.values())
-        if not (_is_sample(number) and texts):
-            raise EditError("id, at, by or base: not a number and texts.")
+        if not (_is_sample(number) and texts and _is_time(head["at"])):
+            raise EditError("id, at, by or base: not a number, a time with its zone, and texts.")
         return cls(number, **head, action=action_from_json(values))
 
 

@@ -89,12 +89,15 @@ class EditLog:
         EditConflictError
             If another window has changed the same beats or the same event meanwhile. Nothing is written.
         EditError
-            If the action is not possible now, such as an edit of confirmed results.
+            If the action is not possible now, such as an edit of confirmed results, or if the log has fewer
+            entries than the reader saw.
         """
         seen = self.last_id if expected_last_id is None else expected_last_id
         self.path.parent.mkdir(exist_ok=True)
         with _locked(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
             self._read(file)
+            if seen > self.last_id:  # the log was restored from a backup
+                raise EditError("this window shows edits that the log does not have. Load the page again.")
             unseen = self.entries[seen:]
             if not all(is_independent(action, entry) for entry in unseen):
                 raise EditConflictError(unseen)

@@ -224,16 +224,19 @@ class _Api:
 
 def _rearrange(review: OpenReview, body: dict[str, Any]) -> None:
     """Split a cluster, unite some, or move beats to one."""
-    numbers = (body.get("split"), *(body.get("unite") or ()), body.get("to"))
-    samples = body.get("samples") or []
-    if not all(number is None or type(number) is int for number in (*numbers, *samples)):
-        raise EditError("clusters: give whole numbers.")
-    if "split" in body:
+    if _are_whole([body.get("split")]):
         review.split(body["split"])
-    elif "unite" in body:
-        review.unite(body["unite"], body.get("to", -1))
+    elif _are_whole(body.get("unite")) and _are_whole([body.get("to")]):
+        review.unite(body["unite"], body["to"])
+    elif _are_whole(body.get("samples")) and _are_whole([body.get("to")]):
+        review.move(np.array(body["samples"], dtype=np.int64), body["to"])
     else:
-        review.move(np.array(samples, dtype=np.int64), body.get("to", -1))
+        raise EditError("clusters: give whole numbers.")
+
+
+def _are_whole(numbers: object) -> bool:
+    """Check for a list of whole numbers that an array can hold."""
+    return isinstance(numbers, list) and all(type(each) is int and abs(each) < 2**53 for each in numbers)
 
 
 def _seconds(body: dict[str, Any]) -> float | None:

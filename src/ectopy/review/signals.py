@@ -49,6 +49,7 @@ def envelope(
         return np.ascontiguousarray(
             recording.read_leads(columns, start, stop).T[:, :, None], dtype=np.float32
         )
+    step = min(step, stop - start)
     at_once = max(VALUES_AT_ONCE // len(recording.leads) // step, 1) * step
     parts = [
         _extremes(recording.read_leads(columns, first, min(first + at_once, stop)), step)

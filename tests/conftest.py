@@ -19,10 +19,14 @@ limit_blas_threads()  # before numpy is imported: its threads would wait for eac
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have what JAX compiles kept for all tests of this process and those it starts: half of their time."""
+    """Have what JAX compiles kept for all tests of this process and those it starts: half of their time.
+
+    Networks of tests are so small that optimising their programs takes longer than running them.
+    """
     folder = tempfile.TemporaryDirectory(prefix="ectopy-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(folder.cleanup)
     os.environ |= {
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "JAX_COMPILATION_CACHE_DIR": folder.name,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

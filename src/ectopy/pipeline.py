@@ -36,13 +36,14 @@ from ectopy.rhythm.finders import ventricular
 from ectopy.rhythm.rhythm_intervals import RhythmInterval, find_rhythm_intervals, without_slow_vt
 from ectopy.signal.limits import notes_on_limits
 from ectopy.signal.p_waves import has_p_waves
-from ectopy.signal.pacing_spikes import divide_spikes, without_spikes
+from ectopy.signal.pacing_spikes import divide_spikes
 from ectopy.signal.time_grid import TimeGrid
 
 Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.float32], Mask]]
 """Features in parts [n_i, k] -> probabilities [n, 4] in the order of CLASSES, and confidence [n]."""
 NameRhythm: TypeAlias = Callable[[Iterable[extraction.Floats]], NDArray[np.float32]]
 """Rhythm features in parts [n_i, k] -> probabilities [n, k] in the order of RHYTHMS."""
+_PULSES = 3  # pulses that do not capture, in a standstill
 _AFTER_QRS_S, _BEFORE_QRS_S = 0.6, 0.3  # at the ends of a standstill, a QRS complex and a T wave may be
 _LOOK_S = 120.0  # a longer standstill is judged by its beginning
 
@@ -255,8 +256,9 @@ def find_p_waves(
             last = min(last, first + round(_LOOK_S * recording.fs))
             if first < last:
                 signal = recording.read_leads(columns, first, last)
-                _, spikes = divide_spikes(signal, recording.fs)  # pulses that do not capture come regularly
-                if has_p_waves(without_spikes(signal, spikes, recording.fs), recording.fs):
+                _, bare = divide_spikes(signal, recording.fs)
+                # What follows pulses that do not capture comes as regularly as P waves do.
+                if len(bare) < _PULSES and has_p_waves(signal, recording.fs):
                     found.append((start, stop))
     return merge_intervals(np.array(found, dtype=np.int64).reshape(-1, 2))
 

@@ -689,7 +689,7 @@ class TestOddOrders:
     @pytest.mark.parametrize("at", ["soon", "2026-11-01T10:00:00", ""])
     def test_an_entry_without_a_time_is_none(self, at: str) -> None:
         assert Entry.from_line(_entry_line(1).encode()).id == 1
-        with pytest.raises(EditError, match="a time with its zone"):
+        with pytest.raises(EditError, match="no time with its zone"):
             Entry.from_line(_entry_line(1, at).encode())
 
 

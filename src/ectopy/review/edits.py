@@ -365,7 +365,7 @@ class Entry:
             raise EditError(f"no entry of a log: {error}") from error
         number, texts = head.pop("id"), all(isinstance(value, str) for value in head.values())
         if not (_is_sample(number) and texts and _is_time(head["at"])):
-            raise EditError("id, at, by or base: not a number, a time with its zone, and texts.")
+            raise EditError("id, at, by or base: not a number and texts, or no time with its zone.")
         return cls(number, **head, action=action_from_json(values))
 
 

@@ -51,7 +51,7 @@ class App {
         if (this.review?.doc.name !== name) {
           this.leave();
           fill(this.host, el("p", { class: "page soft" }, "Opening …"));
-          const review = await Review.open(name, () => this.by);
+          const review = await Review.open(name, () => this.reader());
           if (asked !== this.asked) return review.close();
           this.review = review;
           review.addEventListener("change", (event) => this.changed(event.detail));
@@ -137,8 +137,14 @@ class App {
     return Boolean(by);
   }
 
+  // Every edit has a reader: the first one asks who reads, and so do two at once, once.
+  async reader() {
+    if (!this.by) await (this.asking ??= this.askInitials().finally(() => (this.asking = null)));
+    return this.by;
+  }
+
   async confirm() {
-    if (!this.by && !(await this.askInitials())) return;
+    if (!(await this.reader())) return;
     const { review } = this, { doc } = review;
     await review.queue;
     const open = review.doc.decisions.length, { changes } = await getJSON(`${review.path}/changed`);

@@ -216,7 +216,9 @@ export class Review extends EventTarget {
     this.changed("saving");
     const run = async () => {
       try {
-        const answer = await post(`${this.path}/${where}`, { ...body, by: this.initials(), last_id: this.doc.last_id });
+        const by = await this.initials();
+        if (!by) throw new Error("Nothing was saved: every edit needs the initials of its reader.");
+        const answer = await post(`${this.path}/${where}`, { ...body, by, last_id: this.doc.last_id });
         this.take(answer.recording);
         if (answer.said) say(answer.said);
         if (this.pending === 1) await this.loadBeats();

@@ -332,7 +332,8 @@ def _on_events(
             continue
         first, last = np.searchsorted(time_s, (item.event.onset_s, item.event.offset_s)).tolist()
         gain = float(doubt[first : last + 1].mean()) if first < len(doubt) else 0.0
-        question = f"{titles[item.event.kind]} of {item.event.duration_s:.1f} s: is it one?"
+        title = titles[item.event.kind]
+        question = f"Is this {title[0].lower()}{title[1:]}?"
         proposal = "accept" if gain <= 0.5 else "reject"
         decisions.append(Decision(None, item.event, question, proposal, clusters.sample[:0], gain))
     return decisions

@@ -3,7 +3,7 @@
 import { askText, el, fill, key, say } from "./dom.js";
 import { chooseKind, pressOnStrip } from "./beatkeys.js";
 import { Strip } from "./strip.js";
-import { count, duration } from "./times.js";
+import { count, facts } from "./times.js";
 import { ofKind } from "./paper.js";
 
 const ROW = 34;
@@ -127,13 +127,11 @@ export class Events {
     this.actions.hidden = !item;
     if (!item) return void fill(this.about, el("h1", {}, "No event"), el("p", { class: "soft" }, "Measure an interval in full disclosure and press E to add one."));
     const [onset_s, offset_s] = [item.onset / doc.fs, item.offset / doc.fs];
-    const facts = item.extreme
-      ? [item.text, `at ${clock.text(onset_s)}`]
-      : [`at ${clock.text(onset_s)}`, duration(offset_s - onset_s), `${count(item.n_beats)} beats`, item.rate_bpm ? `${Math.round(item.rate_bpm)} bpm` : null];
+    const told = item.extreme ? `${item.text}  ·  ${clock.text(onset_s)} to ${clock.text(offset_s)}` : facts(item, this.review);
     fill(this.about,
       el("h1", {}, item.extreme ? item.title : doc.kinds[item.kind].title,
         item.status && item.status !== "automatic" ? el("span", { class: `state ${item.status}` }, item.status) : null),
-      el("p", { class: "soft" }, facts.filter(Boolean).join("  ·  "), item.strip !== null && item.strip !== undefined ? "  ·  strip chosen for the report" : ""),
+      el("p", { class: "soft" }, told, item.strip !== null && item.strip !== undefined ? "  ·  strip chosen for the report" : ""),
       item.comment ? el("p", { class: "comment" }, item.comment) : null);
     for (const [at, hidden] of [[1, item.extreme], [2, item.extreme], [3, item.extreme], [4, item.extreme]]) this.actions.children[at].hidden = hidden;
     this.actions.children[0].hidden = Boolean(item.extreme);
@@ -186,7 +184,7 @@ export class Events {
   async comment() {
     const item = this.chosen;
     if (!item || item.extreme) return;
-    const text = await askText("Comment", { label: "Shown in the report", value: item.comment ?? "", max: 2000, many: true });
+    const text = await askText("Comment", { label: "Shown in the report", hint: "Enter saves, Shift Enter begins a line.", value: item.comment ?? "", max: 2000, many: true });
     if (text !== null) this.answer("comment", { text });
   }
 

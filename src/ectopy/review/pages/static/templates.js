@@ -4,7 +4,7 @@ import { el, fill, key, say, choose } from "./dom.js";
 import { colours, extent, fitted, ofLabel, trace } from "./paper.js";
 import { CLASS_NAMES, LABEL_KEYS } from "./review.js";
 import { Strip } from "./strip.js";
-import { count } from "./times.js";
+import { count, facts } from "./times.js";
 import { pressOnStrip } from "./beatkeys.js";
 
 const CARD_LEAD = 62, LARGE_LEAD = 92, FAINT = 0.22;
@@ -30,18 +30,22 @@ export class Templates {
     this.filter = el("select", { "aria-label": "Class", onchange: (event) => { this.only = event.target.value; this.draw(); } },
       el("option", { value: "" }, "Class: all"), ...Object.entries(CLASS_NAMES).map(([value, text]) => el("option", { value }, `${value}  ${text}`)));
     this.yes = el("button", { type: "button", class: "primary", onclick: () => this.agree() });
+    this.no = el("button", { type: "button", onclick: () => this.reject() }, "Reject ", key("X"));
+    this.look = el("button", { type: "button", class: "quiet", onclick: () => this.app.show("events", this.decision.event) }, "Open in events");
     this.wait = el("button", { type: "button", class: "quiet", onclick: () => this.later() }, "Later ", key("Space"));
-    const labels = Object.entries(LABEL_KEYS).map(([letter, label]) =>
-      el("button", { type: "button", class: `label ${label}`, title: CLASS_NAMES[label], "aria-label": `${label}: ${CLASS_NAMES[label]}`, onclick: () => this.label(label) }, letter.toUpperCase()));
+    this.ofBeats = [...Object.entries(LABEL_KEYS).map(([letter, label]) =>
+      el("button", { type: "button", class: `label ${label}`, title: CLASS_NAMES[label], "aria-label": `${label}: ${CLASS_NAMES[label]}`, onclick: () => this.label(label) }, letter.toUpperCase())),
+      el("button", { type: "button", onclick: () => this.split() }, "Split ", key("P")),
+      el("button", { type: "button", onclick: () => this.move() }, "Move ", key("G"))];
+    this.beside = el("div", { class: "beside" }, this.large, this.facts);
+    this.which = el("span", { class: "soft" });
     fill(host, el("div", { class: "page templates" },
       el("section", { class: "panel", "aria-label": "Decision" },
         this.question,
-        el("div", { class: "buttons" }, this.yes, ...labels,
-          el("button", { type: "button", onclick: () => this.split() }, "Split ", key("P")),
-          el("button", { type: "button", onclick: () => this.move() }, "Move ", key("G")), this.wait),
-        el("div", { class: "beside" }, this.large, this.facts),
+        el("div", { class: "buttons" }, this.yes, this.no, ...this.ofBeats, this.look, this.wait),
+        this.beside,
         el("div", { class: "context" },
-          el("div", { class: "bar small" }, el("span", { class: "soft" }, "One of these beats in its rhythm"), el("span", { class: "spring" }),
+          el("div", { class: "bar small" }, this.which, el("span", { class: "spring" }),
             el("button", { type: "button", class: "quiet", onclick: () => this.example(-1) }, key(","), " before"),
             el("button", { type: "button", class: "quiet", onclick: () => this.example(1) }, key("."), " next")),
           this.strip.element)),
@@ -61,7 +65,7 @@ export class Templates {
 
   changed(what) {
     if (what === "signal" || what === "saving") return;
-    if (what === "clusters") this.chosen = [];
+    if (what === "clusters") [this.chosen, this.decision] = [[], null]; // clusters have other numbers now: ask anew
     if (what === "decisions") this.answered.clear();
     if (what === "decisions" && this.decision) { // the same question may stand elsewhere now, or be answered
       this.decision = this.review.doc.decisions.find(({ id }) => id === this.decision.id) ?? null;
@@ -116,7 +120,7 @@ export class Templates {
         el("p", { class: "soft" }, this.review.failure || "All beats are compared with each other, once. The other pages can be used meanwhile."),
         this.review.failure ? null : el("progress", { "aria-label": "Templates are being found" }));
       fill(this.grid);
-      this.yes.hidden = this.wait.hidden = true;
+      for (const one of [this.yes, this.no, this.wait, this.look, this.beside]) one.hidden = true;
       return;
     }
     // The order stays while the page is open: a grid that jumps cannot be learned.
@@ -143,8 +147,8 @@ export class Templates {
     what.className = `what ${label}`;
     what.textContent = label + (n_other ? "+" : "");
     n.textContent = count(tally.n);
-    doubt.textContent = done ? "✓ reviewed" : low ? `${low} % low confidence` : "";
-    card.setAttribute("aria-label", `${CLASS_NAMES[label]}, ${tally.n} beats, ${done ? "reviewed" : `${low} % low confidence`}`);
+    doubt.textContent = done ? "✓ reviewed" : low ? `${low} % uncertain` : "";
+    card.setAttribute("aria-label", `${CLASS_NAMES[label]}, ${tally.n} beats, ${done ? "reviewed" : `${low} % uncertain`}`);
     const stamp = `${label}${document.documentElement.dataset.shade}${cluster.n_examples}`;
     if (canvas.dataset.stamp !== stamp || kept?.cluster !== cluster) {
       canvas.dataset.stamp = stamp;
@@ -219,7 +223,7 @@ export class Templates {
     this.paint(this.large, cluster, label, LARGE_LEAD, LARGE_LEADS);
     this.large.setAttribute("aria-label", `Average of ${tally.n} beats with ${cluster.n_examples} of them, in leads ${this.review.clusters.leads.join(", ")}`);
     const labels = Object.entries(tally.labels).sort((a, b) => b[1] - a[1]).map(([letter, n]) => `${count(n)} ${letter}`);
-    const lines = [labels.join(", "), `${Math.round((100 * tally.low) / tally.n)} % low confidence`,
+    const lines = [labels.join(", "), `${Math.round((100 * tally.low) / tally.n)} % uncertain`,
       tally.reviewed ? `${count(tally.reviewed)} reviewed` : null, `Line: average; grey: ${cluster.n_examples} beats.`, `Grid: ${1000 * GRID_S} ms, ${GRID_MV} mV.`].filter(Boolean);
     if (this.facts.innerText !== lines.join("\n")) fill(this.facts, lines.map((text) => el("li", {}, text)));
   }
@@ -231,11 +235,15 @@ export class Templates {
       open.length ? `${count(open.length)} open decision${open.length === 1 ? "" : "s"}, the one that changes most first` : "No open decision. You can confirm.");
     this.wait.hidden = open.length < 2;
     this.yes.hidden = !decision && !this.chosen.length;
-    if (decision && !this.chosen.length) {
+    const ofEvent = Boolean(decision?.event) && !this.chosen.length; // there is no class to give, and no template
+    this.no.hidden = this.look.hidden = !ofEvent;
+    this.beside.hidden = ofEvent;
+    for (const button of this.ofBeats) button.hidden = ofEvent;
+    this.which.textContent = ofEvent ? "The event in its rhythm" : "One of these beats in its rhythm";
+    if (ofEvent) {
       fill(this.yes, "Accept ", key("Enter"));
-      fill(this.question, progress, el("h1", {}, decision.question),
-        el("div", { class: "buttons" }, el("button", { type: "button", onclick: () => this.reject() }, "Reject ", key("X")),
-          el("button", { type: "button", class: "quiet", onclick: () => this.app.show("events", decision.event) }, "Open in events")));
+      const event = this.review.byId.get(decision.event);
+      fill(this.question, progress, el("h1", {}, decision.question), event ? el("p", { class: "soft" }, facts(event, this.review)) : null);
     } else if (!this.chosen.length) fill(this.question, progress, el("h1", {}, "Choose a template"));
     else {
       const asked = this.asking ? decision?.question : null;
@@ -320,7 +328,7 @@ export class Templates {
   // --- deciding ---
 
   label(letter) {
-    if (!this.chosen.length) return say("Choose a template first.", { bad: true });
+    if (!this.chosen.length) return say(this.decision?.event ? "Accept the event with Enter, or reject it with X." : "Choose a template first.", { bad: true });
     const numbers = [...this.chosen];
     if (this.asking && this.decision) {
       const beats = this.review.beatsAsked(this.decision);
@@ -334,7 +342,7 @@ export class Templates {
   }
 
   agree() {
-    if (this.decision && !this.chosen.length) return this.answerEvent("accept_event");
+    if (this.decision?.event && !this.chosen.length) return this.answerEvent("accept_event");
     if (this.chosen.length) this.label(this.proposal);
   }
 

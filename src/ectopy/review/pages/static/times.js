@@ -11,7 +11,7 @@ export class Clock {
   }
 
   text(time_s, { seconds = true, tenths = false } = {}) {
-    const whole = tenths ? Math.floor(time_s) : Math.round(time_s);
+    const whole = Math.floor(time_s); // as in the report
     const tail = tenths ? `.${Math.floor((time_s - whole) * 10)}` : "";
     if (this.start === null) {
       const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
@@ -25,9 +25,15 @@ export class Clock {
 }
 
 export function duration(s) {
-  if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
-  return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
+  if (s < 59.95) return s < 1 ? `${Math.round(s * 1000)} ms` : `${s.toFixed(1)} s`; // as in the report
+  const whole = Math.round(s), minutes = Math.round(s / 60);
+  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-export const count = (number) => number.toLocaleString("en").replaceAll(",", "\u202f");
+// What an event is, in a line: when, how long, how many beats, how fast.
+export function facts({ onset, offset, n_beats, rate_bpm }, { doc, clock }) {
+  return [`at ${clock.text(onset / doc.fs)}`, duration((offset - onset) / doc.fs), `${count(n_beats)} beats`, rate_bpm ? `${Math.round(rate_bpm)} bpm` : null]
+    .filter(Boolean).join("  ·  ");
+}
+
+export const count = (number) => number.toLocaleString("en");

@@ -73,9 +73,11 @@ export class WorkList {
   }
 
   shown() {
+    const named = (one) => one.name.toLowerCase().includes(this.query); // before those with a finding that reads so
     return inOrder(this.app.recordings ?? []).filter((one) =>
       (!this.state || one.status === this.state) && (!this.urgency || one.urgency === this.urgency) &&
-      (!this.query || [one.name, ...one.findings.map((finding) => finding.text)].some((text) => text.toLowerCase().includes(this.query))));
+      (named(one) || one.findings.some(({ text }) => text.toLowerCase().includes(this.query))))
+      .sort((a, b) => named(b) - named(a));
   }
 
   draw() {

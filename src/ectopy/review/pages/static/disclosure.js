@@ -107,12 +107,13 @@ export class Disclosure {
     const step = Math.max(1, 2 ** Math.floor(Math.log2(this.line / wide)));
     const parts = [];
     for (let line = first; line < last; line++) parts.push(signal.read(this.lead, line * this.line, (line + 1) * this.line, step));
-    // One scale for all lines, robust against a spike: half of the lines reach further than this.
-    const reach = parts.map(({ low, high }) => { const a = extent(low), b = extent(high); return [a.middle, Math.max(a.below, b.above)]; });
-    const known = reach.map(([, mv]) => mv).filter((mv) => mv > 0).sort((a, b) => a - b);
-    const usual = Math.max(known[Math.floor(0.75 * known.length)] ?? 1, 0.25);
-    if (!this.usual || Math.abs(usual / this.usual - 1) > 0.35) this.usual = usual;
-    const px_per_mv = (this.tall * 0.62) / this.usual;
+    // One scale for all lines, robust against a spike: three of four lines fit. It shrinks at once, and grows late.
+    const reach = parts.map(({ low, high }) => { const { middle, below } = extent(low), { above } = extent(high); return { middle, below, above }; });
+    const most = (side) => { const all = reach.map((one) => one[side]).sort((a, b) => a - b); return Math.max(all[Math.floor(0.75 * all.length)] ?? 1, 0.1); };
+    const usual = { below: most("below"), above: most("above") }, size = ({ below, above }) => below + above;
+    const fits = this.usual && usual.below <= this.usual.below && usual.above <= this.usual.above;
+    if (!fits || size(usual) < 0.65 * size(this.usual)) this.usual = usual;
+    const px_per_mv = (this.tall * 0.88) / size(this.usual), zero = this.tall * 0.06 + this.usual.above * px_per_mv;
     parts.forEach((part, number) => {
       const line = first + number, from = line * this.line, to = Math.min(from + this.line, doc.n_samples);
       const top = line * this.tall - scrollTop, x = (sample) => NAMES_PX + (sample - from) * px;
@@ -135,7 +136,7 @@ export class Disclosure {
       context.beginPath();
       context.rect(NAMES_PX, top, wide, this.tall);
       context.clip();
-      const place = { x0: x(part.first), dx: step * px, y: top + this.tall * 0.58 + reach[number][0] * px_per_mv, px_per_mv };
+      const place = { x0: x(part.first), dx: step * px, y: top + zero + reach[number].middle * px_per_mv, px_per_mv };
       trace(context, part, { ...place, colour: shade.trace, width: 1 });
       this.beats(context, part, place, { from, to, top, x, step });
       context.restore();

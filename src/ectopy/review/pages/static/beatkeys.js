@@ -63,10 +63,14 @@ function remove(strip, review) {
   if (!strip.picked.length) return say("Choose beats first: click a letter, or press ← or →.", { bad: true });
   const samples = strip.picked.map((at) => review.beats.sample[at]);
   strip.pick([]);
+  say(`${samples.length} beat${samples.length === 1 ? " is" : "s are"} deleted. Z undoes.`);
   review.edit({ action: "delete_beats", samples });
 }
 
 async function insert(strip, review) {
   const sample = strip.peak;
-  if (await review.edit({ action: "insert_beat", sample, label: "N" })) strip.pick([review.nearest(sample)]);
+  if (await review.edit({ action: "insert_beat", sample, label: "N" })) {
+    strip.pick([review.nearest(sample)]);
+    say("A normal beat is inserted. A letter gives it another class, Z undoes.");
+  }
 }

@@ -91,6 +91,9 @@ export function askText(title, { label, value = "", pattern = ".*", hint = "", m
   return ask(title, (close) => {
     const input = el(many ? "textarea" : "input", { id: "answer", autofocus: true, maxlength: String(max), autocomplete: "off" });
     input.value = value;
+    input.addEventListener("keydown", (event) => {
+      if (many && event.key === "Enter" && !event.shiftKey && !event.isComposing) done(event);
+    });
     const done = (event) => {
       event.preventDefault();
       const text = input.value.trim();

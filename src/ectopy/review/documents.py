@@ -162,7 +162,8 @@ def _figures(total: Stats, analysis: Analysis) -> Iterator[dict[str, str]]:
         "AF or flutter", "\N{EN DASH}" if burden is None else f"{burden:.1f}", "%", "of the time analysed"
     )
     pause = total["longest_pause_s"]
-    yield _figure("Longest pause", "\N{EN DASH}" if pause is None else f"{pause:.1f}", "s", "")
+    shown = ("\N{EN DASH}", "") if pause is None else (f"{pause:.1f}", "s")
+    yield _figure("Longest pause", *shown, "")
     yield _figure("Analysed", f"{share:.1f}", "%", f"of {duration(analysis.duration_s)}")
 
 

@@ -241,3 +241,52 @@ def test_two_windows_see_each_others_edits(open_page, results):
     playwright.expect(there).not_to_have_text(before, timeout=WAIT_MS)
     assert figure(second, "Ventricular ectopy") == figure(first, "Ventricular ectopy")
     assert second.locator("#undo").is_enabled()
+
+
+def test_the_first_edit_asks_who_reads_and_is_kept(browser, results, tmp_path):
+    """Started without initials, the first answer waits for them; refused, nothing is saved, and that is said."""
+    out = tmp_path / "out"
+    shutil.copytree(results[0], out, ignore=shutil.ignore_patterns("*.review"))
+    command = [sys.executable, "-m", "ectopy", "review", str(out), "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.goto(process.stdout.readline().strip())
+        page.wait_for_selector("tbody tr")
+        enter(page, results[1], "templates", ".card.chosen, .question button")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Who reads?").wait_for()
+        page.keyboard.press("Escape")
+        playwright.expect(page.locator("#said")).to_contain_text("Nothing was saved")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Who reads?").wait_for()
+        page.keyboard.type("CD")
+        page.keyboard.press("Enter")
+        saved(page)
+        assert [entry["by"] for entry in log_of((out, results[1]))] == ["CD"]
+        page.context.close()
+        process.send_signal(2)
+
+
+def test_enter_saves_a_comment_and_a_name_is_found_before_a_finding(open_page, results):
+    page = open_page()
+    enter(page, results[1], "events", ".event-row")
+    page.keyboard.press("End")
+    page.keyboard.press("c")
+    page.keyboard.type("seen")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("twice")
+    page.keyboard.press("Enter")
+    playwright.expect(page.locator(".comment")).to_have_text("seen\ntwice")
+
+    names = page.evaluate(
+        """async () => {
+        const { WorkList } = await import("/static/worklist.js");
+        const one = (name, urgency, text) => ({ name, urgency, veb_pct: 0, status: "automatic", findings: [{ text }] });
+        const list = new WorkList({ recordings: [one("421", "urgent", "119 of them uncertain"), one("119", "note", "")] });
+        list.query = "119";
+        return list.shown().map(({ name }) => name);
+        }"""
+    )
+    assert names == ["119", "421"]

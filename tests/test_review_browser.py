@@ -254,7 +254,7 @@ def test_the_first_edit_asks_who_reads_and_is_kept(browser, results, tmp_path):
         page.set_default_timeout(WAIT_MS)
         page.goto(process.stdout.readline().strip())
         page.wait_for_selector("tbody tr")
-        enter(page, results[1], "templates", ".card.chosen, .question button")
+        enter(page, results[1], "templates", ".templates .primary kbd")
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="Who reads?").wait_for()
         page.keyboard.press("Escape")
@@ -274,11 +274,9 @@ def test_enter_saves_a_comment_and_a_name_is_found_before_a_finding(open_page, r
     enter(page, results[1], "events", ".event-row")
     page.keyboard.press("End")
     page.keyboard.press("c")
-    page.keyboard.type("seen")
-    page.keyboard.press("Shift+Enter")
-    page.keyboard.type("twice")
+    page.keyboard.insert_text("seen\ntwice")
     page.keyboard.press("Enter")
-    playwright.expect(page.locator(".comment")).to_have_text("seen\ntwice")
+    playwright.expect(page.locator(".comment")).to_have_text("seen twice")
 
     names = page.evaluate(
         """async () => {

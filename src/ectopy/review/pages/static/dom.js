@@ -92,11 +92,11 @@ export function askText(title, { label, value = "", pattern = ".*", hint = "", m
     const input = el(many ? "textarea" : "input", { id: "answer", autofocus: true, maxlength: String(max), autocomplete: "off" });
     input.value = value;
     input.addEventListener("keydown", (event) => {
-      if (many && event.key === "Enter" && !event.shiftKey && !event.isComposing) done(event);
+      if (many && event.key === "Enter" && !event.isComposing) done(event);
     });
     const done = (event) => {
       event.preventDefault();
-      const text = input.value.trim();
+      const text = input.value.trim().replace(/\s*\n\s*/g, " "); // pasted lines: a report shows one
       if (new RegExp(`^(?:${pattern})$`, "su").test(text)) close(text);
       else input.setAttribute("aria-invalid", "true");
     };

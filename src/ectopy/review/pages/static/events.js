@@ -184,7 +184,7 @@ export class Events {
   async comment() {
     const item = this.chosen;
     if (!item || item.extreme) return;
-    const text = await askText("Comment", { label: "Shown in the report", hint: "Enter saves, Shift Enter begins a line.", value: item.comment ?? "", max: 2000, many: true });
+    const text = await askText("Comment", { label: "Shown in the report", hint: "Enter saves.", value: item.comment ?? "", max: 2000, many: true });
     if (text !== null) this.answer("comment", { text });
   }
 

@@ -433,15 +433,17 @@ class TestSlowVt:
 
     def test_some_ticks_of_vt_have_the_period_of_two_beats(self) -> None:  # vfdb 602
         periods_s = np.full(30, 0.3)
-        periods_s[5:8] = 0.9
+        periods_s[5:8] = 1.2
         assert without_slow_vt(self.intervals, periods_s, 100.0) == self.intervals
 
-    def test_faster_waves_stay_vt(self) -> None:
-        assert self.named(period_s=0.5)[1] == Rhythm.VT
+    @pytest.mark.parametrize("bpm", [112, 140, 180, 240])
+    def test_vt_stays_though_its_beats_may_alternate(self, bpm: int) -> None:
+        assert self.named(period_s=60 / bpm)[1] == Rhythm.VT
+        assert self.named(period_s=2 * 60 / bpm)[1] == Rhythm.VT
 
     def test_the_reader_says_how_fast_it_is(self) -> None:
-        assert self.named(period_s=0.5, limit_bpm=120.0)[1] == Rhythm.ORGANISED
-        assert self.named(period_s=0.5, limit_bpm=119.0)[1] == Rhythm.VT
+        assert self.named(period_s=0.8)[1] == Rhythm.VT
+        assert self.named(period_s=0.8, limit_bpm=150.0)[1] == Rhythm.ORGANISED
 
     def test_fibrillation_has_no_rate(self) -> None:
         vf = (RhythmInterval(Rhythm.VF, 0.0, 60.0),)

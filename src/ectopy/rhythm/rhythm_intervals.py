@@ -38,6 +38,7 @@ ENTRY_COST = (3.0, 6.0, 6.0, 6.0, 3.0)
 _FLOOR = 1e-4  # a lower probability is no stronger evidence
 _SURE = 0.9
 _HALF_USABLE = 0.5
+_FASTER = 1.1  # a rate that exceeds the limit by less is no certain tachycardia
 _MOSTLY = 0.75  # of the ticks of an interval; in VT some have the period of two beats or more
 
 
@@ -85,6 +86,7 @@ def without_slow_vt(
     """Return the rhythm intervals with VT called organised where its waves come too slowly for a tachycardia.
 
     Beats with an aberrant conduction are as wide as those of VT. Where they are not fast, the beats decide.
+    The beats of VT may alternate, and then their waves come again after two. So half the period counts.
 
     Parameters
     ----------
@@ -99,10 +101,11 @@ def without_slow_vt(
     -------
     The intervals, which cover the recording as before.
     """
+    slowest_s = 60 / (_FASTER * limit_bpm)
 
     def is_slow(interval: RhythmInterval) -> bool:
         ticks = slice(int(interval.start_s // TICK_S), max(int(interval.stop_s // TICK_S), 1))
-        return bool(interval.rhythm == Rhythm.VT and np.mean(period_s[ticks] >= 60 / limit_bpm) >= _MOSTLY)
+        return bool(interval.rhythm == Rhythm.VT and np.mean(period_s[ticks] / 2 >= slowest_s) >= _MOSTLY)
 
     return tuple(
         interval._replace(rhythm=Rhythm.ORGANISED) if is_slow(interval) else interval

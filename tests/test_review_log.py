@@ -96,6 +96,17 @@ def test_garbage_after_the_last_line_costs_no_edit(path, garbage):
     assert [entry.id for entry in EditLog(path).entries] == [1, 2]
 
 
+def test_an_entry_of_a_newer_version_is_not_taken_for_damage(path):
+    add(EditLog(path), InsertBeat(100, "N"))
+    newer = path.read_bytes().replace(b'"id":1', b'"id":2').replace(b"insert_beat", b"dream_up_beat")
+    with path.open("ab") as file:
+        file.write(newer)
+    with pytest.raises(DamagedLogError, match=r"does not know the action dream_up_beat\. Use"):
+        EditLog(path)
+    assert not path.with_name("edits.jsonl.damaged").exists()
+    assert path.read_bytes().endswith(newer)
+
+
 def test_a_line_damaged_in_the_middle_is_not_guessed_at(path):
     add(EditLog(path), InsertBeat(10, "N"), InsertBeat(20, "N"), InsertBeat(30, "N"))
     path.write_bytes(path.read_bytes().replace(b'"id":2', b'"id"?2'))

@@ -4,6 +4,7 @@ An edit is on the disk before :meth:`EditLog.append` returns. Two windows or two
 log: each sees what the other has added.
 """
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,14 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ectopy.batch.results import fsync_path
-from ectopy.review.edits import Action, EditError, Entry
+from ectopy.printable import printable
+from ectopy.review.edits import ACTIONS, Action, EditError, Entry
 from ectopy.review.history import check_possible, is_independent
 
 _MODE = 0o660  # as results: for the owner and the group
 
 
 class DamagedLogError(ValueError):
-    """A log that is damaged before its last line."""
+    """A log that is damaged before its last line, or that a newer version wrote."""
 
 
 class EditConflictError(ValueError):
@@ -119,6 +121,11 @@ class EditLog:
         for number, line in enumerate(lines):
             entry = _entry(line, self.last_id + number + 1)
             if entry is None:
+                if action := _unknown_action(line):
+                    raise DamagedLogError(
+                        f"{self.path}: this version of ectopy does not know the action {printable(action)}. "
+                        "Use the version that wrote it."
+                    )
                 self._check_end(lines[number + 1 :], self.last_id + number + 1)
                 break
             entries.append(entry)
@@ -169,6 +176,16 @@ def _entry(line: bytes, number: int) -> Entry | None:
         if entry.id == number:
             return entry
     return None
+
+
+def _unknown_action(line: bytes) -> str:
+    """Return the action of an entry that a newer version wrote, which is not damaged; "" for other lines."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return ""
+    action = values.get("action") if isinstance(values, dict) else None
+    return action if isinstance(action, str) and action not in ACTIONS else ""
 
 
 @contextmanager

@@ -117,7 +117,7 @@ class TestSummaryOfOneRecording:
         self.edit(out / "a", lambda summary: summary.update(profile=profile))
         model = load_classifier(options.model)
         assert read_profiles(rows, out, model.version_id) == []
-        batch = summarise_batch(rows, out, origin={}, reference=None, time_s=1.0)
+        batch = summarise_batch(rows, out, origin={"model_id": model.version_id}, reference=None, time_s=1.0)
         assert batch.counts["scored"] == 2
 
     def edit(self, folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

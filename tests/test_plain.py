@@ -21,7 +21,7 @@ from ectopy.ecg import Analysis, Recording, Signal, recording_of
 from ectopy.features import extraction, morphology, timing
 from ectopy.model.classifier import SHIPPED_MODEL, Classifier, load_classifier
 from ectopy.readers import open_recording
-from ectopy.rhythm import atrial_fibrillation, hrv, tachycardia
+from ectopy.rhythm import atrial_fibrillation, atrial_flutter, hrv, tachycardia
 from ectopy.signal import filters, rolling
 
 FS = filters.WORKING_FS
@@ -35,6 +35,7 @@ ROLLING = {
     morphology: (MEDIAN,),
     timing: (MEDIAN, MINIMUM, MEAN),
     atrial_fibrillation: (MEAN,),
+    atrial_flutter: (MEAN,),
     tachycardia: (MAXIMUM,),
 }
 """The rolling statistics that each module uses; a name that a module does not have is an error."""

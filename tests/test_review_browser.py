@@ -131,7 +131,7 @@ def test_a_whole_session_by_keyboard_and_mouse(open_page, results):  # noqa: PLR
         page.keyboard.press("Enter")
     saved(page)
     assert len(set(asked)) > 3  # each answer brings the next question
-    entries = log_of(results)
+    entries = [entry for entry in log_of(results) if entry["action"] != "label_similar"]
     assert len(entries) == 12
     assert {entry["action"] for entry in entries} <= {"relabel_beats", "accept_event"}
 
@@ -269,9 +269,12 @@ def test_the_first_edit_asks_who_reads_and_is_kept(browser, results, tmp_path):
         process.send_signal(2)
 
 
-def test_enter_saves_a_comment_and_a_name_is_found_before_a_finding(open_page, results):
+def test_enter_saves_a_comment_and_a_name_is_found_before_a_finding(open_page):
     page = open_page()
-    enter(page, results[1], "events", ".event-row")
+    page.get_by_role("link", name=MARKUP).click()  # nobody has confirmed it
+    page.wait_for_selector(".card")
+    page.keyboard.press("2")
+    page.wait_for_selector(".event-row")
     page.keyboard.press("End")
     page.keyboard.press("c")
     page.keyboard.insert_text("seen\ntwice")

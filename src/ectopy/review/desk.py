@@ -284,9 +284,8 @@ class OpenReview:
         self.state = self._replayed()
         return self.state
 
-    def _action(self, values: Mapping[str, Any]) -> Action:
+    def _action(self, fields: dict[str, Any]) -> Action:
         """Return the action that a page asks for; which labels the beats had, only the server knows."""
-        fields = dict(values)
         name = str(fields.get("action"))
         if name == "relabel_clusters":
             return self._relabel_clusters(fields)

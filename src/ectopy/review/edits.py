@@ -326,9 +326,7 @@ def _check_order(action: Any) -> None:
     """Check what concerns two fields of an action."""
     name = action_name(action)
     for letters in ("was", "labels"):
-        if len(getattr(action, letters, ())) != len(getattr(action, "samples", ())) and hasattr(
-            action, letters
-        ):
+        if hasattr(action, letters) and len(getattr(action, letters)) != len(action.samples):
             raise EditError(f"{name}.{letters}: give a letter for each of the {len(action.samples)} beats.")
     for first, last in (("start", "stop"), ("onset", "offset")):
         if hasattr(action, last) and getattr(action, first) >= getattr(action, last):

@@ -85,19 +85,19 @@ def beats_in_gaps(candidates: Candidates, beat: Mask) -> Mask:
     """
     left_out = np.zeros_like(beat)
     beats = np.flatnonzero(beat)
-    gaps = np.flatnonzero(np.diff(candidates.sample[beats]) > _GAP_S * WORKING_FS)
+    is_gap = np.diff(candidates.sample[beats]) > _GAP_S * WORKING_FS
+    gaps = np.flatnonzero(is_gap & (np.diff(beats) > _FEWEST))
     if not len(gaps):
         return left_out
     relative, shortest = relative_strength(candidates, beat), _REFRACTORY_S * WORKING_FS
+    clear = np.nan_to_num(candidates.strength / candidates.background)
     for first, last in zip(beats[gaps], beats[gaps + 1], strict=True):
         gap = np.arange(first + 1, last)
-        clear = np.nan_to_num(candidates.strength[gap] / candidates.background[gap])
-        lead = np.median(clear, axis=0).argmax() if len(gap) else 0
+        lead = np.median(clear[gap], axis=0).argmax()
         large = np.append(first, gap[np.abs(relative[gap, lead]) < _SAME_SIZE])
         apart = np.diff(candidates.sample[large], prepend=-shortest) >= shortest
         large = large[apart & (candidates.sample[last] - candidates.sample[large] >= shortest)][1:]
-        in_lead = candidates.strength[large, lead] / candidates.background[large, lead]
-        left_out[large] = len(large) >= _FEWEST and np.median(in_lead) > _CLEAR
+        left_out[large] = len(large) >= _FEWEST and np.median(clear[large, lead]) > _CLEAR
     return left_out
 
 

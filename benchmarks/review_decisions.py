@@ -70,7 +70,7 @@ def is_reached(f1: tuple[float, float]) -> bool:
 
 
 def course_of(analysis: Analysis, reference: Annotations, key: str, *, follows: bool, share: float) -> Course:
-    """Let the oracle review a record; with ``follows``, similar beats follow each answer."""
+    """Return the course of the oracle's review of a record; with ``follows``, similar beats follow."""
     truth = true_labels(analysis, reference)
     clusters = find_clusters(analysis.recording, analysis.columns, analysis.beats)
     n_clusters, n_splits = clusters.n_clusters, 0
@@ -241,7 +241,7 @@ def jobs_of(data_dir: Path, model: str) -> list[FindingJob]:
 
 
 def main(data_dir: Path, model: str, figure: Path, cache: Path | None = None) -> None:
-    """Let the oracle review every record, print the tables and draw the figure."""
+    """Compute the courses of all records, then write the tables and the figure."""
     by_way: dict[str, list[Course]] = {way: [] for way in WAYS}
     for job, analysis in analyses(jobs_of(data_dir, model), cache):
         reference = read_annotations(job.record, "atr")

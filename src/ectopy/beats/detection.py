@@ -437,10 +437,8 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
     for start in range(0, max(n_samples, 1), step):
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
-        raw, lost = _recorded(recording, columns, first, last)
-        spikes, bare = divide_spikes(raw, recording.fs)
-        # A pulse that does not capture is no beat: taken for one, it would hide an asystole.
-        filtered, usable, drowned = _filtered(without_spikes(raw, bare, recording.fs), lost, recording.fs)
+        recorded = _recorded(recording, columns, first, last)
+        filtered, usable, drowned, spikes = _filtered(*recorded, recording.fs)
         spikes += first
         spikes = spikes[(spikes >= start) & (spikes < start + step)]
         begin, from_, to = (at * ratio.numerator // ratio.denominator for at in (first, start, start + step))
@@ -460,19 +458,22 @@ def _recorded(recording: Recording, columns: Sequence[int], first: int, last: in
     return raw[wanted], quality.not_recorded(raw, recording.fs)[wanted]
 
 
-def _filtered(raw: Signal, lost: Mask, fs: float) -> tuple[Signal, Mask, Mask]:
-    """Filter the signal as if it went on smoothly where it is lost.
+def _filtered(raw: Signal, lost: Mask, fs: float) -> tuple[Signal, Mask, Mask, Samples]:
+    """Filter the signal as if it went on smoothly where it is lost, without pulses that do not capture.
 
-    Return the filtered signal, which samples are usable, and where all leads are drowned, [n]. A long gap
-    costs no filter.
+    Return the filtered signal, which samples are usable, where all leads are drowned, [n], and the pacing
+    spikes in samples of ``raw``. A long gap costs no filter.
     """
+    spikes, bare = divide_spikes(raw, fs)
     usable = quality.on_working_grid(~lost, fs)
     if not usable.any():
-        return np.zeros(usable.shape, dtype=np.float32), usable, np.zeros(len(usable), dtype=bool)
+        return np.zeros(usable.shape, dtype=np.float32), usable, np.zeros(len(usable), dtype=bool), spikes
+    # A pulse that does not capture is no beat: taken for one, it would hide an asystole.
+    raw = without_spikes(raw, bare, fs)
     known = np.where(lost, np.float32(np.nan), raw) if lost.any() else raw
     resampled = resample(fill_gaps(without_offset(known), fs), fs)
     filtered = bandpass(resampled)
-    return filtered, usable, signal_to_noise.drowned(resampled, filtered, usable)
+    return filtered, usable, signal_to_noise.drowned(resampled, filtered, usable), spikes
 
 
 def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
@@ -500,8 +501,7 @@ def detect_qrs(signal: NDArray[np.floating], fs: float) -> Samples:
     leads = recording.read_leads(range(len(recording.leads)), 0, recording.n_samples)
     if not len(leads):
         return np.empty(0, dtype=np.int64)
-    _, bare = divide_spikes(leads, fs)
-    filtered, usable, _ = _filtered(without_spikes(leads, bare, fs), quality.not_recorded(leads, fs), fs)
+    filtered, usable, _, _ = _filtered(leads, quality.not_recorded(leads, fs), fs)
     candidates = find_candidates(filtered, usable)
     beat, _ = _find_beats(candidates, cut_windows(filtered, usable, candidates.sample))
     return TimeGrid(fs, len(leads)).to_recording(candidates.sample[beat])

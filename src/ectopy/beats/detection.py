@@ -52,7 +52,7 @@ from ectopy.signal.filters import (
 )
 from ectopy.signal.pacing_spikes import divide_spikes, without_spikes
 from ectopy.signal.time_grid import TimeGrid
-from ectopy.signal.waves import WAVES, waves_of_ticks
+from ectopy.signal.waves import LAG, WAVES, leads_by_regularity, waves_of_ticks
 
 BLOCK_S = 600.0
 """Length of the blocks of signal in memory at once, in seconds."""
@@ -95,9 +95,6 @@ class Block:
         return slice(self.start - self.first, self.stop - self.first)
 
 
-_WAVES = list(WAVES)
-
-
 @dataclass(frozen=True, eq=False)
 class Waves:
     """The waves of every tick of 2 s, whether or not there are beats: see :mod:`ectopy.signal.waves`."""
@@ -110,13 +107,10 @@ class Waves:
     @property
     def period_s(self) -> NDArray[np.floating]:
         """[n_ticks], seconds after which the waves of the more regular lead come again."""
-        autocorrelation, lag = (
-            self.of_leads[:, :, _WAVES.index(name)] for name in ("autocorrelation", "lag")
-        )
-        regular = (
-            autocorrelation.argmax(axis=1)[:, None] if autocorrelation.size else np.empty((0, 1), np.intp)
-        )
-        return np.take_along_axis(lag, regular, axis=1)[:, 0]
+        if not len(self.of_leads):
+            return np.empty(0)
+        most_regular = leads_by_regularity(self.of_leads)[:, :1]
+        return np.take_along_axis(self.of_leads[:, :, LAG], most_regular, axis=1)[:, 0]
 
 
 _NO_WAVES = Waves(np.empty((0, 0, len(WAVES)), dtype=np.float16), np.empty(0, dtype=np.float16))

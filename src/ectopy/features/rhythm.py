@@ -12,7 +12,7 @@ from ectopy.ecg import CLASSES, BeatClass, Beats
 from ectopy.features.columns import stack_columns
 from ectopy.features.extraction import segments
 from ectopy.signal.filters import WORKING_FS
-from ectopy.signal.waves import TICK_S, WAVES
+from ectopy.signal.waves import TICK_S, WAVES, leads_by_regularity
 
 AROUND_S = 2.0
 """The beats of a tick are those within this time of its middle, in seconds."""
@@ -53,7 +53,6 @@ The more regular lead is the one with the larger autocorrelation. A single lead 
 """
 FROM_BEATS = slice(N_LEADS * len(WAVES), N_LEADS * len(WAVES) + len(OF_BEATS))
 """The columns of the features of beats."""
-_AUTOCORRELATION = list(WAVES).index("autocorrelation")
 
 
 def iter_rhythm_features(waves: Waves, beats: Beats, windows: BeatWindows) -> Iterator[Floats]:
@@ -102,8 +101,7 @@ def tick_middles_s(n: int, first: int = 0) -> NDArray[np.float64]:
 
 def _more_regular_first(leads: Floats) -> Floats:
     """Put the lead with the larger autocorrelation first, [n, N_LEADS * len(WAVES)]."""
-    order = np.argsort(-leads[:, :, _AUTOCORRELATION], axis=1, kind="stable")
-    chosen = order[:, [0, -1]]
+    chosen = leads_by_regularity(leads)[:, [0, -1]]
     return np.take_along_axis(leads, chosen[:, :, None], axis=1).reshape(len(leads), -1)
 
 

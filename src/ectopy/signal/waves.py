@@ -53,6 +53,23 @@ WAVES: Mapping[str, str] = MappingProxyType(
 )
 """Name and meaning of each property of the waves, in the order of the columns."""
 
+LAG, _AUTOCORRELATION = (list(WAVES).index(name) for name in ("lag", "autocorrelation"))
+
+
+def leads_by_regularity(of_leads: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return the leads of each tick, that with the largest autocorrelation first.
+
+    Parameters
+    ----------
+    of_leads
+        The waves, [n_ticks, n_leads, len(WAVES)].
+
+    Returns
+    -------
+    Numbers of leads, [n_ticks, n_leads].
+    """
+    return np.argsort(-of_leads[:, :, _AUTOCORRELATION], axis=1, kind="stable")
+
 
 def waves_of_ticks(
     filtered: Signal, usable: Mask, first: int, start: int, stop: int

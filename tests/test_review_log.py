@@ -16,6 +16,7 @@ from ectopy.review.edits import (
     Comment,
     Confirm,
     EditError,
+    Entry,
     EventRef,
     InsertBeat,
     LabelSimilar,
@@ -226,6 +227,51 @@ def test_two_windows_that_edit_the_same_are_in_conflict(path, first, second):
     assert [entry.id for entry in conflict.value.entries] == [1]
     assert other.last_id == 1  # it has seen the other window's edit by now
     assert len(EditLog(path).entries) == 1
+
+
+ANSWER, SIMILAR = RelabelBeats(np.array([100]), "V", "N"), LabelSimilar(np.array([200, 300]), "VV", "NN")
+
+
+def done_and_undone(actions):
+    """Return the numbers of the entries that count, and what each undo took back."""
+    past = history([Entry(number, "", "AB", BASE, action) for number, action in enumerate(actions, 1)])
+    return [entry.id for entry in past.done], [[entry.id for entry in group] for group in past.undone]
+
+
+def test_beats_that_followed_an_answer_are_undone_and_redone_with_it(path):
+    log = EditLog(path)
+    add(log, InsertBeat(20, "N"), ANSWER, SIMILAR)
+    assert [entry.id for entry in history(log.entries).next_undo] == [2, 3]
+    add(log, Undo(2))
+    past = history(log.entries)
+    assert [entry.id for entry in past.done] == [1]
+    assert [entry.id for entry in past.next_redo] == [2, 3]
+    add(log, Redo(2))
+    assert [entry.id for entry in history(log.entries).done] == [1, 2, 3]
+    add(log, Undo(2), Undo(1))
+    assert history(log.entries).next_undo == ()
+    with pytest.raises(EditError, match="redo: entry 3"):  # it comes back with its answer only
+        add(log, Redo(3))
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        ([Undo(3)], ([1, 2], [[3]])),
+        ([Undo(3), Undo(2)], ([1], [[3], [2]])),
+        ([Undo(3), Undo(2), Redo(2)], ([1, 2], [[3]])),
+        ([Undo(3), Undo(2), Redo(2), Redo(3)], ([1, 2, 3], [])),
+        ([Undo(3), Undo(2), InsertBeat(40, "N")], ([1, 6], [])),
+    ],
+)
+def test_a_log_that_undoes_an_answer_and_its_similar_beats_apart_means_the_same(actions, expected):
+    """An earlier version wrote an undo for each of them."""
+    assert done_and_undone([InsertBeat(20, "N"), ANSWER, SIMILAR, *actions]) == expected
+
+
+def test_after_such_a_log_one_undo_takes_both_back():
+    apart = [InsertBeat(20, "N"), ANSWER, SIMILAR, Undo(3), Undo(2), Redo(2), Redo(3)]
+    assert done_and_undone([*apart, Undo(2)]) == ([1], [[2, 3]])
 
 
 def test_windows_that_append_at_once_lose_nothing(path):

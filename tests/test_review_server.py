@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from ectopy.ecg import NotAnalysableError, recording_of
 from ectopy.review import desk, guard, server
+from ectopy.review.documents import REVIEWED
 from ectopy.review.edits import EditError, Entry
 from ectopy.review.server import create_app
 from ectopy.review.signals import envelope
@@ -77,8 +78,8 @@ def beats_of(client: TestClient, one: str) -> dict[str, np.ndarray]:
     return {
         "sample": np.frombuffer(content, "<i4", n, 4),
         "cluster": np.frombuffer(content, "<u2", n, 4 + 4 * n),
-        "label": np.frombuffer(content, "S1", n, 4 + 8 * n).astype("U1"),
-        "flags": np.frombuffer(content, "u1", n, 4 + 9 * n),
+        "label": np.frombuffer(content, "S1", n, 4 + 6 * n).astype("U1"),
+        "flags": np.frombuffer(content, "u1", n, 4 + 7 * n),
     }
 
 
@@ -520,12 +521,12 @@ class TestClusters:
         assert (after[before["label"] == "N"] == "N").mean() > 0.9
         state = client.get(one).json()
         assert state["last_id"] == 2
-        assert state["undo"].startswith("the last answer and")
+        assert re.fullmatch(rf"{len(answered)} beats to F and \d+ similar beats?", state["undo"])
         undone = client.post(f"{one}/undo", json={"by": "AB", "last_id": 2}).json()["recording"]
-        assert (undone["undo"], undone["last_id"]) == ("", 4)
+        assert (undone["undo"], undone["redo"], undone["last_id"]) == ("", state["undo"], 3)
         assert (beats_of(client, one)["label"] == before["label"]).all()
-        redone = client.post(f"{one}/redo", json={"by": "AB", "last_id": 4}).json()["recording"]
-        assert (redone["redo"], redone["last_id"]) == ("", 6)
+        redone = client.post(f"{one}/redo", json={"by": "AB", "last_id": 3}).json()["recording"]
+        assert (redone["undo"], redone["redo"], redone["last_id"]) == (state["undo"], "", 4)
         assert (beats_of(client, one)["label"] == after).all()
 
     def test_without_a_question_none_follows(self, client, one):
@@ -592,6 +593,30 @@ class TestClusters:
         n_open = len(client.get(f"{one}/decisions").json()["decisions"])
         (row,) = client.get("/api/recordings").json()["recordings"]
         assert row["n_decisions"] == n_open
+
+    def test_the_beats_of_each_question_are_told_one_after_the_other(self, client, one):
+        clusters_of(client, one)
+        decisions = client.get(f"{one}/decisions").json()["decisions"]
+        samples = np.frombuffer(client.get(f"{one}/decisions/beats").content, "<i4")
+        starts = np.cumsum([0, *(decision["n_beats"] for decision in decisions)])
+        assert starts[-1] == len(samples) > 0
+        beats = beats_of(client, one)
+        for decision, start, stop in zip(decisions, starts, starts[1:], strict=False):
+            if decision["event"] is None:
+                at = np.searchsorted(beats["sample"], samples[start:stop])
+                assert samples[start] == decision["first"]
+                assert (beats["sample"][at] == samples[start:stop]).all()
+                assert set(beats["cluster"][at]) == {decision["cluster"]}
+            else:
+                assert start == stop
+
+    def test_beats_called_artefact_are_told_in_their_place(self, client, one):
+        before = beats_of(client, one)
+        edit(client, one, action="relabel_beats", samples=before["sample"][[2, 7]].tolist(), to="A")
+        after = beats_of(client, one)
+        assert (after["sample"] == before["sample"]).all()
+        assert np.flatnonzero(after["label"] == "A").tolist() == [2, 7]
+        assert np.flatnonzero(after["flags"] == REVIEWED).tolist() == [2, 7]
 
     def test_an_answered_decision_is_not_asked_again(self, client, one):
         clusters_of(client, one)

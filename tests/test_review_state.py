@@ -326,9 +326,9 @@ def actions_of(steps):
     for step in steps:
         past = history(entries_of(actions))
         if step == "undo":
-            actions += [Undo(past.next_undo.id)] if past.next_undo else []
+            actions += [Undo(past.next_undo[0].id)] if past.next_undo else []
         elif step == "redo":
-            actions += [Redo(past.next_redo.id)] if past.next_redo else []
+            actions += [Redo(past.next_redo[0].id)] if past.next_redo else []
         else:
             actions.append(step)
     return actions

@@ -21,6 +21,7 @@ from ectopy.ecg import CLASSES, BeatClass, Event, Labels, Mask, Samples
 from ectopy.features.extraction import Floats
 from ectopy.review.clusters import Clusters, Points, cluster_centres, in_chunks, spread_evenly
 from ectopy.review.edits import ARTEFACT, LabelSimilar
+from ectopy.review.reviewed_beats import ReviewedBeats
 from ectopy.review.reviewed_events import EventStatus
 from ectopy.review.state import ReviewState
 from ectopy.rhythm.kinds import LEADING
@@ -114,13 +115,15 @@ def next_decisions(state: ReviewState, clusters: Clusters) -> list[Decision]:
     return sorted(decisions, key=lambda decision: -decision.gain)
 
 
-def answers_in(state: ReviewState, clusters: Clusters) -> Answers:
+def answers_in(state: ReviewState | ReviewedBeats, clusters: Clusters) -> Answers:
     """Return the labels of the clustered beats as a reader has left them.
 
     Parameters
     ----------
-    state, clusters
-        As for :func:`next_decisions`.
+    state
+        The state of a recording, or its beats alone.
+    clusters
+        The clusters of its automatic beats.
 
     Returns
     -------
@@ -176,7 +179,12 @@ def find_questions(clusters: Clusters, probability: Floats, answers: Answers) ->
     ]
 
 
-def adapt(clusters: Clusters, probability: NDArray[np.float32], answers: Answers) -> Floats:
+def adapt(
+    clusters: Clusters,
+    probability: NDArray[np.float32],
+    answers: Answers,
+    rows: NDArray[np.intp] | slice = slice(None),
+) -> Floats:
     """Adapt the probabilities of the classifier to what the reader has answered.
 
     Parameters
@@ -187,45 +195,55 @@ def adapt(clusters: Clusters, probability: NDArray[np.float32], answers: Answers
         Probabilities of the classifier in the order of CLASSES, [n, 4].
     answers
         The labels of the beats, and which the reader gave.
+    rows
+        The beats whose probabilities are wanted. By default all.
 
     Returns
     -------
-    Probabilities of ANSWERS, [n, len(ANSWERS)]; those of the classifier where nothing was answered.
+    Probabilities of ANSWERS, [n_rows, len(ANSWERS)]; those of the classifier where nothing was answered.
     """
     log_prior = np.full((len(probability), len(ANSWERS)), np.log(_RARE), dtype=np.float32)
     log_prior[:, : len(CLASSES)] = np.log(np.maximum(probability, _LEAST))
     chosen, weight = _examples(clusters, answers)
     if not len(chosen):
-        return _softmax(log_prior)
+        return _softmax(log_prior[rows])
     basis = _Basis.of(clusters)
     coefficients = _fit(
         basis.of_points(clusters.points[chosen]), log_prior[chosen], _codes(answers.label[chosen]), weight
     )
-    parts = [basis.of_points(part) @ coefficients for part in in_chunks(clusters.points)]
-    return _softmax(log_prior + np.concatenate(parts))
+    parts = [basis.of_points(part) @ coefficients for part in in_chunks(clusters.points[rows])]
+    return _softmax(log_prior[rows] + np.concatenate(parts))
 
 
-def similar_beats(state: ReviewState, clusters: Clusters) -> LabelSimilar | None:
+def similar_beats(
+    reviewed: ReviewedBeats, clusters: Clusters, probability: NDArray[np.float32]
+) -> LabelSimilar | None:
     """Find the beats whose label does not follow the answers on similar beats.
 
     Parameters
     ----------
-    state, clusters
-        As for :func:`next_decisions`.
+    reviewed
+        The beats as a reader has left them.
+    clusters
+        The clusters of the automatic beats.
+    probability
+        Probabilities of the classifier in the order of CLASSES, [n, 4].
 
     Returns
     -------
     The edit after which they do; None if there are none, or if nothing was answered.
     """
-    answers = answers_in(state, clusters)
+    answers = answers_in(reviewed, clusters)
     if not answers.answered.any():
         return None
-    followed = follow(adapt(clusters, state.automatic.beats.probability, answers), answers)
-    changed = followed.label != answers.label
+    open_ = np.flatnonzero(~answers.answered)
+    before = Answers(answers.label[open_], answers.answered[open_])
+    after = follow(adapt(clusters, probability, answers, open_), before)
+    changed = after.label != before.label
     if not changed.any():
         return None
-    labels, was = ("".join(some.label[changed].tolist()) for some in (followed, answers))
-    return LabelSimilar(clusters.sample[changed], labels, was)
+    labels, was = ("".join(some.label[changed].tolist()) for some in (after, before))
+    return LabelSimilar(clusters.sample[open_[changed]], labels, was)
 
 
 def follow(probability: Floats, answers: Answers) -> Answers:

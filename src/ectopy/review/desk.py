@@ -42,6 +42,7 @@ from ectopy.review.edits import (
 from ectopy.review.history import history
 from ectopy.review.log import DamagedLogError, EditLog
 from ectopy.review.recordings import StoredResult, open_result, result_names
+from ectopy.review.reviewed_beats import review_beats
 from ectopy.review.state import ReviewState, ReviewStatus, replay, review_status
 
 logger = logging.getLogger(__name__)
@@ -105,9 +106,11 @@ class OpenReview:
             fields = dict(values)
             is_answer = fields.pop("answer", False) is True
             self._append(self._action(fields), by, last_id)
-            if is_answer and self._follows and self.clusters is not None:
-                similar = similar_beats(self.state, self.clusters)
-                return self._append(similar, by, self.log.last_id) if similar else self.state
+            try:
+                if is_answer and self._follows and (similar := self._similar_beats()):
+                    self._append(similar, by, self.log.last_id)
+            finally:
+                self.state = self._replayed()
             return self.state
 
     def order(self, what: str, *, by: str, last_id: int, seconds: float | None = None) -> ReviewState:
@@ -134,8 +137,7 @@ class OpenReview:
                     self.state = self._replayed()
                 return self.state
             self._append(self._step(what), by, last_id)
-            if self._belongs_to_the_next(what):
-                self._append(self._step(what), by, self.log.last_id)
+            self.state = self._replayed()
             return self.state
 
     def decisions(self) -> Sequence[Decision]:
@@ -255,9 +257,9 @@ class OpenReview:
         """Return the action that undoes or redoes the edit whose turn it is, or reopens the results."""
         past = history(self.log.entries)
         if what == "undo" and past.next_undo:
-            return Undo(past.next_undo.id)
+            return Undo(past.next_undo[0].id)
         if what == "redo" and past.next_redo:
-            return Redo(past.next_redo.id)
+            return Redo(past.next_redo[0].id)
         if what == "reopen":
             return Reopen()
         raise EditError(f"{what}: there is no edit to {what}.")
@@ -268,21 +270,20 @@ class OpenReview:
             complete_confirmation(self.stored, self.log.entries)
         return self._replayed()
 
-    def _belongs_to_the_next(self, what: str) -> bool:
-        """Check whether an undo or redo goes on, as similar beats are undone with the edit they followed."""
-        last = self.log.entries[-1].action
-        past = history(self.log.entries)
-        if what == "undo" and isinstance(last, Undo):
-            return isinstance(self.log.entries[last.entry - 1].action, LabelSimilar)
-        return bool(what == "redo" and past.next_redo and isinstance(past.next_redo.action, LabelSimilar))
-
     def _replayed(self) -> ReviewState:
         return replay(self.stored.analysis, self.log.entries, base=self.stored.base)
 
-    def _append(self, action: Action, by: str, last_id: int) -> ReviewState:
+    def _append(self, action: Action, by: str, last_id: int) -> None:
+        """Append an action; the state is as before until it is replayed."""
         self.log.append(action, by=by, base=self.stored.base, expected_last_id=last_id)
-        self.state = self._replayed()
-        return self.state
+
+    def _similar_beats(self) -> LabelSimilar | None:
+        """Return the edit after which similar beats follow the answers in the log, if any do."""
+        if self.clusters is None:
+            return None
+        automatic = self.stored.analysis
+        reviewed = review_beats(automatic, history(self.log.entries).done, self.stored.base)
+        return similar_beats(reviewed, self.clusters, automatic.beats.probability)
 
     def _action(self, fields: dict[str, Any]) -> Action:
         """Return the action that a page asks for; which labels the beats had, only the server knows."""

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ectopy.ecg import Analysis, Event, Samples
+from ectopy.ecg import Analysis, Event
 from ectopy.printable import printable
 from ectopy.report.statistics import Stats, recording_stats, stats
 from ectopy.review.changes import find_changes
 from ectopy.review.clusters import ClusterDrawing
 from ectopy.review.desk import OpenReview
-from ectopy.review.edits import ARTEFACT, Entry, EventRef, LabelSimilar, RelabelBeats, action_name
+from ectopy.review.edits import ARTEFACT, Action, Entry, EventRef, LabelSimilar, RelabelBeats, action_name
 from ectopy.review.reviewed_events import ReviewedEvent, event_ref
 from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.limits import RATE_INTERVALS
@@ -206,13 +206,14 @@ def _shortened(sentences: Sequence[str]) -> Iterator[str]:
         yield f"{len(sentences) - MOST_CHANGES:,} more changes"
 
 
-def _describe(entry: Entry | None) -> str:
-    """Describe an edit, for the buttons of undo and redo; "" for none."""
-    if entry is None:
-        return ""
-    action = entry.action
+def _describe(entries: Sequence[Entry]) -> str:
+    """Describe an edit and what followed it, for the buttons of undo and redo; "" for none."""
+    return " and ".join(_describe_action(entry.action) for entry in entries)
+
+
+def _describe_action(action: Action) -> str:
     if isinstance(action, LabelSimilar):
-        return f"the last answer and {count(len(action.samples), 'similar beat')}"
+        return count(len(action.samples), "similar beat")
     if isinstance(action, RelabelBeats):
         to = SHOWN_ARTEFACT if action.to == ARTEFACT else action.to
         return f"{count(len(action.samples), 'beat')} to {to}"
@@ -229,38 +230,28 @@ def beats_bytes(review: OpenReview) -> bytes:
 
     Returns
     -------
-    Their number n as int32; then n samples as int32, n clusters and n decisions as uint16, n letters and n
-    flags as uint8.
+    Their number n as int32; then n samples as int32, n clusters as uint16, n letters and n flags as uint8.
     """
     state = review.state
-    beats, artefacts = state.beats, state.artefacts
-    sample = np.concatenate((beats.sample, artefacts))
-    label = np.concatenate((beats.label, np.full(len(artefacts), SHOWN_ARTEFACT, dtype="U1")))
-    flags = np.concatenate(
-        (LOW_CONFIDENCE * ~beats.confident + REVIEWED * state.by_reader, np.full(len(artefacts), REVIEWED))
-    )
-    order = np.argsort(sample, kind="stable")
+    beats = state.beats
+    flags = np.uint8(LOW_CONFIDENCE) * ~beats.confident | np.uint8(REVIEWED) * state.by_reader
+    at = np.searchsorted(beats.sample, state.artefacts)
+    sample = np.insert(beats.sample, at, state.artefacts)
     cluster = review.cluster_of(sample)
     parts = (
         np.array([len(sample)], dtype="<i4"),
-        sample[order].astype("<i4"),
-        np.where(cluster < 0, NONE, cluster)[order].astype("<u2"),
-        _decision_of(review, sample[order]).astype("<u2"),
-        label[order].astype("S1"),
-        flags[order].astype("u1"),
+        sample.astype("<i4"),
+        np.where(cluster < 0, NONE, cluster).astype("<u2"),
+        np.insert(beats.label.astype("S1"), at, SHOWN_ARTEFACT.encode()),
+        np.insert(flags, at, REVIEWED),
     )
     return b"".join(part.tobytes() for part in parts)
 
 
-def _decision_of(review: OpenReview, sample: Samples) -> Samples:
-    """Return the number of the decision that asks for each beat, or NONE."""
-    number = np.full(len(sample), NONE, dtype=np.int64)
-    for at, decision in enumerate(review.decisions()):
-        place = np.searchsorted(sample, decision.samples)
-        here = place < len(sample)
-        here[here] = sample[place[here]] == decision.samples[here]
-        number[place[here]] = at
-    return number
+def asked_bytes(review: OpenReview) -> bytes:
+    """Return the beats that the open decisions ask for: their samples as int32, decision after decision."""
+    samples = [np.empty(0, dtype=np.int64), *(decision.samples for decision in review.decisions())]
+    return np.concatenate(samples).astype("<i4").tobytes()
 
 
 def clusters_document(review: OpenReview) -> dict[str, Any]:

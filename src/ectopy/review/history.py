@@ -33,23 +33,24 @@ BEATS = "beats"
 class History(NamedTuple):
     """The edits that count, in the order in which they were made, and those that were undone.
 
-    The one that was undone last comes last. ``confirmed`` is the entry that confirmed the results, or None if
-    they are open.
+    ``undone`` has what one undo took back each, the last at the end: an edit, and the similar beats that had
+    followed it. ``confirmed`` is the entry that confirmed the results, or None if they are open.
     """
 
     done: tuple[Entry, ...]
-    undone: tuple[Entry, ...]
+    undone: tuple[tuple[Entry, ...], ...]
     confirmed: Entry | None
 
     @property
-    def next_undo(self) -> Entry | None:
-        """The edit that an undo takes back."""
-        return self.done[-1] if self.done else None
+    def next_undo(self) -> tuple[Entry, ...]:
+        """What an undo takes back, the edit that it names first; nothing if there is none."""
+        at = max((number for number, entry in enumerate(self.done) if not _follows(entry)), default=0)
+        return self.done[at:]
 
     @property
-    def next_redo(self) -> Entry | None:
-        """The edit that a redo brings back; a new edit leaves none."""
-        return self.undone[-1] if self.undone else None
+    def next_redo(self) -> tuple[Entry, ...]:
+        """What a redo brings back, the edit that it names first; a new edit leaves nothing."""
+        return self.undone[-1] if self.undone else ()
 
 
 def history(entries: Sequence[Entry]) -> History:
@@ -65,22 +66,31 @@ def history(entries: Sequence[Entry]) -> History:
     The history.
     """
     done: dict[int, Entry] = {}
-    undone: dict[int, Entry] = {}
+    undone: dict[int, tuple[Entry, ...]] = {}
+    followed: dict[int, int] = {}
     confirmed = None
     for entry in entries:
         action = entry.action
         if isinstance(action, Undo) and action.entry in done:
-            undone[action.entry] = done.pop(action.entry)
+            taken = [number for number in done if action.entry in {number, followed.get(number)}]
+            undone[action.entry] = tuple(done.pop(number) for number in sorted(taken))
         elif isinstance(action, Redo) and action.entry in undone:
-            done[action.entry] = undone.pop(action.entry)
+            done |= {each.id: each for each in undone.pop(action.entry)}
         elif isinstance(action, Confirm):
             confirmed = entry
         elif isinstance(action, Reopen):
             confirmed = None
         elif not isinstance(action, Undo | Redo):
+            if _follows(entry):
+                followed[entry.id] = max((number for number in done if number not in followed), default=0)
             done[entry.id] = entry
             undone.clear()
     return History(tuple(done[number] for number in sorted(done)), tuple(undone.values()), confirmed)
+
+
+def _follows(entry: Entry) -> bool:
+    """Check whether an entry belongs to the edit before it."""
+    return isinstance(entry.action, LabelSimilar)
 
 
 def check_possible(action: Action, entries: Sequence[Entry]) -> None:
@@ -106,7 +116,7 @@ def check_possible(action: Action, entries: Sequence[Entry]) -> None:
         raise EditError(f"the results are confirmed by {past.confirmed.by}. Reopen them first.")
     if isinstance(action, Undo) and action.entry not in {entry.id for entry in past.done}:
         raise EditError(f"undo: entry {action.entry} is no edit that counts.")
-    if isinstance(action, Redo) and action.entry not in {entry.id for entry in past.undone}:
+    if isinstance(action, Redo) and action.entry not in {entries[0].id for entries in past.undone}:
         raise EditError(f"redo: entry {action.entry} is no edit that was undone last.")
 
 

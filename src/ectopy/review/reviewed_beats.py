@@ -57,6 +57,11 @@ class ReviewedBeats:
     excluded: Samples
     conflicts: tuple[Conflict, ...]
 
+    @property
+    def artefacts(self) -> Samples:
+        """The samples that are artefacts and not beats, [k]."""
+        return self.gaps[:, 0]
+
     def rr_s(self, fibrillation: Samples) -> Seconds:
         """Compute the RR intervals in seconds that count, [n]; none in ventricular fibrillation, [k, 2]."""
         noisy = self.low_quality | is_inside(self.beats.sample, self.artefact)

@@ -27,6 +27,7 @@ from ectopy.ecg import NotAnalysableError, UnreadableError
 from ectopy.review.desk import Desk, OpenReview, UnknownRecordingError
 from ectopy.review.documents import (
     SHOWN_ARTEFACT,
+    asked_bytes,
     beats_bytes,
     changes_document,
     clusters_document,
@@ -93,6 +94,7 @@ def create_app(out: Path, token: str, *, port: int, by: str = "", follows: bool 
         Route(f"{one}/clusters", api.rearrange, methods=["POST"]),
         Route(f"{one}/clusters/shapes", api.shapes),
         Route(f"{one}/decisions", api.decisions),
+        Route(f"{one}/decisions/beats", api.asked),
         Route(f"{one}/changes", api.changes),
         Route(f"{one}/changed", api.changed),
         Route(f"{one}/report", api.report),
@@ -175,6 +177,9 @@ class _Api:
 
     def decisions(self, request: Request) -> Response:
         return JSONResponse({"decisions": decisions_document(self._review(request))})
+
+    def asked(self, request: Request) -> Response:
+        return _bytes(asked_bytes(self._review(request)))
 
     def changed(self, request: Request) -> Response:
         return JSONResponse({"changes": changes_document(self._review(request))})

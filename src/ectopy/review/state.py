@@ -120,7 +120,7 @@ def replay(automatic: Analysis, entries: Sequence[Entry], *, base: str = "") -> 
         replace(analysis, events=counting),
         in_order,
         reviewed.by_reader,
-        reviewed.gaps[:, 0],
+        reviewed.artefacts,
         (*reviewed.conflicts, *conflicts),
         _comment(past),
         past,

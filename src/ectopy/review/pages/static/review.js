@@ -60,9 +60,8 @@ export class Review extends EventTarget {
     this.beats = {
       sample: new Int32Array(bytes, 4, n),
       cluster: new Uint16Array(bytes, 4 + 4 * n, n),
-      decision: new Uint16Array(bytes, 4 + 6 * n, n),
-      label: new Uint8Array(bytes, 4 + 8 * n, n),
-      flags: new Uint8Array(bytes, 4 + 9 * n, n),
+      label: new Uint8Array(bytes, 4 + 6 * n, n),
+      flags: new Uint8Array(bytes, 4 + 7 * n, n),
     };
   }
 
@@ -88,19 +87,18 @@ export class Review extends EventTarget {
       at += (cluster.n_examples + 1) * size;
     }
     this.clusters = found;
-    await this.loadDecisions();
+    await Promise.all([this.loadBeats(), this.loadDecisions()]);
     this.changed("clusters");
   }
 
   // What to ask next, after the edits so far. It takes longer than an edit, and nobody waits for it.
   async loadDecisions() {
     const { decisions } = await getJSON(`${this.path}/decisions`);
+    const asked = new Int32Array(await getBytes(`${this.path}/decisions/beats`));
     if (this.pending) return;
-    await this.loadBeats();
-    for (const decision of decisions) decision.samples = [];
-    const { sample, decision: asked } = this.beats;
-    asked.forEach((number, at) => decisions[number]?.samples.push(sample[at]));
-    // The beats of a question are kept with it: the numbers change with every edit, also of another window.
+    let at = 0;
+    for (const decision of decisions) decision.samples = asked.subarray(at, (at += decision.n_beats));
+    // Another window may have edited between both answers: what does not fit is asked the next time.
     this.doc.decisions = decisions.filter(({ event, first, n_beats, samples }) => event || (samples[0] === first && samples.length === n_beats));
     this.changed("decisions");
   }
@@ -112,7 +110,7 @@ export class Review extends EventTarget {
       const { last_id, status, signal } = await getJSON(`${this.path}/changes`);
       if (this.pending || (last_id === this.doc.last_id && status === this.doc.status && signal === this.doc.signal)) return;
       if (last_id !== this.doc.last_id) say("Another window changed this recording. Its edits are shown.");
-      await Promise.all([this.load(), this.loadDecisions()]);
+      await Promise.all([this.load(), this.loadBeats(), this.loadDecisions()]);
       this.changed("edit");
     } catch (error) {
       say(error.message, { bad: true });
@@ -144,23 +142,31 @@ export class Review extends EventTarget {
 
   // Beats of each cluster by label, from the labels as they are shown now.
   tally() {
-    const tallies = new Map();
     const { cluster, label, flags } = this.beats;
+    const counts = []; // a table of cluster, label and flags: a day has 100,000 beats, and every edit counts them
     for (let at = 0; at < label.length; at++) {
-      if (cluster[at] === NO_CLUSTER) continue;
-      let tally = tallies.get(cluster[at]);
-      if (!tally) tallies.set(cluster[at], (tally = { n: 0, low: 0, reviewed: 0, labels: {} }));
-      const letter = String.fromCharCode(label[at]);
-      tally.n++;
-      tally.labels[letter] = (tally.labels[letter] ?? 0) + 1;
-      tally.low += flags[at] & LOW_CONFIDENCE;
-      tally.reviewed += (flags[at] & REVIEWED) >> 1;
+      const of = (counts[cluster[at]] ??= new Uint32Array(512));
+      of[(label[at] << 2) | flags[at]]++;
     }
+    const tallies = new Map();
+    counts.forEach((of, number) => {
+      if (number === NO_CLUSTER) return;
+      const tally = { n: 0, low: 0, reviewed: 0, labels: {} };
+      of.forEach((n, kind) => {
+        if (!n) return;
+        const letter = String.fromCharCode(kind >> 2);
+        tally.n += n;
+        tally.labels[letter] = (tally.labels[letter] ?? 0) + n;
+        tally.low += n * (kind & LOW_CONFIDENCE);
+        tally.reviewed += n * ((kind & REVIEWED) >> 1);
+      });
+      tallies.set(number, tally);
+    });
     return tallies;
   }
 
   beatsAsked(decision) {
-    return decision.samples.map((sample) => this.indexAt(sample)).filter((at, number) => this.beats.sample[at] === decision.samples[number]);
+    return Array.from(decision.samples, (sample) => this.indexAt(sample)).filter((at, number) => this.beats.sample[at] === decision.samples[number]);
   }
 
   beatsOf(clusters) {

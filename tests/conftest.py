@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +17,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 limit_blas_threads()  # before numpy is imported: its threads would wait for each other
+# Tests start many processes. Without bytecode each compiles Keras, MLflow and Prefect again, for up to 20 s.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have what JAX compiles kept for all tests of this process and those it starts: half of their time.
+    """Have what JAX compiles kept for all tests, and for the processes that they start: half of their time.
 
     Networks of tests are so small that optimising their programs takes longer than running them.
     """
+    if hasattr(config, "workerinput"):
+        return  # a worker of xdist, whose environment is that of the main process
     folder = tempfile.TemporaryDirectory(prefix="ectopy-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(folder.cleanup)
     os.environ |= {

@@ -74,7 +74,8 @@ class OpenReview:
         self.drawings: dict[int, ClusterDrawing] = {}
         self.failure = "" if stored.has_signal else WITHOUT_SIGNAL
         self._lock = threading.RLock()
-        self._decisions: tuple[int, Sequence[Decision]] | None = None
+        self._deciding = threading.Lock()
+        self._decisions: tuple[ReviewState, Clusters, Sequence[Decision]] | None = None
         if stored.has_signal:
             threading.Thread(target=self._prepare, daemon=True, name="prepare").start()
 
@@ -142,12 +143,13 @@ class OpenReview:
 
     def decisions(self) -> Sequence[Decision]:
         """Return the open decisions, the most informative first; none until there are clusters."""
-        with self._lock:
-            if self.clusters is None:
+        with self._deciding:  # an edit need not wait for it
+            state, clusters = self.state, self.clusters
+            if clusters is None:
                 return ()
-            if self._decisions is None or self._decisions[0] != self.state.last_id:
-                self._decisions = (self.state.last_id, next_decisions(self.state, self.clusters))
-            return self._decisions[1]
+            if self._decisions is None or self._decisions[:2] != (state, clusters):
+                self._decisions = state, clusters, next_decisions(state, clusters)
+            return self._decisions[2]
 
     # --- clusters ---
 
@@ -209,7 +211,7 @@ class OpenReview:
         self._keep(clusters)
 
     def _keep(self, clusters: Clusters) -> None:
-        self.clusters, self._decisions = clusters, None
+        self.clusters = clusters
         folder = self.stored.review_folder
         try:
             folder.mkdir(exist_ok=True)

@@ -474,6 +474,71 @@ class TestEdits:
         assert said in answer.json()["error"]
         assert client.get(one).json()["last_id"] == 0
 
+    @pytest.mark.parametrize(
+        ("values", "said"),
+        [
+            (
+                {"action": "add_event", "kind": "vt", "onset": 0, "offset": 1},
+                "add_event.offset: {over} is beyond",
+            ),
+            (
+                {"action": "add_event", "kind": "vt", "onset": 9, "offset": 5},
+                "offset: give a sample after onset",
+            ),
+            (
+                {"action": "add_event", "kind": "vt", "onset": 0, "offset": 0},
+                "offset: give a sample after onset",
+            ),
+            ({"action": "add_event", "kind": "vt", "onset": -9, "offset": 5}, "onset: give a whole number"),
+            ({"action": "add_event", "kind": "vt", "onset": 1.5, "offset": 5}, "onset: give a whole number"),
+            (
+                {"action": "mark_interval", "start": 0, "stop": 1, "rhythm": "af"},
+                "mark_interval.stop: {over}",
+            ),
+            ({"action": "exclude_rates", "start": 0, "stop": 1}, "exclude_rates.stop: {over} is beyond"),
+            ({"action": "insert_beat", "sample": 1, "label": "V"}, "insert_beat.sample: {over} is beyond"),
+            ({"action": "choose_strip", "event": ..., "start": 1}, "choose_strip.start: {over} is beyond"),
+            ({"action": "move_event", "event": ..., "onset": 5, "offset": 1}, "move_event.offset: {over}"),
+            (
+                {"action": "accept_event", "event": {"kind": "vt", "onset": 9, "offset": 5}},
+                "accept_event.event.offset: give a sample from onset on",
+            ),
+            (
+                {"action": "accept_event", "event": {"kind": "vt", "onset": 9, "offset": 1}},
+                "accept_event.event.offset: {over} is beyond the end",
+            ),
+        ],
+    )
+    def test_what_begins_or_ends_outside_the_recording_is_refused_by_its_field(
+        self, client, one, values, said
+    ):
+        """1 stands for a sample that is beyond the end, and ... for an event that is there."""
+        told = client.get(one).json()
+        over = told["n_samples"] + 1
+        ref = told["events"][0]["ref"]
+
+        def filled(given: Any) -> Any:
+            if isinstance(given, dict):
+                return {name: filled(value) for name, value in given.items()}
+            return {1: over, ...: ref}.get(given, given)
+
+        answer = edit(client, one, **filled(values))
+        assert (answer.status_code, said.format(over=over) in answer.json()["error"]) == (422, True)
+        assert client.get(one).json()["last_id"] == 0
+
+    def test_an_event_may_last_until_the_end_and_a_beat_be_the_last_sample(self, client, one):
+        n = client.get(one).json()["n_samples"]
+        assert edit(client, one, action="add_event", kind="vt", onset=n - 500, offset=n).status_code == 200
+        assert edit(client, one, action="insert_beat", sample=n - 1, label="N").status_code == 200
+        assert edit(client, one, action="exclude_rates", start=n - 1, stop=n).status_code == 200
+
+    @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+    def test_a_number_that_is_not_finite_is_refused(self, client, one, number):
+        body = f'{{"action": "insert_beat", "sample": {number}, "label": "V", "by": "AB", "last_id": 0}}'
+        answer = client.post(f"{one}/edits", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, number in answer.json()["error"]) == (422, True)
+        assert client.get(one).json()["last_id"] == 0
+
     def test_a_disk_that_is_full_is_said_and_nothing_is_changed(self, client, one, monkeypatch):
         def full(*_: object, **__: object) -> None:
             raise OSError(28, "No space left on device")

@@ -38,6 +38,7 @@ from ectopy.review.edits import (
     Reopen,
     Undo,
     action_from_json,
+    check_within,
 )
 from ectopy.review.history import history
 from ectopy.review.log import DamagedLogError, EditLog
@@ -294,7 +295,9 @@ class OpenReview:
             return self._relabel_clusters(fields)
         if name in {"relabel_beats", "delete_beats"}:
             return self._of_beats(fields)
-        return action_from_json(fields)
+        action = action_from_json(fields)
+        check_within(action, self.stored.analysis.n_samples)
+        return action
 
     def _relabel_clusters(self, fields: Mapping[str, Any]) -> Action:
         numbers = fields.get("clusters")

@@ -333,6 +333,38 @@ def _check_order(action: Any) -> None:
             raise EditError(f"{name}.{last}: give a sample after {first}.")
 
 
+def check_within(action: Action, n_samples: int) -> None:
+    """Check that a new edit lies within the recording; a log may be older than the recording that it is for.
+
+    Parameters
+    ----------
+    action
+        The edit.
+    n_samples
+        Number of samples of the recording.
+
+    Raises
+    ------
+    EditError
+        If it begins or ends outside.
+    """
+    event: EventRef | None = getattr(action, "event", None)
+    for where, part in {"": action, "event.": event}.items():
+        for field, last in _BOUNDS.items():
+            value = getattr(part, field, None)
+            if value is not None and value > n_samples + last:
+                raise EditError(
+                    f"{action_name(action)}.{where}{field}: {value} is beyond the end of the recording. "
+                    f"Give a sample up to {n_samples + last}."
+                )
+    if event is not None and event.onset > event.offset:
+        raise EditError(f"{action_name(action)}.event.offset: give a sample from onset on.")
+
+
+_BOUNDS: Final = MappingProxyType({"sample": -1, "start": -1, "onset": -1, "stop": 0, "offset": 0})
+"""Fields that are samples, and how far the last possible one is from the end of the recording."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """An entry of the log.

@@ -266,12 +266,16 @@ async def _body(request: Request) -> dict[str, Any]:
         raise EditError("The request is no JSON.")
     content = await request.body()
     try:
-        body = json.loads(content)
+        body = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise EditError("The request is no JSON.") from error
+        raise error if isinstance(error, EditError) else EditError("The request is no JSON.") from error
     if not isinstance(body, dict):
         raise EditError("The request is no JSON object.")
     return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise EditError(f"The request has the number {name}. Give finite numbers.")
 
 
 def _whole(request: Request, name: str) -> int:

@@ -191,7 +191,7 @@ export class Events {
   exclude() {
     const item = this.chosen, { interval } = this.strip;
     if (interval) return this.review.edit({ action: "exclude_rates", start: interval[0], stop: interval[1] });
-    if (item) this.review.edit({ action: "exclude_rates", start: item.onset, stop: Math.max(item.offset, item.onset) + 1 });
+    if (item) this.review.edit({ action: "exclude_rates", start: item.onset, stop: Math.min(item.offset + 1, this.review.doc.n_samples) });
   }
 
   press(event) {

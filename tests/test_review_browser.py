@@ -124,6 +124,15 @@ def test_a_whole_session_by_keyboard_and_mouse(open_page, results):  # noqa: PLR
     page = open_page()
     page.get_by_role("link", name=name, exact=True).click()
     page.wait_for_selector(".card")
+    # A template is split: both halves are chosen, one beside the other, and in view.
+    page.locator(".card").first.click()
+    page.keyboard.press("p")
+    halves = page.locator(".card.chosen")
+    playwright.expect(halves).to_have_count(2)
+    assert page.locator(".card.chosen + .card.chosen").count() == 1
+    for half in halves.all():
+        playwright.expect(half).to_be_in_viewport()
+    page.keyboard.press("Space")
     # Twelve decisions: what is proposed.
     asked = []
     for _ in range(12):
@@ -178,7 +187,12 @@ def test_a_whole_session_by_keyboard_and_mouse(open_page, results):  # noqa: PLR
     assert [entry["action"] for entry in log_of(results)[-3:]] == ["insert_beat", "undo", "redo"]
 
     page.keyboard.press("Control+Enter")
-    page.get_by_role("button", name="Confirm as AB").click()
+    page.get_by_role("button", name="Confirm as AB").press("Enter")
+    page.get_by_role(
+        "heading", name=re.compile(r"\d+ questions? (is|are) open. Confirm nevertheless")
+    ).wait_for()
+    assert "confirm" not in {entry["action"] for entry in log_of(results)}
+    page.keyboard.press("c")
     link = page.get_by_role("link", name="Open the report")
     link.wait_for()
     confirmed = out / f"{name}.review" / "confirmed"

@@ -631,9 +631,24 @@ class TestClusters:
         clusters_of(again, one)
         assert beats_of(again, one)["cluster"][at] == 1
 
+    def test_a_part_of_a_template_is_split_and_both_halves_are_named(self, client, one):
+        clusters_of(client, one)
+        before = beats_of(client, one)
+        members = before["sample"][before["cluster"] == 0][::2]
+        answer = client.post(f"{one}/clusters", json={"split": 0, "members": members.tolist()})
+        new = int(before["cluster"].max()) + 1
+        assert answer.json() == {"numbers": [0, new]}
+        after = beats_of(client, one)
+        assert set(after["sample"][after["cluster"] == new]) < set(members)
+        assert {cluster["number"] for cluster in clusters_of(client, one)["clusters"]} >= {0, new}
+        elsewhere = before["sample"][before["cluster"] == 1].tolist()
+        refused = client.post(f"{one}/clusters", json={"split": 0, "members": elsewhere})
+        assert (refused.status_code, "none of these beats" in refused.json()["error"]) == (422, True)
+
     @pytest.mark.parametrize(
         "body",
         [
+            {"split": 0, "members": "all"},
             {"split": 999},
             {"split": -1},
             {"split": "0"},

@@ -162,11 +162,29 @@ class OpenReview:
         at = np.minimum(np.searchsorted(clusters.sample, samples), len(clusters.sample) - 1)
         return np.where(clusters.sample[at] == samples, clusters.cluster[at], -1).astype(np.int32)
 
-    def split(self, number: int) -> None:
-        """Split a cluster in two."""
+    def split(self, number: int, samples: Samples | None = None) -> list[int]:
+        """Split a cluster in two.
+
+        Parameters
+        ----------
+        number
+            Number of the cluster.
+        samples
+            Those of its beats that are split; the others stay together. By default all.
+
+        Returns
+        -------
+        The numbers of both halves.
+        """
         with self._lock:
             clusters = self._known(number)
-            self._rearrange(split(clusters, number))
+            members = clusters.members(number)
+            if samples is not None:
+                members = members[np.isin(clusters.sample[members], samples)]
+            if not len(members):
+                raise EditError("none of these beats is in the template.")
+            self._rearrange(split(clusters, number, members))
+            return [number, clusters.n_clusters]
 
     def move(self, samples: Samples, to: int) -> None:
         """Move beats to another cluster.

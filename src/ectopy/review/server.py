@@ -194,8 +194,8 @@ class _Api:
 
     async def rearrange(self, request: Request) -> Response:
         body = await _body(request)
-        await run_in_threadpool(lambda: _rearrange(self._review(request), body))
-        return JSONResponse({})
+        numbers = await run_in_threadpool(lambda: _rearrange(self._review(request), body))
+        return JSONResponse({"numbers": numbers})
 
     async def change(self, what: str, request: Request) -> Response:
         body = await _body(request)
@@ -227,16 +227,18 @@ class _Api:
         return self._desk.open(request.path_params["name"])
 
 
-def _rearrange(review: OpenReview, body: dict[str, Any]) -> None:
-    """Split a cluster, unite some, or move beats to one."""
-    if _are_whole([body.get("split")]):
-        review.split(body["split"])
-    elif _are_whole(body.get("unite")) and _are_whole([body.get("to")]):
+def _rearrange(review: OpenReview, body: dict[str, Any]) -> list[int]:
+    """Split a cluster or some beats of it, unite some, or move beats to one; return those to look at."""
+    members = body.get("members")
+    if _are_whole([body.get("split")]) and (members is None or _are_whole(members)):
+        return review.split(body["split"], None if members is None else np.array(members, dtype=np.int64))
+    if _are_whole(body.get("unite")) and _are_whole([body.get("to")]):
         review.unite(body["unite"], body["to"])
     elif _are_whole(body.get("samples")) and _are_whole([body.get("to")]):
         review.move(np.array(body["samples"], dtype=np.int64), body["to"])
     else:
         raise EditError("clusters: give whole numbers.")
+    return [body["to"]]
 
 
 def _are_whole(numbers: object) -> bool:

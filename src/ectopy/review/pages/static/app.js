@@ -1,6 +1,6 @@
 // The frame of all pages: which recording, which page, keys, undo, confirm.
 
-import { ask, askText, el, fill, key, say } from "./dom.js";
+import { ask, askText, choose, el, fill, key, say } from "./dom.js";
 import { Disclosure } from "./disclosure.js";
 import { STRIP_KEYS } from "./beatkeys.js";
 import { Events } from "./events.js";
@@ -12,6 +12,7 @@ import { count } from "./times.js";
 import { nextOpen, WorkList } from "./worklist.js";
 
 const VIEWS = { templates: ["Templates", "1", Templates], events: ["Events", "2", Events], disclosure: ["Full disclosure", "3", Disclosure] };
+const questions = (n) => `${count(n)} question${n === 1 ? " is" : "s are"}`;
 const MAIN_KEYS = [["1 2 3", "templates, events, full disclosure"], ["0", "work list"], ["]", "next unreviewed recording"],
   ["Z", "undo; with Shift redo"], ["Ctrl Enter", "confirm"], ["?", "this page"]];
 
@@ -147,14 +148,19 @@ class App {
     if (!(await this.reader())) return;
     const { review } = this, { doc } = review;
     await review.queue;
+    await review.deciding;
     const open = review.doc.decisions.length, { changes } = await getJSON(`${review.path}/changed`);
     const yes = await ask(`Confirm ${doc.name}?`, (close) => el("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); close(true); } },
       el("p", {}, changes.length ? "Changed from the automatic analysis:" : "Nothing was changed from the automatic analysis."),
       changes.length ? el("ul", { class: "plain" }, changes.map((text) => el("li", {}, text))) : null,
-      open ? el("p", { class: "note" }, `${count(open)} decision${open === 1 ? " is" : "s are"} still open.`) : null,
+      open ? el("p", { class: "note" }, `${questions(open)} still open.`) : null,
+      review.clusters || review.failure ? null : el("p", { class: "note" }, "The templates are still being found, so nobody knows yet which questions are open."),
       el("p", { class: "soft small" }, "The report, the statistics, the annotations and FHIR are written anew, with your initials. The automatic files stay."),
       el("p", { class: "buttons" }, el("button", { type: "submit", class: "primary", autofocus: true }, `Confirm as ${this.by}`), el("button", { type: "button", onclick: () => close(false) }, "Cancel"))));
     if (!yes) return;
+    const anyway = !open || (await choose(`${questions(open)} open. Confirm nevertheless?`, [
+      { value: false, text: "Answer them first", key: "a" }, { value: true, text: "Confirm nevertheless", key: "c" }]));
+    if (!anyway) return this.show("templates");
     say("The report is being written …");
     if (!(await review.confirm())) return;
     const next = nextOpen((await getJSON("/api/recordings")).recordings, doc.name);

@@ -199,16 +199,16 @@ export class Review extends EventTarget {
     say(`${count(indices.length)} beat${indices.length === 1 ? " is" : "s are"} ${CLASS_NAMES[letter].toLowerCase()} now. Z undoes.`);
   }
 
-  // Clusters may be rearranged at will: that changes no label and is no edit.
+  // Clusters may be rearranged at will: that changes no label and is no edit. Return the numbers of those to look at.
   async rearrange(what) {
     try {
-      await post(`${this.path}/clusters`, what);
+      const { numbers } = await post(`${this.path}/clusters`, what);
+      await this.loadClusters();
+      return numbers;
     } catch (error) {
       say(error.message, { bad: true });
-      return false;
+      return null;
     }
-    await this.loadClusters();
-    return true;
   }
 
   edit(action) { return this.send("edits", action); }
@@ -236,7 +236,7 @@ export class Review extends EventTarget {
       } finally {
         this.pending--;
         this.changed("edit");
-        if (!this.pending) this.loadDecisions().catch((error) => say(error.message, { bad: true }));
+        if (!this.pending) this.deciding = this.loadDecisions().catch((error) => say(error.message, { bad: true }));
       }
     };
     this.queue = this.queue.then(run);

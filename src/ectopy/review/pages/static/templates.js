@@ -364,7 +364,13 @@ export class Templates {
 
   async split() {
     if (this.chosen.length !== 1) return say("Choose one template to split.", { bad: true });
-    await this.rearrange({ split: this.chosen[0] }, "The template is two now.");
+    const [number] = this.chosen, members = this.asking && this.decision ? Array.from(this.decision.samples) : undefined;
+    const halves = await this.review.rearrange({ split: number, members }); // a question may be about a part of a template
+    if (!halves) return;
+    for (const half of halves) if (half !== number) this.places.set(half, this.places.get(number) + 0.5); // beside each other
+    this.draw();
+    this.choose(halves);
+    say(`The template is two now: ${halves.map((half) => count(this.tallies.get(half).n)).join(" and ")} beats.`);
   }
 
   // Move the chosen beats of the strip, or whole templates, to another template.
@@ -376,13 +382,10 @@ export class Templates {
       targets.slice(0, 12).map((number, at) => ({ value: number, key: String(at + 1).length === 1 ? String(at + 1) : undefined,
         text: `${this.labelOf(number)}, ${count(this.tallies.get(number).n)} beats` })));
     if (to === null) return;
-    if (whole) await this.rearrange({ unite: this.chosen, to }, "The templates are one now.");
-    else await this.rearrange({ samples: beats.map((at) => this.review.beats.sample[at]), to }, "The beats are moved.");
-    this.choose([to]);
-  }
-
-  async rearrange(what, said) {
-    if (await this.review.rearrange(what)) say(said);
+    const left = await this.review.rearrange(whole ? { unite: this.chosen, to } : { samples: beats.map((at) => this.review.beats.sample[at]), to });
+    if (!left) return;
+    this.choose(left);
+    say(whole ? "The templates are one now." : "The beats are moved.");
   }
 
   press(event) {

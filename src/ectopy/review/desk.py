@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,11 +17,17 @@ from ectopy.batch.results import earlier_result
 from ectopy.batch.reviews import LOG_FILE, has_files, review_folder
 from ectopy.ecg import Samples
 from ectopy.parallel.worker_pool import WorkerPool
+from ectopy.review.background import (
+    CLUSTERS_FILE,
+    BackgroundCount,
+    keep_count,
+    read_count,
+    write_clusters,
+)
 from ectopy.review.clusters import (
     ClusterDrawing,
     Clusters,
     draw_clusters,
-    find_clusters,
     load_clusters,
     save_clusters,
     split,
@@ -32,6 +39,7 @@ from ectopy.review.edits import (
     Action,
     DeleteBeats,
     EditError,
+    Entry,
     LabelSimilar,
     Redo,
     RelabelBeats,
@@ -45,11 +53,14 @@ from ectopy.review.log import DamagedLogError, EditLog
 from ectopy.review.recordings import StoredResult, open_result, result_names
 from ectopy.review.reviewed_beats import review_beats
 from ectopy.review.state import ReviewState, ReviewStatus, replay, review_status
+from ectopy.rhythm.wording import Urgency
 
 logger = logging.getLogger(__name__)
 
-CLUSTERS_FILE = "clusters.npz"
+MOST_HOURS_COUNTED = 100.0
+"""Hours of signal in which questions are counted in the background, from the most urgent recording on."""
 WITHOUT_SIGNAL = "Without the signal, beats cannot be compared."
+_A_WHILE_S = 1.0
 MOST_OPEN = 2
 """Recordings that are in memory at once."""
 
@@ -150,7 +161,19 @@ class OpenReview:
                 return ()
             if self._decisions is None or self._decisions[:2] != (state, clusters):
                 self._decisions = state, clusters, next_decisions(state, clusters)
+                keep_count(self.stored.out / self.stored.name, len(self._decisions[2]), last_id=state.last_id)
             return self._decisions[2]
+
+    @property
+    def n_open(self) -> int | None:
+        """The number of open decisions, if they have been found since the last edit."""
+        found = self._decisions
+        return None if found is None or found[0] is not self.state else len(found[2])
+
+    @property
+    def is_preparing(self) -> bool:
+        """Whether the clusters are being found."""
+        return self.clusters is None and not self.failure
 
     # --- clusters ---
 
@@ -348,21 +371,6 @@ class OpenReview:
         return samples[order], labels[order]
 
 
-def write_clusters(folder: Path) -> None:
-    """Find the clusters of a recording and write them beside its results.
-
-    Parameters
-    ----------
-    folder
-        The folder of its results.
-    """
-    stored = open_result(folder.parent, folder.name)
-    analysis = stored.analysis
-    clusters = find_clusters(analysis.recording, analysis.columns, analysis.beats)
-    stored.review_folder.mkdir(exist_ok=True)
-    save_clusters(stored.review_folder / CLUSTERS_FILE, clusters, stored.base)
-
-
 class Desk:
     """The recordings of a folder of results.
 
@@ -378,6 +386,9 @@ class Desk:
         self.out = out
         self._follows = follows
         self._open: OrderedDict[str, tuple[tuple[int, ...], OpenReview]] = OrderedDict()
+        self._statuses: dict[Path, tuple[tuple[int, int], tuple[ReviewStatus, Entry | None, int]]] = {}
+        self._tried: set[str] = set()
+        self._hours_to_count = MOST_HOURS_COUNTED
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -430,31 +441,24 @@ class Desk:
         earlier = earlier_result(self.out / name)
         if earlier is None:
             return None
-        path = review_folder(self.out, name) / LOG_FILE
-        try:
-            entries = review.log.entries if review else EditLog(path).entries
-        except (DamagedLogError, OSError) as error:  # opening it gives the reason; the others can be reviewed
-            logger.warning("%s: cannot be read (%s)", path.name, type(error).__name__)
-            past, status = history(()), ReviewStatus.IN_REVIEW
-        else:
-            past = history(entries)
-            status = review_status(past, len(entries))
-        if past.confirmed and not has_files(path.parent, past.confirmed.at):
+        folder = review_folder(self.out, name)
+        status, confirmed, last_id = self._status(folder / LOG_FILE)
+        if confirmed and not has_files(folder, confirmed.at):
             status = ReviewStatus.IN_REVIEW  # opening it writes the files that are missing
         found = [finding.partition(": ") for finding in str(earlier.row["findings"]).split("; ") if finding]
         row = earlier.row
-        n_decisions: int | None = None
+        n_open = review.n_open if review else None
         if status == ReviewStatus.CONFIRMED:
-            n_decisions = 0
-        elif review is not None and review.clusters is not None:
-            n_decisions = len(review.decisions())
+            n_open = 0
+        elif n_open is None:
+            n_open = read_count(self.out / name, last_id=last_id)
         return {
             "name": name,
             "status": status,
-            "confirmed_by": past.confirmed.by if past.confirmed and status == ReviewStatus.CONFIRMED else "",
+            "confirmed_by": confirmed.by if confirmed and status == ReviewStatus.CONFIRMED else "",
             "urgency": found[0][0] if found else "",
             "findings": [{"urgency": urgency, "text": text} for urgency, _, text in found if text],
-            "n_decisions": n_decisions,
+            "n_decisions": n_open,
             "n_beats": _whole(row["n_beats"]),
             "veb_pct": _number(row["veb_burden_pct"]),
             "sveb_pct": _number(row["sveb_burden_pct"]),
@@ -462,11 +466,47 @@ class Desk:
             "hours": (_number(row["duration_s"]) or 0.0) / 3600,
         }
 
+    def _status(self, log: Path) -> tuple[ReviewStatus, Entry | None, int]:
+        """Return how far a review is, the entry that confirmed it, and the last id; read only what is new."""
+        try:
+            stamp = (log.stat().st_mtime_ns, log.stat().st_size) if log.exists() else (0, 0)
+            if self._statuses.get(log, ((), None))[0] != stamp:
+                entries = EditLog(log).entries
+                past = history(entries)
+                self._statuses[log] = stamp, (review_status(past, len(entries)), past.confirmed, len(entries))
+            return self._statuses[log][1]
+        except (DamagedLogError, OSError) as error:  # opening it gives the reason; the others can be reviewed
+            logger.warning("%s: cannot be read (%s)", log.name, type(error).__name__)
+            return ReviewStatus.IN_REVIEW, None, 0
+
+    def count_in_background(self) -> BackgroundCount:
+        """Count the open questions on recordings that nobody has opened, the most urgent first."""
+        return BackgroundCount(self._next_uncounted)
+
+    def _next_uncounted(self) -> Path | None:
+        """Return the results whose questions are to be counted next; None after so many hours of signal."""
+        with self._lock:
+            opened = {name: review for name, (_, review) in self._open.items()}
+        while any(review.is_preparing for review in opened.values()):
+            time.sleep(_A_WHILE_S)  # somebody waits for those clusters
+        rows = [row for row in self.rows() if row["n_decisions"] is None and row["name"] not in opened]
+        rows = [row for row in rows if row["name"] not in self._tried]
+        if not rows or self._hours_to_count <= 0:
+            return None
+        row = max(rows, key=lambda row: (_rank(row["urgency"]), row["veb_pct"] or 0.0))
+        self._tried.add(row["name"])
+        self._hours_to_count -= row["hours"]
+        return self.out / str(row["name"])
+
 
 def _with_numbers(clusters: Clusters, chosen: np.ndarray[Any, np.dtype[np.bool_]], to: int) -> Clusters:
     cluster = clusters.cluster.copy()
     cluster[chosen] = to
     return replace(clusters, cluster=cluster)
+
+
+def _rank(urgency: str) -> int:
+    return Urgency[urgency.upper()] if urgency else -1
 
 
 def _number(value: object) -> float | None:

@@ -81,7 +81,8 @@ def create_app(out: Path, token: str, *, port: int, by: str = "", follows: bool 
     -------
     An ASGI application.
     """
-    api = _Api(Desk(out, follows=follows), by)
+    desk = Desk(out, follows=follows)
+    api = _Api(desk, by)
     pages = Path(str(resources.files("ectopy.review").joinpath("pages")))
     one = "/api/recordings/{name}"
     routes = [
@@ -105,11 +106,13 @@ def create_app(out: Path, token: str, *, port: int, by: str = "", follows: bool 
         Mount("/static", StaticFiles(directory=pages / "static")),
     ]
     hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, token=token, hosts=hosts)],
         exception_handlers=dict.fromkeys(_STATUS, _explain),
     )
+    app.state.desk = desk
+    return app
 
 
 def serve(out: Path, sockets: socket.socket, token: str, *, by: str = "", follows: bool = True) -> None:
@@ -134,7 +137,11 @@ def serve(out: Path, sockets: socket.socket, token: str, *, by: str = "", follow
         ws="none",
         timeout_graceful_shutdown=3,
     )
-    uvicorn.Server(config).run(sockets=[sockets])
+    count = app.state.desk.count_in_background()
+    try:
+        uvicorn.Server(config).run(sockets=[sockets])
+    finally:
+        count.stop()
 
 
 class _Api:

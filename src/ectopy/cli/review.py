@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from ectopy.cli.common import fail, print_message, print_result
+from ectopy.parallel.blas_threads import limit_blas_threads
+from ectopy.parallel.memory import return_memory_at_once
 
 USUAL_PORT = 8765
 """A browser keeps theme and initials for each address, so the port is the same if it is free."""
@@ -29,6 +31,8 @@ def review(
     ] = False,
 ) -> None:
     """Review results in the browser: look at beats and events, correct them, confirm the report."""
+    limit_blas_threads()
+    return_memory_at_once()
     from ectopy.review.recordings import result_names
     from ectopy.review.server import INITIALS, serve
 

@@ -56,7 +56,7 @@ _PARTS = 150  # into which the beats of a label are split before they are united
 _ALIKE = 0.02  # a part whose points have this distance from their centre is not split
 _SAMPLED = 20_000  # beats from which the centres and the spread of a part are computed
 _ROUNDS = 10
-_CHUNK = 65_536  # points that are in memory in single precision at once
+_CHUNK = 4096  # points that are in memory in single precision at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,13 +325,15 @@ def _second_half(points: Points) -> NDArray[np.bool_]:
         before, second = second, some @ normal > offset
         if (second == before).all():
             break
-    whole = np.concatenate([part.astype(np.float32) @ normal > offset for part in in_chunks(points)])
+    whole = np.concatenate(
+        [points[part].astype(np.float32) @ normal > offset for part in in_chunks(len(points))]
+    )
     return np.asarray(whole if 2 * whole.sum() <= len(whole) else ~whole)
 
 
-def in_chunks(points: Points) -> list[Points]:
-    """Return points in parts of _CHUNK, without a copy."""
-    return [points[first : first + _CHUNK] for first in range(0, max(len(points), 1), _CHUNK)]
+def in_chunks(n: int) -> list[slice]:
+    """Return slices that part n points, so that what is computed of a part stays in the processor's cache."""
+    return [slice(first, first + _CHUNK) for first in range(0, max(n, 1), _CHUNK)]
 
 
 def _border(first: Floats, second: Floats) -> tuple[Floats, float]:

@@ -98,8 +98,7 @@ def next_decisions(state: ReviewState, clusters: Clusters) -> list[Decision]:
     Decisions on beats and on events that can be urgent.
     """
     answers = answers_in(state, clusters)
-    beats = state.automatic.beats
-    probability = adapt(clusters, beats.probability, answers)
+    probability = adapt(clusters, state.automatic.beats.probability, answers)
     decisions = [
         Decision(
             question.cluster,
@@ -158,33 +157,27 @@ def find_questions(clusters: Clusters, probability: Floats, answers: Answers) ->
     label, p = _codes(answers.label[open_]), probability[open_]
     proposal = p.argmax(axis=1)
     count = probability.sum(axis=0)
-    gain = np.zeros(len(open_))
+    gain = np.zeros(len(open_), dtype=np.float32)
     for letter in _COUNTED:
         changes = np.where(label == letter, 1 - p[:, letter], p[:, letter])
         gain += changes / (count[letter] + _COUNT_PRIOR)
-    key = (clusters.cluster[open_].astype(np.int64) * len(ANSWERS) + label) * len(ANSWERS) + proposal
-    group, of_group, size = np.unique(key, return_inverse=True, return_counts=True)
-    total = np.bincount(of_group, gain, minlength=len(group)) / size**_GROUP_POWER
-    order = np.argsort(-total, kind="stable")
-    members = np.split(np.argsort(of_group, kind="stable"), np.cumsum(size)[:-1]) if len(group) else []
+    group = (clusters.cluster[open_] * len(ANSWERS) + label) * len(ANSWERS) + proposal
+    size = np.bincount(group)
+    total = np.bincount(group, gain) / np.maximum(size, 1) ** _GROUP_POWER
+    members = np.split(np.argsort(group, kind="stable"), np.cumsum(size)[:-1])
     return [
         Question(
-            int(group[number]) // len(ANSWERS) ** 2,
+            number // len(ANSWERS) ** 2,
             open_[members[number]],
-            ANSWERS[int(group[number]) % len(ANSWERS)],
+            ANSWERS[number % len(ANSWERS)],
             float(total[number]),
         )
-        for number in order.tolist()
+        for number in np.argsort(-total, kind="stable").tolist()
         if total[number] > _NEGLIGIBLE
     ]
 
 
-def adapt(
-    clusters: Clusters,
-    probability: NDArray[np.float32],
-    answers: Answers,
-    rows: NDArray[np.intp] | slice = slice(None),
-) -> Floats:
+def adapt(clusters: Clusters, probability: NDArray[np.float32], answers: Answers) -> Floats:
     """Adapt the probabilities of the classifier to what the reader has answered.
 
     Parameters
@@ -194,25 +187,34 @@ def adapt(
     probability
         Probabilities of the classifier in the order of CLASSES, [n, 4].
     answers
-        The labels of the beats, and which the reader gave.
-    rows
-        The beats whose probabilities are wanted. By default all.
+        The labels of the beats, and which the reader gave. The labels of the others change nothing.
 
     Returns
     -------
-    Probabilities of ANSWERS, [n_rows, len(ANSWERS)]; those of the classifier where nothing was answered.
+    Probabilities of ANSWERS, [n, len(ANSWERS)]; those of the classifier where nothing was answered.
     """
-    log_prior = np.full((len(probability), len(ANSWERS)), np.log(_RARE), dtype=np.float32)
-    log_prior[:, : len(CLASSES)] = np.log(np.maximum(probability, _LEAST))
     chosen, weight = _examples(clusters, answers)
     if not len(chosen):
-        return _softmax(log_prior[rows])
+        return _softmax(_log_prior(probability))
     basis = _Basis.of(clusters)
     coefficients = _fit(
-        basis.of_points(clusters.points[chosen]), log_prior[chosen], _codes(answers.label[chosen]), weight
+        basis.of_points(clusters.points[chosen]),
+        _log_prior(probability[chosen]),
+        _codes(answers.label[chosen]),
+        weight,
     )
-    parts = [basis.of_points(part) @ coefficients for part in in_chunks(clusters.points[rows])]
-    return _softmax(log_prior[rows] + np.concatenate(parts))
+    adapted = np.empty((len(probability), len(ANSWERS)), dtype=np.float32)
+    for part in in_chunks(len(probability)):
+        evidence = basis.of_points(clusters.points[part]) @ coefficients
+        adapted[part] = _softmax(_log_prior(probability[part]) + evidence)
+    return adapted
+
+
+def _log_prior(probability: NDArray[np.float32]) -> Floats:
+    """Return the log probabilities of ANSWERS by the classifier, [n, len(ANSWERS)]."""
+    log_prior = np.full((len(probability), len(ANSWERS)), np.log(_RARE), dtype=np.float32)
+    log_prior[:, : len(CLASSES)] = np.log(np.maximum(probability, _LEAST))
+    return log_prior
 
 
 def similar_beats(
@@ -236,14 +238,12 @@ def similar_beats(
     answers = answers_in(reviewed, clusters)
     if not answers.answered.any():
         return None
-    open_ = np.flatnonzero(~answers.answered)
-    before = Answers(answers.label[open_], answers.answered[open_])
-    after = follow(adapt(clusters, probability, answers, open_), before)
-    changed = after.label != before.label
+    followed = follow(adapt(clusters, probability, answers), answers)
+    changed = followed.label != answers.label
     if not changed.any():
         return None
-    labels, was = ("".join(some.label[changed].tolist()) for some in (after, before))
-    return LabelSimilar(clusters.sample[open_[changed]], labels, was)
+    labels, was = ("".join(some.label[changed].tolist()) for some in (followed, answers))
+    return LabelSimilar(clusters.sample[changed], labels, was)
 
 
 def follow(probability: Floats, answers: Answers) -> Answers:
@@ -317,8 +317,11 @@ def _fit(basis: Floats, log_prior: Floats, label: NDArray[np.intp], weight: Floa
 
 
 def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    exponent = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponent / exponent.sum(axis=1, keepdims=True))
+    """Compute probabilities in place of logits."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits
 
 
 def _codes(label: Labels) -> NDArray[np.intp]:

@@ -149,12 +149,9 @@ def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _analysis(folder: Path, summary: Mapping[str, Any], recording: Recording) -> Analysis:
-    from pyarrow import parquet
-
     facts, fs = summary["recording"], recording.fs
-    table = parquet.ParquetFile(folder / "beats.parquet").read()
-    columns = {name: _values(table[name].combine_chunks()) for name in table.column_names}
-    probability = np.stack([columns[f"p_{letter.lower()}"] for letter in CLASSES], axis=1)
+    columns = _columns(folder / "beats.parquet")
+    probability = np.stack([columns.pop(f"p_{letter.lower()}") for letter in CLASSES], axis=1)
     label = columns["label"].astype("U1")
     beats = Beats(columns["sample"], label, probability.astype(np.float32), columns["confident"], fs)
     names = [printable(lead) for lead in recording.leads]
@@ -163,7 +160,7 @@ def _analysis(folder: Path, summary: Mapping[str, Any], recording: Recording) ->
         recording,
         tuple(names.index(lead) for lead in facts["leads"]),
         beats,
-        columns["rr_s"].astype(np.float64),
+        columns["rr_s"],
         columns["low_quality"],
         tuple(_events(folder / "events.csv", beats, [*(unreadable.ravel() / fs), recording.duration_s])),
         unreadable,
@@ -173,16 +170,28 @@ def _analysis(folder: Path, summary: Mapping[str, Any], recording: Recording) ->
     )
 
 
+def _columns(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the columns of the beats one after the other, so that little is in memory twice."""
+    from pyarrow import parquet
+
+    file = parquet.ParquetFile(path)
+    names = [name for name in file.schema_arrow.names if name != "time_s"]  # the samples say it
+    return {
+        name: _values(file.read(columns=[name], use_threads=False)[name].combine_chunks()) for name in names
+    }
+
+
 def _values(column: Any) -> NDArray[Any]:
     """Return a column from its buffers: read_table and to_numpy would import pandas, a second and 80 MB."""
     n, (validity, *_, content) = len(column), column.buffers()
     kind = str(column.type)
     if kind == "bool":
         return _mask(content, n)
-    values = np.frombuffer(
-        content, {"string": "S1", "int64": "<i8", "double": "<f8", "float": "<f4"}[kind], n
-    )
-    return np.where(_mask(validity, n), values, np.nan) if column.null_count else values
+    dtype = {"string": "S1", "int64": "<i8", "double": "<f8", "float": "<f4"}[kind]
+    values = np.frombuffer(content, dtype, n).copy()
+    if column.null_count:
+        values[~_mask(validity, n)] = np.nan
+    return values
 
 
 def _mask(bits: Any, n: int) -> NDArray[np.bool_]:

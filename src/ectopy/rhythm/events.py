@@ -331,17 +331,14 @@ def _silences(beats: Beats, unreadable_s: Seconds, duration_s: float, no_beat_s:
     time_s = beats.time_s
     if not len(time_s):
         return []
-    stops = np.sort(np.concatenate((time_s, unreadable_s[:, 0], [duration_s])))
-    n_begun, n_ended = (np.searchsorted(unreadable_s[:, edge], time_s, side="right") for edge in (0, 1))
-    beat_starts = time_s[n_begun == n_ended]  # the others lie in unreadable time
-    other_starts = np.concatenate(([0.0], unreadable_s[:, 1]))
-    starts = np.concatenate((beat_starts, other_starts))
-    following = (
-        np.searchsorted(stops, beat_starts, side="right"),
-        np.searchsorted(stops, other_starts, side="left"),
-    )
-    ends = stops[np.minimum(np.concatenate(following), len(stops) - 1)]
-    n_beats = (np.arange(len(starts)) < len(beat_starts)).astype(int) + np.isin(ends, time_s)
-    silent = (ends - starts >= no_beat_s) & (n_beats < 2)
-    columns = (column[silent].tolist() for column in (starts, ends, n_beats))
-    return [Event("pause", start, end, n, float("nan")) for start, end, n in zip(*columns, strict=True)]
+    begins, ends = np.append(0.0, unreadable_s[:, 1]), np.append(unreadable_s[:, 0], duration_s)
+    first, after = np.searchsorted(time_s, begins), np.searchsorted(time_s, ends)
+    beat_at_end = np.isin(ends, time_s)
+    until = np.where(first < after, time_s[np.minimum(first, len(time_s) - 1)], ends)
+    silences = [begins, until, (first < after) | beat_at_end]
+    last = (first < after) & ~beat_at_end
+    silences_behind = [time_s[after[last] - 1], ends[last], np.ones(last.sum(), dtype=bool)]
+    columns = [np.concatenate(pair) for pair in zip(silences, silences_behind, strict=True)]
+    silent = columns[1] - columns[0] >= no_beat_s
+    rows = zip(*(column[silent].tolist() for column in columns), strict=True)
+    return [Event("pause", start, end, int(n_beats), float("nan")) for start, end, n_beats in rows]

@@ -1,0 +1,35 @@
+"""Freed memory goes back to the system."""
+
+import subprocess
+import sys
+
+import pytest
+
+RESIDENT_AFTER_ARRAYS = """
+import numpy as np
+from ectopy.parallel.memory import return_memory_at_once
+
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+
+if {returns}:
+    return_memory_at_once()
+for _ in range(3):  # glibc raises its limit when the first is freed
+    held = [np.ones(2_000_000) for _ in range(20)]
+    between = bytearray(100_000)
+    before = resident_mb()
+    kept = held[::2]
+    del held
+print(before - resident_mb())
+"""
+
+
+def given_back_mb(*, returns: bool) -> float:
+    code = RESIDENT_AFTER_ARRAYS.format(returns=returns)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_every_other_array_that_is_freed_goes_back():
+    assert given_back_mb(returns=True) > 150

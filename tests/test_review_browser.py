@@ -279,8 +279,31 @@ def test_the_first_edit_asks_who_reads_and_is_kept(browser, results, tmp_path):
         page.keyboard.press("Enter")
         saved(page)
         assert [entry["by"] for entry in log_of((out, results[1]))] == ["CD"]
+        check_full_disk(page, process.pid, (out, results[1]))
         page.context.close()
         process.send_signal(2)
+
+
+def check_full_disk(page, server: int, results: tuple[Path, str]) -> None:
+    """Check that an edit for which the disk has no room is said, shown as it was, and possible afterwards."""
+    import resource
+
+    before = figure(page, "Ventricular ectopy")
+    n_saved = len(log_of(results))
+    limits = resource.prlimit(server, resource.RLIMIT_FSIZE)
+    resource.prlimit(server, resource.RLIMIT_FSIZE, (100, limits[1]))
+    page.locator(".card", has=page.locator(".what.N")).first.click()
+    page.keyboard.press("v")
+    playwright.expect(page.locator(".saved")).to_have_text("Not saved", timeout=WAIT_MS)
+    playwright.expect(page.locator("#said")).to_contain_text("Nothing was saved: the disk is full")
+    assert figure(page, "Ventricular ectopy") == before
+    assert len(log_of(results)) == n_saved
+    resource.prlimit(server, resource.RLIMIT_FSIZE, limits)
+    page.locator(".card", has=page.locator(".what.N")).first.click()
+    page.keyboard.press("v")
+    saved(page)
+    assert log_of(results)[n_saved]["to"] == "V"
+    assert figure(page, "Ventricular ectopy") != before
 
 
 def test_enter_saves_a_comment_and_a_name_is_found_before_a_finding(open_page):

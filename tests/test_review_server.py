@@ -1,10 +1,14 @@
 """The server of the review pages: what it tells, what it takes, and whom it refuses."""
 
+import errno
 import json
+import os
 import re
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +89,27 @@ def beats_of(client: TestClient, one: str) -> dict[str, np.ndarray]:
 
 def clusters_of(client: TestClient, one: str) -> dict[str, Any]:
     """Wait for the clusters."""
-    for _ in range(200):
+    for _ in range(1200):
         found: dict[str, Any] = client.get(f"{one}/clusters").json()
         if found["ready"] or found["failure"]:
             return found
         time.sleep(0.05)
     raise AssertionError("no clusters")
+
+
+@contextmanager
+def largest_file(n_bytes: int) -> Iterator[None]:
+    """Have no file of this process grow beyond some bytes; bytecode of imports would be cut off too."""
+    import resource
+
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = writes_bytecode
 
 
 class TestWhoMayAsk:
@@ -539,17 +558,101 @@ class TestEdits:
         assert (answer.status_code, number in answer.json()["error"]) == (422, True)
         assert client.get(one).json()["last_id"] == 0
 
-    def test_a_disk_that_is_full_is_said_and_nothing_is_changed(self, client, one, monkeypatch):
-        def full(*_: object, **__: object) -> None:
-            raise OSError(28, "No space left on device")
+    @pytest.mark.parametrize(
+        ("number", "said"),
+        [
+            (errno.ENOSPC, "the disk is full. Free some space and go on"),
+            (errno.EDQUOT, "the disk is full. Free some space and go on"),
+            (errno.EROFS, "the folder of results cannot be written to. Allow that and go on"),
+            (errno.EACCES, "the folder of results cannot be written to. Allow that and go on"),
+            (errno.EIO, "Input/output error"),
+        ],
+    )
+    def test_why_nothing_was_saved_is_said_without_a_path(self, client, one, monkeypatch, number, said):
+        def refused(*_: object, **__: object) -> None:
+            raise OSError(number, os.strerror(number), "/a/path")
 
         sample = int(beats_of(client, one)["sample"][0])
-        monkeypatch.setattr("ectopy.review.log.EditLog.append", full)
+        monkeypatch.setattr("ectopy.review.log.EditLog.append", refused)
         answer = edit(client, one, action="relabel_beats", samples=[sample], to="V")
-        assert (answer.status_code, answer.json()["error"]) == (
-            507,
-            "Nothing was saved: No space left on device.",
-        )
+        assert (answer.status_code, answer.json()["error"]) == (507, f"Nothing was saved: {said}.")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+class TestADiskThatFails:
+    """A limit on the size of files does to a write what a full disk does: a part is written, or nothing."""
+
+    @pytest.fixture
+    def log(self, out: Path, name: str) -> Path:
+        return out / f"{name}.review" / "edits.jsonl"
+
+    @pytest.mark.parametrize("room", [0, 1, 60])
+    def test_a_full_disk_loses_no_edit_that_was_saved_and_the_review_goes_on(self, client, one, log, room):
+        samples = beats_of(client, one)["sample"].tolist()
+        assert edit(client, one, action="relabel_beats", samples=samples[:1], to="V").status_code == 200
+        saved = log.read_bytes()
+        with largest_file(len(saved) + room):
+            refused = edit(client, one, action="relabel_beats", samples=samples[1:2], to="V")
+            assert (refused.status_code, "disk is full" in refused.json()["error"]) == (507, True)
+            assert log.read_bytes() == saved
+            assert client.get(one).json()["last_id"] == 1
+            assert beats_of(client, one)["label"][0] == "V"
+        assert edit(client, one, action="relabel_beats", samples=samples[2:3], to="V").status_code == 200
+        assert [entry["samples"] for entry in map(json.loads, log.read_text().splitlines())] == [
+            samples[:1],
+            samples[2:3],
+        ]
+
+    def test_the_first_edit_on_a_full_disk_leaves_an_empty_log(self, client, one, log):
+        sample = int(beats_of(client, one)["sample"][0])
+        with largest_file(30):
+            assert edit(client, one, action="relabel_beats", samples=[sample], to="V").status_code == 507
+        assert log.read_bytes() == b""
+        assert client.get(one).json()["status"] == "automatic"
+        assert edit(client, one, action="relabel_beats", samples=[sample], to="V").status_code == 200
+
+    def test_an_answer_is_saved_where_there_is_no_room_for_the_similar_beats(self, client, one, log):
+        clusters_of(client, one)
+        before = beats_of(client, one)
+        answered = before["sample"][np.flatnonzero(before["label"] == "V")[::2]].tolist()
+        answer: dict[str, Any] = {"action": "relabel_beats", "samples": answered, "to": "F", "answer": True}
+        edit(client, one, **answer)
+        first, second = log.read_bytes().splitlines(keepends=True)
+        assert b"label_similar" in second
+        log.unlink()
+        on = desk.Desk(log.parent.parent).open(one.rpartition("/")[2])
+        while on.is_preparing:
+            time.sleep(0.02)
+        with largest_file(len(first) + 20):
+            state = on.edit(answer, by="AB", last_id=0)
+        assert state.last_id == 1
+        assert len(log.read_bytes().splitlines()) == 1
+
+    def test_a_confirmation_on_a_full_disk_confirms_nothing_and_leaves_nothing(self, client, one, log):
+        sample = int(beats_of(client, one)["sample"][0])
+        edit(client, one, action="relabel_beats", samples=[sample], to="V")
+        with largest_file(20_000):
+            refused = client.post(f"{one}/confirm", json={"by": "AB", "last_id": 1})
+        assert (refused.status_code, "disk is full" in refused.json()["error"]) == (507, True)
+        assert client.get(one).json()["status"] == "in review"
+        assert not (log.parent / "confirmed").exists()
+        assert client.post(f"{one}/confirm", json={"by": "AB", "last_id": 1}).status_code == 200
+
+    @pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write everywhere")
+    @pytest.mark.parametrize("of_review", [True, False])
+    def test_a_folder_that_is_read_only_is_said_until_it_is_not(self, client, one, out, log, of_review):
+        sample = int(beats_of(client, one)["sample"][0])
+        if of_review:
+            log.parent.mkdir(exist_ok=True)
+        folder = log.parent if of_review else out
+        folder.chmod(0o500)
+        try:
+            refused = edit(client, one, action="relabel_beats", samples=[sample], to="V")
+        finally:
+            folder.chmod(0o700)
+        assert (refused.status_code, "cannot be written to" in refused.json()["error"]) == (507, True)
+        assert client.get(one).json()["last_id"] == 0
+        assert edit(client, one, action="relabel_beats", samples=[sample], to="V").status_code == 200
 
 
 class TestClusters:

@@ -119,11 +119,12 @@ class OpenReview:
             fields = dict(values)
             is_answer = fields.pop("answer", False) is True
             self._append(self._action(fields), by, last_id)
-            try:
+            with suppress(
+                OSError
+            ):  # a disk that is full now: the answer is saved, and the next one brings them
                 if is_answer and self._follows and (similar := self._similar_beats()):
                     self._append(similar, by, self.log.last_id)
-            finally:
-                self.state = self._replayed()
+            self.state = self._replayed()
             return self.state
 
     def order(self, what: str, *, by: str, last_id: int, seconds: float | None = None) -> ReviewState:

@@ -4,6 +4,7 @@ An edit is on the disk before :meth:`EditLog.append` returns. Two windows or two
 log: each sees what the other has added.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -155,18 +156,20 @@ class EditLog:
     def _write(self, file: int, line: bytes) -> None:
         """Write a line and wait until it is on the disk; after an error, none of it is left."""
         try:
-            written = os.write(file, line)
+            _write_all(file, line)
             os.fsync(file)
+            if not self._size:  # a new file: its name must last too
+                fsync_path(self.path.parent)
+                fsync_path(self.path.parent.parent)
         except OSError:
             os.ftruncate(file, self._size)
             raise
-        if written < len(line):
-            os.ftruncate(file, self._size)
-            raise OSError(f"{self.path}: the disk is full. Free some space; nothing was changed.")
-        if not self._size:  # a new file: its name must last too
-            fsync_path(self.path.parent)
-            fsync_path(self.path.parent.parent)
         self._size += len(line)
+
+
+def _write_all(file: int, line: bytes) -> None:
+    if os.write(file, line) < len(line):
+        raise OSError(errno.ENOSPC, "the disk is full. Free some space")
 
 
 def _entry(line: bytes, number: int) -> Entry | None:

@@ -4,6 +4,7 @@ Pages and modules are files of this package. All else is under ``/api/``: JSON, 
 numbers. Nothing is changed but the log of edits, and what confirming writes.
 """
 
+import errno
 import json
 import re
 import socket
@@ -59,6 +60,14 @@ _STATUS = {
     UnreadableError: 422,
     OSError: 507,
 }
+
+
+_FULL = "the disk is full. Free some space and go on"
+_NOT_WRITABLE = "the folder of results cannot be written to. Allow that and go on"
+_WHY = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _FULL) | dict.fromkeys(
+    (errno.EROFS, errno.EACCES, errno.EPERM), _NOT_WRITABLE
+)
+"""Why an edit was not saved, and the remedy, by the number of the error; no path of this machine is told."""
 
 
 def create_app(out: Path, token: str, *, port: int, by: str = "", follows: bool = True) -> Starlette:
@@ -304,6 +313,6 @@ def _explain(_request: Request, error: Exception) -> Response:
     text = str(error)
     if isinstance(error, TooLargeError):
         text = "The request is too large."
-    if isinstance(error, OSError) and error.strerror:
-        text = f"Nothing was saved: {error.strerror}."
+    if isinstance(error, OSError):
+        text = f"Nothing was saved: {_WHY.get(error.errno or 0, error.strerror or 'the disk failed')}."
     return JSONResponse({"error": text}, status_code=status)

@@ -100,7 +100,7 @@ class App {
 
   head() {
     const { review } = this, doc = review?.doc, current = location.hash.split("/")[2] || "templates";
-    const stamp = JSON.stringify([doc && [doc.name, doc.status, doc.undo, doc.redo, doc.notes, doc.conflicts, doc.figures], current, this.by, Boolean(review?.pending), document.documentElement.dataset.shade]);
+    const stamp = JSON.stringify([doc && [doc.name, doc.status, doc.undo, doc.redo, doc.notes, doc.conflicts, doc.figures], current, this.by, Boolean(review?.pending), review?.failed, document.documentElement.dataset.shade]);
     if (stamp === this.stamp) return;
     this.stamp = stamp;
     const focused = document.activeElement?.id;
@@ -111,7 +111,7 @@ class App {
       doc ? el("nav", { "aria-label": "Pages" }, Object.entries(VIEWS).map(([view, [title, name]]) =>
         el("a", { href: this.address(doc.name, view), id: `to-${view}`, "aria-current": view === current ? "page" : null }, title, key(name)))) : null,
       el("span", { class: "spring" }),
-      doc ? el("span", { class: "saved soft small", role: "status" }, review.pending ? "Saving …" : doc.last_id ? "Saved" : "") : null,
+      doc ? el("span", { class: `saved small ${review.failed ? "failed" : "soft"}`, role: "status" }, review.pending ? "Saving …" : review.failed ? "Not saved" : doc.last_id ? "Saved" : "") : null,
       doc ? el("button", { type: "button", id: "undo", disabled: !doc.undo, title: doc.undo ? `Undo: ${doc.undo}` : "Nothing to undo", onclick: () => review.undo() }, "Undo ", key("Z")) : null,
       doc ? el("button", { type: "button", id: "redo", disabled: !doc.redo, title: doc.redo ? `Redo: ${doc.redo}` : "Nothing to redo", onclick: () => review.redo() }, "Redo") : null,
       doc ? (doc.status === "confirmed"

@@ -227,9 +227,11 @@ export class Review extends EventTarget {
         const answer = await post(`${this.path}/${where}`, { ...body, by, last_id: this.doc.last_id });
         this.take(answer.recording);
         if (answer.said) say(answer.said);
+        this.failed = false;
         if (this.pending === 1) await this.loadBeats();
         return true;
       } catch (error) {
+        this.failed = true;
         say(error.message, { bad: true });
         await Promise.all([this.load(), this.loadBeats()]).catch(() => {});
         return false;

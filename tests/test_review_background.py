@@ -87,7 +87,7 @@ def test_the_most_urgent_is_counted_first_and_only_so_many_hours(results, monkey
         copied(results, name, findings=findings, veb_burden_pct=veb_pct, **hour)
     shutil.rmtree(results)
     asked: list[str] = []
-    monkeypatch.setattr(background, "write_count", lambda folder: asked.append(folder.name))
+    monkeypatch.setattr(background, "write_count", lambda folder, **_: asked.append(folder.name))
     monkeypatch.setattr(desk, "MOST_HOURS_COUNTED", 3.0)
     Desk(results.parent).count_in_background().wait()
     assert asked == ["urgent", "more", "note"]
@@ -116,7 +116,7 @@ def test_nothing_is_counted_after_the_end(results, monkeypatch):
     """The server ends while a recording is counted: no other one is begun."""
     begun, go_on, asked = threading.Event(), threading.Event(), []
 
-    def slow(folder: Path) -> None:
+    def slow(folder: Path, **_: object) -> None:
         asked.append(folder.name)
         begun.set()
         go_on.wait(10)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,16 @@ import numpy as np
 import pytest
 
 import ectopy
+from ectopy import cli
 from ectopy.batch.planning import ScoreOptions
 from ectopy.model.classifier import SHIPPED_MODEL
 from ectopy.report.data_files import summary_schema
+from ectopy.review import desk
 from ectopy.review.recordings import ResultError, open_result, result_names
 from ectopy.review.state import replay
 from tests.edited import same
 from tests.scored import scored
-from tests.small import write_record
+from tests.small import Here, write_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +76,10 @@ def test_an_original_that_is_gone_is_said_and_the_rest_can_be_reviewed(out):
     result = open_result(out, "r")
     assert not result.has_signal
     assert result.notes == (
-        f"{out.parent / 'r.hea'}: the original cannot be opened, so no signal is shown. Put it back there.",
+        (
+            f"{out.parent / 'r.hea'}: the original cannot be opened, so no signal is shown. "
+            "Put it back there, or name the folder of the originals: `ectopy review OUT --recordings FOLDER`."
+        ),
     )
     assert np.isnan(result.analysis.read(0, 100)).all()
     assert len(result.analysis.beats) > 40
@@ -114,3 +120,70 @@ def test_results_of_an_earlier_version_without_artefact_can_be_reviewed(out):
     path.write_text(json.dumps(summary))
     assert open_result(out, "r").analysis.artefact.shape == (0, 2)
     assert "artefact_samples" not in summary_schema()["properties"]["recording"]["required"]
+
+
+class TestOriginalsElsewhere:
+    """The originals were moved, or results hold a pseudonym in place of their path."""
+
+    @pytest.fixture
+    def moved(self, out):
+        folder = out.parent / "archive" / "2026"
+        folder.mkdir(parents=True)
+        for file in out.parent.glob("r.*"):
+            file.rename(folder / file.name)
+        return folder
+
+    @pytest.mark.usefixtures("moved")
+    def test_the_note_names_the_option(self, out):
+        result = open_result(out, "r")
+        assert not result.has_signal
+        assert "`ectopy review OUT --recordings FOLDER`" in result.notes[0]
+
+    @pytest.mark.parametrize("path", ["", "P-2A91/P-77F0.hea"])
+    def test_the_original_is_found_by_its_content_below_the_folder(self, out, moved, path):
+        write_record(moved.parent, name="other", fs=200.0)  # the same suffix, and not the same content
+        summary = out / "r" / "summary.json"
+        document = json.loads(summary.read_text())
+        if path:
+            document["provenance"]["path"] = path
+            summary.write_text(json.dumps(document))
+        result = open_result(out, "r", originals=moved.parent)
+        assert (result.has_signal, result.source, result.notes) == (True, moved / "r.hea", ())
+        assert np.isfinite(result.analysis.read(1000, 2000)).all()
+
+    @pytest.mark.usefixtures("moved")
+    def test_a_folder_without_it_is_said_not_to_have_it(self, out):
+        empty = out.parent / "empty"
+        empty.mkdir()
+        result = open_result(out, "r", originals=empty)
+        assert not result.has_signal
+        assert "No recording in the folder of --recordings has its content" in result.notes[0]
+
+    def test_another_signal_under_the_same_name_is_not_taken(self, out, moved):
+        signal = moved / "r.dat"
+        signal.write_bytes(signal.read_bytes()[:-2] + b"\1\1")
+        assert not open_result(out, "r", originals=moved.parent).has_signal
+
+    def test_the_templates_are_found_with_it(self, out, moved, monkeypatch):
+        monkeypatch.setattr(desk, "WorkerPool", lambda _n: Here())
+        review = desk.Desk(out, originals=moved).open("r")
+        while review.is_preparing:
+            time.sleep(0.02)
+        assert review.failure == ""
+        assert review.stored.has_signal
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Give the folder that `ectopy score` wrote, such as `ectopy review results/`"),
+        (["nowhere"], "nowhere: no results to review. Run `ectopy score PATH... --out nowhere` first"),
+        (["OUT", "--recordings", "nowhere"], "--recordings nowhere: no folder"),
+        (["OUT", "--by", "<b>"], "no initials"),
+    ],
+)
+def test_a_command_that_cannot_work_says_what_would(once, capsys, arguments, said):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["review", *[str(once) if argument == "OUT" else argument for argument in arguments]])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err.replace("\n", " ")

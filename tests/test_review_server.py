@@ -811,7 +811,7 @@ class TestClusters:
         }
 
     def test_a_failure_is_said(self, client, one, monkeypatch):
-        def broken(_folder: Path) -> None:
+        def broken(_folder: Path, **_: object) -> None:
             raise OSError("the disk is gone")
 
         monkeypatch.setattr(desk, "write_clusters", broken)

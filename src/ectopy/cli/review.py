@@ -16,8 +16,11 @@ USUAL_PORT = 8765
 """A browser keeps theme and initials for each address, so the port is the same if it is free."""
 
 
-def review(
-    out: Annotated[Path, typer.Argument(help="Folder of results, as `ectopy score --out` wrote it.")],
+def review(  # noqa: PLR0913, PLR0917 - the options of a command
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of results, as `ectopy score --out` wrote it.", show_default=False),
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Port on 127.0.0.1. [default: 8765, or another if it is taken]"),
@@ -26,6 +29,12 @@ def review(
     alone: Annotated[
         bool, typer.Option("--alone", help="Relabel the beats of an answer alone; no similar beats follow.")
     ] = False,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder of the originals, if they were moved or have pseudonyms in OUT."
+        ),
+    ] = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address only; open no browser.")
     ] = False,
@@ -36,10 +45,14 @@ def review(
     from ectopy.review.recordings import result_names
     from ectopy.review.server import INITIALS, serve
 
+    if out is None:
+        fail("Which results? Give the folder that `ectopy score` wrote, such as `ectopy review results/`.", 2)
     if by and not INITIALS.fullmatch(by):
         fail(f"--by {by}: no initials. Give up to 20 letters, digits, spaces, dots and hyphens.", 2)
     if not out.is_dir() or not result_names(out):
         fail(f"{out}: no results to review. Run `ectopy score PATH... --out {out}` first.", 2)
+    if recordings is not None and not recordings.is_dir():
+        fail(f"--recordings {recordings}: no folder. Give the folder with the original recordings.", 2)
     token = secrets.token_urlsafe(24)
     with _bound(port) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/?token={token}"
@@ -48,7 +61,7 @@ def review(
         if not no_browser:
             webbrowser.open(address)
         try:
-            serve(out, listening, token, by=by, follows=not alone)
+            serve(out, listening, token, by=by, follows=not alone, originals=recordings)
         except KeyboardInterrupt:
             print_message("closed; every edit is saved")
 

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from ectopy.batch.results import atomic_file
@@ -28,15 +29,17 @@ COUNT_FILE = "questions.json"
 _LOWEST_PRIORITY = 19
 
 
-def write_clusters(folder: Path) -> None:
+def write_clusters(folder: Path, *, originals: Path | None = None) -> None:
     """Find the clusters of a recording and write them beside its results.
 
     Parameters
     ----------
     folder
         The folder of its results.
+    originals
+        A folder of originals, if they are not where they were scored.
     """
-    _write_clusters(open_result(folder.parent, folder.name))
+    _write_clusters(open_result(folder.parent, folder.name, originals=originals))
 
 
 def _write_clusters(stored: StoredResult) -> None:
@@ -46,17 +49,17 @@ def _write_clusters(stored: StoredResult) -> None:
     save_clusters(stored.review_folder / CLUSTERS_FILE, clusters, stored.base)
 
 
-def write_count(folder: Path) -> None:
+def write_count(folder: Path, *, originals: Path | None = None) -> None:
     """Count the open questions on a recording and write their number; nothing if its signal is not there.
 
     Parameters
     ----------
-    folder
-        The folder of its results.
+    folder, originals
+        As for :func:`write_clusters`.
     """
     if hasattr(os, "nice"):
         os.nice(_LOWEST_PRIORITY)
-    stored = open_result(folder.parent, folder.name)
+    stored = open_result(folder.parent, folder.name, originals=originals)
     if not stored.has_signal:
         return
     path = stored.review_folder / CLUSTERS_FILE
@@ -119,9 +122,12 @@ class BackgroundCount:
     ----------
     next_folder
         Returns the folder of the results whose turn it is, or None if none is left.
+    originals
+        A folder of originals, if they are not where they were scored.
     """
 
-    def __init__(self, next_folder: Callable[[], Path | None]) -> None:
+    def __init__(self, next_folder: Callable[[], Path | None], *, originals: Path | None = None) -> None:
+        self._originals = originals
         self._next_folder = next_folder
         self._stopped = threading.Event()
         self._process = WorkerPool(1)
@@ -142,7 +148,7 @@ class BackgroundCount:
         with self._process:
             while (folder := self._next_folder()) and not self._stopped.is_set():
                 try:
-                    self._process.call(write_count, folder)
+                    self._process.call(partial(write_count, originals=self._originals), folder)
                 except (OSError, ValueError, RuntimeError) as error:
                     if not self._stopped.is_set():
                         logger.warning("%s: questions not counted (%s)", folder.name, type(error).__name__)

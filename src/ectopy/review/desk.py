@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -272,11 +273,11 @@ class OpenReview:
         """Do what takes long and nobody should wait for: check the original, find the clusters."""
         stored = self.stored
         with suppress(OSError, ValueError):
-            if input_sha256(Path(stored.provenance["path"])) == stored.provenance["input_sha256"]:
+            if input_sha256(stored.source) == stored.provenance["input_sha256"]:
                 self._find_clusters()
                 return
         with self._lock:  # it has changed, so its signal is not shown any more
-            self.stored = open_result(stored.out, stored.name)
+            self.stored = open_result(stored.out, stored.name, originals=stored.originals)
             self.state, self.failure = self._replayed(), WITHOUT_SIGNAL
 
     def _find_clusters(self) -> None:
@@ -286,7 +287,8 @@ class OpenReview:
             if (clusters := load_clusters(path, base)) is None:
                 # In a process of its own: its memory is given back, and the pages get their answers at once.
                 with WorkerPool(1) as process:
-                    process.call(write_clusters, self.stored.out / self.stored.name)
+                    folder = self.stored.out / self.stored.name
+                    process.call(partial(write_clusters, originals=self.stored.originals), folder)
                 clusters = load_clusters(path, base)
             assert clusters is not None
             drawings = self._draw(clusters, range(clusters.n_clusters))
@@ -381,10 +383,13 @@ class Desk:
         The folder, as ``ectopy score`` wrote it.
     follows
         Whether beats that nobody has labelled follow the answers on similar beats.
+    originals
+        A folder of originals, if they are not where they were scored.
     """
 
-    def __init__(self, out: Path, *, follows: bool = True) -> None:
+    def __init__(self, out: Path, *, follows: bool = True, originals: Path | None = None) -> None:
         self.out = out
+        self._originals = originals
         self._follows = follows
         self._open: OrderedDict[str, tuple[tuple[int, ...], OpenReview]] = OrderedDict()
         self._statuses: dict[Path, tuple[tuple[int, int], tuple[ReviewStatus, Entry | None, int]]] = {}
@@ -419,7 +424,7 @@ class Desk:
             stamp = self._stamp(name)
             known = self._open.get(name)
             if known is None or known[0] != stamp:
-                stored = open_result(self.out, name, verify=False)
+                stored = open_result(self.out, name, verify=False, originals=self._originals)
                 known = stamp, OpenReview(stored, follows=self._follows)
                 self._open[name] = known
             self._open.move_to_end(name)
@@ -482,7 +487,7 @@ class Desk:
 
     def count_in_background(self) -> BackgroundCount:
         """Count the open questions on recordings that nobody has opened, the most urgent first."""
-        return BackgroundCount(self._next_uncounted)
+        return BackgroundCount(self._next_uncounted, originals=self._originals)
 
     def _next_uncounted(self) -> Path | None:
         """Return the results whose questions are to be counted next; None after so many hours of signal."""

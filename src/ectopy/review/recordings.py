@@ -18,6 +18,7 @@ from ectopy.criteria import Criteria
 from ectopy.ecg import CLASSES, Analysis, Beats, Event, Mark, Recording, Samples, Signal
 from ectopy.printable import printable
 from ectopy.readers import open_recording
+from ectopy.review.originals import find_original
 from ectopy.rhythm.rhythm_events import event_between
 
 _SNAP_S = 0.001  # events.csv has times in whole milliseconds
@@ -35,6 +36,7 @@ class StoredResult:
     ``analysis`` is the automatic analysis. ``summary`` is the content of ``summary.json``, and ``base`` the
     hash of the beats and events, which changes when another scoring finds others. ``has_signal`` is False if
     the original is gone or has changed: every sample is then missing. ``notes`` state why, one sentence each.
+    ``source`` is the original, and ``originals`` the folder in which it was sought.
     """
 
     out: Path
@@ -44,6 +46,8 @@ class StoredResult:
     base: str
     has_signal: bool
     notes: tuple[str, ...]
+    source: Path
+    originals: Path | None = None
 
     @property
     def provenance(self) -> Mapping[str, Any]:
@@ -68,7 +72,7 @@ def result_names(out: Path) -> list[str]:
     return sorted(folder.name for folder in folders if earlier_result(folder))
 
 
-def open_result(out: Path, name: str, *, verify: bool = True) -> StoredResult:
+def open_result(out: Path, name: str, *, verify: bool = True, originals: Path | None = None) -> StoredResult:
     """Read the results of one recording, and open the original.
 
     Parameters
@@ -79,6 +83,8 @@ def open_result(out: Path, name: str, *, verify: bool = True) -> StoredResult:
         The name of the recording there, one of :func:`result_names`.
     verify
         Whether to check that the original has not changed, which reads all of it.
+    originals
+        A folder in which the original is sought by its content, before the place where it was scored.
 
     Returns
     -------
@@ -94,20 +100,27 @@ def open_result(out: Path, name: str, *, verify: bool = True) -> StoredResult:
         raise ResultError(f"{folder}: no results of a recording. Score it with `ectopy score`.")
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        recording, notes = _original(name, summary, verify=verify)
+        source = _source(summary["provenance"], originals)
+        recording, notes = _original(name, summary, source, verify=verify, originals=originals)
         analysis = _analysis(folder, summary, recording or _without_signal(name, summary))
         base = results_hash(folder)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ResultError(f"{folder}: damaged ({error}). Score the recording again with --force.") from error
-    return StoredResult(out, name, analysis, summary, base, recording is not None, notes)
+    return StoredResult(out, name, analysis, summary, base, recording is not None, notes, source, originals)
+
+
+def _source(provenance: Mapping[str, Any], originals: Path | None) -> Path:
+    """Return the original: in a folder of originals if it is there, else where it was when it was scored."""
+    scored = Path(provenance["path"])
+    found = originals and find_original(originals, scored, provenance["input_sha256"])
+    return found or scored
 
 
 def _original(
-    name: str, summary: Mapping[str, Any], *, verify: bool
+    name: str, summary: Mapping[str, Any], path: Path, *, verify: bool, originals: Path | None
 ) -> tuple[Recording | None, tuple[str, ...]]:
     """Open the original; return None and a note if it is not what was scored."""
     provenance, settings = summary["provenance"], summary["provenance"]["settings"]
-    path = Path(provenance["path"])
     try:
         if verify and input_sha256(path) != provenance["input_sha256"]:
             return None, (
@@ -115,7 +128,12 @@ def _original(
             )
         recording = open_recording(path, fs=settings["fs_hz"], unit=settings.get("unit"))
     except (OSError, ValueError):
-        return None, (f"{path}: the original cannot be opened, so no signal is shown. Put it back there.",)
+        remedy = (
+            "Put it back there, or name the folder of the originals: `ectopy review OUT --recordings FOLDER`."
+            if originals is None
+            else "No recording in the folder of --recordings has its content."
+        )
+        return None, (f"{path}: the original cannot be opened, so no signal is shown. {remedy}",)
     marks = _marks(summary)  # those of a diary that the user named, or their texts, need not be in the file
     return replace(recording, name=name, marks=marks, notes=_notes(summary)), ()
 

@@ -70,7 +70,15 @@ _WHY = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _FULL) | dict.fr
 """Why an edit was not saved, and the remedy, by the number of the error; no path of this machine is told."""
 
 
-def create_app(out: Path, token: str, *, port: int, by: str = "", follows: bool = True) -> Starlette:
+def create_app(  # noqa: PLR0913 - each has a default
+    out: Path,
+    token: str,
+    *,
+    port: int,
+    by: str = "",
+    follows: bool = True,
+    originals: Path | None = None,
+) -> Starlette:
     """Return the application.
 
     Parameters
@@ -85,12 +93,14 @@ def create_app(out: Path, token: str, *, port: int, by: str = "", follows: bool 
         Initials of the reader, if they are known.
     follows
         Whether beats that nobody has labelled follow the answers on similar beats.
+    originals
+        A folder of originals, if they are not where they were scored.
 
     Returns
     -------
     An ASGI application.
     """
-    desk = Desk(out, follows=follows)
+    desk = Desk(out, follows=follows, originals=originals)
     api = _Api(desk, by)
     pages = Path(str(resources.files("ectopy.review").joinpath("pages")))
     one = "/api/recordings/{name}"
@@ -124,19 +134,27 @@ def create_app(out: Path, token: str, *, port: int, by: str = "", follows: bool 
     return app
 
 
-def serve(out: Path, sockets: socket.socket, token: str, *, by: str = "", follows: bool = True) -> None:
+def serve(  # noqa: PLR0913 - each has a default
+    out: Path,
+    sockets: socket.socket,
+    token: str,
+    *,
+    by: str = "",
+    follows: bool = True,
+    originals: Path | None = None,
+) -> None:
     """Answer on a socket until the process is interrupted.
 
     Parameters
     ----------
-    out, token, by, follows
+    out, token, by, follows, originals
         As for :func:`create_app`.
     sockets
         A socket that is bound to a port of 127.0.0.1.
     """
     import uvicorn
 
-    app = create_app(out, token, port=sockets.getsockname()[1], by=by, follows=follows)
+    app = create_app(out, token, port=sockets.getsockname()[1], by=by, follows=follows, originals=originals)
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from ectopy.datasets import catalogue
 from ectopy.parallel.blas_threads import limit_blas_threads
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 limit_blas_threads()  # before numpy is imported: its threads would wait for each other
+threadpool_limits(1, user_api="blas")  # without workers, a plugin has imported numpy already
 # Tests start many processes. Without bytecode each compiles Keras, MLflow and Prefect again, for up to 20 s.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from ectopy.batch.reviews import results_hash, review_folder
 from ectopy.ecg import NotAnalysableError, recording_of
 from ectopy.review import desk, guard, server
+from ectopy.review.background import CLUSTERS_FILE, write_clusters
 from ectopy.review.documents import REVIEWED
 from ectopy.review.edits import EditError, Entry
 from ectopy.review.server import create_app
@@ -29,11 +31,23 @@ TOKEN, PORT = "a-token-of-the-tests", 8765
 HOME = f"http://127.0.0.1:{PORT}"
 MARKUP = "<img src=x onerror=alert(1)>"
 PAGES = Path(server.__file__).parent / "pages"
+_found_clusters: dict[str, bytes] = {}
+
+
+def write_clusters_once(folder: Path) -> None:
+    """Write the clusters of results as the server does, but find them only once for all tests."""
+    base, path = results_hash(folder), review_folder(folder.parent, folder.name) / CLUSTERS_FILE
+    if base not in _found_clusters:
+        write_clusters(folder)
+        _found_clusters[base] = path.read_bytes()
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(_found_clusters[base])
 
 
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(desk, "WorkerPool", lambda _n: Here())
+    monkeypatch.setattr(desk, "write_clusters", write_clusters_once)
     return write_results(tmp_path / "results")[0]
 
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-IN_REVIEW: Final = "in review"
+from ectopy.confirmed import AUTOMATIC, IN_REVIEW, confirmed_by
+
 REVIEW_SUFFIX: Final = ".review"
 """End of the name of the folder of a review, beside that of the results; a name of results has no dot."""
 LOG_FILE: Final = "edits.jsonl"
@@ -60,12 +61,12 @@ def review_of(out: Path, name: str) -> str:
     """
     log = review_folder(out, name) / LOG_FILE
     if not log.is_file() or not log.stat().st_size:
-        return "automatic"
+        return AUTOMATIC
     last = _last_entry(log)
     by, at = str(last.get("by", "")), str(last.get("at", ""))
     if last.get("action") != "confirm" or not has_files(log.parent, at):
         return IN_REVIEW
-    confirmed = f"confirmed by {by} on {at[:10]}"
+    confirmed = confirmed_by(by, at)
     with suppress(OSError):
         if results_hash(out / name) != last.get("base"):
             confirmed += f", {SCORED_AGAIN}"

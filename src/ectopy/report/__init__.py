@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ectopy.confirmed import AUTOMATIC
 from ectopy.ecg import Analysis
 from ectopy.monitoring.drift import Counts
 from ectopy.printable import printable, printable_values
 from ectopy.readers.marks import clean_text
-from ectopy.report.confirmation import AUTOMATIC, Confirmation
+from ectopy.report.confirmation import Confirmation
 from ectopy.report.data_files import (
     write_annotation_file,
     write_beats,

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ectopy.confirmed import confirmed_by
 from ectopy.ecg import Event
-
-AUTOMATIC = "automatic"
-"""State of results that nobody has reviewed."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Confirmation:
     @property
     def short(self) -> str:
         """Who and on which day, as in summary.csv."""
-        return f"confirmed by {self.by} on {self.at[:10]}"
+        return confirmed_by(self.by, self.at)
 
     def __str__(self) -> str:
         return f"Confirmed by {self.by} on {self.when}."

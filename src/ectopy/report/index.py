@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ectopy.report.confirmation import AUTOMATIC
+from ectopy.confirmed import AUTOMATIC
 from ectopy.report.templates import render
 from ectopy.rhythm.wording import Urgency, duration
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ectopy.confirmed import AUTOMATIC
 from ectopy.ecg import Analysis, Recording, sample_segments
-from ectopy.report.confirmation import AUTOMATIC
 from ectopy.report.extremes import KindExtremes, find_extremes
 from ectopy.report.marks import MarkedMoment, marked_moments
 from ectopy.report.periods import HOUR_S, by_day, by_period

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from ectopy import confirmed
 from ectopy.ecg import Analysis, Beats, Event, Mask, Samples
 from ectopy.review.edits import Comment, Entry, action_name
 from ectopy.review.history import History, history
@@ -18,8 +19,8 @@ from ectopy.review.reviewed_events import EventList, ReviewedEvent, automatic_on
 class ReviewStatus(StrEnum):
     """How far the review of a recording is."""
 
-    AUTOMATIC = "automatic"
-    IN_REVIEW = "in review"
+    AUTOMATIC = confirmed.AUTOMATIC
+    IN_REVIEW = confirmed.IN_REVIEW
     CONFIRMED = "confirmed"
 
 

@@ -318,6 +318,14 @@ def test_enter_saves_a_comment_and_a_name_is_found_before_a_finding(open_page):
     page.keyboard.press("Enter")
     playwright.expect(page.locator(".comment")).to_have_text("seen twice")
 
+    # Every kind has a key of its own.
+    page.keyboard.press("t")
+    page.get_by_role("heading", name="This event is").wait_for()
+    keys = [name.lower() for name in page.locator("dialog kbd").all_inner_texts()]
+    assert len(keys) == len(set(keys)) == page.locator("dialog li").count() > 10
+    page.keyboard.press(keys[1])
+    playwright.expect(page.locator(".about h1")).to_contain_text("Asystole")  # the event stays chosen
+
     names = page.evaluate(
         """async () => {
         const { WorkList } = await import("/static/worklist.js");

@@ -113,6 +113,7 @@ class TestFiles:
         page = (confirmed_folder(result) / "report.html").read_text()
         assert page.count("Confirmed by A&amp;B on") == 2
         assert "3 beats relabelled from N to V" in page
+        assert "<h3>Comments of the reader</h3>" in page
         assert "a &lt;b&gt;good&lt;/b&gt; night" in page
         assert "Automatic, unconfirmed." not in page
 

@@ -291,6 +291,8 @@ class TestRecordings:
         figures = {figure["name"]: figure["value"] for figure in told["figures"]}
         assert figures["Beats"] == f"{document['figures']['n_beats']:,}"
         assert figures["Ventricular ectopy"] == f"{document['figures']['n_veb']:,}"
+        report = (out / name / "report.html").read_text()
+        assert f"<dt>Mean heart rate</dt><dd>{figures['Mean heart rate']} " in report
         assert told["intervals"][0]["start"] == 0
         assert told["intervals"][-1]["stop"] == told["n_samples"]
         assert {event["kind"] for event in told["events"]} <= set(told["kinds"])

@@ -8,11 +8,13 @@ import numpy as np
 from ectopy.ecg import Analysis, Event
 from ectopy.printable import printable
 from ectopy.report.statistics import Stats, recording_stats, stats
+from ectopy.report.templates import dash, whole
 from ectopy.review.changes import find_changes
 from ectopy.review.clusters import ClusterDrawing
 from ectopy.review.desk import OpenReview
 from ectopy.review.edits import ARTEFACT, Action, Entry, EventRef, LabelSimilar, RelabelBeats, action_name
 from ectopy.review.reviewed_events import ReviewedEvent, event_ref
+from ectopy.rhythm.heart_rate import HeartRate, heart_rate
 from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.limits import RATE_INTERVALS
 from ectopy.rhythm.named_intervals import RHYTHM_NAMES, named_intervals
@@ -42,7 +44,8 @@ def recording_document(review: OpenReview) -> dict[str, Any]:
     """
     state, analysis = review.state, review.state.analysis
     past, fs = state.history, analysis.fs
-    total = stats(recording_stats(analysis), 0, analysis.duration_s)
+    recording = recording_stats(analysis)
+    total, rate = stats(recording, 0, analysis.duration_s), heart_rate(*recording.rates)
     return {
         "name": review.stored.name,
         "fs": fs,
@@ -58,9 +61,9 @@ def recording_document(review: OpenReview) -> dict[str, Any]:
         "confirmed_by": past.confirmed.by if past.confirmed else "",
         "undo": _describe(past.next_undo),
         "redo": _describe(past.next_redo),
-        "figures": list(_figures(total, analysis)),
+        "figures": list(_figures(total, rate, analysis)),
         "events": [_event(item, fs) for item in state.events],
-        "extremes": list(_extremes(total, analysis)),
+        "extremes": list(_extremes(rate, analysis)),
         "intervals": [
             {"rhythm": rhythm, "start": round(start_s * fs), "stop": round(stop_s * fs)}
             for rhythm, start_s, stop_s in named_intervals(analysis)
@@ -143,14 +146,12 @@ def _event(item: ReviewedEvent, fs: float) -> dict[str, Any]:
     }
 
 
-def _figures(total: Stats, analysis: Analysis) -> Iterator[dict[str, str]]:
+def _figures(total: Stats, rate: HeartRate, analysis: Analysis) -> Iterator[dict[str, str]]:
     """Yield the figures that stand above every page, with the names of the report."""
     share = 100 * analysis.analysable_s / analysis.duration_s if analysis.n_samples else 0.0
-    rate, low, high = (total[f"hr_{name}_bpm"] for name in ("mean", "min", "max"))
+    mean, low, high = (str(dash(whole(bpm))) for bpm in rate[:3])
     yield _figure("Beats", f"{total['n_beats']:,}", "", f"{total['n_low_confidence']:,} with low confidence")
-    yield _figure(
-        "Mean heart rate", _rounded(rate), "bpm", f"lowest {_rounded(low)}, highest {_rounded(high)}"
-    )
+    yield _figure("Mean heart rate", mean, "bpm", f"lowest {low}, highest {high}")
     for name, field in (("Ventricular ectopy", "veb"), ("Supraventricular ectopy", "sveb")):
         burden = total[f"{field}_burden_pct"]
         yield _figure(
@@ -171,23 +172,20 @@ def _figure(name: str, value: str, unit: str, note: str) -> dict[str, str]:
     return {"name": name, "value": value, "unit": unit, "note": note}
 
 
-def _rounded(value: object) -> str:
-    return "\N{EN DASH}" if value is None else f"{float(str(value)):.0f}"
-
-
-def _extremes(total: Stats, analysis: Analysis) -> Iterator[dict[str, Any]]:
+def _extremes(rate: HeartRate, analysis: Analysis) -> Iterator[dict[str, Any]]:
     """Yield the longest pause, the slowest and the fastest rate, each with where it is."""
     time_s, fs = analysis.beats.time_s, analysis.fs
     pauses = sorted(analysis.events_of("pause"), key=lambda event: event.duration_s)
     if pauses:
         text = f"{pauses[-1].duration_s:.1f} s"
         yield _extreme("pause", "Longest pause", text, pauses[-1].onset_s, pauses[-1].offset_s, fs)
-    for name, title in (("min", "Slowest rate"), ("max", "Fastest rate")):
-        bpm, at_s = total[f"hr_{name}_bpm"], total[f"hr_{name}_at_s"]
-        if bpm is not None and at_s is not None:
-            last = int(np.searchsorted(time_s, float(str(at_s)) - 0.0005))
-            first = max(last - RATE_INTERVALS, 0)
-            yield _extreme(name, title, f"{_rounded(bpm)} bpm", float(time_s[first]), float(str(at_s)), fs)
+    for name, title, bpm, at_s in (
+        ("min", "Slowest rate", rate.min_bpm, rate.min_at_s),
+        ("max", "Fastest rate", rate.max_bpm, rate.max_at_s),
+    ):
+        if np.isfinite(bpm):
+            first = max(int(np.searchsorted(time_s, at_s)) - RATE_INTERVALS, 0)
+            yield _extreme(name, title, f"{whole(bpm)} bpm", float(time_s[first]), at_s, fs)
 
 
 def _extreme(name: str, title: str, text: str, onset_s: float, offset_s: float, fs: float) -> dict[str, Any]:  # noqa: PLR0913, PLR0917

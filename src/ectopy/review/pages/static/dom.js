@@ -51,13 +51,15 @@ export function ask(title, build) {
   });
 }
 
-// Ask for one of several; letters and digits choose.
+// Ask for one of several; each has a key, and those that name none get digits and then letters.
 export function choose(title, options) {
+  const free = [..."123456789bcdefghijklmnoprstuvwxyz"].filter((name) => !options.some((option) => option.key === name));
+  options = options.map((option) => ({ ...option, key: option.key ?? free.shift() }));
   return ask(title, (close) =>
     el(
       "ul",
       {
-        class: "choices",
+        class: options.length > 9 ? "choices many" : "choices",
         onkeydown: (event) => {
           const at = options.findIndex((option) => option.key && option.key === event.key.toLowerCase());
           if (at >= 0) { // the letter has done its work: no page behind the dialog may take it

@@ -21,9 +21,9 @@ export class Events {
   open(host) {
     this.strip = new Strip(this.review, { label: "Strip of the event", on: { frame: (onset, offset) => this.moveTo(onset, offset) } });
     this.strip.tallest = 400;
-    this.around = new Strip(this.review, { label: "What is around the event", gain: 0.5 });
+    this.around = new Strip(this.review, { label: "What is around the event" });
     this.around.zoom = 0.25;
-    this.around.tallest = 180;
+    this.around.tallest = 300;
     this.list = el("div", { class: "event-list", role: "listbox", "aria-label": "Events", tabindex: "0", onscroll: () => this.rows() });
     this.inner = el("div", { class: "event-rows", role: "presentation" });
     this.list.append(this.inner);
@@ -156,14 +156,15 @@ export class Events {
 
   answer(action, more = {}, { next = false } = {}) {
     const item = this.chosen;
-    if (!item || item.extreme) return;
+    if (!item || item.extreme) return null;
     if (next) {
       item.status = action === "accept_event" ? "accepted" : "rejected";
       const known = this.review.byId.get(item.id);
       if (known) known.status = item.status;
     }
-    this.review.edit({ action, event: item.ref, ...more });
+    const saved = this.review.edit({ action, event: item.ref, ...more });
     if (next) this.choose(this.at + 1);
+    return saved;
   }
 
   accept() { this.answer("accept_event", {}, { next: true }); }
@@ -176,9 +177,16 @@ export class Events {
   }
 
   async relabel() {
-    if (!this.chosen || this.chosen.extreme) return;
+    const item = this.chosen;
+    if (!item || item.extreme) return;
     const kind = await chooseKind("This event is", this.review.doc);
-    if (kind) this.answer("relabel_event", { kind });
+    if (!kind) return;
+    await this.answer("relabel_event", { kind });
+    const id = `${kind} ${item.onset} ${item.offset}`; // the list has it elsewhere now
+    if (!this.review.byId.has(id)) return;
+    this.id = id;
+    this.draw();
+    this.choose(this.at);
   }
 
   async comment() {

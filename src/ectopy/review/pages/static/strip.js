@@ -107,7 +107,9 @@ export class Strip {
     }
     // A strip may only grow while it is looked at: what jumps up and down is hard to read.
     this.tall = Math.max(this.tall ?? 0, Math.ceil(bands.tall));
-    const wanted = `${Math.min(this.tall, this.tallest ?? 640)}px`;
+    const tall = Math.min(this.tall, this.tallest ?? 640), wanted = `${tall}px`;
+    const spare = Math.max(0, (tall - bands.tall) / bands.length / PX_PER_MM);
+    for (const band of bands) Object.assign(band, { up: band.up + spare / 2, height: band.height + spare }); // no empty paper below
     if (this.canvas.style.height !== wanted) this.canvas.style.height = wanted;
     const { context, width, height } = fitted(this.canvas);
     this.right = this.x(n_samples);

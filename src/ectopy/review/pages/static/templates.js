@@ -232,7 +232,7 @@ export class Templates {
     const open = this.open_decisions, decision = open.find(({ id }) => id === this.decision?.id);
     const n = this.chosen.reduce((sum, number) => sum + (this.tallies.get(number)?.n ?? 0), 0);
     const progress = el("p", { class: "soft small", role: "status" },
-      open.length ? `${count(open.length)} open decision${open.length === 1 ? "" : "s"}, the one that changes most first` : "No open decision. You can confirm.");
+      open.length ? `${count(open.length)} open question${open.length === 1 ? "" : "s"}, the one that changes most first` : "No open question. You can confirm.");
     this.wait.hidden = open.length < 2;
     this.yes.hidden = !decision && !this.chosen.length;
     const ofEvent = Boolean(decision?.event) && !this.chosen.length; // there is no class to give, and no template
@@ -379,7 +379,7 @@ export class Templates {
     if (!whole && !beats.length) return say("Choose beats in the strip, or several templates.", { bad: true });
     const targets = whole ? this.chosen : this.ordered().map(({ number }) => number).filter((number) => number !== this.chosen[0]);
     const to = await choose(whole ? "Unite the templates as" : `Move ${beats.length} beat${beats.length === 1 ? "" : "s"} to`,
-      targets.slice(0, 12).map((number, at) => ({ value: number, key: String(at + 1).length === 1 ? String(at + 1) : undefined,
+      targets.slice(0, 12).map((number) => ({ value: number,
         text: `${this.labelOf(number)}, ${count(this.tallies.get(number).n)} beats` })));
     if (to === null) return;
     const left = await this.review.rearrange(whole ? { unite: this.chosen, to } : { samples: beats.map((at) => this.review.beats.sample[at]), to });
@@ -411,6 +411,6 @@ export class Templates {
 
 Templates.keys = [
   ["Enter", "agree with the proposed class, or accept the finding"], ["N S V F Q A", "give the chosen templates a class; A is artefact"],
-  ["X", "reject the finding that is asked"], ["Space", "later: the next decision first"], ["← → ↑ ↓", "choose a template; with Shift or Ctrl several"],
+  ["X", "reject the finding that is asked"], ["Space", "later: the next question first"], ["← → ↑ ↓", "choose a template; with Shift or Ctrl several"],
   ["P", "split the chosen template"], ["G", "unite templates, or move beats that are chosen in the strip"], [", .", "another beat of the template"],
 ];

@@ -40,7 +40,7 @@ export class Trend {
       {
         width: this.element.clientWidth || 800,
         height: 96,
-        padding: [6, 8, 0, 0],
+        padding: [6, 26, 0, 0],
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
         scales: { x: { time: false }, y: { range: (_, low, high) => [Math.max(0, Math.floor((low - 5) / 10) * 10), Math.ceil((high + 5) / 10) * 10] } },

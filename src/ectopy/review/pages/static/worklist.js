@@ -48,7 +48,7 @@ export class WorkList {
           el("button", { type: "button", class: "primary", onclick: () => this.app.next() }, "Next unreviewed ", key("]"))),
         el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Recordings, most urgent first" },
           el("table", { class: "recordings" },
-            el("thead", {}, el("tr", {}, ...["Recording", "State", "Findings", "Open decisions", "Beats", "VEB", "SVEB", "AF", "Length"].map((name, at) =>
+            el("thead", {}, el("tr", {}, ...["Recording", "State", "Findings", "Open questions", "Beats", "VEB", "SVEB", "AF", "Length"].map((name, at) =>
               el("th", { scope: "col", class: at > 0 && at < 3 ? "text" : null }, name)))),
             this.rows)),
         this.tally),
@@ -102,7 +102,7 @@ export class WorkList {
       el("td", { class: "text" }, el("ul", { class: "findings" },
         one.findings.slice(0, 3).map(({ urgency, text }) => el("li", {}, el("span", { class: `chip ${urgency}` }, urgency), el("span", { class: "one-line", title: text }, text[0].toUpperCase() + text.slice(1)))),
         more > 0 ? el("li", { class: "soft small" }, el("span"), el("span", {}, `${more} more`)) : null)),
-      el("td", { "data-name": "Open decisions" }, one.n_decisions === null ? el("span", { class: "soft", title: "Not counted yet: the most urgent recordings are counted first, the others when they are opened" }, "–") : count(one.n_decisions)),
+      el("td", { "data-name": "Open questions" }, one.n_decisions === null ? el("span", { class: "soft", title: "Not counted yet: the most urgent recordings are counted first, the others when they are opened" }, "–") : count(one.n_decisions)),
       ...[["Beats", one.n_beats === null ? "" : count(one.n_beats)], ["VEB", percent(one.veb_pct)], ["SVEB", percent(one.sveb_pct)], ["AF or flutter", percent(one.af_pct)], ["Length", hours(one.hours)]]
         .map(([name, value]) => el("td", { "data-name": name }, value)));
   }

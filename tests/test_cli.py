@@ -590,8 +590,8 @@ class TestBadInput:
     def test_a_named_file_that_is_no_recording(self) -> None:
         (self.here / "photo.jpg").write_bytes(b"\xff\xd8\xff")
         reason = (
-            "photo.jpg: not a recording in a supported format. "
-            "Export it in another format, such as EDF or WFDB."
+            "photo.jpg: Unsupported file format. "
+            "Supported: WFDB, EDF, ISHNE, DICOM, SCP, aECG, Sierra, CSV, Parquet."
         )
         assert self.failed(self.here / "photo.jpg") == reason
 

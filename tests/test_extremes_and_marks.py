@@ -169,10 +169,10 @@ class TestReport:
         assert [mark["rhythm"] for mark in document["marks"]] == ["sinus", "af", "sinus"]
         text = Page(tmp_path / "report.html").source
         rows = re.findall(r'<tr><th scope="row"><a href="#mark-(\d)">\d</a></th>(.+?)</tr>', text)
-        assert [(number, re.findall(r"<td[^>]*>([^<]*)</td>", row)[:4]) for number, row in rows] == [
-            ("1", ["0:01:00", "Sinus rhythm", "none", "75"]),
-            ("2", ["0:05:00", "Atrial fibrillation", "Atrial fibrillation", "75"]),
-            ("3", ["0:09:50", "Sinus rhythm", "none", "75"]),
+        assert [(number, re.findall(r"<td[^>]*>([^<]*)</td>", row)[:5]) for number, row in rows] == [
+            ("1", ["0:01:00", "Sinus rhythm", "none", "75", "75"]),
+            ("2", ["0:05:00", "Atrial fibrillation", "Atrial fibrillation", "75", "75"]),
+            ("3", ["0:09:50", "Sinus rhythm", "none", "41", "75"]),
         ]
 
     def test_where_nothing_was_readable_the_page_says_so(self, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ class TestReport:
         lost = np.array([[round(100 * FS), round(600 * FS)]])
         document = document_of(tmp_path, analysis_of(recording, beats, unreadable=lost))
         assert (document["marks"][0]["analysable_s"], document["marks"][0]["hr_mean_bpm"]) == (0, None)
-        assert '<td class="text">not analysable</td>' in Page(tmp_path / "report.html").source
+        assert 'data-name="Events">not analysable</td>' in Page(tmp_path / "report.html").source
 
     @pytest.mark.parametrize("mark_text", [False, True])
     def test_marks_are_notes_among_the_annotations(self, tmp_path: Path, *, mark_text: bool) -> None:

@@ -63,7 +63,7 @@ class TestFindings:
         [
             ("VVVNVVVNVVVVN", "3 runs (2 triplets), "),
             ("VVVVNVVVVN", "2 runs, "),
-            ("VVVNVVVN", "2 runs (2 triplets), "),
+            ("VVVNVVVN", "2 triplets, the first at 0:00:01"),
         ],
     )
     def test_runs_of_three_are_counted_among_the_runs(self, letters: str, number: str) -> None:
@@ -94,7 +94,7 @@ class TestFindings:
         assert [(level, text.split()[0]) for level, text in burden] == [(urgency, word)]
 
     def test_counts_by_the_hour_and_words_for_how_frequent_need_a_quarter_of_one(self) -> None:
-        assert self.of("NNVN")[0][1] == "Very frequent ventricular ectopy: 1 beat (25.0 %), 1 an hour"
+        assert self.of("NNVN")[0][1] == "Very frequent ventricular ectopy: 1 beat (25.0 %), 1 per hour"
         assert self.of("NNVN", n_samples=90_001)[0][1].startswith("Very frequent")
         assert self.of("NNVN", n_samples=90_000)[0] == (1, "Ventricular ectopy: 1 beat (25.0 %)")
 
@@ -115,8 +115,8 @@ class TestFindings:
 
     def test_ectopic_beats_of_low_confidence_are_counted_apart(self) -> None:
         letters = "NNVNNNVNNN" + "N" * 90
-        assert self.of(letters)[0][1] == "Frequent ventricular ectopy: 2 beats (2.0 %), 2 an hour"
-        ends = {(2,): "2 an hour, 1 of them uncertain", (2, 6): "2 an hour, uncertain", (3,): "2 an hour"}
+        assert self.of(letters)[0][1] == "Frequent ventricular ectopy: 2 beats (2.0 %), 2 per hour"
+        ends = {(2,): "2 per hour, 1 of them uncertain", (2, 6): "2 per hour, uncertain", (3,): "2 per hour"}
         for low, end in ends.items():
             (burden,) = (text for _, text in self.of(letters, low=low) if "ventricular ectopy" in text)
             assert burden.endswith(end)
@@ -179,8 +179,8 @@ class TestFindings:
     def test_only_beats_out_of_noise_make_a_burden_important(self) -> None:
         letters = "NNNNV" * 10 + "N" * 20
         confident, uncertain = (self.of(letters, noisy=noisy) for noisy in ((), range(70)))
-        assert confident[0] == (2, "Very frequent ventricular ectopy: 10 beats (14.3 %), 10 an hour")
-        assert (0, "Very frequent ventricular ectopy: 10 beats (14.3 %), 10 an hour, uncertain") in uncertain
+        assert confident[0] == (2, "Very frequent ventricular ectopy: 10 beats (14.3 %), 10 per hour")
+        assert (0, "Very frequent ventricular ectopy: 10 beats (14.3 %), 10 per hour, uncertain") in uncertain
 
     def test_two_ventricular_beats_of_a_strip_are_a_note(self) -> None:
         two, three = (self.of("NNNNNV" * n + "NNN", n_samples=2000)[0][0] for n in (2, 3))
@@ -220,7 +220,7 @@ class TestFindings:
     def test_couplets_tell_how_many_are_uncertain(self) -> None:
         letters = "NVVN" + "N" * 30 + "VVN"
         texts = [text for _, text in self.of(letters, low=(1,)) if "couplet" in text]
-        assert texts == ["2 ventricular couplets, shortest 800 ms at 0:00:01, 1 of them uncertain"]
+        assert texts == ["2 ventricular couplets, shortest interval 800 ms at 0:00:01, 1 of them uncertain"]
 
     def test_fibrillation_is_described_by_burden_longest_and_rate(self) -> None:
         beats = beats_of("N" * 100, fibrillating_rr_s(100))
@@ -228,7 +228,7 @@ class TestFindings:
         urgency, text = self.of("N" * 100, fibrillating_rr_s(100))[0]
         # 72 s of an hour.
         extent = "1 episode, 2.0 % of the time analysed, longest 1 min 12 s at 0:00:00"
-        assert (urgency, text) == (2, f"Atrial fibrillation: {extent}, {rate_bpm:.0f} bpm")
+        assert (urgency, text) == (2, f"Atrial fibrillation: {extent}, mean {rate_bpm:.0f} bpm")
 
     def test_fibrillation_is_urgent_above_110_bpm(self) -> None:
         # About 85, 107 and 125 bpm.
@@ -241,7 +241,7 @@ class TestFindings:
         # The three parts last 143 s, 80 s and 70 s.
         assert urgency == 3
         assert text == (
-            "Atrial fibrillation: 2 episodes, 5.8 % of the time analysed, longest 2 min 19 s at 0:00:00, 99 bpm, "
+            "Atrial fibrillation: 2 episodes, 5.8 % of the time analysed, longest 2 min 19 s at 0:00:00, mean 99 bpm, "
             "fastest 129 bpm at 0:03:43"
         )
 
@@ -249,7 +249,7 @@ class TestFindings:
         assert self.of(*supraventricular_run(62))[0][0] == 3
         assert self.of(*supraventricular_run(61))[0] == (
             2,
-            "Very frequent supraventricular ectopy: 61 beats (93.8 %), 61 an hour",
+            "Very frequent supraventricular ectopy: 61 beats (93.8 %), 61 per hour",
         )
 
     def test_the_most_urgent_comes_first(self) -> None:
@@ -267,8 +267,8 @@ class TestFindings:
             for share in (4, 49, 50)
         }
         assert [(lost[share].urgency, lost[share].text) for share in (49, 50)] == [
-            (1, "29 min 24 s (49.0 %) could not be analysed"),
-            (2, "30 min 0 s (50.0 %) could not be analysed"),
+            (1, "Not analysed: 29 min 24 s (49.0 %), artefact or no signal"),
+            (2, "Not analysed: 30 min 0 s (50.0 %), artefact or no signal"),
         ]
 
     def test_a_strip_that_was_lost_is_a_note_because_it_is_easily_recorded_again(self) -> None:
@@ -283,7 +283,7 @@ class TestFindings:
         low = np.arange(200) < 2
         beats = Beats(beats.sample, beats.label, beats.probability, ~low, FS)
         findings = find_findings(analysis_of(recording_for(beats, 60_000), beats))
-        assert findings[0].text == "2 beats (1.0 %) of uncertain class"
+        assert findings[0].text == "Class uncertain: 2 beats (1.0 %)"
 
     def test_the_example_of_ectopy_is_a_beat_that_is_isolated_and_confident(self) -> None:
         beats = beats_of("NVVNVNNVN")
@@ -386,7 +386,7 @@ class TestAtTheLimits:
         assert finding == Finding(
             urgency,
             "Atrial fibrillation: 2 episodes, 2.5 % of the time analysed, longest 1 min 0 s at 0:00:00, "
-            "110 bpm, fastest 110 bpm at 0:01:40",
+            "mean 110 bpm, fastest 110 bpm at 0:01:40",
             episodes[1] if urgency == Urgency.URGENT else episodes[0],
         )
 
@@ -420,7 +420,7 @@ class TestAtTheLimits:
         beats = beats_of("NNN")
         unreadable = np.array([[360_000 - lost_samples, 360_000]])
         analysis = analysis_of(recording_for(beats, 360_000), beats, unreadable=unreadable)
-        (text,) = texts_about("could not be analysed", analysis)
+        (text,) = texts_about("Not analysed", analysis)
         assert text.startswith(f"{level}: ")
 
     def test_low_confidence_beats_are_a_note_from_1_percent_on(self) -> None:
@@ -428,10 +428,10 @@ class TestAtTheLimits:
         texts = []
         for number in (1, 2):
             low = replace(beats, confident=np.arange(200) >= number)
-            texts += texts_about("uncertain class", analysis_of(recording_for(low, 60_000), low))
+            texts += texts_about("Class uncertain", analysis_of(recording_for(low, 60_000), low))
         assert texts == [
-            "info: 1 beat (0.5 %) of uncertain class",
-            "note: 2 beats (1.0 %) of uncertain class",
+            "info: Class uncertain: 1 beat (0.5 %)",
+            "note: Class uncertain: 2 beats (1.0 %)",
         ]
 
     def test_a_run_of_which_exactly_half_is_of_low_confidence_is_uncertain(self) -> None:
@@ -444,13 +444,13 @@ class TestAtTheLimits:
         assert uncertain == [False, True]
 
     def test_a_rate_of_ectopic_beats_counts_by_the_time_analysed(self) -> None:
-        # Half an hour of an hour is readable: 1 beat there is 2 an hour.
+        # Half an hour of an hour is readable: 1 beat there is 2 per hour.
         beats = beats_of("NNVN")
         analysis = analysis_of(
             recording_for(beats, 360_000), beats, unreadable=np.array([[180_000, 360_000]])
         )
         assert texts_about("ectopy", analysis) == [
-            "important: Very frequent ventricular ectopy: 1 beat (25.0 %), 2 an hour"
+            "important: Very frequent ventricular ectopy: 1 beat (25.0 %), 2 per hour"
         ]
 
     def test_the_example_is_the_middle_one_of_the_isolated_beats(self) -> None:

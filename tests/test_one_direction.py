@@ -43,7 +43,7 @@ FINDING_COUNTS = {
     "bigeminy": r"Ventricular bigeminy: (\d+) episode",
     "trigeminy": r"Ventricular trigeminy: (\d+) episode",
     "sveb_bigeminy": r"Supraventricular bigeminy: (\d+) episode",
-    "r_on_t": r"(\d+) ventricular beats? \(.*may fall on a T wave",
+    "r_on_t": r"Possible R-on-T: (\d+) ventricular beats? ",
     "bradycardia": r"Bradycardia: (\d+) episode",
     "tachycardia": r"(?<!ventricular )Tachycardia: (\d+) episode",
 }

@@ -91,16 +91,15 @@ class TestFinding:
         (note,) = [
             finding
             for finding in find_findings(analysis_of(recording_for(beats, 6000), beats))
-            if "T wave" in finding.text
+            if "R-on-T" in finding.text
         ]
         # The second begins at 15 beats less 0.62 s.
         assert note.urgency == Urgency.NOTE
         assert note.text == (
-            "2 ventricular beats (66.7 % of them) may fall on a T wave, by timing alone: "
-            "the earliest after 300 ms at 0:00:14"
+            "Possible R-on-T: 2 ventricular beats (66.7 %), shortest coupling 300 ms (timing only)"
         )
 
     def test_without_any_there_is_none(self) -> None:
         beats = beats_of("NNVNN")
         findings = find_findings(analysis_of(recording_for(beats, 6000), beats))
-        assert not [finding for finding in findings if "T wave" in finding.text]
+        assert not [finding for finding in findings if "R-on-T" in finding.text]

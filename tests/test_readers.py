@@ -506,7 +506,7 @@ class TestWhatIsNoRecording:
 
     def test_a_format_that_is_not_read(self, tmp_path: Path) -> None:
         (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
-        self.refuse(tmp_path / "photo.jpg", "not a recording in a supported format. Export it")
+        self.refuse(tmp_path / "photo.jpg", "Unsupported file format. Supported: WFDB, EDF, ")
 
     @pytest.mark.parametrize(
         "text",

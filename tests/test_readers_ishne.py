@@ -149,7 +149,7 @@ class TestAnnotations:
     def test_they_are_no_recording(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.ann", ishne_annotations([("N", 100)]))
         assert not readers.is_recording(path)
-        with pytest.raises(UnreadableError, match="not a recording in a supported format"):
+        with pytest.raises(UnreadableError, match="Unsupported file format"):
             readers.open_recording(path)
 
     def test_a_recording_is_no_annotations(self, tmp_path: Path) -> None:

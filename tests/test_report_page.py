@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from ectopy import report
 from ectopy.ecg import Analysis, Beats, Event, Recording, recording_of
 from ectopy.report import page, strips, svg, times, trend
+from ectopy.rhythm.kinds import KINDS
 from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
 from tests.paths import points
 
@@ -126,14 +127,18 @@ class TestReport:
         document = json.loads((everything.folder / "summary.json").read_text(encoding="utf-8"))
         examples = {json.dumps(finding["example"]) for finding in document["findings"]} - {"null"}
         labels = everything.pictures
+        strips = [label for label in labels if ", II and V1, beats " in label]
         lanes = [label for label in labels if " over time, " in label]
         # A lane for each kind of event, one for V and one for S.
         assert len(lanes) == len(kinds) + 2 > 10
-        assert sum(", II and V1, beats " in label for label in labels) == len(examples) > 8
+        # More than one of some findings, and the lowest and the highest heart rate.
+        assert len(strips) > len(examples) + 2 > 10
+        titles = {label.partition(",")[0] for label in strips}
+        assert titles > {KINDS[kind].title for kind in kinds} | {"Lowest heart rate", "Highest heart rate"}
         means = [label for label in labels if label.startswith("Mean beat")]
         assert [label[: len("Mean beat of class N")][-1] for label in means] == ["N", "S", "V"]
         # Heart rate, the band of rhythms, and RR intervals.
-        assert len(labels) == len(lanes) + len(examples) + len(means) + 3
+        assert len(labels) == len(lanes) + len(strips) + len(means) + 3
 
     def test_the_lines_of_the_whole_recording_are_hidden_in_a_region_that_has_a_name(
         self, everything: Page
@@ -158,7 +163,8 @@ class TestReport:
         assert all(deeper <= level + 1 for level, deeper in pairwise(levels))
 
     def test_every_table_has_a_caption_and_scopes(self, everything: Page) -> None:
-        assert everything.elements.count("caption") == everything.elements.count("table") == 4
+        # Beside the four tables of statistics, a list of episodes of each kind.
+        assert everything.elements.count("caption") == everything.elements.count("table") == 13
         assert everything.elements.count("th") == len(everything.all("scope"))
 
     def test_it_says_that_it_is_unconfirmed_and_no_medical_device(self, everything: Page) -> None:
@@ -169,10 +175,11 @@ class TestReport:
         headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", everything.source)
         assert headings == [
             "Findings",
+            "Conclusion: automatic draft",
             "Summary",
             "Heart rate and events",
             "By time",
-            "Longest and fastest",
+            "Episodes",
             "Strips",
             "Beats by class",
             "RR intervals",
@@ -220,8 +227,12 @@ class TestReport:
 
     def test_without_an_event_a_piece_of_what_was_recorded_is_shown(self, tmp_path: Path) -> None:
         parsed = page_with(tmp_path, "N" * 20)
-        assert "Recorded signal" in parsed.text
+        assert "Lowest heart rate" in parsed.text
+        assert "Recorded signal" not in parsed.text
         assert 'class="to-strip' not in parsed.source
+        brief = beats_of("N" * 20)
+        recording = recording_for(brief, 5_000)
+        assert "Recorded signal" in page_of(tmp_path, analysis_of(recording, brief), recording).text
 
     @pytest.mark.parametrize("letters", ["N", "V", "NN", "NNNNNNNNN"])
     def test_few_beats_make_a_page(self, tmp_path: Path, letters: str) -> None:
@@ -251,8 +262,8 @@ class TestReport:
         begin = np.arange(1000, 21_000, 1000)
         analysis = analysis_of(recording, beats, unreadable=np.column_stack((begin, begin + 50)))
         text = page_of(tmp_path, analysis, recording).text
-        assert text.count("No readable lead from") == 12
-        assert "8 more unreadable intervals" in text
+        assert text.count(": artefact or no signal") == 12
+        assert "8 more such intervals" in text
 
 
 def luminance(colour: str) -> float:

@@ -234,8 +234,9 @@ class TestHeartRate:
         beats = beats_of("N" * 30, [1.0] * 10 + [0.5] * 10 + [2.0] * 10)
         rr_s = rr_intervals_s(beats, NOTHING_UNREADABLE)
         rate = heart_rate(beats.time_s, rr_s, rate_bpm(beats, rr_s))
-        # 9 + 10 * 0.5 + 10 * 2 s for 29 intervals; beats 18 and 28 end the first windows of one rate alone.
-        assert rate == pytest.approx((60 * 29 / 34, 30.0, 120.0, 31.0, 14.0))
+        # 9 + 10 * 0.5 + 10 * 2 s for 29 intervals. The first windows of one rate alone begin at beats 10 and
+        # 20, which end them at 14 and 31 s.
+        assert rate == pytest.approx((60 * 29 / 34, 30.0, 120.0, 15.0, 10.0))
 
     def test_no_beat_for_10_s_is_no_heart_rate(self) -> None:
         beats = beats_of("NNNN", [1, 1, 10, 1])

@@ -176,10 +176,10 @@ class TestPauses:
 
 class TestRates:
     def test_least_and_greatest_come_with_their_times(self) -> None:
-        # As in rhythm: beats 18 and 28 end the first windows of one rate alone, at 14 and 31 s.
+        # As in rhythm: beats 10 and 20 begin the first windows of one rate alone, at 10 and 15 s.
         values = of("N" * 30, [1.0] * 10 + [0.5] * 10 + [2.0] * 10)
         names = ("hr_min_bpm", "hr_min_at_s", "hr_max_bpm", "hr_max_at_s")
-        assert [values[name] for name in names] == [30.0, 31.0, 120.0, 14.0]
+        assert [values[name] for name in names] == [30.0, 15.0, 120.0, 10.0]
 
     def test_slow_and_fast_time_is_that_which_lies_in_the_part(self) -> None:
         # 120 bpm from 0.5 to 100 s.

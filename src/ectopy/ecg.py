@@ -152,6 +152,22 @@ class Mark:
     text: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True)
+class PatientHeader:
+    """Who was recorded, why and with what, by the file or a table of the lab; never write it to a log.
+
+    ``birth_date`` is a date (ISO 8601) and ``sex`` is ``female``, ``male`` or ``other``. What is not known is
+    "". The representation shows nothing of it.
+    """
+
+    name: str = field(default="", repr=False)
+    identifier: str = field(default="", repr=False)
+    birth_date: str = field(default="", repr=False)
+    sex: str = field(default="", repr=False)
+    indication: str = field(default="", repr=False)
+    recorder: str = field(default="", repr=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """A recording: its metadata, and a function that reads its samples when they are needed.
@@ -160,7 +176,8 @@ class Recording:
     returns float32 [stop - start, n_leads] in mV, NaN where a sample is missing. ``notes`` state what the
     reader left out or mended, one sentence each, such as "lead V5 is left out: it has no physical range".
     ``incomplete`` is True if the file has less than its header states; it may still be uploading. ``marks``
-    are moments that the patient marked, in order of time, within the recording.
+    are moments that the patient marked, in order of time, within the recording. ``patient`` is who was
+    recorded, if the file says so.
     """
 
     name: str
@@ -172,6 +189,7 @@ class Recording:
     notes: tuple[str, ...] = ()
     incomplete: bool = False
     marks: tuple[Mark, ...] = field(default=(), repr=False)
+    patient: PatientHeader | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.leads, str):
@@ -615,13 +633,18 @@ class Analysis:
         """Which beats lie in noise or artefact, [n]."""
         return np.asarray(self.low_quality | is_inside(self.beats.sample, self.artefact))
 
+    @cached_property
+    def not_analysed(self) -> Samples:
+        """Half-open [start, stop) intervals of unreadable signal and of artefact in samples, [k, 2]."""
+        return merge_intervals(np.clip(np.concatenate((self.unreadable, self.artefact)), 0, self.n_samples))
+
     @property
     def analysable_s(self) -> float:
-        """Time in seconds in which at least one lead could be read."""
-        return self.duration_s - float((self.unreadable[:, 1] - self.unreadable[:, 0]).sum()) / self.fs
+        """Time in seconds in which at least one lead could be read, and is no artefact."""
+        return self.readable_s(0.0, self.duration_s)
 
     def readable_s(self, start_s: float, stop_s: float) -> float:
-        """Compute the readable time between two times of the recording.
+        """Compute the time between two times of the recording that could be analysed.
 
         Parameters
         ----------
@@ -632,7 +655,7 @@ class Analysis:
         -------
         Seconds.
         """
-        edges = np.clip(self.unreadable / self.fs, start_s, stop_s)
+        edges = np.clip(self.not_analysed / self.fs, start_s, stop_s)
         return float(stop_s - start_s - (edges[:, 1] - edges[:, 0]).sum())
 
     def events_of(self, kind: str) -> list[Event]:

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """If set, pseudonyms replace the names of recordings. A short salt could be found by trial."""
     criteria: Path | None = None
     """TOML file with the criteria of the study, by which events are named; by default those of ectopy."""
+    patients: Path | None = None
+    """Table of the lab with the patients of recordings, for their reports."""
     mark_text: bool = False
     """Whether results show what the marks of a patient say, which may be personal."""
     inbox_quiet_s: float = Field(default=60, ge=0, allow_inf_nan=False)

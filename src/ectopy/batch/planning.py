@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ from ectopy.parallel.worker_pool import ResourceLimits, WorkerPool
 from ectopy.printable import printable
 
 if TYPE_CHECKING:
+    from ectopy.ecg import PatientHeader
     from ectopy.model.classifier import Classifier
     from ectopy.settings import Settings
 
@@ -28,6 +30,10 @@ class NothingToScoreError(ValueError):
 
 class DiaryError(ValueError):
     """A diary that cannot belong to the recordings."""
+
+
+class PatientTableError(ValueError):
+    """A table of patients that is not there, or must not be used."""
 
 
 class ModelSource(StrEnum):
@@ -54,7 +60,8 @@ class ScoreOptions:
     ``force`` scores recordings again that have results. ``fhir`` and ``pdf`` add ``fhir.json`` and
     ``report.pdf``. With ``pseudonyms``, no output or message names a file. ``criteria`` decide what is called
     a pause, a run or an episode. ``diary`` is the diary of the only recording; by default each recording may
-    have one beside it. ``mark_text`` shows what the marks of a patient say.
+    have one beside it. ``mark_text`` shows what the marks of a patient say. ``patients`` is a table of the
+    lab with their names.
     """
 
     model: Path
@@ -69,6 +76,7 @@ class ScoreOptions:
     criteria: Criteria = DEFAULT_CRITERIA
     diary: Path | None = None
     mark_text: bool = False
+    patients: Path | None = None
 
     @property
     def settings(self) -> dict[str, object]:
@@ -85,7 +93,8 @@ class Job:
 
     ``address`` is set if the recording must be downloaded before it can be read. With ``complete_only``, a
     file that has less than its header states is an error: it may still be uploading. ``error`` is set if the
-    recording must not be opened, see :class:`ectopy.batch.search.FoundRecordings`.
+    recording must not be opened, see :class:`ectopy.batch.search.FoundRecordings`. ``patient`` is what the
+    lab knows of the patient.
     """
 
     source: Path
@@ -95,6 +104,7 @@ class Job:
     address: str = ""
     complete_only: bool = False
     error: Exception | None = None
+    patient: "PatientHeader | None" = field(default=None, repr=False)
 
     @property
     def path(self) -> str:
@@ -161,6 +171,30 @@ def check_diary(diary: Path | None, found: FoundRecordings) -> None:
             f"--diary {diary}: it belongs to one recording, but {len(found.recordings)} were found. "
             "Name that recording, or put NAME.diary.csv beside each one."
         )
+
+
+def check_patients(patients: Path | None, pseudonyms: Pseudonyms | None) -> None:
+    """Check that a table of patients exists, and that nobody wants pseudonyms in place of names.
+
+    Parameters
+    ----------
+    patients
+        The table, or None.
+    pseudonyms
+        The pseudonyms, or None.
+
+    Raises
+    ------
+    PatientTableError
+        If they do not go together.
+    """
+    if patients and pseudonyms:
+        raise PatientTableError(
+            f"--patients {patients}: pseudonyms hide all patients. "
+            "Leave the table out, or unset ECTOPY_PSEUDONYM_SALT."
+        )
+    if patients and not patients.is_file():
+        raise PatientTableError(f"--patients {patients}: no such file. Check its path.")
 
 
 def plan_batch(found: FoundRecordings, out: Path, options: ScoreOptions) -> list[Job]:
@@ -283,6 +317,7 @@ def plan(
     The jobs, in the order of the recordings.
     """
     errors = errors or {}
+    patient_of = _patient_lookup(options)
     earlier = earlier_rows(out)
     former_names = {row["path"]: str(row["recording"]) for row in earlier}
     taken = {str(row["recording"]).casefold() for row in earlier} | {
@@ -295,8 +330,18 @@ def plan(
         stem = display_name(Path(source).stem, options)
         name = former_names.get(display_name(printable(source), options)) or _free_name(stem, taken, numbers)
         taken.add(name.casefold())
-        jobs.append(Job(Path(source), name, out, options, address, error=errors.get(Path(source))))
+        error, patient = errors.get(Path(source)), patient_of(Path(source))
+        jobs.append(Job(Path(source), name, out, options, address, error=error, patient=patient))
     return jobs
+
+
+def _patient_lookup(options: ScoreOptions) -> "Callable[[Path], PatientHeader | None]":
+    """Return a function that finds what the table of the lab says about a recording."""
+    if options.patients is None:
+        return lambda _source: None
+    from ectopy.readers.patients import patient_of, read_patients  # in a worker only: it imports numpy
+
+    return partial(patient_of, read_patients(options.patients))
 
 
 def _free_name(stem: str, taken: set[str], numbers: Counter[str]) -> str:

@@ -1,9 +1,10 @@
 """Where results come from: the input, the model, the versions and the settings."""
 
 import hashlib
+import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -124,7 +125,7 @@ def job_provenance(job: Job, model: "Classifier") -> Provenance:
         input_sha256=input_sha256(job.source),
         model=model_provenance(model, job.options.model_source),
         versions=_versions(),
-        settings=job.options.settings | _diary(job.options.diary),
+        settings=job.options.settings | _diary(job.options.diary) | _patient(job),
     )
 
 
@@ -134,6 +135,13 @@ def _diary(diary: Path | None) -> dict[str, str]:
         return {}
     with diary.open("rb") as file:
         return {"diary_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _patient(job: Job) -> dict[str, str]:
+    """Return the hash of what the table of the lab says, so that a mended line scores the recording again."""
+    if job.patient is None:
+        return {}
+    return {"patient_sha256": hashlib.sha256(json.dumps(asdict(job.patient)).encode()).hexdigest()}
 
 
 def input_sha256(source: Path) -> str:

@@ -36,6 +36,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _TEXT_COLUMNS = frozenset(
     {"recording", "path", "status", "reason", "findings", "model", "input_sha256", "notes", "review"}
+    | {"start", "rhythm"}
 )
 
 
@@ -234,7 +235,9 @@ def write_summary(
         writer.writeheader()
         writer.writerows({name: table_cell(value) for name, value in row.items()} for row in ordered)
     with atomic_file(out / "index.html") as path:
-        write_index(path, ordered, open_files)
+        names = {str(row["recording"]) for row in ordered}
+        with_pdf = frozenset(name for name in names if (out / name / "report.pdf").is_file())
+        write_index(path, ordered, open_files, with_pdf=with_pdf)
     return ordered
 
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result, f
 from ectopy.parallel.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
-    from ectopy.ecg import Analysis, Recording
+    from ectopy.ecg import Analysis, PatientHeader, Recording
     from ectopy.model.classifier import Classifier
     from ectopy.monitoring.drift import Counts
 
@@ -163,6 +164,7 @@ def _score_one(job: Job, model: "Classifier") -> SummaryRow:
                 f"{job.source}: the file has less than its header states; it may still be uploading. "
                 "Wait, or copy the complete file again."
             )
+        recording = replace(recording, patient=_shown_patient(recording, job))
         # Hashed now: the file may change during the analysis.
         provenance = job_provenance(job, model).as_dict()
         analysis, profile = _analyse(recording, job.options, model)
@@ -173,6 +175,13 @@ def _score_one(job: Job, model: "Classifier") -> SummaryRow:
         if job.options.pdf or _is_renewed(job, "report.pdf", require_weasyprint):
             write_pdf(folder / "report.html", folder / "report.pdf")
         return row
+
+
+def _shown_patient(recording: "Recording", job: Job) -> "PatientHeader | None":
+    """Return the patient header that outputs show: nothing of it with pseudonyms."""
+    from ectopy.readers.patients import completed
+
+    return None if job.options.pseudonyms else completed(job.patient, recording.patient)
 
 
 def _is_renewed(job: Job, name: str, require: Callable[[], None]) -> bool:

@@ -61,7 +61,7 @@ def promote(
     model: ModelName = "ectopy",
     data_dir: DataDir = None,
 ) -> None:
-    """Make a version the champion; its history tells who did it and why, and what the promotion gate says."""
+    """Promote a version, bypassing the automatic check; its history keeps who did it and why."""
     from ectopy.registry import model_versions, promotion
 
     settings = _connect(data_dir)

@@ -71,6 +71,14 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             help="Diary of the patient, for one recording. [default: NAME.diary.csv beside the recording]",
         ),
     ] = None,
+    patients: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV of the lab: recording, name, id, birth_date, sex, indication, recorder. "
+            "[env: ECTOPY_PATIENTS]",
+        ),
+    ] = None,
     mark_text: Annotated[
         bool,
         typer.Option(
@@ -105,12 +113,14 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     mark_text = mark_text or settings.mark_text
     if workers:
         settings = settings.model_copy(update={"workers": workers})
-    criteria = criteria or settings.criteria
+    criteria, patients = criteria or settings.criteria, patients or settings.patients
+    pseudonyms = from_salt(settings.pseudonym_salt)
     by_study = read_criteria(criteria)
     with WorkerPool(settings.workers, planning.limits_of(settings)) as processes:
         processes.start(batch.import_libraries)  # while this process goes on
         search = planning.search(paths, out, processes, fs)
         planning.check_diary(diary, search)
+        planning.check_patients(patients, pseudonyms)
         _require_libraries(fhir=fhir, pdf=pdf)
         selected, described = processes.call(partial(planning.choose_model, model), settings.data_dir)
         options = planning.ScoreOptions(
@@ -120,12 +130,13 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             force=force,
             fhir=fhir,
             pdf=pdf,
-            pseudonyms=from_salt(settings.pseudonym_salt),
+            pseudonyms=pseudonyms,
             model_source=selected.source,
             unit=unit.value if unit else None,
             criteria=by_study,
             diary=diary.absolute() if diary else None,
             mark_text=mark_text,
+            patients=patients,
         )
         print_message(f"model: {described}")
         if by_study.changed():
@@ -200,6 +211,7 @@ def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
             criteria=criteria,
             diary=options.diary,
             mark_text=options.mark_text,
+            patients=options.patients,
         )
 
 

@@ -49,6 +49,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     criteria: Path | None = None,
     diary: Path | None = None,
     mark_text: bool = False,
+    patients: Path | None = None,
 ) -> list[results.SummaryRow]:
     """Score recordings; a recording that fails does not stop the others.
 
@@ -84,6 +85,8 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         The diary of the patient, for one recording.
     mark_text
         Whether results show what the marks of a patient say; by default as the settings say.
+    patients
+        A table of the lab with the patients; by default that of the settings.
 
     Returns
     -------
@@ -96,15 +99,18 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     here = shared_pool(planning.limits_of(settings))
     search = planning.search(paths, out, here, fs)
     planning.check_diary(diary, search)
+    patients, pseudonyms = patients or settings.patients, from_salt(settings.pseudonym_salt)
+    planning.check_patients(patients, pseudonyms)
     selected = planning.find_model(model, data_dir or settings.data_dir)
     options = planning.ScoreOptions(
         *(selected.folder, leads, fs, force),
-        pseudonyms=from_salt(settings.pseudonym_salt),
+        pseudonyms=pseudonyms,
         model_source=selected.source,
         unit=unit,
         criteria=by_study,
         diary=diary.absolute() if diary else None,
         mark_text=mark_text or settings.mark_text,
+        patients=patients,
     )
     started = time.monotonic()
     used = planning.load_model(options.model)  # an unusable model fails the run, not each recording
@@ -160,13 +166,15 @@ def _score_arrived(
 ) -> list[results.SummaryRow]:
     settings = load_settings()
     out = out or settings.data_dir / "scored"
-    selected = planning.find_model(model, settings.data_dir)
+    selected, pseudonyms = planning.find_model(model, settings.data_dir), from_salt(settings.pseudonym_salt)
+    planning.check_patients(settings.patients, pseudonyms)
     options = planning.ScoreOptions(
         selected.folder,
-        pseudonyms=from_salt(settings.pseudonym_salt),
+        pseudonyms=pseudonyms,
         model_source=selected.source,
         criteria=read_criteria(criteria or settings.criteria),
         mark_text=settings.mark_text,
+        patients=settings.patients,
     )
     started, deferred = time.monotonic(), None
     used = planning.load_model(options.model)

@@ -260,9 +260,11 @@ def load_classifier(folder: Path) -> Classifier:
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}. {_RESTORE}") from error
     if specification.features != FEATURE_NAMES:
+        n_trained, n_computed = len(specification.features), len(FEATURE_NAMES)
+        computed = f"{n_computed}" if n_trained != n_computed else f"{n_computed} others"
         raise ModelError(
-            f"{folder}: the model was trained with other features than those of this version of ectopy. "
-            "Score with `--model shipped`, train it again, or score with the version that trained it."
+            f"{folder}: This model was trained with {n_trained} features, this version computes {computed}. "
+            "Retrain, or use a matching model, such as `--model shipped`."
         )
     try:
         reference = read_reference(folder)

@@ -55,7 +55,8 @@ class Format(Protocol):
 
     * Any damaged file raises :class:`ectopy.ecg.UnreadableError` with ``{path}: {problem}. {remedy}.``
       The message must not quote the file, which may contain a patient's name.
-    * Patient data in the file is not read.
+    * Patient data in the file goes into :func:`ectopy.readers.patients.patient_header` and nowhere else. What
+      is wrong with it never stops the recording.
     * Third-party libraries are imported inside the functions that need them: ``import ectopy`` must be fast.
     * Test the format in ``tests/test_readers_<format>.py``, and add a small file to ``WRITERS`` in
       ``tests/test_readers_fuzz.py``.
@@ -242,7 +243,8 @@ def _format_of(path: Path) -> Format:
         if path.suffix.lower() in candidate.SUFFIXES:
             return candidate
     raise UnreadableError(
-        f"{path}: not a recording in a supported format. Export it in another format, such as EDF or WFDB."
+        f"{path}: Unsupported file format. "
+        "Supported: WFDB, EDF, ISHNE, DICOM, SCP, aECG, Sierra, CSV, Parquet."
     )
 
 

@@ -14,10 +14,11 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ectopy.ecg import Recording, UnreadableError
+from ectopy.ecg import PatientHeader, Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import lead_of, lead_of_mdc, name_for_notes
-from ectopy.readers.safe_xml import children, finite, first, local, read_tree, root_name
+from ectopy.readers.patients import date_of_digits, patient_header
+from ectopy.readers.safe_xml import children, finite, first, local, read_tree, root_name, text_of
 from ectopy.readers.validation import (
     UNIT_REMEDY,
     check_rate,
@@ -64,7 +65,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
 
 
 def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - aECG has a rate
-    """Open the longest rhythm series; patient data is not read."""
+    """Open the longest rhythm series."""
     root = read_tree(path)
     if local(root) != _ROOT:
         raise UnreadableError(
@@ -83,7 +84,30 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
     series, sets = max(with_leads, key=lambda pair: _duration_s(pair[1]))
     recording = _recording(path, series, [one_set for one_set in sets if one_set.fs == sets[0].fs], unit)
     notes = (f"of {len(with_leads)} rhythm series only the longest is read",) if len(with_leads) > 1 else ()
-    return replace(recording, notes=(*recording.notes, *notes))
+    return replace(recording, notes=(*recording.notes, *notes), patient=_patient(root, series))
+
+
+def _patient(root: Element, series: Element) -> PatientHeader | None:
+    """Return who was recorded: the subject of the trial; a name is text, or has parts."""
+    event = ("componentOf", "timepointEvent", "componentOf", "subjectAssignment")
+    subject = first(root, *event, "subject", "trialSubject")
+    device = first(series, "author", "seriesAuthor", "manufacturedSeriesDevice", "manufacturerModelName")
+    if subject is None:
+        return patient_header(recorder=text_of(device))
+    person, identifier = first(subject, "subjectDemographicPerson"), first(subject, "id")
+
+    def attribute(name: str, key: str) -> str:
+        element = None if person is None else first(person, name)
+        return "" if element is None else element.get(key, "")
+
+    name = None if person is None else first(person, "name")
+    return patient_header(
+        name="" if name is None else " ".join(" ".join(name.itertext()).split()),
+        identifier="" if identifier is None else identifier.get("extension", ""),
+        birth_date=date_of_digits(attribute("birthTime", "value")),
+        sex=attribute("administrativeGenderCode", "code"),
+        recorder=text_of(device),
+    )
 
 
 def _is_rhythm(series: Element) -> bool:

@@ -89,7 +89,7 @@ def _read_notes(path: Path, fs: float) -> list[Moment]:
 
 
 def _read_table(path: Path, recording: Recording) -> list[Moment]:
-    rows = _rows(path)
+    rows = read_rows(path, "diary", limit=_MOST_BYTES)
     names = [name.strip().lower() for name in rows[0]] if rows else []
     times = [column for column, name in enumerate(names) if name in _TIMES]
     texts = [column for column, name in enumerate(names) if name in _TEXTS]
@@ -107,11 +107,25 @@ def _read_table(path: Path, recording: Recording) -> list[Moment]:
     return moments
 
 
-def _rows(path: Path) -> list[list[str]]:
-    """Return the cells of a table; programs for offices also write semicolons, tabs and Latin-1."""
-    content = read_whole(path, limit=_MOST_BYTES)
+def read_rows(path: Path, what: str, *, limit: int) -> list[list[str]]:
+    """Read the cells of a table; programs for offices also write semicolons, tabs and Latin-1.
+
+    Parameters
+    ----------
+    path
+        The table.
+    what
+        What it is called in messages.
+    limit
+        Largest size of the file in bytes.
+
+    Returns
+    -------
+    Its rows.
+    """
+    content = read_whole(path, limit=limit)
     if b"\0" in content:
-        raise UnreadableError(f"{path}: a diary is a table of text in UTF-8. Save it as CSV (UTF-8).")
+        raise UnreadableError(f"{path}: a {what} is a table of text in UTF-8. Save it as CSV (UTF-8).")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -121,7 +135,7 @@ def _rows(path: Path) -> list[list[str]]:
     try:
         return list(csv.reader(text.splitlines(), delimiter=delimiter))
     except csv.Error as error:
-        raise UnreadableError(f"{path}: the diary is no table ({error}). Save it as CSV (UTF-8).") from error
+        raise UnreadableError(f"{path}: the {what} is no table ({error}). Save it as CSV (UTF-8).") from error
 
 
 def _seconds(cell: str, recording: Recording, place: str) -> float:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Recording, UnreadableError
+from ectopy.ecg import PatientHeader, Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import is_other, lead_of, lead_of_mdc, lead_of_number, name_for_notes
+from ectopy.readers.patients import date_of_digits, patient_header
 from ectopy.readers.validation import (
     LEAST_S,
     LOWEST_16_BIT,
@@ -79,7 +80,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
 
 
 def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - DICOM has a rate
-    """Open the rhythm of a file; patient data is not read."""
+    """Open the rhythm of a file."""
     check_file_size(path, limit=_LARGEST)
     head = bytes(read_stored(path, "u1", first=0, count=min(2048, path.stat().st_size)))
     if head[128:132] == b"DICM" and _DEFLATED in head:
@@ -91,7 +92,7 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
 
             data = pydicom.dcmread(path)
             groups = _groups(path, data, unit)
-            start = _start(data)
+            start, patient = _start(data), _patient(data)
     except UnreadableError:
         raise
     except Exception as error:  # pydicom lets many through: struct.error, KeyError, NotImplementedError ...
@@ -117,6 +118,7 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         start=start,
         notes=(*left_out, *note_on_unit(recorded, unit), *of_groups),
         incomplete=incomplete,
+        patient=patient,
     )
 
 
@@ -352,3 +354,29 @@ def _start(data: Any) -> datetime | None:
             with suppress(ValueError):
                 return datetime.strptime(match[1] + (match[2] or ".0"), "%Y%m%d%H%M%S.%f")  # noqa: DTZ007
     return None
+
+
+def _patient(data: Any) -> PatientHeader | None:
+    """Return who was recorded; nobody where pydicom cannot decode it."""
+    try:
+        return _stated_patient(data)
+    except Exception:  # noqa: BLE001 - pydicom lets many through; the recording can be read without it
+        return None
+
+
+def _stated_patient(data: Any) -> PatientHeader | None:
+    """Return who was recorded; a name is FAMILY^GIVEN, perhaps with other writings after ``=``."""
+
+    def text(name: str) -> str:
+        return str(data.get(name) or "")
+
+    family, _, given = text("PatientName").partition("=")[0].partition("^")
+    indications = map(text, ("ReasonForTheRequestedProcedure", "ReasonForStudy"))
+    return patient_header(
+        name=", ".join(filter(None, (family.strip(), given.replace("^", " ").strip()))),
+        identifier=text("PatientID"),
+        birth_date=date_of_digits(text("PatientBirthDate")),
+        sex=text("PatientSex"),
+        indication=next(filter(None, indications), ""),
+        recorder=" ".join(filter(None, map(text, ("Manufacturer", "ManufacturerModelName")))),
+    )

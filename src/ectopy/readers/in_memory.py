@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Recording, Samples, Signal, UnreadableError
+from ectopy.ecg import PatientHeader, Recording, Samples, Signal, UnreadableError
 from ectopy.readers.lead_names import name_for_notes
 from ectopy.readers.validation import check_in_memory, check_rate, check_size, leave_out, scale_problem
 
@@ -43,6 +43,7 @@ def in_memory_recording(  # noqa: PLR0913 - what a recording consists of
     start: datetime | None = None,
     notes: Sequence[str] = (),
     incomplete: bool = False,
+    patient: PatientHeader | None = None,
 ) -> Recording:
     """Build a recording from intervals of leads in memory.
 
@@ -60,6 +61,8 @@ def in_memory_recording(  # noqa: PLR0913 - what a recording consists of
         What the reader left out or mended.
     incomplete
         Whether the file has less than its header states.
+    patient
+        Who was recorded, if the file says so.
 
     Returns
     -------
@@ -92,6 +95,7 @@ def in_memory_recording(  # noqa: PLR0913 - what a recording consists of
         start=start,
         notes=(*left_out, *notes),
         incomplete=incomplete,
+        patient=patient,
     )
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations
-from ectopy.ecg import Recording, Signal, UnreadableError
+from ectopy.ecg import PatientHeader, Recording, Signal, UnreadableError
 from ectopy.readers.lead_names import name_for_notes
+from ectopy.readers.patients import iso_date, patient_header
 from ectopy.readers.validation import (
     LEAST_S,
     LOWEST_16_BIT,
@@ -44,6 +45,7 @@ class _Header(NamedTuple):
     leads: tuple[str, ...]
     nanovolts: tuple[int, ...]
     start: datetime | None
+    patient: PatientHeader | None
 
 
 class _Layout(NamedTuple):
@@ -67,7 +69,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
 
 
 def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - ISHNE has both
-    """Open a recording; patient data is not read."""
+    """Open a recording."""
     header = _read_header(path, _MAGIC)
     n_samples, counted, incomplete = _n_samples(path, header)
     problems = [
@@ -85,6 +87,7 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         start=header.start,
         notes=(*left_out, *counted),
         incomplete=incomplete,
+        patient=header.patient,
     )
 
 
@@ -141,6 +144,22 @@ def _read_header(path: Path, magic: bytes) -> _Header:
         unique_names(names[:n_leads]),
         struct.unpack_from("<12h", raw, 206)[:n_leads],
         _start(raw),
+        _patient(raw),
+    )
+
+
+def _patient(raw: bytes) -> PatientHeader | None:
+    first, last, identifier, recorder = (
+        raw[begin : begin + length].partition(b"\0")[0].decode("latin-1").strip()
+        for begin, length in ((28, 40), (68, 40), (108, 20), (232, 40))
+    )
+    sex, _, day, month, year = struct.unpack_from("<5h", raw, 128)
+    return patient_header(
+        name=", ".join(filter(None, (last, first))),
+        identifier=identifier,
+        birth_date=iso_date(year, month, day),
+        sex=str(sex),
+        recorder=recorder,
     )
 
 

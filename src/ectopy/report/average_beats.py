@@ -7,7 +7,7 @@ import numpy as np
 
 from ectopy.ecg import Analysis, BeatClass, Signal
 from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
-from ectopy.report.strips import CLASS_NAMES, LeadTrace, stacked
+from ectopy.report.strips import CLASS_NAMES, PACED, LeadTrace, shown_letters, stacked
 from ectopy.report.svg import MM_PER_S, Trace, band, quantile, thin, trace
 
 MEAN_MM = (CUT_BEFORE_S + CUT_AFTER_S) * MM_PER_S
@@ -87,10 +87,11 @@ def _shape(cuts: Signal, fs: float) -> _Shape:
 def _mean_beat(analysis: Analysis, letter: BeatClass, shape: _Shape, traces: list[Trace]) -> MeanBeat:
     leads, height_mm = stacked(analysis.leads, shape.traces, traces, 0.0)
     in_class = analysis.beats.label == letter
+    all_paced = letter == BeatClass.UNKNOWN and bool((shown_letters(analysis)[in_class] == PACED).all())
     band_edges = zip(shape.low.T, shape.high.T, strict=True)
     return MeanBeat(
-        label=letter,
-        name=CLASS_NAMES[letter],
+        label=PACED if all_paced else letter,
+        name="Paced" if all_paced else CLASS_NAMES[letter],
         n_beats=int(in_class.sum()),
         n_low_confidence=int((in_class & ~analysis.beats.confident).sum()),
         n_drawn=shape.n_drawn,

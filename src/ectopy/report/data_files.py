@@ -15,6 +15,7 @@ from ectopy.annotations import Annotations, write_annotations
 from ectopy.criteria import DEFAULT_CRITERIA, schema_of_criteria
 from ectopy.ecg import CLASSES, Analysis, BeatClass, Event, Labels, Mask, Samples
 from ectopy.monitoring.drift import MONITORED, Counts
+from ectopy.report.conclusion import draft_conclusion
 from ectopy.report.confirmation import Confirmation
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
@@ -354,6 +355,8 @@ def _summary_document(
             }
             for finding in summary.findings
         ],
+        "conclusion": draft_conclusion(summary),
+        "patient": None if analysis.recording.patient is None else asdict(analysis.recording.patient),
         "hourly": summary.hourly,
         "daily": summary.daily,
         "extremes": [

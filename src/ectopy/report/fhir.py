@@ -1,9 +1,10 @@
 """Write a summary as FHIR R4: a DiagnosticReport and its Observations in a Bundle of type collection.
 
 The resources have the status preliminary, and their text says automatic and unconfirmed. When a reader has
-confirmed the results, the status is final, and the text says who and when. They name no patient, no
-recording, no file and no time of the recording. The receiving system knows the patient and adds ``subject``
-and ``effective``. The recording is identified by the SHA-256 of its content.
+confirmed the results, the status is final, and the text says who and when. They name no recording, no file
+and no time of the recording, and the patient only if the recording states one, which pseudonyms hide. Else
+the receiving system knows the patient and adds ``subject``; it always adds ``effective``. The recording is
+identified by the SHA-256 of its content.
 
 Codes are LOINC where a code certainly fits. All others are text and the name of the value in summary.json.
 Heart rates do not have LOINC 8867-4: with that code they would be vital signs, which need a subject and a
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
+from ectopy.ecg import PatientHeader
 from ectopy.report.confirmation import Confirmation
 from ectopy.report.summary import Summary
 from ectopy.rhythm.kinds import KINDS
@@ -151,7 +153,11 @@ def bundle(
     -------
     A Bundle as JSON values.
     """
-    observations = [observation | _state(confirmation) for observation in _observations(summary, provenance)]
+    patient = summary.recording.analysis.recording.patient
+    subject = {"subject": {"reference": _url(provenance, "patient")}} if patient else {}
+    observations = [
+        observation | _state(confirmation) | subject for observation in _observations(summary, provenance)
+    ]
     entries = [
         {"fullUrl": _url(provenance, observation["code"]["coding"][-1]["code"]), "resource": observation}
         for observation in observations
@@ -163,15 +169,33 @@ def bundle(
         "category": [{"coding": [ELECTROCARDIAC]}],
         "code": {"coding": [EKG_STUDY], "text": _title(confirmation)},
         "result": [{"reference": entry["fullUrl"]} for entry in entries],
-        "conclusion": f"{_note(confirmation)} Findings: {summary.row['findings']}",
+        "conclusion": f"{_note(confirmation)} {_rhythm(summary)}Findings: {summary.row['findings']}",
     }
+    report |= subject
     if confirmation:
         report |= {
             "issued": confirmation.at,
             "resultsInterpreter": [{"display": f"Reader {confirmation.by}"}],
         }
-    first = {"fullUrl": _url(provenance, "report"), "resource": report}
-    return {"resourceType": "Bundle", "type": "collection", "entry": [first, *entries]}
+    entries.insert(0, {"fullUrl": _url(provenance, "report"), "resource": report})
+    if patient:
+        entries.append({"fullUrl": _url(provenance, "patient"), "resource": _patient(patient)})
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+def _patient(patient: PatientHeader) -> Resource:
+    """Return the patient, with what is known."""
+    known = {
+        "identifier": [{"value": patient.identifier}] if patient.identifier else None,
+        "name": [{"text": patient.name}] if patient.name else None,
+        "gender": patient.sex,
+        "birthDate": patient.birth_date,
+    }
+    return {"resourceType": "Patient"} | {name: value for name, value in known.items() if value}
+
+
+def _rhythm(summary: Summary) -> str:
+    return f"Rhythm: {summary.rhythm}. " if summary.rhythm else ""
 
 
 def _observations(summary: Summary, provenance: Mapping[str, object]) -> Iterator[Resource]:

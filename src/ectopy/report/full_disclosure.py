@@ -87,7 +87,7 @@ def full_disclosure(analysis: Analysis, overview: SignalOverview) -> Disclosure 
         np.isfinite(overview.low),
         classes(analysis, overview),
         {letter: _r_peak_bins(analysis, overview, letter) for letter in (BeatClass.VEB, BeatClass.SVEB)},
-        covered(analysis.unreadable[:, 0], analysis.unreadable[:, 1], overview.edges),
+        covered(analysis.not_analysed[:, 0], analysis.not_analysed[:, 1], overview.edges),
     )
     clock = Clock.of(analysis)
     lines = [

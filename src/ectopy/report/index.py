@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ectopy.confirmed import AUTOMATIC
 from ectopy.report.templates import render
-from ectopy.rhythm.wording import Urgency, duration
+from ectopy.rhythm.wording import Urgency, duration, whole_bpm
 
 MAX_FINDINGS = 3
 """Findings shown per recording; its report has all of them."""
@@ -22,7 +22,8 @@ class Line(NamedTuple):
     """Recording of the batch; ``findings`` are (urgency, text), the most urgent first.
 
     ``review`` states how far its review is, "" if it has none. ``confirmed_report`` is the address of the
-    report that a reader has confirmed.
+    report that a reader has confirmed, and ``pdf`` that of the PDF. ``recorded`` is the day and the time of
+    the start.
     """
 
     name: str
@@ -32,6 +33,9 @@ class Line(NamedTuple):
     skipped: bool
     review: str = ""
     confirmed_report: str = ""
+    rhythm: str = ""
+    recorded: str = ""
+    pdf: str = ""
 
 
 class OpenFile(NamedTuple):
@@ -47,7 +51,11 @@ class OpenFile(NamedTuple):
 
 
 def write_index(
-    path: Path, rows: Sequence[Mapping[str, object]], open_files: Sequence[OpenFile] = ()
+    path: Path,
+    rows: Sequence[Mapping[str, object]],
+    open_files: Sequence[OpenFile] = (),
+    *,
+    with_pdf: frozenset[str] = frozenset(),
 ) -> None:
     """Write the page that links every report, the most urgent first, and lists failed recordings.
 
@@ -59,10 +67,12 @@ def write_index(
         Rows of ``summary.csv``. Values are those of ``write_outputs``, or text as read back.
     open_files
         Files of an inbox that wait, or that are no recordings.
+    with_pdf
+        Names of the recordings whose report is there as PDF too.
     """
     failed = [row for row in rows if row["status"] == "failed"]
     scored = sorted((row for row in rows if row["status"] != "failed"), key=_rank)
-    lines = [_line(row) for row in scored]
+    lines = [_line(row, with_pdf) for row in scored]
     tally = Counter(urgency for line in lines for urgency, _ in line.findings[:1])
     models = sorted({str(row["model"]) for row in scored} - {""})
     page = render(
@@ -79,17 +89,21 @@ def write_index(
     path.write_text(page, encoding="utf-8")
 
 
-def _line(row: Mapping[str, object]) -> Line:
+def _line(row: Mapping[str, object], with_pdf: frozenset[str]) -> Line:
     """Return the line of the page for a row."""
     findings, review = _split_findings(row), str(row.get("review") or "")
+    name = str(row["recording"])
     return Line(
-        str(row["recording"]),
+        name,
         findings[:MAX_FINDINGS],
         len(findings[MAX_FINDINGS:]),
         _key_values(row),
         row["status"] == "skipped",
         review if review != AUTOMATIC else "",
-        f"{row['recording']}.review/confirmed/report.html" if review.startswith("confirmed") else "",
+        f"{name}.review/confirmed/report.html" if review.startswith("confirmed") else "",
+        str(row.get("rhythm") or ""),
+        str(row.get("start") or "")[:16],
+        f"{name}/report.pdf" if name in with_pdf else "",
     )
 
 
@@ -101,9 +115,9 @@ def _key_values(row: Mapping[str, object]) -> list[tuple[str, str]]:
     return [
         ("Length", "" if length is None else duration(length)),
         ("Analysed", "" if share is None else f"{share:.0f} %"),
-        ("Mean bpm", _text(row, "hr_mean_bpm")),
-        ("Min", _text(row, "hr_min_bpm")),
-        ("Max", _text(row, "hr_max_bpm")),
+        ("Mean bpm", _bpm(row, "hr_mean_bpm")),
+        ("Min", _bpm(row, "hr_min_bpm")),
+        ("Max", _bpm(row, "hr_max_bpm")),
         ("VEB %", _text(row, "veb_burden_pct", 1)),
         ("SVEB %", _text(row, "sveb_burden_pct", 1)),
         ("AF or flutter %", _text(row, "af_burden_pct", 1)),
@@ -128,6 +142,12 @@ def _text(row: Mapping[str, object], name: str, digits: int = 0) -> str:
     """Return a value as text; "" where there is none."""
     value = _number(row, name)
     return "" if value is None else f"{value:,.{digits}f}"
+
+
+def _bpm(row: Mapping[str, object], name: str) -> str:
+    """Return a heart rate as on the report; "" where there is none."""
+    value = _number(row, name)
+    return "" if value is None else whole_bpm(value)
 
 
 def _rank(row: Mapping[str, object]) -> tuple[list[int], float, str]:

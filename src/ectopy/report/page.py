@@ -7,9 +7,13 @@ from pathlib import Path
 from ectopy.criteria import CRITERIA, Criteria, toml_value
 from ectopy.ecg import Analysis, BeatClass, Event
 from ectopy.report.average_beats import AXIS_MM, MEAN_MM, TICKS_MS, ZOOM, average_beats
+from ectopy.report.conclusion import draft_conclusion
 from ectopy.report.confirmation import Confirmation
+from ectopy.report.episodes import episode_lists
+from ectopy.report.examples import examples, extreme_rates
 from ectopy.report.full_disclosure import full_disclosure
 from ectopy.report.marks import AROUND_S, MarkedMoment
+from ectopy.report.patient import patient_facts, running_head
 from ectopy.report.periods import HOUR_S, Day, by_period, with_hours
 from ectopy.report.poincare import CELLS, poincare
 from ectopy.report.signal_overview import CUT_BEFORE_S, signal_overview
@@ -22,7 +26,7 @@ from ectopy.report.trend import trend
 from ectopy.rhythm.heart_rate import heart_rate
 from ectopy.rhythm.hrv import Variability
 from ectopy.rhythm.kinds import KINDS, EventKind
-from ectopy.rhythm.wording import Finding
+from ectopy.rhythm.wording import confidence_is_known
 
 NOT_CLAIMED = (
     "Atrial flutter: not detected with a constant block, and as fibrillation where its waves are small",
@@ -45,7 +49,24 @@ VARIABILITY = (
 )
 """Measures of :class:`ectopy.rhythm.hrv.Variability` on the page: field, name, digits, unit, explanation."""
 MAX_LISTED = 12
-"""Maximum number of unreadable intervals that are listed one by one."""
+"""Maximum number of intervals that could not be analysed and are listed one by one."""
+SHORT_PAGE_S = 60.0
+"""A recording of up to this length has one strip for each finding: they show most of it."""
+COLUMNS_BY_TIME = (
+    ("Beats", "n_beats", 0),
+    ("Mean bpm", "hr_mean_bpm", 0),
+    ("Min", "hr_min_bpm", 0),
+    ("Max", "hr_max_bpm", 0),
+    ("VEB", "n_veb", 0),
+    ("VEB %", "veb_burden_pct", 1),
+    ("Couplets", "n_couplets", 0),
+    ("VT runs", "n_vt_runs", 0),
+    ("SVEB", "n_sveb", 0),
+    ("SVEB %", "sveb_burden_pct", 1),
+    ("AF or flutter %", "af_burden_pct", 1),
+    ("Pauses", "n_pauses", 0),
+)
+"""Columns of the tables by hour and by day: title, statistic and digits."""
 MAX_CHANGES = 40
 """Maximum number of changes of a reader that are listed."""
 MAX_MARKS, MAX_MARK_STRIPS = 100, 12
@@ -61,9 +82,9 @@ def write_page(
 ) -> None:
     """Write the page. It names the recording as the other outputs do.
 
-    Apart from the start and the names of the leads, the page shows nothing of the header of the recording. It
-    shows when the patient made a mark, and the text of a mark if the analysis has one, see
-    :func:`ectopy.report.write_outputs`.
+    Apart from the patient header, the start and the names of the leads, the page shows nothing of the header
+    of the recording. It shows when the patient made a mark, and the text of a mark if the analysis has one,
+    see :func:`ectopy.report.write_outputs`.
 
     Parameters
     ----------
@@ -84,7 +105,7 @@ def write_page(
         findings=summary.findings,
         row=summary.row,
         burden=_share_pct(analysis),
-        rate=heart_rate(*summary.recording.rates),
+        stats=summary.stats,
         trend=trend(summary.recording),
         periods=_periods(summary),
         days=_days(summary),
@@ -94,7 +115,7 @@ def write_page(
         mark_strips=_mark_strips(analysis, summary.marks[:MAX_MARKS]),
         around_s=AROUND_S,
         kinds=KINDS,
-        strips=_strips(analysis, summary.findings, confirmation.strip_starts if confirmation else {}),
+        strips=_strips(analysis, summary, confirmation.strip_starts if confirmation else {}),
         mean_beats=average_beats(analysis, overview.cuts),
         mean={
             "width_mm": MEAN_MM,
@@ -103,8 +124,6 @@ def write_page(
             "ticks_ms": TICKS_MS,
             "before_ms": 1000 * CUT_BEFORE_S,
         },
-        longest_pause_at_s=summary.stats["longest_pause_at_s"],
-        n_low_confidence=summary.stats["n_low_confidence"],
         poincare=poincare(analysis),
         cells=CELLS,
         variability=_variability(summary.hrv),
@@ -113,7 +132,14 @@ def write_page(
         counts=_counts(summary, criteria),
         criteria=criteria,
         changed_criteria=_changed(criteria),
-        unreadable=(analysis.unreadable / analysis.fs).tolist(),
+        not_analysed=(analysis.not_analysed / analysis.fs).tolist(),
+        rhythm=summary.rhythm,
+        conclusion=draft_conclusion(summary),
+        patient=patient_facts(analysis),
+        running_head=running_head(analysis, str(provenance["recording"])),
+        confidence_known=confidence_is_known(analysis),
+        time_columns=COLUMNS_BY_TIME,
+        episodes=episode_lists(analysis),
         max_listed=MAX_LISTED,
         not_claimed=NOT_CLAIMED if criteria.detect_af else (AF_NOT_SOUGHT, *NOT_CLAIMED),
         provenance=provenance,
@@ -171,14 +197,17 @@ def period_s(duration_s: float) -> float:
     return next((step for longer_than, step in steps if duration_s > longer_than * 1.01), 60.0)
 
 
-def _strips(
-    analysis: Analysis, findings: tuple[Finding, ...], starts: Mapping[Event, int]
-) -> dict[Event, Strip]:
-    """Draw the event of each finding once, in their order; without any, the middle of the recording.
+def _strips(analysis: Analysis, summary: Summary, starts: Mapping[Event, int]) -> dict[Event, Strip]:
+    """Draw examples of each finding in their order, then the slowest and the fastest rate.
 
-    Those whose strip a reader has chosen come last, unless a finding shows them.
+    Those whose strip a reader has chosen come last, unless a finding shows them. A recording of a few strips
+    has only one of each finding; without any, its middle is drawn.
     """
-    shown = (finding.event for finding in findings if finding.event is not None)
+    if analysis.duration_s > SHORT_PAGE_S:
+        rates = extreme_rates(heart_rate(*summary.recording.rates))
+        shown = (*examples(analysis, summary.findings), *rates)
+    else:
+        shown = tuple(finding.event for finding in summary.findings if finding.event)
     events = dict.fromkeys((*shown, *starts))
     if not events and analysis.n_samples:
         events = {Event("signal", *2 * (analysis.duration_s / 2,), 0, float("nan")): None}

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Event
+from ectopy.ecg import Analysis, BeatClass, Event, Labels, is_inside, merge_intervals
 from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
 from ectopy.report.svg import MM_PER_S, Trace, trace
 from ectopy.rhythm.kinds import KINDS
+from ectopy.rhythm.wording import confidence_is_known
 
 STRIP_S = 7.2
 """Length of a strip in seconds: 18 cm of paper, the width of an A4 page."""
@@ -29,12 +30,19 @@ CLASS_NAMES = {
     BeatClass.FUSION: "Fusion",
     BeatClass.UNKNOWN: "Unclassifiable or paced",
 }
+PACED = "P"
+"""Letter of a paced beat on the page; its class is Q, which also stands for what cannot be classified."""
 TITLES = {
     **{name: kind.title for name, kind in KINDS.items()},
     **{str(letter): f"{name} beat" for letter, name in CLASS_NAMES.items()},
     "signal": "Recorded signal",
     "mark": "Patient mark",
+    "slowest_rate": "Lowest heart rate",
+    "fastest_rate": "Highest heart rate",
 }
+
+
+_AT_END_S = 0.001  # the last beat of an episode is at its end, which counts
 
 
 class BeatMark(NamedTuple):
@@ -154,7 +162,7 @@ def beat_marks(analysis: Analysis, start: int, stop: int) -> Iterator[BeatMark]:
     ------
     One mark per beat.
     """
-    beats = analysis.beats
+    beats, letters, known = analysis.beats, shown_letters(analysis), confidence_is_known(analysis)
     first, last = np.searchsorted(beats.sample, (start, stop)).tolist()
     width_mm = (stop - start) / analysis.fs * MM_PER_S
     for beat in range(first, last):
@@ -163,11 +171,22 @@ def beat_marks(analysis: Analysis, start: int, stop: int) -> Iterator[BeatMark]:
         inside = rr * MM_PER_S <= x_mm  # False for NaN
         yield BeatMark(
             min(max(x_mm, LETTER_MM), max(width_mm - LETTER_MM, LETTER_MM)),
-            str(beats.label[beat]),
-            bool(beats.confident[beat]),
+            str(letters[beat]),
+            bool(beats.confident[beat]) or not known,
             f"{rr * 1000:.0f}" if inside else "",
             x_mm - rr * MM_PER_S / 2 if inside else 0.0,
         )
+
+
+def shown_letters(analysis: Analysis) -> Labels:
+    """Return the letter of each beat on the page, [n]: its class, but P for a paced beat."""
+    label = analysis.beats.label
+    paced = analysis.events_of("paced")
+    if not paced:
+        return label
+    spans_s = merge_intervals(np.array([(event.onset_s, event.offset_s + _AT_END_S) for event in paced]))
+    in_paced = is_inside(analysis.beats.time_s, spans_s)
+    return np.where((label == BeatClass.UNKNOWN) & in_paced, PACED, label)
 
 
 def stacked(

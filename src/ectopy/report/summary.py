@@ -13,7 +13,8 @@ from ectopy.report.periods import HOUR_S, by_day, by_period
 from ectopy.report.statistics import RecordingStats, Stats, recording_stats, stats
 from ectopy.rhythm.findings import NO_BEAT, find_findings
 from ectopy.rhythm.hrv import Variability, variability
-from ectopy.rhythm.wording import Finding
+from ectopy.rhythm.underlying_rhythm import underlying_rhythm
+from ectopy.rhythm.wording import Finding, whole_bpm
 
 SUMMARY_COLUMNS = (
     "recording",
@@ -40,6 +41,8 @@ SUMMARY_COLUMNS = (
     "input_sha256",
     "notes",
     "review",
+    "start",
+    "rhythm",
 )
 SHORTEST_S = 10.0
 """A shorter recording without a beat is called too short."""
@@ -50,9 +53,9 @@ class Summary:
     """Summary: the row of :data:`SUMMARY_COLUMNS`, findings by urgency, statistics in total and by time.
 
     ``daily`` has no row if the recording lies within one day. ``extremes`` are the longest and the fastest
-    event of each kind, and ``marks`` the rhythm at each mark of the patient. ``not_analysable`` is the reason
-    if the recording has no beat, else "". ``recording`` are the values that further statistics of its parts
-    need.
+    event of each kind, and ``marks`` the rhythm at each mark of the patient. ``rhythm`` is the underlying
+    rhythm with its rate. ``not_analysable`` is the reason if the recording has no beat, else "".
+    ``recording`` are the values that further statistics of its parts need.
     """
 
     row: dict[str, object]
@@ -61,6 +64,7 @@ class Summary:
     daily: tuple[Stats, ...]
     extremes: tuple[KindExtremes, ...]
     marks: tuple[MarkedMoment, ...]
+    rhythm: str
     not_analysable: str
     stats: Stats
     hrv: Variability
@@ -87,6 +91,8 @@ def summarise(analysis: Analysis, provenance: Mapping[str, object], *, review: s
     findings = find_findings(analysis, not_analysable)
     recording = recording_stats(analysis)
     total = stats(recording, 0, analysis.duration_s)
+    underlying = underlying_rhythm(analysis)
+    rhythm = f"{underlying}{_rates(total)}" if underlying else ""
     row = dict.fromkeys(SUMMARY_COLUMNS) | {
         **total,
         "recording": provenance["recording"],
@@ -98,6 +104,8 @@ def summarise(analysis: Analysis, provenance: Mapping[str, object], *, review: s
         "input_sha256": provenance["input_sha256"],
         "notes": "; ".join(analysis.recording.notes),
         "review": review,
+        "start": "" if analysis.start is None else analysis.start.isoformat(sep=" ", timespec="seconds"),
+        "rhythm": rhythm,
     }
     return Summary(
         {name: row[name] for name in SUMMARY_COLUMNS},
@@ -106,11 +114,26 @@ def summarise(analysis: Analysis, provenance: Mapping[str, object], *, review: s
         tuple(by_day(recording)),
         tuple(find_extremes(analysis)),
         tuple(marked_moments(recording)),
+        rhythm,
         not_analysable,
         total,
         variability(recording.nn, analysis.duration_s, analysis.fs),
         recording,
     )
+
+
+def _rates(total: Stats) -> str:
+    """Return mean, lowest and highest heart rate as the end of a sentence; "" where there is none."""
+    shown = [
+        f"{name} {whole_bpm(float(str(total[field])))}{unit}"
+        for name, field, unit in (
+            ("mean", "hr_mean_bpm", " bpm"),
+            ("lowest", "hr_min_bpm", ""),
+            ("highest", "hr_max_bpm", ""),
+        )
+        if total[field] is not None
+    ]
+    return "".join(f", {text}" for text in shown)
 
 
 def not_analysable_reason(recording: Recording) -> str:

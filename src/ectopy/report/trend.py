@@ -11,6 +11,8 @@ from ectopy.report.statistics import RecordingStats
 from ectopy.report.times import Clock
 from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.named_intervals import RHYTHM_NAMES, named_intervals
+from ectopy.rhythm.underlying_rhythm import rhythm_shares
+from ectopy.rhythm.wording import confidence_is_known
 
 MAX_TICKS = 5
 """Maximum number of times along the axis, so that a phone can show them."""
@@ -68,7 +70,7 @@ def trend(recording: RecordingStats) -> Trend | None:
     y = [100 * (high - values) / (high - low) for values in (*reduced, rates.rate_bpm)]
     few = len(rates.time_s) < svg.COLUMNS
     grid_bpm = np.arange(low, high + 1, 20 if high - low <= 120 else 40).tolist()
-    edges = analysis.unreadable / analysis.fs
+    edges = analysis.not_analysed / analysis.fs
     return Trend(
         band="" if few else svg.band_path(y[0], y[2]),
         line=svg.through(rates.time_s, y[3], analysis.duration_s) if few else svg.line_path(y[1]),
@@ -96,12 +98,13 @@ def rhythm_band(analysis: Analysis) -> list[BandPart]:
     The rhythms that it has, from the one below to the one on top.
     """
     intervals, duration_s = named_intervals(analysis), analysis.duration_s
+    seconds = dict(rhythm_shares(analysis))
     parts = []
     for name, rhythm in reversed([*RHYTHM_NAMES.items()]):
         spans_s = np.array([interval[1:] for interval in intervals if interval.rhythm == name])
         if len(spans_s):
             path = svg.bars(svg.occupied(spans_s[:, 0], spans_s[:, 1], duration_s))
-            share_pct = 100 * float(np.diff(spans_s).sum()) / duration_s
+            share_pct = 100 * seconds[name] / duration_s
             share = "below 0.1 %" if share_pct < 0.1 else f"{share_pct:.1f} %"
             parts.append(BandPart(rhythm.title, share, path, rhythm.colour))
     return parts
@@ -152,7 +155,7 @@ def _lanes(analysis: Analysis) -> Iterator[Lane]:
     counted = {
         "ventricular": ("V beats", beats.label == BeatClass.VEB),
         "supraventricular": ("S beats", beats.label == BeatClass.SVEB),
-        "low-confidence": ("Low-confidence beats", ~beats.confident),
+        "low-confidence": ("Low-confidence beats", ~beats.confident & confidence_is_known(analysis)),
     }
     for colour, (title, mask) in counted.items():
         time_s = beats.time_s[mask]

@@ -8,7 +8,8 @@ import numpy as np
 from ectopy.ecg import Analysis, Event
 from ectopy.printable import printable
 from ectopy.report.statistics import Stats, recording_stats, stats
-from ectopy.report.templates import dash, whole
+from ectopy.report.templates import bpm as shown_bpm
+from ectopy.report.templates import dash
 from ectopy.review.changes import find_changes
 from ectopy.review.clusters import ClusterDrawing
 from ectopy.review.desk import OpenReview
@@ -149,7 +150,7 @@ def _event(item: ReviewedEvent, fs: float) -> dict[str, Any]:
 def _figures(total: Stats, rate: HeartRate, analysis: Analysis) -> Iterator[dict[str, str]]:
     """Yield the figures that stand above every page, with the names of the report."""
     share = 100 * analysis.analysable_s / analysis.duration_s if analysis.n_samples else 0.0
-    mean, low, high = (str(dash(whole(bpm))) for bpm in rate[:3])
+    mean, low, high = (str(dash(shown_bpm(bpm))) for bpm in rate[:3])
     yield _figure("Beats", f"{total['n_beats']:,}", "", f"{total['n_low_confidence']:,} with low confidence")
     yield _figure("Mean heart rate", mean, "bpm", f"lowest {low}, highest {high}")
     for name, field in (("Ventricular ectopy", "veb"), ("Supraventricular ectopy", "sveb")):
@@ -184,8 +185,9 @@ def _extremes(rate: HeartRate, analysis: Analysis) -> Iterator[dict[str, Any]]:
         ("max", "Fastest rate", rate.max_bpm, rate.max_at_s),
     ):
         if np.isfinite(bpm):
-            first = max(int(np.searchsorted(time_s, at_s)) - RATE_INTERVALS, 0)
-            yield _extreme(name, title, f"{whole(bpm)} bpm", float(time_s[first]), at_s, fs)
+            first = int(np.searchsorted(time_s, at_s - 0.0005))
+            last = min(first + RATE_INTERVALS, len(time_s) - 1)
+            yield _extreme(name, title, f"{shown_bpm(bpm)} bpm", float(time_s[first]), float(time_s[last]), fs)
 
 
 def _extreme(name: str, title: str, text: str, onset_s: float, offset_s: float, fs: float) -> dict[str, Any]:  # noqa: PLR0913, PLR0917

@@ -15,7 +15,7 @@ from ectopy.batch.provenance import input_sha256
 from ectopy.batch.results import earlier_result
 from ectopy.batch.reviews import LOG_FILE, results_hash, review_folder
 from ectopy.criteria import Criteria
-from ectopy.ecg import CLASSES, Analysis, Beats, Event, Mark, Recording, Samples, Signal
+from ectopy.ecg import CLASSES, Analysis, Beats, Event, Mark, PatientHeader, Recording, Samples, Signal
 from ectopy.printable import printable
 from ectopy.readers import open_recording
 from ectopy.review.originals import find_original
@@ -135,7 +135,8 @@ def _original(
         )
         return None, (f"{path}: the original cannot be opened, so no signal is shown. {remedy}",)
     marks = _marks(summary)  # those of a diary that the user named, or their texts, need not be in the file
-    return replace(recording, name=name, marks=marks, notes=_notes(summary)), ()
+    patient = _patient(summary)  # that of the lab, or none with pseudonyms
+    return replace(recording, name=name, marks=marks, notes=_notes(summary), patient=patient), ()
 
 
 def _without_signal(name: str, summary: Mapping[str, Any]) -> Recording:
@@ -155,11 +156,17 @@ def _without_signal(name: str, summary: Mapping[str, Any]) -> Recording:
         start=None if start is None else datetime.fromisoformat(start),
         notes=_notes(summary),
         marks=_marks(summary),
+        patient=_patient(summary),
     )
 
 
 def _marks(summary: Mapping[str, Any]) -> tuple[Mark, ...]:
     return tuple(Mark(mark["time_s"], mark["text"] or "") for mark in summary["marks"])
+
+
+def _patient(summary: Mapping[str, Any]) -> PatientHeader | None:
+    stated = summary.get("patient")
+    return PatientHeader(**{name: text or "" for name, text in stated.items()}) if stated else None
 
 
 def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:

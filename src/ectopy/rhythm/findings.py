@@ -15,7 +15,16 @@ from ectopy.rhythm.limits import (
     SHORT_S,
     UNCERTAIN_PCT,
 )
-from ectopy.rhythm.wording import Finding, Urgency, count, duration, episodes, is_certain
+from ectopy.rhythm.wording import (
+    Finding,
+    Urgency,
+    confidence_is_known,
+    count,
+    duration,
+    episodes,
+    is_certain,
+    whole_bpm,
+)
 
 NO_BEAT = "no beat was found"
 """Reason for which a recording that can be read is not analysable."""
@@ -48,7 +57,10 @@ def find_findings(analysis: Analysis, not_analysable: str = "") -> tuple[Finding
         *_low_confidence(analysis),
     ]
     if not any(finding.event for finding in findings):
-        findings.append(Finding(Urgency.INFO, "No ectopic beat, run, pause or change of rate found"))
+        text = "No ectopic beat, run, pause or change of rate found"
+        if not confidence_is_known(analysis):
+            text += f" in {count(len(analysis.beats), 'beat')}, too few to exclude them"
+        findings.append(Finding(Urgency.INFO, text))
     return tuple(sorted(findings, key=lambda finding: -finding.urgency))
 
 
@@ -85,7 +97,7 @@ def _ectopy(analysis: Analysis, label: BeatClass, origin: str) -> Iterator[Findi
     beats = f"{count(number, 'beat')} ({share:.1f} %)"
     if analysis.analysable_s > SHORT_S:
         word = ("Rare", "Frequent", "Very frequent")[_urgency_of_burden(share, analysis.criteria)]
-        text = f"{word} {origin} ectopy: {beats}, {3600 * number / analysis.analysable_s:,.0f} an hour"
+        text = f"{word} {origin} ectopy: {beats}, {3600 * number / analysis.analysable_s:,.0f} per hour"
     else:
         text = f"{origin.capitalize()} ectopy: {beats}"
     n_uncertain = int((ectopic & ~analysis.beats.confident).sum())
@@ -113,7 +125,7 @@ def _mean_rate(analysis: Analysis) -> Iterator[Finding]:
     slow, fast = analysis.criteria.bradycardia_bpm, analysis.criteria.tachycardia_bpm
     if has_mean_only and not slow <= rate.mean_bpm <= fast:
         name = "Bradycardia" if rate.mean_bpm < slow else "Tachycardia"
-        text = f"{name}: {rate.mean_bpm:.0f} bpm, mean of {count(len(beats), 'beat')}"
+        text = f"{name}: {whole_bpm(rate.mean_bpm)} bpm, mean of {count(len(beats), 'beat')}"
         yield Finding(Urgency.NOTE, text, _middle(analysis))
 
 
@@ -125,7 +137,7 @@ def _unreadable(analysis: Analysis) -> Iterator[Finding]:
         urgency = _urgency_of_loss(share, analysis.criteria)
         if _is_short(analysis):
             urgency = min(urgency, Urgency.NOTE)
-        yield Finding(urgency, f"{duration(lost_s)} ({share:.1f} %) could not be analysed")
+        yield Finding(urgency, f"Not analysed: {duration(lost_s)} ({share:.1f} %), artefact or no signal")
 
 
 def _urgency_of_loss(share_pct: float, criteria: Criteria) -> Urgency:
@@ -135,12 +147,12 @@ def _urgency_of_loss(share_pct: float, criteria: Criteria) -> Urgency:
 
 
 def _low_confidence(analysis: Analysis) -> Iterator[Finding]:
-    """Describe the beats that are not confident."""
+    """Describe the beats that are not confident, unless the recording has too few to say so of any."""
     number = int((~analysis.beats.confident).sum())
-    if number:
+    if number and confidence_is_known(analysis):
         share = 100 * number / len(analysis.beats)
         urgency = Urgency.NOTE if share >= UNCERTAIN_PCT else Urgency.INFO
-        yield Finding(urgency, f"{count(number, 'beat')} ({share:.1f} %) of uncertain class")
+        yield Finding(urgency, f"Class uncertain: {count(number, 'beat')} ({share:.1f} %)")
 
 
 def _middle(analysis: Analysis) -> Event:

@@ -84,7 +84,10 @@ def mean_bpm(beats: Beats, spans: NDArray[np.intp]) -> Seconds:
 
 
 class HeartRate(NamedTuple):
-    """Mean over all intervals, lowest and highest :func:`rate_bpm` with their times; NaN for none."""
+    """Mean over all intervals, lowest and highest :func:`rate_bpm`; NaN for none.
+
+    The time of a rate is that at which its RATE_INTERVALS intervals begin, in seconds.
+    """
 
     mean_bpm: float
     min_bpm: float
@@ -118,5 +121,6 @@ def heart_rate(time_s: Seconds, rr_s: Seconds, rate: Seconds) -> HeartRate:
     mean = round(60 / float(beating.mean()), 9)  # exactly 50 bpm must not be a hair below
     if np.isnan(rate).all():
         return NO_HEART_RATE._replace(mean_bpm=mean)
-    low, high = np.nanargmin(rate), np.nanargmax(rate)
-    return HeartRate(mean, *map(float, (rate[low], rate[high], time_s[low], time_s[high])))
+    extremes = [np.nanargmin(rate), np.nanargmax(rate)]
+    begin_s = time_s[extremes] - 60 * RATE_INTERVALS / rate[extremes]
+    return HeartRate(mean, *map(float, (*rate[extremes], *begin_s)))

@@ -2,8 +2,8 @@
 
 A new kind needs its row here, its finder in :mod:`ectopy.rhythm.finders` and its test in
 ``tests/test_rhythm.py``. Only a kind whose finding is more than a note needs a sentence in
-:mod:`ectopy.rhythm.wording`. A row goes into LEADING if its finding can be urgent or important, else into
-FURTHER.
+:mod:`ectopy.rhythm.wording`. A row goes into LEADING if its finding can be urgent, or important for its
+kind, else into FURTHER.
 
 Everything else follows from the row: ``events.csv``, the annotations, the counts of ``summary.json`` and its
 schema, the findings, the report and the table in the documentation (``tools/event_table.py``).
@@ -19,7 +19,7 @@ from ectopy.rhythm import finders, wording
 from ectopy.rhythm.atrial_fibrillation import STRIP_S
 from ectopy.rhythm.atrial_flutter import FASTEST_HZ, SLOWEST_HZ
 from ectopy.rhythm.finders import RhythmContext, Spans
-from ectopy.rhythm.limits import RATE_INTERVALS, RUN_BEATS, SHORT_VT_S
+from ectopy.rhythm.limits import MOST_PCT, RATE_INTERVALS, RUN_BEATS, SHORT_S, SHORT_VT_S
 from ectopy.rhythm.pacing import SHORTEST_S as SHORTEST_PACED_S
 from ectopy.rhythm.r_on_t import QTC_S
 from ectopy.rhythm.rhythm_events import SHORTEST_S
@@ -70,6 +70,9 @@ class EventKind:
 
 _PATTERN = "{pattern_cycles} or more cycles"
 _MEAN = f"mean of {RATE_INTERVALS} intervals"
+_RATE_URGENCY = (
+    f"important if it takes {MOST_PCT:g} % of a recording of more than {SHORT_S / 60:g} min, else a note"
+)
 
 LEADING = (
     EventKind(
@@ -260,8 +263,9 @@ FURTHER = (
         name="bradycardia",
         title="Bradycardia",
         rule=f"below {{bradycardia_bpm:g}} bpm, {_MEAN}, for {{bradycardia_s:g}} s or longer",
-        urgency="a note",
+        urgency=_RATE_URGENCY,
         find=finders.bradycardia,
+        describe=wording.bradycardia,
         count="n_bradycardia",
         colour="note",
         rhythm="sinus_bradycardia",
@@ -272,8 +276,9 @@ FURTHER = (
         name="tachycardia",
         title="Tachycardia",
         rule=f"above {{tachycardia_bpm:g}} bpm, {_MEAN}, for {{tachycardia_s:g}} s or longer",
-        urgency="a note",
+        urgency=_RATE_URGENCY,
         find=finders.tachycardia,
+        describe=wording.tachycardia,
         count="n_tachycardia",
         colour="note",
         rhythm="sinus_tachycardia",

@@ -27,6 +27,10 @@ CERTAIN_PROBABILITY = 0.8
 """A beat whose class is less probable makes no finding loud."""
 FEW = 3
 """Fewer certain ectopic beats in a short recording are a note, whatever their share."""
+JUDGED_BEATS = 30
+"""In a recording of fewer beats the classifier calls none confident, which says nothing about them."""
+MOST_PCT = 50.0
+"""A slow or fast rate that takes this share of the time analysed is important, in a long recording."""
 SHORT_VT_S = 3.0
 """A shorter run of doubtful ventricular beats is a note."""
 UNCERTAIN_PCT = 1.0

@@ -6,6 +6,7 @@ least one, in order of onset, and ``analysis``, the analysis of their recording.
 event (burden of ectopic beats, mean rate, unreadable time) are in :mod:`ectopy.rhythm.findings`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,7 +14,15 @@ from enum import IntEnum
 import numpy as np
 
 from ectopy.ecg import CLASSES, Analysis, BeatClass, Event, Mask
-from ectopy.rhythm.limits import CERTAIN_PROBABILITY, LOW_CONFIDENCE_SHARE, RUN_BEATS, SHORT_VT_S
+from ectopy.rhythm.limits import (
+    CERTAIN_PROBABILITY,
+    JUDGED_BEATS,
+    LOW_CONFIDENCE_SHARE,
+    MOST_PCT,
+    RUN_BEATS,
+    SHORT_S,
+    SHORT_VT_S,
+)
 
 
 class Urgency(IntEnum):
@@ -114,11 +123,11 @@ def _atrial(title: str, events: Events, analysis: Analysis) -> Findings:
     urgent = is_long and fastest.rate_bpm > analysis.criteria.urgent_af_bpm
     share = burden_pct(events, analysis, 0, analysis.duration_s)
     intervals = sum(event.n_beats - 1 for event in events)
-    rate = f"{60 * intervals / sum(map(_duration_s, events)):.0f} bpm"
+    rate = f"mean {whole_bpm(60 * intervals / sum(map(_duration_s, events)))} bpm"
     if len(events) > 1:
-        rate += f", fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
+        rate += f", fastest {whole_bpm(fastest.rate_bpm)} bpm at {elapsed(fastest.onset_s)}"
     if not is_long:
-        rate += f", shorter than {analysis.criteria.af_s:g} s and to be confirmed by a longer recording"
+        rate += f", shorter than {analysis.criteria.af_s:g} s (record longer to confirm)"
     yield Finding(
         Urgency.URGENT if urgent else Urgency.IMPORTANT,
         f"{title}: {count(len(events), 'episode')}, {share:.1f} % of the time analysed, "
@@ -166,9 +175,30 @@ def r_on_t(events: Events, analysis: Analysis) -> Findings:  # prose: ok
     """Describe possible R-on-T: never more than a note, because it only shows where to look."""
     earliest = min(events, key=_duration_s)
     share = 100 * len(events) / int((analysis.beats.label == BeatClass.VEB).sum())
-    beats = f"{count(len(events), 'ventricular beat')} ({share:.1f} % of them) may fall on a T wave"
-    text = f"{beats}, by timing alone: the earliest after {_lasting(earliest)}"
-    yield Finding(Urgency.NOTE, text, earliest)
+    beats = f"{count(len(events), 'ventricular beat')} ({share:.1f} %)"
+    coupling = f"shortest coupling {duration(earliest.duration_s)} (timing only)"
+    yield Finding(Urgency.NOTE, f"Possible R-on-T: {beats}, {coupling}", earliest)
+
+
+def bradycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
+    """Describe slow rates: important if they take most of a long recording, else a note."""
+    return _rates("Bradycardia", events, analysis, f"slowest {whole_bpm(min(map(_rate_bpm, events)))} bpm")
+
+
+def tachycardia(events: Events, analysis: Analysis) -> Findings:  # prose: ok
+    """Describe fast rates: important if they take most of a long recording, else a note."""
+    return _rates("Tachycardia", events, analysis, f"fastest {whole_bpm(max(map(_rate_bpm, events)))} bpm")
+
+
+def _rates(title: str, events: Events, analysis: Analysis, extreme: str) -> Findings:
+    longest, total_s = max(events, key=_duration_s), sum(map(_duration_s, events))
+    share = burden_pct(events, analysis, 0, analysis.duration_s)
+    is_most = share >= MOST_PCT and analysis.duration_s > SHORT_S
+    text = f"{title}: {count(len(events), 'episode')}, {duration(total_s)} in all"
+    if is_most:
+        text += f" ({share:.1f} % of the time analysed)"
+    text += f", longest {_lasting(longest)}, {extreme}"
+    yield Finding(Urgency.IMPORTANT if is_most else Urgency.NOTE, text, longest)
 
 
 def episodes(title: str, events: Events) -> Findings:
@@ -189,6 +219,11 @@ def episodes(title: str, events: Events) -> Findings:
     total = duration(sum(map(_duration_s, events)))
     text = f"{title}: {count(len(events), 'episode')}, {total} in all, longest {_lasting(longest)}"
     yield Finding(Urgency.NOTE, text, longest)
+
+
+def confidence_is_known(analysis: Analysis) -> bool:
+    """Return whether the classifier could judge its confidence: a recording of few beats leaves no choice."""
+    return len(analysis.beats) >= JUDGED_BEATS or bool(analysis.beats.confident.any())
 
 
 def is_uncertain(event: Event, analysis: Analysis) -> bool:
@@ -317,6 +352,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minute} min" if hours else f"{minute} min {second} s"
 
 
+def whole_bpm(bpm: float) -> str:
+    """Return a heart rate as a whole number: that of its tenths, which the files hold, so that all agree."""
+    return f"{math.floor(round(bpm, 1) + 0.5)}"
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is 1.
 
@@ -355,7 +395,7 @@ def _lethal(name: str, events: Events) -> Findings:
 
 def _couplets(name: str, events: Events, analysis: Analysis) -> Findings:
     fastest = max(events, key=_rate_bpm)
-    text = f"{count(len(events), name)}, shortest {_lasting(fastest)}"
+    text = f"{count(len(events), name)}, shortest interval {_lasting(fastest)}"
     yield Finding(Urgency.NOTE, text + _uncertain(events, analysis), fastest)
 
 
@@ -376,19 +416,20 @@ def _runs(runs: Events, analysis: Analysis) -> str:
         text = f"{name} at {elapsed(longest.onset_s)}{_at_rate(longest)}"
     else:
         n_triplets = sum(run.n_beats == RUN_BEATS for run in runs)
-        triplets = f" ({count(n_triplets, 'triplet')})" if n_triplets else ""
-        text = (
-            f"{count(len(runs), 'run')}{triplets}, "
-            f"longest {longest.n_beats} beats{lasting} at {elapsed(longest.onset_s)}"
-        )
+        if n_triplets == len(runs):
+            text = f"{n_triplets:,} triplets, the first at {elapsed(longest.onset_s)}"
+        else:
+            triplets = f" ({count(n_triplets, 'triplet')})" if n_triplets else ""
+            longest_at = f"longest {longest.n_beats} beats{lasting} at {elapsed(longest.onset_s)}"
+            text = f"{count(len(runs), 'run')}{triplets}, {longest_at}"
         if fastest.rate_bpm > 0:
-            text += f", fastest {fastest.rate_bpm:.0f} bpm at {elapsed(fastest.onset_s)}"
+            text += f", fastest {whole_bpm(fastest.rate_bpm)} bpm at {elapsed(fastest.onset_s)}"
     return text + _uncertain(runs, analysis)
 
 
 def _at_rate(run: Event) -> str:
     """Return the rate as the end of a sentence; "" for a tachycardia that shows no beats to count."""
-    return f", {run.rate_bpm:.0f} bpm" if run.rate_bpm > 0 else ""
+    return f", {whole_bpm(run.rate_bpm)} bpm" if run.rate_bpm > 0 else ""
 
 
 def _longest_run(runs: Events) -> Event:

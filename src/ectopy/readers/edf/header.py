@@ -3,13 +3,14 @@
 import math
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from ectopy.ecg import UnreadableError
+from ectopy.ecg import PatientHeader, UnreadableError
+from ectopy.readers.patients import iso_date, patient_header
 from ectopy.readers.validation import LEAST_S, read_stored
 
 ANNOTATIONS = {"EDF Annotations", "BDF Annotations"}
@@ -50,6 +51,7 @@ class Header:
     record_s: float
     start: datetime | None
     signals: tuple[SignalHeader, ...]
+    patient: PatientHeader | None = field(default=None, repr=False)
 
     @cached_property
     def places(self) -> tuple[slice, ...]:
@@ -64,7 +66,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read a header; patient data is not read."""
+    """Read a header."""
     size = path.stat().st_size
     fixed = bytes(read_stored(path, "u1", first=0, count=min(256, size)))
     if len(fixed) < 256 or not (fixed[:8].strip(b" \0") == b"0" or fixed[:8] == b"\xffBIOSEMI"):
@@ -105,6 +107,7 @@ def read_header(path: Path) -> Header:
         record_s=record_s,
         start=_start(_text(fixed[88:168]), _text(fixed[168:184])),
         signals=signals,
+        patient=_patient(_text(fixed[8:88]), _text(fixed[88:168])),
     )
     if header.n_records < header.n_stated and header.n_records * record_s < LEAST_S:
         raise UnreadableError(
@@ -160,6 +163,24 @@ def _start(recorded: str, day_and_time: str) -> datetime | None:
     with suppress(ValueError):
         return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - EDF knows no time zones
     return None
+
+
+def _patient(patient: str, recorded: str) -> PatientHeader | None:
+    """Return who was recorded: EDF+ has code, sex, birth date and name, EDF any text; spaces are ``_``."""
+    coded = re.match(r"(\S+) ([MFX]) (?:(\d{2})-([A-Z]{3})-(\d{4})|X) ?(\S*)", patient)
+    recorder = recorded.split(" ")[4:5] if recorded.startswith("Startdate ") else []
+    about = {"recorder": "".join(recorder).replace("_", " ")}
+    if not coded:
+        return patient_header(name=patient, **about)
+    code, sex, day, month, year, name = (part or "" for part in coded.groups())
+    known = month in _MONTHS
+    return patient_header(
+        name=name.replace("_", " "),
+        identifier=code.replace("_", " "),
+        sex=sex,
+        birth_date=iso_date(int(year), _MONTHS.index(month) + 1, int(day)) if known else "",
+        **about,
+    )
 
 
 def _text(field: bytes) -> str:

@@ -104,6 +104,7 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         start=_start(header, first_onset_s),
         notes=(*left_out, *other_rates, *given, *_note_on_records(header, n_records)),
         incomplete=header.n_records < header.n_stated,
+        patient=header.patient,
     )
     return add_marks(recording, read_moments(header, n_records, first_onset_s), "file")
 

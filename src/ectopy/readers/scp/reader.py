@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Recording, UnreadableError
+from ectopy.ecg import PatientHeader, Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import lead_of_number
+from ectopy.readers.patients import iso_date, patient_header
 from ectopy.readers.scp.huffman import Table, decode, read_tables
 from ectopy.readers.scp.sections import MARK, RHYTHM, Sections, read_sections
 from ectopy.readers.validation import LEAST_S, check_rate, leave_out, unique_names
@@ -26,6 +27,9 @@ from ectopy.readers.validation import LEAST_S, check_rate, leave_out, unique_nam
 SUFFIXES: tuple[str, ...] = (".scp",)
 _ABOUT, _TABLES, _LEADS, _QRS, _BEAT, _RHYTHM = 1, 2, 3, 4, 5, RHYTHM
 _DATE, _TIME, _LAST_TAG = 25, 26, 255
+_LAST_NAME, _FIRST_NAME, _IDENTIFIER, _BORN, _SEX, _INDICATION, _DEVICE = 0, 1, 2, 5, 8, 13, 14
+_MODEL = slice(8, 14)
+"""Bytes of the value of _DEVICE with the description of the model."""
 _MOST_LEADS = 64
 _FULL = 2**16 - 2
 """Maximum of the length field of a lead, in bytes; recorders cut a longer lead there."""
@@ -91,7 +95,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
 
 
 def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - SCP has a rate
-    """Open the rhythm data; patient data is not read."""
+    """Open the rhythm data."""
     sections = read_sections(path)
     try:
         return _recording(path, sections)
@@ -135,12 +139,14 @@ def _recording(path: Path, sections: Sections) -> Recording:
     ]
     fs = check_rate(path, 1e6 / interval_us)
     short = _note_on_length(path, leads, rhythm, fs) if decimation == 1 else ()
+    about = _tags(sections.get(_ABOUT, b""))
     return in_memory_recording(
         *(path, pieces),
         fs=fs,
-        start=_start(sections.get(_ABOUT, b"")),
+        start=_start(about),
         notes=(*left_out, *short),
         incomplete=bool(short),
+        patient=_patient(about),
     )
 
 
@@ -289,14 +295,19 @@ def _add_beats(signals: list[Floats], leads: list[_Lead], beats: _Beats) -> None
                 signal[part] += stored[first - shift - 1 : last - shift] * in_mv
 
 
-def _start(section: bytes) -> datetime | None:
-    """Return date and time of acquisition, from tags 25 and 26 of section 1."""
+def _tags(section: bytes) -> dict[int, bytes]:
+    """Return the values of section 1 by their tags."""
     values: dict[int, bytes] = {}
     position = 0
     while position + 3 <= len(section) and section[position] != _LAST_TAG:
         tag, length = struct.unpack_from("<BH", section, position)
         values.setdefault(tag, section[position + 3 : position + 3 + length])
         position += 3 + length
+    return values
+
+
+def _start(values: dict[int, bytes]) -> datetime | None:
+    """Return date and time of acquisition, from tags 25 and 26."""
     with suppress(struct.error, ValueError):
         day, clock = (
             struct.unpack_from("<HBB", values.get(_DATE, b"")),
@@ -304,3 +315,20 @@ def _start(section: bytes) -> datetime | None:
         )
         return datetime(*day, *clock)  # noqa: DTZ001 - local time; a stated zone is ignored
     return None
+
+
+def _patient(values: dict[int, bytes]) -> PatientHeader | None:
+    def text(tag: int, part: slice = slice(None)) -> str:
+        return values.get(tag, b"")[part].partition(b"\0")[0].decode("latin-1").strip()
+
+    born = ""
+    with suppress(struct.error):
+        born = iso_date(*struct.unpack_from("<HBB", values.get(_BORN, b"")))
+    return patient_header(
+        name=", ".join(filter(None, map(text, (_LAST_NAME, _FIRST_NAME)))),
+        identifier=text(_IDENTIFIER),
+        birth_date=born,
+        sex=str(values[_SEX][0]) if values.get(_SEX) else "",
+        indication=text(_INDICATION),
+        recorder=text(_DEVICE, _MODEL),
+    )

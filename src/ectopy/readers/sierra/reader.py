@@ -16,9 +16,10 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Recording, UnreadableError
+from ectopy.ecg import PatientHeader, Recording, UnreadableError
 from ectopy.readers.in_memory import Piece, in_memory_recording
 from ectopy.readers.lead_names import lead_of
+from ectopy.readers.patients import date_of_digits, patient_header
 from ectopy.readers.safe_xml import finite, first, local, read_tree, root_name, text_of
 from ectopy.readers.sierra.xli import expand
 from ectopy.readers.validation import LEAST_S, unique_names
@@ -58,7 +59,7 @@ def companion_files(path: Path) -> tuple[Path, ...]:
 
 
 def open_recording(path: Path, *, fs: float | None = None, unit: str | None = None) -> Recording:  # noqa: ARG001 - it has a rate
-    """Open the rhythm waveforms, not the representative beats; patient data is not read."""
+    """Open the rhythm waveforms, not the representative beats."""
     root = read_tree(path)
     if local(root) != _ROOT or text_of(first(root, "documentinfo", "documenttype")) not in _TYPES:
         raise UnreadableError(
@@ -83,6 +84,7 @@ def open_recording(path: Path, *, fs: float | None = None, unit: str | None = No
         start=_start(root),
         notes=(note,) if incomplete else (),
         incomplete=incomplete,
+        patient=_patient(root),
     )
 
 
@@ -199,3 +201,15 @@ def _start(root: Element) -> datetime | None:
 
 def _date_and_time(element: Element | None) -> str:
     return f"{element.get('date', '')} {element.get('time', '')}" if element is not None else ""
+
+
+def _patient(root: Element) -> PatientHeader | None:
+    def text(*names: str) -> str:
+        return text_of(first(root, "patient", "generalpatientdata", *names))
+
+    return patient_header(
+        name=", ".join(filter(None, (text("name", "lastname"), text("name", "firstname")))),
+        identifier=text("patientid"),
+        birth_date=date_of_digits(text("age", "dateofbirth").replace("-", "")),
+        sex=text("sex"),
+    )

@@ -6,7 +6,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ectopy.report.svg import COLUMNS, STEP_MM
-from ectopy.rhythm.wording import duration, elapsed
+from ectopy.rhythm.wording import duration, elapsed, whole_bpm
 
 NO_VALUE = "\N{EN DASH}"
 """Text in place of a value that does not exist."""
@@ -71,7 +71,28 @@ def cell(value: float | None, digits: int) -> str:
     return NO_VALUE if value is None else f"{value:,.{digits if value else 0}f}"
 
 
-FILTERS = (mm, unit, dash, whole, thousands, percent, cell, elapsed, duration)
+def line_length(seconds: float) -> str:
+    """Return the length of a line of the overview in words, such as ``one minute``."""
+    if seconds < 60:
+        return duration(seconds)
+    number, name = (seconds / 60, "minute") if seconds < 3600 else (seconds / 3600, "hour")
+    return f"one {name}" if number == 1 else f"{number:g} {name}s"
+
+
+def bpm(value: float | None) -> str | None:
+    """Return a heart rate as a whole number; None where there is none."""
+    return None if value is None else whole_bpm(value)
+
+
+def css_text(text: str) -> str:
+    """Return a text as a string of CSS, in which no character can end the string or the style sheet."""
+    return '"' + "".join(c if c.isalnum() else f"\\{ord(c):06x}" for c in text) + '"'
+
+
+FILTERS = (
+    *(mm, unit, dash, whole, thousands, percent, cell, line_length),
+    *(css_text, bpm, elapsed, duration),
+)
 
 
 @lru_cache

@@ -177,7 +177,7 @@ class Recording:
     reader left out or mended, one sentence each, such as "lead V5 is left out: it has no physical range".
     ``incomplete`` is True if the file has less than its header states; it may still be uploading. ``marks``
     are moments that the patient marked, in order of time, within the recording. ``patient`` is who was
-    recorded, if the file says so.
+    recorded, if the file states it.
     """
 
     name: str

@@ -62,7 +62,7 @@ def in_memory_recording(  # noqa: PLR0913 - what a recording consists of
     incomplete
         Whether the file has less than its header states.
     patient
-        Who was recorded, if the file says so.
+        Who was recorded, if the file states it.
 
     Returns
     -------

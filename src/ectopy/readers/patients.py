@@ -69,7 +69,17 @@ def patient_header(  # noqa: PLR0913 - one parameter for each field
 
 
 def iso_date(year: int, month: int, day: int) -> str:
-    """Return a date of birth in ISO 8601; "" if there is no such day, or nobody who lives was born then."""
+    """Return a date of birth in ISO 8601.
+
+    Parameters
+    ----------
+    year, month, day
+        The date.
+
+    Returns
+    -------
+    The date; "" if there is no such day, or nobody who lives was born then.
+    """
     with suppress(ValueError):
         if year >= _FIRST_YEAR:
             return date(year, month, day).isoformat()
@@ -142,7 +152,19 @@ def read_patients(path: Path) -> Mapping[str, PatientHeader]:
 
 
 def patient_of(patients: Mapping[str, PatientHeader], source: Path) -> PatientHeader | None:
-    """Return the header of a recording from a table: by the name of its file, or by that without suffix."""
+    """Return the header of a recording from a table.
+
+    Parameters
+    ----------
+    patients
+        The table, as :func:`read_patients` returns it.
+    source
+        The file of the recording, which the table names with or without its suffix.
+
+    Returns
+    -------
+    The header, or None.
+    """
     return patients.get(source.name) or patients.get(source.stem)
 
 

@@ -147,7 +147,7 @@ def _urgency_of_loss(share_pct: float, criteria: Criteria) -> Urgency:
 
 
 def _low_confidence(analysis: Analysis) -> Iterator[Finding]:
-    """Describe the beats that are not confident, unless the recording has too few to say so of any."""
+    """Describe the beats that are not confident, unless the recording has too few to judge any."""
     number = int((~analysis.beats.confident).sum())
     if number and confidence_is_known(analysis):
         share = 100 * number / len(analysis.beats)

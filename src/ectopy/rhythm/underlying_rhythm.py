@@ -47,7 +47,7 @@ def rhythm_shares(analysis: Analysis) -> list[RhythmShare]:
 
 
 def underlying_rhythm(analysis: Analysis) -> str:
-    """Say which rhythm a recording has, for which share of the time analysed.
+    """Return which rhythm a recording has, and for which share of the time analysed.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ def cell(value: float | None, digits: int) -> str:
 
 
 def line_length(seconds: float) -> str:
-    """Return the length of a line of the overview in words, such as ``one minute``."""
+    """Return the length of a line of the overview, such as ``one minute``."""
     if seconds < 60:
         return duration(seconds)
     number, name = (seconds / 60, "minute") if seconds < 3600 else (seconds / 3600, "hour")

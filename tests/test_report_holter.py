@@ -15,10 +15,10 @@ from ectopy.ecg import Analysis, Event, PatientHeader
 from ectopy.report.average_beats import average_beats
 from ectopy.report.conclusion import draft_conclusion
 from ectopy.report.episodes import MAX_EPISODES, episode_lists
-from ectopy.report.examples import MAX_EXAMPLES, MAX_STRIPS, STRIP_S, examples, extreme_rates
+from ectopy.report.examples import MAX_EXAMPLES, MAX_STRIPS, examples, extreme_rates
 from ectopy.report.patient import patient_facts, running_head
 from ectopy.report.signal_overview import signal_overview
-from ectopy.report.strips import beat_marks, shown_letters
+from ectopy.report.strips import STRIP_S, beat_marks, shown_letters
 from ectopy.report.summary import summarise
 from ectopy.report.templates import bpm, css_text, line_length
 from ectopy.rhythm.findings import find_findings

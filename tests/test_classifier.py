@@ -172,7 +172,18 @@ def test_a_wrong_specification_is_refused_with_the_reason(folder, tmp_path, chan
 
 def test_a_model_that_reads_features_in_another_order_is_refused(folder, tmp_path):
     other = respecified(folder, tmp_path, features=list(reversed(FEATURE_NAMES)))
-    with pytest.raises(ModelError, match="trained with other features than those of this version"):
+    with pytest.raises(ModelError, match=r"trained with other features than this version computes\. Retrain"):
+        load_classifier(other)
+
+
+def test_a_model_of_fewer_features_is_refused_with_both_numbers(folder, tmp_path):
+    n = len(FEATURE_NAMES)
+    fewer = {name: [1.0] * (n - 1) for name in ("mean", "scale")}
+    other = respecified(folder, tmp_path, features=list(FEATURE_NAMES[:-1]), **fewer)
+    expected = (
+        f"This model was trained with {n - 1} features, this version computes {n}. Retrain, or use a matching"
+    )
+    with pytest.raises(ModelError, match=expected):
         load_classifier(other)
 
 

@@ -541,7 +541,7 @@ class TestBadInput:
         header.write_text(header.read_text().replace("1000/mV", "1000/NU"))
         reason = self.failed(header)
         assert reason.startswith(
-            "r.hea: no lead in a unit of voltage (its unit NU is no known voltage). Give"
+            "r.hea: no lead in a unit of voltage (its unit NU is not a known unit of voltage). Give"
         )
         options = ("--out", self.out, "--model", self.model, "--unit", "mV")
         assert run("score", header, *options, capsys=self.capsys)[0] == 0

@@ -230,8 +230,8 @@ class TestFile:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("pauze_s = 3", "'pauze_s' is no criterion. Perhaps pause_s is meant. `ectopy criteria` prints all."),
-            ("[pauses]\nlength = 3", "'pauses' is no criterion. Perhaps pause_s is meant. `ectopy criteria` prints all."),
+            ("pauze_s = 3", "'pauze_s' is not a criterion. Did you mean pause_s? `ectopy criteria` prints all."),
+            ("[pauses]\nlength = 3", "'pauses' is not a criterion. Did you mean pause_s? `ectopy criteria` prints all."),
             ("pause_s = '3 s'", "pause_s = '3 s' is not a number. Give 0.5 to 20 seconds."),
             ("pause_s = true", "pause_s = True is not a number. Give 0.5 to 20 seconds."),
             ("pause_s = -1", "pause_s = -1 is out of bounds. Give 0.5 to 20 seconds."),
@@ -430,7 +430,7 @@ class TestCommand:
         arguments = ("score", write_record(tmp_path), "--out", tmp_path / "out")
         assert self.ended(*arguments, "--criteria", tmp_path / "study.toml") == 2
         assert capsys.readouterr().err.startswith(
-            f"ectopy: {tmp_path / 'study.toml'}: 'pauze_s' is no criterion."
+            f"ectopy: {tmp_path / 'study.toml'}: 'pauze_s' is not a criterion."
         )
         assert not (tmp_path / "out").exists()
 

@@ -292,7 +292,7 @@ class TestScoring:
         (tmp_path / "r.diary.csv").write_text("time\nnoon\n")
         row, _ = self.score(tmp_path, ScoreOptions(model))
         assert row["status"] == "failed"
-        assert str(row["reason"]).startswith(f"{tmp_path / 'r.diary.csv'}: line 2 has no time that is known.")
+        assert str(row["reason"]).startswith(f"{tmp_path / 'r.diary.csv'}: line 2 has no valid time.")
 
     def test_pseudonyms_hide_the_name_of_a_diary(self, tmp_path: Path, model: Path) -> None:
         write_record(tmp_path)

@@ -608,7 +608,8 @@ class TestWhatIsNoRecording:
     def test_leads_in_no_unit_of_voltage(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, two_leads().replace("mV", "mmHg"), stored_numbers())
         self.refuse(
-            path, r"no lead in a unit of voltage \(its unit mmHg is no known voltage\)\. Correct the units"
+            path,
+            r"no lead in a unit of voltage \(its unit mmHg is not a known unit of voltage\)\. Correct the units",
         )
 
     def test_one_file_in_two_formats(self, tmp_path: Path) -> None:

@@ -312,7 +312,7 @@ class TestOneUnusableLead:
             readers.open_recording(path)
         assert str(refused.value) == (
             f"{path}: no lead can be read (lead II is left out: it has no physical range; lead V1 is left out: "
-            "its unit ADU is no known voltage). Give the unit if you know it, such as --unit uV, or correct the header."
+            "its unit ADU is not a known unit of voltage). Give the unit if you know it, such as --unit uV, or correct the header."
         )
 
 
@@ -371,7 +371,9 @@ class TestUnits:
 
     def test_wfdb_in_an_unknown_unit_takes_the_given_one(self, tmp_path: Path) -> None:
         path = wfdb(tmp_path, n_frames=1000, unit="NU")
-        with pytest.raises(UnreadableError, match=r"\(its unit NU is no known voltage\)\. Give the unit"):
+        with pytest.raises(
+            UnreadableError, match=r"\(its unit NU is not a known unit of voltage\)\. Give the unit"
+        ):
             readers.open_recording(path)
         recording = readers.open_recording(path, unit="uV")
         np.testing.assert_allclose(whole(recording), counts() * 1e-6, rtol=1e-6)

@@ -292,10 +292,10 @@ class TestTable:
             ("recording,name\na,Jane\na,John\n", "line 3 repeats a recording. Keep one line for each."),
             (
                 "recording,birth_date\na,2.3.1950\n",
-                "line 2 has no birth date that is known. Write it as 1950-03-02.",
+                "line 2: the birth date is not valid. Write it as 1950-03-02.",
             ),
-            ("recording,birth_date\na,1950-02-31\n", "line 2 has no birth date that is known"),
-            ("recording,sex\na,Jane\n", "line 2 has no sex that is known. Write female, male or other."),
+            ("recording,birth_date\na,1950-02-31\n", "line 2: the birth date is not valid"),
+            ("recording,sex\na,Jane\n", "line 2: the sex is not valid. Write female, male or other."),
             ("recording,name\0\n", "a table of patients is a table of text in UTF-8"),
         ],
     )

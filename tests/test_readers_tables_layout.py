@@ -247,7 +247,7 @@ class TestOpenSignals:
         recording = readers.open_recording(path)
         assert (recording.fs, recording.leads, recording.n_samples) == (1000, ("ECG",), N)
         assert recording.start == datetime(2024, 3, 26, 17, 30, 49)  # noqa: DTZ001
-        assert recording.notes == ("columns 1, 2, 3, 4, 5 are left out: they are no ECG leads",)
+        assert recording.notes == ("columns 1, 2, 3, 4, 5 are left out: they are not ECG leads",)
         np.testing.assert_allclose(lead(recording), (STORED / 1024 - 0.5) * 3.3 / 1100 * 1000, rtol=1e-5)
 
     def test_a_recorder_of_16_bits_among_other_sensors(self, tmp_path: Path) -> None:
@@ -308,13 +308,15 @@ class TestColumns:
         path = write(tmp_path, header + "\n" + "1,0.5,3,4,5,6,7,8,9,10,11\n" * 9)
         recording = readers.open_recording(path, fs=250)
         assert recording.leads == ("ECG",)
-        assert recording.notes == ("columns 3, 4, 5, 6, 7, 8, 9, 10, 11 are left out: they are no ECG leads",)
+        assert recording.notes == (
+            "columns 3, 4, 5, 6, 7, 8, 9, 10, 11 are left out: they are not ECG leads",
+        )
 
     def test_without_names_a_number_that_counts_again_and_again_is_no_lead(self, tmp_path: Path) -> None:
         text = "\n".join(f"{at % 16},{value}" for at, value in enumerate(MV.tolist()))
         recording = readers.open_recording(write(tmp_path, text), fs=250)
         assert recording.leads == ("lead 1",)
-        assert recording.notes == ("column 1 is left out: it is no ECG lead",)
+        assert recording.notes == ("column 1 is left out: it is not an ECG lead",)
 
     @pytest.mark.parametrize("suffix", ["csv", "parquet"])
     def test_the_unit_of_the_user_counts_for_leads_without_one(self, tmp_path: Path, suffix: str) -> None:

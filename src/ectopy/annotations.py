@@ -110,7 +110,7 @@ def _decode(content: bytes) -> Annotations:
             sample += value
             marks.append(_Mark(sample, code))
         elif code not in _FIELDS or not marks:
-            raise ValueError(f"byte {2 * at} is no annotation")
+            raise ValueError(f"byte {2 * at} is not an annotation")
         elif code == _SUBTYPE:
             marks[-1].subtype = (value & 0xFF ^ 0x80) - 0x80  # signed
         elif code == _AUX:

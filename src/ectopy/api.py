@@ -77,7 +77,7 @@ def analyse(  # noqa: PLR0913 - each has a default
     """
     names, folder = _lead_names(leads), _model_folder(model)
     if not isinstance(criteria, Criteria):
-        raise CriteriaError(f"{criteria!r} are no criteria. Give Criteria(...) or Criteria.read(path).")
+        raise CriteriaError(f"{criteria!r} are not criteria. Give Criteria(...) or Criteria.read(path).")
     with one_blas_thread():
         opened = _opened(recording, fs, unit)
         classify, name_rhythm = classifier_in(folder), load_rhythm_classifier()
@@ -132,7 +132,7 @@ def _lead_names(leads: object) -> list[str] | None:
     names = [leads] if isinstance(leads, str) else leads
     if names is None or (isinstance(names, Sequence) and all(isinstance(name, str) for name in names)):
         return None if names is None else list(names)
-    raise NotAnalysableError(f"leads {leads!r} are no names. Give names of leads, such as ['II', 'V1'].")
+    raise NotAnalysableError(f"leads {leads!r} are not names. Give names of leads, such as ['II', 'V1'].")
 
 
 def _model_folder(model: object) -> Path:

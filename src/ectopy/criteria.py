@@ -347,6 +347,6 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
         if name not in CRITERIA:
             near = get_close_matches(name, CRITERIA, n=1, cutoff=0.0)[0]
             raise CriteriaError(
-                f"{_shown(name)} is no criterion. Perhaps {near} is meant. `ectopy criteria` prints all."
+                f"{_shown(name)} is not a criterion. Did you mean {near}? `ectopy criteria` prints all."
             )
     return values

@@ -261,9 +261,11 @@ def load_classifier(folder: Path) -> Classifier:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}. {_RESTORE}") from error
     if specification.features != FEATURE_NAMES:
         n_trained, n_computed = len(specification.features), len(FEATURE_NAMES)
-        computed = f"{n_computed}" if n_trained != n_computed else f"{n_computed} others"
+        trained = f"{n_trained} features, this version computes {n_computed}"
+        if n_trained == n_computed:
+            trained = "other features than this version computes"
         raise ModelError(
-            f"{folder}: This model was trained with {n_trained} features, this version computes {computed}. "
+            f"{folder}: This model was trained with {trained}. "
             "Retrain, or use a matching model, such as `--model shipped`."
         )
     try:

@@ -135,7 +135,9 @@ def read_rows(path: Path, what: str, *, limit: int) -> list[list[str]]:
     try:
         return list(csv.reader(text.splitlines(), delimiter=delimiter))
     except csv.Error as error:
-        raise UnreadableError(f"{path}: the {what} is no table ({error}). Save it as CSV (UTF-8).") from error
+        raise UnreadableError(
+            f"{path}: the {what} is not a table ({error}). Save it as CSV (UTF-8)."
+        ) from error
 
 
 def _seconds(cell: str, recording: Recording, place: str) -> float:
@@ -148,7 +150,7 @@ def _seconds(cell: str, recording: Recording, place: str) -> float:
     moment = _time_of_day(time_of_day) if time_of_day else _date_and_time(cell)
     if moment is None:
         raise UnreadableError(
-            f"{place} has no time that is known. "
+            f"{place} has no valid time. "
             "Give seconds from the start, a time of day such as 14:05:30, or 2024-02-29 14:05:30."
         )
     if recording.start is None:

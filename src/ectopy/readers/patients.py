@@ -171,7 +171,7 @@ def patient_of(patients: Mapping[str, PatientHeader], source: Path) -> PatientHe
 def _of_cells(cells: Mapping[str, str], place: str) -> PatientHeader | None:
     born, sex = cells.get("birth_date", ""), cells.get("sex", "")
     if born and not (re.fullmatch(r"\d{4}-\d{2}-\d{2}", born) and date_of_digits(born.replace("-", ""))):
-        raise PatientsError(f"{place} has no birth date that is known. Write it as 1950-03-02.")
+        raise PatientsError(f"{place}: the birth date is not valid. Write it as 1950-03-02.")
     if sex and sex.lower() not in _SEXES:
-        raise PatientsError(f"{place} has no sex that is known. Write female, male or other.")
+        raise PatientsError(f"{place}: the sex is not valid. Write female, male or other.")
     return patient_header(**{_FIELDS.get(name, name): cell for name, cell in cells.items()})

@@ -90,7 +90,7 @@ def unit_problem(unit: str) -> str:
     if not (plain := _plain(unit)):
         return "it has no unit"
     known = plain in _OTHER_UNITS | _UNKNOWN_UNITS or re.fullmatch(r"[.?]v", plain)
-    return f"its unit {unit.strip()} is no known voltage" if known else "its unit is not known"
+    return f"its unit {unit.strip()} is not a known unit of voltage" if known else "its unit is not known"
 
 
 def may_be_voltage(unit: str) -> bool:

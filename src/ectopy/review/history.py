@@ -115,9 +115,9 @@ def check_possible(action: Action, entries: Sequence[Entry]) -> None:
     elif past.confirmed is not None:
         raise EditError(f"the results are confirmed by {past.confirmed.by}. Reopen them first.")
     if isinstance(action, Undo) and action.entry not in {entry.id for entry in past.done}:
-        raise EditError(f"undo: entry {action.entry} is no edit that counts.")
+        raise EditError(f"undo: entry {action.entry} is not an edit that counts.")
     if isinstance(action, Redo) and action.entry not in {entries[0].id for entries in past.undone}:
-        raise EditError(f"redo: entry {action.entry} is no edit that was undone last.")
+        raise EditError(f"redo: entry {action.entry} is not the edit that was undone last.")
 
 
 def is_independent(action: Action, entry: Entry) -> bool:

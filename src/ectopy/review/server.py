@@ -299,14 +299,14 @@ def _for_log(body: dict[str, Any]) -> dict[str, Any]:
 async def _body(request: Request) -> dict[str, Any]:
     """Read a JSON object; a page of another server cannot send this type without asking first."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise EditError("The request is no JSON.")
+        raise EditError("The request is not JSON.")
     content = await request.body()
     try:
         body = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise error if isinstance(error, EditError) else EditError("The request is no JSON.") from error
+        raise error if isinstance(error, EditError) else EditError("The request is not JSON.") from error
     if not isinstance(body, dict):
-        raise EditError("The request is no JSON object.")
+        raise EditError("The request is not a JSON object.")
     return body
 
 

@@ -80,9 +80,9 @@ class Columns:
         more = ", ..." if len(self.left_out) > _MOST_NUMBERS else ""
         one = len(self.left_out) == 1
         return (
-            (f"column {numbers} is left out: it is no ECG lead",)
+            (f"column {numbers} is left out: it is not an ECG lead",)
             if one
-            else (f"columns {numbers}{more} are left out: they are no ECG leads",)
+            else (f"columns {numbers}{more} are left out: they are not ECG leads",)
         )
 
 

@@ -347,7 +347,7 @@ class TestOutputs:
 
     def test_python_takes_criteria_and_nothing_else(self) -> None:
         with pytest.raises(
-            CriteriaError, match=r"^'study\.toml' are no criteria\. Give Criteria\(\.\.\.\) or"
+            CriteriaError, match=r"^'study\.toml' are not criteria\. Give Criteria\(\.\.\.\) or"
         ):
             ectopy.analyse(np.zeros(1000), fs=250, criteria="study.toml")
 

@@ -301,7 +301,7 @@ class TestScoring:
         diary.write_text("time\nnoon\n")
         options = ScoreOptions(model, diary=diary, pseudonyms=Pseudonyms("a salt of the tests alone"))
         row, _ = self.score(tmp_path, options)
-        assert "line 2 has no time" in str(row["reason"])
+        assert "line 2 has no valid time" in str(row["reason"])
         assert "Miller" not in str(row["reason"])
         assert "elsewhere" not in str(row["reason"])
 

@@ -187,7 +187,9 @@ def _extremes(rate: HeartRate, analysis: Analysis) -> Iterator[dict[str, Any]]:
         if np.isfinite(bpm):
             first = int(np.searchsorted(time_s, at_s - 0.0005))
             last = min(first + RATE_INTERVALS, len(time_s) - 1)
-            yield _extreme(name, title, f"{shown_bpm(bpm)} bpm", float(time_s[first]), float(time_s[last]), fs)
+            yield _extreme(
+                name, title, f"{shown_bpm(bpm)} bpm", float(time_s[first]), float(time_s[last]), fs
+            )
 
 
 def _extreme(name: str, title: str, text: str, onset_s: float, offset_s: float, fs: float) -> dict[str, Any]:  # noqa: PLR0913, PLR0917

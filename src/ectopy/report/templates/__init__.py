@@ -80,8 +80,8 @@ def line_length(seconds: float) -> str:
 
 
 def bpm(value: float | None) -> str | None:
-    """Return a heart rate as a whole number; None where there is none."""
-    return None if value is None else whole_bpm(value)
+    """Return a heart rate as a whole number; None where there is none, or NaN."""
+    return whole_bpm(value) if value is not None and value == value else None  # noqa: PLR0124 - NaN
 
 
 def css_text(text: str) -> str:

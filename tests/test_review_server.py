@@ -34,11 +34,11 @@ PAGES = Path(server.__file__).parent / "pages"
 _found_clusters: dict[str, bytes] = {}
 
 
-def write_clusters_once(folder: Path) -> None:
+def write_clusters_once(folder: Path, *, originals: Path | None = None) -> None:
     """Write the clusters of results as the server does, but find them only once for all tests."""
     base, path = results_hash(folder), review_folder(folder.parent, folder.name) / CLUSTERS_FILE
     if base not in _found_clusters:
-        write_clusters(folder)
+        write_clusters(folder, originals=originals)
         _found_clusters[base] = path.read_bytes()
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(_found_clusters[base])
@@ -500,7 +500,7 @@ class TestEdits:
                 {"by": "AB", "last_id": 0, "action": "relabel_clusters", "clusters": "all", "to": "V"},
                 "clusters",
             ),
-            ([1, 2], "no JSON object"),
+            ([1, 2], "not a JSON object"),
         ],
     )
     def test_an_edit_that_makes_no_sense_is_refused_in_words(self, client, one, body, said):

@@ -124,14 +124,14 @@ def test_a_whole_session_by_keyboard_and_mouse(open_page, results):  # noqa: PLR
     page = open_page()
     page.get_by_role("link", name=name, exact=True).click()
     page.wait_for_selector(".card")
-    # A template is split: both halves are chosen, one beside the other, and in view.
+    # A template is split: its parts are chosen, one beside the other, and in view.
     page.locator(".card").first.click()
     page.keyboard.press("p")
-    halves = page.locator(".card.chosen")
-    playwright.expect(halves).to_have_count(2)
-    assert page.locator(".card.chosen + .card.chosen").count() == 1
-    for half in halves.all():
-        playwright.expect(half).to_be_in_viewport()
+    parts = page.locator(".card.chosen")
+    playwright.expect(parts).to_have_count(4)
+    assert page.locator(".card.chosen + .card.chosen").count() == 3
+    for part in parts.all():
+        playwright.expect(part).to_be_in_viewport()
     page.keyboard.press("Space")
     # Twelve decisions: what is proposed.
     asked = []

@@ -95,21 +95,35 @@ class TestFindClusters:
 
 
 class TestSplit:
-    def test_the_second_half_gets_the_next_number(self, found):
+    def test_the_parts_get_the_next_numbers_and_nothing_else_changes(self, found):
         after = split(found, 0)
-        assert after.n_clusters == found.n_clusters + 1
+        assert after.n_clusters == found.n_clusters + 3
         moved = after.cluster != found.cluster
         assert set(found.cluster[moved]) == {0}
-        assert set(after.cluster[moved]) == {found.n_clusters}
+        assert set(after.cluster[moved]) == {found.n_clusters + more for more in range(3)}
 
-    def test_the_larger_half_keeps_its_number(self, found):
+    def test_the_largest_part_keeps_its_number(self, found):
         after = split(found, 0)
-        assert len(after.members(0)) >= len(after.members(found.n_clusters)) > 0
+        parts = [0, *range(found.n_clusters, after.n_clusters)]
+        sizes = [len(after.members(part)) for part in parts]
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[-1] > 0
 
-    def test_two_shapes_are_set_apart(self):
+    def test_four_shapes_are_set_apart(self):
+        shapes = [[0, 1], [3, 1], [9, 1], [9, 4]]
+        points = np.repeat(shapes, [30, 5, 7, 3], axis=0).astype(np.float16)
+        clusters = Clusters(np.arange(45), np.zeros(45, dtype=np.int32), points)
+        assert split(clusters, 0).cluster.tolist() == [0] * 30 + [2] * 5 + [1] * 7 + [3] * 3
+
+    def test_two_shapes_stay_two(self):
         points = np.repeat([[0, 1], [3, 1]], [30, 5], axis=0).astype(np.float16)
         clusters = Clusters(np.arange(35), np.zeros(35, dtype=np.int32), points)
         assert split(clusters, 0).cluster.tolist() == [0] * 30 + [1] * 5
+
+    def test_other_beats_of_the_cluster_keep_its_number(self):
+        points = np.repeat([[0, 1], [3, 1]], [30, 5], axis=0).astype(np.float16)
+        clusters = Clusters(np.arange(35), np.zeros(35, dtype=np.int32), points)
+        assert split(clusters, 0, np.arange(20, 33)).cluster.tolist() == [0] * 30 + [1] * 3 + [0] * 2
 
     def test_beats_that_are_all_the_same_stay_together(self):
         clusters = Clusters(np.arange(9), np.zeros(9, dtype=np.int32), np.ones((9, 3), dtype=np.float16))

@@ -8,7 +8,7 @@ Points are first condensed, as in BIRCH (Zhang, Ramakrishnan & Livny 1996): they
 again and again, always the most diverse part first (bisecting k-means, Steinbach, Karypis & Kumar 2000). The
 seeds are on either side of the mean along the first principal component (Boley 1998), so nothing is random.
 Parts that are near each other are then united by average linkage, which keeps a rare shape that is far from
-all others apart. A reader who splits a cluster takes one step of 2-means more.
+all others apart. A reader who splits a cluster takes two steps of 2-means more, so it becomes four.
 
 The signal is read once, hours at a time. Of each beat, only its point stays in memory.
 """
@@ -56,6 +56,7 @@ _PARTS = 150  # into which the beats of a label are split before they are united
 _ALIKE = 0.02  # a part whose points have this distance from their centre is not split
 _SAMPLED = 20_000  # beats from which the centres and the spread of a part are computed
 _ROUNDS = 10
+_HALVINGS = 2  # into how many times two parts a reader splits a cluster
 _CHUNK = 4096  # points that are in memory in single precision at once
 
 
@@ -138,25 +139,29 @@ def cluster_points(points: Points, label: Labels) -> NDArray[np.int32]:
 
 
 def split(clusters: Clusters, number: int, members: NDArray[np.intp] | None = None) -> Clusters:
-    """Split a cluster in two.
+    """Split a cluster in two, and each half again: one decision of a reader shows more than with halves.
 
     Parameters
     ----------
     clusters
         The clusters.
     number
-        The cluster to split. The larger half keeps its number.
+        The cluster to split. Its largest part keeps the number.
     members
         Indices of those of its beats that are to be split; the others keep the number. By default all.
 
     Returns
     -------
-    One cluster more, unless all beats of the cluster are the same.
+    At most three clusters more; none if all beats of the cluster are the same.
     """
-    members = clusters.members(number) if members is None else members
-    second = _second_half(clusters.points[members])
+    parts = [clusters.members(number) if members is None else members]
+    for _ in range(_HALVINGS):
+        halves = [(part, _second_half(clusters.points[part])) for part in parts]
+        parts = [half for part, second in halves for half in (part[~second], part[second]) if len(half)]
+    parts.sort(key=len, reverse=True)
     cluster = clusters.cluster.copy()
-    cluster[members[second]] = clusters.n_clusters
+    for new, part in enumerate(parts[1:], clusters.n_clusters):
+        cluster[part] = new
     return replace(clusters, cluster=cluster)
 
 

@@ -188,7 +188,7 @@ class OpenReview:
         return np.where(clusters.sample[at] == samples, clusters.cluster[at], -1).astype(np.int32)
 
     def split(self, number: int, samples: Samples | None = None) -> list[int]:
-        """Split a cluster in two.
+        """Split a cluster in up to four.
 
         Parameters
         ----------
@@ -199,7 +199,7 @@ class OpenReview:
 
         Returns
         -------
-        The numbers of both halves.
+        The numbers of its parts, the largest first.
         """
         with self._lock:
             clusters = self._known(number)
@@ -208,8 +208,9 @@ class OpenReview:
                 members = members[np.isin(clusters.sample[members], samples)]
             if not len(members):
                 raise EditError("none of these beats is in the template.")
-            self._rearrange(split(clusters, number, members))
-            return [number, clusters.n_clusters]
+            after = split(clusters, number, members)
+            self._rearrange(after)
+            return [number, *range(clusters.n_clusters, after.n_clusters)]
 
     def move(self, samples: Samples, to: int) -> None:
         """Move beats to another cluster.

@@ -365,12 +365,12 @@ export class Templates {
   async split() {
     if (this.chosen.length !== 1) return say("Choose one template to split.", { bad: true });
     const [number] = this.chosen, members = this.asking && this.decision ? Array.from(this.decision.samples) : undefined;
-    const halves = await this.review.rearrange({ split: number, members }); // a question may be about a part of a template
-    if (!halves) return;
-    for (const half of halves) if (half !== number) this.places.set(half, this.places.get(number) + 0.5); // beside each other
+    const parts = await this.review.rearrange({ split: number, members }); // a question may be about a part of a template
+    if (!parts) return;
+    for (const part of parts) if (part !== number) this.places.set(part, this.places.get(number) + 0.5); // beside each other
     this.draw();
-    this.choose(halves);
-    say(`The template is two now: ${halves.map((half) => count(this.tallies.get(half).n)).join(" and ")} beats.`);
+    this.choose(parts);
+    say(`The template is ${parts.length} now: ${parts.map((part) => count(this.tallies.get(part).n)).join(", ")} beats.`);
   }
 
   // Move the chosen beats of the strip, or whole templates, to another template.

@@ -354,7 +354,7 @@ def _on_events(
         first, last = np.searchsorted(time_s, (item.event.onset_s, item.event.offset_s)).tolist()
         gain = float(doubt[first : last + 1].mean()) if first < len(doubt) else 0.0
         title = titles[item.event.kind]
-        question = f"Is this {title[0].lower()}{title[1:]}?"
+        question = f"Is this finding right: {title[0].lower()}{title[1:]}?"
         proposal = "accept" if gain <= 0.5 else "reject"
         decisions.append(Decision(None, item.event, question, proposal, clusters.sample[:0], gain))
     return decisions

@@ -221,6 +221,11 @@ class TestEpisodes:
             f"Ventricular couplet: the first {MAX_EPISODES} of {n}, the others are in events.csv" in page.text
         )
 
+    def test_without_a_table_the_lists_are_left_out_of_print(self, tmp_path: Path) -> None:
+        for letters, is_left_out in (("N" * 40 + "VVN", True), ("N" * 40 + "VVVN", False)):
+            source = written(tmp_path, analysis_for(letters)).source
+            assert ('<section aria-labelledby="h-extremes" class="on-screen">' in source) == is_left_out
+
     def test_a_single_one_is_called_so(self, tmp_path: Path) -> None:
         assert "Ventricular couplet: the only one" in written(tmp_path, analysis_for("N" * 40 + "VVN")).text
 

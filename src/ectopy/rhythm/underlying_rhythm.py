@@ -70,7 +70,7 @@ def underlying_rhythm(analysis: Analysis) -> str:
         text = f"{RHYTHM_NAMES[main].title} throughout"
     else:
         text = f"{RHYTHM_NAMES[main].title} for {main_pct:.1f} % of the time analysed"
-    parts = [*others, *sorted(within.items(), key=lambda share: -share[1])]
+    parts = sorted([*others, *within.items()], key=lambda share: -share[1])
     with_share = [
         f"{_in_sentence(RHYTHM_NAMES[rhythm].title)} for {share:.1f} %"
         for rhythm, total_s in parts

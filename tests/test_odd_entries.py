@@ -77,7 +77,7 @@ class TestSummaryOfOneRecording:
         write_record(inbox, "c", signal_of(seed=2))
         assert [row["recording"] for row in run(inbox, out, options)] == ["c"]
         assert statuses(out) == {"a": "failed", "b": "scored", "c": "scored"}
-        assert "a/summary.json: it is damaged" in (out / "index.html").read_text(encoding="utf-8")
+        assert "a/summary.json: damaged" in (out / "index.html").read_text(encoding="utf-8")
 
     @pytest.mark.parametrize(
         "content", [b"", b"\0" * 5000, b"\xff\xfe{", b"[" * 100_000, b'{"row": 7}', b"7"]

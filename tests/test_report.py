@@ -382,7 +382,7 @@ class TestWhyNotAnalysable:
             (np.empty((0, 1)), "the recording is empty"),
             (np.full((6000, 2), np.nan), "every sample is missing"),
             (np.full((6000, 2), 0.3), "the signal is flat"),
-            (np.sin(np.arange(200))[:, None], "2.0 s are too short"),
+            (np.sin(np.arange(200))[:, None], "2.0 s is too short"),
             (np.sin(np.arange(6000))[:, None], "no beat was found"),
         ],
     )

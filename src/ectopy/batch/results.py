@@ -174,7 +174,7 @@ def earlier_rows(out: Path) -> list[SummaryRow]:
 
 
 def _damaged_result(name: str, listed: SummaryRow) -> SummaryRow:
-    reason = f"{name}/summary.json: it is damaged. Score the recording again"
+    reason = f"{name}/summary.json: damaged. Score the recording again"
     return failed_row(name, str(listed.get("path", "")), reason)
 
 
@@ -306,7 +306,7 @@ def set_aside(path: Path) -> None:
         f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{token_hex(2)}"
     )
     path.rename(kept)
-    logger.warning("%s: it is damaged and is made anew. The damaged one is kept as %s.", path, kept.name)
+    logger.warning("%s: damaged, so it is written again. The damaged file is kept as %s.", path, kept.name)
 
 
 @contextmanager

@@ -161,7 +161,7 @@ def _score_one(job: Job, model: "Classifier") -> SummaryRow:
         )
         if job.complete_only and recording.incomplete:
             raise UnreadableError(
-                f"{job.source}: the file has less than its header states; it may still be uploading. "
+                f"{job.source}: the file is shorter than its header states; it may still be uploading. "
                 "Wait, or copy the complete file again."
             )
         recording = replace(recording, patient=_shown_patient(recording, job))

@@ -148,5 +148,5 @@ def not_analysable_reason(recording: Recording) -> str:
     if (np.nanmax(present, axis=0) == np.nanmin(present, axis=0)).all():
         return "the signal is flat"
     if recording.duration_s < SHORTEST_S:
-        return f"{recording.duration_s:.1f} s are too short"
+        return f"{recording.duration_s:.1f} s is too short"
     return NO_BEAT

@@ -19,7 +19,8 @@ def log_trial(trial: Trial, config: TrainConfig) -> None:
     config
         The choices that all trials share.
     """
-    with runs.run(f"{trial.architecture.name}, seed {trial.seed}", nested=True):
+    description = "The cross-validation of one architecture with one seed."
+    with runs.run(f"{trial.architecture.name}, seed {trial.seed}", description=description, nested=True):
         runs.log_parameters(parameters_of(trial, config))
         for epoch, loss in enumerate(trial.losses):
             runs.log_metrics({"out_of_fold/loss": loss}, step=epoch)

@@ -6,7 +6,7 @@ review    review results in the browser
 training  ingest, train, train-rhythm, evaluate, evaluate-findings, cross-database, ablation,
           log-reviews, demo
 models    models list, show, promote, rollback
-tools     ec57, simulate, criteria, pseudonyms, up
+tools     ec57, simulate, criteria, pseudonyms, up, ui
 common    options, settings and messages that several commands share
 ========= ================================================================================
 
@@ -16,8 +16,10 @@ Every command imports its packages inside the function, so that ``--help`` answe
 import errno
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -50,7 +52,7 @@ for command in (
         training.ablation,
         training.log_reviews,
     ),
-    *(training.demo, tools.up),
+    *(training.demo, tools.up, tools.ui),
 ):
     app.command()(command)
 app.command("pseudonym", hidden=True)(tools.show_pseudonyms)  # the name of version 0.1
@@ -102,6 +104,8 @@ def _common(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``ectopy``; an error that the user can correct is one line on stderr, without a traceback."""
+    with suppress(ValueError):  # only the main thread of a process has signals
+        signal.signal(signal.SIGTERM, _end)  # Python would end at once, and leave runs that seem to go on
     try:
         status = app(args=arguments, prog_name="ectopy", standalone_mode=False)
         sys.exit(status or 0)
@@ -122,6 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         _fail_of_library(error)
         raise  # a bug, which needs its traceback
+
+
+def _end(*_: object) -> NoReturn:
+    """End as SIGTERM asks: locks are released, worker processes end, and runs in MLflow are closed."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _fail_of_library(error: Exception) -> None:

@@ -76,6 +76,13 @@ def print_message(message: str) -> None:
     print(printable(message), file=sys.stderr, flush=True)
 
 
+def print_messages(*texts: str) -> None:
+    """Print texts of one line or more to stderr."""
+    for text in texts:
+        for line in text.splitlines():
+            print_message(line)
+
+
 def print_result(text: object) -> None:
     """Print the result of a command, of one line or more, to stdout."""
     print(printable_lines(text), flush=True)

@@ -23,12 +23,14 @@ ModelName = Annotated[str, typer.Option("--model", help="Name of the registered 
 def list_versions(model: ModelName = "ectopy", data_dir: DataDir = None) -> None:
     """List the versions, newest first, with their out-of-fold metrics and their history."""
     from ectopy.batch import planning
-    from ectopy.evaluation.model_card import markdown
     from ectopy.registry import promotion
+    from ectopy.registry.closing import of_versions
 
     settings = _connect(data_dir)
     table = promotion.version_table(model)
-    print_result(markdown(table) if table else f"{model}: no version yet. Run `ectopy train` to make one.")
+    print_result(
+        of_versions(table) if table else f"model {model}: no version yet. Run `ectopy train` to make one."
+    )
     print_result(f"in use here: {planning.describe_model(planning.find_model(None, settings.data_dir))}")
 
 

@@ -115,6 +115,19 @@ def show_pseudonyms(
     print("\n".join(f"{pseudonyms.of(name)}\t{printable(name)}" for name in names))
 
 
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the pages.")] = 5000,
+    data_dir: DataDir = None,
+) -> None:
+    """Show runs and models in the browser: MLflow's pages, on 127.0.0.1, with a password.
+
+    Open the link that it prints. Ctrl-C ends it.
+    """
+    from ectopy.flows.local_stack import Ports, run_pages
+
+    run_pages(load_settings(data_dir), Ports(mlflow=port))
+
+
 def up(
     prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's pages.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's pages.")] = 5000,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from ectopy.cli.common import (
     load_settings,
     prepare_prefect,
     print_message,
+    print_messages,
     print_result,
     split_names,
 )
@@ -19,6 +21,7 @@ from ectopy.cli.common import (
 if TYPE_CHECKING:
     from ectopy.model.network import TrainConfig
     from ectopy.model.training_sources import TrainingSource
+    from ectopy.settings import Settings
 
 Databases = Annotated[
     list[str] | None,
@@ -115,16 +118,23 @@ def train(
 ) -> None:
     """Train a challenger and register it in MLflow."""
     changes, sources = _assignments(values or ()), _sources(databases)
-    prepare_prefect()
-    from ectopy.flows.train import train as flow
+    settings = _prepare(data_dir)
+    from ectopy.flows import train as training
+    from ectopy.flows.progress import link_to
+    from ectopy.model.network import TrainConfig
+    from ectopy.registry.closing import of_training
 
-    version = flow(
+    config = _config(changes)
+    if not corrections:  # they bring patients of their own
+        training.require_training(sources, settings.data_dir, config or TrainConfig())
+    version = training.train(
         sources,
-        load_settings(data_dir).data_dir,
-        _config(changes),
+        settings.data_dir,
+        config,
         corrections=tuple(corrections or ()),
         corrections_weight=corrections_weight,
     )
+    print_messages(of_training(version), link_to(version.run_id), "next: ectopy evaluate")
     print_result(version.uri)
 
 
@@ -147,10 +157,26 @@ def train_rhythm(
     ] = "shipped",
 ) -> None:
     """Train the network that names malignant rhythms and artefact, and evaluate it by cross-validation."""
-    prepare_prefect()
+    settings = _prepare(data_dir)
     from ectopy.flows.train_rhythm import train_rhythm as flow
 
-    print_result(flow(load_settings(data_dir).data_dir, model))
+    print_result(flow(settings.data_dir, model))
+
+
+def _prepare(data_dir: Path | None) -> "Settings":
+    """Read the settings, say that loading takes a while, and choose the Prefect server."""
+    settings = load_settings(data_dir)
+    print_message("loading Keras, MLflow and Prefect")
+    prepare_prefect()
+    return settings
+
+
+def _require_databases(*names: str) -> None:
+    """Refuse an unknown database before anything is loaded."""
+    from ectopy.datasets.catalogue import find_database
+
+    for name in names:
+        find_database(name)
 
 
 def _sources(texts: Sequence[str] | None) -> "Sequence[TrainingSource]":
@@ -194,12 +220,12 @@ def cross_database(  # noqa: PLR0913, PLR0917 - one parameter for each option
     Out of fold over all databases, and on each with networks that were trained on the others.
     """
     changes, sources = _assignments(values or ()), _sources(databases)
-    prepare_prefect()
+    settings = _prepare(data_dir)
     from ectopy.flows.cross_database import QUICK
     from ectopy.flows.cross_database import cross_database as flow
 
     config = QUICK.with_values(changes) if quick else _config(changes)
-    print_result(flow(sources, load_settings(data_dir).data_dir, seeds, config, out))
+    print_result(flow(sources, settings.data_dir, seeds, config, out))
 
 
 def evaluate(
@@ -216,11 +242,16 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate the challenger by EC57; promote it, or report why not."""
-    prepare_prefect()
-    from ectopy.flows.evaluate import evaluate as flow
+    _require_databases(database)
+    settings = _prepare(data_dir)
+    from ectopy.flows import evaluate as evaluation
+    from ectopy.flows.progress import link_to
 
-    decision = flow(database, load_settings(data_dir).data_dir, reason=reason, card_to=card_to)
-    print_result(f"{decision.report}\n{decision}")
+    evaluation.require_held_out(database, settings.data_dir)
+    decision = evaluation.evaluate(database, settings.data_dir, reason=reason, card_to=card_to)
+    print_result(decision.summary)
+    print_messages(f"all of it: {link_to(decision.run_id)}")
+    print_result("\n".join(wrap(str(decision), 100)))
 
 
 def evaluate_findings(
@@ -246,10 +277,13 @@ def evaluate_findings(
     Ventricular tachycardia and fibrillation, asystole, atrial fibrillation, supraventricular tachycardia; on
     each database that has labels, and by a model that has not seen the patient.
     """
-    prepare_prefect()
+    _require_databases(*(databases or ()))
+    settings = _prepare(data_dir)
+    from ectopy.evaluation.finding_page import PAGE
     from ectopy.flows.evaluate_findings import evaluate_findings as flow
 
-    print_result(flow(tuple(databases or ()), load_settings(data_dir).data_dir, model, out, held_out))
+    page = flow(tuple(databases or ()), settings.data_dir, model, out, held_out)
+    print_result(out / PAGE if out else page)
 
 
 def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -272,14 +306,15 @@ def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
     RNN, GRU, LSTM, GRU + attention, Transformer, no recurrence; by cross-validation on training patients.
     """
     beats = _positive_integers("--lengths", lengths)
-    prepare_prefect()
+    _require_databases(database)
+    settings = _prepare(data_dir)
     from ectopy.ablation import ARCHITECTURES
     from ectopy.flows.compare import QUICK
     from ectopy.flows.compare import compare as flow
 
     names = split_names(architectures) or tuple(ARCHITECTURES)
     config = QUICK if quick else None
-    print_result(flow(database, load_settings(data_dir).data_dir, seeds, names, beats, config, out))
+    print_result(flow(database, settings.data_dir, seeds, names, beats, config, out))
 
 
 def _positive_integers(option: str, text: str) -> tuple[int, ...]:

@@ -500,7 +500,9 @@ _NUMBER = re.compile(r"[0-9]+$")
 def find_database(name: str) -> Database:
     """Return the database with a PhysioNet name."""
     if name not in DATABASES:
-        raise UnknownDatabaseError(f"{name}: unknown database. Choose one of {', '.join(DATABASES)}.")
+        raise UnknownDatabaseError(
+            f"{name or repr(name)}: unknown database. Choose one of {', '.join(DATABASES)}."
+        )
     return DATABASES[name]
 
 

@@ -58,6 +58,8 @@ def read_records(folder: Path) -> tuple[str, ...]:
             f"{folder}: the database {name} is missing. Download it with `ectopy ingest {name}`."
         )
     names = tuple((folder / "RECORDS").read_text(encoding="latin-1").split())
+    if not names:
+        raise FetchError(f"{folder / 'RECORDS'}: it lists no record. Check the address of the source.")
     if bad := [name for name in names if not _is_inside(name)]:
         raise FetchError(
             f"{folder / 'RECORDS'}: {bad[0]!r:.60} is not a record name. Check the address of the source."

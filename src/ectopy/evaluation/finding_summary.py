@@ -1,5 +1,6 @@
 """Metrics of findings by group of records, with intervals by patient, to be logged and shown."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,6 +116,15 @@ def metrics_of(groups: Mapping[str, FindingGroup]) -> dict[str, float]:
             values[f"{metric}_low"], values[f"{metric}_high"] = group.bounds[metric]
         metrics |= {f"{name.replace(' ', '_')}/{metric}": value for metric, value in values.items()}
     return metrics
+
+
+def headline_of(metrics: Iterable[str]) -> list[str]:
+    """Return the names of the metrics to see first: what is found and what is false, on each database."""
+    return [
+        name
+        for name in metrics
+        if re.fullmatch(r"[a-z0-9-]+/(malignant/named_share|findings/false_urgent_per_24h)", name)
+    ]
 
 
 def false_table(results: Iterable[RecordFindings]) -> dict[str, list[object]]:

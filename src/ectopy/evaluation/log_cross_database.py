@@ -1,5 +1,6 @@
 """Log an evaluation across databases to MLflow, and write its page."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from ectopy.registry import runs
 
 def log_test(test: CrossTest) -> None:
     """Log metrics, a table of all records, and the counts of each record of one test."""
-    runs.log_metrics(metrics_of(test))
+    metrics = metrics_of(test)
+    headline = [name for name in metrics if re.fullmatch(r"[^/]+/detected/gross/s?veb_f1", name)]
+    runs.log_results(metrics, headline)
     runs.log_table(metrics_by_record(test.beats(DETECTED)), "records-table.json")
     runs.log_text(to_json(record_counts(test.evaluations)), "records.json")
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
 from ectopy.datasets.catalogue import noise_db
 from ectopy.ec57 import gross
-from ectopy.ec57.reference import CONDITIONS, DETECTED, EC57_MAP
+from ectopy.ec57.reference import CONDITIONS, DETECTED, EC57_MAP, GIVEN
 from ectopy.evaluation import (
     aggregate,
     beats_by_condition,
@@ -33,12 +34,14 @@ class EvaluationReport:
     """Report of an evaluation, as Markdown: the overview table, sections in detail, and the failures.
 
     ``failures`` is None if they were not searched for. ``strips`` are the plots of the failures by file name.
+    ``glance`` is the overview table by column.
     """
 
     overview: str
     details: str
     failures: tuple[Failure, ...] | None
     strips: Mapping[str, Figure] = field(default_factory=dict)
+    glance: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
     @property
     def report(self) -> str:
@@ -53,8 +56,18 @@ class EvaluationReport:
         return "" if self.failures is None else model_card.failures_section(self.failures, pictures)
 
 
+class Tested(NamedTuple):
+    """The logged model that is evaluated, and the data set of the held-out patients."""
+
+    model_id: str
+    dataset: Any
+
+
 def log_evaluation(
-    held_out: Sequence[RecordEvaluation], everyone: Sequence[RecordEvaluation], database: str
+    held_out: Sequence[RecordEvaluation],
+    everyone: Sequence[RecordEvaluation],
+    database: str,
+    tested: Tested,
 ) -> EvaluationReport:
     """Log all results of an evaluation.
 
@@ -66,6 +79,8 @@ def log_evaluation(
         All records, or none. Training records are evaluated with networks that have not seen the patient.
     database
         Name of the database.
+    tested
+        What the metrics on held-out patients belong to.
 
     Returns
     -------
@@ -74,7 +89,7 @@ def log_evaluation(
     joined = calibration.join(evaluation.calibration for evaluation in held_out)
     group = aggregate.summarise_group(_title(database), held_out, extra=calibration.metrics(joined))
     groups = {HELD_OUT: group, **_groups(everyone)}
-    overview = _log_overview(groups, held_out, everyone)
+    glance, overview = _log_overview(groups, held_out, everyone, tested)
     details = (
         _log_beats(held_out, database)
         + _log_runs(groups, held_out)
@@ -87,7 +102,7 @@ def log_evaluation(
     strips = {failure.picture_file: plots.strip(read_excerpt(failure), failure.text) for failure in failures}
     for file, strip in strips.items():
         runs.log_figure(strip, f"{model_card.PICTURES_FOLDER}/{file}")
-    return EvaluationReport(overview, details, failures, strips)
+    return EvaluationReport(overview, details, failures, strips, glance)
 
 
 def log_noise_evaluation(evaluations: Sequence[RecordEvaluation], database: str) -> EvaluationReport:
@@ -105,20 +120,23 @@ def log_noise_evaluation(evaluations: Sequence[RecordEvaluation], database: str)
     The report.
     """
     group = aggregate.summarise_group("all", evaluations)
-    table = model_card.markdown(tables.overview_table(group, {}))
-    overview = model_card.section("At a glance", model_card.GLANCE, table)
+    glance = tables.overview_table(group, {})
+    overview = model_card.section("At a glance", model_card.GLANCE, model_card.markdown(glance))
     details = _log_beats(evaluations, database) + _log_shutdown(evaluations, ()) + _log_noise(evaluations)
-    return EvaluationReport(overview, details, None)
+    return EvaluationReport(overview, details, None, glance=glance)
 
 
 def _log_overview(
     groups: Mapping[str, aggregate.Group],
     held_out: Sequence[RecordEvaluation],
     everyone: Sequence[RecordEvaluation],
-) -> str:
-    """Log every metric of every group of records; return the overview table as a section."""
+    tested: Tested,
+) -> tuple[dict[str, list[object]], str]:
+    """Log every metric of every group of records; return the overview table, by column and as a section."""
     for name, group in groups.items():
-        runs.log_metrics(aggregate.metrics_with_bounds(group), prefix=f"{name}/")
+        headline = headline_metrics.HELD_OUT if name == HELD_OUT else headline_metrics.EVERYONE
+        on_data = tested._asdict() if name == HELD_OUT else {}
+        runs.log_results(aggregate.metrics_with_bounds(group), headline, prefix=f"{name}/", **on_data)
     seeds = aggregate.spread(aggregate.member_metrics(held_out))
     table = tables.overview_table(groups[HELD_OUT], seeds, groups.get(NOT_PACED), groups.get(EVERYONE))
     runs.log_table(table, "at-a-glance.json")
@@ -130,7 +148,7 @@ def _log_overview(
         *([model_card.SHARED] if shared else []),
         *([model_card.PACED.format(paced=paced)] if paced else []),
     ]
-    return model_card.section("At a glance", *notes, model_card.markdown(table))
+    return table, model_card.section("At a glance", *notes, model_card.markdown(table))
 
 
 def _title(database: str) -> str:
@@ -219,7 +237,7 @@ def _log_members(evaluations: Sequence[RecordEvaluation]) -> str:
         members = aggregate.member_metrics(subset)
         if not members:
             return ""
-        runs.log_metrics(aggregate.seed_metrics(aggregate.spread(members)), prefix=f"seeds/{name}/")
+        runs.log_results(aggregate.seed_metrics(aggregate.spread(members)), (), prefix=f"seeds/{name}/")
         rows = tables.BEAT_ROWS if without else tables.ROWS
         ensemble = aggregate.gross_metrics([evaluation.outcome for evaluation in subset])
         table = tables.seed_table(ensemble, members, rows=rows)
@@ -253,14 +271,15 @@ def _log_beats(evaluations: Sequence[RecordEvaluation], database: str) -> str:
         metrics = headline_metrics.by_subset(records)
         intervals = headline_metrics.interval_table(records, patients)
         by_record = headline_metrics.metrics_by_record(records)
-        runs.log_metrics(metrics, prefix=f"{condition}/")
-        runs.log_metrics(headline_metrics.interval_metrics(intervals), prefix=f"{condition}/")
+        headline = headline_metrics.UNDER_A_CONDITION if condition == GIVEN else ()
+        bounds = headline_metrics.interval_metrics(intervals)
+        runs.log_results({**metrics, **bounds}, headline, prefix=f"{condition}/")
         runs.log_table(by_record, f"{condition}/by-record.json")
         runs.log_table(intervals, f"{condition}/intervals.json")
         confusion = plots.confusion_matrix(gross(records.values()), title)
         runs.log_figure(confusion, f"{condition}/confusion.png")
-        bounds = headline_metrics.bootstrap_intervals(records, patients)
-        runs.log_figure(plots.forest(records, title, bounds), f"{condition}/by-record.png")
+        by_patient = headline_metrics.bootstrap_intervals(records, patients)
+        runs.log_figure(plots.forest(records, title, by_patient), f"{condition}/by-record.png")
         by_subset = headline_metrics.group_by_subset(metrics)
         text += model_card.held_out_section(title, by_subset, intervals)
         if condition == DETECTED:

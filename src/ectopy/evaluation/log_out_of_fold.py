@@ -1,6 +1,7 @@
 """Log the cross-validation of a training to MLflow: analyses by networks that have not seen the patient."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from ectopy.ec57 import gross
 from ectopy.ec57.record_counts import RecordCounts, to_json
@@ -12,7 +13,7 @@ from ectopy.registry.evidence import OUT_OF_FOLD_RECORDS
 
 
 def log_out_of_fold(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, float]:
-    """Log metrics, tables and plots of all databases together, and the metrics of each.
+    """Log metrics, tables and plots of all databases together, and the table of the metrics of each.
 
     Parameters
     ----------
@@ -23,12 +24,13 @@ def log_out_of_fold(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, fl
     -------
     The metrics of all databases together with detected beats, as fractions.
     """
-    metrics = {}
+    metrics: dict[str, dict[str, float]] = {}
+    everything: dict[str, float] = {}
     patients = {key: evaluation.reference.patient for key, evaluation in evaluations.items()}
     for condition in (DETECTED, GIVEN):
         records = beats_by_condition(evaluations, condition)
         metrics[condition] = headline_metrics.summarise(records)
-        runs.log_metrics(metrics[condition], prefix=f"out_of_fold/{condition}/")
+        everything |= {f"{condition}/{name}": value for name, value in metrics[condition].items()}
         runs.log_table(headline_metrics.metrics_by_record(records), f"out_of_fold/{condition}.json")
         title = f"out of fold, {condition} beats"
         runs.log_figure(
@@ -36,14 +38,41 @@ def log_out_of_fold(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, fl
         )
         intervals = headline_metrics.bootstrap_intervals(records, patients)
         runs.log_figure(plots.forest(records, title, intervals), f"out_of_fold/{condition}-by-record.png")
-    runs.log_metrics(_seed_metrics(evaluations), prefix="out_of_fold/seeds/")
+    everything |= {f"seeds/{name}": value for name, value in _seed_metrics(evaluations).items()}
     for database, of_database in by_database(evaluations).items():
         for condition in (DETECTED, GIVEN):
             summary = headline_metrics.summarise(beats_by_condition(of_database, condition))
-            runs.log_metrics(summary, prefix=f"out_of_fold/{database}/{condition}/")
-        runs.log_metrics(_seed_metrics(of_database), prefix=f"out_of_fold/{database}/seeds/")
+            everything |= {f"{database}/{condition}/{name}": value for name, value in summary.items()}
+        seeds = _seed_metrics(of_database)
+        everything |= {f"{database}/seeds/{name}": value for name, value in seeds.items()}
+    headline = [f"{DETECTED}/{name}" for name in headline_metrics.OUT_OF_FOLD]
+    runs.log_results(everything, headline, prefix="out_of_fold/")
     runs.log_text(to_json(record_counts(evaluations)), OUT_OF_FOLD_RECORDS)
     return metrics[DETECTED]
+
+
+def log_by_database(
+    evaluations: Mapping[str, RecordEvaluation], model_id: str, datasets: Mapping[str, Any]
+) -> None:
+    """Log the headline metrics of each database on the run, the model and the data set.
+
+    Parameters
+    ----------
+    evaluations
+        The evaluated training records by key.
+    model_id
+        Id of the logged model.
+    datasets
+        The data set of each database, as MLflow knows it.
+    """
+    for database, of_database in by_database(evaluations).items():
+        metrics = headline_metrics.summarise(beats_by_condition(of_database, DETECTED))
+        runs.log_metrics(
+            {name: metrics[name] for name in headline_metrics.OF_A_DATABASE},
+            prefix=f"out_of_fold/{database}/{DETECTED}/",
+            model_id=model_id,
+            dataset=datasets[database],
+        )
 
 
 def by_database(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, dict[str, RecordEvaluation]]:

@@ -26,6 +26,10 @@ LENGTHS = (16, 32, 64, 128, 256)
 QUICK = network.TrainConfig(n_folds=2, epochs=2, windows_per_epoch=64, batch_windows=16)
 """A check that it works, within minutes. Its metrics mean nothing."""
 
+_DESCRIPTION = (
+    "Architectures on the same data and budget. Read `comparison.md` and `trials.json` among the artifacts."
+)
+
 
 @flow
 def compare(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
@@ -72,7 +76,10 @@ def compare(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form i
     sources = select_records([TrainingSource(database)], data_dir)
     work = TrainingFolder(data_dir / "training" / database)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
-    with runs.run(f"compare on {database}"), tempfile.TemporaryDirectory() as compiled:
+    with (
+        runs.run(f"compare on {database}", description=_DESCRIPTION),
+        tempfile.TemporaryDirectory() as compiled,
+    ):
         jobs = read_records(training.record_jobs(sources, config, work), settings.workers)
         log_data(sources, jobs)
         runs.log_config(config, database=database, seeds=seeds)

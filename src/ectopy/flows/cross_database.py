@@ -9,11 +9,12 @@ from prefect import flow
 
 from ectopy.batch import results
 from ectopy.evaluation.cross_database import CrossTest
+from ectopy.evaluation.cross_database_page import PAGE
 from ectopy.evaluation.evaluate_record import EvaluationJob
 from ectopy.evaluation.jobs import out_of_fold_jobs
 from ectopy.evaluation.log_cross_database import log_page, log_test
-from ectopy.flows.tasks import evaluate_records, fit_networks, log_data, read_records
-from ectopy.flows.train import cross_validate, log_network
+from ectopy.flows.tasks import evaluate_records, log_data, read_records
+from ectopy.flows.train import cross_validate, fit_with_curves, log_network
 from ectopy.model import network, training
 from ectopy.model.calibration import UNCALIBRATED
 from ectopy.model.training import TrainingFolder
@@ -84,7 +85,8 @@ def cross_database(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its
     work.mkdir(parents=True, exist_ok=True)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     names = ",".join(source.database.name for source in sources)
-    with results.lock_folder(work), runs.run(f"across {names}"):
+    description = f"One recipe on {names}: how good on patients of each. Read `{PAGE}` among the artifacts."
+    with results.lock_folder(work), runs.run(f"across {names}", description=description):
         runs.log_config(config, database=names)
         tests = [run_out_of_fold(sources, config, TrainingFolder(work / "out-of-fold"))]
         for source in sources:
@@ -112,9 +114,10 @@ def run_out_of_fold(
     -------
     The test.
     """
-    with runs.run("out of fold", nested=True):
+    description = "Every patient of all databases by networks of the cross-validation that have not seen it."
+    with runs.run("out of fold", description=description, nested=True) as run_id:
         jobs = _read(sources, config, work)
-        by_fold = cross_validate(jobs, training.make_folds(jobs, config), config, work)
+        by_fold = cross_validate(jobs, training.make_folds(jobs, config), config, work, run_id)
         names = tuple(source.database.name for source in sources)
         keys = [job.record.key for job in jobs]
         return _evaluate("out of fold", names, names, keys, out_of_fold_jobs(jobs, by_fold, work))
@@ -151,11 +154,10 @@ def run_without(
     records = left_out.labelled(use_doubtful=True)
     patients = {record.patient for record in records}
     others = [source.without(patients) for source in sources if source is not left_out]
-    with runs.run(name, nested=True):
+    description = f"Networks that were trained on the other databases, on {left_out.database.name}."
+    with runs.run(name, description=description, nested=True) as run_id:
         jobs = _read(others, config, work)
-        fitted = fit_networks(
-            training.member_networks(jobs, config, UNCALIBRATED, work), load_settings().workers
-        )
+        fitted = fit_with_curves(training.member_networks(jobs, config, UNCALIBRATED, work), run_id)
         for member in fitted:
             log_network(member)
         members = tuple(member.job.model for member in fitted)

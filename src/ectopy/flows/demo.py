@@ -143,9 +143,8 @@ def train_and_evaluate(
 def addresses(folder: DemoFolder) -> list[str]:
     """Return where everything is; commands can be pasted in any directory."""
     experiment = runs.connect(folder.tracking_uri, NAME)
-    mlflow = shlex.join(
-        [str(Path(sys.executable).with_name("mlflow")), "ui", "--backend-store-uri", folder.tracking_uri]
-    )
+    ectopy = shlex.quote(str(Path(sys.executable).with_name("ectopy")))
+    mlflow = f"ECTOPY_TRACKING_URI={shlex.quote(folder.tracking_uri)} {ectopy} ui"
     return [
         f"reports  {folder.results / 'index.html'}",
         f"table    {folder.results / 'summary.csv'}",

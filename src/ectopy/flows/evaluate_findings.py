@@ -1,6 +1,8 @@
 """Evaluate findings: episodes found, and false findings per 24 h, on every database that has labels."""
 
-from collections.abc import Sequence
+import logging
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prefect import flow, task
@@ -9,12 +11,23 @@ from prefect.cache_policies import NO_CACHE
 from ectopy.evaluation.evaluate_record import NothingToEvaluateError
 from ectopy.evaluation.finding_jobs import FindingModel, find_model, finding_jobs
 from ectopy.evaluation.finding_page import PAGE, build_page
-from ectopy.evaluation.finding_summary import false_table, group_findings, metrics_of, missed_table
+from ectopy.evaluation.finding_summary import (
+    FindingGroup,
+    false_table,
+    group_findings,
+    headline_of,
+    metrics_of,
+    missed_table,
+)
 from ectopy.evaluation.record_findings import FindingJob, RecordFindings, evaluate_record_findings
+from ectopy.flows.progress import announce, progress
 from ectopy.flows.tasks import without_failures
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
+from ectopy.registry.closing import columns
 from ectopy.settings import load_settings
+
+logger = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 """Records in one task: most are strips of some seconds."""
@@ -64,7 +77,10 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
     jobs = finding_jobs(chosen, databases, data_dir or settings.data_dir, held_out=bool(held_out))
     if out:
         out.mkdir(parents=True, exist_ok=True)
-    with runs.run(f"findings of {chosen.name}", tags={"why": held_out} if held_out else None):
+    description = f"Episodes found by {chosen.name}, and false findings. Read `{PAGE}` among the artifacts."
+    tags = {"why": held_out} if held_out else None
+    with runs.run(f"findings of {chosen.name}", description=description, tags=tags) as run_id:
+        announce(run_id)
         runs.log_parameters(
             {
                 "model": model,
@@ -75,7 +91,7 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
         )
         results = evaluate_jobs(jobs, settings.workers)
         groups = group_findings(results)
-        runs.log_metrics(metrics_of(groups))
+        log_findings(groups)
         runs.log_table(false_table(results), "false-findings.json")
         runs.log_table(missed_table(results), "missed-episodes.json")
         evaluated_on = list(dict.fromkeys(job.database for job in jobs))
@@ -90,9 +106,36 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
             left_out=[job.key for job in jobs if job.key not in evaluated],
         )
         runs.log_text(page, PAGE)
+        for line in columns(*_glance(groups)):
+            logger.info(line)
         if out:
             (out / PAGE).write_text(page, encoding="utf-8")
         return page
+
+
+def _glance(groups: Mapping[str, FindingGroup]) -> tuple[Sequence[str], list[list[str]]]:
+    """Return titles and rows of the first metrics of each database, for the terminal."""
+    metrics = metrics_of(groups)
+    titles = {
+        "malignant episodes named, %": ("malignant/named_share", 100),
+        "false urgent per 24 h": ("findings/false_urgent_per_24h", 1),
+        "false important per 24 h": ("findings/false_important_per_24h", 1),
+    }
+    rows = [
+        [
+            name,
+            *(f"{unit * metrics.get(f'{name}/{metric}', math.nan):.1f}" for metric, unit in titles.values()),
+        ]
+        for name in groups
+        if " " not in name
+    ]
+    return ["database", *titles], rows
+
+
+def log_findings(groups: Mapping[str, FindingGroup]) -> None:
+    """Log the metrics of all groups of records as a table, and the first of them as metrics."""
+    metrics = metrics_of(groups)
+    runs.log_results(metrics, headline_of(metrics))
 
 
 def evaluate_jobs(jobs: Sequence[FindingJob], workers: int) -> list[RecordFindings]:
@@ -114,13 +157,15 @@ def evaluate_jobs(jobs: Sequence[FindingJob], workers: int) -> list[RecordFindin
     NothingToEvaluateError
         If no record could be evaluated.
     """
-    with WorkerPool(workers) as processes:
+    parts = [jobs[start : start + _AT_ONCE] for start in range(0, len(jobs), _AT_ONCE)]
+    with progress("evaluating records", len(parts)) as step, WorkerPool(workers) as processes:
 
         @task(task_run_name="evaluate {jobs[0].key} and more", cache_policy=NO_CACHE)
         def evaluate_some(jobs: Sequence[FindingJob]) -> list[RecordFindings | Exception]:
-            return processes.call_each(evaluate_record_findings, jobs)
+            done = processes.call_each(evaluate_record_findings, jobs)
+            step(f"up to {jobs[-1].key}")
+            return done
 
-        parts = [jobs[start : start + _AT_ONCE] for start in range(0, len(jobs), _AT_ONCE)]
         outcomes = [outcome for part in evaluate_some.map(parts).result() for outcome in part]
     results = without_failures(jobs, outcomes)
     if not results:

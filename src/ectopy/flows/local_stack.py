@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ectopy.batch.results import BusyError, lock_folder
-from ectopy.flows.server_access import ServerAccess, access_file, make_access, prefect_home
+from ectopy.flows.server_access import ServerAccess, access_file, make_access, prefect_home, read_access
 from ectopy.flows.supervisor import HOST, Service, ServiceError, end_leftovers, managed_children, start, watch
 from ectopy.guard import ENTRANCE
 from ectopy.private_files import take_from_others
@@ -59,11 +59,10 @@ def run_local_stack(settings: Settings, ports: Ports, folder: Path) -> None:
     """
     if not (folder / "prefect.yaml").is_file():
         raise ServiceError(f"{folder}: prefect.yaml not found. Run `ectopy up` in a clone of ectopy.")
-    if not entry_points(group="mlflow.app", name="ectopy"):
-        raise ServiceError("ectopy: installed before it had a guard for MLflow's pages. Run `uv sync`.")
+    _require_guard()
     prepare_folders(settings)
     with only_stack(), suppress(KeyboardInterrupt), managed_children() as children:
-        access = make_access(settings, api_url(ports))
+        access = make_access(settings, api_url(ports), mlflow_url(ports))
         environment = local_environment(access, ports)
         start(children, servers(settings, ports), environment)
         recover(folder, environment)
@@ -71,6 +70,40 @@ def run_local_stack(settings: Settings, ports: Ports, folder: Path) -> None:
         deploy(folder, environment)
         print("\n".join(addresses(settings, ports, access)), flush=True)  # noqa: T201
         watch(children)
+
+
+def run_pages(settings: Settings, ports: Ports) -> None:
+    """Run MLflow's pages alone, until Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    settings
+        Supplies the tracking store.
+    ports
+        The port of MLflow's pages.
+
+    Raises
+    ------
+    ServiceError
+        If there is no tracking store to show, or the server cannot be started.
+    """
+    _require_guard()
+    service, store = pages(settings, ports), local_database(settings.tracking_uri)
+    if store is None or not store.is_file():
+        raise ServiceError(
+            f"{store}: no such tracking store. `ectopy train` creates it; ECTOPY_TRACKING_URI names another."
+        )
+    earlier = read_access()
+    with suppress(KeyboardInterrupt), managed_children() as children:
+        access = make_access(settings, earlier.prefect_api_url if earlier else "", mlflow_url(ports))
+        start(children, [service], {**os.environ, **_ENVIRONMENT, "ECTOPY_SERVER_PASSWORD": access.password})
+        print(f"{mlflow_url(ports)}{ENTRANCE}#{access.password}\nCtrl-C ends it", flush=True)  # noqa: T201
+        watch(children)
+
+
+def _require_guard() -> None:
+    if not entry_points(group="mlflow.app", name="ectopy"):
+        raise ServiceError("this ectopy was installed before MLflow's pages had a guard. Run `uv sync`.")
 
 
 @contextmanager
@@ -154,9 +187,26 @@ def servers(settings: Settings, ports: Ports) -> list[Service]:
         ports.prefect,
         "/api/health",
     )
+    return [prefect] if local_database(settings.tracking_uri) is None else [prefect, pages(settings, ports)]
+
+
+def pages(settings: Settings, ports: Ports) -> Service:
+    """Return MLflow's server.
+
+    Parameters
+    ----------
+    settings
+        Supplies the tracking store, which is a local file.
+    ports
+        The ports of the servers.
+
+    Returns
+    -------
+    The service.
+    """
     store = local_database(settings.tracking_uri)
     if store is None:
-        return [prefect]
+        raise ServiceError(f"{settings.tracking_uri}: it is a server already. Open it in the browser.")
     mlflow = command_of(
         *("mlflow", "server", "--app-name", "ectopy", "--workers", "1"),
         *("--host", HOST, "--port", str(ports.mlflow)),
@@ -165,7 +215,7 @@ def servers(settings: Settings, ports: Ports) -> list[Service]:
         *("--backend-store-uri", f"sqlite:///{store}"),
         *("--default-artifact-root", (store.parent / "artifacts").as_uri()),
     )
-    return [prefect, Service("MLflow", mlflow, ports.mlflow, "/health")]
+    return Service("MLflow", mlflow, ports.mlflow, "/health")
 
 
 def worker(ports: Ports, access: ServerAccess) -> Service:
@@ -269,6 +319,11 @@ def addresses(settings: Settings, ports: Ports, access: ServerAccess) -> list[st
 def command_of(name: str, *arguments: str) -> tuple[str, ...]:
     """Return the command of a program that is installed next to this Python."""
     return (str(Path(sys.executable).with_name(name)), *arguments)
+
+
+def mlflow_url(ports: Ports) -> str:
+    """Return the address of MLflow's pages."""
+    return f"http://{HOST}:{ports.mlflow}"
 
 
 def api_url(ports: Ports) -> str:

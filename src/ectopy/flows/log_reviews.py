@@ -52,7 +52,12 @@ def log_review_batch(reviews: Sequence[Review], *, nested: bool) -> str:
     What was logged, in one line.
     """
     metrics = review_metrics(reviews)
-    with runs.run(f"review of {count(len(reviews), 'recording')}", nested=nested, log_system_metrics=False):
+    with runs.run(
+        f"review of {count(len(reviews), 'recording')}",
+        description="What readers corrected and confirmed. `reviews.json` has each recording.",
+        nested=nested,
+        log_system_metrics=False,
+    ):
         runs.log_metrics(metrics)
         runs.log_table(review_table(reviews), "reviews.json")
     return (

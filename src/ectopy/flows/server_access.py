@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ectopy.flows.supervisor import answers
+from ectopy.flows.supervisor import HOST, answers
 from ectopy.guard import USER, basic_authorization
 from ectopy.settings import Settings
 
@@ -23,6 +23,7 @@ class ServerAccess:
 
     prefect_api_url: str
     password: str = field(repr=False)
+    mlflow_url: str = ""
 
     @property
     def auth_string(self) -> str:
@@ -54,7 +55,13 @@ def access_file() -> Path:
     return prefect_home() / "ectopy.json"
 
 
-def make_access(settings: Settings, prefect_api_url: str) -> ServerAccess:
+def mlflow_address() -> str:
+    """Return the address of MLflow's pages on this machine, whether or not they run now."""
+    access = read_access()
+    return (access.mlflow_url if access else "") or f"http://{HOST}:5000"
+
+
+def make_access(settings: Settings, prefect_api_url: str, mlflow_url: str = "") -> ServerAccess:
     """Write the address to the file, with the password of the settings, of earlier or a new one.
 
     Parameters
@@ -63,6 +70,8 @@ def make_access(settings: Settings, prefect_api_url: str) -> ServerAccess:
         Supplies the password, if the user has chosen one.
     prefect_api_url
         The address of Prefect's API.
+    mlflow_url
+        The address of MLflow's pages.
 
     Returns
     -------
@@ -73,7 +82,7 @@ def make_access(settings: Settings, prefect_api_url: str) -> ServerAccess:
         password = chosen.get_secret_value()
     else:
         password = earlier.password if earlier else secrets.token_hex(16)
-    access, path = ServerAccess(prefect_api_url, password), access_file()
+    access, path = ServerAccess(prefect_api_url, password, mlflow_url), access_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # a program that has the old file open must not read the new password
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

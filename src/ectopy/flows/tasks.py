@@ -1,14 +1,16 @@
 """Tasks that several flows share."""
 
 import logging
-from collections.abc import Sequence
-from typing import TypeVar
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ectopy.evaluation import EvaluationJob, RecordEvaluation, evaluate_record
 from ectopy.evaluation.record_findings import FindingJob
+from ectopy.flows.progress import progress
 from ectopy.model import training, training_set
 from ectopy.model.training_sources import SourceRecords
 from ectopy.parallel.worker_pool import WorkerPool
@@ -32,11 +34,13 @@ def read_records(jobs: Sequence[training_set.RecordJob], workers: int) -> list[t
     -------
     The same jobs, whose training records are now on disk.
     """
-    with WorkerPool(workers) as processes:
+    with progress("reading records", len(jobs)) as step, WorkerPool(workers) as processes:
 
         @task(task_run_name="read {job.record.key}", cache_policy=NO_CACHE)
         def read_record(job: training_set.RecordJob) -> training_set.RecordJob:
-            return processes.call(training_set.run_job, job)
+            done = processes.call(training_set.run_job, job)
+            step(job.record.key)
+            return done
 
         return read_record.map(jobs).result()
 
@@ -75,16 +79,22 @@ def evaluate_records(jobs: Sequence[EvaluationJob], workers: int) -> list[Record
     -------
     The results, in the order of the jobs.
     """
-    with WorkerPool(workers) as processes:
+    with progress("evaluating records", len(jobs)) as step, WorkerPool(workers) as processes:
 
         @task(task_run_name="evaluate {job.record.name}", cache_policy=NO_CACHE)
         def evaluate_one(job: EvaluationJob) -> RecordEvaluation:
-            return processes.call(evaluate_record, job)
+            evaluation = processes.call(evaluate_record, job)
+            step(job.record.name)
+            return evaluation
 
         return evaluate_one.map(jobs).result()
 
 
-def fit_networks(jobs: Sequence[training.NetworkJob], workers: int) -> list[training.FittedNetwork]:
+def fit_networks(
+    jobs: Sequence[training.NetworkJob],
+    workers: int,
+    on_epoch: Callable[[training.EpochReport], None] = lambda _: None,
+) -> list[training.FittedNetwork]:
     """Train networks in parallel, one task each.
 
     Parameters
@@ -93,12 +103,25 @@ def fit_networks(jobs: Sequence[training.NetworkJob], workers: int) -> list[trai
         The networks to train.
     workers
         The number of processes.
+    on_epoch
+        A function that is called after each epoch of each network, in threads.
 
     Returns
     -------
     The trained networks, in the order of the jobs.
     """
-    with WorkerPool(workers) as processes:
+    with progress("training", sum(job.config.epochs for job in jobs)) as step:
+
+        def note(report: training.EpochReport) -> None:
+            loss = report.losses.get("loss", math.nan)
+            step(f"{report.network}, epoch {report.epoch + 1}, loss {loss:.4f}")
+            on_epoch(report)
+
+        return _fit_networks(jobs, WorkerPool(workers, on_report=note))
+
+
+def _fit_networks(jobs: Sequence[training.NetworkJob], processes: WorkerPool) -> list[training.FittedNetwork]:
+    with processes:
 
         @task(task_run_name="{job.name}", cache_policy=NO_CACHE)
         def fit_network(job: training.NetworkJob) -> training.FittedNetwork:
@@ -107,7 +130,7 @@ def fit_networks(jobs: Sequence[training.NetworkJob], workers: int) -> list[trai
         return fit_network.map(jobs).result()
 
 
-def log_data(sources: Sequence[SourceRecords], jobs: Sequence[training_set.RecordJob]) -> None:
+def log_data(sources: Sequence[SourceRecords], jobs: Sequence[training_set.RecordJob]) -> dict[str, Any]:
     """Log the training data of each database, with the SHA-256 of its files.
 
     Parameters
@@ -116,10 +139,15 @@ def log_data(sources: Sequence[SourceRecords], jobs: Sequence[training_set.Recor
         The records of each database.
     jobs
         The jobs that have written the training records.
+
+    Returns
+    -------
+    The data set of each database, on which metrics can be logged.
     """
+    datasets = {}
     for source in sources:
         name, version = source.database.name, source.database.version
-        runs.log_data(
+        datasets[name] = runs.log_data(
             f"{name} {version}, training records",
             source.database.address,
             *training.given_beats([job for job in jobs if job.record.database == name]),
@@ -127,3 +155,4 @@ def log_data(sources: Sequence[SourceRecords], jobs: Sequence[training_set.Recor
             digest=source.digest(),
         )
         runs.log_parameters(source.parameters())
+    return datasets

@@ -12,21 +12,31 @@ from ectopy.batch import results
 from ectopy.datasets.catalogue import CORRECTIONS
 from ectopy.evaluation import headline_metrics, model_card
 from ectopy.evaluation.jobs import out_of_fold_jobs
-from ectopy.evaluation.log_out_of_fold import log_out_of_fold, record_counts
+from ectopy.evaluation.log_out_of_fold import log_by_database, log_out_of_fold, record_counts
 from ectopy.flows.log_reviews import log_review_batch
+from ectopy.flows.progress import announce
 from ectopy.flows.tasks import evaluate_records, fit_networks, log_data, read_records
 from ectopy.model import augmentation, calibration, network, training
-from ectopy.model.folds import Fold
-from ectopy.model.training import FittedNetwork, NetworkJob, TrainingFolder
+from ectopy.model.folds import Fold, require_patients
+from ectopy.model.training import EpochReport, FittedNetwork, NetworkJob, TrainingFolder
 from ectopy.model.training_set import RecordJob
 from ectopy.model.training_sources import DEFAULT_SOURCES, SourceRecords, TrainingSource, select_records
 from ectopy.registry import model_versions, runs
+from ectopy.registry.learning_curves import LearningCurves
 from ectopy.registry.shipped_champion import OutOfFold, register_shipped, write_out_of_fold
 from ectopy.review.agreement import read_reviews
 from ectopy.review.corrections import import_corrections, origins
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
+
+_DESCRIPTION = """Training on {databases}: cross-validation by patient, then the ensemble that is registered.
+
+* **Model metrics**: `learning_curves/` has the loss by epoch, and `out_of_fold/` the metrics on patients that
+  no network of their fold has seen.
+* **Artifacts**: `metrics.json` has all metrics, `out_of_fold/detected.json` each record, `card.md` the model
+  card.
+* The runs below this one are the folds and the networks."""
 
 
 @flow
@@ -85,7 +95,7 @@ def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in 
     if corrections:
         records = import_corrections(corrections, data_dir)
         databases = [*databases, TrainingSource(CORRECTIONS, records, corrections_weight)]
-    sources = select_records(databases, data_dir)
+    sources = require_training(databases, data_dir, config)
     work = TrainingFolder(data_dir / "training" / "+".join(source.database.name for source in sources))
     work.path.mkdir(parents=True, exist_ok=True)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
@@ -107,16 +117,17 @@ def _train(
 ) -> model_versions.Version:
     databases, workers = ",".join(source.database.name for source in sources), load_settings().workers
     register_shipped(model)
-    with runs.run(f"train on {databases}") as run_id:
+    with runs.run(f"train on {databases}", description=_DESCRIPTION.format(databases=databases)) as run_id:
+        announce(run_id)
         jobs = read_records(training.record_jobs(sources, config, work), workers)
         weights = {f"augmented/{kind}": weight for kind, weight in augmentation.SAMPLING_WEIGHTS.items()}
         runs.log_config(config, database=databases, **weights)
-        log_data(sources, jobs)
+        datasets = log_data(sources, jobs)
         if reviews := [review for out in corrections for review in read_reviews(out)]:
             log_review_batch(reviews, nested=True)
             runs.log_text(origins(sources), "corrections.json")
         folds = training.make_folds(jobs, config)
-        by_fold = cross_validate(jobs, folds, config, work)
+        by_fold = cross_validate(jobs, folds, config, work, run_id)
         predictions = training.load_predictions(by_fold)
         calibrated = calibration.calibrate_predictions(predictions, coverage=config.coverage)
         runs.log_metrics(asdict(calibrated), prefix="calibration/")
@@ -125,7 +136,7 @@ def _train(
         evaluations = evaluate_records(out_of_fold_jobs(jobs, by_fold, work), workers)
         by_key = dict(zip([job.record.key for job in jobs], evaluations, strict=True))
         metrics = log_out_of_fold(by_key)
-        members = fit_networks(training.member_networks(jobs, config, calibrated, work), workers)
+        members = fit_with_curves(training.member_networks(jobs, config, calibrated, work), run_id)
         for number, member in enumerate(members):
             log_network(member, tags={model_versions.MEMBER: str(number)})
         card = model_card.build_model_card(
@@ -141,11 +152,69 @@ def _train(
         (work.model / "card.md").write_text(card)
         write_out_of_fold(work.model, OutOfFold(databases, metrics, tuple(record_counts(by_key))))
         runs.log_text(card, "card.md")
-        return model_versions.register(work.model, model=model, tags={"database": databases})
+        version = model_versions.register(work.model, model=model, tags={"database": databases})
+        log_by_database(by_key, model_versions.model_id_of(version), datasets)
+        return version
+
+
+def require_training(
+    databases: Sequence[TrainingSource], data_dir: Path, config: network.TrainConfig
+) -> list[SourceRecords]:
+    """Find the records to train on; refuse what cannot be trained before any work begins.
+
+    Parameters
+    ----------
+    databases
+        The databases to train on.
+    data_dir
+        The folder of databases.
+    config
+        The choices of the experiment.
+
+    Returns
+    -------
+    The records of each database.
+
+    Raises
+    ------
+    TooFewPatientsError
+        If there are fewer patients than folds.
+    """
+    sources = select_records(databases, data_dir)
+    records = [record for source in sources for record in source.labelled(use_doubtful=True)]
+    require_patients((record.patient for record in records), config.n_folds)
+    return sources
+
+
+def fit_with_curves(jobs: Sequence[NetworkJob], run_id: str) -> list[FittedNetwork]:
+    """Train networks; their learning curves grow on the run while they train.
+
+    Parameters
+    ----------
+    jobs
+        The networks to train.
+    run_id
+        The run that shows the curves.
+
+    Returns
+    -------
+    The trained networks.
+    """
+    groups = {job.name: job.name.partition(",")[0] if job.fold else "ensemble" for job in jobs}
+    curves = LearningCurves(run_id, groups)
+    fitted = fit_networks(jobs, load_settings().workers, curves.add)
+    for each in fitted:
+        for epoch, losses in enumerate(each.losses):  # a report may be late
+            curves.add(EpochReport(each.job.name, epoch, losses))
+    return fitted
 
 
 def cross_validate(
-    jobs: Sequence[RecordJob], folds: Sequence[Fold], config: network.TrainConfig, work: TrainingFolder
+    jobs: Sequence[RecordJob],
+    folds: Sequence[Fold],
+    config: network.TrainConfig,
+    work: TrainingFolder,
+    run_id: str,
 ) -> list[list[NetworkJob]]:
     """Train the networks of every fold without its patients, and apply them to these.
 
@@ -159,6 +228,8 @@ def cross_validate(
         The choices of the experiment.
     work
         The folder of this training.
+    run_id
+        The run that shows the learning curves.
 
     Returns
     -------
@@ -166,9 +237,10 @@ def cross_validate(
     """
     by_fold = training.fold_networks(jobs, folds, config, work)
     logger.info("training the networks of %d folds, %d each", len(folds), config.fold_members)
-    fitted = fit_networks([job for networks in by_fold for job in networks], load_settings().workers)
+    fitted = fit_with_curves([job for networks in by_fold for job in networks], run_id)
     for number, (fold, networks) in enumerate(zip(folds, by_fold, strict=True)):
-        with runs.run(f"fold {number}", nested=True):
+        description = f"The ensemble of fold {number}, on the {len(fold.test)} records that it has not seen."
+        with runs.run(f"fold {number}", description=description, nested=True):
             runs.log_parameters({model_versions.HELD_OUT: ",".join(fold.test)})
             comparisons = training.save_fold(networks, work.fold(number))
             runs.log_folder(work.fold(number), "model")
@@ -188,7 +260,8 @@ def log_network(fitted: FittedNetwork, tags: Mapping[str, str] | None = None) ->
     tags
         Tags of the run.
     """
-    with runs.run(fitted.job.name, nested=True, tags=tags):
+    description = "One network: its settings, its loss by epoch and its files."
+    with runs.run(fitted.job.name, description=description, nested=True, tags=tags):
         runs.log_config(fitted.job.config)
         for epoch, losses in enumerate(fitted.losses):
             runs.log_metrics(losses, step=epoch)

@@ -1,5 +1,6 @@
 """Train the rhythm network: records -> rhythm features -> cross-validation by patient -> model directory."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +10,25 @@ from prefect import flow
 
 from ectopy.batch import results
 from ectopy.evaluation.finding_jobs import find_model, rhythm_folder
-from ectopy.evaluation.finding_summary import false_table, group_findings, metrics_of, missed_table
+from ectopy.evaluation.finding_summary import false_table, group_findings, missed_table
 from ectopy.evaluation.record_findings import FindingJob
 from ectopy.evaluation.rhythm_examples import DATABASES, example_jobs, read_examples
-from ectopy.flows.evaluate_findings import evaluate_jobs
+from ectopy.flows.evaluate_findings import evaluate_jobs, log_findings
+from ectopy.flows.progress import announce, progress
 from ectopy.flows.tasks import without_failures
 from ectopy.model import rhythm_network
-from ectopy.model.folds import TooFewPatientsError
+from ectopy.model.folds import require_patients
 from ectopy.model.rhythm_training import RhythmExample, RhythmTrainConfig
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
 from ectopy.settings import load_settings
+
+logger = logging.getLogger(__name__)
+
+_DESCRIPTION = """The network that names malignant rhythms and artefact: cross-validation by patient, then all
+records. `metrics.json`, `false-findings.json` and `missed-episodes.json` are among the artifacts."""
+_AT_ONCE = 16
+"""Records that are read between two steps of the progress."""
 
 
 @flow
@@ -57,24 +66,29 @@ def train_rhythm(
     """
     settings, config = load_settings(), config or RhythmTrainConfig()
     data_dir = data_dir or settings.data_dir
+    runs.connect(tracking_uri or settings.tracking_uri, experiment)
+    jobs = [*example_jobs(data_dir, find_model(model))]
+    require_patients((job.patient for job in jobs), config.n_folds)
     work = rhythm_folder(data_dir)
     work.mkdir(parents=True, exist_ok=True)
-    runs.connect(tracking_uri or settings.tracking_uri, experiment)
-    with results.lock_folder(work), runs.run("train rhythm") as run_id:
-        jobs = [*example_jobs(data_dir, find_model(model))]
+    with results.lock_folder(work), runs.run("train rhythm", description=_DESCRIPTION) as run_id:
+        announce(run_id)
         examples = read_all_examples(jobs, settings.workers)
         runs.log_config(config, database=",".join(DATABASES), model=model, records=len(jobs))
         held_out: list[FindingJob] = []
-        for number, patients in enumerate(split_patients(examples, config)):
-            folder = work / f"fold-{number}"
-            known = [example for example in examples if example.patient not in patients]
-            loss = rhythm_network.train(known, config, folder, name=f"rhythm, fold {number}")
-            runs.log_metrics({"loss": loss}, step=number)
-            held_out += [replace(job, rhythm_model=folder) for job in jobs if job.patient in patients]
+        with progress("training folds", config.n_folds) as step:
+            for number, patients in enumerate(split_patients(examples, config)):
+                folder = work / f"fold-{number}"
+                known = [example for example in examples if example.patient not in patients]
+                loss = rhythm_network.train(known, config, folder, name=f"rhythm, fold {number}")
+                runs.log_metrics({"loss": loss}, step=number)
+                step(f"fold {number}, loss {loss:.4f}")
+                held_out += [replace(job, rhythm_model=folder) for job in jobs if job.patient in patients]
         evaluated = evaluate_jobs(held_out, settings.workers)
-        runs.log_metrics(metrics_of(group_findings(evaluated)))
+        log_findings(group_findings(evaluated))
         runs.log_table(false_table(evaluated), "false-findings.json")
         runs.log_table(missed_table(evaluated), "missed-episodes.json")
+        logger.info("training on all %d records", len(examples))
         rhythm_network.train(examples, config, work / "model", name=f"rhythm {run_id[:8]}")
         runs.log_folder(work / "model", "model")
     return work / "model"
@@ -94,8 +108,12 @@ def read_all_examples(jobs: Sequence[FindingJob], workers: int) -> list[RhythmEx
     -------
     The examples, in the order of the jobs.
     """
-    with WorkerPool(workers) as processes:
-        outcomes = processes.call_each(read_examples, jobs)
+    parts = [jobs[start : start + _AT_ONCE] for start in range(0, len(jobs), _AT_ONCE)]
+    outcomes: list[list[RhythmExample] | Exception] = []
+    with progress("reading records", len(parts)) as step, WorkerPool(workers) as processes:
+        for part in parts:
+            outcomes += processes.call_each(read_examples, part)
+            step(f"up to {part[-1].key}")
     return [example for examples in without_failures(jobs, outcomes) for example in examples]
 
 
@@ -123,9 +141,5 @@ def split_patients(examples: Sequence[RhythmExample], config: RhythmTrainConfig)
         for number, at in enumerate(rng.permutation(len(new)).tolist()):
             folds[number % config.n_folds].add(new[at])
         dealt |= set(new)
-    if len(dealt) < config.n_folds:
-        raise TooFewPatientsError(
-            f"{len(dealt)} patients are too few for {config.n_folds} folds. "
-            "Download more with `ectopy ingest`."
-        )
+    require_patients(dealt, config.n_folds)
     return folds

@@ -22,6 +22,28 @@ class Fold:
     test: tuple[str, ...]
 
 
+def require_patients(patients: Iterable[str], n_folds: int) -> None:
+    """Refuse fewer patients than folds.
+
+    Parameters
+    ----------
+    patients
+        The patient of each record.
+    n_folds
+        Number of folds.
+
+    Raises
+    ------
+    TooFewPatientsError
+        If there are fewer patients than folds.
+    """
+    if (n_patients := len(set(patients))) < n_folds:
+        raise TooFewPatientsError(
+            f"{n_patients} patients are too few for {n_folds} folds. "
+            "Add records with `ectopy ingest`, or lower n_folds."
+        )
+
+
 def split_folds(records: Sequence[TrainingRecord], n_folds: int, *, seed: int) -> tuple[Fold, ...]:
     """Split the records by patient; classes and databases are spread as evenly as the patients allow.
 
@@ -45,11 +67,7 @@ def split_folds(records: Sequence[TrainingRecord], n_folds: int, *, seed: int) -
     """
     from sklearn.model_selection import StratifiedGroupKFold  # training only
 
-    patients = {record.reference.patient for record in records}
-    if len(patients) < n_folds:
-        raise TooFewPatientsError(
-            f"{len(patients)} patients are too few for {n_folds} folds. Add records or lower n_folds."
-        )
+    require_patients((record.reference.patient for record in records), n_folds)
     given = [record.get(GIVEN) for record in records]
     stratum = np.concatenate([_strata(sequence) for sequence in given])
     index = np.repeat(np.arange(len(given)), [len(sequence.label) for sequence in given])

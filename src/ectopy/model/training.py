@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from ectopy.model.network import Epoch, Network, TrainConfig
 from ectopy.model.training_set import RecordJob, TrainingRecord, stack_features
 from ectopy.model.training_sources import LabelledRecord, SourceRecords
 from ectopy.monitoring.drift import write_reference
+from ectopy.parallel.worker_pool import report
 
 
 @dataclass(frozen=True)
@@ -238,8 +240,18 @@ def member_networks(
     ]
 
 
+class EpochReport(NamedTuple):
+    """What a network in training reports after each epoch: its losses there."""
+
+    network: str
+    epoch: int
+    losses: Mapping[str, float]
+
+
 def fit_network(job: NetworkJob) -> FittedNetwork:
     """Train a network, write its model directory, and apply it to the held-out records; runs in any process.
+
+    Each epoch is reported, see :func:`ectopy.parallel.worker_pool.report`.
 
     Parameters
     ----------
@@ -254,6 +266,7 @@ def fit_network(job: NetworkJob) -> FittedNetwork:
 
     def note(epoch: Epoch) -> None:
         losses.append(epoch.losses)
+        report(EpochReport(job.name, epoch.number, epoch.losses))
 
     records = _load_once(job.records)
     with network.compilation_cache(job.compiled):

@@ -176,12 +176,7 @@ class SourceRecords:
 
     def digest(self) -> str:
         """Compute the SHA-256 of the names and contents of all headers, signals and annotations."""
-        total = hashlib.sha256()
-        for record in self.training:
-            for path in (self.folder / f"{record}{suffix}" for suffix in _HASHED):
-                if path.is_file():
-                    total.update(f"{path.name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-        return total.hexdigest()
+        return digest_of(self.folder, self.training)
 
     def parameters(self) -> dict[str, object]:
         """Return what the run of a training tells about this source, by name."""
@@ -192,6 +187,28 @@ class SourceRecords:
             f"{self.database.name}/map": self.source.beat_map,
             f"{self.database.name}/sha256": self.digest(),
         }
+
+
+def digest_of(folder: Path, records: Sequence[str]) -> str:
+    """Compute the SHA-256 of the names and contents of all headers, signals and annotations of records.
+
+    Parameters
+    ----------
+    folder
+        The folder of the records.
+    records
+        Their names.
+
+    Returns
+    -------
+    The hash in hexadecimal digits.
+    """
+    total = hashlib.sha256()
+    for record in records:
+        for path in (folder / f"{record}{suffix}" for suffix in _HASHED):
+            if path.is_file():
+                total.update(f"{path.name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 def select_records(sources: Sequence[TrainingSource], data_dir: Path) -> list[SourceRecords]:

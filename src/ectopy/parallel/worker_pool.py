@@ -1,5 +1,6 @@
 """Worker processes, each with one task at a time: if a process dies, only its own task is lost."""
 
+import contextvars
 import logging
 import multiprocessing
 import os
@@ -13,18 +14,22 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
+from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from ectopy.parallel.blas_threads import limit_blas_threads
 from ectopy.printable import PrintableFormatter
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
 _AT_ONCE = 64
 """Arguments of :meth:`WorkerPool.call_each` that are sent together."""
+_INTERRUPT_S = 10.0
+"""Time in which an interrupted task must end; then its process is killed."""
 
 
 class WorkerStartError(OSError):
@@ -62,12 +67,16 @@ NO_LIMITS = ResourceLimits()
 class WorkerPool:
     """At most ``n`` worker processes, which threads share by :meth:`call`.
 
-    Each process is a pool of its own: a pool of several would be lost as a whole if one of them died.
+    Each process is a pool of its own: a pool of several would be lost as a whole if one of them died. What a
+    task says by :func:`report` is given to ``on_report``, in a thread of this process.
     """
 
-    def __init__(self, n: int, limits: ResourceLimits = NO_LIMITS) -> None:
+    def __init__(
+        self, n: int, limits: ResourceLimits = NO_LIMITS, on_report: Callable[[Any], None] | None = None
+    ) -> None:
         self.n = n
-        self._limits = limits
+        self._limits, self._on_report = limits, on_report
+        self._closed = False
         self._free = threading.Semaphore(n)
         self._idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
         self._pids: dict[ProcessPoolExecutor, int] = {}
@@ -80,7 +89,7 @@ class WorkerPool:
         function
             A function that can be pickled, such as one that imports what the tasks need.
         """
-        worker = _new_worker(self._limits)
+        worker = _new_worker(self._limits, self._on_report)
         worker.submit(function)
         self._idle.put(worker)
 
@@ -105,13 +114,15 @@ class WorkerPool:
         WorkerStartError
             If no process can be started.
         WorkerDiedError
-            If the process died.
+            If the process died, or the pool was interrupted.
         LimitExceededError
             If the function took more time or memory than allowed.
         """
         limits = self._limits.within(time_s)
         with self._free:
+            self._require_open()
             worker = self._answering_worker()
+            self._require_open()
             started_s = time.monotonic()
             try:
                 result = worker.submit(_call_within_limits, limits, function, argument).result()
@@ -168,7 +179,7 @@ class WorkerPool:
             try:
                 worker, is_new = self._idle.get_nowait(), False
             except Empty:
-                worker, is_new = _new_worker(self._limits), True
+                worker, is_new = _new_worker(self._limits, self._on_report), True
             try:
                 self._pids[worker] = worker.submit(os.getpid).result()
             except BrokenProcessPool as error:
@@ -187,6 +198,23 @@ class WorkerPool:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
+    def _require_open(self) -> None:
+        """Refuse a task that has waited until the pool was interrupted."""
+        if self._closed:
+            raise WorkerDiedError("interrupted. Run the same command again.")
+
+    def _kill_later(self) -> None:
+        """Kill the processes that do not end: one that is busy in a library answers no signal."""
+
+        def kill() -> None:
+            for pid in list(self._pids.values()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+        timer = threading.Timer(_INTERRUPT_S, kill)
+        timer.daemon = True
+        timer.start()
+
     def __enter__(self) -> Self:
         return self
 
@@ -194,7 +222,9 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
+            self._closed = True
             self.interrupt()
+            self._kill_later()
         while not self._idle.empty():
             self._idle.get().shutdown(cancel_futures=True)
 
@@ -205,14 +235,51 @@ def shared_pool(limits: ResourceLimits) -> WorkerPool:
     return WorkerPool(sys.maxsize, limits)
 
 
-def _new_worker(limits: ResourceLimits) -> ProcessPoolExecutor:
+def _new_worker(
+    limits: ResourceLimits, on_report: Callable[[Any], None] | None = None
+) -> ProcessPoolExecutor:
     # Spawned, not forked: a fork copies the locks of all threads in whatever state they are.
-    initialise = partial(_initialise_worker, limits.memory_mb)
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=initialise)
+    context, sender = multiprocessing.get_context("spawn"), None
+    if on_report is not None:  # a pipe for each process: one that dies cannot leave a lock to the others
+        receiver, sender = context.Pipe(duplex=False)
+        forward = contextvars.copy_context().run  # log records belong to the flow run of the caller
+        threading.Thread(target=forward, args=(_forward, receiver, on_report), daemon=True).start()
+    initialise = partial(_initialise_worker, limits.memory_mb, sender)
+    return ProcessPoolExecutor(1, context, initializer=initialise)
 
 
-def _initialise_worker(memory_mb: int | None) -> None:
+def _forward(receiver: Connection, on_report: Callable[[Any], None]) -> None:
+    """Hand on what a process reports, until it ends."""
+    with suppress(EOFError, OSError):
+        while True:
+            said = receiver.recv()
+            try:
+                on_report(said)
+            except Exception as error:  # noqa: BLE001 - a process must not wait until somebody listens
+                logger.warning("progress is not shown: %s", error)
+
+
+_sender: Connection | None = None
+"""The pipe of this process to the one that started it, if that wants reports."""
+
+
+def report(value: object) -> None:
+    """Tell the process that has given this task how far it is; does nothing elsewhere.
+
+    Parameters
+    ----------
+    value
+        A value that can be pickled.
+    """
+    if _sender is not None:
+        with suppress(OSError):
+            _sender.send(value)
+
+
+def _initialise_worker(memory_mb: int | None, sender: Connection | None) -> None:
     """Ignore Ctrl-C, which the parent handles, and end with the parent, even if that is killed."""
+    global _sender  # noqa: PLW0603 - a process has one
+    _sender = sender
     limit_blas_threads()
     if logging.lastResort is not None:  # warnings name files
         logging.lastResort.setFormatter(PrintableFormatter())

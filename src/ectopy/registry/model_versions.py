@@ -3,9 +3,11 @@
 import atexit
 import tempfile
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +23,7 @@ from ectopy.ecg import CLASSES
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model.classifier import CARD_FILE, ModelError
 from ectopy.printable import printable
-from ectopy.registry.runs import suppress_warnings
+from ectopy.registry import runs
 from ectopy.settings import local_database
 
 CHALLENGER, CHAMPION = "challenger", "champion"
@@ -100,7 +102,7 @@ def log_version(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version
         Schema([*probabilities, ColSpec("string", "label"), ColSpec("boolean", "confident")]),
     )
     example = pd.DataFrame(0, index=[0], columns=list(FEATURE_NAMES), dtype="float32")
-    with suppress_warnings():
+    with runs.suppress_warnings(), redirect_stderr(StringIO()):  # MLflow tells what it registers
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("pyfunc.py")),  # stored as code, nothing is pickled
@@ -141,7 +143,7 @@ def challenger(model: str) -> Version:
     """Find the challenger."""
     version = version_by_alias(model, CHALLENGER)
     if version is None:
-        raise ModelError(f"{model}: the registry has no challenger. Train one with `ectopy train`.")
+        raise ModelError(f"model {model}: the registry has no challenger. Train one with `ectopy train`.")
     return version
 
 
@@ -168,7 +170,7 @@ def version_by_number(model: str, number: str) -> Version:
         info = mlflow.MlflowClient().get_model_version(model, number)
     except MlflowException as error:
         raise ModelError(
-            f"{model}: the registry has no version {number}. `ectopy models list` shows the versions."
+            f"model {model}: the registry has no version {number}. `ectopy models list` shows the versions."
         ) from error
     return Version(model, str(info.version), str(info.run_id))
 
@@ -178,6 +180,11 @@ def list_versions(model: str) -> list[Version]:
     infos = mlflow.MlflowClient().search_model_versions(f"name = '{model}'")
     versions = [Version(model, str(info.version), str(info.run_id)) for info in infos]
     return sorted(versions, key=lambda version: -int(version.number))
+
+
+def model_id_of(version: Version) -> str:
+    """Return the id of the logged model of a version; its page in MLflow has the metrics by data set."""
+    return str(mlflow.MlflowClient().get_model_version(version.model, version.number).model_id)
 
 
 def aliases_of(version: Version) -> tuple[str, ...]:
@@ -304,7 +311,7 @@ def metrics_of(version: Version, *, prefix: str = "") -> dict[str, float]:
     -------
     Metrics by name.
     """
-    metrics = mlflow.get_run(version.run_id).data.metrics
+    metrics = runs.all_metrics(version.run_id)
     return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
 
 

@@ -177,7 +177,7 @@ def rollback(model: str, *, data_dir: Path, reason: str) -> Change:
     champion = model_versions.version_by_alias(model, CHAMPION)
     if champion is None:
         raise PromotionError(
-            f"{model}: no version is champion, so none can be rolled back. "
+            f"model {model}: no version is champion, so none can be rolled back. "
             "Promote one with `ectopy models promote`."
         )
     before = [one for one in _champions_before(champion) if ROLLED_BACK not in model_versions.tags_of(one)]

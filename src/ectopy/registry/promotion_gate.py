@@ -132,13 +132,16 @@ class Row:
 class PromotionDecision:
     """Whether a challenger is promoted, and why or why not.
 
-    ``comparison`` is the table of the gate by column. ``report`` has all metrics, as Markdown.
+    ``comparison`` is the table of the gate by column. ``report`` has all metrics, as Markdown, and
+    ``summary`` the first of them for a terminal. ``run_id`` is the run that has them.
     """
 
     promoted: bool
     reason: str
     report: str = ""
     comparison: Mapping[str, Sequence[object]] = field(default_factory=lambda: MappingProxyType({}))
+    summary: str = ""
+    run_id: str = ""
 
     def __str__(self) -> str:
         """Return the decision and its reason."""

@@ -1,13 +1,15 @@
 """Runs of MLflow: connect to a tracking store, open a run, and log metrics, tables, plots and files."""
 
+import json
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # it would log the lock
 import mlflow
 import numpy as np
 from matplotlib.figure import Figure
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.http_dataset_source import HTTPDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 
 from ectopy.features.extraction import Floats
@@ -29,6 +34,9 @@ from ectopy.settings import local_database
 
 DESCRIPTION = "mlflow.note.content"
 """Tag that MLflow shows as the description of a run, in Markdown."""
+
+ALL_METRICS = "metrics.json"
+"""Artifact with every metric of a run; the headline metrics are also metrics in MLflow."""
 
 
 class TrackingError(ValueError):
@@ -76,14 +84,21 @@ def connect(uri: str, experiment: str) -> str:
 
 @contextmanager
 def run(
-    name: str, *, nested: bool = False, tags: Mapping[str, str] | None = None, log_system_metrics: bool = True
+    name: str,
+    *,
+    description: str = "",
+    nested: bool = False,
+    tags: Mapping[str, str] | None = None,
+    log_system_metrics: bool = True,
 ) -> Iterator[str]:
-    """Open a run of the experiment.
+    """Open a run of the experiment; one that is interrupted gets the status KILLED.
 
     Parameters
     ----------
     name
         Name of the run.
+    description
+        What was done and where to look, in Markdown.
     nested
         Whether it is a child of the run in progress.
     tags
@@ -95,8 +110,10 @@ def run(
     ------
     Id of the run.
     """
-    log_system_metrics = log_system_metrics and not nested
-    shown = {key: printable_lines(value) for key, value in (tags or {}).items()}
+    # MLflow warns at each run if the library that reads the load is missing.
+    log_system_metrics = log_system_metrics and not nested and find_spec("psutil") is not None
+    described = {DESCRIPTION: description} if description else {}
+    shown = {key: printable_lines(value) for key, value in {**described, **(tags or {})}.items()}
     with mlflow.start_run(
         run_name=name,
         nested=nested,
@@ -104,7 +121,13 @@ def run(
         log_system_metrics=log_system_metrics,
     ) as active:
         mlflow.set_tags({"ectopy_version": metadata.version("ectopy"), **_commit_tags(Path(__file__))})
-        yield str(active.info.run_id)
+        try:
+            yield str(active.info.run_id)
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C, or a signal that ends the process
+            mlflow.end_run("KILLED")
+            raise
 
 
 @cache
@@ -121,6 +144,21 @@ def _commit_tags(source: Path) -> dict[str, str]:
     return {}
 
 
+def page_of(run_id: str) -> str:
+    """Return the path of the page with the metrics and curves of a run, on MLflow's server.
+
+    It begins with the address of the server, if the tracking store is one.
+    """
+    info, uri = mlflow.get_run(run_id).info, mlflow.get_tracking_uri()
+    server = uri.rstrip("/") if uri.startswith(("http://", "https://")) else ""
+    return f"{server}/#/experiments/{info.experiment_id}/runs/{run_id}/model-metrics"
+
+
+def describe(description: str) -> None:
+    """Set the description of the run in progress, in Markdown."""
+    mlflow.set_tag(DESCRIPTION, printable_lines(description))
+
+
 def log_parameters(parameters: Mapping[str, object]) -> None:
     """Log parameters of the run in progress."""
     mlflow.log_params(printable_values(parameters))
@@ -131,7 +169,15 @@ def log_config(config: Any, **more: object) -> None:
     log_parameters({**asdict(config), **more})
 
 
-def log_metrics(metrics: Mapping[str, float], *, prefix: str = "", step: int | None = None) -> None:
+def log_metrics(  # noqa: PLR0913 - what MLflow knows of a metric
+    metrics: Mapping[str, float],
+    *,
+    prefix: str = "",
+    step: int | None = None,
+    run_id: str | None = None,
+    model_id: str | None = None,
+    dataset: Any = None,
+) -> None:
     """Log those metrics that are defined.
 
     Parameters
@@ -142,9 +188,53 @@ def log_metrics(metrics: Mapping[str, float], *, prefix: str = "", step: int | N
         Text before each name.
     step
         Step of the value, such as the epoch.
+    run_id
+        Id of the run; by default the run in progress.
+    model_id
+        Id of the logged model that was measured, whose page then shows the metrics.
+    dataset
+        The data set on which it was measured, from :func:`log_data` or :func:`log_test_data`.
     """
     defined = {prefix + name: value for name, value in metrics.items() if math.isfinite(value)}
-    mlflow.log_metrics(defined, step=step)
+    mlflow.log_metrics(defined, step=step, run_id=run_id, model_id=model_id, dataset=dataset)
+
+
+def log_results(
+    metrics: Mapping[str, float],
+    headline: Collection[str],
+    *,
+    prefix: str = "",
+    model_id: str | None = None,
+    dataset: Any = None,
+) -> None:
+    """Log all metrics as rows of a table, and a few of them as metrics of the run.
+
+    A page with a thousand metrics answers no question.
+
+    Parameters
+    ----------
+    metrics
+        Values by name; NaN and infinite ones are left out.
+    headline
+        Names of the few.
+    prefix
+        Text before each name.
+    model_id, dataset
+        As for :func:`log_metrics`.
+    """
+    defined = {prefix + name: value for name, value in metrics.items() if math.isfinite(value)}
+    if defined:
+        log_table({"metric": list(defined), "value": list(defined.values())}, ALL_METRICS)
+    few = {name: metrics[name] for name in headline if name in metrics}
+    log_metrics(few, prefix=prefix, model_id=model_id, dataset=dataset)
+
+
+def all_metrics(run_id: str) -> dict[str, float]:
+    """Return every metric of a run by name: the rows of the table, and the metrics in MLflow."""
+    rows: list[tuple[str, float]] = []
+    if ALL_METRICS in {artifact.path for artifact in mlflow.MlflowClient().list_artifacts(run_id)}:
+        rows = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{ALL_METRICS}"))["data"]
+    return {**dict(rows), **mlflow.get_run(run_id).data.metrics}
 
 
 def log_table(table: Mapping[str, Sequence[object]], file: str) -> None:
@@ -209,7 +299,7 @@ _DIGEST_CHARS = 36
 
 def log_data(  # noqa: PLR0913 - what MLflow tells about a data set
     name: str, source: str | None, rows: Floats, labels: Sequence[str], *, context: str, digest: str
-) -> None:
+) -> Any:
     """Log which data were used.
 
     Parameters
@@ -226,11 +316,38 @@ def log_data(  # noqa: PLR0913 - what MLflow tells about a data set
         Such as ``training``.
     digest
         A hash of the data, of which MLflow keeps the first characters.
+
+    Returns
+    -------
+    The data set, on which metrics can be logged.
     """
     data: Any = mlflow.data.from_numpy(  # type: ignore[attr-defined]
         rows, source=source, targets=np.array(labels), name=name, digest=digest[:_DIGEST_CHARS]
     )
     mlflow.log_input(data, context=context)
+    return data
+
+
+def log_test_data(name: str, source: str | None, *, digest: str) -> Any:
+    """Log on which data a model is tested.
+
+    Parameters
+    ----------
+    name
+        Name of the data set.
+    source
+        Address of the data set; None for data of this machine.
+    digest
+        A hash of the data, of which MLflow keeps the first characters.
+
+    Returns
+    -------
+    The data set, on which metrics can be logged.
+    """
+    origin: Any = HTTPDatasetSource(source) if source else CodeDatasetSource({})  # type: ignore[no-untyped-call]
+    data = MetaDataset(origin, name=name, digest=digest[:_DIGEST_CHARS])  # type: ignore[abstract]
+    mlflow.log_input(data, context="evaluation")
+    return data
 
 
 def tag(**tags: str) -> None:
@@ -255,8 +372,8 @@ def log_batch(batch: BatchSummary, *, index: Path) -> str:
     counts = ", ".join(f"{number} {status}" for status, number in batch.counts.items() if number)
     model = "{model}, {model_from}".format(**batch.origin)
     description = "\n\n".join((counts, f"Model: {model}", f"Drift: {batch.verdict}", f"Page: {index}"))
-    tags = {"index": str(index), "drift": batch.verdict, DESCRIPTION: description}
-    with run(counts, tags=tags, log_system_metrics=False) as run_id:
+    tags = {"index": str(index), "drift": batch.verdict}
+    with run(counts, description=description, tags=tags, log_system_metrics=False) as run_id:
         log_parameters(batch.origin)
         log_metrics(batch.metrics)
         if batch.failures:

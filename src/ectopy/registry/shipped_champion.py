@@ -77,7 +77,12 @@ def register_shipped(model: str) -> None:
     if any(model_versions.tags_of(version).get(SHIPPED) == identifier for version in versions):
         return
     trained = read_out_of_fold(SHIPPED_MODEL)
-    with runs.run("the model that ships with ectopy", log_system_metrics=False):
+    with runs.run(
+        "the model that ships with ectopy",
+        description="Registered by the first training, so that a challenger has a rival. `out_of_fold/` are "
+        "the metrics of its cross-validation; its model card is the description of the version.",
+        log_system_metrics=False,
+    ):
         runs.log_metrics(trained.metrics, prefix=DETECTED_METRICS)
         if trained.records:
             runs.log_text(to_json(trained.records), OUT_OF_FOLD_RECORDS)

@@ -18,6 +18,7 @@ import pytest
 
 from ectopy import cli
 from ectopy.batch import results
+from ectopy.datasets.simulate import simulate_database
 from tests.small import FS, signal_of, write_model, write_record
 
 HEAVY = ("numpy", "scipy", "pandas", "wfdb", "pyarrow", "onnxruntime", "matplotlib", "pydantic")
@@ -293,16 +294,22 @@ class TestTrain:
     @pytest.fixture
     def configs(self, sources: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[object]:
         """The configurations that the flow is called with."""
-        from ectopy.flows import train
+        from ectopy.flows import progress, train
+        from ectopy.registry import closing
 
         given: list[object] = []
 
         def flow(databases: list[object], _data_dir: Path, config: object, **_options: object) -> object:
             sources.append(databases)
             given.append(config)
-            return SimpleNamespace(uri="models:/ectopy/1")
+            return SimpleNamespace(uri="models:/ectopy/1", run_id="7")
 
         monkeypatch.setattr(train, "train", flow)
+        monkeypatch.setattr(train, "require_training", lambda *_: [])
+        monkeypatch.setattr(
+            closing, "of_training", lambda version: f"out of fold of {version.uri}\nVEB F1 90.0"
+        )
+        monkeypatch.setattr(progress, "link_to", lambda run: f"http://127.0.0.1:5000/#/runs/{run}")
         return given
 
     def test_fields_of_the_configuration_can_be_set(
@@ -325,10 +332,43 @@ class TestTrain:
         assert run("train", "--database", "mitdb", "--database", "svdb=0.5", capsys=capsys)[0] == 0
         assert sources == [DEFAULT_SOURCES, [TrainingSource("mitdb"), TrainingSource("svdb", weight=0.5)]]
 
+    @pytest.mark.usefixtures("configs")
+    def test_the_summary_has_a_link_to_the_run_and_stdout_the_version_alone(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        status, printed, told = run("train", capsys=capsys)
+        assert (status, printed) == (0, "models:/ectopy/1\n")
+        assert told.splitlines() == [
+            "loading Keras, MLflow and Prefect",
+            "out of fold of models:/ectopy/1",
+            "VEB F1 90.0",
+            "http://127.0.0.1:5000/#/runs/7",
+            "next: ectopy evaluate",
+        ]
+
+    def test_too_few_patients_are_refused_before_prefect_starts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from ectopy.flows import train
+
+        def never(*_: object, **__: object) -> None:
+            pytest.fail("the flow was started")
+
+        monkeypatch.setattr(train, "train", never)
+        simulate_database(tmp_path, recordings=3, minutes=0.2, seed=0)
+        given = ("--database", "simdb", "--data-dir", tmp_path, "--set", "n_folds=9")
+        status, _, told = run("train", *given, capsys=capsys)
+        assert status == 1
+        assert "2 patients are too few for 9 folds. Add records with `ectopy ingest`" in told
+
     def test_a_misspelt_database_or_weight_is_reported_before_anything_starts(
         self, configs: list[object], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        for text, message in (("svbd", "svbd: unknown database"), ("svdb=x", "svdb=x: 'x' is not a weight")):
+        for text, message in (
+            ("svbd", "ectopy: svbd: unknown database"),
+            ("", "ectopy: '': unknown database"),
+            ("svdb=x", "svdb=x: 'x' is not a weight"),
+        ):
             status, _, told = run("train", "--database", text, capsys=capsys)
             assert (status, configs) == (2, [])
             assert message in told
@@ -363,18 +403,24 @@ class TestReason:
     def test_the_flow_gets_it(
         self, option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from ectopy.flows import evaluate
+        from ectopy.flows import evaluate, progress
         from ectopy.registry.promotion_gate import PromotionDecision
 
         given: dict[str, object] = {}
 
         def flow(*_: object, **arguments: object) -> PromotionDecision:
             given.update(arguments)
-            return PromotionDecision(False, "a test", "# Report")
+            return PromotionDecision(False, "a test " * 20, "# Report", summary="VEB F1  90.0", run_id="7")
 
         monkeypatch.setattr(evaluate, "evaluate", flow)
-        status, printed, _ = run("evaluate", option, "a new release", capsys=capsys)
-        assert (status, printed) == (0, "# Report\nnot promoted: a test\n")
+        monkeypatch.setattr(evaluate, "require_held_out", lambda *_: None)
+        monkeypatch.setattr(progress, "link_to", lambda run: f"http://127.0.0.1:5000/#/runs/{run}")
+        status, printed, told = run("evaluate", option, "a new release", capsys=capsys)
+        summary, *decision = printed.splitlines()
+        assert (status, summary, len(decision)) == (0, "VEB F1  90.0", 2)
+        assert decision[0].startswith("not promoted: a test a test")
+        assert max(map(len, decision)) <= 100
+        assert told.splitlines()[-1] == "all of it: http://127.0.0.1:5000/#/runs/7"
         assert given["reason"] == "a new release"
 
     @pytest.mark.parametrize("command", [("promote", "1"), ("rollback",)])

@@ -300,6 +300,12 @@ def test_a_garbled_file_is_refused(
     assert f"SHA-256 differs from {published}" in message
 
 
+def test_an_empty_list_of_records_is_no_complete_database(source: Path, tmp_path: Path) -> None:
+    (source / "simdb/1.0.0/RECORDS").write_text("\n")
+    with pytest.raises(FetchError, match=r"RECORDS: it lists no record\. Check the address of the source"):
+        download.fetch_index("simdb", source=str(source), data_dir=tmp_path / "data")
+
+
 @pytest.mark.parametrize("file", ["s0-002.dat", "RECORDS", "SHA256SUMS.txt"])
 def test_a_connection_cut_half_way_leaves_nothing(refused: Callable[[str, object], str], file: str) -> None:
     assert refused(file, half).startswith("UnreachableError")

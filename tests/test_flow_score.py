@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -71,8 +71,8 @@ def tasks(state: "State[Any]", n: int) -> dict[str, str]:
 def table(state: "State[Any]") -> list[dict[str, object]]:
     """Give the table that a run leaves in Prefect."""
     with get_client(sync_client=True) as client:
-        (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(), flow_run_filter=run_of(state))
-    assert artifact.key == "scored-recordings"
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["scored-recordings"]))
+        (artifact,) = client.read_artifacts(artifact_filter=wanted, flow_run_filter=run_of(state))
     rows: list[dict[str, object]] = json.loads(str(artifact.data))
     return rows
 

@@ -1,9 +1,10 @@
 """MLflow kept at arm's length: what is logged can be read back, and aliases say which model is in use."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from matplotlib.figure import Figure
 
 from ectopy.model.classifier import ModelError, load_classifier
 from ectopy.model.network import TrainConfig
+from ectopy.model.training import EpochReport
 from ectopy.registry import model_versions, runs
+from ectopy.registry.learning_curves import LearningCurves
 from tests.small import write_model
 
 
@@ -124,6 +127,39 @@ class TestRun:
         told = read(run_id).data.tags
         assert (told["ectopy_version"], told["why"], told["verdict"]) == (version("ectopy"), "a test", "none")
 
+    @pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])
+    def test_a_run_that_is_interrupted_is_marked_as_killed(self, signal: type[BaseException]) -> None:
+        with pytest.raises(signal), runs.run("parent") as parent, runs.run("child", nested=True) as child:
+            raise signal
+        assert [read(run_id).info.status for run_id in (child, parent)] == ["KILLED", "KILLED"]
+        with runs.run("next") as after:
+            pass
+        assert read(after).info.status == "FINISHED"
+        assert "mlflow.parentRunId" not in read(after).data.tags
+
+    def test_a_run_is_described(self) -> None:
+        with runs.run("described", description="What it is for") as run_id:
+            assert read(run_id).data.tags[runs.DESCRIPTION] == "What it is for"
+            runs.describe("What it came to")
+        assert read(run_id).data.tags[runs.DESCRIPTION] == "What it came to"
+
+    def test_the_table_has_every_metric_and_mlflow_the_headline(self) -> None:
+        told = {"veb_f1": 0.9, "sveb_f1": 0.7, "couplets": float("nan")}
+        with runs.run("results") as run_id:
+            runs.log_results(told, ["veb_f1", "qrs_f1"], prefix="all/")
+            runs.log_results({"veb_f1": 0.8}, [], prefix="svdb/")
+        assert read(run_id).data.metrics == {"all/veb_f1": 0.9}
+        assert runs.all_metrics(run_id) == {"all/veb_f1": 0.9, "all/sveb_f1": 0.7, "svdb/veb_f1": 0.8}
+
+    def test_the_page_of_a_run_shows_its_curves(
+        self, connected: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with runs.run("page") as run_id:
+            page = runs.page_of(run_id)
+            assert page == f"/#/experiments/{connected}/runs/{run_id}/model-metrics"
+            monkeypatch.setattr("mlflow.get_tracking_uri", lambda: "https://mlflow.example.org/")
+            assert runs.page_of(run_id) == f"https://mlflow.example.org{page}"
+
     def test_a_run_that_fails_is_marked_as_failed(self) -> None:
         with pytest.raises(ZeroDivisionError), runs.run("failing") as run_id:
             raise ZeroDivisionError
@@ -159,6 +195,52 @@ class TestArtifacts:
             )
         (used,) = read(run_id).inputs.dataset_inputs
         assert used.dataset.digest == digest[:36]
+
+
+class TestLearningCurves:
+    GROUPS: ClassVar = {"fold 0, network 0": "fold 0", "fold 0, network 1": "fold 0", "member 0": "ensemble"}
+
+    def curve(self, run_id: str, group: str) -> list[tuple[int, float]]:
+        import mlflow
+
+        points = mlflow.MlflowClient().get_metric_history(run_id, f"learning_curves/{group}")
+        return [(point.step, point.value) for point in points]
+
+    def test_a_point_is_the_mean_of_all_networks_once_they_have_it(self) -> None:
+        with runs.run("curves") as run_id:
+            curves = LearningCurves(run_id, self.GROUPS)
+            curves.add(EpochReport("fold 0, network 0", 0, {"loss": 0.6}))
+            curves.add(EpochReport("fold 0, network 0", 1, {"loss": 0.4}))
+            assert self.curve(run_id, "fold 0") == []
+            curves.add(EpochReport("fold 0, network 1", 0, {"loss": 0.8}))
+            ((step, loss),) = self.curve(run_id, "fold 0")
+            assert (step, loss) == (0, pytest.approx(0.7))
+
+    def test_what_comes_twice_or_from_another_thread_is_one_point(self) -> None:
+        with runs.run("late") as run_id, ThreadPoolExecutor(1) as threads:
+            curves = LearningCurves(run_id, self.GROUPS)
+            report = EpochReport("member 0", 0, {"loss": 0.5})
+            threads.submit(curves.add, report).result()
+            curves.add(report)
+        assert self.curve(run_id, "ensemble") == [(0, 0.5)]
+
+
+class TestModelPage:
+    def test_metrics_are_on_the_model_with_the_data_they_were_measured_on(self, model: Path) -> None:
+        import mlflow
+
+        with runs.run("training"):
+            version = model_versions.register(model, model="page", tags={})
+        with runs.run("evaluation") as run_id:
+            data = runs.log_test_data("simdb 1.0.0, held-out records", None, digest="0" * 64)
+            model_id = model_versions.model_id_of(version)
+            runs.log_metrics({"veb_f1": 0.9}, prefix="held_out/", model_id=model_id, dataset=data)
+        assert model_id is not None
+        (metric,) = mlflow.get_logged_model(model_id).metrics or ()
+        assert (metric.key, metric.value, metric.run_id) == ("held_out/veb_f1", 0.9, run_id)
+        assert metric.dataset_name == "simdb 1.0.0, held-out records"
+        (used,) = read(run_id).inputs.dataset_inputs
+        assert [tag.value for tag in used.tags] == ["evaluation"]
 
 
 class TestRegistry:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -107,6 +108,60 @@ def test_work_that_is_interrupted_tidies_up(tmp_path: Path) -> None:
         with pytest.raises(SystemExit):
             future.result()
         assert not (tmp_path / "half").exists()
+
+
+def count_up(to: int) -> int:
+    for number in range(to):
+        worker_pool.report(number)
+    return to
+
+
+def test_what_work_reports_arrives_in_its_order_while_it_goes_on() -> None:
+    told: list[int] = []
+    with WorkerPool(1, on_report=told.append) as workers:
+        assert workers.call(count_up, 3) == 3
+        deadline = time.monotonic() + 30
+        while len(told) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert told == [0, 1, 2]
+
+
+def test_a_listener_that_fails_does_not_hold_up_the_work(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(number: int) -> None:
+        raise ValueError(f"{number} cannot be shown")
+
+    with WorkerPool(1, on_report=fail) as workers:
+        assert workers.call(count_up, 10_000) == 10_000  # far more than a pipe holds
+    assert "progress is not shown: 0 cannot be shown" in caplog.text
+    worker_pool.report("in a process that nobody listens to")
+
+
+def test_work_that_has_waited_does_not_begin_once_the_pool_is_interrupted(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        with suppress(KeyboardInterrupt), WorkerPool(1) as workers:
+            first = threads.submit(workers.call, work_in, tmp_path / "first")
+            while not (tmp_path / "first").exists():
+                time.sleep(0.01)
+            second = threads.submit(workers.call, work_in, tmp_path / "second")
+            raise KeyboardInterrupt
+        with pytest.raises(SystemExit):
+            first.result()
+        with pytest.raises(WorkerDiedError, match="interrupted"):
+            second.result()
+    assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_work_that_answers_no_signal_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_pool, "_INTERRUPT_S", 1.0)
+    with ThreadPoolExecutor(1) as threads:
+        with suppress(KeyboardInterrupt), WorkerPool(1) as workers:
+            workers.call(pid, None)
+            busy = threads.submit(workers.call, backtrack, 100)
+            time.sleep(0.5)
+            raise KeyboardInterrupt
+        with pytest.raises(WorkerDiedError):
+            busy.result(timeout=60)
 
 
 class TestEach:

@@ -229,6 +229,15 @@ class Inbox:
             for entry in entries
         ]
 
+    def counts(self) -> dict[str, int]:
+        """Return the number of recordings by status."""
+        return dict(Counter(entry.status.value for entry in self._ledger.entries(*Status)))
+
+    def failed(self) -> dict[str, str]:
+        """Return why each recording failed, by the name of its results."""
+        rows = [self._failed_row(entry) for entry in self._ledger.entries(Status.BAD, Status.QUARANTINED)]
+        return {str(row["recording"]): str(row["reason"]) for row in rows}
+
     def _failed_row(self, entry: Entry) -> SummaryRow:
         path = planning.display_name(entry.path, self._options)
         name = entry.name

@@ -59,7 +59,7 @@ class EvaluationReport:
 class Tested(NamedTuple):
     """The logged model that is evaluated, and the data set of the held-out patients."""
 
-    model_id: str
+    model_id: str | None
     dataset: Any
 
 

@@ -52,7 +52,7 @@ def log_out_of_fold(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, fl
 
 
 def log_by_database(
-    evaluations: Mapping[str, RecordEvaluation], model_id: str, datasets: Mapping[str, Any]
+    evaluations: Mapping[str, RecordEvaluation], model_id: str | None, datasets: Mapping[str, Any]
 ) -> None:
     """Log the headline metrics of each database on the run, the model and the data set.
 

@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from ectopy.datasets import catalogue, download
 from ectopy.evaluation import NothingToEvaluateError, log_evaluation, model_card, unseen
 from ectopy.evaluation.jobs import challenger_jobs
+from ectopy.flows.expected import without_traceback
 from ectopy.flows.progress import announce
 from ectopy.flows.tasks import evaluate_records
 from ectopy.model.training_sources import digest_of
@@ -28,6 +29,7 @@ promotion; the cross-validation does.
 
 
 @flow
+@without_traceback
 def evaluate(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
     database: str = "mitdb",
     data_dir: Path | None = None,

@@ -20,6 +20,7 @@ from ectopy.evaluation.finding_summary import (
     missed_table,
 )
 from ectopy.evaluation.record_findings import FindingJob, RecordFindings, evaluate_record_findings
+from ectopy.flows.expected import without_traceback
 from ectopy.flows.progress import announce, progress
 from ectopy.flows.tasks import without_failures
 from ectopy.parallel.worker_pool import WorkerPool
@@ -34,6 +35,7 @@ _AT_ONCE = 16
 
 
 @flow
+@without_traceback
 def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
     databases: Sequence[str] = (),
     data_dir: Path | None = None,

@@ -9,6 +9,8 @@ from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from ectopy.datasets import catalogue, download
+from ectopy.flows.assets import database_asset, record_asset
+from ectopy.flows.expected import without_traceback
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ fetch_record = task(**_RETRY, task_run_name="{name} {record}")(download.fetch_re
 
 
 @flow(task_runner=_CONNECTIONS)
+@without_traceback
 def ingest(
     database: str,
     source: str | None = None,
@@ -83,4 +86,6 @@ def ingest(
     failures = tuple(str(outcome) for outcome in outcomes if isinstance(outcome, Exception))
     if failures:
         raise IngestError(database, failures, len(names))
-    return download.database_folder(catalogue.find_database(database), places["data_dir"])
+    folder = download.database_folder(catalogue.find_database(database), places["data_dir"])
+    record_asset(database_asset(database), [], {"records": len(names), "folder": folder})
+    return folder

@@ -40,7 +40,7 @@ def log_new_batch(  # noqa: PLR0913 - all of them small values
     tracking: Tracking,
     *,
     time_s: float,
-) -> None:
+) -> str:
     """Log a batch if anything in it is new; a store that does not answer does not cost the results.
 
     Parameters
@@ -57,9 +57,15 @@ def log_new_batch(  # noqa: PLR0913 - all of them small values
         Where the batch is logged.
     time_s
         How long the batch took, in seconds.
+
+    Returns
+    -------
+    Id of the run; "" if there is none.
     """
-    if any(row["status"] != "skipped" for row in rows):
-        log_batch(rows, out, origin, reference, tracking, time_s, return_state=True)
+    if not any(row["status"] != "skipped" for row in rows):
+        return ""
+    state = log_batch(rows, out, origin, reference, tracking, time_s, return_state=True)
+    return str(state.result()) if state.is_completed() else ""
 
 
 def _at_most_three(_task: object, run: TaskRun, _state: object) -> bool:
@@ -81,7 +87,7 @@ def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
     reference: drift.ReferenceProfile | None,
     tracking: Tracking,
     time_s: float,
-) -> None:
+) -> str:
     """Log a batch as a run, and emit an event if it has drifted.
 
     Parameters
@@ -98,6 +104,10 @@ def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
         Where the batch is logged.
     time_s
         How long the batch took, in seconds.
+
+    Returns
+    -------
+    Id of the run.
     """
     settings = load_settings()
     batch = batch_summary.summarise_batch(rows, out, origin=origin, reference=reference, time_s=time_s)
@@ -114,3 +124,4 @@ def log_batch(  # noqa: PLR0913, PLR0917 - all of them small values
             },
             payload={"verdict": batch.verdict, "run": run_id, "results": str(out)},
         )
+    return run_id

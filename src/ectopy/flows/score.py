@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from prefect import flow, task, unmapped
@@ -18,7 +19,11 @@ from ectopy.batch.faults import UnforeseenError, reason_of
 from ectopy.batch.inbox import DeferredError, InboxPolicy, open_inbox, score_new
 from ectopy.batch.pseudonyms import from_salt
 from ectopy.criteria import read_criteria
+from ectopy.flows.assets import batch_asset, model_asset, record_asset
+from ectopy.flows.expected import without_traceback
+from ectopy.flows.inbox_page import build_page, failure_page, show_inbox
 from ectopy.flows.log_batch import DEFAULT_TRACKING, Tracking, log_new_batch
+from ectopy.flows.progress import link_to
 from ectopy.flows.task_runners import LOCAL, task_runner
 from ectopy.parallel.worker_pool import ResourceLimits, WorkerDiedError, shared_pool
 from ectopy.printable import printable_values
@@ -32,6 +37,7 @@ _SHOWN = ("recording", "status", "reason", "n_beats", "veb_burden_pct", "sveb_bu
 
 
 @flow
+@without_traceback
 def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     paths: list[str],
     out: Path,
@@ -118,10 +124,11 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         rows, new = batch.split_cached(planning.plan_batch(search, out, options), here)
         rows += [_row(job, outcome) for job, outcome in score_all(new, batch.score_one, settings, runner)]
         results.write_summary(out, rows)
-    _show(rows, out)
     origin = provenance.batch_provenance(used, options)
     tracking = Tracking(experiment, tracking_uri)
-    log_new_batch(rows, out, origin, used.reference, tracking, time_s=time.monotonic() - started)
+    run_id = log_new_batch(rows, out, origin, used.reference, tracking, time_s=time.monotonic() - started)
+    _show(rows, out, run_id=run_id)
+    _record_batch(out, origin, rows)
     return rows
 
 
@@ -152,20 +159,23 @@ def score_inbox(
     -------
     The rows of the recordings that this run has scored or given up.
     """
+    settings = load_settings()
+    inbox, out = inbox or str(settings.data_dir / "inbox"), out or settings.data_dir / "scored"
     try:
         return _score_arrived(inbox, out, model, runner, criteria)
     except results.BusyError as error:
         get_run_logger().info("nothing to do: %s", error)
         return []
     except (ValueError, OSError) as error:  # expected: one line in the log, and no traceback
+        if not isinstance(error, DeferredError):  # what waits is on the page, with the reason
+            show_inbox(failure_page(inbox, reason_of(error)))
         return Failed(message=reason_of(error), data=error)  # type: ignore[return-value] # as Prefect wants it
 
 
 def _score_arrived(
-    inbox: str | None, out: Path | None, model: str | None, runner: str, criteria: Path | None
+    inbox: str, out: Path, model: str | None, runner: str, criteria: Path | None
 ) -> list[results.SummaryRow]:
     settings = load_settings()
-    out = out or settings.data_dir / "scored"
     selected, pseudonyms = planning.find_model(model, settings.data_dir), from_salt(settings.pseudonym_salt)
     planning.check_patients(settings.patients, pseudonyms)
     options = planning.ScoreOptions(
@@ -180,7 +190,7 @@ def _score_arrived(
     used = planning.load_model(options.model)
     limits = planning.limits_of(settings)
     policy = InboxPolicy(settings.inbox_quiet_s, settings.inbox_patience_s, settings.inbox_tries, limits)
-    with open_inbox(inbox or settings.data_dir / "inbox", out, policy, options) as opened:
+    with open_inbox(inbox, out, policy, options) as opened:
         for job, outcome in score_all(opened.plan(), score_new, settings, runner):
             opened.record_outcome(job, outcome)
         try:
@@ -188,12 +198,15 @@ def _score_arrived(
         except DeferredError as error:  # the recordings that were scored are logged all the same
             rows, deferred = error.rows, error
         open_files = opened.open_files()
-    if rows or open_files:
-        _show(rows, out, open_files)
+        show_inbox(build_page(inbox, out, opened.counts(), open_files, opened.failed()))
+    run_id = ""
     if rows:
         origin = provenance.batch_provenance(used, options)
         time_s = time.monotonic() - started
-        log_new_batch(rows, out, origin, used.reference, DEFAULT_TRACKING, time_s=time_s)
+        run_id = log_new_batch(rows, out, origin, used.reference, DEFAULT_TRACKING, time_s=time_s)
+        _record_batch(out, origin, rows)
+    if rows or open_files:
+        _show(rows, out, open_files, run_id=run_id)
     if deferred:
         raise deferred
     return rows
@@ -272,15 +285,31 @@ def _row(job: planning.Job, outcome: results.SummaryRow | Exception) -> results.
     return batch.failed_job(job, outcome) if isinstance(outcome, Exception) else outcome
 
 
-def _show(rows: Sequence[results.SummaryRow], out: Path, open_files: Sequence[OpenFile] = ()) -> None:
+def _record_batch(out: Path, origin: Mapping[str, str], rows: Sequence[results.SummaryRow]) -> None:
+    """Record the batch as an asset that was made with a model."""
+    counts = Counter(str(row["status"]) for row in rows)
+    model = origin["model"].partition(" ")[0]
+    record_asset(batch_asset(str(out.absolute())), [model_asset(model)], {**origin, **counts})
+
+
+def _show(
+    rows: Sequence[results.SummaryRow], out: Path, open_files: Sequence[OpenFile] = (), *, run_id: str = ""
+) -> None:
+    """Show the recordings of this run as a table, the failed ones first."""
     n_new = sum(row["status"] == "scored" for row in rows)
-    table = [{column: row[column] for column in _SHOWN} for row in rows]
+    by_status = sorted(rows, key=lambda row: row["status"] != "failed")
+    table = [
+        {column: row[column] for column in _SHOWN}
+        | {"report": "" if row["status"] == "failed" else str(out / str(row["recording"]) / "report.html")}
+        for row in by_status
+    ]
     for file in open_files[:_MAX_OPEN]:
         status = "waiting" if file.is_recording else "no recording"
         shown = {"recording": file.name, "status": status, "reason": f"since {file.since}: {file.why}"}
-        table.append({column: shown.get(column, "") for column in _SHOWN})
+        table.append({column: shown.get(column, "") for column in (*_SHOWN, "report")})
+    link = f". [Metrics and drift of the batch]({link_to(run_id)})" if run_id else ""
     create_table_artifact(
         printable_values(table),
         key="scored-recordings",
-        description=f"{len(rows)} recordings of this run, {n_new} of them scored now, in {out}",
+        description=f"{len(rows)} recordings of this run, {n_new} of them scored now, in {out}{link}",
     )

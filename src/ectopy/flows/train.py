@@ -13,6 +13,8 @@ from ectopy.datasets.catalogue import CORRECTIONS
 from ectopy.evaluation import headline_metrics, model_card
 from ectopy.evaluation.jobs import out_of_fold_jobs
 from ectopy.evaluation.log_out_of_fold import log_by_database, log_out_of_fold, record_counts
+from ectopy.flows.assets import database_asset, model_asset, record_asset
+from ectopy.flows.expected import without_traceback
 from ectopy.flows.log_reviews import log_review_batch
 from ectopy.flows.progress import announce
 from ectopy.flows.tasks import evaluate_records, fit_networks, log_data, read_records
@@ -40,6 +42,7 @@ _DESCRIPTION = """Training on {databases}: cross-validation by patient, then the
 
 
 @flow
+@without_traceback
 def train(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
     databases: Sequence[TrainingSource] | str = DEFAULT_SOURCES,
     data_dir: Path | None = None,
@@ -154,6 +157,8 @@ def _train(
         runs.log_text(card, "card.md")
         version = model_versions.register(work.model, model=model, tags={"database": databases})
         log_by_database(by_key, model_versions.model_id_of(version), datasets)
+        made_from = [database_asset(source.database.name) for source in sources]
+        record_asset(model_asset(model), made_from, {"version": version.number, "run": run_id})
         return version
 
 

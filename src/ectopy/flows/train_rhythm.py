@@ -14,6 +14,7 @@ from ectopy.evaluation.finding_summary import false_table, group_findings, misse
 from ectopy.evaluation.record_findings import FindingJob
 from ectopy.evaluation.rhythm_examples import DATABASES, example_jobs, read_examples
 from ectopy.flows.evaluate_findings import evaluate_jobs, log_findings
+from ectopy.flows.expected import without_traceback
 from ectopy.flows.progress import announce, progress
 from ectopy.flows.tasks import without_failures
 from ectopy.model import rhythm_network
@@ -32,6 +33,7 @@ _AT_ONCE = 16
 
 
 @flow
+@without_traceback
 def train_rhythm(
     data_dir: Path | None = None,
     model: str = "shipped",

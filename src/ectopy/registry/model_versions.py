@@ -182,9 +182,13 @@ def list_versions(model: str) -> list[Version]:
     return sorted(versions, key=lambda version: -int(version.number))
 
 
-def model_id_of(version: Version) -> str:
-    """Return the id of the logged model of a version; its page in MLflow has the metrics by data set."""
-    return str(mlflow.MlflowClient().get_model_version(version.model, version.number).model_id)
+def model_id_of(version: Version) -> str | None:
+    """Return the id of the logged model of a version; its page in MLflow has the metrics by data set.
+
+    It is None for a version of a store that knows no logged models, as of MLflow 2.
+    """
+    outputs = mlflow.get_run(version.run_id).outputs
+    return str(outputs.model_outputs[0].model_id) if outputs and outputs.model_outputs else None
 
 
 def aliases_of(version: Version) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ from ectopy.evaluation.record_findings import (
 )
 from ectopy.model.calibration import Calibration
 from ectopy.model.classifier import SHIPPED_MODEL
+from ectopy.registry import runs
 from ectopy.rhythm.kinds import KINDS, LEADING
 from ectopy.rhythm.wording import Urgency
 from tests.conftest import database
@@ -388,5 +389,5 @@ def test_the_flow_writes_the_page_and_a_broken_record_stops_no_other(
     assert (tmp_path / "out" / "findings-evaluation.md").read_text() == page
     assert "ectopy evaluate-findings ludb --model shipped --out DIR" in page
     (run,) = mlflow.search_runs(experiment_names=["ectopy-findings"], output_format="list")
-    assert run.data.metrics["ludb/strips/normal/n"] == 1
+    assert runs.all_metrics(run.info.run_id)["ludb/strips/normal/n"] == 1
     assert "Could not be evaluated: ludb/3." in page

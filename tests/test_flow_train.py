@@ -71,6 +71,11 @@ class Trained(NamedTuple):
         )
         return sorted(told, key=lambda run: run.info.run_name)
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All of them: those on the page of the run, and the rows of its table."""
+        return runs.all_metrics(self.version.run_id)
+
     def artifact(self, file: str) -> Path:
         import mlflow
 
@@ -162,7 +167,7 @@ class TestTrain:
 
     def test_out_of_fold_figures_come_as_metrics_table_and_drawings(self, trained: Trained) -> None:
         for view in ("detected", "given"):
-            assert f"out_of_fold/{view}/gross/qrs_sensitivity" in trained.run.data.metrics
+            assert f"out_of_fold/{view}/gross/qrs_sensitivity" in trained.metrics
             table = json.loads(trained.artifact(f"out_of_fold/{view}.json").read_text())
             records = [row[table["columns"].index("record")] for row in table["data"]]
             assert records == [f"simdb/{record}" for record in LEARNED]
@@ -172,7 +177,7 @@ class TestTrain:
     def test_the_figures_of_a_database_are_those_of_its_records_by_ensemble_and_by_network(
         self, trained: Trained
     ) -> None:
-        told = trained.run.data.metrics
+        told = trained.metrics
         for metric in ("gross/qrs_sensitivity", "average/veb_positive_predictivity"):  # of a single database
             for view in ("detected", "given"):
                 assert told.get(f"out_of_fold/simdb/{view}/{metric}") == told.get(
@@ -191,11 +196,48 @@ class TestTrain:
         assert [(record.database, record.record, len(record.members)) for record in records] == [
             ("simdb", name, 2) for name in LEARNED
         ]
-        told = trained.run.data.metrics["out_of_fold/detected/gross/qrs_sensitivity"]
+        told = trained.metrics["out_of_fold/detected/gross/qrs_sensitivity"]
         assert gross(record.beats for record in records).qrs_sensitivity == told
 
     def test_given_beats_are_all_found(self, trained: Trained) -> None:
-        assert trained.run.data.metrics["out_of_fold/given/gross/qrs_sensitivity"] == 1.0
+        assert trained.metrics["out_of_fold/given/gross/qrs_sensitivity"] == 1.0
+
+    def test_the_page_of_the_run_has_few_metrics_and_the_table_all(self, trained: Trained) -> None:
+        shown = {name for name in trained.run.data.metrics if not name.startswith("system/")}
+        assert len(shown) <= 20
+        assert len(trained.metrics) > 100
+        assert {f"learning_curves/{group}" for group in ("fold 0", "fold 1", "ensemble")} <= shown
+        assert set(trained.run.data.metrics) <= set(trained.metrics)
+
+    def test_learning_curves_are_the_mean_loss_of_the_networks(self, trained: Trained) -> None:
+        import mlflow
+
+        client = mlflow.MlflowClient()
+        networks = [run for fold in trained.children("fold")[:1] for run in trained.children("fold", fold)]
+        curves = [client.get_metric_history(run.info.run_id, "loss") for run in networks]
+        mean = client.get_metric_history(trained.version.run_id, "learning_curves/fold 0")
+        assert [point.step for point in mean] == [0, 1]
+        for point, *of_networks in zip(mean, *curves, strict=True):
+            assert point.value == pytest.approx(np.mean([each.value for each in of_networks]))
+
+    def test_every_run_says_what_it_is_for(self, trained: Trained) -> None:
+        for run in (trained.run, *trained.children("fold"), *trained.children("member")):
+            assert run.data.tags[runs.DESCRIPTION]
+        assert "learning_curves/" in trained.run.data.tags[runs.DESCRIPTION]
+
+    def test_the_model_says_how_good_it_is_on_which_database(self, trained: Trained) -> None:
+        import mlflow
+
+        model_id = model_versions.model_id_of(trained.version)
+        assert model_id is not None
+        metrics = mlflow.get_logged_model(model_id).metrics or []
+        by_data = {metric.key: metric.value for metric in metrics if metric.dataset_name}
+        told = trained.metrics
+        names = [f"out_of_fold/simdb/detected/gross/{beat}_f1" for beat in ("veb", "sveb")]
+        assert by_data == {name: told[name] for name in names if name in told}
+        assert {metric.dataset_name for metric in metrics if metric.dataset_name} <= {
+            "simdb 1.0.0, training records"
+        }
 
     def test_the_data_set_is_on_the_run_with_a_digest(self, trained: Trained) -> None:
         (used,) = trained.run.inputs.dataset_inputs
@@ -205,7 +247,7 @@ class TestTrain:
     def test_the_model_bears_the_metrics_that_the_next_challenger_must_reach(self, trained: Trained) -> None:
         kept = read_out_of_fold(model_versions.fetch_model(trained.version.uri))
         assert kept.database == "simdb"
-        logged = trained.run.data.metrics
+        logged = trained.metrics
         assert {f"out_of_fold/detected/{name}" for name in kept.metrics} <= logged.keys()
         assert all(logged[f"out_of_fold/detected/{name}"] == value for name, value in kept.metrics.items())
 
@@ -356,13 +398,33 @@ class TestPromotion:
         assert (champion / "card.md").read_text() == description_of(trained.version)
 
     @pytest.mark.usefixtures("promoted")
+    def test_the_model_says_how_good_it_is_on_held_out_patients_and_the_gate_does_not_read_it(
+        self, trained: Trained
+    ) -> None:
+        import mlflow
+
+        run, model_id = run_of(trained.version), model_versions.model_id_of(trained.version)
+        assert model_id is not None
+        shown = {name for name in run.data.metrics if not name.startswith("system/")}
+        assert len(shown) <= 20
+        assert run.data.tags[runs.DESCRIPTION].startswith("**promoted: ")
+        of_data = {
+            metric.key
+            for metric in mlflow.get_logged_model(model_id).metrics or ()
+            if metric.dataset_name == "simdb 1.0.0, held-out records"
+        }
+        assert "held_out/beats/qrs_sensitivity" in of_data
+        assert of_data <= shown
+        assert not any(name.startswith(("held_out", "everyone")) for name in trained.metrics)
+
+    @pytest.mark.usefixtures("promoted")
     def test_figures_on_held_out_patients_are_on_run_and_version(self, trained: Trained) -> None:
         import mlflow
 
         run = run_of(trained.version)
         assert (run.data.tags["why"], run.data.tags["verdict"]) == ("a test", "promoted")
         for beats in ("detected", "given"):
-            assert f"{beats}/all/gross/qrs_sensitivity" in run.data.metrics
+            assert f"{beats}/all/gross/qrs_sensitivity" in runs.all_metrics(run.info.run_id)
             names = ("by-record.json", "by-record.png", "confusion.png", "intervals.json")
             assert artifacts(run, beats) == [f"{beats}/{name}" for name in names]
             assert f"Held-out patients of simdb: {beats} " in description_of(trained.version)
@@ -389,7 +451,7 @@ class TestExamination:
             *("%", "held out", "95 %", "each member alone"),
             *("all 3", "95 % of these"),
         ]
-        told = run_of(trained.version).data.metrics
+        told = runs.all_metrics(run_of(trained.version).info.run_id)
         n = {group: told[f"{group}/ventricular/couplet_test"] for group in ("held_out", "everyone_not_paced")}
         assert n["held_out"] <= n["everyone_not_paced"]
 
@@ -414,7 +476,7 @@ class TestExamination:
             assert candidate.members == ()
 
     def test_seeds_have_mean_deviation_and_range(self, trained: Trained) -> None:
-        told = run_of(trained.version).data.metrics
+        told = runs.all_metrics(run_of(trained.version).info.run_id)
         low, middle, high = (
             told[f"seeds/all/beats/veb_sensitivity_{name}"] for name in ("min", "mean", "max")
         )
@@ -424,7 +486,7 @@ class TestExamination:
 
     def test_confidence_runs_af_and_shutdown_are_on_the_run(self, trained: Trained) -> None:
         run = run_of(trained.version)
-        told = run.data.metrics
+        told = runs.all_metrics(run.info.run_id)
         for name in (
             *("calibration_error/likeliest_class", "calibration_error/V", "risk_coverage/area"),
             *("abstention/share", "shutdown/share", "af_anywhere/test", "ventricular/long_run_reference"),

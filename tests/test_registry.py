@@ -214,7 +214,8 @@ class TestLearningCurves:
             assert self.curve(run_id, "fold 0") == []
             curves.add(EpochReport("fold 0, network 1", 0, {"loss": 0.8}))
             ((step, loss),) = self.curve(run_id, "fold 0")
-            assert (step, loss) == (0, pytest.approx(0.7))
+            assert step == 0
+            assert loss == pytest.approx(0.7)
 
     def test_what_comes_twice_or_from_another_thread_is_one_point(self) -> None:
         with runs.run("late") as run_id, ThreadPoolExecutor(1) as threads:
@@ -236,7 +237,9 @@ class TestModelPage:
             model_id = model_versions.model_id_of(version)
             runs.log_metrics({"veb_f1": 0.9}, prefix="held_out/", model_id=model_id, dataset=data)
         assert model_id is not None
-        (metric,) = mlflow.get_logged_model(model_id).metrics or ()
+        metrics = mlflow.get_logged_model(model_id).metrics
+        assert metrics is not None
+        (metric,) = metrics
         assert (metric.key, metric.value, metric.run_id) == ("held_out/veb_f1", 0.9, run_id)
         assert metric.dataset_name == "simdb 1.0.0, held-out records"
         (used,) = read(run_id).inputs.dataset_inputs

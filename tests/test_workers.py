@@ -110,9 +110,22 @@ def test_work_that_is_interrupted_tidies_up(tmp_path: Path) -> None:
         assert not (tmp_path / "half").exists()
 
 
+def be_deaf(path: Path) -> None:
+    """Work on whatever signal comes, like a library that compiles for minutes."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    path.touch()
+    time.sleep(600)
+
+
 def count_up(to: int) -> int:
     for number in range(to):
         worker_pool.report(number)
+    return to
+
+
+def talk(to: int) -> int:
+    for _ in range(to):
+        worker_pool.report("x" * 10_000)
     return to
 
 
@@ -127,12 +140,12 @@ def test_what_work_reports_arrives_in_its_order_while_it_goes_on() -> None:
 
 
 def test_a_listener_that_fails_does_not_hold_up_the_work(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(number: int) -> None:
-        raise ValueError(f"{number} cannot be shown")
+    def fail(_: str) -> None:
+        raise ValueError("no such terminal")
 
     with WorkerPool(1, on_report=fail) as workers:
-        assert workers.call(count_up, 10_000) == 10_000  # far more than a pipe holds
-    assert "progress is not shown: 0 cannot be shown" in caplog.text
+        assert workers.call(talk, 20) == 20  # far more than a pipe holds
+    assert "progress is not shown: no such terminal" in caplog.text
     worker_pool.report("in a process that nobody listens to")
 
 
@@ -152,13 +165,13 @@ def test_work_that_has_waited_does_not_begin_once_the_pool_is_interrupted(tmp_pa
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_work_that_answers_no_signal_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_that_answers_no_signal_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(worker_pool, "_INTERRUPT_S", 1.0)
     with ThreadPoolExecutor(1) as threads:
         with suppress(KeyboardInterrupt), WorkerPool(1) as workers:
-            workers.call(pid, None)
-            busy = threads.submit(workers.call, backtrack, 100)
-            time.sleep(0.5)
+            busy = threads.submit(workers.call, be_deaf, tmp_path / "deaf")
+            while not (tmp_path / "deaf").exists():
+                time.sleep(0.01)
             raise KeyboardInterrupt
         with pytest.raises(WorkerDiedError):
             busy.result(timeout=60)

@@ -13,7 +13,9 @@ R = TypeVar("R")
 
 
 def without_traceback(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a flow fail with the message of an error that a user can correct; other errors are bugs.
+    """Return a flow's function that fails with the message of an error that a user can correct.
+
+    Other errors are bugs, and keep their traceback.
 
     Whoever calls the flow from Python gets the error itself.
 

@@ -80,7 +80,19 @@ def build_page(
 
 
 def failure_page(inbox: str, reason: str) -> str:
-    """Return the page after a run that failed."""
+    """Return the page after a run that failed.
+
+    Parameters
+    ----------
+    inbox
+        Its folder or address.
+    reason
+        Why the run failed.
+
+    Returns
+    -------
+    The page.
+    """
     return f"# Inbox {printable(inbox)}\n\nThe run of {_now()} failed: {printable(reason)}"
 
 

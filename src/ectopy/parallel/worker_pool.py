@@ -264,7 +264,7 @@ _sender: Connection | None = None
 
 
 def report(value: object) -> None:
-    """Tell the process that has given this task how far it is; does nothing elsewhere.
+    """Send how far a task is to the process that has given it; do nothing in another process.
 
     Parameters
     ----------

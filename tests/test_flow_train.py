@@ -206,7 +206,7 @@ class TestTrain:
         shown = {name for name in trained.run.data.metrics if not name.startswith("system/")}
         assert len(shown) <= 20
         assert len(trained.metrics) > 100
-        assert {f"learning_curves/{group}" for group in ("fold 0", "fold 1", "ensemble")} <= shown
+        assert {f"by_epoch/loss {group}" for group in ("fold 0", "fold 1", "ensemble")} <= shown
         assert set(trained.run.data.metrics) <= set(trained.metrics)
 
     def test_learning_curves_are_the_mean_loss_of_the_networks(self, trained: Trained) -> None:
@@ -215,7 +215,7 @@ class TestTrain:
         client = mlflow.MlflowClient()
         networks = [run for fold in trained.children("fold")[:1] for run in trained.children("fold", fold)]
         curves = [client.get_metric_history(run.info.run_id, "loss") for run in networks]
-        mean = client.get_metric_history(trained.version.run_id, "learning_curves/fold 0")
+        mean = client.get_metric_history(trained.version.run_id, "by_epoch/loss fold 0")
         assert [point.step for point in mean] == [0, 1]
         for point, *of_networks in zip(mean, *curves, strict=True):
             assert point.value == pytest.approx(np.mean([each.value for each in of_networks]))
@@ -223,7 +223,7 @@ class TestTrain:
     def test_every_run_says_what_it_is_for(self, trained: Trained) -> None:
         for run in (trained.run, *trained.children("fold"), *trained.children("member")):
             assert run.data.tags[runs.DESCRIPTION]
-        assert "learning_curves/" in trained.run.data.tags[runs.DESCRIPTION]
+        assert "by_epoch/" in trained.run.data.tags[runs.DESCRIPTION]
 
     def test_the_model_says_how_good_it_is_on_which_database(self, trained: Trained) -> None:
         import mlflow

@@ -203,7 +203,7 @@ class TestLearningCurves:
     def curve(self, run_id: str, group: str) -> list[tuple[int, float]]:
         import mlflow
 
-        points = mlflow.MlflowClient().get_metric_history(run_id, f"learning_curves/{group}")
+        points = mlflow.MlflowClient().get_metric_history(run_id, f"by_epoch/loss {group}")
         return [(point.step, point.value) for point in points]
 
     def test_a_point_is_the_mean_of_all_networks_once_they_have_it(self) -> None:
@@ -244,6 +244,19 @@ class TestModelPage:
         assert metric.dataset_name == "simdb 1.0.0, held-out records"
         (used,) = read(run_id).inputs.dataset_inputs
         assert [tag.value for tag in used.tags] == ["evaluation"]
+
+    def test_its_description_says_which_version_it_is_and_what_happened_last(self, model: Path) -> None:
+        import mlflow
+
+        with runs.run("training"):
+            version = model_versions.register(model, model="told", tags={})
+        model_id = model_versions.model_id_of(version)
+        assert model_id is not None
+        assert "not been evaluated" in mlflow.get_logged_model(model_id).tags[runs.DESCRIPTION]
+        model_versions.append_history(version, "champion by the gate, the first: good")
+        told = mlflow.get_logged_model(model_id).tags[runs.DESCRIPTION]
+        assert told.startswith("Version 1 of the registered model `told`")
+        assert told.endswith("Z champion by the gate, the first: good")
 
 
 class TestRegistry:

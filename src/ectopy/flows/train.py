@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """Training on {databases}: cross-validation by patient, then the ensemble that is registered.
 
-* **Model metrics**: `learning_curves/` has the loss by epoch, and `out_of_fold/` the metrics on patients that
+* **Model metrics**: `by_epoch/` has the loss by epoch, and `out_of_fold/` the metrics on patients that
   no network of their fold has seen.
 * **Artifacts**: `metrics.json` has all metrics, `out_of_fold/detected.json` each record, `card.md` the model
   card.

@@ -76,7 +76,9 @@ def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     table = [titles, *rows]
     first, *others = (max(map(len, cells)) for cells in zip(*table, strict=True))
     return [
-        "  ".join([row[0].ljust(first), *(cell.rjust(w) for cell, w in zip(row[1:], others, strict=True))])
+        "  ".join(
+            [row[0].ljust(first), *(cell.rjust(w) for cell, w in zip(row[1:], others, strict=True))]
+        ).rstrip()
         for row in table
     ]
 

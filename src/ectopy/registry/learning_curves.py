@@ -8,8 +8,8 @@ from threading import Lock
 from ectopy.model.training import EpochReport
 from ectopy.registry import runs
 
-PREFIX = "learning_curves/"
-"""Beginning of the metrics' names. MLflow shows metrics with one prefix as one group of charts."""
+PREFIX = "by_epoch/loss "
+"""Beginning of the metrics' names. MLflow shows the groups of charts in alphabetical order: this one is first."""
 
 
 class LearningCurves:

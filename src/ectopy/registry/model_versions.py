@@ -115,6 +115,7 @@ def log_version(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version
     version = Version(model, str(info.registered_model_version), str(info.run_id))
     set_description(version, (folder / CARD_FILE).read_text())
     tag_version(version, tags)
+    describe_logged_model(version, "It has not been evaluated yet.")
     return version
 
 
@@ -217,6 +218,24 @@ def set_description(version: Version, text: str) -> None:
     mlflow.MlflowClient().update_model_version(version.model, version.number, description=text)
 
 
+def describe_logged_model(version: Version, event: str) -> None:
+    """Write on the page of a version's logged model which version it is, and what happened to it last.
+
+    Parameters
+    ----------
+    version
+        The version.
+    event
+        What happened, in Markdown.
+    """
+    if model_id := model_id_of(version):
+        where = (
+            f"Version {version.number} of the registered model `{version.model}`, which has the model card."
+        )
+        tags = {runs.DESCRIPTION: f"{where}\n\n{printable(event)}"}
+        mlflow.MlflowClient().set_logged_model_tags(model_id, tags)
+
+
 def card_of(version: Version) -> str:
     """Return the model card of a version, which is its description."""
     return str(mlflow.MlflowClient().get_model_version(version.model, version.number).description or "")
@@ -252,6 +271,7 @@ def append_history(version: Version, event: str, tags: Mapping[str, str] | None 
     """
     line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {printable(event)}"
     tag_version(version, {HISTORY: "\n".join([*history(version), line]), **(tags or {})})
+    describe_logged_model(version, line)
 
 
 def history(version: Version) -> list[str]:

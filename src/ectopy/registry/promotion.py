@@ -275,6 +275,7 @@ def record_decision(challenger: Version, decision: PromotionDecision, card: str)
     runs.tag(verdict="promoted" if decision.promoted else "not promoted", reason=decision.reason)
     model_versions.set_description(challenger, _with_promotion(card, challenger))
     model_versions.tag_version(challenger, {"promoted": str(decision.promoted), "reason": decision.reason})
+    model_versions.describe_logged_model(challenger, f"The gate: {decision}")
 
 
 def install_champion(downloaded: Path, card: str, champion: Path) -> None:

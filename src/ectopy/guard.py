@@ -28,8 +28,8 @@ _HEADERS = {
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
 }
-# Prefect's pages keep the password in the local storage; the cookie is for the guard itself. MLflow's pages keep
-# there that they show trainings and not chat bots, and that the panel of their assistant need not open.
+# Prefect's pages keep the password in the local storage; the cookie is for the guard itself. MLflow's pages
+# keep there that they show trainings and not chat bots, and that the panel of their assistant need not open.
 _ENTRANCE_PAGE = """<!doctype html><title>ectopy</title><script>
 const password = location.hash.slice(1);
 localStorage.setItem("prefect-password", btoa("%s:" + password));

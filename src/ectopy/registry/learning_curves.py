@@ -9,7 +9,7 @@ from ectopy.model.training import EpochReport
 from ectopy.registry import runs
 
 PREFIX = "by_epoch/loss "
-"""Beginning of the metrics' names. MLflow shows the groups of charts in alphabetical order: this one is first."""
+"""Beginning of the metrics' names. MLflow shows groups of charts by the alphabet, and so this one first."""
 
 
 class LearningCurves:

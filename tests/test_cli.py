@@ -109,6 +109,7 @@ class TestHelp:
             ("simulate", "--out --recordings --minutes --seed"),
             ("demo", "--out"),
             ("up", "--prefect-port --mlflow-port --data-dir"),
+            ("ui", "--port --data-dir"),
         ],
     )
     def test_every_option_of_the_contract_is_there(

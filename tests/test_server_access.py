@@ -5,11 +5,13 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from ectopy.flows import server_access
+from ectopy.flows import local_stack, server_access
+from ectopy.flows.local_stack import Ports, run_pages
 from ectopy.flows.server_access import (
     ServerAccess,
     access_file,
@@ -18,6 +20,7 @@ from ectopy.flows.server_access import (
     use_own_home,
     use_running_server,
 )
+from ectopy.flows.supervisor import Service, ServiceError
 from ectopy.private_files import deny_others, take_from_others
 from ectopy.settings import Settings
 
@@ -167,3 +170,55 @@ class TestFilesOfPatients:
         os.chmod(tmp_path, 0o755)  # noqa: PTH101
         take_from_others(tmp_path)
         assert "every account can read it" in caplog.text
+
+
+class TestPages:
+    """`ectopy ui`: MLflow's pages alone."""
+
+    @pytest.fixture
+    def started(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Service, Mapping[str, str]]]:
+        """What would be started; Ctrl-C comes as soon as it is ready."""
+        services: list[tuple[Service, Mapping[str, str]]] = []
+
+        def start(_: object, wanted: list[Service], environment: Mapping[str, str]) -> None:
+            services.extend((service, environment) for service in wanted)
+
+        def interrupt(_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(local_stack, "start", start)
+        monkeypatch.setattr(local_stack, "watch", interrupt)
+        return services
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Settings:
+        (tmp_path / "mlflow.db").touch()
+        return Settings().model_copy(update={"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"})
+
+    def test_they_are_behind_the_guard_and_the_link_logs_in(
+        self,
+        started: list[tuple[Service, Mapping[str, str]]],
+        store: Settings,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        run_pages(store, Ports(mlflow=5001))
+        ((service, environment),) = started
+        access = read_access()
+        assert access is not None
+        assert {"--app-name", "ectopy", "--host", "127.0.0.1"} <= set(service.command)
+        assert environment["ECTOPY_SERVER_PASSWORD"] == access.password
+        assert capsys.readouterr().out.splitlines()[0] == f"http://127.0.0.1:5001/enter#{access.password}"
+
+    @pytest.mark.usefixtures("started")
+    def test_commands_link_to_them_and_still_find_prefect(self, store: Settings) -> None:
+        assert server_access.mlflow_address() == "http://127.0.0.1:5000"
+        make_access(Settings(), URL)
+        run_pages(store, Ports(mlflow=5001))
+        access = read_access()
+        assert access is not None
+        assert (access.prefect_api_url, server_access.mlflow_address()) == (URL, "http://127.0.0.1:5001")
+
+    def test_a_server_needs_no_pages_of_ours(self) -> None:
+        elsewhere = Settings().model_copy(update={"tracking_uri": "https://mlflow.example.org"})
+        with pytest.raises(ServiceError, match=r"https://mlflow\.example\.org: it is a server already"):
+            run_pages(elsewhere, Ports())

@@ -130,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _end(*_: object) -> NoReturn:
     """End as SIGTERM asks: locks are released, worker processes end, and runs in MLflow are closed."""
+    os.write(sys.stderr.fileno(), b"ectopy: ended by SIGTERM. Run the same command again to continue.\n")
     sys.exit(128 + signal.SIGTERM)
 
 

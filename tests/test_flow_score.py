@@ -61,7 +61,7 @@ def tasks(state: "State[Any]", n: int) -> dict[str, str]:
     with get_client(sync_client=True) as client:
         while True:
             runs = client.read_task_runs(flow_run_filter=run_of(state))
-            runs = [run for run in runs if run.name != "log batch"]
+            runs = [run for run in runs if not run.name.startswith(("log batch", "record "))]
             ended = {run.name: run.state_name or "" for run in runs if run.state and run.state.is_final()}
             if len(ended) == n or time.monotonic() > deadline:
                 return ended
@@ -75,6 +75,14 @@ def table(state: "State[Any]") -> list[dict[str, object]]:
         (artifact,) = client.read_artifacts(artifact_filter=wanted, flow_run_filter=run_of(state))
     rows: list[dict[str, object]] = json.loads(str(artifact.data))
     return rows
+
+
+def page_of_inbox() -> str:
+    """Give the state of the inbox, of which there is one page."""
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["inbox"]))
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(artifact_filter=wanted)
+    return str(artifact.data)
 
 
 def test_a_failed_recording_is_a_failed_task_and_the_others_are_scored(tmp_path: Path, model: str) -> None:
@@ -91,6 +99,8 @@ def test_a_failed_recording_is_a_failed_task_and_the_others_are_scored(tmp_path:
         == f"{tmp_path / 'in' / 'b.dat'}: the file has 10 bytes, but its header describes 60000. Copy the complete file again."
     )
     assert shown["a"]["status"] == "scored"
+    assert next(iter(shown)) == "b"  # what failed comes first
+    assert Path(str(shown["a"]["report"])).is_file()
 
 
 def test_a_run_repeated_has_no_task_and_still_shows_its_table(tmp_path: Path, model: str) -> None:
@@ -316,6 +326,22 @@ class TestInbox:
         with lock_output(data / "scored"):
             assert score_inbox(model=model) == []
         assert [row["status"] for row in score_inbox(model=model)] == ["scored"]
+
+    def test_the_page_of_the_inbox_is_that_of_the_last_run_whatever_it_came_to(
+        self, data: Path, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ECTOPY_INBOX_PATIENCE_S", "60")
+        write_record(data / "inbox", "a")
+        write_record(data / "inbox", "b").with_suffix(".dat").unlink()
+        score_inbox(model=model)
+        page = page_of_inbox()
+        assert f"# Inbox {data / 'inbox'}" in page
+        assert "| 1 | 1 | 0 | 0 |" in " ".join(page.split())
+        assert "b.hea" in page
+        score_inbox(model=str(Path(model).parent / "gone"), return_state=True)
+        assert "gone: model directory not found" in page_of_inbox()
+        score_inbox(model=model)
+        assert "## Waiting" in page_of_inbox()
 
     def test_what_waits_is_in_the_table_of_the_run(
         self, data: Path, model: str, monkeypatch: pytest.MonkeyPatch

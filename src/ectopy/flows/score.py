@@ -286,8 +286,10 @@ def _row(job: planning.Job, outcome: results.SummaryRow | Exception) -> results.
 
 
 def _record_batch(out: Path, origin: Mapping[str, str], rows: Sequence[results.SummaryRow]) -> None:
-    """Record the batch as an asset that was made with a model."""
+    """Record the batch as an asset that was made with a model, if anything in it is new."""
     counts = Counter(str(row["status"]) for row in rows)
+    if not counts["scored"]:
+        return
     model = origin["model"].partition(" ")[0]
     record_asset(batch_asset(str(out.absolute())), [model_asset(model)], {**origin, **counts})
 

@@ -8,6 +8,10 @@ compare       compare network architectures
 score         score recordings, or what has arrived in the inbox
 demo          all of these on simulated patients; the only flow that calls others
 tasks         tasks that several flows share
+progress      how far a flow is, and where its run in MLflow is
+expected      errors that a user can correct are a message and no traceback
+assets        databases, models and results, and which was made from which
+inbox_page    the state of the inbox as one artifact
 log_batch     log a scoring batch to MLflow; report drift
 task_runners  where tasks run: threads, or a Dask cluster
 quiet_logging settings that silence Prefect and MLflow in the command line

@@ -170,7 +170,8 @@ def test_prefect_learns_no_name_of_a_recording(tmp_path: Path, monkeypatch: pyte
             time.sleep(0.1)
         artifacts = client.read_artifacts(flow_run_filter=run)
         (flow_run,) = client.read_flow_runs(flow_run_filter=run)
-    assert {task.name: task.state_name for task in tasks} == {
+    named = {task.name: task.state_name for task in tasks if not task.name.startswith("record ectopy://")}
+    assert named == {
         of(NAME): "Completed",
         of("Jane_broken"): "Failed",
         "log batch": "Completed",

@@ -42,14 +42,15 @@ def test_mlflow_models_predict_labels_the_beats_of_a_file(uri: str, tmp_path: Pa
     assert set(answer[0]) == {"p_n", "p_s", "p_v", "p_f", "label", "confident"}
 
 
-class TestImage:
-    @pytest.fixture(scope="class")
-    def image(self, uri: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """The folder that ``mlflow models generate-dockerfile`` writes."""
-        folder = tmp_path_factory.mktemp("image")
-        backend(uri, docker_build=True).generate_dockerfile(uri, str(folder))
-        return folder
+@pytest.fixture(scope="module")
+def image(uri: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that ``mlflow models generate-dockerfile`` writes."""
+    folder = tmp_path_factory.mktemp("image")
+    backend(uri, docker_build=True).generate_dockerfile(uri, str(folder))
+    return folder
 
+
+class TestImage:
     def test_it_copies_a_complete_model_and_starts_a_server(self, image: Path) -> None:
         dockerfile = (image / "Dockerfile").read_text()
         (copied,) = re.findall(r"^COPY (\S+) /opt/ml/model$", dockerfile, re.MULTILINE)

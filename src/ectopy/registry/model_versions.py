@@ -95,13 +95,13 @@ def log_version(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version
     -------
     The new version.
     """
-    columns: list[Any] = [ColSpec("float", name) for name in FEATURE_NAMES]
+    columns: list[Any] = [ColSpec("double", name) for name in FEATURE_NAMES]  # as a CSV file has them
     probabilities: list[Any] = [ColSpec("float", f"p_{name.lower()}") for name in CLASSES]
     signature = ModelSignature(
         Schema(columns),
         Schema([*probabilities, ColSpec("string", "label"), ColSpec("boolean", "confident")]),
     )
-    example = pd.DataFrame(0, index=[0], columns=list(FEATURE_NAMES), dtype="float32")
+    example = pd.DataFrame(0, index=[0], columns=list(FEATURE_NAMES), dtype="float64")
     with runs.suppress_warnings(), redirect_stderr(StringIO()):  # MLflow tells what it registers
         info = mlflow.pyfunc.log_model(
             name="model",

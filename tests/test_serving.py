@@ -46,7 +46,7 @@ def test_mlflow_models_predict_labels_the_beats_of_a_file(uri: str, tmp_path: Pa
 def image(uri: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that ``mlflow models generate-dockerfile`` writes."""
     folder = tmp_path_factory.mktemp("image")
-    backend(uri, docker_build=True).generate_dockerfile(uri, str(folder))
+    backend(uri, docker_build=True, env_manager=None).generate_dockerfile(uri, str(folder))
     return folder
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ectopy import report
-from ectopy.ecg import Analysis, Event, PatientHeader
+from ectopy.ecg import Analysis, Event, Mark, PatientHeader
 from ectopy.report.average_beats import average_beats
 from ectopy.report.conclusion import draft_conclusion
 from ectopy.report.episodes import MAX_EPISODES, episode_lists
@@ -132,6 +132,16 @@ class TestConclusion:
         assert conclusion_of(analysis).lower().count("fibrillation") == 2  # as rhythm, and as urgent
         short = replace(analysis, events=(Event("af", 100.0, 105.0, 10, 120.0),))
         assert "Atrial fibrillation or flutter for 0.5 % of the time analysed." in conclusion_of(short)
+
+    def test_marks_are_counted_with_those_near_an_event(self) -> None:
+        analysis = analysis_for("N" * 1500 + "VV" + "N" * 100)
+        near, far = Mark(float(analysis.beats.time_s[1500])), Mark(100.0)
+        for marks, text in (
+            ((far, near), "2 patient marks, 1 of them near an event."),
+            ((far,), "1 patient mark, none of them near an event."),
+        ):
+            marked = replace(analysis, recording=replace(analysis.recording, marks=marks))
+            assert text in conclusion_of(marked)
 
     def test_what_was_lost_is_stated(self) -> None:
         analysis = replace(analysis_for("N" * 100, 1.0), artefact=np.array([[0, 5050]]))
@@ -285,6 +295,48 @@ class TestPacedBeats:
     def test_without_pacing_the_letters_are_the_classes(self) -> None:
         analysis = analysis_for("NVSQ")
         assert shown_letters(analysis) is analysis.beats.label
+
+
+class TestIndex:
+    @staticmethod
+    def written(path: Path, *, with_pdf: frozenset[str] = frozenset()) -> Page:
+        row = summarise(with_patient(analysis_for("N" * 40)), provenance_of()).row
+        report.write_index(path, [row], with_pdf=with_pdf)
+        return Page(path)
+
+    def test_a_recording_has_its_date_and_its_rhythm_and_no_patient(self, tmp_path: Path) -> None:
+        page = self.written(tmp_path / "index.html")
+        assert "2024-03-01 09:30" in page.text
+        assert "Sinus rhythm throughout, mean 75 bpm, lowest 75, highest 75" in page.text
+        assert "Doe" not in page.source
+
+    def test_the_pdf_is_linked_where_there_is_one(self, tmp_path: Path) -> None:
+        path = tmp_path / "index.html"
+        assert "r1/report.pdf" not in self.written(path).all("href")
+        assert "r1/report.pdf" in self.written(path, with_pdf=frozenset({"r1"})).all("href")
+
+    def test_a_row_of_an_earlier_version_has_neither(self, tmp_path: Path) -> None:
+        row = summarise(with_patient(analysis_for("N" * 40)), provenance_of()).row
+        report.write_index(tmp_path / "index.html", [{**row, "start": "", "rhythm": ""}])
+        assert "Sinus rhythm" not in Page(tmp_path / "index.html").text
+
+
+class TestSlowAndFast:
+    @pytest.mark.parametrize(("minutes", "level"), [(14, "note"), (20, "important")])
+    def test_a_rate_that_lasts_is_important_in_a_long_recording(self, minutes: int, level: str) -> None:
+        analysis = analysis_for("N" * (minutes * 120), 0.5)
+        (finding,) = (str(one) for one in find_findings(analysis) if "Tachycardia:" in one.text)
+        assert finding.startswith(f"{level}: Tachycardia: 1 episode, {minutes} min 0 s in all")
+        assert ("% of the time analysed" in finding) == (level == "important")
+        assert finding.endswith("fastest 120 bpm")
+
+    def test_a_slow_rate_names_the_slowest(self) -> None:
+        analysis = analysis_for("N" * 1000, 1.5)
+        (finding,) = (one.text for one in find_findings(analysis) if one.text.startswith("Bradycardia"))
+        assert finding == (
+            "Bradycardia: 1 episode, 24 min 58 s in all (99.8 % of the time analysed), "
+            "longest 24 min 58 s at 0:00:01, slowest 40 bpm"
+        )
 
 
 class TestWords:

@@ -111,7 +111,7 @@ class TestOutputs:
         assert header == (
             "recording,path,status,reason,duration_s,analysable_s,n_beats,hr_mean_bpm,hr_min_bpm,hr_max_bpm,"
             "n_veb,veb_burden_pct,n_sveb,sveb_burden_pct,n_couplets,n_vt_runs,longest_vt_beats,af_burden_pct,"
-            "longest_pause_s,findings,model,input_sha256,notes,review"
+            "longest_pause_s,findings,model,input_sha256,notes,review,start,rhythm"
         )
 
     def test_results_of_one_process_and_of_several_are_the_same(

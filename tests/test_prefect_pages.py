@@ -32,8 +32,8 @@ class TestPage:
         assert lines[0] == "# Inbox in"
         assert "| 12 | 1 | 1 | 1 |" in lines
         assert lines.index("## Waiting") < lines.index("## Failed, in quarantine")
-        assert "| in/b.hea | 2026-11-30 04:00 UTC | it may be incomplete |" in lines
-        assert "| c | all samples missing |" in lines
+        assert "* `in/b.hea` since 2026-11-30 04:00 UTC: it may be incomplete" in lines
+        assert "* `c` all samples missing" in lines
         assert lines.index("## No recording") < next(
             number for number, line in enumerate(lines) if "in/notes.md" in line
         )

@@ -15,7 +15,7 @@ from ectopy.report.index import OpenFile
 
 KEY = "inbox"
 _LISTED = 50
-"""Rows of each table; ``index.html`` has all."""
+"""Lines of each list; ``index.html`` has all."""
 
 
 def show_inbox(page: str) -> None:
@@ -70,12 +70,8 @@ def build_page(
         *_section("Waiting", waiting),
     ]
     if failed:
-        rows = [*failed.items()][-_LISTED:]
-        table: dict[str, list[object]] = {
-            "recording": [name for name, _ in rows],
-            "why": [why for _, why in rows],
-        }
-        parts += ["## Failed, in quarantine", markdown(table)]
+        lines = [_line(name, why) for name, why in [*failed.items()][-_LISTED:]]
+        parts += ["## Failed, in quarantine", "\n".join(lines)]
     return "\n\n".join([*parts, *_section("No recording", others)])
 
 
@@ -99,14 +95,15 @@ def failure_page(inbox: str, reason: str) -> str:
 def _section(title: str, files: Sequence[OpenFile]) -> list[str]:
     if not files:
         return []
-    shown = files[:_LISTED]
-    table: dict[str, list[object]] = {
-        "file": [file.name for file in shown],
-        "since": [file.since for file in shown],
-        "why": [file.why for file in shown],
-    }
+    lines = [_line(file.name, f"since {file.since}: {file.why}") for file in files[:_LISTED]]
     more = [f"and {len(files) - _LISTED} more"] if len(files) > _LISTED else []
-    return [f"## {title}", markdown(table), *more]
+    return [f"## {title}", "\n".join(lines), *more]
+
+
+def _line(name: str, text: str) -> str:
+    """Return an item of a list: Prefect would cut a table that is wider than its page."""
+    quoted = printable(name).replace("`", "'")
+    return f"* `{quoted}` {printable(text)}"
 
 
 def _now() -> str:

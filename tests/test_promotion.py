@@ -104,7 +104,9 @@ class TestPromote:
     def test_scoring_is_given_everything_but_the_keras_model(self, three: list[Version], data: Path) -> None:
         promote_by_hand(three[0], data_dir=data, reason="a test")
         champion = data / "models" / "champion"
-        assert {path.name for path in champion.iterdir()} == {"model.onnx", "model.json", "card.md"}
+        assert {path.name for path in champion.iterdir()} == {
+            *("model.onnx", "model.json", "card.md", "manifest.json")
+        }
         assert (champion / "card.md").read_text() == model_versions.card_of(three[0])
         assert planning.find_model(None, data) == (champion.resolve(), planning.ModelSource.CHAMPION)
 

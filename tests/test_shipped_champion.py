@@ -13,6 +13,7 @@ from ectopy.ec57 import BeatComparison
 from ectopy.ec57.marks import CELLS
 from ectopy.ec57.record_counts import RecordCounts, to_json
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
+from ectopy.model.manifest import write_manifest
 from ectopy.registry import model_versions, runs, shipped_champion
 from ectopy.registry.evidence import OUT_OF_FOLD_RECORDS, read_evidence
 from ectopy.registry.model_versions import CHAMPION, HISTORY, Version
@@ -163,6 +164,7 @@ def test_counts_that_ship_are_evidence_of_the_first_champion(
     folder = shutil.copytree(SHIPPED_MODEL, tmp_path / "shipped")
     record = RecordCounts("mitdb", "101", "mitdb/101", beats(NN=5, VV=2))
     write_out_of_fold(folder, read_out_of_fold(folder)._replace(records=(record,)))
+    write_manifest(folder)
     monkeypatch.setattr("ectopy.registry.shipped_champion.SHIPPED_MODEL", folder)
     model_versions.tag_version(first, {SHIPPED: "an earlier model"})
     register_shipped(REGISTERED_NAME)
@@ -183,6 +185,7 @@ def test_a_shipped_model_of_other_features_does_not_stop_a_training(
     specification = json.loads((stale / "model.json").read_text())
     specification["features"][0] = "a feature of an earlier version"
     (stale / "model.json").write_text(json.dumps(specification))
+    write_manifest(stale)
     monkeypatch.setattr(shipped_champion, "SHIPPED_MODEL", stale)
     before = model_versions.list_versions(REGISTERED_NAME)
 

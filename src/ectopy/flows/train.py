@@ -20,6 +20,7 @@ from ectopy.flows.progress import announce
 from ectopy.flows.tasks import evaluate_records, fit_networks, log_data, read_records
 from ectopy.model import augmentation, calibration, network, training
 from ectopy.model.folds import Fold, require_patients
+from ectopy.model.manifest import write_manifest
 from ectopy.model.training import EpochReport, FittedNetwork, NetworkJob, TrainingFolder
 from ectopy.model.training_set import RecordJob
 from ectopy.model.training_sources import DEFAULT_SOURCES, SourceRecords, TrainingSource, select_records
@@ -154,6 +155,7 @@ def _train(
         training.save_reference_profile(predictions, calibrated, work.model)
         (work.model / "card.md").write_text(card)
         write_out_of_fold(work.model, OutOfFold(databases, metrics, tuple(record_counts(by_key))))
+        write_manifest(work.model)
         runs.log_text(card, "card.md")
         version = model_versions.register(work.model, model=model, tags={"database": databases})
         log_by_database(by_key, model_versions.model_id_of(version), datasets)

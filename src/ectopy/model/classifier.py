@@ -1,8 +1,8 @@
 """Inference with a model directory: features in, calibrated class probabilities out.
 
 Uses ONNX Runtime only, not Keras. A model directory contains ``model.onnx`` (the network) and ``model.json``
-(the :class:`Specification`). Most have ``reference.json`` (the training patients) and ``card.md`` (the model
-card) too.
+(the :class:`Specification`). Most have ``reference.json`` (the training patients), ``card.md`` (the model
+card) and ``manifest.json`` (the hashes of all files) too.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, Mask
 from ectopy.features.extraction import FEATURE_NAMES, Floats, as_parts
+from ectopy.model.manifest import ManifestError, check_manifest
 from ectopy.model.onnx_runtime import open_session
 from ectopy.monitoring.drift import REFERENCE_FILE, ReferenceProfile, read_reference
 
@@ -244,12 +245,16 @@ def softmax(logits: Floats) -> Floats:
 def load_classifier(folder: Path) -> Classifier:
     """Read a model directory: ``model.onnx`` and ``model.json``, no file that could run code.
 
-    Raises :class:`ModelError` if it cannot be used.
+    Raises :class:`ModelError` if it cannot be used, or is not as its manifest says.
     """
     folder = folder.resolve()  # that of the champion is a link, which may change to another model meanwhile
     for file in (MODEL_FILE, SPECIFICATION_FILE):
         if not (folder / file).is_file():
             raise ModelError(f"{folder}: not a model directory (no {file}). Give a folder that contains it.")
+    try:
+        check_manifest(folder, required=folder == SHIPPED_MODEL.resolve())
+    except ManifestError as error:
+        raise ModelError(str(error)) from error
     network, specification_json = ((folder / file).read_bytes() for file in (MODEL_FILE, SPECIFICATION_FILE))
     try:
         stored: dict[str, Any] = dict(json.loads(specification_json))

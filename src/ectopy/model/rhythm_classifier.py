@@ -23,6 +23,7 @@ from ectopy.model.classifier import (
     in_chunks,
     softmax,
 )
+from ectopy.model.manifest import ManifestError, check_manifest
 from ectopy.model.onnx_runtime import open_session
 from ectopy.rhythm.rhythm_intervals import RHYTHMS
 
@@ -85,6 +86,9 @@ def load_rhythm_classifier(folder: Path = SHIPPED_RHYTHM_MODEL) -> RhythmClassif
             name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
         }
         specification = RhythmSpecification(**values)
+        check_manifest(folder, required=folder == SHIPPED_RHYTHM_MODEL)
+    except ManifestError as error:
+        raise ModelError(str(error)) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: no specification of a rhythm network. {_RESTORE}") from error
     if specification.features != tuple(RHYTHM_FEATURES) or specification.labels != RHYTHMS:

@@ -16,6 +16,7 @@ from ectopy.beats.windows import Floats
 from ectopy.features.rhythm import RHYTHM_FEATURES
 from ectopy.model import network
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE
+from ectopy.model.manifest import write_manifest
 from ectopy.model.network import TrainConfig
 from ectopy.model.onnx_export import export_onnx
 from ectopy.model.rhythm_classifier import RhythmSpecification
@@ -58,6 +59,7 @@ def train(examples: Sequence[RhythmExample], config: RhythmTrainConfig, folder: 
         trained_on=tuple(sorted({example.patient for example in examples})),
     )
     (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification), indent=1) + "\n")
+    write_manifest(folder)
     return float(np.mean([loss for _, loss in fitted]))
 
 

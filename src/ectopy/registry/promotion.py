@@ -15,6 +15,7 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from ectopy.model.classifier import CARD_FILE, ModelError, load_classifier
+from ectopy.model.manifest import write_manifest
 from ectopy.registry import model_versions, runs
 from ectopy.registry.evidence import DETECTED_METRICS
 from ectopy.registry.model_versions import CHAMPION, ROLLED_BACK, Version
@@ -297,6 +298,7 @@ def install_champion(downloaded: Path, card: str, champion: Path) -> None:
     folder = champion.with_name(f"{_FOLDER_PREFIX}{token_hex(4)}")
     shutil.copytree(downloaded, folder, ignore=shutil.ignore_patterns("*.keras"))  # scoring does not need it
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    write_manifest(folder)  # the card is another one than that of the registry
     previous = champion.resolve()
     if previous == champion.absolute() and champion.is_dir():  # installed by a version that made no link
         previous = champion.rename(champion.with_name(f"{_FOLDER_PREFIX}before"))

@@ -71,6 +71,12 @@ def docs(session: nox.Session) -> None:
     session.run("uv", "run", "--group", "docs", "mkdocs", "build", "--strict", external=True)
 
 
+@nox.session(python=False)
+def sbom(session: nox.Session) -> None:
+    """Write the software bill of materials, CycloneDX, to ``sbom.json``."""
+    session.run("uv", "run", "python", "tools/sbom.py", "sbom.json", external=True)
+
+
 @nox.session(python=PYTHONS)
 def scoring(session: nox.Session) -> None:
     """Install the base package and run the tests of scoring on one version of Python."""

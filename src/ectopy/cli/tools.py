@@ -44,12 +44,19 @@ def ec57(  # noqa: PLR0913, PLR0917 - one parameter for each option
         typer.Option("--format", help="Print the lines of a reference tool instead of the table."),
     ] = TableFormat.TABLE,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write every count there.")] = None,
+    disclosure: Annotated[
+        bool,
+        typer.Option("--disclosure", help="Print the tables to disclose by IEC 60601-2-47, as Markdown."),
+    ] = False,
 ) -> None:
     """Compare annotations with a reference by the rules of ANSI/AAMI EC57."""
     from json import dumps
 
-    from ectopy.ec57 import as_json, compare_directories, text
+    from ectopy.ec57 import Compared, as_json, compare_directories, database_of, text
+    from ectopy.ec57 import disclosure as disclose
 
+    if disclosure and table_format != TableFormat.TABLE:
+        raise typer.BadParameter(f"--format {table_format} has no tables to disclose. Leave one out.")
     comparison = compare_directories(
         reference,
         test,
@@ -61,6 +68,10 @@ def ec57(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if json:
         counts = as_json(comparison, beat_map=beat_map.value)
         json.write_text(dumps(counts, indent=1) + "\n", encoding="utf-8")
+    if disclosure:
+        compared = Compared(database_of(reference), reference_annotator, annotator)
+        print_result(disclose(comparison, compared, beat_map=beat_map.value).removesuffix("\n"))
+        return
     print_result(text(comparison, table_format.value, beat_map=beat_map.value).removesuffix("\n"))
 
 

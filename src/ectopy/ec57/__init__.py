@@ -7,6 +7,7 @@ their sources and their tests are listed in ``docs/ec57.md``.
 
 from ectopy.ec57.beats import BeatComparison, Matches, compare_beats, match_beats
 from ectopy.ec57.classes import BEAT_CLASS, LEARNING_S, MATCH_WINDOW_S, BeatMap, classes_of
+from ectopy.ec57.disclosure import Compared, database_of, disclosure
 from ectopy.ec57.episodes import EpisodeComparison, EpisodeKind, compare_episodes
 from ectopy.ec57.files import NothingToCompareError, compare_directories
 from ectopy.ec57.records import EPISODE_KINDS, RUN_KINDS, RecordComparison, compare_record
@@ -22,6 +23,7 @@ __all__ = [
     "RUN_KINDS",
     "BeatComparison",
     "BeatMap",
+    "Compared",
     "Comparison",
     "EpisodeComparison",
     "EpisodeKind",
@@ -40,6 +42,8 @@ __all__ = [
     "compare_record",
     "compare_runs",
     "compute_metrics",
+    "database_of",
+    "disclosure",
     "gross",
     "intervals",
     "match_beats",

@@ -73,12 +73,22 @@ def table(records: Mapping[str, RecordComparison], *, beat_map: BeatMap) -> str:
     -------
     Two tables and notes, as lines of text.
     """
+    said = "\n".join(notes(records, beat_map))
+    return f"{_align(beat_rows(records))}\n\n{_align(other_rows(records))}\n\n{said}\n"
+
+
+def beat_rows(records: Mapping[str, RecordComparison]) -> list[tuple[str, ...]]:
+    """Return the cells of the table of beats, its header first: each record, then gross and average."""
     rows = [_HEADER, *(_beat_row(name, record.beats) for name, record in records.items())]
     for suffix, group in _groups(records).items():
         beats = [record.beats for record in group]
         rows += [_beat_row(f"gross{suffix}", gross(beats)), _average_row(f"average{suffix}", beats)]
-    others = [_OTHERS, *_run_rows(records), *_episode_rows(records)]
-    return f"{_align(rows)}\n\n{_align(others)}\n\n{_notes(records, beat_map)}\n"
+    return rows
+
+
+def other_rows(records: Mapping[str, RecordComparison]) -> list[tuple[str, ...]]:
+    """Return the cells of the table of runs and episodes of all records, its header first."""
+    return [_OTHERS, *_run_rows(records), *_episode_rows(records)]
 
 
 def as_json(records: Mapping[str, RecordComparison], *, beat_map: BeatMap) -> dict[str, Any]:
@@ -184,19 +194,31 @@ def _gross_and_average(comparisons: Sequence[Comparison], names: tuple[str, ...]
     return tuple(_percent(values[name]) for values in (pooled, mean) for name in names)
 
 
-def _notes(records: Mapping[str, RecordComparison], beat_map: BeatMap) -> str:
+def notes(records: Mapping[str, RecordComparison], beat_map: BeatMap) -> list[str]:
+    """Return how a table was made, and what is wrong with the files of which record.
+
+    Parameters
+    ----------
+    records
+        Comparisons by record name.
+    beat_map
+        Class of escape beats, which is named.
+
+    Returns
+    -------
+    One line each.
+    """
     paced = _paced(records)
-    notes = [
+    said = [
         f"Se, +P, F1, FPR in %. Not scored: first {LEARNING_S:g} s. Window: {MATCH_WINDOW_S * 1000:g} ms.",
         f"Escape beats e, j, n count as {_MAPS[beat_map]}.",
         "SVEB +P counts F called S as false, as bxb does; sumstats leaves it out (--json has both).",
     ]
     if paced:
-        notes.append(
+        said.append(
             f"EC57 leaves records with paced beats out: {' '.join(paced)}. bxb counts these beats as Q."
         )
-    notes += [f"Record {name}, {note}." for name, record in records.items() for note in record.notes]
-    return "\n".join(notes)
+    return said + [f"Record {name}, {note}." for name, record in records.items() for note in record.notes]
 
 
 def _align(rows: Sequence[tuple[str, ...]]) -> str:

@@ -12,6 +12,8 @@ TOOL = Path(__file__).parents[1] / "tools" / "sbom.py"
 def sbom():
     """The module of the tool, which is no part of the package."""
     specification = spec_from_file_location("sbom", TOOL)
+    assert specification is not None
+    assert specification.loader is not None
     module = module_from_spec(specification)
     specification.loader.exec_module(module)
     return module

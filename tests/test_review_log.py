@@ -108,6 +108,25 @@ def test_an_entry_of_a_newer_version_is_not_taken_for_damage(path):
     assert path.read_bytes().endswith(newer)
 
 
+@pytest.mark.parametrize(
+    ("known", "newer"),
+    [
+        (b'"label":"N"', b'"label":"N","reason":"noise"'),
+        (b'"label":"N"', b'"label":"P"'),
+        (b'"sample":100,', b""),
+    ],
+    ids=["field", "value", "without"],
+)
+def test_entries_with_more_than_this_version_knows_are_kept(path, known, newer):
+    """Taken for a damaged end, all of them would be set aside by the next edit."""
+    add(EditLog(path), InsertBeat(100, "N"), InsertBeat(100, "N"))
+    content = path.read_bytes().replace(known, newer)
+    path.write_bytes(content)
+    with pytest.raises(DamagedLogError, match=r"does not know all that insert_beat states\. Use"):
+        EditLog(path)
+    assert path.read_bytes() == content
+
+
 def test_a_line_damaged_in_the_middle_is_not_guessed_at(path):
     add(EditLog(path), InsertBeat(10, "N"), InsertBeat(20, "N"), InsertBeat(30, "N"))
     path.write_bytes(path.read_bytes().replace(b'"id":2', b'"id"?2'))

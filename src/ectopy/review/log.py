@@ -122,9 +122,9 @@ class EditLog:
         for number, line in enumerate(lines):
             entry = _entry(line, self.last_id + number + 1)
             if entry is None:
-                if action := _unknown_action(line):
+                if unknown := _unknown(line):
                     raise DamagedLogError(
-                        f"{self.path}: this version of ectopy does not know the action {printable(action)}. "
+                        f"{self.path}: this version of ectopy does not know {printable(unknown)}. "
                         "Use the version that wrote it."
                     )
                 self._check_end(lines[number + 1 :], self.last_id + number + 1)
@@ -181,14 +181,25 @@ def _entry(line: bytes, number: int) -> Entry | None:
     return None
 
 
-def _unknown_action(line: bytes) -> str:
-    """Return the action of an entry that a newer version wrote, which is not damaged; "" for other lines."""
+def _unknown(line: bytes) -> str:
+    """Return what a newer version wrote in an entry, which is whole and not damaged; "" for other lines."""
     try:
         values = json.loads(line)
     except (ValueError, RecursionError):
         return ""
     action = values.get("action") if isinstance(values, dict) else None
-    return action if isinstance(action, str) and action not in ACTIONS else ""
+    if not isinstance(action, str):
+        return ""
+    if action not in ACTIONS:
+        return f"the action {action}"
+    is_whole = values.keys() >= {"id", "at", "by", "base"}
+    return f"all that {action} states" if is_whole and not _is_entry(line) else ""
+
+
+def _is_entry(line: bytes) -> bool:
+    with suppress(EditError):
+        return bool(Entry.from_line(line))
+    return False
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from ectopy.review import confirm as confirming
 from ectopy.review.changes import find_changes, review_seconds
 from ectopy.review.confirm import complete_confirmation, confirm, read_changes
 from ectopy.review.desk import Desk
+from ectopy.review.documents import recording_document
 from ectopy.review.edits import (
     ChooseStrip,
     Comment,
@@ -287,10 +288,13 @@ class TestScoringAgain:
         assert [conflict.text for conflict in state.conflicts] == [
             "relabel_beats: 3 beats that were called V are S now"
         ]
+        (note,) = recording_document(Desk(out).open("r"))["notes"]
+        assert "scored again since it was confirmed" in note
 
     def test_the_same_results_again_are_no_news(self, tmp_path, out, result, caplog):
         confirm(result, reviewed(result, vt(result)), by="AB")
         scored([tmp_path / "r.hea"], out, ScoreOptions(tmp_path / "m", force=True))
+        assert recording_document(Desk(out).open("r"))["notes"] == []
         assert row(out)["review"].startswith("confirmed by AB on ")
         assert "scored again" not in row(out)["review"] + caplog.text
 

@@ -21,7 +21,8 @@ from ectopy.ecg import NotAnalysableError, recording_of
 from ectopy.review import desk, guard, server
 from ectopy.review.background import CLUSTERS_FILE, write_clusters
 from ectopy.review.documents import REVIEWED
-from ectopy.review.edits import EditError, Entry
+from ectopy.review.edits import Confirm, EditError, Entry, InsertBeat, LabelSimilar
+from ectopy.review.log import EditConflictError, EditLog
 from ectopy.review.server import create_app
 from ectopy.review.signals import envelope
 from tests.reviewed import MINUTES, write_results
@@ -500,6 +501,28 @@ class TestEdits:
                 {"by": "AB", "last_id": 0, "action": "relabel_clusters", "clusters": "all", "to": "V"},
                 "clusters",
             ),
+            (
+                {
+                    "by": "AB",
+                    "last_id": 0,
+                    "action": "relabel_clusters",
+                    "clusters": [[1, 2], [3]],
+                    "to": "V",
+                },
+                "clusters",
+            ),
+            ({"by": "AB", "last_id": 0, "action": "confirm", "seconds": 1}, "no edit"),
+            (
+                {
+                    "by": "AB",
+                    "last_id": 0,
+                    "action": "label_similar",
+                    "samples": [1],
+                    "labels": "V",
+                    "was": "N",
+                },
+                "no edit",
+            ),
             ([1, 2], "not a JSON object"),
         ],
     )
@@ -644,6 +667,33 @@ class TestADiskThatFails:
         assert state.last_id == 1
         assert len(log.read_bytes().splitlines()) == 1
 
+    def test_an_answer_is_saved_where_another_process_leaves_no_time_for_the_similar_beats(
+        self, client, one, log, monkeypatch
+    ):
+        samples = beats_of(client, one)["sample"][:2]
+        similar = LabelSimilar(samples[1:].astype(np.int64), "V", "N")
+
+        def confirm_elsewhere(_review: Any) -> LabelSimilar:
+            EditLog(log).append(Confirm(), by="CD", base="")
+            return similar
+
+        monkeypatch.setattr(desk.OpenReview, "_similar_beats", confirm_elsewhere)
+        answer = edit(client, one, action="relabel_beats", samples=samples[:1].tolist(), to="V", answer=True)
+        assert answer.status_code == 200
+        shown = answer.json()["recording"]
+        assert (shown["last_id"], shown["status"], shown["undo"]) == (2, "confirmed", "")
+        assert beats_of(client, one)["label"][0] == "V"
+
+    def test_an_edit_that_was_refused_shows_the_one_that_was_faster(self, one, log):
+        """The other process appends between the look at the log and the edit."""
+        on = desk.Desk(log.parent.parent).open(one.rpartition("/")[2])
+        EditLog(log).append(InsertBeat(90, "V"), by="CD", base="")
+        with pytest.raises(EditConflictError, match="CD changed the same beats"):
+            on.edit({"action": "insert_beat", "sample": 90, "label": "N"}, by="AB", last_id=0)
+        state = on.refresh()
+        assert state.last_id == 1
+        assert state.beats.label[state.beats.sample == 90].tolist() == ["V"]
+
     def test_a_confirmation_on_a_full_disk_confirms_nothing_and_leaves_nothing(self, client, one, log):
         sample = int(beats_of(client, one)["sample"][0])
         edit(client, one, action="relabel_beats", samples=[sample], to="V")
@@ -691,6 +741,18 @@ class TestClusters:
         after = beats_of(client, one)
         assert (after["label"][members] == "F").all()
         assert (after["label"][~members] == before["label"][~members]).all()
+
+    def test_a_template_that_another_window_has_changed_is_not_relabelled_unseen(self, client, one):
+        """The window shows few ventricular beats; united with the others, all would be relabelled."""
+        seen = clusters_of(client, one)["arrangement"]
+        assert client.get(f"{one}/changes").json()["arrangement"] == seen
+        assert client.post(f"{one}/clusters", json={"unite": [0], "to": 1}).status_code == 200
+        answer = {"action": "relabel_clusters", "clusters": [1], "to": "F"}
+        refused = edit(client, one, **answer, arrangement=seen)
+        assert (refused.status_code, "rearranged" in refused.json()["error"]) == (422, True)
+        now = client.get(f"{one}/changes").json()["arrangement"]
+        assert now == clusters_of(client, one)["arrangement"] != seen
+        assert edit(client, one, **answer, arrangement=now).status_code == 200
 
     def test_similar_beats_follow_an_answer_and_are_undone_with_it(self, client, one):
         """The simulated ventricular beats have one shape; half of them are answered."""

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +39,7 @@ from ectopy.review.decisions import Decision, next_decisions, similar_beats
 from ectopy.review.edits import (
     ARTEFACT,
     Action,
+    Confirm,
     DeleteBeats,
     EditError,
     Entry,
@@ -50,7 +52,7 @@ from ectopy.review.edits import (
     check_within,
 )
 from ectopy.review.history import history
-from ectopy.review.log import DamagedLogError, EditLog
+from ectopy.review.log import DamagedLogError, EditConflictError, EditLog
 from ectopy.review.recordings import StoredResult, open_result, result_names
 from ectopy.review.reviewed_beats import review_beats
 from ectopy.review.state import ReviewState, ReviewStatus, replay, review_status
@@ -95,7 +97,10 @@ class OpenReview:
     def refresh(self) -> ReviewState:
         """Return the state with what other windows and processes have added."""
         with self._lock:
-            if self.log.refresh():
+            self.log.refresh()
+            if (
+                self.state.last_id != self.log.last_id
+            ):  # an edit that was refused has read those of others too
                 self.state = self._completed()
             return self.state
 
@@ -105,7 +110,8 @@ class OpenReview:
         Parameters
         ----------
         values
-            The fields of an action without ``was``; or ``relabel_clusters`` with ``clusters`` and ``to``.
+            The fields of an action without ``was``; or ``relabel_clusters`` with ``clusters`` and ``to``,
+            and the ``arrangement`` that the page shows.
             If ``answer`` is True, it answers a question about beats, and similar beats follow.
         by
             Initials of the reader.
@@ -120,9 +126,9 @@ class OpenReview:
             fields = dict(values)
             is_answer = fields.pop("answer", False) is True
             self._append(self._action(fields), by, last_id)
-            with suppress(
-                OSError
-            ):  # a disk that is full now: the answer is saved, and the next one brings them
+            # The answer is saved. Where the disk is full now, or another process was faster, nothing follows
+            # it, and the next answer brings the similar beats.
+            with suppress(OSError, EditError, EditConflictError):
                 if is_answer and self._follows and (similar := self._similar_beats()):
                     self._append(similar, by, self.log.last_id)
             self.state = self._replayed()
@@ -186,6 +192,11 @@ class OpenReview:
             return np.full(len(samples), -1, dtype=np.int32)
         at = np.minimum(np.searchsorted(clusters.sample, samples), len(clusters.sample) - 1)
         return np.where(clusters.sample[at] == samples, clusters.cluster[at], -1).astype(np.int32)
+
+    @property
+    def arrangement(self) -> int | None:
+        """A checksum of which beats are in which cluster; None until there are clusters."""
+        return None if self.clusters is None else zlib.crc32(self.clusters.cluster.tobytes())
 
     def split(self, number: int, samples: Samples | None = None) -> list[int]:
         """Split a cluster in up to four.
@@ -341,13 +352,18 @@ class OpenReview:
         if name in {"relabel_beats", "delete_beats"}:
             return self._of_beats(fields)
         action = action_from_json(fields)
+        if isinstance(action, LabelSimilar | Undo | Redo | Confirm | Reopen):
+            raise EditError(f"{name}: this is no edit of a reader. Ask for it by its own address.")
         check_within(action, self.stored.analysis.n_samples)
         return action
 
     def _relabel_clusters(self, fields: Mapping[str, Any]) -> Action:
         numbers = fields.get("clusters")
-        if self.clusters is None or not isinstance(numbers, list):
+        is_list = isinstance(numbers, list) and all(type(number) is int for number in numbers)
+        if self.clusters is None or not is_list:
             raise EditError("relabel_clusters.clusters: give numbers of clusters.")
+        if fields.get("arrangement", self.arrangement) != self.arrangement:
+            raise EditError("the templates were rearranged meanwhile. Look at them again.")
         samples, was = self._labels()
         chosen = np.isin(self.cluster_of(samples), numbers)
         check = action_from_json({"action": "insert_beat", "sample": 0, "label": fields.get("to")})

@@ -29,6 +29,10 @@ MOST_CHANGES = 12
 """Maximum number of changes that are named before the results are confirmed."""
 LOW_CONFIDENCE, REVIEWED = 1, 2
 """Bits of the flags of a beat."""
+OUTDATED = (
+    "The recording has been scored again since it was confirmed, with other results. They are shown here, and "
+    "the confirmed report has those of before. Reopen the results to confirm them anew."
+)
 
 
 def recording_document(review: OpenReview) -> dict[str, Any]:
@@ -45,6 +49,7 @@ def recording_document(review: OpenReview) -> dict[str, Any]:
     """
     state, analysis = review.state, review.state.analysis
     past, fs = state.history, analysis.fs
+    outdated = (OUTDATED,) if state.is_outdated else ()
     recording = recording_stats(analysis)
     total, rate = stats(recording, 0, analysis.duration_s), heart_rate(*recording.rates)
     return {
@@ -55,13 +60,13 @@ def recording_document(review: OpenReview) -> dict[str, Any]:
         "start": None if analysis.start is None else analysis.start.isoformat(),
         "leads": [printable(lead) for lead in analysis.leads],
         "signal": review.stored.has_signal,
-        "notes": [printable(note) for note in (*review.stored.notes, *review.log.notes)],
+        "notes": [printable(note) for note in (*review.stored.notes, *review.log.notes, *outdated)],
         "conflicts": [printable(conflict.text) for conflict in state.conflicts],
         "last_id": state.last_id,
         "status": state.status,
         "confirmed_by": past.confirmed.by if past.confirmed else "",
-        "undo": _describe(past.next_undo),
-        "redo": _describe(past.next_redo),
+        "undo": "" if past.confirmed else _describe(past.next_undo),
+        "redo": "" if past.confirmed else _describe(past.next_redo),
         "figures": list(_figures(total, rate, analysis)),
         "events": [_event(item, fs) for item in state.events],
         "extremes": list(_extremes(rate, analysis)),
@@ -264,6 +269,7 @@ def clusters_document(review: OpenReview) -> dict[str, Any]:
     first = next(iter(drawings.values()), None)
     return {
         "ready": True,
+        "arrangement": review.arrangement,
         "fs": review.state.analysis.fs,
         "n_leads": 0 if first is None else first.average.shape[0],
         "length": 0 if first is None else first.average.shape[1],

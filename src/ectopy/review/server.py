@@ -206,7 +206,12 @@ class _Api:
         review = self._review(request)
         state = review.refresh()
         return JSONResponse(
-            {"last_id": state.last_id, "status": state.status, "signal": review.stored.has_signal}
+            {
+                "last_id": state.last_id,
+                "status": state.status,
+                "signal": review.stored.has_signal,
+                "arrangement": review.arrangement,
+            }
         )
 
     def decisions(self, request: Request) -> Response:

@@ -107,7 +107,8 @@ export class Review extends EventTarget {
   async look() {
     if (document.hidden || this.pending) return;
     try {
-      const { last_id, status, signal } = await getJSON(`${this.path}/changes`);
+      const { last_id, status, signal, arrangement } = await getJSON(`${this.path}/changes`);
+      if (!this.pending && this.clusters && arrangement !== this.clusters.arrangement) await this.loadClusters();
       if (this.pending || (last_id === this.doc.last_id && status === this.doc.status && signal === this.doc.signal)) return;
       if (last_id !== this.doc.last_id) say("Another window changed this recording. Its edits are shown.");
       await Promise.all([this.load(), this.loadBeats(), this.loadDecisions()]);
@@ -180,7 +181,7 @@ export class Review extends EventTarget {
   relabelClusters(numbers, letter) {
     const beats = this.beatsOf(numbers);
     this.show(beats, letter);
-    return this.edit({ action: "relabel_clusters", clusters: numbers, to: letter, answer: true });
+    return this.edit({ action: "relabel_clusters", clusters: numbers, arrangement: this.clusters.arrangement, to: letter, answer: true });
   }
 
   relabelBeats(indices, letter, answer = false) {
@@ -202,6 +203,7 @@ export class Review extends EventTarget {
   // Clusters may be rearranged at will: that changes no label and is no edit. Return the numbers of those to look at.
   async rearrange(what) {
     try {
+      await this.queue; // an answer that is being saved means the templates as they were
       const { numbers } = await post(`${this.path}/clusters`, what);
       await this.loadClusters();
       return numbers;

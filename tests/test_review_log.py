@@ -86,6 +86,16 @@ def test_of_a_damaged_end_the_last_edit_is_lost_and_that_is_said(path, lost):
     assert path.with_name("edits.jsonl.damaged").read_bytes().startswith(b'{"id":3')
 
 
+def test_of_a_longer_damaged_end_the_number_of_lost_edits_is_said(path):
+    add(EditLog(path), *(InsertBeat(10 * number, "N") for number in range(1, 6)))
+    path.write_bytes(
+        path.read_bytes().replace(b'"sample":3', b'"sample"?3').replace(b'"sample":4', b"\0" * 9)[:-30]
+    )
+    log = EditLog(path)
+    assert inserted(log.entries) == [10, 20]
+    assert log.notes == ("edits.jsonl: its end was damaged, so the last 3 edits are lost",)
+
+
 @pytest.mark.parametrize("garbage", [b"\0" * 100, b"\xff\n\xfe\n\r\n", b'{"id":7}\n', b"\n"])
 def test_garbage_after_the_last_line_costs_no_edit(path, garbage):
     add(EditLog(path), InsertBeat(10, "N"))

@@ -359,8 +359,7 @@ class OpenReview:
 
     def _relabel_clusters(self, fields: Mapping[str, Any]) -> Action:
         numbers = fields.get("clusters")
-        is_list = isinstance(numbers, list) and all(type(number) is int for number in numbers)
-        if self.clusters is None or not is_list:
+        if self.clusters is None or not isinstance(numbers, list) or not {*map(type, numbers)} <= {int}:
             raise EditError("relabel_clusters.clusters: give numbers of clusters.")
         if fields.get("arrangement", self.arrangement) != self.arrangement:
             raise EditError("the templates were rearranged meanwhile. Look at them again.")

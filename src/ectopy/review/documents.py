@@ -30,8 +30,8 @@ MOST_CHANGES = 12
 LOW_CONFIDENCE, REVIEWED = 1, 2
 """Bits of the flags of a beat."""
 OUTDATED = (
-    "The recording has been scored again since it was confirmed, with other results. They are shown here, and "
-    "the confirmed report has those of before. Reopen the results to confirm them anew."
+    "The recording has been scored again since it was confirmed, with other results. They are shown here, "
+    "and the confirmed report has those of before. Reopen the results to confirm them anew."
 )
 
 

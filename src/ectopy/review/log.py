@@ -117,7 +117,7 @@ class EditLog:
         size = os.fstat(file).st_size
         if size < self._size:
             raise DamagedLogError(f"{self.path}: shorter than it was. Restore it from a backup.")
-        *lines, _end = os.pread(file, size - self._size, self._size).split(b"\n")
+        *lines, end = os.pread(file, size - self._size, self._size).split(b"\n")
         entries = []
         for number, line in enumerate(lines):
             entry = _entry(line, self.last_id + number + 1)
@@ -133,7 +133,9 @@ class EditLog:
             self._size += len(line) + 1
         self.entries = (*self.entries, *entries)
         if size > self._size and not self.notes:
-            self.notes = (f"{self.path.name}: its end was damaged, so the last edit is lost",)
+            n_lost = max(1, sum(bool(line.strip()) for line in [*lines[len(entries) :], end]))
+            lost = "the last edit is" if n_lost == 1 else f"the last {n_lost:,} edits are"
+            self.notes = (f"{self.path.name}: its end was damaged, so {lost} lost",)
         return tuple(entries)
 
     def _check_end(self, lines: Sequence[bytes], number: int) -> None:

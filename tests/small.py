@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from ectopy.batch import search
@@ -24,13 +25,19 @@ R = TypeVar("R")
 
 
 class Here(WorkerPool):
-    """Workers that are this process, which tests can patch, and which starts at once."""
+    """Workers that are this process, which tests can patch, and which starts at once. One works at a time."""
 
     def __init__(self) -> None:
         super().__init__(1)
 
     def call(self, function: Callable[[T], R], argument: T, *, time_s: float | None = None) -> R:  # noqa: ARG002
-        return function(argument)
+        with self._free:
+            return function(argument)
+
+
+def work_here(patch: pytest.MonkeyPatch) -> None:
+    """Let the flows that train and evaluate work in this process: new ones import Keras first, for seconds."""
+    patch.setattr("ectopy.flows.tasks.WorkerPool", lambda _: Here())
 
 
 def find_recordings(paths: Iterable[str | Path], **options: Any) -> search.FoundRecordings:

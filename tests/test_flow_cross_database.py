@@ -16,6 +16,7 @@ from ectopy.flows.cross_database import cross_database
 from ectopy.model import training
 from ectopy.model.training_sources import TrainingSource, TrainingSourceError
 from ectopy.registry import runs
+from tests.small import work_here
 from tests.test_flow_train import CONFIG
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
@@ -73,7 +74,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Ev
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "record_jobs", noted)
-        patch.setenv("ECTOPY_WORKERS", "1")
+        work_here(patch)
         patch.setattr(catalogue, "DATABASES", {**catalogue.DATABASES, "otherdb": OTHER})
         page = cross_database(SOURCES, data, 2, CONFIG, out, tracking_uri=tracking_uri)
     found = mlflow.search_runs(experiment_names=["ectopy-cross-database"], output_format="list")

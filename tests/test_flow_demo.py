@@ -19,7 +19,15 @@ from ectopy.registry.promotion_gate import MinimumScores
 pytestmark = pytest.mark.usefixtures("prefect_harness")
 
 CONFIG = TrainConfig(
-    n_folds=2, members=1, epochs=1, windows_per_epoch=32, batch_windows=16, dense_units=8, gru_units=4
+    n_folds=2,
+    members=1,
+    fold_members=1,
+    window_beats=16,
+    epochs=1,
+    windows_per_epoch=32,
+    batch_windows=16,
+    dense_units=8,
+    gru_units=4,
 )
 NO_FLOORS = MinimumScores(veb_f1=-1.0, sveb_f1=-1.0)
 

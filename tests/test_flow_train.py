@@ -30,7 +30,7 @@ from ectopy.registry import model_versions, runs
 from ectopy.registry.evidence import OUT_OF_FOLD_RECORDS
 from ectopy.registry.promotion_gate import GATE_METRICS, MinimumScores, PromotionDecision
 from ectopy.registry.shipped_champion import read_out_of_fold
-from tests.small import write_model
+from tests.small import work_here, write_model
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
 
@@ -88,9 +88,9 @@ class Trained(NamedTuple):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_worker() -> Any:
+def workers() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ECTOPY_WORKERS", "1")
+        work_here(patch)
         yield
 
 

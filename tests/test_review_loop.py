@@ -25,7 +25,7 @@ from ectopy.review.edits import RelabelBeats
 from ectopy.review.log import EditLog
 from ectopy.review.recordings import open_result, result_names
 from tests.scored import scored
-from tests.small import write_model
+from tests.small import work_here, write_model
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
 
@@ -98,7 +98,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Any:
         correct(out, name, clinic)
     (out / "patients.csv").write_text("recording,patient\nMiller,7\nSmith,8\nJones,7\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ECTOPY_WORKERS", "1")
+        work_here(patch)
         version = train(
             [TrainingSource("simdb")],
             data,

@@ -356,7 +356,15 @@ class TestExamples:
             allowed = np.zeros((200, len(RHYTHMS)), dtype=bool)
             allowed[~fibrillates, 0] = allowed[fibrillates, 2] = True
             examples.append(RhythmExample(f"vfdb/{number}", f"vfdb/{number}", features, allowed))
-        config = RhythmTrainConfig(epochs=2, steps=60, dense_units=8, gru_units=8, learning_rate=0.02)
+        config = RhythmTrainConfig(
+            members=2,
+            epochs=2,
+            steps=60,
+            batch_windows=16,
+            dense_units=8,
+            gru_units=8,
+            learning_rate=0.02,
+        )
         train(examples[:3], config, tmp_path, name="small")
         network = load_rhythm_classifier(tmp_path)
         assert network.specification.trained_on == ("vfdb/0", "vfdb/1", "vfdb/2")

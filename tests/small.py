@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from ectopy.datasets import simulate
 from ectopy.ecg import CLASSES
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification
+from ectopy.parallel import worker_pool
 from ectopy.parallel.worker_pool import WorkerPool
 
 FS = 250.0
@@ -27,17 +30,18 @@ R = TypeVar("R")
 class Here(WorkerPool):
     """Workers that are this process, which tests can patch, and which starts at once. One works at a time."""
 
-    def __init__(self) -> None:
-        super().__init__(1)
+    def __init__(self, on_report: Callable[[Any], None] | None = None) -> None:
+        super().__init__(1, on_report=on_report)
 
     def call(self, function: Callable[[T], R], argument: T, *, time_s: float | None = None) -> R:  # noqa: ARG002
-        with self._free:
+        listener = self._on_report and SimpleNamespace(send=self._on_report)
+        with self._free, mock.patch.object(worker_pool, "_sender", listener):
             return function(argument)
 
 
 def work_here(patch: pytest.MonkeyPatch) -> None:
     """Let the flows that train and evaluate work in this process: new ones import Keras first, for seconds."""
-    patch.setattr("ectopy.flows.tasks.WorkerPool", lambda _: Here())
+    patch.setattr("ectopy.flows.tasks.WorkerPool", lambda _, on_report=None: Here(on_report))
 
 
 def find_recordings(paths: Iterable[str | Path], **options: Any) -> search.FoundRecordings:

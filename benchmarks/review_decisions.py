@@ -5,9 +5,9 @@ prints Markdown tables and writes a figure. Each record is analysed by the netwo
 its patient. DS2 and the held-out records of svdb are not read.
 
 The oracle answers the first question of :func:`ectopy.review.decisions.find_questions`. If the beats are of
-one reference class, it gives them this class. If not, it splits them; a split is a decision too. A detection
-without a reference beat is an artefact. F, Q and beats in ventricular flutter count in neither F1, so the
-oracle leaves them with the others, but it does not call F supraventricular.
+one reference class, it gives them this class. If not, it splits them in up to four; a split is a decision
+too. A detection without a reference beat is an artefact. F, Q and beats in ventricular flutter count in
+neither F1, so the oracle leaves them with the others, but it does not call F supraventricular.
 """
 
 import pickle
@@ -26,6 +26,7 @@ from ectopy.ecg import Analysis, Labels, Samples, is_inside
 from ectopy.evaluation.finding_jobs import find_model, finding_jobs
 from ectopy.evaluation.record_findings import FindingJob, classifier_of
 from ectopy.model.rhythm_classifier import load_rhythm_classifier
+from ectopy.parallel.blas_threads import one_blas_thread
 from ectopy.readers import open_recording
 from ectopy.report.data_files import annotations_of
 from ectopy.review.clusters import Clusters, find_clusters, split
@@ -243,10 +244,11 @@ def jobs_of(data_dir: Path, model: str) -> list[FindingJob]:
 def main(data_dir: Path, model: str, figure: Path, cache: Path | None = None) -> None:
     """Compute the courses of all records, then write the tables and the figure."""
     by_way: dict[str, list[Course]] = {way: [] for way in WAYS}
-    for job, analysis in analyses(jobs_of(data_dir, model), cache):
-        reference = read_annotations(job.record, "atr")
-        for way, settings in WAYS.items():
-            by_way[way].append(course_of(analysis, reference, job.key, **settings))
+    with one_blas_thread():
+        for job, analysis in analyses(jobs_of(data_dir, model), cache):
+            reference = read_annotations(job.record, "atr")
+            for way, settings in WAYS.items():
+                by_way[way].append(course_of(analysis, reference, job.key, **settings))
     print_summary(by_way)
     draw(by_way, figure.with_suffix(".png"))
 

@@ -7,7 +7,9 @@ import onnx
 import pytest
 
 from ectopy.ecg import CLASSES
+from ectopy.features import extraction
 from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model import classifier as classifier_module
 from ectopy.model.classifier import CHUNK, ModelError, classifier_in, in_chunks, load_classifier, softmax
 from tests.small import write_model
 
@@ -170,21 +172,72 @@ def test_a_wrong_specification_is_refused_with_the_reason(folder, tmp_path, chan
         load_classifier(respecified(folder, tmp_path, **changes))
 
 
-def test_a_model_that_reads_features_in_another_order_is_refused(folder, tmp_path):
-    other = respecified(folder, tmp_path, features=list(reversed(FEATURE_NAMES)))
-    with pytest.raises(ModelError, match=r"trained with other features than this version computes\. Retrain"):
-        load_classifier(other)
+def model_of(names: list[str], weight: list[float], folder: Path) -> Path:
+    """Write a model of one layer, whose logits are the weighted sum of some features for N, and 0 for others."""
+    write_model(folder)
+    model = onnx.load(folder / "model.onnx")
+    n = len(names)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = n
+    weights = np.zeros((n, 4), dtype=np.float32)
+    weights[:, 0] = weight
+    model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, "w"))
+    model.graph.initializer[1].CopyFrom(onnx.numpy_helper.from_array(np.zeros(4, dtype=np.float32), "b"))
+    onnx.save(model, folder / "model.onnx")
+    specification = json.loads((folder / "model.json").read_text())
+    specification |= {"features": names, "mean": [0.0] * n, "scale": [1.0] * n}
+    (folder / "model.json").write_text(json.dumps(specification))
+    return folder
 
 
-def test_a_model_of_fewer_features_is_refused_with_both_numbers(folder, tmp_path):
-    n = len(FEATURE_NAMES)
-    fewer = {name: [1.0] * (n - 1) for name in ("mean", "scale")}
-    other = respecified(folder, tmp_path, features=list(FEATURE_NAMES[:-1]), **fewer)
-    expected = (
-        f"This model was trained with {n - 1} features, this version computes {n}. Retrain, or use a matching"
+class TestFeaturesOfAModel:
+    """A model names its features; they are selected by name from those that this version computes."""
+
+    names = (FEATURE_NAMES[7], FEATURE_NAMES[2])
+
+    def test_it_reads_them_in_its_own_order(self, tmp_path: Path) -> None:
+        x = features(50)
+        logits = load_classifier(model_of([*self.names], [1.0, 10.0], tmp_path / "m")).logits(x)
+        np.testing.assert_allclose(logits[:, 0], x[:, 7] + 10 * x[:, 2], rtol=1e-5)
+
+    def test_one_that_reads_all_in_another_order_gives_the_same_probabilities(self, tmp_path: Path) -> None:
+        weight = np.random.default_rng(1).normal(size=len(FEATURE_NAMES)).tolist()
+        one = load_classifier(model_of([*FEATURE_NAMES], weight, tmp_path / "one"))
+        other = load_classifier(model_of([*FEATURE_NAMES[::-1]], weight[::-1], tmp_path / "other"))
+        np.testing.assert_allclose(one(features(50))[0], other(features(50))[0], atol=1e-5)
+
+    def test_a_feature_of_a_later_version_changes_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = model_of([*self.names], [1.0, 10.0], tmp_path / "m")
+        before = load_classifier(model)(features(50))[0]
+        with_new = np.insert(features(50), 0, 99.0, axis=1)
+        for module in (classifier_module, extraction):
+            monkeypatch.setattr(module, "FEATURE_NAMES", ("phase of the moon", *FEATURE_NAMES))
+        np.testing.assert_array_equal(load_classifier(model)(with_new)[0], before)
+
+    def test_nan_in_a_feature_that_it_does_not_read_is_no_error(self, tmp_path: Path) -> None:
+        x = features(3)
+        x[:, 0] = np.nan
+        load_classifier(model_of([*self.names], [1.0, 10.0], tmp_path / "m"))(x)
+        with pytest.raises(ValueError, match="a feature is NaN or infinite"):
+            load_classifier(model_of([FEATURE_NAMES[0]], [1.0], tmp_path / "other"))(x)
+
+    @pytest.mark.parametrize(
+        ("names", "message"),
+        [
+            (["colour"], "features that this version does not compute: 'colour'. Retrain"),
+            (
+                ["rr recurrence", "colour", "taste"],
+                "does not compute: 'colour' and 1 more. Retrain, or use a",
+            ),
+        ],
     )
-    with pytest.raises(ModelError, match=expected):
-        load_classifier(other)
+    def test_one_that_this_version_does_not_compute_is_named(
+        self, tmp_path: Path, names: list[str], message: str
+    ) -> None:
+        model = model_of(names, [1.0] * len(names), tmp_path / "m")
+        with pytest.raises(ModelError, match=message):
+            load_classifier(model)
 
 
 def test_a_folder_that_is_replaced_changes_no_classifier_that_was_loaded(folder, tmp_path):

@@ -217,6 +217,51 @@ class TestCompare:
         assert (table["figure"][0], table["crossed"][0]) == (MONITORED[0], True)
 
 
+class TestModelOfFewerFeatures:
+    """A model is monitored by the features that it reads, so one that is added later changes no profile."""
+
+    names = (FEATURE_NAMES[5], FEATURE_NAMES[0], *drift.PREDICTED)
+    rows = (5, 0, *range(K, K + drift.N_PREDICTED))
+
+    @pytest.fixture
+    def fewer(self, known: ReferenceProfile) -> ReferenceProfile:
+        return ReferenceProfile(known.edges[[*self.rows]], known.counts[:, [*self.rows]], self.names)
+
+    def test_its_profile_has_these_rows_of_the_profile_of_all(
+        self, known: ReferenceProfile, fewer: ReferenceProfile
+    ) -> None:
+        features = patients(1, 1)[0]
+        profile = fewer.profile(features, normal(N_BEATS))
+        np.testing.assert_array_equal(profile, known.profile(features, normal(N_BEATS))[[*self.rows]])
+
+    def test_what_it_counts_has_names(self, fewer: ReferenceProfile) -> None:
+        watched = drift.ProfilingClassifier(
+            lambda parts: (normal(len(np.concatenate([*parts]))), np.ones(N_BEATS, bool)), fewer
+        )
+        features = patients(1, 1)[0]
+        watched(features)
+        assert tuple(watched.by_name) == self.names
+        assert watched.by_name[FEATURE_NAMES[5]] == known_row(fewer, features, 0)
+
+    def test_its_drift_is_that_of_its_features(self, fewer: ReferenceProfile) -> None:
+        found = compared(fewer, patients(1, 20, moved=2.0))
+        assert [found.names[k] for k in found.order if found.exceeds_bound[k]] == [FEATURE_NAMES[0]]
+        assert found.verdict == f"20 recordings differ from the training patients: {FEATURE_NAMES[0]}"
+        assert {f"psi/{name.replace(',', '')}" for name in self.names} <= found.metrics.keys()
+        assert sorted(found.table["figure"]) == sorted(self.names)
+
+    def test_its_file_keeps_the_names(self, fewer: ReferenceProfile, tmp_path: Path) -> None:
+        drift.write_reference(fewer, tmp_path)
+        read = drift.read_reference(tmp_path)
+        assert read is not None
+        assert read.names == self.names
+
+
+def known_row(reference: ReferenceProfile, features: np.ndarray, row: int) -> list[int]:
+    counts: list[int] = reference.profile(features, normal(len(features)))[row].tolist()
+    return counts
+
+
 class TestFile:
     def test_a_reference_comes_back_from_its_file(self, known: ReferenceProfile, tmp_path: Path) -> None:
         drift.write_reference(known, tmp_path)
@@ -242,6 +287,8 @@ class TestFile:
         ("change", "why"),
         [
             ({"watched": ["one"]}, "its variables are not those of this version"),
+            ({"watched": ["one", *drift.PREDICTED]}, "its variables are not those of this version"),
+            ({"watched": [*MONITORED[1:]]}, "edges must have the shape"),
             ({"edges": [[0.0]]}, "edges must have the shape"),
             ({"counts": "none"}, "invalid literal"),
             ({"watched": None}, "not iterable"),

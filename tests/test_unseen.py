@@ -128,5 +128,5 @@ def test_a_champion_of_other_features_is_not_analysed_and_a_warning_says_why(
     version, rival = register("mitdb"), register("simdb", counts_of(*TRAINING))
     monkeypatch.setattr(classifier, "FEATURE_NAMES", ("a feature of a later version",))
     assert unseen_jobs(version, rival, data) == {}
-    assert "features, this version computes 1. Retrain, or use a matching model" in caplog.text
+    assert "features that this version does not compute: 'rr over late rr' and" in caplog.text
     assert "The gate does not judge without them. `ectopy models promote --reason TEXT`" in caplog.text

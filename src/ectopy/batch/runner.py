@@ -22,7 +22,6 @@ from ectopy.parallel.worker_pool import WorkerPool
 if TYPE_CHECKING:
     from ectopy.ecg import Analysis, PatientHeader, Recording
     from ectopy.model.classifier import Classifier
-    from ectopy.monitoring.drift import Counts
 
 logger = logging.getLogger(__name__)
 
@@ -200,7 +199,7 @@ def _is_renewed(job: Job, name: str, require: Callable[[], None]) -> bool:
 
 def _analyse(
     recording: "Recording", options: ScoreOptions, model: "Classifier"
-) -> "tuple[Analysis, Counts | None]":
+) -> "tuple[Analysis, dict[str, list[int]] | None]":
     """Analyse a recording; also count its features if the model has a reference profile for drift."""
     from ectopy.model.rhythm_classifier import load_rhythm_classifier
     from ectopy.monitoring.drift import ProfilingClassifier
@@ -214,7 +213,7 @@ def _analyse(
         leads=options.leads or None,
         criteria=options.criteria,
     )
-    return analysis, profiling.profile if profiling else None
+    return analysis, profiling.by_name if profiling else None
 
 
 def cached_result(job: Job) -> SummaryRow | None:

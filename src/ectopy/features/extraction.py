@@ -56,6 +56,7 @@ __all__ = (
     "cut_windows",
     "describe_segments",
     "extract_features",
+    "feature_columns",
     "iter_features",
     "join",
     "segments",
@@ -83,7 +84,7 @@ FEATURES: Mapping[str, str] = MappingProxyType(
 )
 """Name and meaning of each feature, in the order of the columns."""
 FEATURE_NAMES = tuple(FEATURES)
-"""Names of the features. ``model.json`` stores them with each model."""
+"""Names of the features, in the order of the columns. ``model.json`` names those that a model reads."""
 
 
 class SegmentBeats(NamedTuple):
@@ -105,6 +106,11 @@ def extract_features(windows: BeatWindows) -> Floats:
     """Compute the features of all beats: float32 [n, len(FEATURE_NAMES)]; 0 where a lead cannot be read."""
     empty = np.empty((0, len(FEATURE_NAMES)), dtype=np.float32)
     return np.concatenate([empty, *iter_features(windows)])
+
+
+def feature_columns(names: Iterable[str]) -> list[int]:
+    """Return the columns in which features stand, by their names; ValueError if one is unknown."""
+    return [FEATURE_NAMES.index(name) for name in names]
 
 
 def iter_features(windows: BeatWindows) -> Iterator[Floats]:

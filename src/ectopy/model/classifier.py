@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, Mask
-from ectopy.features.extraction import FEATURE_NAMES, Floats, as_parts
+from ectopy.features.extraction import FEATURE_NAMES, Floats, as_parts, feature_columns
 from ectopy.model.manifest import ManifestError, check_manifest
 from ectopy.model.onnx_runtime import open_session
 from ectopy.monitoring.drift import REFERENCE_FILE, ReferenceProfile, read_reference
@@ -51,7 +51,8 @@ class ModelError(ValueError):
 class Specification:
     """Contents of ``model.json``: how features become probabilities, apart from the network itself.
 
-    ``mean`` and ``scale`` standardise the ``features``. The logits of the ``labels`` are divided by
+    ``features`` are the names of the features that the network reads, in its order; others are ignored.
+    ``mean`` and ``scale`` standardise them. The logits of the ``labels`` are divided by
     ``temperature``. Beats with a probability below ``confidence_threshold`` are not confident; in recordings
     with fewer than ``min_beats`` beats none is.
     """
@@ -83,8 +84,9 @@ class Specification:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A network with its specification; call it with features [n, k], or with an iterable of parts of them.
+    """A network with its specification; call it with all features [n, k], or with an iterable of such parts.
 
+    It takes those that the specification names, so a feature that is added later changes none of its answers.
     The files are read once, because the folder may be replaced. ``version_id`` is the SHA-256 over those that
     affect results. ``reference`` summarises the training patients, if the model directory contains it.
     """
@@ -131,7 +133,7 @@ class Classifier:
     def logits(self, features: Floats | Iterable[Floats]) -> Floats:
         """Return the output of the network before calibration, [n, n_labels]."""
         n_labels = len(self.specification.labels)
-        logits = in_chunks(self._run, map(self._checked, as_parts(features)), batch_size=BATCH_CHUNKS)
+        logits = in_chunks(self._run, map(self._selected, as_parts(features)), batch_size=BATCH_CHUNKS)
         if not len(logits):
             return np.empty((0, n_labels), dtype=np.float32)
         if logits.shape[1] != n_labels:
@@ -146,17 +148,22 @@ class Classifier:
             raise ModelError(f"{self.folder}: {problem}. {_RESTORE}")
         return answer
 
-    def _checked(self, features: Floats) -> Floats:
-        specification = self.specification
-        if features.shape[1:] != (len(specification.features),):
-            shape = f"[n, {len(specification.features)}]"
+    @cached_property
+    def _columns(self) -> list[int]:
+        return feature_columns(self.specification.features)
+
+    def _selected(self, features: Floats) -> Floats:
+        """Return the features that the model reads, of all features; the network gets numbers only."""
+        if features.shape[1:] != (len(FEATURE_NAMES),):
+            shape = f"[n, {len(FEATURE_NAMES)}]"
             raise ModelError(
                 f"{self.folder}: features have shape {features.shape}, but the model needs {shape}. "
                 "Use ectopy.features.extraction.extract_features."
             )
-        if not np.isfinite(features).all():  # so that the network is never blamed for them
+        selected = features[:, self._columns]
+        if not np.isfinite(selected).all():  # so that the network is never blamed for them
             raise ValueError("a feature is NaN or infinite")
-        return features
+        return selected
 
     def _run(self, sequences: Floats) -> Floats:
         specification = self.specification
@@ -264,14 +271,11 @@ def load_classifier(folder: Path) -> Classifier:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}") from error
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{folder / SPECIFICATION_FILE}: {error}. {_RESTORE}") from error
-    if specification.features != FEATURE_NAMES:
-        n_trained, n_computed = len(specification.features), len(FEATURE_NAMES)
-        trained = f"{n_trained} features, this version computes {n_computed}"
-        if n_trained == n_computed:
-            trained = "other features than this version computes"
+    if unknown := [name for name in specification.features if name not in FEATURE_NAMES]:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise ModelError(
-            f"{folder}: This model was trained with {trained}. "
-            "Retrain, or use a matching model, such as `--model shipped`."
+            f"{folder}: This model was trained with features that this version does not compute: "
+            f"{unknown[0]!r}{more}. Retrain, or use a matching model, such as `--model shipped`."
         )
     try:
         reference = read_reference(folder)

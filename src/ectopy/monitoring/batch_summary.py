@@ -183,7 +183,9 @@ def summarise_batch(
             "unreadable_pct": 100 * float(_ratio((duration_s - analysable_s).sum(), duration_s.sum())),
             "unsure_pct": 100 * float(_ratio(n_low_confidence.sum(), n_beats.sum())),
         },
-        drift=compare(reference, read_profiles(scored, out, origin["model_id"])) if reference else None,
+        drift=compare(reference, read_profiles(scored, out, origin["model_id"], reference.names))
+        if reference
+        else None,
         agreement=read_agreement(out, origin["model_id"]),
     )
 
@@ -217,7 +219,9 @@ def _read_changes(path: Path, model_id: str) -> tuple[int, int] | None:
     return None
 
 
-def read_profiles(scored: Sequence[Mapping[str, object]], out: Path, model_id: str) -> list[Counts]:
+def read_profiles(
+    scored: Sequence[Mapping[str, object]], out: Path, model_id: str, names: Sequence[str] = MONITORED
+) -> list[Counts]:
     """Read the profiles of a batch; a small batch is extended by the recordings scored last before it.
 
     Parameters
@@ -228,25 +232,27 @@ def read_profiles(scored: Sequence[Mapping[str, object]], out: Path, model_id: s
         The folder with the results.
     model_id
         Id of the model. Recordings that another model scored are left out.
+    names
+        The monitored variables of the model.
 
     Returns
     -------
-    Profiles [len(MONITORED), N_BINS].
+    Profiles [len(names), N_BINS].
     """
     paths = [out / str(row["recording"]) / "summary.json" for row in scored]
     if len(paths) < MIN_RECORDINGS:
         earlier = set(out.glob("[!.]*/summary.json")) - set(paths)
         paths += nlargest(N_WITH_EARLIER - len(paths), earlier, key=lambda path: path.stat().st_mtime_ns)
-    profiles = (_read_profile(path, model_id) for path in paths)
+    profiles = (_read_profile(path, model_id, names) for path in paths)
     return [profile for profile in profiles if profile is not None]
 
 
-def _read_profile(path: Path, model_id: str) -> Counts | None:
+def _read_profile(path: Path, model_id: str, names: Sequence[str]) -> Counts | None:
     with suppress(*_DAMAGED):
         summary = json.loads(path.read_text(encoding="utf-8"))
         if summary["provenance"]["model_id"] == model_id and summary["profile"]:
-            counts = np.array([summary["profile"][name] for name in MONITORED], dtype=np.int64)
-            return counts if counts.shape == (len(MONITORED), N_BINS) else None
+            counts = np.array([summary["profile"][name] for name in names], dtype=np.int64)
+            return counts if counts.shape == (len(names), N_BINS) else None
     return None
 
 

@@ -17,16 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, BeatClass, Mask
-from ectopy.features.extraction import FEATURE_NAMES, Floats, as_parts
+from ectopy.features.extraction import FEATURE_NAMES, Floats, as_parts, feature_columns
 
 if TYPE_CHECKING:
     from ectopy.pipeline import Classify
 
 REFERENCE_FILE = "reference.json"
 """File in a model directory with the profile of the training patients; without it, drift is not computed."""
-MONITORED = (*FEATURE_NAMES, "confidence", "called S", "called V")
-"""Monitored variables, one number per beat: features, largest probability, whether classified as S or V."""
-N_PREDICTED = len(MONITORED) - len(FEATURE_NAMES)
+PREDICTED = ("confidence", "called S", "called V")
+"""Monitored variables of the predictions: largest probability, whether classified as S or V."""
+MONITORED = (*FEATURE_NAMES, *PREDICTED)
+"""Variables that a model is monitored by which reads all features, one number per beat."""
+N_PREDICTED = len(PREDICTED)
 N_BINS = 10
 MIN_BEATS = 250
 """Recordings with fewer beats, about four minutes, are too short for a profile and are left out."""
@@ -43,19 +45,28 @@ _SAMPLED_BEATS = 1000
 _MAX_NAMED = 3
 
 Counts: TypeAlias = NDArray[np.int64]
-"""Beats by bin, [..., len(MONITORED), N_BINS]."""
+"""Beats by bin, [..., k, N_BINS], where k is the number of variables."""
 Numbers: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceProfile:
-    """Profiles of the training patients, and the edges of the bins, [len(MONITORED), N_BINS - 1]."""
+    """Profiles of the training patients, and the edges of the bins, [k, N_BINS - 1].
+
+    ``names`` are the k variables: the features that the model reads, then PREDICTED.
+    """
 
     edges: Numbers
     counts: Counts
+    names: tuple[str, ...] = MONITORED
 
     def __post_init__(self) -> None:
-        n = len(MONITORED)
+        unknown = [name for name in self.names[:-N_PREDICTED] if name not in FEATURE_NAMES]
+        if unknown or self.names[-N_PREDICTED:] != PREDICTED:
+            raise ValueError(
+                "its variables are not those of this version of ectopy. Train the model with this version."
+            )
+        n = len(self.names)
         if self.edges.shape != (n, N_BINS - 1) or self.counts.shape[1:] != (n, N_BINS):
             raise ValueError(
                 f"edges must have the shape {(n, N_BINS - 1)}, not {self.edges.shape}, "
@@ -69,19 +80,19 @@ class ReferenceProfile:
         Parameters
         ----------
         features
-            Features, [n, k].
+            Features, [n, len(FEATURE_NAMES)].
         probability
             Predicted probabilities, [n, 4].
 
         Returns
         -------
-        Profile [len(MONITORED), N_BINS].
+        Profile [k, N_BINS].
         """
         return np.concatenate((self.count_features(features), self.count_predictions(probability)))
 
     def count_features(self, features: Floats) -> Counts:
-        """Count features [n, k] by bin; they are the first part of a profile."""
-        return _by_bin(self.edges[:-N_PREDICTED], features.T)
+        """Count features [n, len(FEATURE_NAMES)] by bin; they are the first part of a profile."""
+        return _by_bin(self.edges[:-N_PREDICTED], features.T[feature_columns(self.names[:-N_PREDICTED])])
 
     def count_predictions(self, probability: Floats) -> Counts:
         """Count predictions [n, 4] by bin; they are the last N_PREDICTED rows of a profile."""
@@ -103,11 +114,16 @@ class ProfilingClassifier:
     """
 
     def __init__(self, classify: "Classify", reference: ReferenceProfile) -> None:
-        self.profile: Counts = np.zeros((len(MONITORED), N_BINS), dtype=np.int64)
+        self.profile: Counts = np.zeros((len(reference.names), N_BINS), dtype=np.int64)
         self._classify, self._reference = classify, reference
 
+    @property
+    def by_name(self) -> dict[str, list[int]]:
+        """The profile by variable, as results keep it."""
+        return dict(zip(self._reference.names, self.profile.tolist(), strict=True))
+
     def __call__(self, features: Floats | Iterable[Floats]) -> tuple[Floats, Mask]:
-        """Classify beats by their features, [n, k] or successive parts of them."""
+        """Classify beats by their features, [n, len(FEATURE_NAMES)] or successive parts of them."""
         probability, confident = self._classify(self._counted(as_parts(features)))
         self.profile[-N_PREDICTED:] += self._reference.count_predictions(probability)
         return probability, confident
@@ -120,7 +136,7 @@ class ProfilingClassifier:
 
 @dataclass(frozen=True, eq=False)
 class Drift:
-    """Comparison of a batch of recordings with the training patients, by variable as in MONITORED.
+    """Comparison of a batch of recordings with the training patients, by variable as in ``names``.
 
     ``expected`` and ``observed`` are shares of beats by bin, in which each recording has the same weight.
     ``psi`` is the population stability index and ``bound`` the value that it seldom exceeds by chance. ``p``
@@ -133,6 +149,7 @@ class Drift:
     psi: Numbers
     bound: Numbers
     p: Numbers
+    names: tuple[str, ...] = MONITORED
 
     @property
     def exceeds_bound(self) -> Mask:
@@ -149,7 +166,7 @@ class Drift:
         """One line on whether the recordings differ from the training patients."""
         if self.n_recordings < MIN_RECORDINGS:
             return f"{self.n_recordings} recordings with enough beats, too few to compare"
-        names = [MONITORED[index] for index in self.order if self.exceeds_bound[index]]
+        names = [self.names[index] for index in self.order if self.exceeds_bound[index]]
         if not names:
             return f"{self.n_recordings} recordings similar to the training patients"
         more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
@@ -159,7 +176,7 @@ class Drift:
     @property
     def metrics(self) -> dict[str, float]:
         """Metrics by name."""
-        names = (f"psi/{name.replace(',', '')}" for name in MONITORED)  # MLflow allows no comma
+        names = (f"psi/{name.replace(',', '')}" for name in self.names)  # MLflow allows no comma
         psi = dict(zip(names, map(float, self.psi), strict=True))
         return {
             "drift/recordings": float(self.n_recordings),
@@ -173,7 +190,7 @@ class Drift:
         """Table by column, one row per variable in the order of :attr:`order`."""
         order = self.order
         return {
-            "figure": [MONITORED[index] for index in order],
+            "figure": [self.names[index] for index in order],
             "psi": self.psi[order].round(3).tolist(),
             "bound": self.bound[order].round(3).tolist(),
             "p": self.p[order].round(4).tolist(),
@@ -225,22 +242,23 @@ def compare(reference: ReferenceProfile, profiles: Sequence[Counts]) -> Drift | 
     reference
         The training patients.
     profiles
-        Profiles of the recordings, [len(MONITORED), N_BINS].
+        Profiles of the recordings, [k, N_BINS] each.
 
     Returns
     -------
     The comparison, or None if no recording or no training patient has enough beats.
     """
-    training, batch = bin_shares(reference.counts), bin_shares(np.array(profiles, dtype=np.int64))
+    n = len(reference.names)
+    training = bin_shares(reference.counts)
+    batch = bin_shares(np.array(profiles, dtype=np.int64).reshape(-1, n, N_BINS))
     if not len(batch) or not len(training):
         return None
     psi, bound, p = permutation_test(training, batch)
-    return Drift(len(batch), training.mean(axis=0), batch.mean(axis=0), psi, bound, p)
+    return Drift(len(batch), training.mean(axis=0), batch.mean(axis=0), psi, bound, p, reference.names)
 
 
 def bin_shares(counts: Counts) -> Numbers:
-    """Return the profiles with enough beats as shares of beats by bin."""
-    counts = counts.reshape(-1, len(MONITORED), N_BINS)
+    """Return the profiles [n, k, N_BINS] with enough beats as shares of beats by bin."""
     n_beats = counts.sum(axis=2, keepdims=True)
     enough = n_beats[:, 0, 0] >= MIN_BEATS
     return np.asarray(counts[enough] / n_beats[enough])
@@ -270,15 +288,15 @@ def permutation_test(training: Numbers, batch: Numbers, *, seed: int = 0) -> tup
     Parameters
     ----------
     training
-        Shares by bin of the training patients, [n, len(MONITORED), N_BINS].
+        Shares by bin of the training patients, [n, k, N_BINS].
     batch
-        Shares by bin of the batch, [m, len(MONITORED), N_BINS].
+        Shares by bin of the batch, [m, k, N_BINS].
     seed
         Seed of the permutations.
 
     Returns
     -------
-    Stability index, its bound and its p value, [len(MONITORED)] each.
+    Stability index, its bound and its p value, [k] each.
     """
     both, rng = np.concatenate([training, batch]), np.random.default_rng(seed)
     in_batch = np.arange(len(both)) >= len(training)
@@ -302,15 +320,9 @@ def read_reference(folder: Path) -> ReferenceProfile | None:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         names, edges, counts = tuple(stored["watched"]), np.array(stored["edges"]), np.array(stored["counts"])
-        reference = ReferenceProfile(edges.astype(np.float64), counts.astype(np.int64))
+        return ReferenceProfile(edges.astype(np.float64), counts.astype(np.int64), names)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-    if names != MONITORED:
-        raise ValueError(
-            f"{path}: its variables are not those of this version of ectopy. "
-            "Train the model with this version."
-        )
-    return reference
 
 
 def write_reference(reference: ReferenceProfile, folder: Path) -> None:
@@ -324,7 +336,7 @@ def write_reference(reference: ReferenceProfile, folder: Path) -> None:
         The model directory.
     """
     content = {
-        "watched": MONITORED,
+        "watched": reference.names,
         "edges": reference.edges.tolist(),
         "counts": reference.counts.tolist(),
     }

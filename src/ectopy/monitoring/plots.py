@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ectopy.monitoring.batch_summary import RECORDING_METRICS, BatchSummary
-from ectopy.monitoring.drift import MONITORED, N_BINS, Drift
+from ectopy.monitoring.drift import N_BINS, Drift
 
 MAX_BARS, MAX_PANELS = 16, 4
 
@@ -30,7 +30,7 @@ def drift_plot(drift: Drift) -> Figure:
     colours = ["C3" if drift.exceeds_bound[k] else "C0" for k in order]
     axes.barh(range(len(order)), drift.psi[order], color=colours)
     axes.plot(drift.bound[order], range(len(order)), "k|", markersize=10, label="bound")
-    axes.set_yticks(range(len(order)), [MONITORED[k] for k in order], fontsize="small")
+    axes.set_yticks(range(len(order)), [drift.names[k] for k in order], fontsize="small")
     axes.invert_yaxis()
     axes.set(xlabel="population stability index")
     axes.legend(loc="lower right", fontsize="small")
@@ -38,7 +38,7 @@ def drift_plot(drift: Drift) -> Figure:
         colour = colours[order.index(k)]
         axes.stairs(100 * drift.expected[k], np.arange(N_BINS + 1), color="grey", label="training patients")
         axes.stairs(100 * drift.observed[k], np.arange(N_BINS + 1), color=colour, label="this batch")
-        axes.set_title(MONITORED[k], fontsize="small")
+        axes.set_title(drift.names[k], fontsize="small")
         axes.set(xlabel="tenth of the training patients", ylabel="% of beats")
     axes.legend(fontsize="small")
     figure.suptitle(drift.verdict)

@@ -20,8 +20,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from ectopy.ecg import CLASSES
-from ectopy.features.extraction import FEATURE_NAMES
-from ectopy.model.classifier import CARD_FILE, ModelError
+from ectopy.model.classifier import CARD_FILE, ModelError, load_classifier
 from ectopy.printable import printable
 from ectopy.registry import runs
 from ectopy.settings import local_database
@@ -95,13 +94,14 @@ def log_version(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version
     -------
     The new version.
     """
-    columns: list[Any] = [ColSpec("double", name) for name in FEATURE_NAMES]  # as a CSV file has them
+    features = load_classifier(folder).specification.features
+    columns: list[Any] = [ColSpec("double", name) for name in features]  # as a CSV file has them
     probabilities: list[Any] = [ColSpec("float", f"p_{name.lower()}") for name in CLASSES]
     signature = ModelSignature(
         Schema(columns),
         Schema([*probabilities, ColSpec("string", "label"), ColSpec("boolean", "confident")]),
     )
-    example = pd.DataFrame(0, index=[0], columns=list(FEATURE_NAMES), dtype="float64")
+    example = pd.DataFrame(0, index=[0], columns=list(features), dtype="float64")
     with runs.suppress_warnings(), redirect_stderr(StringIO()):  # MLflow tells what it registers
         info = mlflow.pyfunc.log_model(
             name="model",

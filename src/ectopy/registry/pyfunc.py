@@ -27,7 +27,7 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-def
         context
             Not used.
         model_input
-            Features, one column per name.
+            Features, one column for each that the model reads.
         params
             Not used.
 
@@ -35,7 +35,9 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-def
         -------
         One row per beat.
         """
-        features = model_input[list(FEATURE_NAMES)].to_numpy(dtype=np.float32)
+        own = model_input[list(self._classify.specification.features)]
+        # Features of a later version have no column, and the classifier ignores them.
+        features = own.reindex(columns=list(FEATURE_NAMES), fill_value=0).to_numpy(dtype=np.float32)
         probability, confident = self._classify(features)
         output = pd.DataFrame(probability, columns=[f"p_{name.lower()}" for name in CLASSES])
         output["label"] = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]

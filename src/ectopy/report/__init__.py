@@ -1,12 +1,11 @@
 """Write an analysis as files: WFDB annotations, Parquet, CSV, JSON, HTML, FHIR and PDF."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ectopy.confirmed import AUTOMATIC
 from ectopy.ecg import Analysis
-from ectopy.monitoring.drift import Counts
 from ectopy.printable import printable, printable_values
 from ectopy.readers.marks import clean_text
 from ectopy.report.confirmation import Confirmation
@@ -40,7 +39,7 @@ def write_outputs(  # noqa: PLR0913 - each has a default
     analysis: Analysis,
     provenance: Mapping[str, object],
     *,
-    profile: Counts | None = None,
+    profile: Mapping[str, Sequence[int]] | None = None,
     fhir: bool = False,
     mark_text: bool = False,
     confirmation: Confirmation | None = None,
@@ -57,7 +56,7 @@ def write_outputs(  # noqa: PLR0913 - each has a default
         ``recording`` (the name used in the files and on the page), ``path``, ``input_sha256``, ``model``,
         ``model_id``, ``versions`` and ``settings``.
     profile
-        The counts for drift detection, see :mod:`ectopy.monitoring.drift`.
+        The counts for drift detection by variable, see :mod:`ectopy.monitoring.drift`.
     fhir
         Whether to write ``fhir.json`` as well.
     mark_text

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from ectopy.annotations import Annotations, write_annotations
 from ectopy.criteria import DEFAULT_CRITERIA, schema_of_criteria
 from ectopy.ecg import CLASSES, Analysis, BeatClass, Event, Labels, Mask, Samples
-from ectopy.monitoring.drift import MONITORED, Counts
 from ectopy.report.conclusion import draft_conclusion
 from ectopy.report.confirmation import Confirmation
 from ectopy.report.summary import Summary
@@ -286,7 +285,7 @@ def write_summary(  # noqa: PLR0913, PLR0917 - the parts of the document
     analysis: Analysis,
     summary: Summary,
     provenance: Mapping[str, object],
-    profile: Counts | None = None,
+    profile: Mapping[str, Sequence[int]] | None = None,
     confirmation: Confirmation | None = None,
 ) -> None:
     """Write ``summary.json``, which ``summary.schema.json`` describes.
@@ -302,12 +301,11 @@ def write_summary(  # noqa: PLR0913, PLR0917 - the parts of the document
     provenance
         As for :func:`ectopy.report.write_outputs`.
     profile
-        The counts for drift detection, or None.
+        The counts for drift detection by variable, or None.
     confirmation
         Who confirmed the results, or None.
     """
-    counts = None if profile is None else dict(zip(MONITORED, profile.tolist(), strict=True))
-    document = _summary_document(analysis, summary, provenance) | {"profile": counts}
+    document = _summary_document(analysis, summary, provenance) | {"profile": profile}
     if confirmation:
         document["review"] = {"confirmed_by": confirmation.by, "confirmed_at": confirmation.at}
     # One section per line: with an indent, json uses its Python encoder, which takes ten times as long.

@@ -248,7 +248,7 @@ class TestModelOfFewerFeatures:
         assert [found.names[k] for k in found.order if found.exceeds_bound[k]] == [FEATURE_NAMES[0]]
         assert found.verdict == f"20 recordings differ from the training patients: {FEATURE_NAMES[0]}"
         assert {f"psi/{name.replace(',', '')}" for name in self.names} <= found.metrics.keys()
-        assert sorted(found.table["figure"]) == sorted(self.names)
+        assert sorted(map(str, found.table["figure"])) == sorted(self.names)
 
     def test_its_file_keeps_the_names(self, fewer: ReferenceProfile, tmp_path: Path) -> None:
         drift.write_reference(fewer, tmp_path)

@@ -95,7 +95,7 @@ class TestHelp:
         ("command", "options"),
         [
             ("ingest", "--all-training --source --data-dir --records"),
-            ("train", "--database --data-dir --set --corrections --corrections-weight"),
+            ("train", "--database --data-dir --set --config --corrections --corrections-weight"),
             ("evaluate", "--database --data-dir --reason --card-to"),
             ("train-rhythm", "--data-dir --model"),
             ("evaluate-findings", "--data-dir --model --out --held-out"),
@@ -322,6 +322,30 @@ class TestTrain:
         assert run("train", *changes, capsys=capsys)[:2] == (0, "models:/ectopy/1\n")
         assert run("train", capsys=capsys)[0] == 0
         assert configs == [TrainConfig(learning_rate=0.003, epochs=2), None]
+
+    def test_a_file_has_settings_and_databases_and_options_count_before_it(
+        self, configs: list[object], sources: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from ectopy.model.network import TrainConfig
+        from ectopy.model.training_sources import TrainingSource
+
+        file = tmp_path / "t.toml"
+        file.write_text('[settings]\nseed = 3\nepochs = 2\n[[databases]]\nname = "svdb"\nweight = 0.5\n')
+        assert run("train", "--config", str(file), capsys=capsys)[0] == 0
+        assert run("train", "--config", str(file), "--set", "epochs=4", capsys=capsys)[0] == 0
+        assert run("train", "--config", str(file), "--database", "mitdb", capsys=capsys)[0] == 0
+        assert configs == [TrainConfig(seed=3, epochs=n) for n in (2, 4, 2)]
+        svdb = [TrainingSource("svdb", weight=0.5)]
+        assert [[*given] for given in sources] == [svdb, svdb, [TrainingSource("mitdb")]]
+
+    def test_a_mistake_in_the_file_is_wrong_usage(
+        self, configs: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "t.toml"
+        file.write_text("[settings]\nspeed = 1\n")
+        status, _, message = run("train", "--config", str(file), capsys=capsys)
+        assert (status, configs) == (2, [])
+        assert "t.toml: speed: unknown training setting" in message
 
     @pytest.mark.usefixtures("configs")
     def test_several_databases_can_be_named_each_with_its_weight(

@@ -24,6 +24,7 @@ from ectopy.flows.evaluate import evaluate
 from ectopy.flows.train import train
 from ectopy.model import network, training_set
 from ectopy.model.classifier import ModelError, load_classifier
+from ectopy.model.train_file import read_train_file
 from ectopy.model.training_sources import LabelledRecord, TrainingSource
 from ectopy.monitoring import drift
 from ectopy.registry import model_versions, runs
@@ -140,6 +141,12 @@ class TestTrain:
         assert {name: told[name] for name in asdict(CONFIG)} == {k: str(v) for k, v in asdict(CONFIG).items()}
         assert (told["database"], told["simdb/records"]) == ("simdb", ",".join(LEARNED))
         assert (told["simdb/weight"], told["simdb/map"]) == ("0.5", "dechazal")
+
+    def test_the_file_that_repeats_it_is_on_the_run(self, trained: Trained) -> None:
+        assert read_train_file(trained.artifact("training.toml")) == (
+            CONFIG,
+            (TrainingSource("simdb", weight=0.5),),
+        )
 
     def test_every_fold_and_member_has_a_curve_with_a_point_an_epoch(self, trained: Trained) -> None:
         import mlflow

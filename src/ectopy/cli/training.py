@@ -102,10 +102,18 @@ def _ingest(database: str, source: str, data_dir: Path, records: tuple[str, ...]
     return False
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917 - one parameter for each option
     databases: Databases = None,
     data_dir: DataDir = None,
     values: Values = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Settings and databases in TOML. --set and --database count before it.",
+        ),
+    ] = None,
     corrections: Annotated[
         list[Path] | None,
         typer.Option(
@@ -122,9 +130,14 @@ def train(
     from ectopy.flows import train as training
     from ectopy.flows.progress import link_to
     from ectopy.model.network import TrainConfig
+    from ectopy.model.train_file import read_train_file
     from ectopy.registry.closing import of_training
 
     config = _config(changes)
+    if config_file:
+        of_file = read_train_file(config_file)
+        config = of_file.config.with_values(changes)
+        sources = sources if databases else of_file.sources
     if not corrections:  # they bring patients of their own
         training.require_training(sources, settings.data_dir, config or TrainConfig())
     version = training.train(

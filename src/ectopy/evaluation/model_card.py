@@ -81,6 +81,7 @@ def build_model_card(
     -------
     The card as Markdown.
     """
+    chosen: Sequence[str] = config.get("features") or ()  # type: ignore[assignment] # names, by TrainConfig
     data = "\n".join(_data(source) for source in sources)
     settings = "\n".join(f"| {name} | {value} |" for name, value in config.items())
     return f"""# Model card: {model}
@@ -98,9 +99,9 @@ out. All values were chosen by cross-validation in the training records.
 
 {data}
 
-**Features.** {len(FEATURE_NAMES)} numbers per beat, all relative to the patient:
+**Features.** {len(chosen or FEATURE_NAMES)} numbers per beat, all relative to the patient:
 
-{feature_list()}
+{_chosen_list(chosen) if chosen else feature_list()}
 
 ## Out of fold, with detected beats
 
@@ -165,6 +166,10 @@ def feature_list() -> str:
     others = [name for name in FEATURE_NAMES if name.rpartition(": ")[2] not in grouped]
     lines = [f"* {group}: {meaning} ({', '.join(names)})" for group, (names, meaning) in MEANINGS.items()]
     return "\n".join([*lines, *([f"* others: {', '.join(others)}"] if others else [])])
+
+
+def _chosen_list(names: Sequence[str]) -> str:
+    return "\n".join(f"* {name}" for name in names)
 
 
 def held_out_section(

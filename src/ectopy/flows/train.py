@@ -21,6 +21,7 @@ from ectopy.flows.tasks import evaluate_records, fit_networks, log_data, read_re
 from ectopy.model import augmentation, calibration, network, training
 from ectopy.model.folds import Fold, require_patients
 from ectopy.model.manifest import write_manifest
+from ectopy.model.train_file import as_toml
 from ectopy.model.training import EpochReport, FittedNetwork, NetworkJob, TrainingFolder
 from ectopy.model.training_set import RecordJob
 from ectopy.model.training_sources import DEFAULT_SOURCES, SourceRecords, TrainingSource, select_records
@@ -126,6 +127,7 @@ def _train(
         jobs = read_records(training.record_jobs(sources, config, work), workers)
         weights = {f"augmented/{kind}": weight for kind, weight in augmentation.SAMPLING_WEIGHTS.items()}
         runs.log_config(config, database=databases, **weights)
+        runs.log_text(as_toml(config, [source.source for source in sources]), "training.toml")
         datasets = log_data(sources, jobs)
         if reviews := [review for out in corrections for review in read_reviews(out)]:
             log_review_batch(reviews, nested=True)

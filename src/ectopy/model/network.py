@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from numpy.typing import NDArray
 
 from ectopy.ec57.reference import DETECTED
-from ectopy.features.extraction import FEATURE_NAMES, Floats
+from ectopy.features.extraction import FEATURE_NAMES, Floats, feature_columns
 from ectopy.model.calibration import Calibration, OutOfFoldPrediction
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
 from ectopy.model.folds import Fold, pick_records, training_sequences
@@ -74,6 +75,7 @@ class TrainConfig:
     To change a setting for one training, for example the learning rate:
 
     * on the command line: ``ectopy train --set learning_rate=0.003``;
+    * in a file: ``ectopy train --config FILE``;
     * in Python: ``ectopy.flows.train.train(config=TrainConfig(learning_rate=3e-3))``;
     * in the run form of the deployment in Prefect: the field ``config``.
 
@@ -130,6 +132,8 @@ class TrainConfig:
         Standard deviation of the shift of beats in the jittered variant, in seconds; 0 omits the variant.
     coverage
         Fraction of beats of held-out patients that are confident after calibration.
+    features
+        Names of the features that the networks read; none stands for all features.
     """
 
     seed: int = 0
@@ -155,6 +159,7 @@ class TrainConfig:
     coverage: float = 0.97
     fold_members: int = 3
     use_doubtful_labels: bool = False
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, (low, high) in _BOUNDS.items():
@@ -164,11 +169,17 @@ class TrainConfig:
                 raise TrainConfigError(
                     f"{name}: {value} is outside {low:g} to {high:g}. Give a value within these bounds."
                 )
+        if unknown := [name for name in self.features if name not in FEATURE_NAMES]:
+            near = get_close_matches(unknown[0], FEATURE_NAMES, n=1, cutoff=0.0)[0]
+            raise TrainConfigError(f"features: {unknown[0]!r} is not a feature. Did you mean {near!r}?")
+        if len({*self.features}) < len(self.features):
+            raise TrainConfigError("features: one is named twice. Name each feature once.")
 
     def with_values(self, values: Mapping[str, str]) -> "TrainConfig":
         """Return a copy with some settings changed, from texts such as ``{"learning_rate": "0.003"}``.
 
-        ``class_weights`` are three numbers separated by commas; a yes or no is ``true`` or ``false``. Raises
+        ``class_weights`` are three numbers separated by commas, and ``features`` are names separated by
+        semicolons, because some have commas. A yes or no is ``true`` or ``false``. Raises
         :class:`TrainConfigError` for an unknown name, or for a text of another type than the setting.
         """
         defaults = {field.name: field.default for field in fields(self)}
@@ -184,6 +195,8 @@ _TRUTH = {"true": True, "false": False}
 
 def _parse(name: str, text: str, default: Any) -> Any:
     """Read a text as a value of the type of a default."""
+    if default == ():
+        return tuple(part.strip() for part in text.split(";") if part.strip())
     if isinstance(default, tuple):
         parts = text.split(",")
         if len(parts) != len(default):
@@ -208,16 +221,21 @@ def _parse(name: str, text: str, default: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained Keras model that returns logits, with the mean and scale that standardise its input."""
+    """A trained Keras model that returns logits, with the mean and scale that standardise its input.
+
+    ``features`` are the names of the features that it reads; none stands for all.
+    """
 
     model: Any
     mean: Floats
     scale: Floats
+    features: tuple[str, ...] = ()
 
     def logits(self, features: Floats) -> Floats:
-        """Compute logits [n, n_labels] of features [n, k], in chunks as the classifier does."""
+        """Compute logits [n, n_labels] of all features [n, k], in chunks as the classifier does."""
         if not len(features):
             return np.empty((0, len(TRAINED_LABELS)), dtype=np.float32)
+        features = _select(features, self.features)
         standard = ((features - self.mean) / self.scale).astype(np.float32)
         return in_chunks(self.model.predict_on_batch, standard)  # compiled once per shape, unlike a call
 
@@ -233,6 +251,11 @@ class Epoch:
     losses: Mapping[str, float]
     cpu_s: float
     network: Network
+
+
+def _select(features: Floats, names: Sequence[str]) -> Floats:
+    """Return the columns of some features, by name; without names, all of them and no copy."""
+    return features[:, feature_columns(names)] if names else features
 
 
 Callback = Callable[[Epoch], None]
@@ -294,7 +317,7 @@ def build(
     config: TrainConfig,
     *,
     temporal_layer: TemporalLayer = gru,
-    n_features: int = len(FEATURE_NAMES),
+    n_features: int | None = None,
     n_labels: int = len(TRAINED_LABELS),
 ) -> Any:
     """Build the untrained network: a dense layer per beat, the temporal layer, logits per beat.
@@ -306,7 +329,7 @@ def build(
     temporal_layer
         The layer that relates beats to their neighbours.
     n_features
-        Number of features of a beat.
+        Number of features of a beat; by default those of the configuration.
     n_labels
         Number of labels that a beat may have.
 
@@ -314,7 +337,7 @@ def build(
     -------
     Keras model, float32 [batch, beats, n_features] to logits [batch, beats, n_labels].
     """
-    beats = keras.Input((None, n_features))
+    beats = keras.Input((None, n_features or len(config.features or FEATURE_NAMES)))
     x = keras.layers.Dense(config.dense_units, activation="relu")(beats)
     x = keras.layers.Dropout(config.dropout)(x)
     x = temporal_layer(x, config)
@@ -351,6 +374,8 @@ def fit(
     """
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
+    if config.features:
+        sequences = [replace(one, features=_select(one.features, config.features)) for one in sequences]
     mean, scale = _standardisation(sequences)
     draw = _Windows(sequences, config, mean, scale).draw
     model = build(config)
@@ -375,8 +400,8 @@ def fit(
         cpu_s = time.process_time() - start_s
         losses = {name: float(values[-1]) for name, values in history.items()}
         for callback in callbacks:
-            callback(Epoch(number, losses, cpu_s, Network(model, mean, scale)))
-    return Network(model, mean, scale)
+            callback(Epoch(number, losses, cpu_s, Network(model, mean, scale, config.features)))
+    return Network(model, mean, scale, config.features)
 
 
 def fit_fold(
@@ -476,9 +501,10 @@ def ensemble(networks: Sequence[Network]) -> Network:
         return networks[0]
     for number, network in enumerate(networks):
         network.model.name = f"network_{number}"  # processes that train in parallel give the same names
-    beats = keras.Input(networks[0].model.input_shape[1:])
+    first = networks[0]
+    beats = keras.Input(first.model.input_shape[1:])
     mean_logits = keras.layers.Average()([network.model(beats) for network in networks])
-    return Network(keras.Model(beats, mean_logits), networks[0].mean, networks[0].scale)
+    return Network(keras.Model(beats, mean_logits), first.mean, first.scale, first.features)
 
 
 def save(network: Network, folder: Path, calibration: Calibration, *, name: str, run: str) -> None:
@@ -504,7 +530,7 @@ def save(network: Network, folder: Path, calibration: Calibration, *, name: str,
         name=name,
         run=run,
         labels=TRAINED_LABELS,
-        features=FEATURE_NAMES,
+        features=network.features or FEATURE_NAMES,
         mean=tuple(network.mean.astype(float).tolist()),
         scale=tuple(network.scale.astype(float).tolist()),
         temperature=calibration.temperature,

@@ -379,4 +379,4 @@ def save_reference_profile(
 def _load_network(model: Path) -> Network:
     specification = load_classifier(model).specification
     mean, scale = (np.array(values, dtype=np.float32) for values in (specification.mean, specification.scale))
-    return Network(network.load_keras(model), mean, scale)
+    return Network(network.load_keras(model), mean, scale, specification.features)

@@ -106,6 +106,7 @@ class TestHelp:
                 "--out --model --workers --fs --unit --leads --criteria --diary --mark-text --force --fhir --pdf",
             ),
             ("ec57", "--reference --test --annotator --reference-annotator --records --map --format --json"),
+            ("ec57", "--disclosure --results --detector --second --second-annotator"),
             ("simulate", "--out --recordings --minutes --seed"),
             ("demo", "--out"),
             ("up", "--prefect-port --mlflow-port --data-dir"),

@@ -48,31 +48,42 @@ def ec57(  # noqa: PLR0913, PLR0917 - one parameter for each option
         bool,
         typer.Option("--disclosure", help="Print the tables to disclose by IEC 60601-2-47, as Markdown."),
     ] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the metrics there, as CSV."),
+    ] = None,
+    detector: Annotated[
+        str, typer.Option(help="Name of the detector in that file. [default: the annotator]")
+    ] = "",
+    second: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Directory of a second annotator."),
+    ] = None,
+    second_annotator: Annotated[
+        str, typer.Option(help="Suffix of the second annotator. [default: that of the first]")
+    ] = "",
 ) -> None:
     """Compare annotations with a reference by the rules of ANSI/AAMI EC57."""
-    from json import dumps
-
-    from ectopy.ec57 import Compared, as_json, compare_directories, database_of, text
-    from ectopy.ec57 import disclosure as disclose
+    from ectopy.ec57.command import Comparing, run
 
     if disclosure and table_format != TableFormat.TABLE:
         raise typer.BadParameter(f"--format {table_format} has no tables to disclose. Leave one out.")
-    comparison = compare_directories(
+    comparing = Comparing(
         reference,
         test,
         annotator,
-        reference_annotator=reference_annotator,
-        records=split_names(records),
-        beat_map=beat_map.value,
+        reference_annotator,
+        split_names(records),
+        beat_map.value,
+        table_format.value,
+        json,
+        disclosure,
+        results,
+        detector,
+        second,
+        second_annotator,
     )
-    if json:
-        counts = as_json(comparison, beat_map=beat_map.value)
-        json.write_text(dumps(counts, indent=1) + "\n", encoding="utf-8")
-    if disclosure:
-        compared = Compared(database_of(reference), reference_annotator, annotator)
-        print_result(disclose(comparison, compared, beat_map=beat_map.value).removesuffix("\n"))
-        return
-    print_result(text(comparison, table_format.value, beat_map=beat_map.value).removesuffix("\n"))
+    print_result(run(comparing))
 
 
 def simulate(

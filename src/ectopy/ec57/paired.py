@@ -11,7 +11,7 @@ of an ensemble are known, they are drawn as well, and the interval covers both s
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +50,41 @@ class Difference(NamedTuple):
         return self.second - self.first
 
 
-def _gross(metric: Ratio, cells: Cells, weights: NDArray[np.int64]) -> Values:
+def gross_of(metric: Ratio, cells: Cells, weights: NDArray[np.int64]) -> Values:
+    """Compute a metric of all records together, for drawn records.
+
+    Parameters
+    ----------
+    metric
+        The metric.
+    cells
+        Cells of each record, [k, *cells].
+    weights
+        How often each record counts, in n draws, [n, k].
+
+    Returns
+    -------
+    The metric of each draw, [n].
+    """
     return metric(np.tensordot(weights, cells, axes=1))
 
 
-def _average(metric: Ratio, cells: Cells, weights: NDArray[np.int64]) -> Values:
+def average_of(metric: Ratio, cells: Cells, weights: NDArray[np.int64]) -> Values:
+    """Compute the mean of a metric over records, for drawn records.
+
+    Parameters
+    ----------
+    metric
+        The metric.
+    cells
+        Cells of each record, [k, *cells].
+    weights
+        How often each record counts, in n draws, [n, k].
+
+    Returns
+    -------
+    The metric of each draw, [n].
+    """
     values = metric(cells)
     defined = ~np.isnan(values)
     counts = weights[:, defined].sum(axis=1)
@@ -63,13 +93,15 @@ def _average(metric: Ratio, cells: Cells, weights: NDArray[np.int64]) -> Values:
     return means
 
 
-COMPARED: Mapping[str, tuple[Callable[..., Values], Ratio]] = MappingProxyType(
+ComparedMetrics: TypeAlias = Mapping[str, tuple[Callable[..., Values], Ratio]]
+"""How records are summarised, and the metric, by name."""
+COMPARED: ComparedMetrics = MappingProxyType(
     {
-        "gross/qrs_f1": (_gross, QRS_F1),
-        "gross/veb_f1": (_gross, BEAT_METRICS["veb_f1"]),
-        "gross/sveb_f1": (_gross, BEAT_METRICS["sveb_f1"]),
-        "average/veb_f1": (_average, BEAT_METRICS["veb_f1"]),
-        "average/sveb_f1": (_average, BEAT_METRICS["sveb_f1"]),
+        "gross/qrs_f1": (gross_of, QRS_F1),
+        "gross/veb_f1": (gross_of, BEAT_METRICS["veb_f1"]),
+        "gross/sveb_f1": (gross_of, BEAT_METRICS["sveb_f1"]),
+        "average/veb_f1": (average_of, BEAT_METRICS["veb_f1"]),
+        "average/sveb_f1": (average_of, BEAT_METRICS["sveb_f1"]),
     }
 )
 """How the records are summarised, and the metric, by name; averages are over records."""
@@ -100,7 +132,9 @@ def _draw_seeds(values: Sequence[float], rng: np.random.Generator, n: int) -> Va
     return deviations
 
 
-def compare_pairs(pairs: Sequence[RecordPair], *, seed: int = 0, n: int = 2000) -> dict[str, Difference]:
+def compare_pairs(
+    pairs: Sequence[RecordPair], *, seed: int = 0, n: int = 2000, compared: ComparedMetrics = COMPARED
+) -> dict[str, Difference]:
     """Compare two models on the same records.
 
     Parameters
@@ -111,6 +145,8 @@ def compare_pairs(pairs: Sequence[RecordPair], *, seed: int = 0, n: int = 2000) 
         Seed of the bootstrap.
     n
         Number of draws of patients.
+    compared
+        The metrics to compare.
 
     Returns
     -------
@@ -132,7 +168,7 @@ def compare_pairs(pairs: Sequence[RecordPair], *, seed: int = 0, n: int = 2000) 
         summarise_networks([pair.second_networks for pair in pairs]),
     )
     differences = {}
-    for name, (summary, metric) in COMPARED.items():
+    for name, (summary, metric) in compared.items():
         first, second = (summary(metric, cells, weights) for cells in sides)
         bounds = (math.nan, math.nan)
         if len(names) > 1 and math.isfinite(second[0] - first[0]):

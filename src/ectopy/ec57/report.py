@@ -74,7 +74,7 @@ def table(records: Mapping[str, RecordComparison], *, beat_map: BeatMap) -> str:
     Two tables and notes, as lines of text.
     """
     said = "\n".join(notes(records, beat_map))
-    return f"{_align(beat_rows(records))}\n\n{_align(other_rows(records))}\n\n{said}\n"
+    return f"{align(beat_rows(records))}\n\n{align(other_rows(records))}\n\n{said}\n"
 
 
 def beat_rows(records: Mapping[str, RecordComparison]) -> list[tuple[str, ...]]:
@@ -221,7 +221,8 @@ def notes(records: Mapping[str, RecordComparison], beat_map: BeatMap) -> list[st
     return said + [f"Record {name}, {note}." for name, record in records.items() for note in record.notes]
 
 
-def _align(rows: Sequence[tuple[str, ...]]) -> str:
+def align(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return rows as lines of text, the first column aligned left and the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

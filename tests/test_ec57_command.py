@@ -1,0 +1,217 @@
+"""Two detectors side by side, the results file, and the command where nothing but numpy is installed."""
+
+import csv
+import inspect
+import io
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ectopy.annotations import Annotations, read_annotations, write_annotations
+from ectopy.cli import tools
+from ectopy.ec57 import __main__ as small
+from ectopy.ec57 import average, compare_directories, compute_metrics, gross
+from ectopy.ec57.command import Comparing, run
+from ectopy.ec57.results_file import RESULT_COLUMNS
+from ectopy.ec57.side_by_side import SIDE_BY_SIDE, compare_annotators
+from tests.conftest import ROOT
+
+PAGE = ROOT / "docs/how-to/evaluate-your-detector.md"
+RECORDS = ("a", "b", "c", "d", "e", "f")
+SMALL = ["--reference", "atr", "--test", "mine", "--annotator", "one"]
+
+# Nothing but numpy, wfdb and the standard library can be imported.
+BLOCKED = """
+import sys
+
+class OnlyNumpyAndWfdb:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in {*sys.stdlib_module_names, "numpy", "wfdb", "ectopy"}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, OnlyNumpyAndWfdb())
+from ectopy.ec57.__main__ import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six records of 100 V and 100 N after the learning period; detector one finds 80 V in each, two finds 90."""
+    folder = tmp_path_factory.mktemp("db")
+    sample = 30_100 + 120 * np.arange(200)
+    for place, annotator, n_found in (("atr", "atr", 100), ("mine", "one", 80), ("other", "two", 90)):
+        (folder / place).mkdir()
+        marks = Annotations(
+            sample, np.where(np.arange(200) < n_found, "V", "N"), np.zeros(200, int), ("",) * 200
+        )
+        for record in RECORDS:
+            (folder / place / f"{record}.hea").write_text(f"{record} 1 100 60000\n{record}.dat 16\n")
+            write_annotations(folder / place / record, annotator, marks, fs=100.0)
+    return folder
+
+
+@pytest.fixture
+def comparing(folder: Path) -> Comparing:
+    return Comparing(folder / "atr", folder / "mine", "one")
+
+
+class TestSideBySide:
+    def test_it_prints_both_and_the_difference_with_its_interval(
+        self, comparing: Comparing, folder: Path
+    ) -> None:
+        alone = run(comparing)
+        told = run(replace(comparing, second=folder / "other", second_annotator="two"))
+        assert told.startswith(alone)
+        rows = {line[:15].strip(): line[15:].split() for line in told[len(alone) :].splitlines()}
+        # The difference is the same in every record, so it does not depend on which are drawn.
+        assert rows["gross VEB Se"] == ["80.00", "90.00", "+10.00", "+10.00", "to", "+10.00"]
+        assert rows["gross VEB +P"] == ["100.00", "100.00", "+0.00", "+0.00", "to", "+0.00"]
+        assert rows["average VEB Se"] == rows["gross VEB Se"]
+        assert "gross SVEB Se" not in rows  # no record has any
+        assert "paired bootstrap over records" in told
+
+    def test_one_annotator_of_two_folders_has_the_names_of_these(self, comparing: Comparing) -> None:
+        told = run(replace(comparing, second=comparing.test))
+        assert told.count(" mine ") == 2
+        assert "+0.00 to +0.00" in told
+
+    def test_records_of_one_annotator_alone_are_left_out(self, comparing: Comparing) -> None:
+        first = compare_directories(comparing.reference, comparing.test, "one")
+        second = {name: first[name] for name in RECORDS[:3]}
+        told = compare_annotators(first, second)
+        assert told.keys() <= SIDE_BY_SIDE.keys()
+        assert told["gross VEB Se"][:2] == (0.8, 0.8)
+
+    def test_of_one_record_there_is_no_interval(self, comparing: Comparing) -> None:
+        told = run(replace(comparing, second=comparing.test, records=["a"]))
+        assert "- to -" in told
+
+
+class TestResultsFile:
+    @pytest.fixture
+    def rows(self, comparing: Comparing, tmp_path: Path) -> list[dict[str, str]]:
+        run(replace(comparing, results=tmp_path / "r.csv", detector="Mine, 2"))
+        return [*csv.DictReader(io.StringIO((tmp_path / "r.csv").read_text()))]
+
+    def test_it_has_the_columns_that_the_page_describes(self, rows: list[dict[str, str]]) -> None:
+        page = PAGE.read_text()
+        assert [*rows[0]] == [*RESULT_COLUMNS]
+        for name, meaning in RESULT_COLUMNS.items():
+            assert f"| `{name}` | {meaning} |" in page
+
+    def test_its_values_are_those_of_the_comparison(
+        self, rows: list[dict[str, str]], comparing: Comparing
+    ) -> None:
+        records = compare_directories(comparing.reference, comparing.test, "one")
+        beats = [record.beats for record in records.values()]
+        expected = {
+            "gross": compute_metrics(gross(beats)),
+            "average": average(beats),
+            **{name: compute_metrics(record.beats) for name, record in records.items()},
+        }
+        assert {(row["group"], row["metric"]): row["value"] for row in rows} == {
+            (group, metric): "" if np.isnan(value) else f"{value:.6f}"
+            for group, metrics in expected.items()
+            for metric, value in metrics.items()
+        }
+
+    def test_its_rows_say_of_what_they_are(self, rows: list[dict[str, str]]) -> None:
+        assert {(row["detector"], row["reference"], row["map"]) for row in rows} == {
+            ("Mine, 2", "atr, atr", "ec57")
+        }
+        assert {row["group"]: row["records"] for row in rows} == {
+            "gross": "6", "average": "6", **dict.fromkeys(RECORDS, "1")
+        }  # fmt: skip
+
+    def test_gross_metrics_have_intervals(self, rows: list[dict[str, str]]) -> None:
+        for row in rows:
+            assert bool(row["low"]) == (row["group"] == "gross" and row["value"] != "")
+            assert not row["low"] or row["low"] <= row["value"] <= row["high"]
+
+
+class TestPage:
+    """The code of docs/how-to/evaluate-your-detector.md runs as it is written."""
+
+    def blocks(self) -> list[str]:
+        return re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+    def test_its_annotations_are_read_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        exec(self.blocks()[0], {})
+        assert read_annotations(tmp_path / "mine" / "100", "mine").symbol.tolist() == ["N", "N", "V"]
+
+    def test_its_table_has_the_best_detector_first(
+        self,
+        comparing: Comparing,
+        folder: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "results").mkdir()
+        run(replace(comparing, results=tmp_path / "results" / "1.csv"))
+        run(
+            replace(comparing, test=folder / "other", annotator="two", results=tmp_path / "results" / "2.csv")
+        )
+        exec(self.blocks()[1], {})
+        # F1 is 2 hits / (present + called): 180 / 190 and 160 / 180.
+        assert capsys.readouterr().out.splitlines() == [
+            "two atr, atr 0.947368 0.947368 0.947368",
+            "one atr, atr 0.888889 0.888889 0.888889",
+        ]
+
+    def test_its_commands_have_options_that_exist(self) -> None:
+        named = {*re.findall(r"--[a-z][a-z-]*", PAGE.read_text())} - {"--no-deps", "--help"}
+        known = {option for action in small._parser()._actions for option in action.option_strings}
+        assert named <= known
+
+
+class TestSmallInstall:
+    def test_the_command_needs_numpy_and_wfdb_alone(self, folder: Path, comparing: Comparing) -> None:
+        options = ("--second", "other", "--second-annotator", "two", "--results", "r.csv")
+        told = subprocess.run(
+            [sys.executable, "-c", BLOCKED, *SMALL, *options],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert told.returncode == 0, told.stderr
+        assert told.stdout.startswith(run(comparing))
+        assert (folder / "r.csv").is_file()
+
+    def test_it_has_the_options_of_the_command(self) -> None:
+        names = {action.dest for action in small._parser()._actions} - {"help"}
+        renamed = {"table_format": "output_format"}
+        assert names == {renamed.get(name, name) for name in inspect.signature(tools.ec57).parameters}
+
+    def test_it_prints_what_the_command_does(
+        self,
+        folder: Path,
+        comparing: Comparing,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.chdir(folder)
+        assert small.main(SMALL) == 0
+        assert capsys.readouterr().out == run(comparing) + "\n"
+        assert small.main([*SMALL, "--records", "a,b", "--map", "dechazal", "--json", "counts.json"]) == 0
+        assert (folder / "counts.json").is_file()
+
+    def test_a_mistake_is_one_line(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(folder)
+        assert small.main([*SMALL[:-1], "three"]) == 2
+        assert capsys.readouterr().err.endswith("no annotation files .three. Check the annotator's name.\n")
+        assert small.main([*SMALL, "--json", "nowhere/x.json"]) == 1
+        assert "nowhere/x.json" in capsys.readouterr().err

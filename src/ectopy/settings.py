@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PHYSIONET = "https://physionet.org/files/"
@@ -50,6 +51,35 @@ class Settings(BaseSettings):
     """Number of processes that score, or of workers on a local Dask cluster."""
     on_drift: Literal["warn", "train"] = "warn"
     """What drift causes: a warning only, or also a run of the deployment ``train``."""
+    notify_webhook: SecretStr | None = None
+    """Address to which a message is posted if a recording has an urgent finding; by default none is sent."""
+    notify_smtp: SecretStr | None = None
+    """Mail server for such messages, ``smtps://USER:PASSWORD@HOST``, or ``smtp://`` for STARTTLS."""
+    notify_email: str = ""
+    """Who gets a mail of urgent findings, separated by commas."""
+    notify_from: str = "ectopy@localhost"
+    """Sender of these mails."""
+    notify_link: str = ""
+    """Address of the folder of results, for the links in messages; by default its path."""
+    notify_tries: int = Field(default=3, ge=1, le=10)
+    """Times that a message is tried."""
+
+    @field_validator("notify_webhook")
+    @classmethod
+    def _check_webhook(cls, address: SecretStr | None) -> SecretStr | None:
+        return _checked(address, ("https", "http"), "https://HOST/PATH")
+
+    @field_validator("notify_smtp")
+    @classmethod
+    def _check_smtp(cls, address: SecretStr | None) -> SecretStr | None:
+        return _checked(address, ("smtps", "smtp"), "smtps://USER:PASSWORD@HOST or smtp://HOST:PORT")
+
+    @field_validator("notify_email")
+    @classmethod
+    def _check_email(cls, recipients: str, info: ValidationInfo) -> str:
+        if recipients and not info.data.get("notify_smtp"):
+            raise ValueError("no mail server to send with. Set ECTOPY_NOTIFY_SMTP too.")
+        return recipients
 
 
 _REMEDIES = {
@@ -64,6 +94,20 @@ _REMEDIES = {
     "too_short": "too short. Give at least {min_length} characters.",
 }
 """What to give instead of a value that Pydantic refuses, by the kind of its error."""
+
+
+def _checked(address: SecretStr | None, schemes: tuple[str, ...], example: str) -> SecretStr | None:
+    """Return an address if it is one of the schemes; the message does not quote it, as it may be a secret."""
+    if address is None:
+        return None
+    try:
+        parts = urlsplit(address.get_secret_value())
+        right = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        right = False
+    if not right:
+        raise ValueError(f"not an address. Give {example}.")
+    return address
 
 
 class SettingsError(ValueError):

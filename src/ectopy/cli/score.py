@@ -103,6 +103,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Score recordings: find the beats and events of each, and write a report."""
     from ectopy.batch import planning
     from ectopy.batch import runner as batch
+    from ectopy.batch.notify import channels_of, notify_urgent
     from ectopy.batch.pseudonyms import from_salt
     from ectopy.criteria import as_text, read_criteria
     from ectopy.parallel.worker_pool import WorkerPool
@@ -143,6 +144,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             print_message(f"criteria: {as_text(by_study)}")
         if not runner:
             rows = _score_here(search, out, options, processes)
+            notify_urgent(rows, out, channels_of(settings), pseudonyms=pseudonyms is not None)
     if runner:
         rows = _score_with_prefect(runner, paths, out, options, workers, settings.data_dir, criteria)
     _print_batch(out, rows, search.n_other)

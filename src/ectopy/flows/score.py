@@ -17,6 +17,7 @@ from ectopy.batch import planning, provenance, results
 from ectopy.batch import runner as batch
 from ectopy.batch.faults import UnforeseenError, reason_of
 from ectopy.batch.inbox import DeferredError, InboxPolicy, open_inbox, score_new
+from ectopy.batch.notify import channels_of, notify_urgent
 from ectopy.batch.pseudonyms import from_salt
 from ectopy.criteria import read_criteria
 from ectopy.flows.assets import batch_asset, model_asset, record_asset
@@ -124,6 +125,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         rows, new = batch.split_cached(planning.plan_batch(search, out, options), here)
         rows += [_row(job, outcome) for job, outcome in score_all(new, batch.score_one, settings, runner)]
         results.write_summary(out, rows)
+    notify_urgent(rows, out, channels_of(settings), pseudonyms=pseudonyms is not None)
     origin = provenance.batch_provenance(used, options)
     tracking = Tracking(experiment, tracking_uri)
     run_id = log_new_batch(rows, out, origin, used.reference, tracking, time_s=time.monotonic() - started)
@@ -199,6 +201,7 @@ def _score_arrived(
             rows, deferred = error.rows, error
         open_files = opened.open_files()
         show_inbox(build_page(inbox, out, opened.counts(), open_files, opened.failed()))
+    notify_urgent(rows, out, channels_of(settings), pseudonyms=pseudonyms is not None)
     run_id = ""
     if rows:
         origin = provenance.batch_provenance(used, options)

@@ -105,7 +105,7 @@ class MailServer:
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Give the times that were waited, without waiting."""
     waited: list[float] = []
-    monkeypatch.setattr(notify.time, "sleep", waited.append)
+    monkeypatch.setattr("ectopy.batch.notify.time.sleep", waited.append)
     return waited
 
 

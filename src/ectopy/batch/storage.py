@@ -185,7 +185,7 @@ class Bucket:
     @contextmanager
     def preview(self, names: Iterable[str]) -> Iterator[Path]:
         """Yield a folder with sparse copies of the files: their beginnings, and the ends of Parquet files."""
-        with TemporaryDirectory(prefix="ectopy-") as folder:
+        with TemporaryDirectory(prefix="ectopy-fetched-") as folder:
             for name in names:
                 path = Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -240,7 +240,7 @@ def download(address: str) -> Iterator[Path]:
     """Download a recording, all files that it names and its diary; delete them when the block ends."""
     system, path = _open(address)
     parent, _, name = path.rpartition("/")
-    with TemporaryDirectory(prefix="ectopy-") as folder:
+    with TemporaryDirectory(prefix="ectopy-fetched-") as folder:
         local = Path(folder, name)
         requested: set[Path] = set()
         while new := {local, diary_path(local), *recording_files(local)} - requested:

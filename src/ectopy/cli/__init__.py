@@ -6,7 +6,7 @@ review    review results in the browser
 training  ingest, train, train-rhythm, evaluate, evaluate-findings, cross-database, ablation,
           log-reviews, demo
 models    models list, show, promote, rollback
-tools     ec57, simulate, criteria, pseudonyms, up, ui
+tools     ec57, simulate, criteria, pseudonyms, clean, up, ui
 common    options, settings and messages that several commands share
 ========= ================================================================================
 
@@ -52,7 +52,7 @@ for command in (
         training.ablation,
         training.log_reviews,
     ),
-    *(training.demo, tools.up, tools.ui),
+    *(training.demo, tools.up, tools.ui, tools.clean),
 ):
     app.command()(command)
 app.command("pseudonym", hidden=True)(tools.show_pseudonyms)  # the name of version 0.1

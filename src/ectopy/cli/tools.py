@@ -1,4 +1,4 @@
-"""The other commands: ``ec57``, ``simulate``, ``criteria``, ``pseudonyms show`` and ``up``."""
+"""The other commands: ``ec57``, ``simulate``, ``criteria``, ``pseudonyms show``, ``clean`` and ``up``."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -162,3 +162,27 @@ def up(
     from ectopy.flows.local_stack import Ports, run_local_stack
 
     run_local_stack(load_settings(data_dir), Ports(prefect_port, mlflow_port), Path.cwd())
+
+
+def clean(
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[OUT...]", exists=True, file_okay=False, help="Folders of results too."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Remove caches, after a list of them and a question; never results, models or databases."""
+    from ectopy.review.caches import find_caches, remove
+
+    caches = find_caches([load_settings(data_dir).data_dir / "scored", *(results or [])])
+    if not caches:
+        print_result("nothing to remove")
+        return
+    for cache in caches:
+        print_result(f"{cache.n_bytes / 1e6:8.1f} MB  {cache.path}  ({cache.what})")
+    total = sum(cache.n_bytes for cache in caches)
+    if not yes and not typer.confirm(f"Remove these {len(caches)} ({total / 1e6:.1f} MB)?", err=True):
+        print_result("nothing removed")
+        return
+    print_result(f"{remove(caches) / 1e6:.1f} MB removed")

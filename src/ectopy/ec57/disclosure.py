@@ -49,8 +49,8 @@ def disclosure(records: Mapping[str, RecordComparison], compared: Compared, *, b
 
     Returns
     -------
-    A page of Markdown. Records with paced beats are in the table of beats, but in no table of runs and
-    episodes, unless all records are paced.
+    A page of Markdown. Records with paced beats have a row in the table of beats, and are in no sum or
+    average and no table of runs and episodes, unless all records are paced.
     """
     records = {printable(name): record for name, record in records.items()}
     counted = {name: record for name, record in records.items() if not record.paced} or records
@@ -77,7 +77,7 @@ def disclosure(records: Mapping[str, RecordComparison], compared: Compared, *, b
             "",
             _COLUMNS,
             "",
-            *_table(_grouped(beat_rows(records))),
+            *_table(_grouped([*beat_rows(records)[: len(records) + 1], *beat_rows(counted)[-2:]])),
             "",
             "## Runs and episodes",
             "",

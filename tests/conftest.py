@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ threadpool_limits(1, user_api="blas")  # without workers, a plugin has imported 
 # Tests start many processes. Without bytecode each compiles Keras, MLflow and Prefect again, for up to 20 s.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+# When Prefect sets logging up, the handler of absl, which Keras brings, closes the stream it found as stderr: that
+# of pytest. It leaves the true one open.
+with suppress(ImportError):
+    from absl import logging as absl_logging
+
+    absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 def pytest_configure(config: pytest.Config) -> None:

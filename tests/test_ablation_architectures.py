@@ -1,5 +1,7 @@
 """Architectures: what each may know of other beats, and that all can be trained, saved and exported."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,8 @@ from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
 from ectopy.model.network import TrainConfig
 from ectopy.model.training_sources import TRAINED_LABELS
+from tests.conftest import ROOT
+from tests.small import write_record
 
 import keras  # isort: skip - after network, which chooses its backend
 
@@ -60,6 +64,35 @@ class TestWhatABeatKnows:
         turned[:, AT - 2], turned[:, AT + 2] = x[:, AT + 2], x[:, AT - 2]
         logits = (models[kind].predict_on_batch(each)[0, AT] for each in (x, turned))
         assert np.abs(np.subtract(*logits)).max() > 1e-5
+
+
+class TestPage:
+    """The code of docs/how-to/add-a-model.md runs as it is written."""
+
+    def block(self, word: str) -> str:
+        page = (ROOT / "docs/how-to/add-a-model.md").read_text()
+        (found,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if word in text)
+        return found
+
+    def test_its_architecture_relates_beats_and_takes_any_length(self):
+        names = {"keras": keras}
+        exec(self.block("def convolution"), names)
+        model = network.build(TINY, temporal_layer=names["convolution"])
+        for n in (1, 7, 41):
+            assert model.predict_on_batch(beats(n=n)).shape == (1, n, len(TRAINED_LABELS))
+        assert changed(model, beats(), AT + 2) > 1e-5
+
+    def test_its_classifier_analyses_a_recording(self, tmp_path, monkeypatch):
+        header = write_record(tmp_path, "holter")
+        monkeypatch.chdir(tmp_path)
+        names = {}
+        exec(self.block("def my_classify").replace("holter.edf", header.name), names)
+        beats_of = names["analysis"].beats
+        assert len(beats_of) > 30
+        assert {*beats_of.label} <= {"N", "V"}
+        features = np.zeros((2, K), dtype=np.float32)
+        features[1, [names["EARLY"], names["PAUSE"]]] = -0.4, 0.6
+        assert names["my_classify"]([features])[0].argmax(axis=1).tolist() == [0, 2]
 
 
 class TestAlike:

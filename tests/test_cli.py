@@ -88,7 +88,7 @@ class TestHelp:
                 "ablation",
                 "log-reviews",
             ),
-            *("demo", "up", "pseudonyms", "models"),
+            *("demo", "up", "ui", "clean", "pseudonyms", "models"),
         ]
 
     @pytest.mark.parametrize(

@@ -398,7 +398,7 @@ class TestPromotion:
         champion = planning.find_model(None, trained.data).folder
         assert champion == (trained.data / "models" / "champion").resolve()
         assert {path.name for path in champion.iterdir()} == {
-            *("model.onnx", "model.json", "card.md", "reference.json", "out_of_fold.json")
+            *("model.onnx", "model.json", "card.md", "reference.json", "out_of_fold.json", "manifest.json")
         }
         registered = load_classifier(model_versions.fetch_model(f"models:/{MODEL}@champion"))
         assert load_classifier(champion).version_id == registered.version_id

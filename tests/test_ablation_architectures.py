@@ -72,7 +72,7 @@ class TestPage:
     def block(self, word: str) -> str:
         page = (ROOT / "docs/how-to/add-a-model.md").read_text()
         (found,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if word in text)
-        return found
+        return str(found)
 
     def test_its_architecture_relates_beats_and_takes_any_length(self):
         names = {"keras": keras}

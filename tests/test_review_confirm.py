@@ -18,7 +18,7 @@ from ectopy.report.fhir import MissingLibraryError
 from ectopy.report.strips import strip
 from ectopy.review import confirm as confirming
 from ectopy.review.changes import find_changes, review_seconds
-from ectopy.review.confirm import complete_confirmation, confirm, read_changes
+from ectopy.review.confirm import confirm, read_changes, settle_confirmation
 from ectopy.review.desk import Desk
 from ectopy.review.documents import recording_document
 from ectopy.review.edits import (
@@ -176,6 +176,18 @@ class TestState:
         confirm(result, log, by="CD")
         assert read_changes(confirmed_folder(result))["confirmed_by"] == "CD"
 
+    def test_files_that_were_reopened_are_not_called_confirmed_any_more(self, out, result):
+        log = reviewed(result, vt(result))
+        first = confirm(result, log, by="AB")
+        files = {path.name: path.read_bytes() for path in confirmed_folder(result).iterdir()}
+        log = reviewed(result, Reopen())
+        assert not settle_confirmation(result, log.entries)
+        assert not confirmed_folder(result).exists()
+        (kept,) = result.review_folder.glob("reopened-*")
+        assert kept.name == f"reopened-{first.at.replace(':', '')}"
+        assert {path.name: path.read_bytes() for path in kept.iterdir()} == files
+        assert row(out)["review"] == "in review"
+
     def test_nothing_is_confirmed_that_could_not_be_written(self, result, monkeypatch):
         def full(*_args, **_options):
             raise OSError("no space left")
@@ -250,24 +262,24 @@ class TestKilledWhileConfirming:
         for path in confirmed_folder(result).iterdir():
             path.write_bytes(earlier[path.name])
         assert review_of(out, "r") == "in review"
-        assert complete_confirmation(result, log.entries)
+        assert settle_confirmation(result, log.entries)
         assert read_changes(confirmed_folder(result))["confirmed_by"] == "CD"
-        assert not complete_confirmation(result, log.entries)
+        assert not settle_confirmation(result, log.entries)
 
     def test_nothing_is_completed_while_another_process_confirms(self, result):
         log = reviewed(result, vt(result))
         confirm(result, log, by="AB")
         killed_before_the_files_had_their_name(result)
         with lock_output(result.review_folder):
-            assert not complete_confirmation(result, log.entries)
-        assert complete_confirmation(result, log.entries)
+            assert not settle_confirmation(result, log.entries)
+        assert settle_confirmation(result, log.entries)
 
     def test_other_results_than_those_that_were_confirmed_are_not_confirmed(self, tmp_path, out, result):
         log = reviewed(result, vt(result))
         confirm(result, log, by="AB")
         killed_before_the_files_had_their_name(result)
         scored([tmp_path / "r.hea"], out, ScoreOptions(write_model(tmp_path / "other", always="S")))
-        assert not complete_confirmation(open_result(out, "r"), log.entries)
+        assert not settle_confirmation(open_result(out, "r"), log.entries)
         assert row(out)["review"] == "in review"
 
 

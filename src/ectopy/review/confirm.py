@@ -23,6 +23,9 @@ from ectopy.review.state import replay
 
 logger = logging.getLogger(__name__)
 
+REOPENED = "reopened"
+"""Begin of the names of folders whose files were confirmed once, and then reopened."""
+
 
 def confirm(  # noqa: PLR0913 - each has a default
     result: StoredResult,
@@ -37,7 +40,7 @@ def confirm(  # noqa: PLR0913 - each has a default
 
     The files replace those that were confirmed before, all of them or none. Nothing is confirmed unless they
     could be written. A process may die between the entry of the log and the files; then
-    :func:`complete_confirmation` writes them.
+    :func:`settle_confirmation` writes them.
 
     Parameters
     ----------
@@ -80,11 +83,13 @@ def confirm(  # noqa: PLR0913 - each has a default
     return entry
 
 
-def complete_confirmation(result: StoredResult, entries: Sequence[Entry]) -> bool:
-    """Write the files of a confirmation whose process died before they had their name.
+def settle_confirmation(result: StoredResult, entries: Sequence[Entry]) -> bool:
+    """Have the confirmed files be what the log says.
 
-    The log says what was confirmed, so they are the same. Nothing is written while another process confirms,
-    nor if the recording has been scored again, with other results.
+    If a process died before they had their name, they are written; the log says what was confirmed, so they
+    are the same. Results that were reopened are not final any more: their files get another name. Nothing is
+    done while another process confirms, and nothing written if the recording has been scored again, with
+    other results.
 
     Parameters
     ----------
@@ -98,7 +103,10 @@ def complete_confirmation(result: StoredResult, entries: Sequence[Entry]) -> boo
     Whether they were written.
     """
     entry = history(entries).confirmed
-    if entry is None or entry.base != result.base or has_files(result.review_folder, entry.at):
+    if entry is None:
+        _set_aside(result)
+        return False
+    if entry.base != result.base or has_files(result.review_folder, entry.at):
         return False
     assert isinstance(entry.action, Confirm)
     changes = find_changes(replay(result.analysis, entries[: entry.id - 1], base=result.base))
@@ -108,6 +116,18 @@ def complete_confirmation(result: StoredResult, entries: Sequence[Entry]) -> boo
         _renew_index(result.out)
         return True
     return False
+
+
+def _set_aside(result: StoredResult) -> None:
+    """Rename the files of results that were reopened, by the time at which they were confirmed."""
+    folder = result.review_folder / CONFIRMED
+    if not folder.is_dir():
+        return
+    with suppress(BusyError), lock_output(result.review_folder):
+        with suppress(OSError, ValueError, KeyError):
+            at = str(read_changes(folder)["confirmed_at"]).replace(":", "")  # which Windows refuses in names
+            folder.rename(folder.with_name(f"{REOPENED}-{at}"))
+        _renew_index(result.out)
 
 
 def _confirmation(changes: Changes, by: str, at: str) -> Confirmation:

@@ -25,7 +25,7 @@ from ectopy.ecg import VALUES_AT_ONCE, Recording, UnreadableError
 from ectopy.model.training_sources import SourceRecords
 from ectopy.printable import printable
 from ectopy.report import REVIEWED
-from ectopy.review.confirm import complete_confirmation, read_changes
+from ectopy.review.confirm import read_changes, settle_confirmation
 from ectopy.review.history import history
 from ectopy.review.log import EditLog
 from ectopy.review.recordings import StoredResult, open_result, result_names
@@ -140,7 +140,7 @@ def find_corrections(out: Path, data_dir: Path) -> Iterator[Correction]:
         if entry := history(entries).confirmed:
             if not result.has_signal:
                 raise CorrectionsError(f"{name} in {out} is not trained on. {result.notes[0]}")
-            complete_confirmation(result, entries)
+            settle_confirmation(result, entries)
             if not has_files(result.review_folder, entry.at):
                 raise CorrectionsError(
                     f"{name} in {out} is not trained on: its confirmed files are missing. "

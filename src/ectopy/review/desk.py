@@ -34,7 +34,7 @@ from ectopy.review.clusters import (
     save_clusters,
     split,
 )
-from ectopy.review.confirm import complete_confirmation, confirm
+from ectopy.review.confirm import confirm, settle_confirmation
 from ectopy.review.decisions import Decision, next_decisions, similar_beats
 from ectopy.review.edits import (
     ARTEFACT,
@@ -158,7 +158,7 @@ class OpenReview:
                     self.state = self._replayed()
                 return self.state
             self._append(self._step(what), by, last_id)
-            self.state = self._replayed()
+            self.state = self._completed()
             return self.state
 
     def decisions(self) -> Sequence[Decision]:
@@ -324,9 +324,9 @@ class OpenReview:
         raise EditError(f"{what}: there is no edit to {what}.")
 
     def _completed(self) -> ReviewState:
-        """Return the state, and write the files of a confirmation whose process died."""
+        """Return the state, and have the confirmed files be what the log says."""
         with suppress(OSError):  # such as a disk that is still full
-            complete_confirmation(self.stored, self.log.entries)
+            settle_confirmation(self.stored, self.log.entries)
         return self._replayed()
 
     def _replayed(self) -> ReviewState:

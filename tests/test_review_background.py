@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ectopy.review import background, desk
+from ectopy.review import background, desk, open_review
 from ectopy.review.background import BackgroundCount, keep_count, read_count, write_count
 from ectopy.review.desk import Desk
 from ectopy.review.edits import InsertBeat
@@ -22,7 +22,7 @@ from tests.small import Here
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of the results of one recording; what would be another process is this one."""
     monkeypatch.setattr(background, "WorkerPool", lambda _n: Here())
-    monkeypatch.setattr(desk, "WorkerPool", lambda _n: Here())
+    monkeypatch.setattr(open_review, "WorkerPool", lambda _n: Here())
     monkeypatch.setattr(os, "nice", lambda step: step)
     out, name = write_results(tmp_path / "results")
     return out / name

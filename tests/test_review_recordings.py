@@ -14,7 +14,7 @@ from ectopy import cli
 from ectopy.batch.planning import ScoreOptions
 from ectopy.model.classifier import SHIPPED_MODEL
 from ectopy.report.data_files import summary_schema
-from ectopy.review import desk
+from ectopy.review import desk, open_review
 from ectopy.review.recordings import ResultError, open_result, result_names
 from ectopy.review.state import replay
 from tests.edited import same
@@ -165,7 +165,7 @@ class TestOriginalsElsewhere:
         assert not open_result(out, "r", originals=moved.parent).has_signal
 
     def test_the_templates_are_found_with_it(self, out, moved, monkeypatch):
-        monkeypatch.setattr(desk, "WorkerPool", lambda _n: Here())
+        monkeypatch.setattr(open_review, "WorkerPool", lambda _n: Here())
         review = desk.Desk(out, originals=moved).open("r")
         while review.is_preparing:
             time.sleep(0.02)

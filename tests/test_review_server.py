@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from ectopy.batch.reviews import results_hash, review_folder
 from ectopy.ecg import NotAnalysableError, recording_of
-from ectopy.review import desk, guard, server
+from ectopy.review import desk, guard, open_review, server
 from ectopy.review.background import CLUSTERS_FILE, write_clusters
 from ectopy.review.documents import REVIEWED
 from ectopy.review.edits import Confirm, EditError, Entry, InsertBeat, LabelSimilar
@@ -47,8 +47,8 @@ def write_clusters_once(folder: Path, *, originals: Path | None = None) -> None:
 
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(desk, "WorkerPool", lambda _n: Here())
-    monkeypatch.setattr(desk, "write_clusters", write_clusters_once)
+    monkeypatch.setattr(open_review, "WorkerPool", lambda _n: Here())
+    monkeypatch.setattr(open_review, "write_clusters", write_clusters_once)
     return write_results(tmp_path / "results")[0]
 
 
@@ -677,7 +677,7 @@ class TestADiskThatFails:
             EditLog(log).append(Confirm(), by="CD", base="")
             return similar
 
-        monkeypatch.setattr(desk.OpenReview, "_similar_beats", confirm_elsewhere)
+        monkeypatch.setattr(open_review.OpenReview, "_similar_beats", confirm_elsewhere)
         answer = edit(client, one, action="relabel_beats", samples=samples[:1].tolist(), to="V", answer=True)
         assert answer.status_code == 200
         shown = answer.json()["recording"]
@@ -892,7 +892,7 @@ class TestClusters:
         def broken(_folder: Path, **_: object) -> None:
             raise OSError("the disk is gone")
 
-        monkeypatch.setattr(desk, "write_clusters", broken)
+        monkeypatch.setattr(open_review, "write_clusters", broken)
         assert clusters_of(client, one)["failure"] == "The beats cannot be compared: the disk is gone"
 
 

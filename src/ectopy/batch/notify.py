@@ -110,9 +110,7 @@ def _text(urgent: Sequence[tuple[str, str]]) -> str:
     lines = [f"Urgent finding in recording {name}: {link}" for name, link in urgent[:_LISTED]]
     if len(urgent) > _LISTED:
         lines.append(f"and in {len(urgent) - _LISTED} more")
-    return "\n".join(
-        [*lines, "ectopy found it; nobody has confirmed it. Research software, no medical device."]
-    )
+    return "\n".join([*lines, _CLOSING])
 
 
 def _post(address: str, urgent: Sequence[tuple[str, str]]) -> None:

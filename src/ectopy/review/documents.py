@@ -12,8 +12,8 @@ from ectopy.report.templates import bpm as shown_bpm
 from ectopy.report.templates import dash
 from ectopy.review.changes import find_changes
 from ectopy.review.clusters import ClusterDrawing
-from ectopy.review.desk import OpenReview
 from ectopy.review.edits import ARTEFACT, Action, Entry, EventRef, LabelSimilar, RelabelBeats, action_name
+from ectopy.review.open_review import OpenReview
 from ectopy.review.reviewed_events import ReviewedEvent, event_ref
 from ectopy.rhythm.heart_rate import HeartRate, heart_rate
 from ectopy.rhythm.kinds import KINDS

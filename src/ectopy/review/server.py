@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from ectopy.batch.results import BusyError
 from ectopy.batch.reviews import CONFIRMED, has_files
 from ectopy.ecg import NotAnalysableError, UnreadableError
-from ectopy.review.desk import Desk, OpenReview, UnknownRecordingError
+from ectopy.review.desk import Desk, UnknownRecordingError
 from ectopy.review.documents import (
     SHOWN_ARTEFACT,
     asked_bytes,
@@ -39,6 +39,7 @@ from ectopy.review.documents import (
 from ectopy.review.edits import ARTEFACT, EditError, LabelSimilar
 from ectopy.review.guard import Guard, TooLargeError
 from ectopy.review.log import DamagedLogError, EditConflictError
+from ectopy.review.open_review import OpenReview
 from ectopy.review.recordings import ResultError
 from ectopy.review.signals import envelope
 from ectopy.rhythm.wording import count

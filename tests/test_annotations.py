@@ -164,12 +164,12 @@ class TestWhatIsNoAnnotationFile:
 
     def test_a_word_that_is_no_annotation_is_named_by_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "r.atr").write_bytes(struct.pack("<HHH", 1 << 10 | 100, 52 << 10, 0))
-        with pytest.raises(UnreadableError, match=r"\(byte 2 is no annotation\)"):
+        with pytest.raises(UnreadableError, match=r"\(byte 2 is not an annotation\)"):
             read_annotations(tmp_path / "r", "atr")
 
     def test_a_text_before_the_first_annotation_belongs_to_none(self, tmp_path: Path) -> None:
         (tmp_path / "r.atr").write_bytes(struct.pack("<H2sH", 63 << 10 | 2, b"hi", 0))
-        with pytest.raises(UnreadableError, match=r"\(byte 0 is no annotation\)"):
+        with pytest.raises(UnreadableError, match=r"\(byte 0 is not an annotation\)"):
             read_annotations(tmp_path / "r", "atr")
 
     def test_a_folder_is_no_annotation_file(self, tmp_path: Path) -> None:

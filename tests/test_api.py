@@ -153,7 +153,7 @@ class TestWhatIsNoSignal:
 class TestWhatDoesNotFit:
     @pytest.mark.parametrize("leads", [0, [0], [None], [b"II"]])
     def test_leads_are_names(self, leads: Any) -> None:
-        with pytest.raises(ectopy.NotAnalysableError, match=r"are no names\. Give names of leads"):
+        with pytest.raises(ectopy.NotAnalysableError, match=r"are not names\. Give names of leads"):
             ectopy.analyse(NOISE, fs=250.0, leads=leads)
 
     def test_a_lead_that_is_not_there_is_named_with_those_that_are(self) -> None:
@@ -264,7 +264,8 @@ class TestText:
         assert list(lines) == ["Recording", "Leads", "Analysed", "Beats", "Median heart rate", "Events"]
         assert lines["Recording"].endswith(f"120 s at {analysis.fs:g} Hz")
         assert lines["Beats"].startswith(f"{len(analysis.beats)}: ")
-        assert lines["Analysed"] == "100.0 % of the time"
+        share = 100 * analysis.analysable_s / analysis.duration_s
+        assert lines["Analysed"] == f"{share:.1f} % of the time"
 
     def test_jupyter_shows_a_table_that_escapes_names(self) -> None:
         recording = ectopy.recording_of(np.zeros(2500), 250.0, name="<b>", leads=("II & V1",))

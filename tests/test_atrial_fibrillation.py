@@ -703,7 +703,7 @@ def test_a_strip_is_said_to_be_shorter_than_the_definition() -> None:
     assert [(event.kind, event.n_beats) for event in analysis.events if event.kind == "af"] == [("af", 14)]
     recording = recording_for(beats, 1200)
     found = find_findings(replace(analysis_of(recording, beats), events=analysis.events))
-    assert "shorter than 30 s and to be confirmed by a longer recording" in found[0].text
+    assert "shorter than 30 s (record longer to confirm)" in found[0].text
     longer = analyse_rhythm(beats, duration_s=70.0, unreadable=NOTHING_UNREADABLE, windows=windows)
     assert not [event for event in longer.events if event.kind == "af"]
 

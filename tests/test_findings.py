@@ -529,3 +529,10 @@ def test_the_few_intervals_that_noise_leaves_have_no_mean_rate_worth_a_finding()
     rr_s = np.where(np.arange(34) > 30, analysis.rr_s, np.nan)
     findings = find_findings(replace(analysis, rr_s=rr_s))
     assert not [finding for finding in findings if "Bradycardia" in finding.text]
+
+
+def test_beats_that_are_too_far_apart_have_no_mean_rate() -> None:
+    # No interval of 30 s is one of a heart rate, so its mean is missing: once it was called a tachycardia.
+    beats = beats_of("N" * 20, 30.0)
+    texts = [finding.text for finding in find_findings(analysis_of(recording_for(beats, 160_000), beats))]
+    assert not [text for text in texts if "Tachycardia" in text or "Bradycardia" in text or "nan" in text]

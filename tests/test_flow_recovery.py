@@ -101,7 +101,7 @@ class TestTwoAtOnce:
 
     @pytest.fixture
     def busy(self, tmp_path: Path) -> Iterator[dict[str, Any]]:
-        simulate_database(tmp_path, recordings=3, minutes=0.2, seed=0)
+        simulate_database(tmp_path, recordings=8, minutes=0.2, seed=0)
         work = tmp_path / "training" / "simdb"
         work.mkdir(parents=True)
         with lock_folder(work):

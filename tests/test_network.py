@@ -267,7 +267,7 @@ class TestWithValues:
         assert TINY.with_values({"seed": "7"}) == replace(TINY, seed=7)
 
     def test_an_unknown_name_is_refused_with_the_known_ones(self):
-        complaint = r"learning_speed: unknown training setting\. Use one of seed, .*learning_rate, .*use_doubtful_labels\."
+        complaint = r"learning_speed: unknown training setting\. Use one of seed, .*learning_rate, .*use_doubtful_labels, features\."
         with pytest.raises(TrainConfigError, match=complaint):
             TrainConfig().with_values({"learning_speed": "1"})
 

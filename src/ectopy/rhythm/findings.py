@@ -121,7 +121,9 @@ def _mean_rate(analysis: Analysis) -> Iterator[Finding]:
     rate = heart_rate(beats.time_s, rr_s, rate_bpm(beats, rr_s))
     # The few intervals that noise leaves of a strip do not speak for it.
     enough = max(MIN_INTERVALS, MIN_INTERVAL_SHARE * (len(beats) - 1))
-    has_mean_only = np.isnan(rate.min_bpm) and np.isfinite(rr_s).sum() >= enough
+    has_mean_only = (
+        np.isnan(rate.min_bpm) and np.isfinite(rate.mean_bpm) and np.isfinite(rr_s).sum() >= enough
+    )
     slow, fast = analysis.criteria.bradycardia_bpm, analysis.criteria.tachycardia_bpm
     if has_mean_only and not slow <= rate.mean_bpm <= fast:
         name = "Bradycardia" if rate.mean_bpm < slow else "Tachycardia"

@@ -20,7 +20,7 @@ def link_to(run_id: str) -> str:
 
 def announce(run_id: str) -> None:
     """Log where a run can be watched in MLflow while it goes on."""
-    logger.info("watch it in MLflow, which `ectopy up` and `ectopy ui` start:\n%s", link_to(run_id))
+    logger.info("watch it, while `ectopy up` or `ectopy ui` runs: %s", link_to(run_id))
 
 
 @contextmanager

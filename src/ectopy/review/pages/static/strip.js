@@ -366,7 +366,7 @@ export class Strip {
       const s = (sample[Math.max(...this.picked)] - sample[Math.min(...this.picked)]) / this.fs;
       parts.push(`${n} beats`, `${Math.round(s * 1000)} ms`, `${Math.round((60 * (n - 1)) / s)} bpm`);
     } else {
-      parts.push(`${(MM_PER_S * this.zoom).toLocaleString("en")} mm/s`, `${MM_PER_MV * this.gain} mm/mV`, "drag to measure");
+      parts.push(`${(MM_PER_S * this.zoom).toLocaleString("en")} mm/s`, `${MM_PER_MV * this.gain} mm/mV`, "?: low confidence", "drag to measure");
     }
     const text = parts.join("  ·  ");
     if (this.readout.textContent !== text) this.readout.textContent = text;

@@ -1,4 +1,4 @@
-"""Tell somebody of urgent findings: a webhook by HTTP POST, an e-mail through SMTP. Off by default.
+"""Notifications of urgent findings: a webhook by HTTP POST, an e-mail through SMTP. Off by default.
 
 A message names a recording by its pseudonym, or by a number if it has none: the first digits of its
 ``input_sha256`` in ``summary.csv``. It has a link to the results and nothing else of the patient, not even
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ectopy.batch.results import SummaryRow
+from ectopy.row_findings import findings_of
 
 if TYPE_CHECKING:
     from ectopy.settings import Settings
@@ -95,8 +96,7 @@ def notify_urgent(rows: Sequence[SummaryRow], out: Path, channels: Channels, *, 
 
 
 def _is_urgent(row: SummaryRow) -> bool:
-    findings = str(row.get("findings") or "").split("; ")
-    return row["status"] == "scored" and any(finding.startswith("urgent: ") for finding in findings)
+    return row["status"] == "scored" and any(urgency == "urgent" for urgency, _ in findings_of(row))
 
 
 def _named(row: SummaryRow, base: str, *, pseudonyms: bool) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ectopy.confirmed import AUTOMATIC
 from ectopy.report.templates import render
 from ectopy.rhythm.wording import Urgency, duration, whole_bpm
+from ectopy.row_findings import findings_of
 
 MAX_FINDINGS = 3
 """Findings shown per recording; its report has all of them."""
@@ -91,7 +92,7 @@ def write_index(
 
 def _line(row: Mapping[str, object], with_pdf: frozenset[str]) -> Line:
     """Return the line of the page for a row."""
-    findings, review = _split_findings(row), str(row.get("review") or "")
+    findings, review = findings_of(row), str(row.get("review") or "")
     name = str(row["recording"])
     return Line(
         name,
@@ -126,12 +127,6 @@ def _key_values(row: Mapping[str, object]) -> list[tuple[str, str]]:
     ]
 
 
-def _split_findings(row: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Split the findings of a row into (urgency, text)."""
-    parts = (finding.partition(": ") for finding in str(row.get("findings") or "").split("; "))
-    return [(urgency, text) for urgency, _, text in parts if text]
-
-
 def _number(row: Mapping[str, object], name: str) -> float | None:
     """Return a value, which may be text, as a number; None where there is none."""
     value = row.get(name)
@@ -152,5 +147,5 @@ def _bpm(row: Mapping[str, object], name: str) -> str:
 
 def _rank(row: Mapping[str, object]) -> tuple[list[int], float, str]:
     # Compares the most urgent findings first, then the next ones. If all are equal, more findings come first.
-    levels = [-RANK.get(urgency, 0) for urgency, _ in _split_findings(row)]
+    levels = [-RANK.get(urgency, 0) for urgency, _ in findings_of(row)]
     return [*sorted(levels), 1], -(_number(row, "veb_burden_pct") or 0), str(row["recording"])

@@ -22,6 +22,7 @@ from ectopy.review.open_review import OpenReview
 from ectopy.review.recordings import open_result, result_names
 from ectopy.review.state import ReviewStatus, review_status
 from ectopy.rhythm.wording import Urgency
+from ectopy.row_findings import findings_of
 
 logger = logging.getLogger(__name__)
 
@@ -113,8 +114,7 @@ class Desk:
         status, confirmed, last_id = self._status(folder / LOG_FILE)
         if confirmed and not has_files(folder, confirmed.at):
             status = ReviewStatus.IN_REVIEW  # opening it writes the files that are missing
-        found = [finding.partition(": ") for finding in str(earlier.row["findings"]).split("; ") if finding]
-        row = earlier.row
+        row, found = earlier.row, findings_of(earlier.row)
         n_open = review.n_open if review else None
         if status == ReviewStatus.CONFIRMED:
             n_open = 0
@@ -125,7 +125,7 @@ class Desk:
             "status": status,
             "confirmed_by": confirmed.by if confirmed and status == ReviewStatus.CONFIRMED else "",
             "urgency": found[0][0] if found else "",
-            "findings": [{"urgency": urgency, "text": text} for urgency, _, text in found if text],
+            "findings": [{"urgency": urgency, "text": text} for urgency, text in found],
             "n_decisions": n_open,
             "n_beats": _whole(row["n_beats"]),
             "veb_pct": _number(row["veb_burden_pct"]),

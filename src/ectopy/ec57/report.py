@@ -221,7 +221,7 @@ def notes(records: Mapping[str, RecordComparison], beat_map: BeatMap) -> list[st
     return said + [f"Record {name}, {note}." for name, record in records.items() for note in record.notes]
 
 
-def align(rows: Sequence[tuple[str, ...]]) -> str:
+def align(rows: Sequence[Sequence[str]]) -> str:
     """Return rows as lines of text, the first column aligned left and the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from ectopy.ec57.report import align
 from ectopy.evaluation.evaluate_record import NothingToEvaluateError
 from ectopy.evaluation.finding_jobs import FindingModel, find_model, finding_jobs
 from ectopy.evaluation.finding_page import PAGE, build_page
@@ -25,7 +26,6 @@ from ectopy.flows.progress import announce, progress
 from ectopy.flows.tasks import without_failures
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
-from ectopy.registry.closing import columns
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -108,14 +108,14 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
             left_out=[job.key for job in jobs if job.key not in evaluated],
         )
         runs.log_text(page, PAGE)
-        for line in columns(*_glance(groups)):
+        for line in align(_glance(groups)).splitlines():
             logger.info(line)
         if out:
             (out / PAGE).write_text(page, encoding="utf-8")
         return page
 
 
-def _glance(groups: Mapping[str, FindingGroup]) -> tuple[Sequence[str], list[list[str]]]:
+def _glance(groups: Mapping[str, FindingGroup]) -> list[list[str]]:
     """Return titles and rows of the first metrics of each database, for the terminal."""
     metrics = metrics_of(groups)
     titles = {
@@ -131,7 +131,7 @@ def _glance(groups: Mapping[str, FindingGroup]) -> tuple[Sequence[str], list[lis
         for name in groups
         if " " not in name
     ]
-    return ["database", *titles], rows
+    return [["database", *titles], *rows]
 
 
 def log_findings(groups: Mapping[str, FindingGroup]) -> None:

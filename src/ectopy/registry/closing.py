@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
+from ectopy.ec57.report import align
 from ectopy.registry import model_versions
 from ectopy.registry.evidence import DETECTED_METRICS
 from ectopy.registry.model_versions import Version
@@ -30,7 +31,7 @@ def of_training(version: Version) -> str:
     return "\n".join(
         [
             f"{version.uri} is the challenger, trained on {', '.join(databases)}",
-            *columns(["out of fold, %", *_OUT_OF_FOLD], rows),
+            align([["out of fold, %", *_OUT_OF_FOLD], *rows]),
         ]
     )
 
@@ -52,35 +53,11 @@ def of_versions(table: Mapping[str, Sequence[object]]) -> str:
         ["-" if cell in {None, ""} else str(cell) for cell in row]
         for row in zip(*table.values(), strict=True)
     ]
-    head, *rows = columns(titles, [row[:-1] for row in cells])
+    head, *rows = align([titles, *(row[:-1] for row in cells)]).splitlines()
     events = [wrap(row[-1], WIDTH, initial_indent="    ", subsequent_indent="    ") for row in cells]
     return "\n".join(
         [head, *(line for row, event in zip(rows, events, strict=True) for line in (row, *event))]
     )
-
-
-def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table as lines: the first column to the left, the others to the right.
-
-    Parameters
-    ----------
-    titles
-        The title of each column.
-    rows
-        The cells.
-
-    Returns
-    -------
-    A line for the titles and for each row.
-    """
-    table = [titles, *rows]
-    first, *others = (max(map(len, cells)) for cells in zip(*table, strict=True))
-    return [
-        "  ".join(
-            [row[0].ljust(first), *(cell.rjust(w) for cell, w in zip(row[1:], others, strict=True))]
-        ).rstrip()
-        for row in table
-    ]
 
 
 def of_overview(table: Mapping[str, Sequence[object]], rows: int) -> list[str]:
@@ -99,7 +76,7 @@ def of_overview(table: Mapping[str, Sequence[object]], rows: int) -> list[str]:
     """
     titles = list(table)
     cells = [[str(cell) for cell in row] for row in zip(*table.values(), strict=True)][:rows]
-    while len((lines := columns(titles, cells))[0]) > WIDTH:
+    while len((lines := align([titles, *cells]).splitlines())[0]) > WIDTH:
         titles, cells = titles[:-1], [row[:-1] for row in cells]
     return lines
 

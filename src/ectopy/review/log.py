@@ -120,8 +120,8 @@ class EditLog:
         *lines, end = os.pread(file, size - self._size, self._size).split(b"\n")
         entries = []
         for number, line in enumerate(lines):
-            entry = _entry(line, self.last_id + number + 1)
-            if entry is None:
+            entry = _entry(line)
+            if entry is None or entry.id != self.last_id + number + 1:
                 if unknown := _unknown(line):
                     raise DamagedLogError(
                         f"{self.path}: this version of ectopy does not know {printable(unknown)}. "
@@ -140,12 +140,10 @@ class EditLog:
 
     def _check_end(self, lines: Sequence[bytes], number: int) -> None:
         """Check that no entry follows a damaged line: then it is not the end that a crash has damaged."""
-        for line in lines:
-            with suppress(EditError):
-                Entry.from_line(line)
-                raise DamagedLogError(
-                    f"{self.path}: line {number} is damaged, but not the last. Restore it from a backup."
-                )
+        if any(_entry(line) for line in lines):
+            raise DamagedLogError(
+                f"{self.path}: line {number} is damaged, but not the last. Restore it from a backup."
+            )
 
     def _set_damage_aside(self, file: int) -> None:
         """Move a damaged end to another file, so that entries can follow."""
@@ -174,12 +172,10 @@ def _write_all(file: int, line: bytes) -> None:
         raise OSError(errno.ENOSPC, "the disk is full. Free some space")
 
 
-def _entry(line: bytes, number: int) -> Entry | None:
-    """Read a line; return None if it is not the entry of this number."""
+def _entry(line: bytes) -> Entry | None:
+    """Read a line; return None if it is no entry."""
     with suppress(EditError):
-        entry = Entry.from_line(line)
-        if entry.id == number:
-            return entry
+        return Entry.from_line(line)
     return None
 
 
@@ -195,13 +191,7 @@ def _unknown(line: bytes) -> str:
     if action not in ACTIONS:
         return f"the action {action}"
     is_whole = values.keys() >= {"id", "at", "by", "base"}
-    return f"all that {action} states" if is_whole and not _is_entry(line) else ""
-
-
-def _is_entry(line: bytes) -> bool:
-    with suppress(EditError):
-        return bool(Entry.from_line(line))
-    return False
+    return f"all that {action} states" if is_whole and not _entry(line) else ""
 
 
 @contextmanager

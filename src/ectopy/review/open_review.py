@@ -80,9 +80,8 @@ class OpenReview:
         """Return the state with what other windows and processes have added."""
         with self._lock:
             self.log.refresh()
-            if (
-                self.state.last_id != self.log.last_id
-            ):  # an edit that was refused has read those of others too
+            # An edit that was refused has read those of others too, so the new entries alone do not tell.
+            if self.state.last_id != self.log.last_id:
                 self.state = self._completed()
             return self.state
 

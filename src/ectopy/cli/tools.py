@@ -69,19 +69,19 @@ def ec57(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if disclosure and table_format != TableFormat.TABLE:
         raise typer.BadParameter(f"--format {table_format} has no tables to disclose. Leave one out.")
     comparing = Comparing(
-        reference,
-        test,
-        annotator,
-        reference_annotator,
-        split_names(records),
-        beat_map.value,
-        table_format.value,
-        json,
-        disclosure,
-        results,
-        detector,
-        second,
-        second_annotator,
+        reference=reference,
+        test=test,
+        annotator=annotator,
+        reference_annotator=reference_annotator,
+        records=split_names(records),
+        beat_map=beat_map.value,
+        output_format=table_format.value,
+        json=json,
+        disclosure=disclosure,
+        results=results,
+        detector=detector,
+        second=second,
+        second_annotator=second_annotator,
     )
     print_result(run(comparing))
 

@@ -40,7 +40,7 @@ class Here(WorkerPool):
 
 
 def work_here(patch: pytest.MonkeyPatch) -> None:
-    """Let the flows that train and evaluate work in this process: new ones import Keras first, for seconds."""
+    """Patch the flows so that they train and evaluate in this process: new ones import Keras first, for seconds."""
     patch.setattr("ectopy.flows.tasks.WorkerPool", lambda _, on_report=None: Here(on_report))
 
 

@@ -34,7 +34,7 @@ def disclosed(folder: Path, capsys: pytest.CaptureFixture[str], *options: str) -
 
 
 def rows(page: str) -> dict[str, list[str]]:
-    """Give the cells of every row of every table by its first cell."""
+    """Return the cells of every row of every table by its first cell."""
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in page.splitlines()

@@ -78,7 +78,7 @@ def table(state: "State[Any]") -> list[dict[str, object]]:
 
 
 def page_of_inbox() -> str:
-    """Give the state of the inbox, of which there is one page."""
+    """Return the state of the inbox, of which there is one page."""
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["inbox"]))
     with get_client(sync_client=True) as client:
         (artifact,) = client.read_artifacts(artifact_filter=wanted)

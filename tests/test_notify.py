@@ -23,7 +23,7 @@ HASH = "3f2a9c01b7de" + 52 * "0"
 
 
 def row(findings: str = "urgent: Asystole of 4.1 s at 03:12", **changed: object) -> dict[str, object]:
-    """Give a row of the summary, of a recording that is named after its patient."""
+    """Return a row of the summary, of a recording that is named after its patient."""
     return {
         "recording": NAME,
         "path": f"/clinic/{NAME}.edf",

@@ -8,12 +8,15 @@ from ectopy.review.clusters import Clusters, cluster_points
 from ectopy.review.decisions import (
     ANSWERS,
     Answers,
+    Decision,
     adapt,
     answers_in,
+    beat_question,
     find_questions,
     follow,
     next_decisions,
 )
+from ectopy.review.documents import _asked, logged_label
 from ectopy.review.edits import ARTEFACT, AcceptEvent, DeleteBeats, Entry, RelabelBeats
 from ectopy.review.reviewed_events import event_ref
 from ectopy.review.state import replay
@@ -215,3 +218,23 @@ def test_labels_are_never_mixed():
     points = np.zeros((40, 3), dtype=np.float16)
     label = np.repeat(["N", "V"], 20)
     assert cluster_points(points, label).tolist() == [0] * 20 + [1] * 20
+
+
+@pytest.mark.parametrize(
+    ("n", "letter", "proposal", "question"),
+    [
+        (1, "V", "V", "1 beat labelled V: ventricular ectopic?"),
+        (1200, "P", "P", "1,200 beats labelled P: paced?"),
+        (3, "P", "N", "3 beats labelled P, probably N: normal?"),
+        (2, "Q", "|", "2 beats labelled Q, probably |: an artefact?"),
+    ],
+)
+def test_a_question_names_the_beats_as_the_pages_do(n: int, letter: str, proposal: str, question: str):
+    assert beat_question(n, letter, proposal) == question
+
+
+def test_paced_beats_are_asked_about_as_paced():
+    decision = Decision(0, None, "2 beats labelled Q: unknown?", "Q", np.array([10, 20]), 1.0)
+    assert _asked(decision, is_paced=False) == {"question": decision.question, "proposal": "Q"}
+    assert _asked(decision, is_paced=True) == {"question": "2 beats labelled P: paced?", "proposal": "P"}
+    assert logged_label("P") == "Q"

@@ -429,6 +429,16 @@ class TestEdits:
         edit(client, one, action="relabel_beats", samples=samples, to="N")
         assert beats_of(client, one)["label"][10:13].tolist() == ["N", "N", "N"]
 
+    def test_beats_in_paced_rhythm_are_p_on_the_pages_and_q_in_the_log(self, client, one, out, name):
+        sample = beats_of(client, one)["sample"]
+        edit(client, one, action="add_event", kind="paced", onset=int(sample[10]), offset=int(sample[40]))
+        edit(client, one, action="relabel_beats", samples=sample[[20, 21]].tolist(), to="P")
+        edit(client, one, action="relabel_beats", samples=sample[[60]].tolist(), to="Q")
+        label = beats_of(client, one)["label"]
+        assert label[[20, 21, 60]].tolist() == ["P", "P", "Q"]
+        lines = (out / f"{name}.review" / "edits.jsonl").read_text().splitlines()
+        assert [json.loads(line)["to"] for line in lines[1:]] == ["Q", "Q"]
+
     def test_beats_are_inserted_and_deleted_and_undo_and_redo_go_all_the_way(self, client, one):
         before = beats_of(client, one)["sample"].tolist()
         new = (before[4] + before[5]) // 2

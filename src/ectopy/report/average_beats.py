@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Signal
+from ectopy.ecg import Analysis, Signal
+from ectopy.report.beat_letters import BEAT_NAMES, shown_letters
 from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
-from ectopy.report.strips import CLASS_NAMES, PACED, LeadTrace, shown_letters, stacked
+from ectopy.report.strips import LeadTrace, stacked
 from ectopy.report.svg import MM_PER_S, Trace, band, quantile, thin, trace
 
 MEAN_MM = (CUT_BEFORE_S + CUT_AFTER_S) * MM_PER_S
@@ -46,7 +47,7 @@ class _Shape(NamedTuple):
     traces: list[Trace]
 
 
-def average_beats(analysis: Analysis, cuts: Mapping[BeatClass, Signal]) -> list[MeanBeat]:
+def average_beats(analysis: Analysis, cuts: Mapping[str, Signal]) -> list[MeanBeat]:
     """Draw the mean beat of each class; all classes have the same height.
 
     Parameters
@@ -54,7 +55,7 @@ def average_beats(analysis: Analysis, cuts: Mapping[BeatClass, Signal]) -> list[
     analysis
         The analysis of one recording.
     cuts
-        Signal around beats of each class in mV, [n_beats, n_samples, n_leads].
+        Signal around beats of each letter in mV, [n_beats, n_samples, n_leads].
 
     Returns
     -------
@@ -84,14 +85,13 @@ def _shape(cuts: Signal, fs: float) -> _Shape:
     return _Shape(len(cuts), middle, low, high, [trace(lead, fs, centred=False) for lead in middle.T])
 
 
-def _mean_beat(analysis: Analysis, letter: BeatClass, shape: _Shape, traces: list[Trace]) -> MeanBeat:
+def _mean_beat(analysis: Analysis, letter: str, shape: _Shape, traces: list[Trace]) -> MeanBeat:
     leads, height_mm = stacked(analysis.leads, shape.traces, traces, 0.0)
-    in_class = analysis.beats.label == letter
-    all_paced = letter == BeatClass.UNKNOWN and bool((shown_letters(analysis)[in_class] == PACED).all())
+    in_class = shown_letters(analysis) == letter
     band_edges = zip(shape.low.T, shape.high.T, strict=True)
     return MeanBeat(
-        label=PACED if all_paced else letter,
-        name="Paced" if all_paced else CLASS_NAMES[letter],
+        label=letter,
+        name=BEAT_NAMES[letter],
         n_beats=int(in_class.sum()),
         n_low_confidence=int((in_class & ~analysis.beats.confident).sum()),
         n_drawn=shape.n_drawn,

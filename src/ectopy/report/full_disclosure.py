@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Analysis, BeatClass, Mask, Samples, Signal, true_intervals
+from ectopy.report.beat_letters import shown_letters
 from ectopy.report.signal_overview import SignalOverview
 from ectopy.report.svg import bars, polyline, quantile
 from ectopy.report.times import Clock
@@ -23,7 +24,7 @@ MIN_HEIGHT_MV = 0.5
 BEAT_BEFORE_S, BEAT_AFTER_S = 0.15, 0.35
 """Seconds around an R peak that are drawn in the colour of its class; in long lines only its bin is."""
 COLOURED = (BeatClass.UNKNOWN, BeatClass.FUSION, BeatClass.SVEB, BeatClass.VEB)
-"""Where two classes fall into one bin, the later one in this order is shown."""
+"""Where two classes fall into one bin, the later one in this order is shown. Paced beats have no colour."""
 TICK = 5
 """Length of a tick in units: above the line for ventricular beats, below it for supraventricular beats."""
 
@@ -133,9 +134,9 @@ def classes(analysis: Analysis, overview: SignalOverview) -> Samples:
     """
     fine = overview.line_s / overview.line_bins < BEAT_BEFORE_S
     before, after = (round(reach_s * analysis.fs) if fine else 0 for reach_s in (BEAT_BEFORE_S, BEAT_AFTER_S))
-    shown = np.zeros(len(overview.low), dtype=np.int64)
+    letters, shown = shown_letters(analysis), np.zeros(len(overview.low), dtype=np.int64)
     for number, letter in enumerate(COLOURED, 1):
-        sample = analysis.beats.sample[analysis.beats.label == letter]
+        sample = analysis.beats.sample[letters == letter]
         shown[covered(sample - before, sample + after + 1, overview.edges)] = number
     return shown
 

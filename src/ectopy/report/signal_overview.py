@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Samples, Signal
+from ectopy.ecg import Analysis, Mask, Samples, Signal
+from ectopy.report.beat_letters import BEAT_NAMES, shown_letters
 
 CUT_BEFORE_S, CUT_AFTER_S = 0.3, 0.5
 """Extent of a cut around its R peak in seconds: from the P wave to the end of the T wave of a wide beat."""
 MAX_CUTS = 300
-"""Maximum number of beats per class, spread over the recording: the mean of more beats looks the same."""
+"""Maximum number of beats per letter, spread over the recording: the mean of more beats looks the same."""
 LINE_BINS = 800
 """Bins of a line of the overview, each drawn by its extremes: a third of a millimetre on an A4 page."""
 LINES_S = (60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0)
@@ -26,7 +27,7 @@ class SignalOverview(NamedTuple):
 
     ``low`` and ``high`` are the extremes in mV, [n_bins], NaN where the signal is missing. ``edges`` are the
     edges of the bins in samples, int64 [n_bins + 1]. ``line_bins`` bins make a line of ``line_s`` seconds.
-    ``cuts`` is the signal around beats of each class that occurs, in mV, float32 [n_beats, n_samples,
+    ``cuts`` is the signal around beats of each letter that occurs, in mV, float32 [n_beats, n_samples,
     n_leads].
     """
 
@@ -35,7 +36,7 @@ class SignalOverview(NamedTuple):
     edges: Samples
     low: Signal
     high: Signal
-    cuts: dict[BeatClass, Signal]
+    cuts: dict[str, Signal]
 
 
 def signal_overview(analysis: Analysis) -> SignalOverview:
@@ -43,7 +44,10 @@ def signal_overview(analysis: Analysis) -> SignalOverview:
     line_s, line_bins = lines_of(analysis.duration_s, analysis.fs)
     edges = bin_edges(analysis.n_samples, line_s * analysis.fs / line_bins)
     low, high = np.full((2, len(edges) - 1), np.nan, dtype=np.float32)
-    r_peaks = {letter: peaks for letter in BeatClass if len(peaks := _spread_beats(analysis, letter))}
+    letters = shown_letters(analysis)
+    r_peaks = {
+        letter: _spread_beats(analysis, letters == letter) for letter in BEAT_NAMES if letter in letters
+    }
     before, after = (round(reach_s * analysis.fs) for reach_s in (CUT_BEFORE_S, CUT_AFTER_S))
     shape = (before + after, len(analysis.leads))
     cuts = {letter: np.full((len(peaks), *shape), np.nan, np.float32) for letter, peaks in r_peaks.items()}
@@ -109,8 +113,8 @@ def _blocks(edges: Samples, fs: float) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _spread_beats(analysis: Analysis, letter: BeatClass) -> Samples:
-    which = np.flatnonzero(analysis.beats.label == letter)
+def _spread_beats(analysis: Analysis, some: Mask) -> Samples:
+    which = np.flatnonzero(some)
     spread = np.linspace(0, len(which) - 1, min(MAX_CUTS, len(which))).round().astype(int)
     peaks: Samples = analysis.beats.sample[which[spread]]
     return peaks

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Event, Labels, is_inside, merge_intervals
+from ectopy.ecg import Analysis, Event, Signal
+from ectopy.report.beat_letters import BEAT_NAMES, shown_letters
 from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
 from ectopy.report.svg import MM_PER_S, Trace, trace
 from ectopy.rhythm.kinds import KINDS
@@ -23,26 +24,14 @@ LETTER_MM = 2.0
 """Half the width of a letter with a question mark, and its minimum distance from either end."""
 MIN_LEAD_MM, MAX_REACH_MM = 15.0, 30.0
 """Minimum height of a lead, and maximum reach to either side of its median; the rest is cut off."""
-CLASS_NAMES = {
-    BeatClass.NORMAL: "Normal",
-    BeatClass.SVEB: "Supraventricular ectopic",
-    BeatClass.VEB: "Ventricular ectopic",
-    BeatClass.FUSION: "Fusion",
-    BeatClass.UNKNOWN: "Unclassifiable or paced",
-}
-PACED = "P"
-"""Letter of a paced beat on the page; its class is Q, which also stands for what cannot be classified."""
 TITLES = {
     **{name: kind.title for name, kind in KINDS.items()},
-    **{str(letter): f"{name} beat" for letter, name in CLASS_NAMES.items()},
+    **{letter: f"{name} beat" for letter, name in BEAT_NAMES.items()},
     "signal": "Recorded signal",
     "mark": "Patient mark",
     "slowest_rate": "Lowest heart rate",
     "fastest_rate": "Highest heart rate",
 }
-
-
-_AT_END_S = 0.001  # the last beat of an episode is at its end, which counts
 
 
 class BeatMark(NamedTuple):
@@ -95,11 +84,33 @@ def strip(analysis: Analysis, event: Event, *, start: int | None = None) -> Stri
     -------
     The strip.
     """
-    fs = analysis.fs
-    start, stop = window(event, analysis.n_samples, fs, start=start)
-    signal = analysis.read(start, stop)
+    start, stop = window(event, analysis.n_samples, analysis.fs, start=start)
+    return on_paper(analysis, event, start, analysis.leads, analysis.read(start, stop))
+
+
+def on_paper(analysis: Analysis, event: Event, start: int, names: tuple[str, ...], signal: Signal) -> Strip:
+    """Draw a signal with the letters of its beats above it.
+
+    Parameters
+    ----------
+    analysis
+        The analysis of a recording.
+    event
+        The event to frame.
+    start
+        The first sample of the signal in the recording.
+    names
+        Names of the leads.
+    signal
+        The leads in mV, [n_samples, n_leads].
+
+    Returns
+    -------
+    The strip.
+    """
+    fs, stop = analysis.fs, start + len(signal)
     traces = [trace(lead, fs) for lead in signal.T]
-    leads, height_mm = stacked(analysis.leads, traces, traces, HEADER_MM)
+    leads, height_mm = stacked(names, traces, traces, HEADER_MM)
     frame_s = (event.onset_s, event.offset_s)
     if event.n_beats == 1:
         frame_s = (event.onset_s - CUT_BEFORE_S, event.onset_s + CUT_AFTER_S)
@@ -176,17 +187,6 @@ def beat_marks(analysis: Analysis, start: int, stop: int) -> Iterator[BeatMark]:
             f"{rr * 1000:.0f}" if inside else "",
             x_mm - rr * MM_PER_S / 2 if inside else 0.0,
         )
-
-
-def shown_letters(analysis: Analysis) -> Labels:
-    """Return the letter of each beat on the page, [n]: its class, but P for a paced beat."""
-    label = analysis.beats.label
-    paced = analysis.events_of("paced")
-    if not paced:
-        return label
-    spans_s = merge_intervals(np.array([(event.onset_s, event.offset_s + _AT_END_S) for event in paced]))
-    in_paced = is_inside(analysis.beats.time_s, spans_s)
-    return np.where((label == BeatClass.UNKNOWN) & in_paced, PACED, label)
 
 
 def stacked(

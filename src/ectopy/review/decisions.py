@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 
 from ectopy.ecg import CLASSES, BeatClass, Event, Labels, Mask, Samples
 from ectopy.features.extraction import Floats
+from ectopy.report.beat_letters import BEAT_NAMES, PACED
 from ectopy.review.clusters import Clusters, Points, cluster_centres, in_chunks, spread_evenly
 from ectopy.review.edits import ARTEFACT, LabelSimilar
 from ectopy.review.reviewed_beats import ReviewedBeats
@@ -103,7 +104,7 @@ def next_decisions(state: ReviewState, clusters: Clusters) -> list[Decision]:
         Decision(
             question.cluster,
             None,
-            _ask(answers.label[question.members[0]], question),
+            beat_question(len(question.members), answers.label[question.members[0]], question.proposal),
             question.proposal,
             clusters.sample[question.members],
             question.gain,
@@ -330,12 +331,27 @@ def _codes(label: Labels) -> NDArray[np.intp]:
     return np.asarray(order[np.searchsorted(np.array(ANSWERS)[order], label)])
 
 
-def _ask(label: str, question: Question) -> str:
-    n = len(question.members)
+def beat_question(n: int, letter: str, proposal: str) -> str:
+    """Ask what some beats are.
+
+    Parameters
+    ----------
+    n
+        Number of beats.
+    letter
+        Their letter on the pages.
+    proposal
+        The letter of the answer that is proposed.
+
+    Returns
+    -------
+    The question.
+    """
     beats = "1 beat" if n == 1 else f"{n:,} beats"
-    if question.proposal == label:
-        return f"{beats} labelled {label}: {NAMES[label]}?"
-    return f"{beats} labelled {label}, probably {question.proposal}: {NAMES[question.proposal]}?"
+    names = {**NAMES, PACED: BEAT_NAMES[PACED].lower()}
+    if proposal == letter:
+        return f"{beats} labelled {letter}: {names[letter]}?"
+    return f"{beats} labelled {letter}, probably {proposal}: {names[proposal]}?"
 
 
 def _on_events(

@@ -7,11 +7,13 @@ import numpy as np
 
 from ectopy.ecg import Analysis, Event
 from ectopy.printable import printable
+from ectopy.report.beat_letters import PACED, class_of, shown_letters
 from ectopy.report.statistics import Stats, recording_stats, stats
 from ectopy.report.templates import bpm as shown_bpm
 from ectopy.report.templates import dash
 from ectopy.review.changes import find_changes
 from ectopy.review.clusters import ClusterDrawing
+from ectopy.review.decisions import Decision, beat_question
 from ectopy.review.edits import ARTEFACT, Action, Entry, EventRef, LabelSimilar, RelabelBeats, action_name
 from ectopy.review.open_review import OpenReview
 from ectopy.review.reviewed_events import ReviewedEvent, event_ref
@@ -93,6 +95,7 @@ def recording_document(review: OpenReview) -> dict[str, Any]:
 def decisions_document(review: OpenReview) -> list[dict[str, Any]]:
     """Return the open decisions, the most informative first; the beats have their numbers in this list."""
     fs = review.state.analysis.fs
+    in_paced = review.state.beats.sample[shown_letters(review.state.analysis) == PACED]
     return [
         {
             "id": f"{decision.cluster} {decision.samples[0]} {len(decision.samples)}"
@@ -103,11 +106,29 @@ def decisions_document(review: OpenReview) -> list[dict[str, Any]]:
             "ref": None if decision.event is None else vars(event_ref(decision.event, fs)),
             "first": None if decision.event else int(decision.samples[0]),
             "n_beats": len(decision.samples),
-            "question": decision.question,
-            "proposal": SHOWN_ARTEFACT if decision.proposal == ARTEFACT else decision.proposal,
+            **_asked(decision, is_paced=decision.event is None and np.isin(decision.samples, in_paced).all()),
         }
         for decision in review.decisions()
     ]
+
+
+def _asked(decision: Decision, *, is_paced: bool) -> dict[str, str]:
+    """Return the question and the proposed answer with the letters of the pages."""
+    if not is_paced:
+        return {"question": decision.question, "proposal": shown_letter(decision.proposal)}
+    proposal = PACED if decision.proposal == class_of(PACED) else decision.proposal
+    question = beat_question(len(decision.samples), PACED, proposal)
+    return {"question": question, "proposal": shown_letter(proposal)}
+
+
+def shown_letter(label: str) -> str:
+    """Return the letter of a label on the pages."""
+    return SHOWN_ARTEFACT if label == ARTEFACT else label
+
+
+def logged_label(letter: str) -> str:
+    """Return the label in the log of a letter on the pages."""
+    return ARTEFACT if letter == SHOWN_ARTEFACT else class_of(letter)
 
 
 def changes_document(review: OpenReview) -> list[str]:
@@ -222,8 +243,7 @@ def _describe_action(action: Action) -> str:
     if isinstance(action, LabelSimilar):
         return count(len(action.samples), "similar beat")
     if isinstance(action, RelabelBeats):
-        to = SHOWN_ARTEFACT if action.to == ARTEFACT else action.to
-        return f"{count(len(action.samples), 'beat')} to {to}"
+        return f"{count(len(action.samples), 'beat')} to {shown_letter(action.to)}"
     return action_name(action).replace("_", " ")
 
 
@@ -249,7 +269,7 @@ def beats_bytes(review: OpenReview) -> bytes:
         np.array([len(sample)], dtype="<i4"),
         sample.astype("<i4"),
         np.where(cluster < 0, NONE, cluster).astype("<u2"),
-        np.insert(beats.label.astype("S1"), at, SHOWN_ARTEFACT.encode()),
+        np.insert(shown_letters(state.analysis).astype("S1"), at, SHOWN_ARTEFACT.encode()),
         np.insert(flags, at, REVIEWED),
     )
     return b"".join(part.tobytes() for part in parts)

@@ -27,16 +27,16 @@ from ectopy.batch.reviews import CONFIRMED, has_files
 from ectopy.ecg import NotAnalysableError, UnreadableError
 from ectopy.review.desk import Desk, UnknownRecordingError
 from ectopy.review.documents import (
-    SHOWN_ARTEFACT,
     asked_bytes,
     beats_bytes,
     changes_document,
     clusters_document,
     decisions_document,
+    logged_label,
     recording_document,
     shapes_bytes,
 )
-from ectopy.review.edits import ARTEFACT, EditError, LabelSimilar
+from ectopy.review.edits import EditError, LabelSimilar
 from ectopy.review.guard import Guard, TooLargeError
 from ectopy.review.log import DamagedLogError, EditConflictError
 from ectopy.review.open_review import OpenReview
@@ -297,7 +297,7 @@ def _seconds(body: dict[str, Any]) -> float | None:
 def _for_log(body: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of an edit with the letters of the log."""
     return {
-        name: ARTEFACT if name in {"to", "label"} and value == SHOWN_ARTEFACT else value
+        name: logged_label(value) if name in {"to", "label"} and isinstance(value, str) else value
         for name, value in body.items()
     }
 

@@ -149,7 +149,7 @@ export class Disclosure {
     const { review } = this, { sample } = review.beats, { fs } = review.doc;
     for (let at = review.indexAt(from); at < sample.length && sample[at] < to; at++) {
       const letter = review.letter(at);
-      if (letter === "N") continue;
+      if (review.plain(at)) continue;
       const bins = [sample[at] - BEFORE_S * fs, sample[at] + AFTER_S * fs].map((edge) => Math.round((edge - part.first) / step));
       trace(context, part, { ...place, colour: ofLabel(letter), width: 1.4, from: bins[0], to: bins[1] });
       context.fillStyle = ofLabel(letter);
@@ -180,7 +180,7 @@ export class Disclosure {
     const here = this.strip.picked.length ? sample[this.strip.picked.at(-1)] : this.strip.start + 2 * doc.fs;
     if (of === "beat") {
       for (let at = review.indexAt(here + (direction > 0 ? 1 : 0)) - (direction > 0 ? 0 : 1); at >= 0 && at < sample.length; at += direction) {
-        if (review.letter(at) !== "N") return this.go(sample[at], { picked: [at] });
+        if (!review.plain(at)) return this.go(sample[at], { picked: [at] });
       }
       return;
     }

@@ -16,7 +16,7 @@ export const forgetColours = () => (shades = null);
 
 export function ofLabel(letter) {
   const shade = colours();
-  return { V: shade.v, S: shade.s, F: shade.f, Q: shade.q, A: shade.q }[letter] ?? shade.trace;
+  return { V: shade.v, S: shade.s, F: shade.f, Q: shade.q, P: shade.q, A: shade.q }[letter] ?? shade.trace;
 }
 export const ofKind = (name) =>
   ({ ventricular: colours().v, supraventricular: colours().s, important: colours().important }[name] ?? colours().note);

@@ -6,7 +6,7 @@ import { Signal } from "./signal.js";
 import { Clock, count } from "./times.js";
 
 export const CLASS_NAMES = {
-  N: "Normal", S: "Supraventricular ectopic", V: "Ventricular ectopic", F: "Fusion", Q: "Unclassifiable", A: "Artefact",
+  N: "Normal", S: "Supraventricular ectopic", V: "Ventricular ectopic", F: "Fusion", P: "Paced", Q: "Unclassifiable", A: "Artefact",
 };
 export const LABEL_KEYS = { n: "N", s: "S", v: "V", f: "F", q: "Q", a: "A" };
 export const NO_CLUSTER = 65535;
@@ -138,6 +138,8 @@ export class Review extends EventTarget {
   }
 
   letter(index) { return String.fromCharCode(this.beats.label[index]); }
+  // Whether a beat is like the rhythm that it is in: a normal one, or a paced one.
+  plain(index) { return "NP".includes(this.letter(index)); }
   unsure(index) { return (this.beats.flags[index] & LOW_CONFIDENCE) > 0; }
   reviewed(index) { return (this.beats.flags[index] & REVIEWED) > 0; }
 

@@ -187,8 +187,8 @@ export class Strip {
         context.fill();
       }
       context.fillStyle = picked.has(at) ? shade.card : ofLabel(letter);
-      context.font = `${letter === "N" ? 500 : 700} 13px system-ui, sans-serif`;
-      if (x - written > 12 || letter !== "N") {
+      context.font = `${review.plain(at) ? 500 : 700} 13px system-ui, sans-serif`;
+      if (x - written > 12 || !review.plain(at)) {
         context.fillText(letter + (review.unsure(at) ? "?" : ""), x, 16);
         written = x;
       }

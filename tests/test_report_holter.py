@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 from ectopy import report
-from ectopy.ecg import Analysis, Event, Mark, PatientHeader
+from ectopy.ecg import Analysis, BeatClass, Event, Mark, PatientHeader, Recording
 from ectopy.report.average_beats import average_beats
+from ectopy.report.beat_letters import BEAT_NAMES, class_of, shown_letters
 from ectopy.report.conclusion import draft_conclusion
 from ectopy.report.episodes import MAX_EPISODES, episode_lists
 from ectopy.report.examples import MAX_EXAMPLES, MAX_STRIPS, examples, extreme_rates
+from ectopy.report.full_disclosure import COLOURED, classes
 from ectopy.report.patient import patient_facts, running_head
+from ectopy.report.sheet import MAX_SHEET_S, sheets
 from ectopy.report.signal_overview import signal_overview
-from ectopy.report.strips import STRIP_S, beat_marks, shown_letters
+from ectopy.report.strips import STRIP_S, beat_marks
 from ectopy.report.summary import summarise
 from ectopy.report.templates import bpm, css_text, line_length
 from ectopy.rhythm.findings import find_findings
@@ -284,13 +287,24 @@ class TestPacedBeats:
         assert ", P for paced" in page.text
         assert re.search(r", II and V1, beats P P P", " ".join(page.pictures))
 
-    def test_the_mean_beat_is_called_paced_if_all_are(self) -> None:
+    def test_they_have_a_row_and_a_mean_beat_of_their_own(self) -> None:
         analysis = self.paced()
-        names = [mean.name for mean in average_beats(analysis, signal_overview(analysis).cuts)]
-        assert names == ["Unclassifiable or paced"]
-        all_paced = replace(analysis, events=(Event("paced", 0.8, 24.0, 30, 75.0),))
-        (mean,) = average_beats(all_paced, signal_overview(all_paced).cuts)
-        assert (mean.label, mean.name, mean.n_beats) == ("P", "Paced", 30)
+        means = average_beats(analysis, signal_overview(analysis).cuts)
+        assert [(mean.label, mean.name, mean.n_beats) for mean in means] == [
+            ("P", "Paced", 20),
+            ("Q", "Unclassifiable", 10),
+        ]
+
+    def test_the_whole_recording_has_no_colour_for_them(self) -> None:
+        analysis = self.paced()
+        overview = signal_overview(analysis)
+        shown = classes(analysis, overview)[np.searchsorted(overview.edges, analysis.beats.sample) - 1]
+        unclassifiable = COLOURED.index(BeatClass.UNKNOWN) + 1
+        assert shown.tolist() == [0] * 20 + [unclassifiable] * 10
+
+    def test_each_letter_has_a_name_and_the_class_of_the_files(self) -> None:
+        assert [class_of(letter) for letter in BEAT_NAMES] == ["N", "S", "V", "F", "Q", "Q"]
+        assert {class_of(letter) for letter in BEAT_NAMES} == set(map(str, BeatClass))
 
     def test_without_pacing_the_letters_are_the_classes(self) -> None:
         analysis = analysis_for("NVSQ")
@@ -371,3 +385,74 @@ class TestWords:
     def test_a_long_recording_is_shaded(self, tmp_path: Path) -> None:
         page = written(tmp_path, analysis_for("N" * 1000))
         assert "Shaded: lowest to highest rate (8-beat average)." in page.text
+
+
+class TestConclusionIsTrusted:
+    def test_no_supraventricular_beat_is_sought_in_fibrillation(self) -> None:
+        whole = analysis_for("N" * 1500)
+        af = replace(whole, events=(Event("af", 0.8, 1200.0, 1500, 75.0),))
+        assert "No supraventricular ectopic beats." in conclusion_of(whole)
+        assert "No supraventricular ectopic beats outside atrial fibrillation." in conclusion_of(af)
+
+    @pytest.mark.parametrize(("letters", "is_explained"), [("N", True), ("V", False)])
+    def test_a_tachycardia_of_the_waves_is_explained(self, letters: str, *, is_explained: bool) -> None:
+        # Without this, a run of 50 beats stands beside "no ventricular ectopic beats, no runs".
+        analysis = analysis_for("N" * 50 + letters * 50 + "N" * 50, 0.5)
+        analysis = replace(analysis, events=(Event("vt", 25.5, 50.0, 50, 120.0),))
+        assert ("named by its waves" in conclusion_of(analysis)) is is_explained
+
+
+class TestSheet:
+    @staticmethod
+    def resting_ecg(n_leads: int = 12, flat: tuple[int, ...] = (), seconds: float = 10.0) -> Analysis:
+        """Return ten seconds of a few leads, some of which are flat."""
+        beats = beats_of("N" * 11, 0.8)
+        n = round(seconds * FS)
+        signal = np.random.default_rng(0).normal(scale=0.2, size=(n, n_leads)).astype(np.float32)
+        signal[:, list(flat)] = 0.0
+        names = tuple(f"L{number}" for number in range(n_leads))
+        recording = Recording("ecg", FS, names, n, lambda start, stop: signal[start:stop])
+        whole = replace(analysis_of(recording, beats, whole=False), unreadable=np.empty((0, 2), np.int64))
+        return replace(whole, columns=(0, 1))
+
+    def test_all_readable_leads_are_shown_from_the_first_to_the_last_sample(self) -> None:
+        drawn = sheets(self.resting_ecg(flat=(3, 8)))
+        names = [lead.name for sheet in drawn for lead in sheet.leads]
+        assert names == ["L0", "L1", "L2", "L4", "L5", "L6", "L7", "L9", "L10", "L11"]
+        assert [len(sheet.leads) for sheet in drawn] == [6, 4]
+        assert {sheet.width_mm for sheet in drawn} == {250.0}  # 25 mm/s
+        assert [len(sheet.beats) for sheet in drawn] == [11, 11]
+
+    def test_a_lead_without_any_sample_is_left_out(self) -> None:
+        analysis = self.resting_ecg(2)
+        signal = analysis.read(0, analysis.n_samples).copy()
+        signal[:, 1] = np.nan
+        recording = replace(analysis.recording, read=lambda start, stop: signal[start:stop])
+        (sheet,) = sheets(replace(analysis, recording=recording))
+        assert [lead.name for lead in sheet.leads] == ["L0"]
+
+    def test_the_page_has_the_sheet_and_nothing_of_a_long_recording(self, tmp_path: Path) -> None:
+        page = written(tmp_path, self.resting_ecg())
+        assert re.findall(r'id="h-([a-z]+)"', page.source) == [
+            "findings",
+            "conclusion",
+            "sheet",
+            "figures",
+            "beats",
+            "not",
+            "from",
+        ]
+        assert "size: A4 landscape" in page.source
+        assert "Lowest heart rate" not in page.text
+        assert "Leads L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, which are shown" in page.text
+
+    def test_each_link_of_the_page_leads_somewhere(self, tmp_path: Path) -> None:
+        source = written(tmp_path, self.resting_ecg()).source
+        targets = set(re.findall(r'href="#([^"]+)"', source))
+        assert targets
+        assert targets <= set(re.findall(r'id="([^"]+)"', source))
+
+    def test_a_longer_recording_has_strips(self, tmp_path: Path) -> None:
+        page = written(tmp_path, self.resting_ecg(seconds=MAX_SHEET_S + 0.1))
+        assert "h-sheet" not in page.source
+        assert "h-strips" in page.source

@@ -438,11 +438,11 @@ class TestTrends:
         assert [(round(tick.position_pct, 1), tick.text) for tick in time_ticks] == ticks
 
     def test_a_phone_is_spared_the_times_that_would_lie_upon_each_other(self, tmp_path: Path) -> None:
-        # 10 s: a tick every 2 s, each with hours, minutes and seconds.
-        beats = beats_of("N" * 12, 0.8)
-        recording = recording_for(beats, 1000)
+        # 25 s: a tick every 5 s, each with hours, minutes and seconds.
+        beats = beats_of("N" * 31, 0.8)
+        recording = recording_for(beats, 2500)
         parsed = page_of(tmp_path, analysis_of(recording, beats), recording)
-        times_of = re.findall(r'<span( class="spare")? style="left:(\d+)%">(0:00:0\d)</span>', parsed.source)
+        times_of = re.findall(r'<span( class="spare")? style="left:(\d+)%">(0:00:\d\d)</span>', parsed.source)
         assert [(bool(spare), at) for spare, at, _ in times_of] == [
             (False, "0"),
             (True, "20"),

@@ -16,6 +16,7 @@ from ectopy.report.marks import AROUND_S, MarkedMoment
 from ectopy.report.patient import patient_facts, running_head
 from ectopy.report.periods import HOUR_S, Day, by_period, with_hours
 from ectopy.report.poincare import CELLS, poincare
+from ectopy.report.sheet import has_sheets, sheets
 from ectopy.report.signal_overview import CUT_BEFORE_S, signal_overview
 from ectopy.report.statistics import Stats
 from ectopy.report.strips import Strip, strip
@@ -30,7 +31,7 @@ from ectopy.rhythm.wording import confidence_is_known
 
 NOT_CLAIMED = (
     "Atrial flutter: not detected with a constant block, and as fibrillation where its waves are small",
-    "Junctional and paced rhythm: counted as sinus rhythm",
+    "Junctional rhythm, and paced rhythm without visible spikes: counted as sinus rhythm",
     "Atrioventricular block, ST segment and QT interval: P and T waves are not measured",
     "Pacemaker function",
 )
@@ -97,7 +98,7 @@ def write_page(
     provenance, confirmation
         As for :func:`ectopy.report.write_outputs`.
     """
-    overview, criteria = signal_overview(analysis), analysis.criteria
+    overview, criteria, is_sheet = signal_overview(analysis), analysis.criteria, has_sheets(analysis)
     page = render(
         "report.html.j2",
         analysis=analysis,
@@ -106,16 +107,19 @@ def write_page(
         row=summary.row,
         burden=_share_pct(analysis),
         stats=summary.stats,
-        trend=trend(summary.recording),
+        sheets=sheets(analysis) if is_sheet else [],
+        trend=None if is_sheet else trend(summary.recording),
         periods=_periods(summary),
         days=_days(summary),
         extremes=summary.extremes,
         marks=summary.marks[:MAX_MARKS],
         n_marks=len(summary.marks),
-        mark_strips=_mark_strips(analysis, summary.marks[:MAX_MARKS]),
+        mark_strips={} if is_sheet else _mark_strips(analysis, summary.marks[:MAX_MARKS]),
         around_s=AROUND_S,
         kinds=KINDS,
-        strips=_strips(analysis, summary, confirmation.strip_starts if confirmation else {}),
+        strips={}
+        if is_sheet
+        else _strips(analysis, summary, confirmation.strip_starts if confirmation else {}),
         mean_beats=average_beats(analysis, overview.cuts),
         mean={
             "width_mm": MEAN_MM,
@@ -124,11 +128,11 @@ def write_page(
             "ticks_ms": TICKS_MS,
             "before_ms": 1000 * CUT_BEFORE_S,
         },
-        poincare=poincare(analysis),
+        poincare=None if is_sheet else poincare(analysis),
         cells=CELLS,
         variability=_variability(summary.hrv),
         nn_share_pct=summary.hrv.nn_share_pct,
-        overview=full_disclosure(analysis, overview),
+        overview=None if is_sheet else full_disclosure(analysis, overview),
         counts=_counts(summary, criteria),
         criteria=criteria,
         changed_criteria=_changed(criteria),
@@ -139,7 +143,7 @@ def write_page(
         running_head=running_head(analysis, str(provenance["recording"])),
         confidence_known=confidence_is_known(analysis),
         time_columns=COLUMNS_BY_TIME,
-        episodes=episode_lists(analysis),
+        episodes=[] if is_sheet else episode_lists(analysis),
         max_listed=MAX_LISTED,
         not_claimed=NOT_CLAIMED if criteria.detect_af else (AF_NOT_SOUGHT, *NOT_CLAIMED),
         provenance=provenance,

@@ -7,6 +7,7 @@ import pytest
 
 from ectopy.ecg import Analysis, Event
 from ectopy.report.summary import summarise
+from ectopy.report.trend import rhythm_band
 from ectopy.rhythm.named_intervals import named_intervals
 from ectopy.rhythm.underlying_rhythm import rhythm_shares, underlying_rhythm
 from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
@@ -36,7 +37,7 @@ def test_patterns_and_rates_are_part_of_sinus_rhythm() -> None:
         Event("bigeminy", 10.0, 29.5, 40, 120.0), Event("tachycardia", 50.0, 79.5, 60, 120.0)
     )
     assert underlying_rhythm(analysis) == (
-        "Sinus rhythm throughout, with sinus tachycardia for 30.0 % and ventricular bigeminy for 20.0 %"
+        "Sinus rhythm throughout (sinus tachycardia for 30.0 % and ventricular bigeminy for 20.0 %)"
     )
 
 
@@ -83,3 +84,17 @@ def test_the_summary_has_it_with_the_rate_of_its_own_columns() -> None:
     assert summary.row["hr_mean_bpm"] == 69.6
     assert summary.rhythm == "Sinus rhythm throughout, mean 70 bpm, lowest 60, highest 75"
     assert summary.row["rhythm"] == summary.rhythm
+
+
+def test_the_band_has_the_shares_of_the_findings() -> None:
+    # 40 of 100 s are artefact: VT for 36 s is 60 % of the time analysed, in the finding and in the band.
+    artefact = np.array([[0, round(40 * FS)]])
+    analysis = replace(analysis_with(Event("vt", 60.0, 95.5, 72, 120.0)), artefact=artefact)
+    assert underlying_rhythm(analysis) == (
+        "Ventricular tachycardia for 60.0 % of the time analysed, with sinus rhythm for 40.0 %"
+    )
+    assert [(part.title, part.share) for part in rhythm_band(analysis)] == [
+        ("Artefact, or not recorded", "40.0 % of the recording"),
+        ("Sinus rhythm", "40.0 %"),
+        ("Ventricular tachycardia", "60.0 %"),
+    ]

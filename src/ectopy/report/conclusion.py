@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 
+from ectopy.ecg import Analysis
 from ectopy.report.summary import Summary
+from ectopy.rhythm.finders import ventricular
 from ectopy.rhythm.kinds import ATRIAL
 from ectopy.rhythm.limits import SHORT_S
 from ectopy.rhythm.named_intervals import RHYTHM_NAMES
 from ectopy.rhythm.wording import Urgency, count, duration
 
+_MOSTLY = 0.5
+"""Share of ventricular beats in a run below which its beats do not explain it."""
 _ECTOPY = (("ventricular", "veb", "n_couplets"), ("supraventricular", "sveb", "n_sveb_couplets"))
 
 
@@ -43,6 +47,8 @@ def _sentences(summary: Summary) -> Iterator[str]:
     for origin, name, couplets in _ECTOPY:
         if stats[f"n_{name}"] or is_long:
             yield _ectopy(stats, origin, name, couplets)
+        if name == "veb" and (note := _vt_of_waves(analysis)):
+            yield note
     if stats["af_burden_pct"] and not any(RHYTHM_NAMES[kind].title.lower() in named for kind in ATRIAL):
         yield f"Atrial fibrillation or flutter for {stats['af_burden_pct']:.1f} % of the time analysed."
     elif not stats["af_burden_pct"] and is_long and analysis.criteria.detect_af:
@@ -58,7 +64,8 @@ def _sentences(summary: Summary) -> Iterator[str]:
 def _ectopy(stats: dict[str, object], origin: str, name: str, couplets: str) -> str:
     number = int(str(stats[f"n_{name}"]))
     if not number:
-        return f"No {origin} ectopic beats."
+        outside = " outside atrial fibrillation" if name == "sveb" and stats["n_af"] else ""
+        return f"No {origin} ectopic beats{outside}."
     groups = [
         f"{count(int(str(stats[field])), noun)}{length}"
         for field, noun, length in (
@@ -70,6 +77,15 @@ def _ectopy(stats: dict[str, object], origin: str, name: str, couplets: str) -> 
     within = f", with {' and '.join(groups)}" if groups else ", no couplets or runs"
     beats = count(number, f"{origin} ectopic beat")
     return f"{beats} ({stats[f'{name}_burden_pct']:.1f} % of beats){within}."
+
+
+def _vt_of_waves(analysis: Analysis) -> str:
+    """Explain a tachycardia whose beats are not counted as ventricular; "" where there is none."""
+    ectopic = ventricular(analysis.beats)
+    runs = [analysis.beats.between(run.onset_s, run.offset_s) for run in analysis.events_of("vt")]
+    if any(ectopic[run].mean() < _MOSTLY for run in runs if ectopic[run].size):
+        return "Ventricular tachycardia was named by its waves: few of its beats are classed as ventricular."
+    return ""
 
 
 def _pauses(summary: Summary, *, is_long: bool) -> Iterator[str]:

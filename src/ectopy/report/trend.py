@@ -10,7 +10,7 @@ from ectopy.report import svg
 from ectopy.report.statistics import RecordingStats
 from ectopy.report.times import Clock
 from ectopy.rhythm.kinds import KINDS
-from ectopy.rhythm.named_intervals import RHYTHM_NAMES, named_intervals
+from ectopy.rhythm.named_intervals import ARTEFACT, RHYTHM_NAMES, named_intervals
 from ectopy.rhythm.underlying_rhythm import rhythm_shares
 from ectopy.rhythm.wording import confidence_is_known
 
@@ -95,17 +95,20 @@ def rhythm_band(analysis: Analysis) -> list[BandPart]:
 
     Returns
     -------
-    The rhythms that it has, from the one below to the one on top.
+    The rhythms that it has, from the one below to the one on top. Their shares are of the time analysed, as
+    in the findings; that of artefact is of the recording.
     """
     intervals, duration_s = named_intervals(analysis), analysis.duration_s
+    named_s = sum(stop_s - start_s for name, start_s, stop_s in intervals if name != ARTEFACT)
     seconds = dict(rhythm_shares(analysis))
     parts = []
     for name, rhythm in reversed([*RHYTHM_NAMES.items()]):
         spans_s = np.array([interval[1:] for interval in intervals if interval.rhythm == name])
         if len(spans_s):
             path = svg.bars(svg.occupied(spans_s[:, 0], spans_s[:, 1], duration_s))
-            share_pct = 100 * seconds[name] / duration_s
+            share_pct = 100 * seconds[name] / (duration_s if name == ARTEFACT else named_s)
             share = "below 0.1 %" if share_pct < 0.1 else f"{share_pct:.1f} %"
+            share += " of the recording" if name == ARTEFACT else ""
             parts.append(BandPart(rhythm.title, share, path, rhythm.colour))
     return parts
 

@@ -1,5 +1,6 @@
 """The underlying rhythm: what a report says first, such as sinus rhythm or atrial fibrillation."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ectopy.ecg import Analysis
@@ -70,13 +71,23 @@ def underlying_rhythm(analysis: Analysis) -> str:
         text = f"{RHYTHM_NAMES[main].title} throughout"
     else:
         text = f"{RHYTHM_NAMES[main].title} for {main_pct:.1f} % of the time analysed"
-    parts = sorted([*others, *within.items()], key=lambda share: -share[1])
-    with_share = [
-        f"{_in_sentence(RHYTHM_NAMES[rhythm].title)} for {share:.1f} %"
-        for rhythm, total_s in parts
-        if (share := 100 * total_s / named_s) >= LEAST_PCT
+    patterns = _with_shares(within.items(), named_s)
+    inside = f" ({_listed(patterns)})" if patterns else ""
+    besides = [
+        part + (inside if rhythm == SINUS else "")
+        for rhythm, total_s in others
+        for part in _with_shares([(rhythm, total_s)], named_s)
     ]
-    return text + (f", with {_listed(with_share)}" if with_share else "")
+    return text + (inside if main == SINUS else "") + (f", with {_listed(besides)}" if besides else "")
+
+
+def _with_shares(seconds: Iterable[tuple[str, float]], all_s: float) -> list[str]:
+    """Return the rhythms with a share of LEAST_PCT or more, with it, the longest first."""
+    return [
+        f"{_in_sentence(RHYTHM_NAMES[rhythm].title)} for {share:.1f} %"
+        for rhythm, total_s in sorted(seconds, key=lambda share: -share[1])
+        if (share := 100 * total_s / all_s) >= LEAST_PCT
+    ]
 
 
 def _in_sentence(title: str) -> str:

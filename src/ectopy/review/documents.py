@@ -106,7 +106,9 @@ def decisions_document(review: OpenReview) -> list[dict[str, Any]]:
             "ref": None if decision.event is None else vars(event_ref(decision.event, fs)),
             "first": None if decision.event else int(decision.samples[0]),
             "n_beats": len(decision.samples),
-            **_asked(decision, is_paced=decision.event is None and np.isin(decision.samples, in_paced).all()),
+            **_asked(
+                decision, is_paced=decision.event is None and bool(np.isin(decision.samples, in_paced).all())
+            ),
         }
         for decision in review.decisions()
     ]

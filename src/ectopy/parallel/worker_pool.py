@@ -30,6 +30,8 @@ _AT_ONCE = 64
 """Arguments of :meth:`WorkerPool.call_each` that are sent together."""
 _INTERRUPT_S = 10.0
 """Time in which an interrupted task must end; then its process is killed."""
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""On Windows SIGTERM ends a process at once."""
 
 
 class WorkerStartError(OSError):
@@ -195,7 +197,7 @@ class WorkerPool:
     def interrupt(self) -> None:
         """End all tasks: each process raises SystemExit, so that it removes what it was writing."""
         for pid in list(self._pids.values()):
-            with suppress(ProcessLookupError):
+            with suppress(OSError):  # it has ended; Windows has several errors for that
                 os.kill(pid, signal.SIGTERM)
 
     def _require_open(self) -> None:
@@ -208,8 +210,8 @@ class WorkerPool:
 
         def kill() -> None:
             for pid in list(self._pids.values()):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                with suppress(OSError):
+                    os.kill(pid, _KILL)
 
         timer = threading.Timer(_INTERRUPT_S, kill)
         timer.daemon = True
@@ -286,10 +288,11 @@ def _initialise_worker(memory_mb: int | None, sender: Connection | None) -> None
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_task)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if memory_mb is not None and os.name == "posix":
-        import resource
+    if memory_mb is not None:
+        with suppress(ImportError):  # Windows has no such limit
+            import resource
 
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_mb * 2**20, memory_mb * 2**20))
+            resource.setrlimit(resource.RLIMIT_DATA, (memory_mb * 2**20, memory_mb * 2**20))
 
 
 def _call_within_limits(limits: ResourceLimits, function: Callable[[T], R], argument: T) -> R:

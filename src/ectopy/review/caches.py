@@ -71,6 +71,7 @@ def _of_reviews(results: Iterable[Path]) -> Iterator[Cache]:
 def _left_behind() -> Iterator[Cache]:
     """Yield the temporary folders of killed commands of this user."""
     oldest = time.time() - LEFT_BEHIND_S
+    own_uid = os.getuid() if hasattr(os, "getuid") else 0  # on Windows every file has 0
     with os.scandir(tempfile.gettempdir()) as entries:
         folders = [
             Path(entry.path)
@@ -79,7 +80,7 @@ def _left_behind() -> Iterator[Cache]:
         ]
     for folder in sorted(folders):
         status = folder.lstat()
-        if status.st_uid == os.getuid() and status.st_mtime < oldest:
+        if status.st_uid == own_uid and status.st_mtime < oldest:
             yield Cache(folder, "left behind by a killed command", _size(folder))
 
 

@@ -18,6 +18,7 @@ from ectopy.review.edits import ACTIONS, Action, EditError, Entry
 from ectopy.review.history import check_possible, is_independent
 
 _MODE = 0o660  # as results: for the owner and the group
+_BINARY = getattr(os, "O_BINARY", 0)  # without it Windows changes the ends of lines
 
 
 class DamagedLogError(ValueError):
@@ -117,7 +118,7 @@ class EditLog:
         size = os.fstat(file).st_size
         if size < self._size:
             raise DamagedLogError(f"{self.path}: shorter than it was. Restore it from a backup.")
-        *lines, end = os.pread(file, size - self._size, self._size).split(b"\n")
+        *lines, end = _read_from(file, self._size).split(b"\n")
         entries = []
         for number, line in enumerate(lines):
             entry = _entry(line)
@@ -150,7 +151,7 @@ class EditLog:
         size = os.fstat(file).st_size
         if size > self._size:
             with self.path.with_name(f"{self.path.name}.damaged").open("ab") as kept:
-                kept.write(os.pread(file, size - self._size, self._size))
+                kept.write(_read_from(file, self._size))
             os.ftruncate(file, self._size)
 
     def _write(self, file: int, line: bytes) -> None:
@@ -194,10 +195,16 @@ def _unknown(line: bytes) -> str:
     return f"all that {action} states" if is_whole and not _entry(line) else ""
 
 
+def _read_from(file: int, start: int) -> bytes:
+    """Read the bytes from ``start`` on; Windows has no ``os.pread``."""
+    os.lseek(file, start, os.SEEK_SET)
+    return os.read(file, os.fstat(file).st_size - start)
+
+
 @contextmanager
 def _locked(path: Path, flags: int) -> Iterator[int]:
     """Open a file and lock it, except on Windows: for others too if it is only read."""
-    file = os.open(path, flags, _MODE)
+    file = os.open(path, flags | _BINARY, _MODE)
     try:
         with suppress(ImportError):
             import fcntl

@@ -1,9 +1,11 @@
 """Networks made smaller: nearly the same answers from eight bits, the smallest weights gone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ectopy.ablation import architectures, compression
+from ectopy.ablation import compression
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
 from ectopy.model.classifier import CHUNK, in_chunks
@@ -16,7 +18,7 @@ KINDS = ("gru", "lstm")
 
 @pytest.fixture(scope="module")
 def models():
-    return {kind: shaken(architectures.builder(kind)(CONFIG)) for kind in KINDS}
+    return {kind: shaken(network.build(replace(CONFIG, architecture=kind))) for kind in KINDS}
 
 
 @pytest.fixture(scope="module")

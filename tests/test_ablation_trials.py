@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from ectopy.ablation import compressed_variants, compression, parameters_of, run_attempt, select_architectures
-from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN, UnknownArchitectureError
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.compression import Size
 from ectopy.ablation.fold_runs import DISTANCES_BEATS, train_without
@@ -15,8 +14,9 @@ from ectopy.ablation.trials import Architecture, Attempt, Trial
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57.reference import DETECTED
 from ectopy.model import training_set
+from ectopy.model.architectures import ARCHITECTURES, CHOSEN
 from ectopy.model.folds import Fold
-from ectopy.model.network import TrainConfig
+from ectopy.model.network import TrainConfig, TrainConfigError
 from ectopy.model.training_set import RecordJob
 from ectopy.model.training_sources import LabelledRecord
 
@@ -91,7 +91,7 @@ class TestArchitectures:
         assert [each.name for each in listed] == ["gru, 64 beats", "lstm, 64 beats", "gru, 16 beats"]
 
     def test_an_unknown_kind_is_refused_before_anything_is_read(self):
-        with pytest.raises(UnknownArchitectureError, match="gru2"):
+        with pytest.raises(TrainConfigError, match="gru2"):
             select_architectures(("gru", "gru2"), (), TrainConfig())
 
 
@@ -180,13 +180,13 @@ class TestPredictions:
     def test_no_patient_of_a_fold_is_learned_from(self, jobs):
         records = [job.load() for job in jobs]
         fold = Fold(("simdb/s0-001",), ("simdb/s0-002",))
-        tried = train_without(records, fold, replace(CONFIG, epochs=1), "no-recurrence")
+        tried = train_without(records, fold, replace(CONFIG, epochs=1, architecture="no-recurrence"))
         assert {example.patient for example in tried.train_sequences} == {"s0-001"}
         assert {(each.patient, each.variant) for _, each in tried.test_sequences} == {("s0-002", DETECTED)}
 
 
 def test_every_kind_can_be_tried():
-    assert len(select_architectures(tuple(ARCHITECTURES), (), CONFIG)) == 6
+    assert len(select_architectures(tuple(ARCHITECTURES), (), CONFIG)) == len(ARCHITECTURES)
 
 
 def test_jobs_are_named_by_paths_that_a_process_can_open(jobs):
@@ -198,5 +198,5 @@ def test_what_was_made_with_a_held_out_patient_s_beats_is_not_learned_from(jobs)
     own = one.get(DETECTED)
     lent = replace(own, variant="augmented: with a beat of another", donor=other.reference.patient)
     fold = Fold((one.key,), (other.key,))
-    fitted = train_without((replace(one, sequences=(own, lent)), other), fold, CONFIG, CHOSEN)
+    fitted = train_without((replace(one, sequences=(own, lent)), other), fold, CONFIG)
     assert [example.variant for example in fitted.train_sequences] == [DETECTED]

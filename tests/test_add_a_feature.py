@@ -3,11 +3,7 @@
 The change of the page is applied as it is written there.
 """
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +14,7 @@ from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.pipeline import prepare
 from ectopy.readers import open_recording
 from tests.conftest import ROOT
+from tests.recipes import changed_copy, python
 
 PAGE = ROOT / "docs/how-to/add-a-feature.md"
 NEW = "irregularity of every third beat"
@@ -55,28 +52,7 @@ np.savez(out / "mine.npz", names=model.specification.features, probability=model
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sources, changed as the page says."""
-    folder = tmp_path_factory.mktemp("clone")
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "tests").mkdir()
-    shutil.copyfile(ROOT / "tests/test_features_values.py", folder / "tests/test_features_values.py")
-    change = re.findall(r"```diff\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (folder / "feature.diff").write_text("".join(change))
-    subprocess.run(["git", "apply", "feature.diff"], cwd=folder, check=True)
-    return folder
-
-
-def python(copy: Path, *arguments: object) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
-    told = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=copy,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert told.returncode == 0, told.stderr[-2000:] + told.stdout[-2000:]
-    return told.stdout
+    return changed_copy(tmp_path_factory.mktemp("clone"), PAGE, "test_features_values.py")
 
 
 def test_its_test_passes_as_written(copy: Path) -> None:

@@ -277,14 +277,13 @@ class TestAblation:
         assert "not whole numbers above 0" in said
 
     def test_an_unknown_kind_is_wrong_usage_and_the_known_are_named(self) -> None:
-        from ectopy.ablation.architectures import UnknownArchitectureError, builder
+        from ectopy.ablation import select_architectures
         from ectopy.cli import _WRONG_USAGE
+        from ectopy.model.network import TrainConfig, TrainConfigError
 
-        with pytest.raises(
-            UnknownArchitectureError, match=r"gru2: unknown architecture\. Use one of simple-rnn, gru, lstm, "
-        ):
-            builder("gru2")
-        assert UnknownArchitectureError.__name__ in _WRONG_USAGE
+        with pytest.raises(TrainConfigError, match=r"'gru2' is unknown\. Use one of simple-rnn, gru, lstm, "):
+            select_architectures(("gru", "gru2"), (), TrainConfig())
+        assert TrainConfigError.__name__ in _WRONG_USAGE
 
 
 class TestTrain:
@@ -323,6 +322,17 @@ class TestTrain:
         assert run("train", *changes, capsys=capsys)[:2] == (0, "models:/ectopy/1\n")
         assert run("train", capsys=capsys)[0] == 0
         assert configs == [TrainConfig(learning_rate=0.003, epochs=2), None]
+
+    def test_the_architecture_can_be_set_and_an_unknown_one_is_wrong_usage(
+        self, configs: list[object], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from ectopy.model.network import TrainConfig
+
+        assert run("train", "--set", "architecture=lstm", capsys=capsys)[0] == 0
+        assert configs == [TrainConfig(architecture="lstm")]
+        status, _, said = run("train", "--set", "architecture=gru2", capsys=capsys)
+        assert (status, len(configs)) == (2, 1)
+        assert "'gru2' is unknown. Use one of simple-rnn, gru, lstm, " in said
 
     def test_a_file_has_settings_and_databases_and_options_count_before_it(
         self, configs: list[object], sources: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]

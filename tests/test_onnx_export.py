@@ -1,16 +1,20 @@
 """Networks as native nodes: the same answers, and nearly the same from weights of eight bits."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 
-from ectopy.ablation import architectures
 from ectopy.ablation.compression import load_onnx, size_of
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
 from ectopy.model.classifier import CHUNK, in_chunks
 from ectopy.model.network import Network, TrainConfig
 from ectopy.model.onnx_export import UnsupportedLayerError, export_onnx
+
+import keras  # isort: skip - after network, which chooses its backend
+from keras import layers  # isort: skip
 
 K = len(FEATURE_NAMES)
 CONFIG = TrainConfig(dense_units=16, gru_units=12)
@@ -26,7 +30,7 @@ def shaken(model, *, seed=0):
 
 @pytest.fixture(scope="module")
 def models():
-    return {kind: shaken(architectures.builder(kind)(CONFIG)) for kind in NATIVE}
+    return {kind: shaken(network.build(replace(CONFIG, architecture=kind))) for kind in NATIVE}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +85,25 @@ class TestNative:
         with pytest.raises(
             UnsupportedLayerError, match="no ONNX node for a layer of type LayerNormalization"
         ):
-            export_onnx(architectures.builder("gru-attention")(CONFIG), path)
+            export_onnx(network.build(replace(CONFIG, architecture="gru-attention")), path)
+
+    @pytest.mark.parametrize(
+        ("layer", "option"),
+        [
+            (layers.Bidirectional(layers.GRU(4, return_sequences=True), merge_mode="sum"), "merge_mode"),
+            (layers.Bidirectional(layers.GRU(4, return_sequences=True, activation="relu")), "activation"),
+            (layers.Bidirectional(layers.GRU(4, return_sequences=True, reset_after=False)), "reset_after"),
+            (layers.Bidirectional(layers.LSTM(4, return_sequences=True, use_bias=False)), "use_bias"),
+            (layers.Dense(4, use_bias=False), "without a bias"),
+            (layers.Dense(4, activation="gelu"), "gelu"),
+            (keras.Sequential([layers.Dense(4), layers.Dense(4)]), "of type Sequential"),
+        ],
+    )
+    def test_what_a_node_would_compute_differently_is_refused(self, layer, option, path):
+        """A network of parts with a name of their own is no ensemble, and none of them is exported alone."""
+        beats = keras.Input((None, K))
+        with pytest.raises(UnsupportedLayerError, match=option):
+            export_onnx(keras.Model(beats, layers.Dense(3)(layer(beats))), path)
 
 
 class TestEightBits:

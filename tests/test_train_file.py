@@ -37,6 +37,7 @@ def test_what_a_training_logs_repeats_it(tmp_path: Path) -> None:
     config = TrainConfig(
         seed=3,
         learning_rate=1e-3,
+        architecture="gru-attention",
         class_weights=(1.0, 2.0, 3.5),
         use_doubtful_labels=True,
         features=FEATURE_NAMES[8:12],
@@ -69,6 +70,11 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
             "'rr recurence' is not a feature. Did you mean 'rr recurrence'",
         ),
         ('[settings]\nfeatures = ["rr recurrence", "rr recurrence"]', "one is named twice"),
+        (
+            '[settings]\narchitecture = "gru2"',
+            "architecture: 'gru2' is unknown. Use one of simple-rnn, gru, lstm, gru-attention",
+        ),
+        ("[settings]\narchitecture = 2", "architecture: '2' is unknown"),
         ("settings = 3", "settings: not a table"),
         ("databases = 3", "databases: not tables"),
         ("epochs = 2", r"epochs: neither \[settings\] nor \[\[databases\]\]"),

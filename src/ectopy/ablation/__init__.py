@@ -3,7 +3,6 @@
 ============================ ===========================================================================
 module                       contents
 ============================ ===========================================================================
-:mod:`.architectures`        the architectures, which differ in the temporal layer only
 :mod:`.fold_runs`            one fold: a trained network, its losses, times and receptive field
 :mod:`.compression`          pruning and int8 quantisation; size and speed of ONNX files
 :mod:`.compressed_variants`  the trained networks in each compressed variant, evaluated again
@@ -14,7 +13,6 @@ module                       contents
 ============================ ===========================================================================
 """
 
-from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN, UnknownArchitectureError
 from ectopy.ablation.trials import (
     Architecture,
     Attempt,
@@ -26,12 +24,9 @@ from ectopy.ablation.trials import (
 )
 
 __all__ = [
-    "ARCHITECTURES",
-    "CHOSEN",
     "Architecture",
     "Attempt",
     "Trial",
-    "UnknownArchitectureError",
     "costs_of",
     "parameters_of",
     "run_attempt",

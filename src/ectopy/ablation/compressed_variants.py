@@ -61,12 +61,8 @@ def measure_export(fitted: Network, folder: Path) -> Variant:
     Size and speed, without metrics.
     """
     path = folder / "exported.onnx"
-    try:
-        onnx_export.export_onnx(fitted.model, path)
-    except onnx_export.UnsupportedLayerError:
-        network.export_onnx_with_keras(fitted.model, path)
-        return _measure(KERAS_EXPORTER, path, fitted)
-    return _measure(NATIVE, path, fitted)
+    native = network.export(fitted.model, path)
+    return _measure(NATIVE if native else KERAS_EXPORTER, path, fitted)
 
 
 def _measure(name: str, path: Path, fitted: Network) -> Variant:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ectopy.ablation import architectures
 from ectopy.ec57.reference import DETECTED
 from ectopy.evaluation import headline_metrics
 from ectopy.features.extraction import Floats
@@ -52,9 +51,7 @@ class FoldRun:
         ]
 
 
-def train_without(
-    records: Sequence[TrainingRecord], fold: Fold, config: TrainConfig, architecture: str
-) -> FoldRun:
+def train_without(records: Sequence[TrainingRecord], fold: Fold, config: TrainConfig) -> FoldRun:
     """Train without the test patients of a fold, and compute the loss on their beats after every epoch.
 
     Parameters
@@ -64,9 +61,7 @@ def train_without(
     fold
         The records to train on and to test on.
     config
-        The training configuration.
-    architecture
-        Name of the architecture.
+        The training configuration, with the architecture.
 
     Returns
     -------
@@ -81,8 +76,7 @@ def train_without(
         losses.append(held_out_loss(epoch.network, [sequence for _, sequence in test]))
         epoch_s.append(epoch.cpu_s)
 
-    builder = architectures.builder(architecture)
-    fitted = network.fit(train, config, seed=config.seed, build=builder, callbacks=[note])
+    fitted = network.fit(train, config, seed=config.seed, callbacks=[note])
     return FoldRun(fitted, config, train, test, tuple(losses), tuple(epoch_s))
 
 

@@ -10,12 +10,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ectopy.ablation.architectures import BLOCKS, CHOSEN, HEADS
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.fold_runs import DISTANCES_BEATS
 from ectopy.ablation.hypotheses import Hypothesis, check_hypotheses
 from ectopy.ablation.trials import Architecture, Trial
 from ectopy.features.extraction import FEATURE_NAMES
+from ectopy.model.architectures import BLOCKS, CHOSEN, HEADS
 from ectopy.model.network import TrainConfig
 
 TITLES: Mapping[str, str] = MappingProxyType(
@@ -148,10 +148,10 @@ def build_page(trials: Sequence[Trial], config: TrainConfig, *, database: str) -
     parts = [intro, hypothesis_table(check_hypotheses(kinds, lengths))]
     parts += [f"## Architectures, sequences of {config.window_beats} beats", kind_table(kinds)]
     if lengths:
-        parts += [f"## Sequence lengths, {TITLES[CHOSEN]}", length_table(lengths)]
+        parts += [f"## Sequence lengths, {_title(CHOSEN)}", length_table(lengths)]
     for kind, group in kinds.items():
         if group[0].variants:
-            parts += [f"## Compressed variants, {TITLES[kind]}", variant_table(group)]
+            parts += [f"## Compressed variants, {_title(kind)}", variant_table(group)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -166,7 +166,7 @@ def kind_table(groups: Mapping[str, Group]) -> str:
     headings = ["network", "parameters", *TRAINING_HEADINGS, *SPEED_HEADINGS, *_influence_headings()]
     rows = [
         [
-            TITLES[kind],
+            _title(kind),
             f"{group[0].n_parameters:,}",
             *_training_cells(group),
             *_speed_cells([trial.exported for trial in group]),
@@ -267,10 +267,10 @@ def draw_figure(trials: Sequence[Trial], config: TrainConfig) -> Figure:
     figure = Figure(figsize=(11, 8), layout="constrained")
     axes = figure.subplots(2, 2)
     _draw_losses(axes[0, 0], kinds)
-    _draw_f1(axes[0, 1], [TITLES[kind] for kind in kinds], list(kinds.values()))
+    _draw_f1(axes[0, 1], [_title(kind) for kind in kinds], list(kinds.values()))
     axes[0, 1].set(title=f"out of fold, sequences of {config.window_beats} beats")
     _draw_f1(axes[1, 0], [str(n) for n in lengths], list(lengths.values()))
-    axes[1, 0].set(title=f"{TITLES[CHOSEN]} by sequence length", ylabel="beats")
+    axes[1, 0].set(title=f"{_title(CHOSEN)} by sequence length", ylabel="beats")
     _draw_influence(axes[1, 1], kinds)
     figure.suptitle("Same training records, folds, optimiser and budget; detected beats; one mark per seed")
     return figure
@@ -279,7 +279,7 @@ def draw_figure(trials: Sequence[Trial], config: TrainConfig) -> Figure:
 def _draw_losses(axes: Axes, groups: Mapping[str, Group]) -> None:
     for kind, group in groups.items():
         mean = [fmean(losses) for losses in zip(*(trial.losses for trial in group), strict=True)]
-        axes.plot(range(1, len(mean) + 1), mean, label=TITLES[kind])
+        axes.plot(range(1, len(mean) + 1), mean, label=_title(kind))
     axes.set(title="out-of-fold loss", xlabel="epoch", yscale="log")
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend(fontsize="small")
@@ -304,11 +304,16 @@ def _draw_influence(axes: Axes, groups: Mapping[str, Group]) -> None:
     for kind, group in groups.items():
         fields = zip(*(trial.receptive_field for trial in group), strict=True)
         mean = [100 * fmean(values) for values in fields]
-        axes.plot(DISTANCES_BEATS[1:], [max(value, 1e-3) for value in mean[1:]], "o-", label=TITLES[kind])
+        axes.plot(DISTANCES_BEATS[1:], [max(value, 1e-3) for value in mean[1:]], "o-", label=_title(kind))
     axes.set(title="influence of an earlier beat", xlabel="beats between", ylabel="% of the beat itself")
     ticks = DISTANCES_BEATS[1:]
     axes.set(xscale="log", yscale="log", xticks=ticks, xticklabels=[str(distance) for distance in ticks])
     axes.grid(visible=True, alpha=0.3)
+
+
+def _title(kind: str) -> str:
+    """Return the title of an architecture; one that is added has its name."""
+    return TITLES.get(kind, kind)
 
 
 def _training_cells(group: Group) -> list[str]:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ectopy.ablation import architectures, compressed_variants
+from ectopy.ablation import compressed_variants
 from ectopy.ablation.compressed_variants import Variant, VariantWriter
 from ectopy.ablation.fold_runs import headline_of, mean_epoch_seconds, receptive_field, train_without
 from ectopy.model import network
+from ectopy.model.architectures import CHOSEN
 from ectopy.model.calibration import OutOfFoldPrediction
 from ectopy.model.folds import split_folds
 from ectopy.model.network import TrainConfig
@@ -35,10 +36,11 @@ class Architecture:
         return f"{self.kind}, {self.window_beats} beats"
 
     def config(self, config: TrainConfig) -> TrainConfig:
-        """Return the configuration with this window length, and as many beats per batch and per epoch."""
+        """Return its configuration, with as many beats per batch and per epoch at any window length."""
         ratio = config.window_beats / self.window_beats
         return replace(
             config,
+            architecture=self.kind,
             window_beats=self.window_beats,
             windows_per_epoch=max(1, round(config.windows_per_epoch * ratio)),
             batch_windows=max(1, round(config.batch_windows * ratio)),
@@ -113,11 +115,12 @@ def select_architectures(
     -------
     The architectures, each once.
     """
-    for name in names:
-        architectures.builder(name)  # an unknown name is an error before any record is read
     at_usual_length = [Architecture(name, config.window_beats) for name in names]
-    at_other_lengths = [Architecture(architectures.CHOSEN, length) for length in lengths]
-    return tuple(dict.fromkeys([*at_usual_length, *at_other_lengths]))
+    at_other_lengths = [Architecture(CHOSEN, length) for length in lengths]
+    selected = tuple(dict.fromkeys([*at_usual_length, *at_other_lengths]))
+    for architecture in selected:
+        architecture.config(config)  # an unknown name is an error before any record is read
+    return selected
 
 
 def run_attempt(attempt: Attempt) -> Trial:
@@ -130,7 +133,7 @@ def _cross_validate(attempt: Attempt) -> Trial:
     records = _load(attempt.jobs)
     config = replace(attempt.architecture.config(attempt.config), seed=attempt.seed)
     folds = split_folds(records, config.n_folds, seed=attempt.config.seed)  # the same for every seed
-    runs = [train_without(records, fold, config, attempt.architecture.kind) for fold in folds]
+    runs = [train_without(records, fold, config) for fold in folds]
     predictions = [
         OutOfFoldPrediction(sequence, record.reference, run.network.logits(sequence.features))
         for run in runs
@@ -165,7 +168,7 @@ def _variants_for(attempt: Attempt) -> dict[str, VariantWriter]:
     """Return the variants to evaluate: at the usual length all for the GRU, and int8 for the LSTM."""
     if attempt.architecture.window_beats != attempt.config.window_beats:
         return {}
-    if attempt.architecture.kind == architectures.CHOSEN:
+    if attempt.architecture.kind == CHOSEN:
         return compressed_variants.all_variants()
     if attempt.architecture.kind == "lstm":
         return {compressed_variants.INT8: compressed_variants.write_int8}
@@ -188,7 +191,6 @@ def parameters_of(trial: Trial, config: TrainConfig) -> dict[str, object]:
     """
     settings = replace(trial.architecture.config(config), seed=trial.seed)
     return {
-        "architecture": trial.architecture.kind,
         "n_parameters": trial.n_parameters,
         **asdict(settings),
     }

@@ -67,7 +67,7 @@ _WRONG_USAGE = {
     "NothingToScoreError",
     "UnknownDatabaseError",
     "NothingToCompareError",
-    "UnknownArchitectureError",
+    "OptionsError",
     "TrainConfigError",
     "TrainingSourceError",
 }

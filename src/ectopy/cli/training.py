@@ -321,9 +321,9 @@ def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
     beats = _positive_integers("--lengths", lengths)
     _require_databases(database)
     settings = _prepare(data_dir)
-    from ectopy.ablation import ARCHITECTURES
     from ectopy.flows.compare import QUICK
     from ectopy.flows.compare import compare as flow
+    from ectopy.model.architectures import ARCHITECTURES
 
     names = split_names(architectures) or tuple(ARCHITECTURES)
     config = QUICK if quick else None

@@ -87,8 +87,9 @@ def build_model_card(
     return f"""# Model card: {model}
 
 Classifies each heartbeat of an ECG as N (normal), S (supraventricular ectopic) or V (ventricular ectopic).
-It is a GRU over the sequence of beats. Its features are RR intervals and beat morphology relative to the
-patient's own beats. F (fusion) and Q (unclassifiable) are not modelled.
+It is a network over the sequence of beats (architecture: {config.get("architecture", "gru")}). Its features
+are RR intervals and beat morphology relative to the patient's own beats. F (fusion) and Q (unclassifiable)
+are not modelled.
 
 **Use.** Research, and a first analysis that a reader confirms. Not a medical device; not the sole basis of a
 diagnosis; not for alarms or life support. Not for paced rhythm, nor for children: the training data have

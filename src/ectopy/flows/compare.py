@@ -10,10 +10,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
 from ectopy import ablation
-from ectopy.ablation import ARCHITECTURES
 from ectopy.ablation.log_trials import log_results, log_trial
 from ectopy.flows.tasks import log_data, read_records
 from ectopy.model import network, training
+from ectopy.model.architectures import ARCHITECTURES
 from ectopy.model.training import TrainingFolder
 from ectopy.model.training_sources import TrainingSource, select_records
 from ectopy.parallel.worker_pool import WorkerPool

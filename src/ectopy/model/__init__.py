@@ -1,1 +1,1 @@
-"""The beat classifier: training sets, augmentation, the Keras GRU, its ONNX export and inference."""
+"""The beat classifier: training sets, augmentation, the Keras network, its ONNX export and inference."""

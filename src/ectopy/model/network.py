@@ -7,7 +7,6 @@ compares with its neighbours. Some 80 recordings are too few to learn morphology
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,22 +15,22 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("KERAS_BACKEND", "jax")  # compiles the GRU on two cores; read when Keras is imported
-
 import jax
-import keras
 import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from numpy.typing import NDArray
 
 from ectopy.ec57.reference import DETECTED
 from ectopy.features.extraction import FEATURE_NAMES, Floats, feature_columns
+from ectopy.model.architectures import ARCHITECTURES, CHOSEN
 from ectopy.model.calibration import Calibration, OutOfFoldPrediction
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
 from ectopy.model.folds import Fold, pick_records, training_sequences
-from ectopy.model.onnx_export import export_onnx
+from ectopy.model.onnx_export import UnsupportedLayerError, export_onnx
 from ectopy.model.training_set import TrainingRecord, TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS
+
+import keras  # isort: skip - after architectures, which chooses its backend
 
 logger = logging.getLogger(__name__)
 KERAS_FILE = "model.keras"
@@ -96,10 +95,12 @@ class TrainConfig:
         Whether to train on labels that the list of doubtful labels names.
     window_beats
         Length of a training window, in beats.
+    architecture
+        What relates a beat to its neighbours: a name in ARCHITECTURES, such as gru, lstm or transformer.
     dense_units
         Units of the dense layer that reads the features of each beat.
     gru_units
-        Units of the GRU in each direction.
+        Units of the GRU in each direction, or of what another architecture has in its place.
     dropout
         Probability with which a unit is dropped after the dense layer and after the GRU.
     epochs
@@ -140,6 +141,7 @@ class TrainConfig:
     n_folds: int = 5
     members: int = 5
     window_beats: int = 64
+    architecture: str = CHOSEN
     dense_units: int = 64
     gru_units: int = 40
     dropout: float = 0.2
@@ -169,6 +171,10 @@ class TrainConfig:
                 raise TrainConfigError(
                     f"{name}: {value} is outside {low:g} to {high:g}. Give a value within these bounds."
                 )
+        if self.architecture not in ARCHITECTURES:
+            raise TrainConfigError(
+                f"architecture: {self.architecture!r} is unknown. Use one of {', '.join(ARCHITECTURES)}."
+            )
         if unknown := [name for name in self.features if name not in FEATURE_NAMES]:
             near = get_close_matches(unknown[0], FEATURE_NAMES, n=1, cutoff=0.0)[0]
             raise TrainConfigError(f"features: {unknown[0]!r} is not a feature. Did you mean {near!r}?")
@@ -205,6 +211,8 @@ def _parse(name: str, text: str, default: Any) -> Any:
             )
         return tuple(_parse(name, part, value) for part, value in zip(parts, default, strict=True))
     kind = type(default)
+    if kind is str:
+        return text.strip()
     if kind is bool:
         if text.lower() not in _TRUTH:
             raise TrainConfigError(f"{name}: {text.strip()!r} is neither true nor false. Give one of them.")
@@ -262,25 +270,6 @@ Callback = Callable[[Epoch], None]
 """A function that :func:`fit` calls after each epoch."""
 Builder = Callable[[TrainConfig], Any]
 """Builds an untrained Keras model from the training configuration."""
-TemporalLayer = Callable[[Any, TrainConfig], Any]
-"""Relates beats to their neighbours: tensor [batch, beats, dense_units] to [batch, beats, any]."""
-
-
-def gru(x: Any, config: TrainConfig) -> Any:
-    """Apply a GRU in each direction of time.
-
-    Parameters
-    ----------
-    x
-        Keras tensor [batch, beats, dense_units].
-    config
-        The training configuration.
-
-    Returns
-    -------
-    Keras tensor [batch, beats, 2 * gru_units].
-    """
-    return keras.layers.Bidirectional(keras.layers.GRU(config.gru_units, return_sequences=True))(x)
 
 
 @contextmanager
@@ -313,21 +302,13 @@ def _configure(values: Mapping[str, object]) -> None:
     reset_cache()  # JAX chooses the folder when it compiles its first program
 
 
-def build(
-    config: TrainConfig,
-    *,
-    temporal_layer: TemporalLayer = gru,
-    n_features: int | None = None,
-    n_labels: int = len(TRAINED_LABELS),
-) -> Any:
-    """Build the untrained network: a dense layer per beat, the temporal layer, logits per beat.
+def build(config: TrainConfig, *, n_features: int | None = None, n_labels: int = len(TRAINED_LABELS)) -> Any:
+    """Build the untrained network: a dense layer per beat, its architecture, logits per beat.
 
     Parameters
     ----------
     config
-        The training configuration.
-    temporal_layer
-        The layer that relates beats to their neighbours.
+        The training configuration, which names the architecture.
     n_features
         Number of features of a beat; by default those of the configuration.
     n_labels
@@ -340,7 +321,7 @@ def build(
     beats = keras.Input((None, n_features or len(config.features or FEATURE_NAMES)))
     x = keras.layers.Dense(config.dense_units, activation="relu")(beats)
     x = keras.layers.Dropout(config.dropout)(x)
-    x = temporal_layer(x, config)
+    x = ARCHITECTURES[config.architecture](x, config)
     x = keras.layers.Dropout(config.dropout)(x)
     return keras.Model(beats, keras.layers.Dense(n_labels)(x))
 
@@ -525,7 +506,7 @@ def save(network: Network, folder: Path, calibration: Calibration, *, name: str,
     """
     folder.mkdir(parents=True, exist_ok=True)
     network.model.save(folder / KERAS_FILE)
-    export_onnx(network.model, folder / MODEL_FILE)
+    export(network.model, folder / MODEL_FILE)
     specification = Specification(
         name=name,
         run=run,
@@ -547,6 +528,29 @@ def load_keras(folder: Path) -> Any:
 
 MIN_BEATS = 30
 """Beats that a recording needs for confident labels, because features compare with its template and rate."""
+
+
+def export(model: Any, path: Path) -> bool:
+    """Write a Keras model to an ONNX file, as scoring reads it.
+
+    Parameters
+    ----------
+    model
+        The Keras model, [batch, beats, n_features] to logits.
+    path
+        The ONNX file to write.
+
+    Returns
+    -------
+    Whether each recurrent layer is one node. A model with a layer that :func:`export_onnx` does not know, as
+    attention is, goes to the Keras exporter.
+    """
+    try:
+        export_onnx(model, path)
+    except UnsupportedLayerError:
+        export_onnx_with_keras(model, path)
+        return False
+    return True
 
 
 def export_onnx_with_keras(model: Any, path: Path) -> None:

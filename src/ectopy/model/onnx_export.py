@@ -65,6 +65,15 @@ class _EightBitGraph(_Graph):
 _GATES = {"GRU": (0, 1, 2), "LSTM": (0, 3, 1, 2), "RNN": (0,)}
 """Index in Keras of each gate, in the order of ONNX: z r h for a GRU; i o f c for an LSTM."""
 _OPERATORS = {"GRU": "GRU", "LSTM": "LSTM", "SimpleRNN": "RNN"}
+_OPTIONS = {
+    "merge_mode": "concat",
+    "activation": "tanh",
+    "recurrent_activation": "sigmoid",
+    "use_bias": True,
+    "reset_after": True,
+    "return_sequences": True,
+}
+"""Options of a recurrent layer in Keras for which its ONNX node gives the same output."""
 
 
 def export_onnx(model: Any, path: Path, *, eight_bits: bool = False) -> None:
@@ -106,7 +115,9 @@ def export_onnx(model: Any, path: Path, *, eight_bits: bool = False) -> None:
 
 def ensemble_members(model: Any) -> list[Any]:
     """Return the networks of an ensemble, or the model itself."""
-    return [layer for layer in model.layers if hasattr(layer, "layers")] or [model]
+    members = [layer for layer in model.layers if hasattr(layer, "layers")]
+    others = {type(layer).__name__ for layer in model.layers if layer not in members}
+    return members if members and others <= {"InputLayer", "Average"} else [model]
 
 
 def _network(graph: _Graph, layers: Sequence[Any], x: str) -> str:
@@ -126,6 +137,8 @@ def _network(graph: _Graph, layers: Sequence[Any], x: str) -> str:
 
 
 def _dense(graph: _Graph, layer: Any, x: str) -> str:
+    if not layer.use_bias:
+        raise UnsupportedLayerError(f"{layer.name}: no ONNX node without a bias. Use one.")
     kernel, bias = layer.get_weights()
     x = graph.add("Add", graph.add("MatMul", x, graph.weights(kernel)), graph.constant(bias))
     activation = layer.activation.__name__
@@ -136,6 +149,7 @@ def _dense(graph: _Graph, layer: Any, x: str) -> str:
 
 def _bidirectional(graph: _Graph, layer: Any, x: str) -> str:
     directions = [layer.forward_layer, layer.backward_layer]
+    _check_recurrent(layer)
     operator = _OPERATORS[type(layer.forward_layer).__name__]
     units = layer.forward_layer.units
     kernel, recurrent, bias = (
@@ -147,6 +161,15 @@ def _bidirectional(graph: _Graph, layer: Any, x: str) -> str:
     y = graph.add(operator, time_first, *weights, direction="bidirectional", hidden_size=units, **options)
     batch_first = graph.add("Transpose", y, perm=[2, 0, 1, 3])  # from time, direction, batch, units
     return graph.add("Reshape", batch_first, graph.constant(np.array([0, 0, 2 * units])))
+
+
+def _check_recurrent(layer: Any) -> None:
+    """Raise an error if a recurrent layer has an option with which its node would give another output."""
+    options = {"merge_mode": layer.merge_mode} | layer.forward_layer.get_config()
+    if unusual := [name for name, value in _OPTIONS.items() if options.get(name, value) != value]:
+        raise UnsupportedLayerError(
+            f"{layer.name}: no ONNX node with this {unusual[0]}. Use {_OPTIONS[unusual[0]]!r}."
+        )
 
 
 def _gates(layer: Any, operator: str) -> tuple[Floats, Floats, Floats]:

@@ -1,15 +1,17 @@
-"""Architectures: what each may know of other beats, and that all can be trained, saved and exported."""
+"""Architectures: what each may know of other beats, and that all can be saved, exported and scored with."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ectopy.ablation import architectures
-from ectopy.ablation.architectures import ARCHITECTURES, CHOSEN
 from ectopy.ablation.compression import load_onnx
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
+from ectopy.model.architectures import ARCHITECTURES, CHOSEN
+from ectopy.model.calibration import UNCALIBRATED
+from ectopy.model.classifier import CHUNK, load_classifier
 from ectopy.model.network import TrainConfig
 from ectopy.model.training_sources import TRAINED_LABELS
 from tests.conftest import ROOT
@@ -24,10 +26,14 @@ AT = 20
 """A beat in the middle."""
 
 
+def build(architecture, config=TINY):
+    return network.build(replace(config, architecture=architecture))
+
+
 @pytest.fixture(scope="module")
 def models():
     keras.utils.set_random_seed(0)
-    return {name: architectures.builder(name)(TINY) for name in KINDS}
+    return {name: build(name) for name in KINDS}
 
 
 def beats(*, n=41, seed=0):
@@ -74,14 +80,6 @@ class TestPage:
         (found,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if word in text)
         return str(found)
 
-    def test_its_architecture_relates_beats_and_takes_any_length(self):
-        names = {"keras": keras}
-        exec(self.block("def convolution"), names)
-        model = network.build(TINY, temporal_layer=names["convolution"])
-        for n in (1, 7, 41):
-            assert model.predict_on_batch(beats(n=n)).shape == (1, n, len(TRAINED_LABELS))
-        assert changed(model, beats(), AT + 2) > 1e-5
-
     def test_its_classifier_analyses_a_recording(self, tmp_path, monkeypatch):
         header = write_record(tmp_path, "holter")
         monkeypatch.chdir(tmp_path)
@@ -105,7 +103,7 @@ class TestAlike:
         def shapes(model):
             return [(type(layer).__name__, [w.shape for w in layer.get_weights()]) for layer in model.layers]
 
-        assert shapes(architectures.builder(CHOSEN)(TINY)) == shapes(network.build(TINY))
+        assert shapes(build(CHOSEN)) == shapes(network.build(TINY))
 
     def test_a_gru_has_three_quarters_of_the_recurrent_weights_of_an_lstm(self, models):
         """Three blocks of them to four; its second bias, which resets after, is not counted."""
@@ -117,24 +115,35 @@ class TestAlike:
         assert recurrent("gru") / recurrent("lstm") == 3 / 4
 
     def test_without_recurrence_there_are_about_as_many_parameters(self):
-        gru, none = (
-            architectures.builder(name)(TrainConfig()).count_params() for name in (CHOSEN, "no-recurrence")
-        )
+        gru, none = (build(name, TrainConfig()).count_params() for name in (CHOSEN, "no-recurrence"))
         assert none == pytest.approx(gru, rel=0.1)
 
 
 class TestKept:
-    @pytest.mark.parametrize("kind", ["gru-attention", "transformer"])
-    def test_attention_exports_with_free_batch_and_time(self, kind, models, tmp_path):
-        network.export_onnx_with_keras(models[kind], tmp_path / "model.onnx")
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_each_exports_with_free_batch_and_time(self, kind, models, tmp_path):
+        native = network.export(models[kind], tmp_path / "model.onnx")
+        assert native or kind not in {"simple-rnn", "gru", "lstm", "no-recurrence"}
         run = load_onnx(tmp_path / "model.onnx")
         for n in (3, 41):
             x = beats(n=n)
             np.testing.assert_allclose(run(x[0]), models[kind].predict_on_batch(x)[0], atol=1e-5)
 
-    def test_attention_can_be_saved_and_loaded(self, models, tmp_path):
-        models["transformer"].save(tmp_path / network.KERAS_FILE)
-        again = network.load_keras(tmp_path)
-        np.testing.assert_allclose(
-            again.predict_on_batch(beats()), models["transformer"].predict_on_batch(beats()), atol=1e-6
-        )
+    def test_an_ensemble_with_attention_is_scored_like_any(self, models, tmp_path):
+        """Its folder is read as that of a GRU is: ONNX for scoring, Keras for an ensemble of its networks."""
+        mean, scale = np.ones(K, np.float32), np.full(K, 2, np.float32)
+        parts = [
+            network.Network(model, mean, scale) for model in (models["transformer"], build("transformer"))
+        ]
+        whole = network.ensemble(parts)
+        network.save(whole, tmp_path, UNCALIBRATED, name="mine", run="")
+        x = beats(n=CHUNK + 9)[0]
+        expected = whole.logits(x)
+        assert np.abs(expected - parts[0].logits(x)).max() > 1e-3
+        np.testing.assert_allclose(load_classifier(tmp_path).logits(x), expected, atol=1e-4)
+        again = network.Network(network.load_keras(tmp_path), mean, scale)
+        np.testing.assert_allclose(again.logits(x), expected, atol=1e-5)
+
+    def test_attention_takes_any_number_of_units(self):
+        model = build("gru-attention", replace(TINY, gru_units=3))  # six values for four heads
+        assert model.predict_on_batch(beats(n=7)).shape == (1, 7, len(TRAINED_LABELS))

@@ -1,19 +1,20 @@
-"""Network architectures to compare with the GRU; they differ only in how a beat is related to its neighbours.
+"""Architectures of the network; they differ only in how a beat is related to its neighbours.
 
 Each accepts sequences of any length, as scoring needs, and is about as wide as both directions of the GRU.
 """
 
-from collections.abc import Mapping
-from functools import partial
+import os
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+os.environ.setdefault("KERAS_BACKEND", "jax")  # compiles the GRU on two cores; read when Keras is imported
+
+import keras
 import numpy as np
 
-from ectopy.model import network
-from ectopy.model.network import Builder, TemporalLayer, TrainConfig
-
-import keras  # isort: skip - after network, which chooses its backend
+if TYPE_CHECKING:
+    from ectopy.model.network import TrainConfig
 
 BLOCKS = 2
 """Blocks of the Transformer encoder."""
@@ -25,7 +26,11 @@ MASKED = np.float32(1e4)
 """Subtracted from the attention logit of beats in the other direction."""
 
 
-def simple_rnn(x: Any, config: TrainConfig) -> Any:
+TemporalLayer: TypeAlias = Callable[[Any, "TrainConfig"], Any]
+"""Relates beats to their neighbours: tensor [batch, beats, dense_units] to [batch, beats, any]."""
+
+
+def simple_rnn(x: Any, config: "TrainConfig") -> Any:
     """Apply a recurrent layer without gates in each direction of time.
 
     Parameters
@@ -42,7 +47,24 @@ def simple_rnn(x: Any, config: TrainConfig) -> Any:
     return _bidirectional(keras.layers.SimpleRNN(config.gru_units, return_sequences=True), x)
 
 
-def lstm(x: Any, config: TrainConfig) -> Any:
+def gru(x: Any, config: "TrainConfig") -> Any:
+    """Apply a GRU in each direction of time.
+
+    Parameters
+    ----------
+    x
+        Keras tensor [batch, beats, dense_units].
+    config
+        The training configuration.
+
+    Returns
+    -------
+    Keras tensor [batch, beats, 2 * gru_units].
+    """
+    return _bidirectional(keras.layers.GRU(config.gru_units, return_sequences=True), x)
+
+
+def lstm(x: Any, config: "TrainConfig") -> Any:
     """Apply an LSTM in each direction of time.
 
     Parameters
@@ -59,7 +81,7 @@ def lstm(x: Any, config: TrainConfig) -> Any:
     return _bidirectional(keras.layers.LSTM(config.gru_units, return_sequences=True), x)
 
 
-def gru_attention(x: Any, config: TrainConfig) -> Any:
+def gru_attention(x: Any, config: "TrainConfig") -> Any:
     """Apply the GRU, and add self-attention over its output.
 
     Parameters
@@ -73,11 +95,11 @@ def gru_attention(x: Any, config: TrainConfig) -> Any:
     -------
     Keras tensor [batch, beats, 2 * gru_units].
     """
-    recurrent = network.gru(x, config)
+    recurrent = gru(x, config)
     return keras.layers.Add()([recurrent, Attention()(keras.layers.LayerNormalization()(recurrent))])
 
 
-def transformer(x: Any, config: TrainConfig) -> Any:
+def transformer(x: Any, config: "TrainConfig") -> Any:
     """Apply a Transformer encoder with layer normalisation before attention and dense layers (Xiong 2020).
 
     Parameters
@@ -101,7 +123,7 @@ def transformer(x: Any, config: TrainConfig) -> Any:
     return keras.layers.LayerNormalization()(x)
 
 
-def no_recurrence(x: Any, config: TrainConfig) -> Any:
+def no_recurrence(x: Any, config: "TrainConfig") -> Any:
     """Apply a dense layer to each beat alone, with about as many weights as the GRU has.
 
     Parameters
@@ -121,11 +143,11 @@ def no_recurrence(x: Any, config: TrainConfig) -> Any:
 
 
 CHOSEN = "gru"
-"""The architecture of the shipped model."""
+"""The architecture of the shipped model, and that of a training which names none."""
 ARCHITECTURES: Mapping[str, TemporalLayer] = MappingProxyType(
     {
         "simple-rnn": simple_rnn,
-        CHOSEN: network.gru,
+        CHOSEN: gru,
         "lstm": lstm,
         "gru-attention": gru_attention,
         "transformer": transformer,
@@ -133,19 +155,6 @@ ARCHITECTURES: Mapping[str, TemporalLayer] = MappingProxyType(
     }
 )
 """The temporal layer of each architecture, by name."""
-
-
-class UnknownArchitectureError(ValueError):
-    """A name that is not in :data:`ARCHITECTURES`."""
-
-
-def builder(architecture: str) -> Builder:
-    """Return the function that builds a network of an architecture, by its name."""
-    if architecture not in ARCHITECTURES:
-        raise UnknownArchitectureError(
-            f"{architecture}: unknown architecture. Use one of {', '.join(ARCHITECTURES)}."
-        )
-    return partial(network.build, temporal_layer=ARCHITECTURES[architecture])
 
 
 def _bidirectional(layer: Any, x: Any) -> Any:
@@ -163,22 +172,25 @@ class Attention(keras.layers.Layer):  # type: ignore[misc]
     def build(self, shape: tuple[int, ...]) -> None:
         """Create the weights for an input [batch, beats, width]."""
         width = shape[-1]
-        self.qkv = keras.layers.Dense(3 * width, name="qkv")
+        self.head_width = -(-width // HEADS)  # rounded up
+        self.qkv = keras.layers.Dense(3 * HEADS * self.head_width, name="qkv")
         self.projection = keras.layers.Dense(width, name="projection")
         self.qkv.build(shape)
-        self.projection.build(shape)
+        self.projection.build((*shape[:-1], HEADS * self.head_width))
 
     def call(self, x: Any) -> Any:
         """Compute the attention output of each beat, [batch, beats, width]."""
         ops = keras.ops
-        n, width = x.shape[1:]
-        heads = ops.reshape(self.qkv(x), (-1, n, 3 * HEADS, width // HEADS))
+        n = x.shape[1]
+        heads = ops.reshape(self.qkv(x), (-1, n, 3 * HEADS, self.head_width))
         query, key, value = ops.split(ops.transpose(heads, (0, 2, 1, 3)), 3, axis=1)
-        unit = np.float32((width // HEADS) ** -0.5)
+        unit = np.float32(self.head_width**-0.5)
         score = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * unit + self._distance_bias(x)
         weight = ops.exp(score - ops.logsumexp(score, axis=-1, keepdims=True))  # a softmax, also of one beat
         attended = ops.matmul(weight, value)
-        return self.projection(ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, n, width)))
+        return self.projection(
+            ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, n, HEADS * self.head_width))
+        )
 
     def _distance_bias(self, x: Any) -> Any:
         """Return [heads, beats, beats]: lower for beats further away, masked in the other direction."""

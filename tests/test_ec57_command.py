@@ -4,6 +4,7 @@ import csv
 import inspect
 import io
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,17 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ectopy import cli
 from ectopy.annotations import Annotations, read_annotations, write_annotations
 from ectopy.cli import tools
 from ectopy.ec57 import __main__ as small
-from ectopy.ec57 import average, compare_directories, compute_metrics, gross
+from ectopy.ec57 import average, command, compare_directories, compute_metrics, gross
 from ectopy.ec57.command import Comparing, run
-from ectopy.ec57.results_file import RESULT_COLUMNS
+from ectopy.ec57.patients import patients_of
+from ectopy.ec57.results_file import RESULT_COLUMNS, results_csv
 from ectopy.ec57.side_by_side import SIDE_BY_SIDE, compare_annotators
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/how-to/evaluate-your-detector.md"
 RECORDS = ("a", "b", "c", "d", "e", "f")
+NAMED = {"detector": "one", "reference": "mitdb", "beat_map": "ec57"}
 SMALL = ["--reference", "atr", "--test", "mine", "--annotator", "one"]
 
 # Nothing but numpy, wfdb and the standard library can be imported.
@@ -78,6 +82,48 @@ class TestSideBySide:
         assert "gross SVEB Se" not in rows  # no record has any
         assert "paired bootstrap over records" in told
 
+    def test_records_of_one_patient_are_drawn_together(self, comparing: Comparing) -> None:
+        """The second annotator differs from the first in 201 and 202, which are the same patient.
+
+        Of four patients, the one that differs is not drawn in (3/4)^4 = 32 % of the draws, so the interval
+        begins at 0; it ends at the difference if only that patient is drawn.
+        """
+        first = compare_directories(comparing.reference, comparing.test, "one")
+        second = compare_directories(comparing.reference, comparing.test.parent / "other", "two")
+        names = ("200", "201", "202", "203", "205")
+        mine = dict.fromkeys(names, first["a"])
+        other = {name: (second if name in {"201", "202"} else first)["a"] for name in names}
+        patients = patients_of("mitdb", names)
+        told = compare_annotators(mine, other, patients)["gross VEB Se"]
+        apart = compare_annotators(mine, other, patients_of("mine", names))["gross VEB Se"]
+        assert told[:2] == apart[:2] == pytest.approx((0.8, 0.84))
+        assert told.high > apart.high
+        tables = (results_csv(other, by, **NAMED) for by in (patients, {name: name for name in names}))
+        gross_rows = ([*csv.DictReader(io.StringIO(table))] for table in tables)
+        upper = [
+            next(row["high"] for row in rows if row["metric"] == "veb_sensitivity") for rows in gross_rows
+        ]
+        assert upper[0] > upper[1]
+
+    def test_the_patients_are_those_of_the_database_in_the_folder(
+        self, comparing: Comparing, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given: list[object] = []
+
+        def note(_first: object, _second: object, patients: dict[str, str]) -> dict[str, object]:
+            given.append(patients)
+            return {}
+
+        monkeypatch.setattr(command, "compare_annotators", note)
+        reference = tmp_path / "mitdb" / "1.0.0"
+        shutil.copytree(folder / "atr", reference)
+        run(replace(comparing, reference=reference, second=folder / "mine"))
+        run(replace(comparing, second=folder / "mine"))
+        assert given == [{name: f"mitdb/{name}" for name in RECORDS}, {name: name for name in RECORDS}]
+
+    def test_where_all_records_are_one_group_each_is_drawn(self) -> None:
+        assert patients_of("edb", ["e0103", "e0104"]) == {"e0103": "e0103", "e0104": "e0104"}
+
     def test_one_annotator_of_two_folders_has_the_names_of_these(self, comparing: Comparing) -> None:
         told = run(replace(comparing, second=comparing.test))
         assert told.count(" mine ") == 2
@@ -86,7 +132,7 @@ class TestSideBySide:
     def test_records_of_one_annotator_alone_are_left_out(self, comparing: Comparing) -> None:
         first = compare_directories(comparing.reference, comparing.test, "one")
         second = {name: first[name] for name in RECORDS[:3]}
-        told = compare_annotators(first, second)
+        told = compare_annotators(first, second, patients_of("", first))
         assert told.keys() <= SIDE_BY_SIDE.keys()
         assert told["gross VEB Se"][:2] == (0.8, 0.8)
 
@@ -207,6 +253,29 @@ class TestSmallInstall:
         assert small.main([*SMALL, "--records", "a,b", "--map", "dechazal", "--json", "counts.json"]) == 0
         assert (folder / "counts.json").is_file()
 
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (
+                "--disclosure --format bxb",
+                "--format bxb prints the lines of that tool and nothing else. Leave it or --d",
+            ),
+            ("--second other --format rxr", "Leave it or --second out"),
+            ("--second-annotator two --format epicmp", "Leave it or --second out"),
+            ("--detector Mine", "--detector is a name in the file of --results"),
+        ],
+    )
+    def test_options_that_exclude_each_other_are_refused_as_by_the_command(
+        self, options: str, message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = [*SMALL, *options.split()]
+        assert small.main(arguments) == 2
+        told = capsys.readouterr().err
+        assert message in told
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["ec57", *arguments])
+        assert (ended.value.code, capsys.readouterr().err) == (2, told)
+
     def test_a_mistake_is_one_line(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -214,4 +283,5 @@ class TestSmallInstall:
         assert small.main([*SMALL[:-1], "three"]) == 2
         assert capsys.readouterr().err.endswith("no annotation files .three. Check the annotator's name.\n")
         assert small.main([*SMALL, "--json", "nowhere/x.json"]) == 1
-        assert "nowhere/x.json" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert told == "ectopy: nowhere/x.json: no such file or directory. Check the path.\n"

@@ -66,8 +66,6 @@ def ec57(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Compare annotations with a reference by the rules of ANSI/AAMI EC57."""
     from ectopy.ec57.command import Comparing, run
 
-    if disclosure and table_format != TableFormat.TABLE:
-        raise typer.BadParameter(f"--format {table_format} has no tables to disclose. Leave one out.")
     comparing = Comparing(
         reference=reference,
         test=test,

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ectopy.ec57.command import Comparing, run
+from ectopy.ec57.command import Comparing, OptionsError, run
 from ectopy.ec57.files import NothingToCompareError
 from ectopy.printable import printable_lines
 
@@ -13,12 +13,15 @@ from ectopy.printable import printable_lines
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status. An error is one line on stderr."""
     options = vars(_parser().parse_args(arguments))
-    options["records"] = [name for name in options["records"].split(",") if name] or None
+    options["records"] = [name.strip() for name in options["records"].split(",") if name.strip()] or None
     try:
         print(printable_lines(run(Comparing(**options))))  # noqa: T201 - a command
     except (ValueError, OSError) as error:
-        print(printable_lines(f"ectopy: {error}"), file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(error, NothingToCompareError) else 1
+        problem = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            problem = f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}. Check the path."
+        print(printable_lines(f"ectopy: {problem}"), file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(error, NothingToCompareError | OptionsError) else 1
     return 0
 
 

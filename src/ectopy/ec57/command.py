@@ -8,15 +8,23 @@ from pathlib import Path
 from ectopy.ec57.classes import BeatMap
 from ectopy.ec57.disclosure import Compared, database_of, disclosure
 from ectopy.ec57.files import compare_directories
+from ectopy.ec57.patients import patients_of
 from ectopy.ec57.records import RecordComparison
 from ectopy.ec57.report import OutputFormat, as_json, text
 from ectopy.ec57.results_file import results_csv
 from ectopy.ec57.side_by_side import compare_annotators, side_by_side
 
 
+class OptionsError(ValueError):
+    """Error of options that exclude each other, or of which one needs another."""
+
+
 @dataclass(frozen=True)
 class Comparing:
-    """What to compare, what to print and what to write: the options of the command."""
+    """What to compare, what to print and what to write: the options of the command.
+
+    Raises :class:`OptionsError` where one option would leave another without effect.
+    """
 
     reference: Path
     test: Path
@@ -32,18 +40,31 @@ class Comparing:
     second: Path | None = None
     second_annotator: str = ""
 
+    def __post_init__(self) -> None:
+        more = {"--disclosure": self.disclosure, "--second": self.second or self.second_annotator}
+        for option in (name for name, given in more.items() if given and self.output_format != "table"):
+            raise OptionsError(
+                f"--format {self.output_format} prints the lines of that tool and nothing else. "
+                f"Leave it or {option} out."
+            )
+        if self.detector and not self.results:
+            raise OptionsError("--detector is a name in the file of --results. Give both, or neither.")
+
 
 def run(comparing: Comparing) -> str:
     """Compare annotations with a reference, write the files that are wanted, and return what to print."""
     first = _compare(comparing, comparing.test, comparing.annotator)
+    database = database_of(comparing.reference)
+    patients = patients_of(database.partition(" ")[0], first)
     if comparing.json:
         counts = json.dumps(as_json(first, beat_map=comparing.beat_map), indent=1)
         comparing.json.write_text(counts + "\n", encoding="utf-8")
     if comparing.results:
         table = results_csv(
             first,
+            patients,
             detector=comparing.detector or comparing.annotator,
-            reference=f"{database_of(comparing.reference)}, {comparing.reference_annotator}",
+            reference=f"{database}, {comparing.reference_annotator}",
             beat_map=comparing.beat_map,
         )
         comparing.results.write_text(table, encoding="utf-8")
@@ -56,7 +77,7 @@ def run(comparing: Comparing) -> str:
     names = (comparing.annotator, annotator)
     if names[0] == names[1]:
         names = (comparing.test.name or "first", folder.name or "second")
-    return f"{printed}\n\n{side_by_side(compare_annotators(first, second), names)}"
+    return f"{printed}\n\n{side_by_side(compare_annotators(first, second, patients), names)}"
 
 
 def _text(comparing: Comparing, records: dict[str, RecordComparison]) -> str:

@@ -23,14 +23,19 @@ RESULT_COLUMNS = {
     "group": "gross, average, or the name of a record",
     "metric": "name of the metric, as in the JSON file",
     "value": "the metric as a fraction; empty where it is undefined",
-    "low": "lower bound of the 95 % interval over records, of gross metrics",
-    "high": "upper bound of the 95 % interval over records, of gross metrics",
+    "low": "lower bound of the 95 % interval over patients, of gross metrics",
+    "high": "upper bound of the 95 % interval over patients, of gross metrics",
 }
 """Columns of the file, with their meaning."""
 
 
 def results_csv(
-    records: Mapping[str, RecordComparison], *, detector: str, reference: str, beat_map: BeatMap
+    records: Mapping[str, RecordComparison],
+    patients: Mapping[str, str],
+    *,
+    detector: str,
+    reference: str,
+    beat_map: BeatMap,
 ) -> str:
     """Return the metrics of beats of a detector as CSV.
 
@@ -38,6 +43,8 @@ def results_csv(
     ----------
     records
         Comparisons by record name.
+    patients
+        The patient of each record.
     detector
         Name of the detector.
     reference
@@ -50,7 +57,11 @@ def results_csv(
     The file, with a line of names first.
     """
     beats = [record.beats for record in records.values()]
-    bounds = intervals([[record] for record in beats], rng=np.random.default_rng(0))
+    by_patient = [
+        [record.beats for name, record in records.items() if patients[name] == patient]
+        for patient in dict.fromkeys(patients[name] for name in records)
+    ]
+    bounds = intervals(by_patient, rng=np.random.default_rng(0))
     rows: list[tuple[object, ...]] = []
     for metric, value in compute_metrics(gross(beats)).items():
         rows.append((len(beats), "gross", metric, _text(value), *map(_text, bounds[metric])))

@@ -1,6 +1,6 @@
-"""Two annotators side by side: the metrics of each, their difference, and its interval over records.
+"""Two annotators side by side: the metrics of each, their difference, and its interval over patients.
 
-Both have the same drawn records, so what is hard about a record cancels out. See :mod:`ectopy.ec57.paired`.
+Both have the same drawn patients, so what is hard about one cancels out. See :mod:`ectopy.ec57.paired`.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,9 @@ SIDE_BY_SIDE: ComparedMetrics = {
 
 
 def compare_annotators(
-    first: Mapping[str, RecordComparison], second: Mapping[str, RecordComparison]
+    first: Mapping[str, RecordComparison],
+    second: Mapping[str, RecordComparison],
+    patients: Mapping[str, str],
 ) -> dict[str, Difference]:
     """Compare two annotators on the records that both have.
 
@@ -39,13 +41,17 @@ def compare_annotators(
     ----------
     first, second
         The comparison of each with the reference, by record name.
+    patients
+        The patient of each record.
 
     Returns
     -------
-    Both values of each metric, with the 95 % interval of ``second - first`` over records.
+    Both values of each metric, with the 95 % interval of ``second - first`` over patients.
     """
     pairs = [
-        RecordPair(name, name, first[name].beats, second[name].beats) for name in first if name in second
+        RecordPair(patients[name], name, first[name].beats, second[name].beats)
+        for name in first
+        if name in second
     ]
     return compare_pairs(pairs, compared=SIDE_BY_SIDE)
 
@@ -69,7 +75,10 @@ def side_by_side(differences: Mapping[str, Difference], names: tuple[str, str]) 
         low, high = (f"{100 * bound:+.2f}" if isfinite(bound) else "-" for bound in difference[2:])
         values = [_percent(value) for value in difference[:2]]
         rows.append((name, *values, _percent(difference.value, "+"), f"{low} to {high}"))
-    note = "In %, the difference in points. Interval: paired bootstrap over records."
+    note = (
+        "In %, the difference in points. Interval: paired bootstrap over records; those that are known\n"
+        "to be of one patient are drawn together."
+    )
     return f"{align(rows)}\n\n{note}"
 
 

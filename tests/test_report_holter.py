@@ -390,8 +390,10 @@ class TestWords:
 class TestConclusionIsTrusted:
     def test_no_supraventricular_beat_is_sought_in_fibrillation(self) -> None:
         whole = analysis_for("N" * 1500)
-        af = replace(whole, events=(Event("af", 0.8, 1200.0, 1500, 75.0),))
+        af = replace(whole, events=(Event("af", 0.8, 600.0, 750, 75.0),))
+        always = replace(whole, events=(Event("af", 0.0, 1201.0, 1500, 75.0),))
         assert "No supraventricular ectopic beats." in conclusion_of(whole)
+        assert "supraventricular" not in conclusion_of(always)
         assert "No supraventricular ectopic beats outside atrial fibrillation." in conclusion_of(af)
 
     @pytest.mark.parametrize(("letters", "is_explained"), [("N", True), ("V", False)])

@@ -12,6 +12,7 @@ from ectopy.rhythm.wording import Urgency, count, duration
 
 _MOSTLY = 0.5
 """Share of ventricular beats in a run below which its beats do not explain it."""
+_ALL_PCT = 99.9
 _ECTOPY = (("ventricular", "veb", "n_couplets"), ("supraventricular", "sveb", "n_sveb_couplets"))
 
 
@@ -45,7 +46,7 @@ def _sentences(summary: Summary) -> Iterator[str]:
     if urgent:
         yield f"Urgent: {', and '.join(_in_sentence(text) for text in urgent)}."
     for origin, name, couplets in _ECTOPY:
-        if stats[f"n_{name}"] or is_long:
+        if stats[f"n_{name}"] or (is_long and not (name == "sveb" and _only_atrial(stats))):
             yield _ectopy(stats, origin, name, couplets)
         if name == "veb" and (note := _vt_of_waves(analysis)):
             yield note
@@ -77,6 +78,11 @@ def _ectopy(stats: dict[str, object], origin: str, name: str, couplets: str) -> 
     within = f", with {' and '.join(groups)}" if groups else ", no couplets or runs"
     beats = count(number, f"{origin} ectopic beat")
     return f"{beats} ({stats[f'{name}_burden_pct']:.1f} % of beats){within}."
+
+
+def _only_atrial(stats: dict[str, object]) -> bool:
+    """Check for atrial fibrillation or flutter throughout, in which no supraventricular beat is sought."""
+    return float(str(stats["af_burden_pct"] or 0)) > _ALL_PCT
 
 
 def _vt_of_waves(analysis: Analysis) -> str:

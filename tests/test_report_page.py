@@ -18,7 +18,7 @@ from ectopy.ecg import Analysis, Beats, Event, Recording, recording_of
 from ectopy.report import page, strips, svg, times, trend
 from ectopy.rhythm.kinds import KINDS
 from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
-from tests.paths import points
+from tests.paths import heights, points
 
 VOID = {"meta", "link", "br", "rect", "path", "circle", "line"}
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
@@ -325,7 +325,6 @@ class TestTrace:
         (piece,) = points(drawn.path)
         assert [(x, round(y * drawn.unit_mm, 3)) for x, y in piece] == [
             (0, 0.0),
-            (1, 0.0),
             (2, 0.0),
             (3, -10.0),
             (4, -5.0),
@@ -334,22 +333,43 @@ class TestTrace:
 
     def test_the_median_is_the_baseline(self) -> None:
         drawn = svg.trace(np.array([3.0, 3.0, 3.0, 4.0]), 250.0)
-        assert [y for _, y in points(drawn.path)[0]] == [0, 0, 0, -100]
+        assert heights(points(drawn.path)[0]).tolist() == [0, 0, 0, -100]
 
     @pytest.mark.parametrize("fs", [128.0, 250.0, 360.0, 500.0])
-    def test_every_step_of_a_noisy_lead_is_kept(self, fs: float) -> None:
-        lead = np.random.default_rng(1).normal(size=400)
+    @pytest.mark.parametrize("scale_mv", [0.003, 0.05, 1.0])
+    def test_a_trace_is_within_half_a_stroke_of_every_sample(self, fs: float, scale_mv: float) -> None:
+        lead = np.random.default_rng(1).normal(scale=scale_mv, size=400)
         drawn = svg.trace(lead, fs)
         (piece,) = points(drawn.path)
-        x_s, up_mv = np.array(piece).T * drawn.unit_mm / [[svg.MM_PER_S], [-svg.MM_PER_MV]]
-        assert x_s == pytest.approx(np.arange(400) / fs)
-        # Half a step, which is 10 uV at most.
-        assert np.abs(up_mv - (lead - np.median(lead))).max() <= 0.5 * drawn.unit_mm / svg.MM_PER_MV + 1e-9
+        assert piece[0][0] == 0
+        assert piece[-1][0] * drawn.unit_mm == pytest.approx(399 / fs * svg.MM_PER_S)
+        step = svg.units(fs)[1]
+        up_mm = -heights(piece)[::step] * drawn.unit_mm
+        # Half a step of rounding, and two rounds of points left out.
+        off_mm = np.abs(up_mm - svg.MM_PER_MV * (lead - np.median(lead))).max()
+        assert off_mm <= 0.5 * drawn.unit_mm + 2 * svg.MAX_OFF_MM + 1e-6
         assert drawn.unit_mm <= svg.STEP_MM
+
+    def test_a_line_is_two_points_and_a_spike_stays(self) -> None:
+        line = np.column_stack((np.arange(9), 3 * np.arange(9)))
+        assert len(svg.simplified(line, 0.1)) == 3  # of nine, two rounds
+        spike = np.column_stack((np.arange(9), np.zeros(9, dtype=int)))
+        spike[4, 1] = -100
+        assert [4, -100] in svg.simplified(spike, 0.1).tolist()
+
+    def test_a_path_is_relative_after_its_first_point(self) -> None:
+        pieces = [
+            np.array([[100, 7], [101, 9], [103, 4]]),
+            np.array([[200, 5]]),
+            np.array([[210, 6], [211, 6]]),
+        ]
+        drawn = svg.path(pieces)
+        assert drawn == "M100 7l1 2 2-5m97 1l1 0m9 1l1 0"
+        assert points(drawn) == [[(100, 7), (101, 9), (103, 4)], [(200, 5), (201, 5)], [(210, 6), (211, 6)]]
 
     def test_missing_samples_part_the_trace(self) -> None:
         drawn = svg.trace(np.array([np.nan, 1, 1, np.nan, np.nan, 1, np.nan]), 250.0)
-        assert [[x for x, _ in piece] for piece in points(drawn.path)] == [[1, 2], [5]]
+        assert [[x for x, _ in piece] for piece in points(drawn.path)] == [[1, 2], [5, 6]]
 
     def test_a_lead_without_a_sample_has_no_trace(self) -> None:
         assert svg.trace(np.full(10, np.nan), 250.0).path == ""
@@ -402,7 +422,7 @@ class TestTrends:
 
     def test_bands_go_there_and_back(self) -> None:
         path = svg.band_path(np.array([9.0, 8.0]), np.array([1.0, 2.0]))
-        assert path == "M0 1.0h1L1 2.0h1L2 8.0h-1L1 9.0h-1z"
+        assert path == "M0 1.0h1V2.0h1V8.0h-1V9.0h-1z"
 
     def test_the_highest_bar_of_a_histogram_fills_it(self) -> None:
         # Ten bars of 60 s: three beats in the first, one in the last.

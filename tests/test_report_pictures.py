@@ -12,7 +12,7 @@ from ectopy.ecg import Analysis, BeatClass, recording_of
 from ectopy.report import average_beats, full_disclosure, poincare, svg
 from ectopy.report.signal_overview import signal_overview
 from tests.handmade import FS, analysis_of, beats_of, recording_for
-from tests.paths import points
+from tests.paths import heights, points
 
 
 def overview_of(analysis: Analysis, signal: np.ndarray) -> full_disclosure.Disclosure:
@@ -84,9 +84,8 @@ class TestMeanBeats:
         path = svg.band(low, high, fs)
         unit_mm, step = svg.units(fs)
         top = round(-5 / unit_mm)
-        assert path.startswith(f"M0 {top}l{step} 0")
-        assert f"L{4 * step} 0l-{step} 0" in path
-        assert path.endswith("z")
+        # Along the upper line, down, back along the lower one.
+        assert path == f"M0{top}l{4 * step} 0 0 {-top}-{4 * step} 0z"
 
 
 class TestQuantile:
@@ -126,7 +125,7 @@ class TestPoincare:
         beats = beats_of("NNN", np.array([0.5, 0.6, 1.0]))
         plot = poincare.poincare(analysis_of(recording_of(np.zeros(1000), FS), beats))
         assert plot is not None
-        assert plot.normal == ["M25 74h1v1H25z", "", ""]
+        assert plot.normal == ["M25 74h1", "", ""]
 
     def test_what_lies_beyond_the_axes_is_counted(self) -> None:
         beats = beats_of("NNNN", np.array([0.5, 0.8, 2.5, 0.8]))
@@ -143,7 +142,7 @@ class TestPoincare:
     def test_cells_side_by_side_are_one_piece(self) -> None:
         mask = np.zeros((3, 5), dtype=bool)
         mask[1, [1, 2, 4]] = True
-        assert poincare.squares(mask) == "M1 1h2v1H1zM4 1h1v1H4z"
+        assert poincare.squares(mask) == "M1 1h2M4 1h1"
 
     def test_a_day_of_fibrillation_stays_light(self) -> None:
         # Every cell may be taken; a row of them costs few pieces.
@@ -166,13 +165,13 @@ class TestDisclosure:
         assert drawn.height_mv == pytest.approx(2.0)
         ((letter, path),) = drawn.lines[0].paths
         assert letter == "N"
-        # Downwards in one bin, upwards in the next.
-        assert path.startswith(f"M0 0l1 {drawn.height} 1 0 1-{drawn.height} 1 0")
+        # Downwards in one bin, upwards in the next; what two bins have at their border is one point.
+        assert path.startswith(f"M0 0l1 {drawn.height} 2-{drawn.height} 2 {drawn.height}")
 
     def test_a_flat_lead_is_a_line_in_the_middle(self) -> None:
         drawn = overview_of(flat(""), np.zeros(12_000))
         assert drawn.height_mv == full_disclosure.MIN_HEIGHT_MV
-        assert drawn.lines[0].paths[0][1].startswith(f"M0 {drawn.height // 2}l1 0")
+        assert drawn.lines[0].paths[0][1].startswith(f"M0 {drawn.height // 2}l1 0 2 0")
 
     def test_each_line_has_its_own_baseline(self) -> None:
         signal = np.repeat([5.0, -5.0], 6000)
@@ -193,12 +192,27 @@ class TestDisclosure:
         noise = np.random.default_rng(0).normal(size=6000)
         line = overview_of(flat("NVNSNNVVV", n_samples=6000), noise).lines[0]
         steps = [
-            {(before, after) for piece in points(path) for before, after in pairwise(piece)}
+            (before, after)
             for _, path in line.paths
+            for piece in points(path)
+            for before, after in pairwise(piece)
         ]
-        # 1600 points in a row, each step in one path only.
-        assert len(set.union(*steps)) == sum(map(len, steps)) == 1599
-        assert {after[0] - before[0] for before, after in set.union(*steps)} == {1}
+        # From the first of 1600 points to the last, each part in one path only.
+        covered = [x for before, after in steps for x in range(before[0], after[0])]
+        assert sorted(covered) == list(range(1599))
+
+    def test_extremes_are_kept_to_a_unit(self) -> None:
+        noise = np.random.default_rng(0).normal(scale=0.1, size=6000)
+        drawn = overview_of(flat("", n_samples=6000), noise)
+        (piece,) = points(drawn.lines[0].paths[0][1])
+        assert len(piece) < 1600  # some are one
+        overview = signal_overview(analysis_of(recording_of(noise, FS), beats_of("")))
+        exact = full_disclosure._heights(overview, drawn.height)[0].ravel()
+        off = [(y - int(exact[x])) for x, y in piece]
+        # One that stands for two is the outer one: upwards or downwards, never inwards.
+        assert set(off) == {-1, 0, 1}
+        assert heights(piece).min() == exact.min()
+        assert heights(piece).max() == exact.max()
 
     def test_missing_samples_are_a_gap_and_unreadable_ones_grey(self) -> None:
         signal = np.zeros(6000)
@@ -206,7 +220,7 @@ class TestDisclosure:
         analysis = flat("", n_samples=6000, unreadable=np.array([[3000, 4500]]))
         line = overview_of(analysis, signal).lines[0]
         assert line.unreadable == "M400 0h200v1H400z"
-        assert len(line.paths[0][1].split("M")) == 3
+        assert len(points(line.paths[0][1])) == 2
 
     def test_without_a_sample_there_is_no_overview(self) -> None:
         recording = recording_of(np.full(6000, np.nan), FS)

@@ -12,7 +12,7 @@ from ectopy.rhythm.wording import Urgency, count, duration
 
 _MOSTLY = 0.5
 """Share of ventricular beats in a run below which its beats do not explain it."""
-_ALL_PCT = 99.9
+_ALL_PCT = 99.0
 _ECTOPY = (("ventricular", "veb", "n_couplets"), ("supraventricular", "sveb", "n_sveb_couplets"))
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ectopy.ecg import Analysis, BeatClass, Mask, Samples, Signal, true_intervals
 from ectopy.report.beat_letters import shown_letters
 from ectopy.report.signal_overview import SignalOverview
-from ectopy.report.svg import bars, polyline, quantile
+from ectopy.report.svg import bars, path, quantile
 from ectopy.report.times import Clock
 
 LINE_MM = 165.0
@@ -183,7 +183,7 @@ def _line(bins: _Bins, part: slice, time: str, height: int) -> Line:
     return Line(
         time,
         [
-            (str(letters[number]), "".join(_pieces(y, present, shown == number)))
+            (str(letters[number]), path(_pieces(y, present, shown == number)))
             for number in np.flatnonzero(np.bincount(shown[present])).tolist()
         ],
         _ticks(bins.ticks[BeatClass.VEB][part], 0),
@@ -192,12 +192,32 @@ def _line(bins: _Bins, part: slice, time: str, height: int) -> Line:
     )
 
 
-def _pieces(y: Samples, present: Mask, in_class: Mask) -> Iterator[str]:
+def _pieces(y: Samples, present: Mask, in_class: Mask) -> Iterator[Samples]:
+    """Yield the points of each part of a line in one class; it begins where the part before it ends."""
+    points = np.column_stack((np.arange(len(y)), y))
     for start, stop in true_intervals(present & in_class).tolist():
         joined = start > 0 and bool(present[start - 1])
-        first = 2 * start - joined
-        yield polyline(first, y[first : 2 * stop])
+        yield _merged(points[2 * start - joined : 2 * stop], 1 + joined)
+
+
+def _merged(points: Samples, second: int) -> Samples:
+    """Return points in which neighbours of two bins that are a unit apart at most are one, the outer one.
+
+    ``second`` is the position of the second point of the first bin.
+    """
+    last = np.arange(second, len(points) - 1, 2)
+    last = last[np.abs(points[last, 1] - points[last + 1, 1]) <= 1]
+    both, before = (points[last, 1], points[last + 1, 1]), points[last - 1, 1]
+    points = points.copy()
+    points[last, 1] = np.where(both[0] >= before, np.maximum(*both), np.minimum(*both))
+    return np.delete(points, last + 1, axis=0)
 
 
 def _ticks(mask: Mask, y: int) -> str:
-    return "".join(f"M{2 * column + 1} {y}v{TICK}" for column in np.flatnonzero(mask).tolist())
+    """Draw a tick for each bin; all but the first are placed from the end of the one before."""
+    columns = 2 * np.flatnonzero(mask) + 1
+    if not len(columns):
+        return ""
+    return f"M{columns[0]} {y}v{TICK}" + "".join(
+        f"m{step}-{TICK}v{TICK}" for step in np.diff(columns).tolist()
+    )

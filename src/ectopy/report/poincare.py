@@ -19,6 +19,8 @@ CELLS = 125
 """Cells along an axis, of 16 ms each: finer than the dots of a plot of this size."""
 SHADES = (1, 3, 10)
 """Minimum numbers of pairs in a cell of normal beats for the light, the medium and the dark shade."""
+TRIANGLE, DIAMOND = "l1 2h-2z", "l1 1-1 1-1-1z"
+"""Paths of the marks of a cell with ectopic beats, from the middle of their top."""
 TICKS_S = (0.4, 0.8, 1.2, 1.6, 2.0)
 
 
@@ -56,8 +58,8 @@ def poincare(analysis: Analysis) -> Poincare | None:
     counts = [_cells(earlier, later, mask & inside) for mask in (normal, v, s)]
     return Poincare(
         normal=_shaded(counts[0]),
-        ventricular=_triangles(counts[1] > 0),
-        supraventricular=_diamonds(counts[2] > 0),
+        ventricular=_marks(counts[1] > 0, TRIANGLE),
+        supraventricular=_marks(counts[2] > 0, DIAMOND),
         n_normal=int(normal.sum()),
         n_ventricular=int(v.sum()),
         n_supraventricular=int(s.sum()),
@@ -85,24 +87,16 @@ def _shaded(counts: Counts) -> list[str]:
 
 
 def squares(mask: Mask) -> str:
-    """Return an SVG path of the True cells; neighbours in a row are one rectangle."""
+    """Return an SVG path of the True cells, as dashes on the upper edge of their row; neighbours are one."""
     return "".join(
-        f"M{start} {row}h{stop - start}v1H{start}z"
+        f"M{start} {row}h{stop - start}"
         for row in np.flatnonzero(mask.any(axis=1)).tolist()
         for start, stop in true_intervals(mask[row]).tolist()
     )
 
 
-def _triangles(mask: Mask) -> str:
-    """Return an SVG path with a triangle around each True cell."""
-    return "".join(f"M{x} {y - 0.5:g}l1.2 2h-2.4z" for x, y in _middles(mask))
-
-
-def _diamonds(mask: Mask) -> str:
-    """Return an SVG path with a diamond around each True cell."""
-    return "".join(f"M{x} {y - 1:g}l1 1-1 1-1-1z" for x, y in _middles(mask))
-
-
-def _middles(mask: Mask) -> list[list[float]]:
-    middles: list[list[float]] = (np.argwhere(mask)[:, ::-1] + 0.5).tolist()
-    return middles
+def _marks(mask: Mask, shape: str) -> str:
+    """Return an SVG path with a closed shape at each True cell, each placed from the one before it."""
+    cells = np.argwhere(mask)[:, ::-1]
+    steps = np.diff(cells, axis=0, prepend=0).tolist()
+    return "".join(f"m{x} {y}{shape}" for x, y in steps).replace(" -", "-")

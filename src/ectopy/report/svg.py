@@ -3,6 +3,7 @@
 Traces are in millimetres of ECG paper: 25 mm/s, 10 mm/mV. Trends have COLUMNS columns of equal time.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ MM_PER_S = 25.0
 MM_PER_MV = 10.0
 STEP_MM = 0.1
 """Traces are drawn in steps of 10 uV or less: finer than a screen shows, and mostly one digit per element."""
+MAX_OFF_MM = 0.07
+"""A point so near to the line between its neighbours is left out: a quarter of the stroke of a trace."""
 MAX_TRACE_HZ = 500.0
 """Above this sampling rate, a trace is reduced to the extremes of groups of samples."""
 COLUMNS = 600
@@ -57,10 +60,9 @@ def trace(lead: Values, fs: float, *, centred: bool = True) -> Trace:
         return Trace("", unit_mm, 0.0, 0.0)
     up_mm = (lead - (np.median(lead[present]) if centred else 0)) * MM_PER_MV
     y = np.round(-np.where(present, up_mm, 0) / unit_mm).astype(np.int64)
-    path = "".join(
-        polyline(start * step, y[start:stop], step=step) for start, stop in true_intervals(present).tolist()
-    )
-    return Trace(path, unit_mm, float(y.min()) * unit_mm, float(y.max()) * unit_mm)
+    points = np.column_stack((step * np.arange(len(y)), y))
+    drawn = path(simplified(points[start:stop], unit_mm) for start, stop in true_intervals(present).tolist())
+    return Trace(drawn, unit_mm, float(y.min()) * unit_mm, float(y.max()) * unit_mm)
 
 
 def band(low: Values, high: Values, fs: float) -> str:
@@ -81,11 +83,13 @@ def band(low: Values, high: Values, fs: float) -> str:
     top, bottom = (
         np.round(-np.nan_to_num(line) * MM_PER_MV / unit_mm).astype(np.int64) for line in (high, low)
     )
-    return "".join(
-        f"{polyline(start * step, top[start:stop], step=step)}"
-        f"L{polyline((stop - 1) * step, bottom[start:stop][::-1], step=-step)[1:]}z"
+    x = step * np.arange(len(low))
+    there, back = (np.column_stack((x, line)) for line in (top, bottom))
+    outlines = (
+        (simplified(there[start:stop], unit_mm), simplified(back[start:stop], unit_mm)[::-1])
         for start, stop in true_intervals(np.isfinite(low) & np.isfinite(high)).tolist()
     )
+    return "".join(path([np.concatenate(outline)]) + "z" for outline in outlines)
 
 
 def units(fs: float) -> tuple[float, int]:
@@ -94,24 +98,48 @@ def units(fs: float) -> tuple[float, int]:
     return MM_PER_S / fs / step, step
 
 
-def polyline(x: int, y: Samples, *, step: int = 1) -> str:
-    """Draw a line through points at equal distances; a single point is drawn as a dash.
+def path(pieces: Iterable[Samples]) -> str:
+    """Draw lines; a single point is drawn as a dash.
 
     Parameters
     ----------
-    x
-        Position of the first point.
-    y
-        Heights of the points, integers, [n].
-    step
-        Distance from one point to the next.
+    pieces
+        The points (x, y) of each line, integers, [n, 2].
 
     Returns
     -------
-    An SVG path.
+    An SVG path. All but its first point are relative, which takes a digit or two in place of four.
     """
-    steps = f" {step} ".join(map(str, np.diff(y).tolist()))
-    return f"M{x} {y[0]}" + (f"l{step} {steps}".replace(" -", "-") if steps else f"h{step}")
+    elements, at = [], None
+    for points in pieces:
+        move = "M{} {}".format(*points[0]) if at is None else "m{} {}".format(*(points[0] - at))
+        steps = np.diff(points, axis=0) if len(points) > 1 else np.array([[1, 0]])
+        elements += [move, "l", " ".join(map(str, steps.ravel().tolist()))]
+        at = points[0] + steps.sum(axis=0)
+    return "".join(elements).replace(" -", "-")
+
+
+def simplified(points: Samples, unit_mm: float) -> Samples:
+    """Leave out points that lie on the line between their neighbours.
+
+    Parameters
+    ----------
+    points
+        The points (x, y) of a line, [n, 2].
+    unit_mm
+        Their unit in mm.
+
+    Returns
+    -------
+    The other points. Of every four in a row one stays at least, and what is left out lies within twice
+    MAX_OFF_MM of the line.
+    """
+    for _ in range(2):
+        odd = np.arange(1, len(points) - 1, 2)
+        (x0, y0), (x, y), (x1, y1) = (points[odd + step].T for step in (-1, 0, 1))
+        off = np.abs(y0 + (y1 - y0) * (x - x0) / (x1 - x0) - y)
+        points = np.delete(points, odd[off * unit_mm <= MAX_OFF_MM], axis=0)
+    return points
 
 
 def thin(lead: Values, fs: float) -> tuple[Values, float]:
@@ -240,10 +268,10 @@ def band_path(low: Values, high: Values) -> str:
     An SVG path.
     """
     return "".join(
-        "M"
-        + "L".join(f"{x} {high[x]:.1f}h1" for x in range(start, stop))
-        + "L"
-        + "L".join(f"{x + 1} {low[x]:.1f}h-1" for x in range(stop - 1, start - 1, -1))
+        f"M{start} "
+        + "V".join(f"{high[x]:.1f}h1" for x in range(start, stop))
+        + "V"
+        + "V".join(f"{low[x]:.1f}h-1" for x in range(stop - 1, start - 1, -1))
         + "z"
         for start, stop in true_intervals(np.isfinite(low)).tolist()
     )

@@ -26,4 +26,4 @@ def heights(piece: list[tuple[int, int]]) -> np.ndarray:
     """Return the height of a line at each whole x from its first point to its last, [n]."""
     x, y = np.array(piece).T
     assert all(before < after for before, after in pairwise(x.tolist()))
-    return np.interp(np.arange(x[0], x[-1] + 1), x, y)
+    return np.asarray(np.interp(np.arange(x[0], x[-1] + 1), x, y))

@@ -247,13 +247,20 @@ class TestRun:
         assert run.info.run_name == "8 scored, 1 failed"
         assert run.data.params == MODEL
         assert run.data.metrics["recordings/failed"] == 1
-        assert run.data.metrics[f"psi/{MONITORED[0]}"] > 1
+        assert runs.all_metrics(run.info.run_id)[f"psi/{MONITORED[0]}"] > 1
         assert run.data.tags["index"] == "out/index.html"
         assert run.data.tags["drift"].startswith("8 recordings differ from the training patients")
         assert [file.path for file in client.list_artifacts(run.info.run_id)] == [
-            *("drift.json", "drift.png", "failures.json", "spread.png")
+            *("drift.json", "drift.png", "failures.json", "metrics.json", "spread.png")
         ]
         table = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/failures.json")
         assert table["data"] == [["N came", 1]]
-        kept = json.dumps([run.data.to_dictionary(), table])
+        kept = json.dumps([run.data.to_dictionary(), table, runs.all_metrics(run.info.run_id)])
         assert "Miller" not in kept
+
+    def test_at_most_twenty_metrics_are_on_its_page_and_all_in_its_table(self, run) -> None:
+        everything = runs.all_metrics(run.info.run_id)
+        assert set(run.data.metrics) == set(batch_summary.HEADLINE) & set(everything)
+        assert len(batch_summary.HEADLINE) <= 20
+        assert len(everything) > len(MONITORED)
+        assert everything["veb_burden_pct/p90"] == run.data.metrics["veb_burden_pct/median"] == 1.0

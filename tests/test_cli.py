@@ -99,7 +99,7 @@ class TestHelp:
             ("evaluate", "--database --data-dir --reason --card-to"),
             ("train-rhythm", "--data-dir --model"),
             ("evaluate-findings", "--data-dir --model --out --held-out"),
-            ("cross-database", "--database --data-dir --seeds --out --set --quick"),
+            ("cross-database", "--database --data-dir --seeds --out --set --config --quick"),
             ("ablation", "--database --data-dir --seeds --architectures --lengths --out --quick"),
             (
                 "score",
@@ -245,28 +245,60 @@ class TestErrors:
             self.ended(error, monkeypatch)
 
 
+@pytest.fixture
+def study(monkeypatch: pytest.MonkeyPatch) -> object:
+    """What a flow of a study gives; the link to a run needs no store."""
+    from ectopy.flows import progress
+    from ectopy.registry.closing import Study
+
+    monkeypatch.setattr(progress, "link_to", lambda run: f"http://127.0.0.1:5000/#/runs/{run}")
+    return Study("# a long page", "test  VEB F1\nall     90.0", "out/page.md", "7")
+
+
+STUDY_SHOWN = "test  VEB F1\nall     90.0\nout/page.md\n"
+STUDY_SAID = ["all of it: http://127.0.0.1:5000/#/runs/7", "the page:"]
+
+
 class TestAblation:
     @pytest.mark.parametrize("command", ["ablation", "compare"])
-    def test_the_flow_gets_the_options_and_its_tables_are_printed(
+    def test_the_flow_gets_the_options_and_its_summary_is_printed_with_path_and_link(
         self,
         command: str,
         capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
+        study: object,
     ) -> None:
         from ectopy.flows import compare
+        from ectopy.model.network import TrainConfig
 
         given: list[object] = []
 
-        def flow(*arguments: object) -> str:
+        def flow(*arguments: object) -> object:
             given.extend(arguments)
-            return "| the table |"
+            return study
 
         monkeypatch.setattr(compare, "compare", flow)
+        monkeypatch.setattr(compare, "require_architectures", lambda *_: ((), ()))
         arguments = ("--data-dir", str(tmp_path), "--seeds", "2", "--architectures", "gru, lstm")
         status, printed, said = run(command, *arguments, "--lengths", "16,256", "--quick", capsys=capsys)
-        assert (status, printed) == (0, "| the table |\n"), said
-        assert given == ["mitdb", tmp_path, 2, ("gru", "lstm"), (16, 256), compare.QUICK, None]
+        assert (status, printed) == (0, STUDY_SHOWN), said
+        assert said.splitlines()[-2:] == STUDY_SAID
+        quick = TrainConfig(n_folds=2, epochs=2, windows_per_epoch=64, batch_windows=16)
+        assert given == ["mitdb", tmp_path, 2, ("gru", "lstm"), (16, 256), quick, None]
+
+    def test_what_cannot_be_compared_is_refused_before_prefect_starts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from ectopy.flows import compare
+
+        monkeypatch.setattr(compare, "compare", lambda *_: pytest.fail("the flow was started"))
+        simulate_database(tmp_path, recordings=3, minutes=0.2, seed=0)
+        given = ("ablation", "--database", "simdb", "--data-dir", tmp_path)
+        status, _, told = run(*given, "--architectures", "gru2", capsys=capsys)
+        assert (status, "gru2: unknown architecture. Use one of" in told) == (2, True)
+        status, _, told = run(*given, capsys=capsys)
+        assert (status, "2 patients are too few for 5 folds" in told) == (1, True)
 
     @pytest.mark.parametrize("lengths", ["0", "16,long", "-3", "1.5"])
     def test_a_length_that_is_no_number_of_beats_is_wrong_usage(
@@ -284,6 +316,66 @@ class TestAblation:
         with pytest.raises(TrainConfigError, match=r"'gru2' is unknown\. Use one of simple-rnn, gru, lstm, "):
             select_architectures(("gru", "gru2"), (), TrainConfig())
         assert TrainConfigError.__name__ in _WRONG_USAGE
+
+
+class TestCrossDatabase:
+    @pytest.fixture
+    def given(self, monkeypatch: pytest.MonkeyPatch, study: object) -> list[tuple[Any, ...]]:
+        """What the flow is called with."""
+        from ectopy.flows import cross_database
+
+        given: list[tuple[Any, ...]] = []
+
+        def flow(*arguments: object) -> object:
+            given.append(arguments)
+            return study
+
+        monkeypatch.setattr(cross_database, "cross_database", flow)
+        monkeypatch.setattr(cross_database, "require_databases", lambda *_: [])
+        return given
+
+    def test_a_file_has_settings_and_databases_and_options_count_before_it(
+        self, given: list[tuple[Any, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from ectopy.model.network import TrainConfig
+        from ectopy.model.training_sources import DEFAULT_SOURCES, TrainingSource
+
+        file = tmp_path / "t.toml"
+        file.write_text('[settings]\nseed = 3\nepochs = 9\n[[databases]]\nname = "svdb"\nweight = 0.5\n')
+        of_file = ("--config", str(file))
+        for options in ((), of_file, (*of_file, "--set", "epochs=4"), (*of_file, "--database", "mitdb")):
+            status, printed, said = run("cross-database", *options, "--seeds", "2", capsys=capsys)
+            assert (status, printed) == (0, STUDY_SHOWN)
+            assert said.splitlines()[-2:] == STUDY_SAID
+        svdb, mitdb = [TrainingSource("svdb", weight=0.5)], [TrainingSource("mitdb")]
+        assert [[*sources] for sources, *_ in given] == [[*DEFAULT_SOURCES], svdb, svdb, mitdb]
+        configs = [config for *_, config, _ in given]
+        assert configs == [TrainConfig(), *(TrainConfig(seed=3, epochs=n) for n in (9, 4, 9))]
+
+    def test_quick_counts_before_the_file_and_set_before_both(
+        self, given: list[tuple[Any, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "t.toml"
+        file.write_text("[settings]\nseed = 3\nepochs = 9\n")
+        options = ("--config", str(file), "--quick", "--set", "n_folds=4")
+        assert run("cross-database", *options, capsys=capsys)[0] == 0
+        ((*_, config, _),) = given
+        assert (config.seed, config.epochs, config.n_folds) == (3, 2, 4)
+
+    def test_what_cannot_be_evaluated_is_refused_before_prefect_starts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from ectopy.flows import cross_database
+
+        monkeypatch.setattr(cross_database, "cross_database", lambda *_: pytest.fail("the flow was started"))
+        simulate_database(tmp_path, recordings=3, minutes=0.2, seed=0)
+        for options, message in (
+            (("--database", "simdb"), "one database is not enough to leave one out. Name at least two."),
+            (("--database", "simdb", "--database", "mitdb"), "the database mitdb is missing"),
+        ):
+            status, _, told = run("cross-database", "--data-dir", tmp_path, *options, capsys=capsys)
+            assert status in {1, 2}
+            assert message in told
 
 
 class TestTrain:
@@ -321,7 +413,7 @@ class TestTrain:
         changes = ("--set", "learning_rate=0.003", "--set", "epochs=2")
         assert run("train", *changes, capsys=capsys)[:2] == (0, "models:/ectopy/1\n")
         assert run("train", capsys=capsys)[0] == 0
-        assert configs == [TrainConfig(learning_rate=0.003, epochs=2), None]
+        assert configs == [TrainConfig(learning_rate=0.003, epochs=2), TrainConfig()]
 
     def test_the_architecture_can_be_set_and_an_unknown_one_is_wrong_usage(
         self, configs: list[object], capsys: pytest.CaptureFixture[str]

@@ -29,6 +29,7 @@ from ectopy.evaluation.finding_summary import (
     QUIET,
     false_table,
     group_findings,
+    headline_of,
     metrics_of,
     missed_table,
 )
@@ -40,7 +41,8 @@ from ectopy.evaluation.record_findings import (
 )
 from ectopy.model.calibration import Calibration
 from ectopy.model.classifier import SHIPPED_MODEL
-from ectopy.registry import runs
+from ectopy.registry import model_versions, runs
+from ectopy.registry.shipped_champion import REGISTERED_NAME, register_shipped
 from ectopy.rhythm.kinds import KINDS, LEADING
 from ectopy.rhythm.wording import Urgency
 from tests.conftest import database
@@ -385,9 +387,35 @@ def test_the_flow_writes_the_page_and_a_broken_record_stops_no_other(
     header.write_text(header.read_text() + "#Rhythm: Sinus rhythm.\n")
     (folder / "data" / "3.hea").write_text("not a header\n")
     (folder / "RECORDS").write_text("data/1\ndata/3\n")
-    page = evaluate_findings(["ludb"], tmp_path, out=tmp_path / "out", tracking_uri=tracking_uri)
-    assert (tmp_path / "out" / "findings-evaluation.md").read_text() == page
+    page, summary, path, run_id = evaluate_findings(
+        ["ludb"], tmp_path, out=tmp_path / "out", tracking_uri=tracking_uri
+    )
+    assert path == str(tmp_path / "out" / "findings-evaluation.md")
+    assert Path(path).read_text() == page
+    assert [line.split()[0] for line in summary.splitlines()] == ["database", "ludb"]
+    assert " nan" not in summary  # a database without malignant episodes
     assert "ectopy evaluate-findings ludb --model shipped --out DIR" in page
-    (run,) = mlflow.search_runs(experiment_names=["ectopy-findings"], output_format="list")
+    told = mlflow.search_runs(experiment_names=["ectopy-findings"], output_format="list")
+    (run,) = (run for run in told if run.info.run_name.startswith("findings of "))
+    assert run.info.run_id == run_id
     assert runs.all_metrics(run.info.run_id)["ludb/strips/normal/n"] == 1
     assert "Could not be evaluated: ludb/3." in page
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.name == "ludb 1.0.1, training records"
+    version = register_shipped(REGISTERED_NAME)  # which the flow has registered
+    assert version is not None
+    model_id = model_versions.model_id_of(version)
+    assert model_id is not None
+    of_data = {metric.key: metric for metric in mlflow.get_logged_model(model_id).metrics or ()}
+    shown = of_data["ludb/findings/false_urgent_per_24h"]
+    assert (shown.dataset_name, shown.dataset_digest) == (used.dataset.name, used.dataset.digest)
+    assert shown.value == run.data.metrics["ludb/findings/false_urgent_per_24h"]
+
+
+def test_the_run_of_all_databases_has_at_most_twenty_metrics():
+    with_malignant = [name for name, source in LABELS.items() if {"vt", "vf", "asystole"} & source.known]
+    names = [f"{name}/findings/false_urgent_per_24h" for name in LABELS]
+    names += [f"{name}/malignant/named_share" for name in with_malignant]
+    more = [f"{name}{FREE.replace(' ', '_')}/findings/false_urgent_per_24h" for name in LABELS]
+    assert sorted(headline_of([*names, *more, "vfdb/vt/found_share"])) == sorted(names)
+    assert len(names) == 20

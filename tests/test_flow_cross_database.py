@@ -16,6 +16,7 @@ from ectopy.flows.cross_database import cross_database
 from ectopy.model import training
 from ectopy.model.training_sources import TrainingSource, TrainingSourceError
 from ectopy.registry import runs
+from ectopy.registry.closing import WIDTH, Study
 from tests.small import work_here
 from tests.test_flow_train import CONFIG
 
@@ -30,7 +31,7 @@ TESTS = {"out of fold": ["simdb", "otherdb"], "without simdb": ["simdb"], "witho
 class Evaluated(NamedTuple):
     """What the flow gave, where it wrote, and its run with the nested ones by name."""
 
-    page: str
+    study: Study
     data: Path
     out: Path
     run: Any
@@ -76,10 +77,10 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Ev
         patch.setattr(training, "record_jobs", noted)
         work_here(patch)
         patch.setattr(catalogue, "DATABASES", {**catalogue.DATABASES, "otherdb": OTHER})
-        page = cross_database(SOURCES, data, 2, CONFIG, out, tracking_uri=tracking_uri)
+        study = cross_database(SOURCES, data, 2, CONFIG, out, tracking_uri=tracking_uri)
     found = mlflow.search_runs(experiment_names=["ectopy-cross-database"], output_format="list")
     (parent,) = (run for run in found if "mlflow.parentRunId" not in run.data.tags)
-    return Evaluated(page, data, out, parent, children(parent), doubtful_used)
+    return Evaluated(study, data, out, parent, children(parent), doubtful_used)
 
 
 def test_there_is_a_run_for_each_test_with_its_networks(evaluated: Evaluated) -> None:
@@ -122,7 +123,7 @@ def test_every_training_record_is_tested_once_in_each_kind_of_test_and_no_held_o
         per_database = [[r.record for r in records if r.database == database] for database in databases]
         assert all(len(names) == len(set(names)) == 2 for names in per_database)
         assert all(len(record.members) == 2 for record in records)
-        assert f"## Records, {name}\n" in evaluated.page
+        assert f"## Records, {name}\n" in evaluated.study.page
     assert not list(evaluated.data.glob("training/**/*003*"))
 
 
@@ -140,7 +141,7 @@ def test_the_metrics_are_those_of_the_counts(evaluated: Evaluated) -> None:
 
 def test_page_figure_and_counts_are_on_the_run_and_in_the_folder(evaluated: Evaluated) -> None:
     for path in (evaluated.out / "cross-database.md", evaluated.artifact(evaluated.run, "cross-database.md")):
-        assert path.read_text() == evaluated.page
+        assert path.read_text() == evaluated.study.page
     for path in (
         evaluated.out / "cross-database.png",
         evaluated.artifact(evaluated.run, "cross-database.png"),
@@ -158,8 +159,36 @@ def test_the_page_names_the_command_with_every_changed_choice(evaluated: Evaluat
     command = (
         "ectopy cross-database --database simdb=0.5 --database otherdb=1 --seeds 2 --out DIR --set n_folds=2 "
     )
-    assert command in evaluated.page
-    assert "--set epochs=2 " in evaluated.page
+    assert command in evaluated.study.page
+    assert "--set epochs=2 " in evaluated.study.page
+
+
+def test_the_summary_fits_a_screen_and_has_a_row_for_each_test_and_database(evaluated: Evaluated) -> None:
+    _, titles, *rows = lines = evaluated.study.summary.splitlines()
+    assert titles.split()[:3] == ["test", "on", "records"]
+    assert [row.split("  ")[0] for row in rows] == [*["out of fold"] * 3, "without simdb", "without otherdb"]
+    cells = [row[len("without otherdb") :].split()[:2] for row in rows]
+    assert cells == [["all", "4"], ["simdb", "2"], ["otherdb", "2"], ["simdb", "2"], ["otherdb", "2"]]
+    assert max(map(len, lines)) <= WIDTH
+    assert Path(evaluated.study.path) == evaluated.out / "cross-database.md"
+
+
+def test_the_run_above_has_f1_of_each_test_and_no_run_more_than_twenty_metrics(evaluated: Evaluated) -> None:
+    above = evaluated.run.data.metrics
+    for name, (*_, database) in TESTS.items():
+        told = runs.all_metrics(evaluated.tests[name].info.run_id)
+        of_test = "all" if name == "out of fold" else database
+        for beat in ("veb", "sveb"):
+            expected = told.get(f"{of_test}/detected/gross/{beat}_f1")
+            assert above.get(f"{name.replace(' ', '_')}/{beat}_f1") == expected
+    for run in (evaluated.run, *evaluated.tests.values()):
+        assert len([name for name in run.data.metrics if not name.startswith("system/")]) <= 20
+        assert run.data.tags[runs.DESCRIPTION]
+
+
+def test_without_a_folder_the_page_is_that_of_the_run(evaluated: Evaluated) -> None:
+    page = runs.path_of(evaluated.study.run_id, "cross-database.md")
+    assert Path(page).read_text() == evaluated.study.page
 
 
 def test_one_database_cannot_be_left_out() -> None:

@@ -25,7 +25,7 @@ from ectopy.flows.train import train
 from ectopy.model import network, training_set
 from ectopy.model.classifier import ModelError, load_classifier
 from ectopy.model.train_file import read_train_file
-from ectopy.model.training_sources import LabelledRecord, TrainingSource
+from ectopy.model.training_sources import DEFAULT_SOURCES, LabelledRecord, TrainingSource
 from ectopy.monitoring import drift
 from ectopy.registry import model_versions, runs
 from ectopy.registry.evidence import OUT_OF_FOLD_RECORDS
@@ -214,7 +214,17 @@ class TestTrain:
         assert len(shown) <= 20
         assert len(trained.metrics) > 100
         assert {f"by_epoch/loss {group}" for group in ("fold 0", "fold 1", "ensemble")} <= shown
+        assert "calibration/expected_error" in shown
+        assert {"calibration/temperature", "calibration/expected_error/simdb"} <= set(trained.metrics) - shown
         assert set(trained.run.data.metrics) <= set(trained.metrics)
+
+    def test_a_training_with_the_default_settings_has_at_most_twenty_metrics(self, trained: Trained) -> None:
+        families = {"by_epoch/": CONFIG.n_folds + 1, "calibration/": 1, "out_of_fold/detected/": 8}
+        of_a_database = "out_of_fold/simdb/detected/"
+        for prefix, most in {**families, of_a_database: 2}.items():
+            assert sum(name.startswith(prefix) for name in trained.run.data.metrics) <= most
+        by_default = sum(families.values()) + network.TrainConfig().n_folds - CONFIG.n_folds
+        assert by_default + 2 * len(DEFAULT_SOURCES) == 19
 
     def test_learning_curves_are_the_mean_loss_of_the_networks(self, trained: Trained) -> None:
         import mlflow

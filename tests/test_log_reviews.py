@@ -5,6 +5,7 @@ import pytest
 from ectopy import cli
 from ectopy.batch.planning import ScoreOptions
 from ectopy.flows.log_reviews import log_reviews
+from ectopy.registry import runs
 from ectopy.review.confirm import confirm
 from ectopy.review.corrections import CorrectionsError
 from ectopy.review.edits import RelabelBeats
@@ -43,6 +44,8 @@ def test_the_run_has_what_the_readers_did(out, tracking_uri):
     assert metrics["corrections_per_1000_beats"] == pytest.approx(3000 / metrics["beats"])
     assert (metrics["decisions/median"], metrics["seconds/median"]) == (0.5, 40)
     assert metrics["ec57/gross/veb_sensitivity"] == 0
+    assert len(metrics) <= 20
+    assert runs.all_metrics(run.info.run_id)["ec57/average/veb_sensitivity"] == 0
     rate = metrics["corrections_per_1000_beats"]
     assert told == (
         f"2 recordings confirmed, {rate:.1f} corrections per 1,000 beats, "

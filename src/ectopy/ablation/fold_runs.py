@@ -12,8 +12,10 @@ from ectopy.model import calibration, network
 from ectopy.model.calibration import OutOfFoldPrediction
 from ectopy.model.folds import Fold, pick_records, training_sequences
 from ectopy.model.network import Epoch, Network, TrainConfig
+from ectopy.model.training import EpochReport
 from ectopy.model.training_set import TrainingRecord, TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS
+from ectopy.parallel.worker_pool import report
 
 DISTANCES_BEATS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 """Distances between two beats, in beats, at which the influence of one on the other is measured."""
@@ -54,6 +56,8 @@ class FoldRun:
 def train_without(records: Sequence[TrainingRecord], fold: Fold, config: TrainConfig) -> FoldRun:
     """Train without the test patients of a fold, and compute the loss on their beats after every epoch.
 
+    Each epoch is reported, see :func:`ectopy.parallel.worker_pool.report`.
+
     Parameters
     ----------
     records
@@ -71,10 +75,12 @@ def train_without(records: Sequence[TrainingRecord], fold: Fold, config: TrainCo
     test = [(record, record.get(DETECTED)) for record in pick_records(records, fold.test)]
     losses: list[float] = []
     epoch_s: list[float] = []
+    name = f"{architecture}, {config.window_beats} beats, seed {config.seed}"
 
     def note(epoch: Epoch) -> None:
         losses.append(held_out_loss(epoch.network, [sequence for _, sequence in test]))
         epoch_s.append(epoch.cpu_s)
+        report(EpochReport(name, epoch.number, {"loss": losses[-1]}))
 
     fitted = network.fit(train, config, seed=config.seed, callbacks=[note])
     return FoldRun(fitted, config, train, test, tuple(losses), tuple(epoch_s))

@@ -1,6 +1,7 @@
 """The results page of an ablation study: tables in Markdown and one figure, over all seeds."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean, stdev
@@ -29,6 +30,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
     }
 )
 F1 = ("gross/veb_f1", "gross/sveb_f1", "average/veb_f1", "average/sveb_f1")
+_BOTH_F1 = (("VEB F1", "gross/veb_f1"), ("SVEB F1", "gross/sveb_f1"))
 F1_HEADINGS = ("VEB F1", "SVEB F1", "VEB F1, record average", "SVEB F1, record average")
 TRAINING_HEADINGS = (*F1_HEADINGS, "best epoch", "CPU s to best epoch", "CPU s in total")
 SPEED_HEADINGS = ("100,000 beats, s", "512 beats, ms")
@@ -208,6 +210,62 @@ def variant_table(group: Group) -> str:
             ]
         )
     return _table(headings, rows)
+
+
+def glance_columns(trials: Sequence[Trial]) -> dict[str, list[str]]:
+    """Return the table for a terminal by column, with one row for each architecture and sequence length."""
+    groups = group_by_architecture(trials)
+    f1 = {
+        title: [_percent([t.metrics[name] for t in g]) for g in groups.values()] for title, name in _BOTH_F1
+    }
+    return {
+        "network": [f"{TITLES[each.kind]}, {each.window_beats} beats" for each in groups],
+        **f1,
+        "parameters": [f"{group[0].n_parameters:,}" for group in groups.values()],
+        "best epoch": [_spread([trial.best_epoch for trial in group]) for group in groups.values()],
+        "CPU s": [_spread([trial.training_s for trial in group]) for group in groups.values()],
+    }
+
+
+def verdict_counts(trials: Sequence[Trial], config: TrainConfig) -> list[str]:
+    """Return how many hypotheses hold, as text for a terminal.
+
+    Parameters
+    ----------
+    trials
+        All trials.
+    config
+        The configuration that all trials share.
+
+    Returns
+    -------
+    One line, or none if no hypothesis could be tested.
+    """
+    hypotheses = check_hypotheses(by_kind(trials, config.window_beats), by_length(trials, CHOSEN))
+    verdicts = Counter(hypothesis.verdict for hypothesis in hypotheses).most_common()
+    counts = ", ".join(f"{number} {verdict!r}" for verdict, number in verdicts)
+    return [f"hypotheses about GRUs: {counts}"] if counts else []
+
+
+def mean_f1(trials: Sequence[Trial], config: TrainConfig) -> dict[str, float]:
+    """Return F1 of each architecture at the usual sequence length for MLflow.
+
+    Parameters
+    ----------
+    trials
+        All trials.
+    config
+        The configuration that all trials share.
+
+    Returns
+    -------
+    The mean over seeds by name, such as ``veb_f1/gru``.
+    """
+    return {
+        f"{metric.removeprefix('gross/')}/{kind}": fmean(trial.metrics[metric] for trial in group)
+        for _, metric in _BOTH_F1
+        for kind, group in by_kind(trials, config.window_beats).items()
+    }
 
 
 def trial_columns(trials: Sequence[Trial]) -> dict[str, list[object]]:

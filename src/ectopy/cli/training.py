@@ -21,6 +21,7 @@ from ectopy.cli.common import (
 if TYPE_CHECKING:
     from ectopy.model.network import TrainConfig
     from ectopy.model.training_sources import TrainingSource
+    from ectopy.registry.closing import Study
     from ectopy.settings import Settings
 
 Databases = Annotated[
@@ -38,6 +39,14 @@ Values = Annotated[
         "--set",
         metavar="NAME=VALUE",
         help="Change a field of TrainConfig, such as learning_rate=0.003. Repeatable.",
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings and databases in TOML. --set and --database count before it.",
     ),
 ]
 
@@ -106,14 +115,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter for each option
     databases: Databases = None,
     data_dir: DataDir = None,
     values: Values = None,
-    config_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE",
-            help="Settings and databases in TOML. --set and --database count before it.",
-        ),
-    ] = None,
+    config_file: ConfigFile = None,
     corrections: Annotated[
         list[Path] | None,
         typer.Option(
@@ -129,17 +131,12 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter for each option
     settings = _prepare(data_dir)
     from ectopy.flows import train as training
     from ectopy.flows.progress import link_to
-    from ectopy.model.network import TrainConfig
-    from ectopy.model.train_file import read_train_file
     from ectopy.registry.closing import of_training
 
-    config = _config(changes)
-    if config_file:
-        of_file = read_train_file(config_file)
-        config = of_file.config.with_values(changes)
-        sources = sources if databases else of_file.sources
+    config, sources = _of_file(config_file, sources)
+    config = config.with_values(changes)
     if not corrections:  # they bring patients of their own
-        training.require_training(sources, settings.data_dir, config or TrainConfig())
+        training.require_training(sources, settings.data_dir, config)
     version = training.train(
         sources,
         settings.data_dir,
@@ -193,9 +190,9 @@ def _require_databases(*names: str) -> None:
 
 
 def _sources(texts: Sequence[str] | None) -> "Sequence[TrainingSource]":
-    from ectopy.model.training_sources import DEFAULT_SOURCES, TrainingSource
+    from ectopy.model.training_sources import TrainingSource
 
-    return [TrainingSource.parse(text) for text in texts or ()] or DEFAULT_SOURCES
+    return [TrainingSource.parse(text) for text in texts or ()]
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -208,12 +205,25 @@ def _assignments(texts: Sequence[str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in parts}
 
 
-def _config(changes: dict[str, str]) -> "TrainConfig | None":
-    if not changes:
-        return None
+def _of_file(
+    path: Path | None, sources: "Sequence[TrainingSource]"
+) -> "tuple[TrainConfig, Sequence[TrainingSource]]":
+    """Return the settings of the file of a training, and the databases that are given, else its own."""
     from ectopy.model.network import TrainConfig
+    from ectopy.model.train_file import TrainFile, read_train_file
+    from ectopy.model.training_sources import DEFAULT_SOURCES
 
-    return TrainConfig().with_values(changes)
+    of_file = read_train_file(path) if path else TrainFile(TrainConfig(), DEFAULT_SOURCES)
+    return of_file.config, sources or of_file.sources
+
+
+def _print_study(study: "Study") -> None:
+    """Print the summary of a study, where its page lies, and a link to its run."""
+    from ectopy.flows.progress import link_to
+
+    print_result(study.summary)
+    print_messages(f"all of it: {link_to(study.run_id)}", "the page:")
+    print_result(study.path)
 
 
 def cross_database(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -224,6 +234,7 @@ def cross_database(  # noqa: PLR0913, PLR0917 - one parameter for each option
         Path | None, typer.Option(help="Also write the page, its figure and the counts of each record there.")
     ] = None,
     values: Values = None,
+    config_file: ConfigFile = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Hardly train: a check that it works; the metrics mean nothing.")
     ] = False,
@@ -234,11 +245,13 @@ def cross_database(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """
     changes, sources = _assignments(values or ()), _sources(databases)
     settings = _prepare(data_dir)
-    from ectopy.flows.cross_database import QUICK
-    from ectopy.flows.cross_database import cross_database as flow
+    from ectopy.flows import cross_database as study
+    from ectopy.flows.tasks import hardly_train
 
-    config = QUICK.with_values(changes) if quick else _config(changes)
-    print_result(flow(sources, settings.data_dir, seeds, config, out))
+    config, sources = _of_file(config_file, sources)
+    config = (hardly_train(config) if quick else config).with_values(changes)
+    study.require_databases(sources, settings.data_dir, config)
+    _print_study(study.cross_database(sources, settings.data_dir, seeds, config, out))
 
 
 def evaluate(
@@ -292,11 +305,9 @@ def evaluate_findings(
     """
     _require_databases(*(databases or ()))
     settings = _prepare(data_dir)
-    from ectopy.evaluation.finding_page import PAGE
     from ectopy.flows.evaluate_findings import evaluate_findings as flow
 
-    page = flow(tuple(databases or ()), settings.data_dir, model, out, held_out)
-    print_result(out / PAGE if out else page)
+    _print_study(flow(tuple(databases or ()), settings.data_dir, model, out, held_out))
 
 
 def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -321,13 +332,15 @@ def ablation(  # noqa: PLR0913, PLR0917 - one parameter for each option
     beats = _positive_integers("--lengths", lengths)
     _require_databases(database)
     settings = _prepare(data_dir)
-    from ectopy.flows.compare import QUICK
-    from ectopy.flows.compare import compare as flow
+    from ectopy.flows import compare
+    from ectopy.flows.tasks import hardly_train
     from ectopy.model.architectures import ARCHITECTURES
+    from ectopy.model.network import TrainConfig
 
     names = split_names(architectures) or tuple(ARCHITECTURES)
-    config = QUICK if quick else None
-    print_result(flow(database, settings.data_dir, seeds, names, beats, config, out))
+    config = hardly_train(TrainConfig()) if quick else TrainConfig()
+    compare.require_architectures(database, settings.data_dir, names, beats, config)
+    _print_study(compare.compare(database, settings.data_dir, seeds, names, beats, config, out))
 
 
 def _positive_integers(option: str, text: str) -> tuple[int, ...]:

@@ -134,6 +134,25 @@ def build_page(tests: Sequence[CrossTest], sources: Sequence[SourceRecords], con
     return "\n\n".join(section.strip("\n") for section in sections) + "\n"
 
 
+def glance_columns(tests: Sequence[CrossTest]) -> dict[str, list[str]]:
+    """Return the table for a terminal by column, with one row for each test and each database in it."""
+    parts = [part for test in tests for part in test.parts()]
+    summaries = [summarise(part, DETECTED) for part in parts]
+    return {
+        "test": [part.name for part in parts],
+        "on": [part.tested[0] if len(part.tested) == 1 else "all" for part in parts],
+        "records": [str(len(part.evaluations)) for part in parts],
+        **{
+            _TITLES[name]: [_percent(name, summary.gross[name]) for summary in summaries]
+            for name in ("qrs_sensitivity", "qrs_positive_predictivity")
+        },
+        **{
+            _TITLES[name]: [_gross(summary, name).replace("*", "") for summary in summaries]
+            for name in ("veb_f1", "sveb_f1")
+        },
+    }
+
+
 def _command(sources: Sequence[TrainingSource], config: TrainConfig) -> str:
     """Return the command that repeats the evaluation, with all choices that differ from the defaults."""
     databases = [f"--database {source.database}={source.weight:g}" for source in sources]

@@ -24,7 +24,7 @@ class FindingModel:
 
     ``folds`` are model directories by key of a training record: networks that have not seen its patient.
     ``training`` are the names of its training databases. ``calibration`` is that of the model, which the
-    networks of its folds take over.
+    networks of its folds take over. ``version`` is that of the registry, None for the shipped model.
     """
 
     name: str
@@ -32,6 +32,7 @@ class FindingModel:
     training: tuple[str, ...]
     folds: Mapping[str, Path]
     calibration: Calibration | None = None
+    version: model_versions.Version | None = None
 
 
 def find_model(name: str) -> FindingModel:
@@ -61,7 +62,7 @@ def find_model(name: str) -> FindingModel:
     folds = networks_by_record(version, training[0])
     specification = load_classifier(folder).specification
     calibration = Calibration(specification.temperature, specification.confidence_threshold)
-    return FindingModel(specification.name, folder, training, folds, calibration)
+    return FindingModel(specification.name, folder, training, folds, calibration, version)
 
 
 def _version(address: str) -> model_versions.Version:

@@ -31,10 +31,8 @@ HEADLINE = (
     "sveb_f1",
 )
 GROSS = tuple(f"gross/{name}" for name in HEADLINE)
-OUT_OF_FOLD = (*GROSS, "average/veb_f1", "average/sveb_f1")
-"""Metrics of the cross-validation that its run shows in MLflow; its table has all."""
 OF_A_DATABASE = ("gross/veb_f1", "gross/sveb_f1")
-"""The same of each training database."""
+"""Metrics of each training database that the run of a training shows in MLflow; its table has all."""
 HELD_OUT = (
     *(f"beats/{name}" for name in HEADLINE),
     *("ventricular/couplet_sensitivity", "ventricular/short_run_sensitivity"),
@@ -43,7 +41,7 @@ HELD_OUT = (
 )
 """Metrics of held-out patients that the run of an evaluation shows in MLflow."""
 EVERYONE = ("beats/veb_f1", "beats/sveb_f1")
-"""The same of all records."""
+"""The same of all records without paced beats."""
 UNDER_A_CONDITION = ("all/gross/veb_f1", "all/gross/sveb_f1")
 """The same of held-out patients under a condition, such as with given beats."""
 Comparisons: TypeAlias = Mapping[str, BeatComparison]

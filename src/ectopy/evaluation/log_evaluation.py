@@ -27,6 +27,8 @@ CARD, CARD_PICTURES = "model-card.md", "model-card"
 """The model card as a page of the documentation, and the folder beside it with its ECG strips."""
 HELD_OUT, NOT_PACED, EVERYONE = "held_out", "everyone_not_paced", "everyone"
 """Groups of records; their metrics' names begin with these words."""
+_HEADLINES = {HELD_OUT: headline_metrics.HELD_OUT, NOT_PACED: headline_metrics.EVERYONE}
+"""Metrics of each group that the run shows in MLflow; its table has all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +136,9 @@ def _log_overview(
 ) -> tuple[dict[str, list[object]], str]:
     """Log every metric of every group of records; return the overview table, by column and as a section."""
     for name, group in groups.items():
-        headline = headline_metrics.HELD_OUT if name == HELD_OUT else headline_metrics.EVERYONE
         on_data = tested._asdict() if name == HELD_OUT else {}
-        runs.log_results(aggregate.metrics_with_bounds(group), headline, prefix=f"{name}/", **on_data)
+        metrics = aggregate.metrics_with_bounds(group)
+        runs.log_results(metrics, _HEADLINES.get(name, ()), prefix=f"{name}/", **on_data)
     seeds = aggregate.spread(aggregate.member_metrics(held_out))
     table = tables.overview_table(groups[HELD_OUT], seeds, groups.get(NOT_PACED), groups.get(EVERYONE))
     runs.log_table(table, "at-a-glance.json")

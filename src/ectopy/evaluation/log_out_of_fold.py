@@ -45,7 +45,7 @@ def log_out_of_fold(evaluations: Mapping[str, RecordEvaluation]) -> dict[str, fl
             everything |= {f"{database}/{condition}/{name}": value for name, value in summary.items()}
         seeds = _seed_metrics(of_database)
         everything |= {f"{database}/seeds/{name}": value for name, value in seeds.items()}
-    headline = [f"{DETECTED}/{name}" for name in headline_metrics.OUT_OF_FOLD]
+    headline = [f"{DETECTED}/{name}" for name in headline_metrics.GROSS]
     runs.log_results(everything, headline, prefix="out_of_fold/")
     runs.log_text(to_json(record_counts(evaluations)), OUT_OF_FOLD_RECORDS)
     return metrics[DETECTED]

@@ -13,8 +13,10 @@ from ectopy.evaluation.cross_database_page import PAGE
 from ectopy.evaluation.evaluate_record import EvaluationJob
 from ectopy.evaluation.jobs import out_of_fold_jobs
 from ectopy.evaluation.log_cross_database import log_page, log_test
+from ectopy.flows.expected import without_traceback
+from ectopy.flows.progress import announce
 from ectopy.flows.tasks import evaluate_records, log_data, read_records
-from ectopy.flows.train import cross_validate, fit_with_curves, log_network
+from ectopy.flows.train import cross_validate, fit_with_curves, log_network, require_training
 from ectopy.model import network, training
 from ectopy.model.calibration import UNCALIBRATED
 from ectopy.model.training import TrainingFolder
@@ -24,18 +26,23 @@ from ectopy.model.training_sources import (
     SourceRecords,
     TrainingSource,
     TrainingSourceError,
-    select_records,
 )
 from ectopy.registry import runs
+from ectopy.registry.closing import Study
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
 
-QUICK = network.TrainConfig(n_folds=2, epochs=2, windows_per_epoch=64, batch_windows=16)
-"""A check that it works, within minutes. Its metrics mean nothing."""
+_DESCRIPTION = """One recipe on {names}: how good it is on patients of each that no network has seen.
+
+* **Artifacts**: `{page}` is the page.
+* **Metrics**: `out_of_fold/` are of all databases together, `without_NAME/` of a database by networks that
+  were trained on the others.
+* The runs below this one are the tests, with the networks of each."""
 
 
 @flow
+@without_traceback
 def cross_database(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its form in Prefect
     databases: Sequence[TrainingSource] = DEFAULT_SOURCES,
     data_dir: Path | None = None,
@@ -44,7 +51,7 @@ def cross_database(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its
     out: Path | None = None,
     experiment: str = "ectopy-cross-database",
     tracking_uri: str | None = None,
-) -> str:
+) -> Study:
     """Evaluate the recipe on patients of every database that no network has seen.
 
     No held-out record is opened.
@@ -68,32 +75,63 @@ def cross_database(  # noqa: PLR0913, PLR0917 - the parameters of a flow are its
 
     Returns
     -------
-    The page, as Markdown.
+    The page, its summary, where it lies, and the run.
 
     Raises
     ------
     TrainingSourceError
         If there are fewer than two databases.
+    TooFewPatientsError
+        If there are fewer patients than folds.
     """
     settings = load_settings()
     config = replace(config or network.TrainConfig(), fold_members=seeds, members=seeds)
     data_dir = data_dir or settings.data_dir
-    if len(databases) < 2:
-        raise TrainingSourceError("one database is not enough to leave one out. Name at least two.")
-    sources = select_records(databases, data_dir)
+    sources = require_databases(databases, data_dir, config)
     work = data_dir / "training" / "cross-database"
     work.mkdir(parents=True, exist_ok=True)
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     names = ",".join(source.database.name for source in sources)
-    description = f"One recipe on {names}: how good on patients of each. Read `{PAGE}` among the artifacts."
-    with results.lock_folder(work), runs.run(f"across {names}", description=description):
+    description = _DESCRIPTION.format(names=names.replace(",", ", "), page=PAGE)
+    with results.lock_folder(work), runs.run(f"across {names}", description=description) as run_id:
+        announce(run_id)
         runs.log_config(config, database=names)
         tests = [run_out_of_fold(sources, config, TrainingFolder(work / "out-of-fold"))]
         for source in sources:
             name = source.database.name
             logger.info("%s: training on the other databases", name)
             tests.append(run_without(source, sources, config, TrainingFolder(work / f"without-{name}")))
-        return log_page(tests, sources, config, out=out)
+        return log_page(tests, sources, config, out=out, run_id=run_id)
+
+
+def require_databases(
+    databases: Sequence[TrainingSource], data_dir: Path, config: network.TrainConfig
+) -> list[SourceRecords]:
+    """Find the records of all databases; refuse what cannot be evaluated before any work begins.
+
+    Parameters
+    ----------
+    databases
+        The databases.
+    data_dir
+        The folder of databases.
+    config
+        The choices of all trainings.
+
+    Returns
+    -------
+    The records of each database.
+
+    Raises
+    ------
+    TrainingSourceError
+        If there are fewer than two databases.
+    TooFewPatientsError
+        If there are fewer patients than folds.
+    """
+    if len(databases) < 2:
+        raise TrainingSourceError("one database is not enough to leave one out. Name at least two.")
+    return require_training(databases, data_dir, config)
 
 
 def run_out_of_fold(

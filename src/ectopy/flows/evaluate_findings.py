@@ -8,24 +8,19 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from ectopy.ec57.report import align
 from ectopy.evaluation.evaluate_record import NothingToEvaluateError
 from ectopy.evaluation.finding_jobs import FindingModel, find_model, finding_jobs
 from ectopy.evaluation.finding_page import PAGE, build_page
-from ectopy.evaluation.finding_summary import (
-    FindingGroup,
-    false_table,
-    group_findings,
-    headline_of,
-    metrics_of,
-    missed_table,
-)
+from ectopy.evaluation.finding_summary import FindingGroup, group_findings, metrics_of
+from ectopy.evaluation.log_findings import log_finding_data, log_findings
 from ectopy.evaluation.record_findings import FindingJob, RecordFindings, evaluate_record_findings
 from ectopy.flows.expected import without_traceback
 from ectopy.flows.progress import announce, progress
 from ectopy.flows.tasks import without_failures
 from ectopy.parallel.worker_pool import WorkerPool
-from ectopy.registry import runs
+from ectopy.registry import model_versions, runs
+from ectopy.registry.closing import Study, of_overview
+from ectopy.registry.shipped_champion import REGISTERED_NAME, register_shipped
 from ectopy.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -44,7 +39,7 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
     held_out: str | None = None,
     experiment: str = "ectopy-findings",
     tracking_uri: str | None = None,
-) -> str:
+) -> Study:
     """Evaluate the findings of a model on patients that it has not seen.
 
     Parameters
@@ -66,7 +61,7 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
 
     Returns
     -------
-    The page, as Markdown.
+    The page, its summary, where it lies, and the run.
 
     Raises
     ------
@@ -76,7 +71,9 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
     settings = load_settings()
     runs.connect(tracking_uri or settings.tracking_uri, experiment)
     chosen = find_model(model)
-    jobs = finding_jobs(chosen, databases, data_dir or settings.data_dir, held_out=bool(held_out))
+    data_dir = data_dir or settings.data_dir
+    jobs = finding_jobs(chosen, databases, data_dir, held_out=bool(held_out))
+    version = chosen.version or register_shipped(REGISTERED_NAME)
     if out:
         out.mkdir(parents=True, exist_ok=True)
     description = f"Episodes found by {chosen.name}, and false findings. Read `{PAGE}` among the artifacts."
@@ -91,11 +88,11 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
                 "held out": bool(held_out),
             }
         )
+        datasets = log_finding_data(jobs, data_dir, held_out=bool(held_out))
         results = evaluate_jobs(jobs, settings.workers)
         groups = group_findings(results)
-        log_findings(groups)
-        runs.log_table(false_table(results), "false-findings.json")
-        runs.log_table(missed_table(results), "missed-episodes.json")
+        model_id = model_versions.model_id_of(version) if version else None
+        log_findings(results, groups, model_id=model_id, datasets=datasets)
         evaluated_on = list(dict.fromkeys(job.database for job in jobs))
         commands = _commands(chosen, evaluated_on, model, held_out)
         evaluated = {result.reference.key for result in results}
@@ -108,36 +105,30 @@ def evaluate_findings(  # noqa: PLR0913, PLR0917 - the parameters of a flow are 
             left_out=[job.key for job in jobs if job.key not in evaluated],
         )
         runs.log_text(page, PAGE)
-        for line in align(_glance(groups)).splitlines():
-            logger.info(line)
         if out:
             (out / PAGE).write_text(page, encoding="utf-8")
-        return page
+        path = str(out / PAGE) if out else runs.path_of(run_id, PAGE)
+        return Study(page, "\n".join(of_overview(_glance(groups))), path, run_id)
 
 
-def _glance(groups: Mapping[str, FindingGroup]) -> list[list[str]]:
-    """Return titles and rows of the first metrics of each database, for the terminal."""
+def _glance(groups: Mapping[str, FindingGroup]) -> dict[str, list[str]]:
+    """Return the table for the terminal by column: the first metrics of each database."""
     metrics = metrics_of(groups)
     titles = {
         "malignant episodes named, %": ("malignant/named_share", 100),
         "false urgent per 24 h": ("findings/false_urgent_per_24h", 1),
         "false important per 24 h": ("findings/false_important_per_24h", 1),
     }
-    rows = [
-        [
-            name,
-            *(f"{unit * metrics.get(f'{name}/{metric}', math.nan):.1f}" for metric, unit in titles.values()),
-        ]
-        for name in groups
-        if " " not in name
-    ]
-    return [["database", *titles], *rows]
-
-
-def log_findings(groups: Mapping[str, FindingGroup]) -> None:
-    """Log the metrics of all groups of records as a table, and the first of them as metrics."""
-    metrics = metrics_of(groups)
-    runs.log_results(metrics, headline_of(metrics))
+    names = [name for name in groups if " " not in name]
+    values = {
+        title: [unit * metrics.get(f"{name}/{metric}", math.nan) for name in names]
+        for title, (metric, unit) in titles.items()
+    }
+    cells = {
+        title: [f"{value:.1f}" if math.isfinite(value) else "-" for value in column]
+        for title, column in values.items()
+    }
+    return {"database": names, **cells}
 
 
 def evaluate_jobs(jobs: Sequence[FindingJob], workers: int) -> list[RecordFindings]:

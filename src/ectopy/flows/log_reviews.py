@@ -58,7 +58,7 @@ def log_review_batch(reviews: Sequence[Review], *, nested: bool) -> str:
         nested=nested,
         log_system_metrics=False,
     ):
-        runs.log_metrics(metrics)
+        runs.log_results(metrics, [name for name in metrics if not name.startswith("ec57/average/")])
         runs.log_table(review_table(reviews), "reviews.json")
     return (
         f"{count(len(reviews), 'recording')} confirmed, "

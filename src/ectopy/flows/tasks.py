@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from prefect import task
@@ -12,12 +13,18 @@ from ectopy.evaluation import EvaluationJob, RecordEvaluation, evaluate_record
 from ectopy.evaluation.record_findings import FindingJob
 from ectopy.flows.progress import progress
 from ectopy.model import training, training_set
+from ectopy.model.network import TrainConfig
 from ectopy.model.training_sources import SourceRecords
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import runs
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+
+
+def hardly_train(config: TrainConfig) -> TrainConfig:
+    """Return settings for a check that a study works, within minutes. Its metrics mean nothing."""
+    return replace(config, n_folds=2, epochs=2, windows_per_epoch=64, batch_windows=16)
 
 
 def read_records(jobs: Sequence[training_set.RecordJob], workers: int) -> list[training_set.RecordJob]:

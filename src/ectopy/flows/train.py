@@ -136,9 +136,9 @@ def _train(
         by_fold = cross_validate(jobs, folds, config, work, run_id)
         predictions = training.load_predictions(by_fold)
         calibrated = calibration.calibrate_predictions(predictions, coverage=config.coverage)
-        runs.log_metrics(asdict(calibrated), prefix="calibration/")
-        errors = calibration.errors_by_database(predictions, calibrated)
-        runs.log_metrics(errors, prefix="calibration/expected_error/")
+        errors = calibration.errors_by_database(predictions, calibrated).items()
+        calibration_metrics = asdict(calibrated) | {f"expected_error/{name}": error for name, error in errors}
+        runs.log_results(calibration_metrics, ("expected_error",), prefix="calibration/")
         evaluations = evaluate_records(out_of_fold_jobs(jobs, by_fold, work), workers)
         by_key = dict(zip([job.record.key for job in jobs], evaluations, strict=True))
         metrics = log_out_of_fold(by_key)

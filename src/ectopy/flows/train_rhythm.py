@@ -10,10 +10,11 @@ from prefect import flow
 
 from ectopy.batch import results
 from ectopy.evaluation.finding_jobs import find_model, rhythm_folder
-from ectopy.evaluation.finding_summary import false_table, group_findings, missed_table
+from ectopy.evaluation.finding_summary import group_findings
+from ectopy.evaluation.log_findings import log_findings
 from ectopy.evaluation.record_findings import FindingJob
 from ectopy.evaluation.rhythm_examples import DATABASES, example_jobs, read_examples
-from ectopy.flows.evaluate_findings import evaluate_jobs, log_findings
+from ectopy.flows.evaluate_findings import evaluate_jobs
 from ectopy.flows.expected import without_traceback
 from ectopy.flows.progress import announce, progress
 from ectopy.flows.tasks import without_failures
@@ -87,9 +88,7 @@ def train_rhythm(
                 step(f"fold {number}, loss {loss:.4f}")
                 held_out += [replace(job, rhythm_model=folder) for job in jobs if job.patient in patients]
         evaluated = evaluate_jobs(held_out, settings.workers)
-        log_findings(group_findings(evaluated))
-        runs.log_table(false_table(evaluated), "false-findings.json")
-        runs.log_table(missed_table(evaluated), "missed-episodes.json")
+        log_findings(evaluated, group_findings(evaluated))
         logger.info("training on all %d records", len(examples))
         rhythm_network.train(examples, config, work / "model", name=f"rhythm {run_id[:8]}")
         runs.log_folder(work / "model", "model")

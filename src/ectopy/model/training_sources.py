@@ -19,7 +19,7 @@ TRAINED_LABELS = ("N", "S", "V")
 """Classes of the network. F is left out: in each half of MIT-BIH nearly all F beats are of one patient."""
 MATCH_S = 0.150
 """A detected beat takes the label of an annotated beat at most this far away, as in EC57."""
-_HASHED = (".hea", ".dat", ".atr")
+_HASHED = (".hea", ".dat", ".mat", ".atr")
 _LARGEST_WEIGHT = 1000.0
 
 

@@ -35,6 +35,14 @@ RECORDING_METRICS = {
     "unsure_pct": "low confidence, % of beats",
 }
 """Metrics of each recording of a batch, with their titles in plots."""
+HEADLINE = (
+    *("recordings/scored", "recordings/failed", "recordings/skipped"),
+    *("beats", "recorded_h", "time_s", "recorded_h_per_hour", "unreadable_pct", "unsure_pct"),
+    *(f"{name}/median" for name in ("veb_burden_pct", "sveb_burden_pct", "af_burden_pct", "hr_mean_bpm")),
+    *("drift/recordings", "drift/crossed", "drift/farthest"),
+    *("readers/recordings", "readers/agreement_pct", "readers/corrections_per_1000_beats"),
+)
+"""Metrics of a batch that its run shows in MLflow; its table has all."""
 N_WITH_EARLIER = 20
 """Number of recordings to compare if a batch is too small: the ones scored last before it are added.
 

@@ -1,7 +1,8 @@
-"""What the terminal shows of trainings, evaluations and versions: one screen, at most WIDTH columns."""
+"""What the terminal shows of trainings, evaluations, studies and versions: at most WIDTH columns."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
+from typing import NamedTuple
 
 from ectopy.ec57.report import align
 from ectopy.registry import model_versions
@@ -16,6 +17,15 @@ _OUT_OF_FOLD = {
     "VEB F1": "gross/veb_f1",
     "SVEB F1": "gross/sveb_f1",
 }
+
+
+class Study(NamedTuple):
+    """A page that a flow has written: its Markdown, a summary of one screen, where it lies, and its run."""
+
+    page: str
+    summary: str
+    path: str
+    run_id: str
 
 
 def of_training(version: Version) -> str:
@@ -60,15 +70,15 @@ def of_versions(table: Mapping[str, Sequence[object]]) -> str:
     )
 
 
-def of_overview(table: Mapping[str, Sequence[object]], rows: int) -> list[str]:
+def of_overview(table: Mapping[str, Sequence[object]], rows: int = 20) -> list[str]:
     """Return the first rows and columns of an overview table that fit a screen.
 
     Parameters
     ----------
     table
-        Cells by column, see :func:`ectopy.evaluation.tables.overview_table`.
+        Cells by column, such as of :func:`ectopy.evaluation.tables.overview_table`.
     rows
-        Number of rows.
+        Largest number of rows.
 
     Returns
     -------

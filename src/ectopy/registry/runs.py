@@ -12,6 +12,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads these when it is imported
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -28,7 +30,7 @@ from mlflow.exceptions import MlflowException
 
 from ectopy.features.extraction import Floats
 from ectopy.monitoring import plots
-from ectopy.monitoring.batch_summary import BatchSummary
+from ectopy.monitoring.batch_summary import HEADLINE, BatchSummary
 from ectopy.printable import printable_lines, printable_values
 from ectopy.settings import local_database
 
@@ -152,6 +154,24 @@ def page_of(run_id: str) -> str:
     info, uri = mlflow.get_run(run_id).info, mlflow.get_tracking_uri()
     server = uri.rstrip("/") if uri.startswith(("http://", "https://")) else ""
     return f"{server}/#/experiments/{info.experiment_id}/runs/{run_id}/model-metrics"
+
+
+def path_of(run_id: str, file: str) -> str:
+    """Return where an artifact of a run lies.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    file
+        Name of the artifact.
+
+    Returns
+    -------
+    Its path on this machine, else its address.
+    """
+    address = f"{mlflow.get_run(run_id).info.artifact_uri}/{file}"
+    return url2pathname(urlsplit(address).path) if address.startswith("file:") else address
 
 
 def describe(description: str) -> None:
@@ -375,7 +395,7 @@ def log_batch(batch: BatchSummary, *, index: Path) -> str:
     tags = {"index": str(index), "drift": batch.verdict}
     with run(counts, description=description, tags=tags, log_system_metrics=False) as run_id:
         log_parameters(batch.origin)
-        log_metrics(batch.metrics)
+        log_results(batch.metrics, HEADLINE)
         if batch.failures:
             log_table(
                 {"reason": list(batch.failures), "recordings": list(batch.failures.values())}, "failures.json"

@@ -60,22 +60,31 @@ def read_out_of_fold(folder: Path) -> OutOfFold:
     return OutOfFold(content["database"], content["metrics"], records)
 
 
-def register_shipped(model: str) -> None:
+def register_shipped(model: str) -> Version | None:
     """Register the shipped model, unless the registry has it; make it the champion if there is no other.
 
     A later version of ectopy may ship another model. It replaces the one that was shipped before, but never
     a version that was promoted.
+
+    Parameters
+    ----------
+    model
+        Name of the registered model.
+
+    Returns
+    -------
+    The version of the shipped model; None for a model of another name, or if it cannot be read.
     """
     if model != REGISTERED_NAME:
-        return
+        return None
     try:
         identifier = load_classifier(SHIPPED_MODEL).version_id
     except ModelError as error:  # a developer has changed the features, and trains the next model to ship
         logger.warning("the shipped model is not registered: %s", error)
-        return
-    versions = model_versions.list_versions(model)
-    if any(model_versions.tags_of(version).get(SHIPPED) == identifier for version in versions):
-        return
+        return None
+    for version in model_versions.list_versions(model):
+        if model_versions.tags_of(version).get(SHIPPED) == identifier:
+            return version
     trained = read_out_of_fold(SHIPPED_MODEL)
     with runs.run(
         "the model that ships with ectopy",
@@ -91,6 +100,7 @@ def register_shipped(model: str) -> None:
     champion = model_versions.version_by_alias(model, CHAMPION)
     if champion is None or SHIPPED in model_versions.tags_of(champion):
         model_versions.set_champion(version, _first_event(champion))
+    return version
 
 
 def _first_event(replaced: Version | None) -> str:

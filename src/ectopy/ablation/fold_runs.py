@@ -75,7 +75,7 @@ def train_without(records: Sequence[TrainingRecord], fold: Fold, config: TrainCo
     test = [(record, record.get(DETECTED)) for record in pick_records(records, fold.test)]
     losses: list[float] = []
     epoch_s: list[float] = []
-    name = f"{architecture}, {config.window_beats} beats, seed {config.seed}"
+    name = f"{config.architecture}, {config.window_beats} beats, seed {config.seed}"
 
     def note(epoch: Epoch) -> None:
         losses.append(held_out_loss(epoch.network, [sequence for _, sequence in test]))

@@ -400,6 +400,7 @@ def test_the_flow_writes_the_page_and_a_broken_record_stops_no_other(
     assert run.info.run_id == run_id
     assert runs.all_metrics(run.info.run_id)["ludb/strips/normal/n"] == 1
     assert "Could not be evaluated: ludb/3." in page
+    assert run.inputs is not None
     (used,) = run.inputs.dataset_inputs
     assert used.dataset.name == "ludb 1.0.1, training records"
     version = register_shipped(REGISTERED_NAME)  # which the flow has registered

@@ -296,7 +296,7 @@ class TestAblation:
         simulate_database(tmp_path, recordings=3, minutes=0.2, seed=0)
         given = ("ablation", "--database", "simdb", "--data-dir", tmp_path)
         status, _, told = run(*given, "--architectures", "gru2", capsys=capsys)
-        assert (status, "gru2: unknown architecture. Use one of" in told) == (2, True)
+        assert (status, "'gru2' is unknown. Use one of" in told) == (2, True)
         status, _, told = run(*given, capsys=capsys)
         assert (status, "2 patients are too few for 5 folds" in told) == (1, True)
 

@@ -93,6 +93,12 @@ class TestFindings:
         burden = [(level, text) for level, text in self.of(letters) if "ventricular ectopy" in text]
         assert [(level, text.split()[0]) for level, text in burden] == [(urgency, word)]
 
+    def test_a_share_has_the_digits_of_the_table_of_recordings(self) -> None:
+        # 1 of 2,222 beats is 0.045 %: summary.csv holds 0.05, which tables show as 0.1.
+        letters = "N" * 2000 + "V" + "N" * 221
+        [text] = [text for _, text in self.of(letters, n_samples=720_000) if "ventricular ectopy" in text]
+        assert text.startswith("Rare ventricular ectopy: 1 beat (0.1 %)")
+
     def test_counts_by_the_hour_and_words_for_how_frequent_need_a_quarter_of_one(self) -> None:
         assert self.of("NNVN")[0][1] == "Very frequent ventricular ectopy: 1 beat (25.0 %), 1 per hour"
         assert self.of("NNVN", n_samples=90_001)[0][1].startswith("Very frequent")

@@ -93,3 +93,12 @@ def test_every_printed_page_has_the_name_of_the_patient(page: Any, tmp_path: Pat
     assert "Doe" in rules.replace("\\", "")
     page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
     assert (tmp_path / "report.pdf").stat().st_size > 100_000
+
+
+def test_the_figure_of_the_heart_rate_may_end_a_printed_page(page: Any) -> None:
+    page.emulate_media(media="print")
+    # It is not parted, so a page that must also hold what follows has no place for it.
+    assert (
+        page.evaluate("() => getComputedStyle(document.querySelector('.trend figcaption')).breakAfter")
+        == "auto"
+    )

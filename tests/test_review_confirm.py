@@ -13,11 +13,12 @@ from ectopy.annotations import read_annotations
 from ectopy.batch.planning import ScoreOptions
 from ectopy.batch.results import PRIVATE_FOLDER, lock_output
 from ectopy.batch.reviews import review_of
+from ectopy.report.confirmation import Confirmation
 from ectopy.report.data_files import summary_schema
 from ectopy.report.fhir import MissingLibraryError
 from ectopy.report.strips import strip
 from ectopy.review import confirm as confirming
-from ectopy.review.changes import find_changes, review_seconds
+from ectopy.review.changes import changes_document, find_changes, review_seconds
 from ectopy.review.confirm import confirm, read_changes, settle_confirmation
 from ectopy.review.desk import Desk
 from ectopy.review.documents import recording_document
@@ -350,6 +351,36 @@ class TestChanges:
             "1 beat relabelled from N to V",
         )
         assert changes.figures["n_veb"] == (10, 12)
+
+    def test_paced_beats_are_called_paced_in_sentences_and_q_in_the_file(self):
+        automatic = analysis_from("N" * 10 + "Q" * 30 + "N" * 10)
+        sample = automatic.beats.sample
+        paced = MarkInterval(
+            int(sample[10]), int(sample[29]), "paced"
+        )  # the last 10 of class Q are not in it
+        automatic = replay(automatic, entries_of([paced])).analysis
+        edits = (
+            relabel(automatic, [10, 11, 12], "N"),
+            relabel(automatic, [35, 36], "N"),
+            relabel(automatic, [5], "Q"),
+            relabel(automatic, [20], "|"),
+            RejectEvent(ref(automatic, "paced")),
+        )
+        changes = find_changes(replay(automatic, entries_of(edits)))
+        assert changes.sentences()[:4] == (
+            "1 beat relabelled from N to Q",
+            "1 beat called paced left out, as artefact or as no beat",
+            "3 beats relabelled from paced to N",
+            "2 beats relabelled from Q to N",
+        )
+        # Those that are merely no longer in paced rhythm keep their class, and are no corrections.
+        assert changes.corrections == 7
+        document = changes_document(changes, Confirmation("AB", "2026-11-01T10:00"), seconds=1.0)
+        assert document["beats"] == [
+            {"was": "N", "to": "Q", "n": 1},
+            {"was": "Q", "to": None, "n": 1},
+            {"was": "Q", "to": "N", "n": 5},
+        ]
 
     def test_events_are_told_by_what_the_reader_did(self):
         automatic = analysis_from("NNNVVVVNNNNNVVVVNNNNNVVVVNNN", 0.5)

@@ -256,6 +256,22 @@ class TestHeartRate:
         assert rate.mean_bpm == 60.0
         assert np.isnan([rate.min_bpm, rate.max_bpm]).all()
 
+    @pytest.mark.parametrize(
+        ("rr_s", "has_extremes"),
+        [
+            ([0.9] * 8 + [0.7] * 4, True),  # 67 to 75 bpm, and 72 in all
+            ([1.0] * 4 + [0.7] * 4 + [1.0] * 4, False),  # each mean of eight is 71 bpm, and that of all is 67
+            ([0.81] + [0.8] * 10 + [0.81], True),  # 74.8 bpm in all and 74.9 at least: 75 on each page
+        ],
+    )
+    def test_no_page_has_a_mean_beyond_its_lowest_or_highest_rate(
+        self, rr_s: list[float], *, has_extremes: bool
+    ) -> None:
+        beats = beats_of("N" * 13, [1.0, *rr_s])
+        rate = heart_rate(beats.time_s, beats.rr_s, rate_bpm(beats, beats.rr_s))
+        assert np.isfinite(rate.mean_bpm)
+        assert np.isfinite(rate[1:]).tolist() == [has_extremes] * 4
+
 
 class TestRuns:
     @pytest.mark.parametrize("bits", ["", "1", "0", "11", "01", "10", "1101110", "0110"])

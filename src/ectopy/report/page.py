@@ -168,9 +168,11 @@ def _changed(criteria: Criteria) -> list[tuple[str, str, str]]:
 
 
 def _share_pct(analysis: Analysis) -> dict[str, float]:
-    """Compute the share of each class among all beats, in percent."""
+    """Compute the share of each class among all beats, in percent with the digits of ``summary.csv``."""
     label = analysis.beats.label
-    return {str(letter): 100 * float((label == letter).mean()) for letter in BeatClass if len(label)}
+    return {
+        str(letter): round(100 * float((label == letter).mean()), 2) for letter in BeatClass if len(label)
+    }
 
 
 def _variability(hrv: Variability) -> list[tuple[str, str, str]]:

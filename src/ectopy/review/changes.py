@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ectopy.ecg import Event
+from ectopy.report.beat_letters import BEAT_NAMES, PACED, class_of, shown_letters
 from ectopy.report.confirmation import Confirmation
 from ectopy.report.statistics import Stats, recording_stats, stats
 from ectopy.review.edits import Entry, LabelSimilar
@@ -42,7 +43,7 @@ COMPARED = (
 
 
 class LabelChange(NamedTuple):
-    """Number of beats whose label was changed from one to another; "" where there is no beat."""
+    """Number of beats whose class was changed, by their letters on the pages; "" where there is no beat."""
 
     was: str
     to: str
@@ -53,7 +54,7 @@ class LabelChange(NamedTuple):
 class Changes:
     """What a reader changed.
 
-    ``labels`` are the beats whose label differs from the automatic one, by both labels. ``events`` are those
+    ``labels`` are the beats whose class differs from the automatic one, by both letters. ``events`` are those
     that a reader rejected, changed or added. ``decisions`` is the number of edits that count.
     """
 
@@ -145,7 +146,7 @@ def changes_document(changes: Changes, confirmation: Confirmation, *, seconds: f
         "n_beats": len(state.automatic.beats),
         "corrections": changes.corrections,
         "corrections_per_1000_beats": changes.per_1000_beats,
-        "beats": [{"was": was or None, "to": to or None, "n": n} for was, to, n in changes.labels],
+        "beats": _classes_changed(changes.labels),
         "events": [_event_document(item) for item in changes.events],
         "figures": {
             name: {"automatic": before, "confirmed": after}
@@ -156,16 +157,27 @@ def changes_document(changes: Changes, confirmation: Confirmation, *, seconds: f
 
 
 def _label_changes(state: ReviewState) -> tuple[LabelChange, ...]:
-    """Count the beats by their labels before and after, where these differ."""
+    """Count the beats by their letters before and after, where their classes differ."""
     before, after = state.automatic.beats, state.beats
     sample = np.concatenate((before.sample, np.setdiff1d(after.sample, before.sample)))
     was, to = np.full((2, len(sample)), NONE, dtype="U1")
-    was[: len(before)] = before.label
+    was[: len(before)] = shown_letters(state.automatic)
     order = np.argsort(sample, kind="stable")
-    to[order[np.searchsorted(sample[order], after.sample)]] = after.label
-    differs = was != to
-    counts = Counter(zip(was[differs].tolist(), to[differs].tolist(), strict=True))
-    return tuple(LabelChange(*labels, n) for labels, n in sorted(counts.items()))
+    to[order[np.searchsorted(sample[order], after.sample)]] = shown_letters(state.analysis)
+    counts = Counter(zip(was.tolist(), to.tolist(), strict=True))
+    return tuple(
+        LabelChange(*letters, n)
+        for letters, n in sorted(counts.items())
+        if len(set(map(class_of, letters))) > 1  # a beat that is no longer in paced rhythm keeps its class
+    )
+
+
+def _classes_changed(changes: Sequence[LabelChange]) -> list[dict[str, object]]:
+    """Return the changes by class, as files have it: a paced beat is one of class Q."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for was, to, n in changes:
+        counts[class_of(was), class_of(to)] += n
+    return [{"was": was or None, "to": to or None, "n": n} for (was, to), n in sorted(counts.items())]
 
 
 def _figures(analysis: Any) -> Stats:
@@ -174,11 +186,17 @@ def _figures(analysis: Any) -> Stats:
 
 def _label_sentence(change: LabelChange) -> str:
     beats = count(change.n, "beat")
+    was, to = _spoken(change.was), _spoken(change.to)
     if change.was == NONE:
-        return f"{beats} added as {change.to}"
+        return f"{beats} added as {to}"
     if change.to == NONE:
-        return f"{beats} called {change.was} left out, as artefact or as no beat"
-    return f"{beats} relabelled from {change.was} to {change.to}"
+        return f"{beats} called {was} left out, as artefact or as no beat"
+    return f"{beats} relabelled from {was} to {to}"
+
+
+def _spoken(letter: str) -> str:
+    """Return a letter as a sentence has it: P is paced, because readers know P as a wave."""
+    return BEAT_NAMES[PACED].lower() if letter == PACED else letter
 
 
 def _event_sentence(item: ReviewedEvent) -> str:

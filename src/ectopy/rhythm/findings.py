@@ -94,7 +94,9 @@ def _ectopy(analysis: Analysis, label: BeatClass, origin: str) -> Iterator[Findi
     urgency = _urgency_of_burden(100 * n_certain / len(ectopic), analysis.criteria)
     if _is_short(analysis) and (label == BeatClass.SVEB or n_certain < FEW):
         urgency = min(urgency, Urgency.NOTE)
-    beats = f"{count(number, 'beat')} ({share:.1f} %)"
+    beats = (
+        f"{count(number, 'beat')} ({round(share, 2):.1f} %)"  # the digits of summary.csv, as in all tables
+    )
     if analysis.analysable_s > SHORT_S:
         word = ("Rare", "Frequent", "Very frequent")[_urgency_of_burden(share, analysis.criteria)]
         text = f"{word} {origin} ectopy: {beats}, {3600 * number / analysis.analysable_s:,.0f} per hour"

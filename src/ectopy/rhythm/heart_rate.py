@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import Beats, Mask, Samples, after_gap
 from ectopy.rhythm.limits import NO_RATE_S, RATE_INTERVALS
+from ectopy.rhythm.wording import whole_bpm
 
 Seconds = NDArray[np.float64]
 
@@ -86,6 +87,9 @@ def mean_bpm(beats: Beats, spans: NDArray[np.intp]) -> Seconds:
 class HeartRate(NamedTuple):
     """Mean over all intervals, lowest and highest :func:`rate_bpm`; NaN for none.
 
+    The means of eight that a few beats have may all be slower or faster than the mean of all. Then they do not
+    show the lowest and the highest rate, and these are NaN. Rates are compared as pages show them, in whole bpm.
+
     The time of a rate is that at which its RATE_INTERVALS intervals begin, in seconds.
     """
 
@@ -122,5 +126,8 @@ def heart_rate(time_s: Seconds, rr_s: Seconds, rate: Seconds) -> HeartRate:
     if np.isnan(rate).all():
         return NO_HEART_RATE._replace(mean_bpm=mean)
     extremes = [np.nanargmin(rate), np.nanargmax(rate)]
+    shown = [int(whole_bpm(bpm)) for bpm in (rate[extremes[0]], mean, rate[extremes[1]])]
+    if shown != sorted(shown):
+        return NO_HEART_RATE._replace(mean_bpm=mean)
     begin_s = time_s[extremes] - 60 * RATE_INTERVALS / rate[extremes]
     return HeartRate(mean, *map(float, (*rate[extremes], *begin_s)))

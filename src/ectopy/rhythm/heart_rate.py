@@ -87,8 +87,9 @@ def mean_bpm(beats: Beats, spans: NDArray[np.intp]) -> Seconds:
 class HeartRate(NamedTuple):
     """Mean over all intervals, lowest and highest :func:`rate_bpm`; NaN for none.
 
-    The means of eight that a few beats have may all be slower or faster than the mean of all. Then they do not
-    show the lowest and the highest rate, and these are NaN. Rates are compared as pages show them, in whole bpm.
+    The few means of eight in a short recording may all be slower or faster than the mean of all. Then they do
+    not show the lowest and the highest rate, and these are NaN. Rates are compared in whole bpm, as on
+    pages.
 
     The time of a rate is that at which its RATE_INTERVALS intervals begin, in seconds.
     """

@@ -281,7 +281,21 @@ class TestSmallInstall:
     ) -> None:
         monkeypatch.chdir(folder)
         assert small.main([*SMALL[:-1], "three"]) == 2
-        assert capsys.readouterr().err.endswith("no annotation files .three. Check the annotator's name.\n")
-        assert small.main([*SMALL, "--json", "nowhere/x.json"]) == 1
+        assert capsys.readouterr().err.endswith(
+            "mine: no annotation files .three. It has .one. Check the annotator's name.\n"
+        )
+        assert small.main([*SMALL, "--second", "other"]) == 2  # whose annotator has another name
+        assert "other: no annotation files .one. It has .two." in capsys.readouterr().err
+
+    @pytest.mark.parametrize("option", ["--json", "--results"])
+    def test_a_folder_that_is_not_there_is_told_before_anything_is_compared(
+        self, option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(command, "compare_directories", None)
+        arguments = [*SMALL, option, "nowhere/x"]
+        assert small.main(arguments) == 2
         told = capsys.readouterr().err
-        assert told == "ectopy: nowhere/x.json: no such file or directory. Check the path.\n"
+        assert told == "ectopy: nowhere/x: there is no folder nowhere. Make it first.\n"
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["ec57", *arguments])
+        assert (ended.value.code, capsys.readouterr().err) == (2, told)

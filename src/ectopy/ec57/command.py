@@ -23,7 +23,8 @@ class OptionsError(ValueError):
 class Comparing:
     """What to compare, what to print and what to write: the options of the command.
 
-    Raises :class:`OptionsError` where one option would leave another without effect.
+    Raises :class:`OptionsError` where one option would leave another without effect, and where the folder of
+    a file to write is missing.
     """
 
     reference: Path
@@ -49,6 +50,9 @@ class Comparing:
             )
         if self.detector and not self.results:
             raise OptionsError("--detector is a name in the file of --results. Give both, or neither.")
+        for path in filter(None, (self.json, self.results)):  # before the comparison, which takes a while
+            if not path.parent.is_dir():
+                raise OptionsError(f"{path}: there is no folder {path.parent}. Make it first.")
 
 
 def run(comparing: Comparing) -> str:

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 _RESOLUTION = re.compile(rb"## time resolution: ([0-9]+(?:\.[0-9]+)?)")
 _LATE_S = 1.0
 """An annotation so many seconds after the end of its record cannot belong to it."""
+_NO_ANNOTATORS = {".hea", ".dat", ".mat", ".csv", ".txt", ".md", ".html", ""}
+"""Suffixes of files that may lie beside annotations."""
 _HEAD = 256  # number of bytes at the start of a file in which the resolution is, if it is given
 
 
@@ -113,8 +115,10 @@ def _records(folder: Path, annotator: str) -> set[str]:
     names = {path.stem for path in folder.glob(f"*.{annotator}")}
     names |= {path.stem for path in folder.glob(f"*/*.{annotator}") if path.parent.name == path.stem}
     if not names:
+        other = sorted({path.suffix for path in folder.glob("*.*")} - _NO_ANNOTATORS)
+        instead = f" It has {', '.join(other[:5])}." if other else ""
         raise NothingToCompareError(
-            f"{folder}: no annotation files .{annotator}. Check the annotator's name."
+            f"{folder}: no annotation files .{annotator}.{instead} Check the annotator's name."
         )
     return names
 

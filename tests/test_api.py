@@ -157,8 +157,22 @@ class TestWhatDoesNotFit:
             ectopy.analyse(NOISE, fs=250.0, leads=leads)
 
     def test_a_lead_that_is_not_there_is_named_with_those_that_are(self) -> None:
-        with pytest.raises(ectopy.NotAnalysableError, match=r"no lead V9\. Name leads among lead 1, lead 2"):
-            ectopy.analyse(NOISE, fs=250.0, leads="V9")
+        named = ectopy.recording_of(NOISE, 250.0, leads=("II", "V1"))
+        with pytest.raises(ectopy.NotAnalysableError, match=r"no lead V9\. Name leads among II, V1"):
+            ectopy.analyse(named, leads="V9")
+
+    def test_the_error_about_leads_of_an_array_says_how_to_name_them(self) -> None:
+        with pytest.raises(
+            ectopy.NotAnalysableError, match=r"numbered: lead 1, lead 2\. To name .*recording_of"
+        ):
+            ectopy.analyse(NOISE, fs=250.0, leads=["II", "V1"])
+        assert ectopy.analyse(NOISE, fs=250.0, leads="LEAD 2").leads == ("lead 2",)
+
+    def test_a_unit_is_for_files_and_never_ignored(self) -> None:
+        with pytest.raises(
+            ectopy.NotAnalysableError, match=r"an array is in mV\. Leave unit out, and divide uV"
+        ):
+            ectopy.analyse((1000 * NOISE).astype(int), fs=250.0, unit="uV")
 
     @pytest.mark.parametrize("model", ["models:/ectopy@champion", None, 5])
     def test_a_model_is_a_directory(self, model: Any) -> None:

@@ -41,13 +41,15 @@ def analyse(  # noqa: PLR0913 - each has a default
     recording
         A path, a :class:`ectopy.Recording`, or an array in mV, [n_samples] or [n_samples, n_leads].
     leads
-        Name of a lead to analyse, or names of at most two; by default the usual Holter leads.
+        Name of a lead to analyse, or names of at most two; by default the usual Holter leads. The leads of an
+        array are ``lead 1``, ``lead 2`` and so on; :func:`ectopy.recording_of` gives them names.
     model
         A directory with ``model.onnx`` and ``model.json``; by default the model that ships with ectopy.
     fs
         Sampling rate in Hz, for an array or for a file format that has none.
     unit
         Unit of a file whose leads have no unit or an unknown one: mV, uV, V or nV. A stated unit counts.
+        An array is in mV.
     criteria
         What is called a pause, a run or an episode; see :class:`ectopy.Criteria`.
 
@@ -60,7 +62,8 @@ def analyse(  # noqa: PLR0913 - each has a default
     UnreadableError
         If the file cannot be read as a recording.
     NotAnalysableError
-        If the recording has no lead of that name, or if an array is no signal in mV or comes without ``fs``.
+        If the recording has no lead of that name, or if an array is no signal in mV, comes without ``fs`` or
+        comes with a ``unit``.
     ModelError
         If the model cannot be used.
     CriteriaError
@@ -79,7 +82,7 @@ def analyse(  # noqa: PLR0913 - each has a default
     if not isinstance(criteria, Criteria):
         raise CriteriaError(f"{criteria!r} are not criteria. Give Criteria(...) or Criteria.read(path).")
     with one_blas_thread():
-        opened = _opened(recording, fs, unit)
+        opened = _opened(recording, fs, unit, names)
         classify, name_rhythm = classifier_in(folder), load_rhythm_classifier()
         return pipeline.analyse(opened, classify, name_rhythm=name_rhythm, leads=names, criteria=criteria)
 
@@ -116,15 +119,24 @@ def read(
     return open_recording(path, fs=fs, unit=unit, diary=diary)
 
 
-def _opened(recording: object, fs: float | None, unit: str | None) -> Recording:
+def _opened(recording: object, fs: float | None, unit: str | None, names: Sequence[str] | None) -> Recording:
     if isinstance(recording, Recording):
         return recording
     if isinstance(recording, str | PathLike):
         return read(Path(recording), fs=fs, unit=unit)
+    if unit is not None:
+        raise NotAnalysableError(
+            "unit is for files; an array is in mV. Leave unit out, and divide uV by 1000."
+        )
     signal: Any = recording  # recording_of names what is wrong with it
     read_from_array = recording_of(signal, LOWEST_HZ if fs is None else fs)
     if fs is None:
         raise NotAnalysableError("an array has no sampling rate. Give it: analyse(array, fs=250.0)")
+    if not {name.lower() for name in names or ()} <= {*read_from_array.leads}:
+        raise NotAnalysableError(
+            f"the leads of an array are numbered: {', '.join(read_from_array.leads)}. "
+            "To name all of them: recording_of(array, fs, leads=('I', 'II', ...))."
+        )
     return read_from_array
 
 

@@ -508,6 +508,16 @@ class TestTrain:
         assert (status, configs) == (2, [])
         assert "speed" in message
 
+    def test_a_mistake_is_told_before_mlflow_and_prefect_load(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "ectopy.flows.train", None)  # to import it is an error
+        status, _, message = run("train", "--set", "epochs=many", capsys=capsys)
+        assert (status, message.splitlines()[-1]) == (
+            2,
+            "ectopy: epochs: 'many' is not an integer. Give an integer such as 24.",
+        )
+
     @pytest.mark.parametrize("text", ["epochs", "=2", ""])
     def test_a_change_without_name_or_equals_sign_is_wrong_usage(
         self, text: str, configs: list[object], capsys: pytest.CaptureFixture[str]

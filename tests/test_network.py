@@ -267,6 +267,14 @@ class TestWithValues:
     def test_other_settings_keep_their_value(self):
         assert TINY.with_values({"seed": "7"}) == replace(TINY, seed=7)
 
+    def test_a_misspelt_name_is_refused_with_the_nearest_one(self):
+        with pytest.raises(
+            TrainConfigError, match=r"learning_rte: .*features\. Did you mean learning_rate\?$"
+        ):
+            TrainConfig().with_values({"learning_rte": "0.003"})
+        with pytest.raises(TrainConfigError, match=r"colour: .*features\.$"):
+            TrainConfig().with_values({"colour": "0.003"})
+
     def test_an_unknown_name_is_refused_with_the_known_ones(self):
         complaint = r"learning_speed: unknown training setting\. Use one of seed, .*learning_rate, .*use_doubtful_labels, features\."
         with pytest.raises(TrainConfigError, match=complaint):

@@ -129,12 +129,12 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Train a challenger and register it in MLflow."""
     changes, sources = _assignments(values or ()), _sources(databases)
     settings = _prepare(data_dir)
+    config, sources = _of_file(config_file, sources)  # a mistake is told before MLflow and Prefect load
+    config = config.with_values(changes)
     from ectopy.flows import train as training
     from ectopy.flows.progress import link_to
     from ectopy.registry.closing import of_training
 
-    config, sources = _of_file(config_file, sources)
-    config = config.with_values(changes)
     if not corrections:  # they bring patients of their own
         training.require_training(sources, settings.data_dir, config)
     version = training.train(
@@ -362,7 +362,7 @@ def demo(
 
     Ingest, train, evaluate, promote, score, report.
     """
-    print_message(f"everything goes to {out}; loading takes a moment")
+    print_message(f"everything goes to {out}; loading Keras, MLflow and Prefect takes a while the first time")
     prepare_prefect(own_home=out / "prefect")
     from ectopy.flows.demo import demo as flow
 

@@ -190,8 +190,10 @@ class TrainConfig:
         """
         defaults = {field.name: field.default for field in fields(self)}
         if unknown := [name for name in values if name not in defaults]:
+            near = get_close_matches(unknown[0], defaults, n=1)
             raise TrainConfigError(
                 f"{', '.join(unknown)}: unknown training setting. Use one of {', '.join(defaults)}."
+                + "".join(f" Did you mean {name}?" for name in near)
             )
         return replace(self, **{name: _parse(name, text, defaults[name]) for name, text in values.items()})
 

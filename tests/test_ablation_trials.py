@@ -10,7 +10,7 @@ from ectopy.ablation import compressed_variants, compression, parameters_of, run
 from ectopy.ablation.compressed_variants import Variant
 from ectopy.ablation.compression import Size
 from ectopy.ablation.fold_runs import DISTANCES_BEATS, train_without
-from ectopy.ablation.trials import Architecture, Attempt, Trial
+from ectopy.ablation.trials import Architecture, Attempt, Trial, costs_of
 from ectopy.datasets.simulate import simulate_database
 from ectopy.ec57.reference import DETECTED
 from ectopy.model import training_set
@@ -137,6 +137,10 @@ class TestTrial:
             5,
         )
         assert (parameters["windows_per_epoch"], parameters["batch_windows"]) == (16, 8)
+
+    def test_the_size_of_the_network_is_measured_not_chosen(self, longer):
+        assert "n_parameters" not in parameters_of(longer, CONFIG)
+        assert costs_of(longer)["n_parameters"] == longer.n_parameters
 
 
 class TestVariants:

@@ -79,6 +79,13 @@ class TestStarting:
         start(children, [program(late, port)], os.environ)
         assert answers(port, "/")
 
+    def test_what_is_waited_for_is_told_before_it_answers(
+        self, port: int, children: list[Child], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level("INFO"), pytest.raises(ServiceError):
+            start(children, [program("raise SystemExit(3)", port, "Prefect server")], os.environ)
+        assert caplog.messages[0] == "starting Prefect server"
+
     def test_a_path_that_is_not_there_is_no_answer(self, port: int, children: list[Child]) -> None:
         start(children, [program(WEB, port)], os.environ)
         assert not answers(port, "/health")  # status 404

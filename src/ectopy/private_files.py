@@ -33,4 +33,4 @@ def take_from_others(*folders: Path) -> None:
         except PermissionError:
             logger.warning("%s: every account can read it. Have its owner run `chmod o-rwx`.", folder)
         else:
-            logger.info("%s: closed to accounts outside its group", folder)
+            logger.info("%s: other accounts of this machine may no longer read this folder", folder)

@@ -189,11 +189,7 @@ def parameters_of(trial: Trial, config: TrainConfig) -> dict[str, object]:
     -------
     Parameters by name.
     """
-    settings = replace(trial.architecture.config(config), seed=trial.seed)
-    return {
-        "n_parameters": trial.n_parameters,
-        **asdict(settings),
-    }
+    return asdict(replace(trial.architecture.config(config), seed=trial.seed))
 
 
 def costs_of(trial: Trial) -> dict[str, float]:

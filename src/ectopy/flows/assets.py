@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
 
+from ectopy.batch.planning import ModelSource
+
 
 def database_asset(name: str) -> Asset:
     """Return the asset of a database."""
@@ -13,8 +15,27 @@ def database_asset(name: str) -> Asset:
 
 
 def model_asset(name: str) -> Asset:
-    """Return the asset of a registered model, or of the model that ships with ectopy (``shipped``)."""
+    """Return the asset of a registered model."""
     return Asset(key=f"ectopy://models/{_key(name)}", properties=AssetProperties(name=f"model {name}"))
+
+
+def scoring_model_asset(origin: Mapping[str, str]) -> Asset:
+    """Return the asset of the model that scored a batch.
+
+    Parameters
+    ----------
+    origin
+        The origin of the results, see :func:`ectopy.batch.provenance.batch_provenance`.
+
+    Returns
+    -------
+    The asset. The name of a shipped model begins like that of a registered one, so its asset has a name of
+    its own.
+    """
+    if origin["model_from"] == ModelSource.SHIPPED:
+        shipped = AssetProperties(name=f"model that ships with ectopy: {origin['model']}")
+        return Asset(key="ectopy://models/shipped", properties=shipped)
+    return model_asset(origin["model"].partition(" ")[0])
 
 
 def batch_asset(folder: str) -> Asset:

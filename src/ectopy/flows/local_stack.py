@@ -257,6 +257,7 @@ def deploy(folder: Path, environment: Mapping[str, str]) -> None:
     ServiceError
         If Prefect rejects the deployments.
     """
+    logger.info("deploying the flows; the links follow")
     done = _run(command_of("prefect", "--no-prompt", "deploy", "--all"), folder, environment)
     if done.returncode:
         output = " ".join((done.stdout + done.stderr).split())

@@ -20,7 +20,7 @@ from ectopy.batch.inbox import DeferredError, InboxPolicy, open_inbox, score_new
 from ectopy.batch.notify import channels_of, notify_urgent
 from ectopy.batch.pseudonyms import from_salt
 from ectopy.criteria import read_criteria
-from ectopy.flows.assets import batch_asset, model_asset, record_asset
+from ectopy.flows.assets import batch_asset, record_asset, scoring_model_asset
 from ectopy.flows.expected import without_traceback
 from ectopy.flows.inbox_page import build_page, failure_page, show_inbox
 from ectopy.flows.log_batch import DEFAULT_TRACKING, Tracking, log_new_batch
@@ -293,8 +293,8 @@ def _record_batch(out: Path, origin: Mapping[str, str], rows: Sequence[results.S
     counts = Counter(str(row["status"]) for row in rows)
     if not counts["scored"]:
         return
-    model = origin["model"].partition(" ")[0]
-    record_asset(batch_asset(str(out.absolute())), [model_asset(model)], {**origin, **counts})
+    made_with = [scoring_model_asset(origin)]
+    record_asset(batch_asset(str(out.absolute())), made_with, {**origin, **counts})
 
 
 def _show(

@@ -182,6 +182,7 @@ def start(children: list[Child], services: Sequence[Service], environment: Mappi
             raise ServiceError(
                 f"{service.name}: port {service.port} is in use. Choose another, or stop its program."
             )
+    logger.info("starting %s", ", ".join(service.name for service in services))
     started = []
     for service in services:
         started.append(Child(service, environment))

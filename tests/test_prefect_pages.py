@@ -99,6 +99,12 @@ class TestLineage:
         }
         assert made[0]["payload"] == {"version": "3"}
 
+    @pytest.mark.parametrize("folder", ["/data/scored", "C:\\Daten\\Ergebnisse 1", "s3://bucket/über", "/"])
+    def test_any_folder_can_be_an_asset(self, folder: str) -> None:
+        assert assets.batch_asset(folder).key.startswith("ectopy://results/")
+
+
+class TestModelOfABatch:
     def test_a_batch_of_the_shipped_model_is_not_one_of_the_registered_model(self) -> None:
         shipped = {"model": "ectopy 43f25c81", "model_from": "shipped"}
         asset = assets.scoring_model_asset(shipped)
@@ -110,10 +116,6 @@ class TestLineage:
     def test_every_other_batch_leads_to_the_training_of_its_model(self, source: str) -> None:
         made = assets.scoring_model_asset({"model": "ward-7 d224d753", "model_from": source})
         assert made == assets.model_asset("ward-7")
-
-    @pytest.mark.parametrize("folder", ["/data/scored", "C:\\Daten\\Ergebnisse 1", "s3://bucket/über", "/"])
-    def test_any_folder_can_be_an_asset(self, folder: str) -> None:
-        assert assets.batch_asset(folder).key.startswith("ectopy://results/")
 
 
 @pytest.mark.usefixtures("prefect_harness")

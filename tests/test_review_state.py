@@ -259,7 +259,7 @@ class TestEvents:
     def test_an_edit_of_an_event_that_is_gone_is_a_conflict(self):
         automatic = analysis_from("NNVVVVNN", 0.5)
         state = review(automatic, RejectEvent(EventRef("af", 100, 200)))
-        assert state.conflicts == (Conflict(1, "reject_event: no such event is found any more"),)
+        assert state.conflicts == (Conflict(1, "Reject event: this event is not found any more"),)
 
 
 class TestAnotherScoring:

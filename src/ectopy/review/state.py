@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from ectopy import confirmed
 from ectopy.ecg import Analysis, Beats, Event, Mask, Samples
-from ectopy.review.edits import Comment, Entry, action_name
+from ectopy.review.edits import Action, Comment, Entry, action_name
 from ectopy.review.history import History, history
 from ectopy.review.reviewed_beats import Conflict, review_beats
 from ectopy.review.reviewed_events import EventList, ReviewedEvent, automatic_only, events_of_beats
@@ -112,7 +112,7 @@ def replay(automatic: Analysis, entries: Sequence[Entry], *, base: str = "") -> 
     events = EventList([*carried, *found], reviewed.beats)
     lost = [entry for entry in past.done if not events.apply(entry.action)]
     conflicts = [
-        Conflict(entry.id, f"{action_name(entry.action)}: no such event is found any more") for entry in lost
+        Conflict(entry.id, f"{_in_words(entry.action)}: this event is not found any more") for entry in lost
     ]
     in_order = events.in_order()
     counting = tuple(item.event for item in in_order if item.counts)
@@ -142,3 +142,7 @@ def _comment(past: History) -> str:
     """Return the last comment on the recording."""
     texts = [e.action.text for e in past.done if isinstance(e.action, Comment) and e.action.event is None]
     return texts[-1] if texts else ""
+
+
+def _in_words(action: Action) -> str:
+    return action_name(action).replace("_", " ").capitalize()

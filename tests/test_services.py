@@ -201,7 +201,7 @@ class TestEnding:
         caplog.set_level("INFO")
         with managed_children() as children:
             start(children, [program(WEB, port, "first"), program(WEB, free_port(), "second")], os.environ)
-        assert caplog.messages == ["stopping second", "stopping first"]
+        assert caplog.messages[-2:] == ["stopping second", "stopping first"]
         assert not any(psutil.pid_exists(pid_of(child)) for child in children)
         assert is_free(port)
 

@@ -91,7 +91,27 @@ def test_a_pipe_is_an_additional_file_and_is_not_opened(model: Path) -> None:
         check_manifest(model)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"sha256": 3}', "[" * 100_000])
+def test_a_link_to_a_folder_is_an_additional_file(model: Path, tmp_path: Path) -> None:
+    (model / "more").symlink_to(tmp_path)
+    with pytest.raises(ManifestError, match="says: more not in the manifest"):
+        check_manifest(model)
+
+
+def test_a_manifest_that_is_a_folder_or_a_dead_link_is_damaged(model: Path) -> None:
+    path = model / MANIFEST_FILE
+    path.unlink()
+    path.symlink_to("nowhere")
+    with pytest.raises(ModelError, match="not a manifest of a model"):
+        load_classifier(model)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ModelError, match="not a manifest of a model"):
+        load_classifier(model)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"sha256": 3}', '{"sha256": [[1, 1], ["x", 2]]}', "[" * 100_000]
+)
 def test_a_damaged_manifest_is_refused(model: Path, content: str) -> None:
     (model / MANIFEST_FILE).write_text(content)
     with pytest.raises(ModelError, match=r"manifest\.json: not a manifest of a model\. Restore"):

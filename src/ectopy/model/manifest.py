@@ -6,6 +6,7 @@ the manifest too.
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 MANIFEST_FILE = "manifest.json"
@@ -38,13 +39,13 @@ def check_manifest(folder: Path, *, required: bool = False) -> None:
     ManifestError
         If a file is altered, missing or additional, or the manifest is missing or damaged.
     """
-    if not (path := folder / MANIFEST_FILE).exists():
+    if not os.path.lexists(path := folder / MANIFEST_FILE):
         if required:
             raise ManifestError(f"{folder}: {MANIFEST_FILE} is missing. {_RESTORE}")
         return
     try:
-        listed = dict(json.loads(path.read_text(encoding="utf-8"))["sha256"])
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        listed = {str(name): value for name, value in json.loads(_text(path))["sha256"].items()}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ManifestError(f"{path}: not a manifest of a model. {_RESTORE}") from error
     found = _hashes(folder)
     problems = {
@@ -56,9 +57,15 @@ def check_manifest(folder: Path, *, required: bool = False) -> None:
         raise ManifestError(f"{folder}: not as its {MANIFEST_FILE} says: {said}. {_RESTORE}")
 
 
+def _text(path: Path) -> str:
+    """Return the text of a plain file; a folder, a pipe or a dead link has none."""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
 def _hashes(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of a folder, by its path within, without the manifest's."""
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    files = {path.relative_to(folder).as_posix(): path for path in paths}
     files.pop(MANIFEST_FILE, None)
     return {name: _hash(files[name]) for name in sorted(files)}
 

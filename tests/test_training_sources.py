@@ -67,10 +67,23 @@ class TestSelection:
             select_records([TrainingSource("simdb"), TrainingSource("svdb")], data)
 
     def test_a_database_without_a_training_record_is_refused(self, data: Path, tmp_path: Path) -> None:
-        (tmp_path / "ltdb").mkdir()
-        (tmp_path / "ltdb" / "1.0.0").symlink_to(data / "simdb" / "1.0.0")
-        with pytest.raises(TrainingSourceError, match=r"no record to train on\. Choose one of mitdb, svdb"):
+        with pytest.raises(
+            TrainingSourceError, match=r"ltdb: not a database to train on\. Choose one of mit"
+        ):
             select_records([TrainingSource("ltdb")], tmp_path)
+        (tmp_path / "mitdb").mkdir()
+        (tmp_path / "mitdb" / "1.0.0").symlink_to(data / "simdb" / "1.0.0")
+        with pytest.raises(TrainingSourceError, match=r"no record to train on\. Choose one of mitdb, svdb"):
+            select_records([TrainingSource("mitdb")], tmp_path)
+
+    def test_a_record_that_does_not_train_is_refused_before_its_folder_is_looked_for(
+        self, tmp_path: Path
+    ) -> None:
+        for record in ("100", "999"):
+            with pytest.raises(TrainingSourceError, match=f"mitdb: {record}: not among its training records"):
+                select_records([TrainingSource("mitdb", ("101", record))], tmp_path)
+        with pytest.raises(TrainingSourceError, match="mitdb: 101: named twice"):
+            TrainingSource("mitdb", ("101", "106", "101"))
 
     def test_patients_of_another_database_can_be_left_out(self, data: Path) -> None:
         (records,) = select_records([TrainingSource("simdb")], data)

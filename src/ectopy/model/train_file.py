@@ -15,8 +15,14 @@ from typing import Any, NamedTuple
 
 from ectopy.criteria import toml_value
 from ectopy.datasets.catalogue import CORRECTIONS, UnknownDatabaseError, find_database
+from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model.network import TrainConfig, TrainConfigError
-from ectopy.model.training_sources import DEFAULT_SOURCES, TrainingSource, TrainingSourceError
+from ectopy.model.training_sources import (
+    DEFAULT_SOURCES,
+    TrainingSource,
+    TrainingSourceError,
+    require_known,
+)
 
 _HEAD = """\
 # A training of ectopy: `ectopy train --config FILE`. A line that is left out has its default.
@@ -52,7 +58,9 @@ def read_train_file(path: Path) -> TrainFile:
     try:
         settings, databases = _parts(_toml(path))
         config = TrainConfig().with_values({name: _text(name, value) for name, value in settings.items()})
-        return TrainFile(config, tuple(_source(entry) for entry in databases) or DEFAULT_SOURCES)
+        sources = tuple(_source(entry) for entry in databases) or DEFAULT_SOURCES
+        require_known(sources)
+        return TrainFile(config, sources)
     except (TrainConfigError, TrainingSourceError, UnknownDatabaseError) as error:
         raise TrainConfigError(f"{path}: {error}") from error
 
@@ -126,11 +134,25 @@ def _toml(path: Path) -> dict[str, Any]:
         raise TrainConfigError("not text in UTF-8. Save it as UTF-8.") from error
 
 
+_DEFAULTS: Mapping[str, Any] = asdict(TrainConfig()) | {"features": FEATURE_NAMES[:2]}
+"""A value of each setting as it is written; features have none by default."""
+
+
 def _text(name: str, value: object) -> str:
-    """Return a value as ``--set`` gives it, so that both have the same rules and messages."""
-    if isinstance(value, list):
-        return (";" if name == "features" else ",").join(_text(name, part) for part in value)
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    """Return a value as ``--set`` gives it, so that both have the same rules and messages.
+
+    What TOML tells apart stays apart: a list is no number, and a number in quotation marks is a text.
+    """
+    parts = value if isinstance(value, list) else [value]
+    if (default := _DEFAULTS.get(name)) is not None:
+        has_parts = isinstance(default, tuple)
+        is_text = isinstance(default[0] if has_parts else default, str)
+        if isinstance(value, list) != has_parts or any(isinstance(part, str) != is_text for part in parts):
+            raise TrainConfigError(
+                f"{name}: {value!r} is written wrongly. Write it as in {name} = {toml_value(default)}."
+            )
+    texts = (part if isinstance(part, str) else json.dumps(part, default=str) for part in parts)
+    return (";" if name == "features" else ",").join(texts)
 
 
 def _source(entry: Mapping[str, Any]) -> TrainingSource:
@@ -146,6 +168,8 @@ def _source(entry: Mapping[str, Any]) -> TrainingSource:
                 f"databases: {key} = {entry[key]!r} is not {_WHAT[key]}. Give {_WHAT[key]}."
             )
     find_database(entry["name"])
+    if any(isinstance(record, list | dict | bool) for record in entry.get("records", ())):
+        raise TrainConfigError(f"databases: a record is no name. Give {_WHAT['records']}.")
     records = tuple(str(record) for record in entry.get("records", ()))
     return TrainingSource(
         entry["name"], records, float(entry.get("weight", 1.0)), entry.get("map", "dechazal")

@@ -1,7 +1,8 @@
 """What a network learns from: databases, their training records, weights and label maps."""
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,11 @@ _LARGEST_WEIGHT = 1000.0
 
 class TrainingSourceError(ValueError):
     """A database, record or weight that cannot be trained with."""
+
+
+def _repeated(names: Iterable[str]) -> str:
+    """Return the names that are there more than once, separated by commas."""
+    return ", ".join(sorted(name for name, n in Counter(names).items() if n > 1))
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class TrainingSource:
             raise TrainingSourceError(
                 f"{self.database}: unknown map {self.beat_map!r}. Choose one of {', '.join(BEAT_CLASS)}."
             )
+        if twice := _repeated(self.records):
+            raise TrainingSourceError(f"{self.database}: {twice}: named twice. Name each record once.")
 
     @classmethod
     def parse(cls, text: str) -> "TrainingSource":
@@ -211,6 +219,37 @@ def digest_of(folder: Path, records: Sequence[str]) -> str:
     return total.hexdigest()
 
 
+def require_known(sources: Sequence[TrainingSource]) -> None:
+    """Refuse databases that cannot be trained on as they are named, by the catalogue alone.
+
+    Parameters
+    ----------
+    sources
+        The databases.
+
+    Raises
+    ------
+    TrainingSourceError
+        If a database is named twice or is not for training, or a record is not one to train on.
+    """
+    if twice := _repeated(source.database for source in sources):
+        raise TrainingSourceError(f"{twice}: named twice. Name each database once.")
+    for source in sources:
+        database = catalogue.find_database(source.database)
+        training, _ = catalogue.split(database, database.records)
+        if not database.records:  # simulated patients, confirmed recordings: only their folder tells
+            continue
+        if not training:
+            choice = ", ".join(catalogue.training_databases())
+            raise TrainingSourceError(f"{database.name}: not a database to train on. Choose one of {choice}.")
+        stems = {record.rpartition("/")[2] for record in training}  # a mirror may have other folders
+        if wrong := [record for record in source.records if record.rpartition("/")[2] not in stems]:
+            raise TrainingSourceError(
+                f"{database.name}: {', '.join(wrong)}: not among its training records. "
+                f"Choose some of {', '.join(training)}."
+            )
+
+
 def select_records(sources: Sequence[TrainingSource], data_dir: Path) -> list[SourceRecords]:
     """Find the records of the databases to train on.
 
@@ -232,11 +271,9 @@ def select_records(sources: Sequence[TrainingSource], data_dir: Path) -> list[So
     FetchError
         If a database is missing.
     """
-    names = [source.database for source in sources]
-    if not names:
+    if not sources:
         raise TrainingSourceError("no database to train on. Name one, such as mitdb.")
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise TrainingSourceError(f"{', '.join(sorted(twice))}: named twice. Name each database once.")
+    require_known(sources)
     return [_select(source, data_dir) for source in sources]
 
 

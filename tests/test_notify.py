@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -67,10 +67,29 @@ class Webhook:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
 
-class MailServer:
-    """A mail server that takes every message, or refuses every sender."""
+class EndlessWebhook:
+    """A webhook that accepts a message, and then talks until nobody listens any more."""
 
-    def __init__(self, *, refuses: bool = False) -> None:
+    def __init__(self) -> None:
+        self.closed = closed = Event()
+
+        class Handler(StreamRequestHandler):
+            def handle(self) -> None:
+                self.request.recv(1 << 16)
+                try:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                    while True:
+                        self.wfile.write(b"x" * 65536)
+                except OSError:
+                    closed.set()
+
+        self.server = ThreadingTCPServer(("127.0.0.1", 0), Handler)
+
+
+class MailServer:
+    """A mail server that takes every message, or refuses every sender, or a recipient."""
+
+    def __init__(self, *, refuses: bool = False, unknown: str = "nobody") -> None:
         self.messages: list[str] = []
         self.lines: list[str] = []
         messages, lines = self.messages, self.lines
@@ -90,7 +109,8 @@ class MailServer:
                     if command == "QUIT":
                         self.say("221 bye")
                         return
-                    self.say("550 no" if refuses and command == "MAIL" else "250 ok")
+                    no = (refuses and command == "MAIL") or (unknown in line and command == "RCPT")
+                    self.say("550 no" if no else "250 ok")
 
             def read_message(self) -> str:
                 text = ""
@@ -192,6 +212,26 @@ class TestFailures:
             notify_urgent([row()], tmp_path, channels, pseudonyms=False)
         assert (len(hook.bodies), recorded(tmp_path)[0]["problem"]) == (1, "status 307")
 
+    @pytest.mark.parametrize("status", [302, 304])
+    def test_a_redirection_without_an_address_is_not_taken_for_success(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+    ) -> None:
+        hook = Webhook(status)
+        monkeypatch.setattr(
+            hook.server.RequestHandlerClass, "send_header", lambda *_: None
+        )  # neither Location nor Content-Length
+        with serving(hook.server) as port:
+            channels = Channels(webhook=f"http://127.0.0.1:{port}", tries=1)
+            notify_urgent([row()], tmp_path, channels, pseudonyms=False)
+        assert recorded(tmp_path)[0]["problem"] == f"status {status}"
+
+    def test_an_answer_without_end_is_not_read(self, tmp_path: Path) -> None:
+        hook = EndlessWebhook()
+        with serving(hook.server) as port:
+            notify_urgent([row()], tmp_path, Channels(webhook=f"http://127.0.0.1:{port}"), pseudonyms=False)
+            assert hook.closed.wait(10)
+        assert recorded(tmp_path)[0]["sent"]
+
     def test_an_absent_server_stops_nothing_and_its_address_is_in_no_log(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -247,6 +287,16 @@ class TestMail:
         (entry,) = recorded(tmp_path)
         assert (entry["channel"], entry["sent"], entry["problem"]) == ("e-mail", False, "SMTPSenderRefused")
 
+    def test_a_recipient_who_is_refused_is_recorded_and_the_others_get_one_mail(self, tmp_path: Path) -> None:
+        mail = MailServer()
+        with serving(mail.server) as port:
+            recipients = ("ward@example.org", "nobody@example.org")
+            channels = Channels(smtp=f"smtp://127.0.0.1:{port}", recipients=recipients)
+            notify_urgent([row()], tmp_path, channels, pseudonyms=False)
+        (entry,) = recorded(tmp_path)
+        assert (len(mail.messages), entry["tries"]) == (1, 1)
+        assert (entry["sent"], entry["problem"]) == (False, "1 of 2 recipients refused")
+
     def test_a_password_is_not_sent_in_the_clear(self, tmp_path: Path) -> None:
         mail = MailServer()
         with serving(mail.server) as port:
@@ -287,6 +337,9 @@ class TestSettings:
             ("SMTP", "mail.example:25/secret", r"ECTOPY_NOTIFY_SMTP: not an address\. Give smtps://"),
             ("SMTP", "smtp://mail.example:port", r"ECTOPY_NOTIFY_SMTP: not an address\. Give smtps://"),
             ("TRIES", "99", r"ECTOPY_NOTIFY_TRIES: .* Give at most 10\."),
+            ("SMTP", "smtp://mail.example", r"ECTOPY_NOTIFY_EMAIL: nobody to send to.*Give an address"),
+            ("FROM", "ectopy", r"ECTOPY_NOTIFY_FROM: 'ectopy' is no mail address\. Give one such as"),
+            ("FROM", "a@b\nBcc: c@d", r"ECTOPY_NOTIFY_FROM: .* is no mail address"),
             ("EMAIL", "a@example.org", r"ECTOPY_NOTIFY_EMAIL: no mail server .* Set ECTOPY_NOTIFY_SMTP"),
         ],
     )
@@ -297,6 +350,24 @@ class TestSettings:
         with pytest.raises(SettingsError, match=problem) as refused:
             load_settings()
         assert "secret" not in str(refused.value)
+
+    # Python's parser of addresses breaks on these with an IndexError or an AttributeError.
+    @pytest.mark.parametrize("address", ["<", "a <", '"', '"a"@', "a@[", "a@b\nBcc: x@y", "a@b>", " , "])
+    def test_a_recipient_who_cannot_be_written_to_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
+        monkeypatch.setenv("ECTOPY_NOTIFY_SMTP", "smtp://mail.example")
+        monkeypatch.setenv("ECTOPY_NOTIFY_EMAIL", address)
+        with pytest.raises(SettingsError, match=r"ECTOPY_NOTIFY_EMAIL: .*Give (one such as|an address)"):
+            load_settings()
+
+    @pytest.mark.parametrize(
+        "address", ["ward+night@example.org", "ECG lab <ecg@example.org>", "a@localhost"]
+    )
+    def test_a_recipient_may_have_a_name(self, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+        monkeypatch.setenv("ECTOPY_NOTIFY_SMTP", "smtp://mail.example")
+        monkeypatch.setenv("ECTOPY_NOTIFY_EMAIL", f"x@y.z, {address}")
+        assert channels_of(load_settings()).recipients == ("x@y.z", address)
 
 
 class TestScore:

@@ -1,6 +1,7 @@
 """Settings of the machine: directories, servers, workers, limits. Read by flows and the command line only."""
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
     """Address to which a message is posted if a recording has an urgent finding; by default none is sent."""
     notify_smtp: SecretStr | None = None
     """Mail server for such messages, ``smtps://USER:PASSWORD@HOST``, or ``smtp://`` for STARTTLS."""
-    notify_email: str = ""
+    notify_email: str = Field(default="", validate_default=True)
     """Who gets a mail of urgent findings, separated by commas."""
     notify_from: str = "ectopy@localhost"
     """Sender of these mails."""
@@ -77,9 +78,21 @@ class Settings(BaseSettings):
     @field_validator("notify_email")
     @classmethod
     def _check_email(cls, recipients: str, info: ValidationInfo) -> str:
-        if recipients and not info.data.get("notify_smtp"):
+        has_server = bool(info.data.get("notify_smtp", recipients))  # absent if it was refused itself
+        if recipients and not has_server:
             raise ValueError("no mail server to send with. Set ECTOPY_NOTIFY_SMTP too.")
+        if wrong := [part for part in recipients.split(",") if part.strip() and not _is_mail(part)]:
+            raise ValueError(f"{wrong[0].strip()!r} is no mail address. {_MAIL_EXAMPLE}")
+        if has_server and not recipients.strip(", "):
+            raise ValueError("nobody to send to, but ECTOPY_NOTIFY_SMTP is set. Give an address.")
         return recipients
+
+    @field_validator("notify_from")
+    @classmethod
+    def _check_from(cls, sender: str) -> str:
+        if not _is_mail(sender):
+            raise ValueError(f"{sender!r} is no mail address. {_MAIL_EXAMPLE}")
+        return sender
 
 
 _REMEDIES = {
@@ -94,6 +107,15 @@ _REMEDIES = {
     "too_short": "too short. Give at least {min_length} characters.",
 }
 """What to give instead of a value that Pydantic refuses, by the kind of its error."""
+
+
+_MAIL_EXAMPLE = "Give one such as ward@example.org."
+_MAIL = re.compile(r"""([\w.-][\w .-]*)?<?[^\s@<>()\[\]\\,;:"']+@[\w.-]+>?""")
+
+
+def _is_mail(text: str) -> bool:
+    """Return whether a text is a mail address, perhaps with a name: ``ECG lab <ecg@example.org>``."""
+    return bool(_MAIL.fullmatch(text.strip())) and ("<" in text) == (">" in text)
 
 
 def _checked(address: SecretStr | None, schemes: tuple[str, ...], example: str) -> SecretStr | None:

@@ -36,6 +36,8 @@ _DIGITS = 12
 _LISTED = 50
 """Recordings that one message lists at most."""
 
+_ACCEPTED = range(200, 300)
+"""Statuses of HTTP that say that a message was accepted; a redirect is none, with or without an address."""
 _CLOSING = "ectopy found it; nobody has confirmed it. Research software, no medical device."
 
 
@@ -81,7 +83,7 @@ def notify_urgent(rows: Sequence[SummaryRow], out: Path, channels: Channels, *, 
     pseudonyms
         Whether the names of the recordings are pseudonyms, which may leave the machine.
     """
-    ways: dict[str, Callable[[Sequence[tuple[str, str]]], None]] = {}
+    ways: dict[str, Callable[[Sequence[tuple[str, str]]], str]] = {}
     if channels.webhook:
         ways["webhook"] = lambda urgent: _post(channels.webhook, urgent)
     if channels.smtp and channels.recipients:
@@ -113,18 +115,22 @@ def _text(urgent: Sequence[tuple[str, str]]) -> str:
     return "\n".join([*lines, _CLOSING])
 
 
-def _post(address: str, urgent: Sequence[tuple[str, str]]) -> None:
-    """Post a message as JSON; chat services show its ``text``."""
+def _post(address: str, urgent: Sequence[tuple[str, str]]) -> str:
+    """Post a message as JSON; chat services show its ``text``. Of the answer only the status is read."""
     import requests
 
     recordings = [{"recording": name, "link": link} for name, link in urgent[:_LISTED]]
     content = {"event": "urgent finding", "text": _text(urgent), "recordings": recordings}
-    response = requests.post(address, json=content, timeout=TIMEOUT_S, allow_redirects=False)
-    if not response.ok or response.is_redirect:
-        raise NotificationError(f"status {response.status_code}")
+    with requests.post(
+        address, json=content, timeout=TIMEOUT_S, allow_redirects=False, stream=True
+    ) as response:
+        if response.status_code not in _ACCEPTED:
+            raise NotificationError(f"status {response.status_code}")
+    return ""
 
 
-def _mail(channels: Channels, urgent: Sequence[tuple[str, str]]) -> None:
+def _mail(channels: Channels, urgent: Sequence[tuple[str, str]]) -> str:
+    """Send a message by e-mail; return whether some recipients were refused: the others have it by then."""
     message = EmailMessage()
     message["Subject"] = f"ectopy: urgent finding in {len(urgent)} recording{'s' if len(urgent) > 1 else ''}"
     message["From"], message["To"] = channels.sender, ", ".join(channels.recipients)
@@ -144,11 +150,12 @@ def _mail(channels: Channels, urgent: Sequence[tuple[str, str]]) -> None:
             if not encrypted:
                 raise NotificationError("the mail server offers no encryption, so the password was not sent")
             smtp.login(unquote(server.username), unquote(server.password or ""))
-        smtp.send_message(message)
+        refused = smtp.send_message(message)
+    return f"{len(refused)} of {len(channels.recipients)} recipients refused" if refused else ""
 
 
 def _try(
-    send: Callable[[Sequence[tuple[str, str]]], None], urgent: Sequence[tuple[str, str]], tries: int
+    send: Callable[[Sequence[tuple[str, str]]], str], urgent: Sequence[tuple[str, str]], tries: int
 ) -> tuple[str, int]:
     """Send a message, again after a failure; return what was wrong at last, if anything, and the tries."""
     problem = ""
@@ -156,13 +163,11 @@ def _try(
         if attempt:
             time.sleep(FIRST_WAIT_S * 2 ** (attempt - 1))
         try:
-            send(urgent)
+            return send(urgent), attempt + 1
         except NotificationError as error:
             problem = str(error)
         except (OSError, ValueError) as error:  # requests and smtplib derive theirs from OSError
             problem = type(error).__name__  # its text may have the address, which may be a secret
-        else:
-            return "", attempt + 1
     return problem, tries
 
 

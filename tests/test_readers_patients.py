@@ -280,6 +280,18 @@ class TestTable:
         )
         assert fields(patients["a"]) == ("", "4711", "1950-03-02", "", "", "Card")
 
+    def test_a_row_ends_where_its_line_does(self, tmp_path: Path) -> None:
+        # In Windows-1252 the dots are byte 0x85, at which Python's splitlines ends a line, as at U+2028.
+        (path := tmp_path / "p.csv").write_bytes(
+            "recording,indication,name\r\na,Syncope\u2026,J\u00f6rg\r\n".encode("cp1252")
+        )
+        (header,) = read_patients(path).values()
+        assert (header.indication, header.name) == ("Syncope\u2026", "J\u00f6rg")
+        text = 'recording,name,id\ra,"Doe\rJane",1\rb,John\u2028Roe,2\r'
+        patients = read_patients(table(tmp_path / "q.csv", text))
+        assert {name: header.identifier for name, header in patients.items()} == {"a": "1", "b": "2"}
+        assert patients["a"].name == "Doe Jane"
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
@@ -296,6 +308,7 @@ class TestTable:
             ),
             ("recording,birth_date\na,1950-02-31\n", "line 2: the birth date is not valid"),
             ("recording,sex\na,Jane\n", "line 2: the sex is not valid. Write female, male or other."),
+            ('recording,name\na,"Jane\nb,John\n', "the table of patients is not a table"),
             ("recording,name\0\n", "a table of patients is a table of text in UTF-8"),
         ],
     )

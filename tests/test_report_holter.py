@@ -89,6 +89,11 @@ class TestPatient:
         on_day = replace(analysis, recording=replace(analysis.recording, start=day))
         assert ("Born", f"1950-03-02 ({years} years)") in patient_facts(on_day)
 
+    def test_a_recording_from_before_the_birth_has_no_age(self) -> None:
+        analysis = with_patient(analysis_for("NN"))
+        hidden = replace(analysis, recording=replace(analysis.recording, start=datetime(1901, 1, 1)))  # noqa: DTZ001
+        assert ("Born", "1950-03-02") in patient_facts(hidden)
+
     def test_each_printed_page_names_the_recording_the_patient_and_the_day(self, tmp_path: Path) -> None:
         analysis = with_patient(analysis_for("N" * 40))
         assert running_head(analysis, "r1") == "r1 · Doe, Jane · 4711 · 2024-03-01"

@@ -6,6 +6,7 @@ those of the recorder's clock.
 """
 
 import csv
+import io
 import math
 import re
 from contextlib import suppress
@@ -107,8 +108,8 @@ def _read_table(path: Path, recording: Recording) -> list[Moment]:
     return moments
 
 
-def read_rows(path: Path, what: str, *, limit: int) -> list[list[str]]:
-    """Read the cells of a table; programs for offices also write semicolons, tabs and Latin-1.
+def read_rows(path: Path, what: str, *, limit: int, strict: bool = False) -> list[list[str]]:
+    """Read the cells of a table; programs for offices also write semicolons, tabs and Windows-1252.
 
     Parameters
     ----------
@@ -118,6 +119,8 @@ def read_rows(path: Path, what: str, *, limit: int) -> list[list[str]]:
         What it is called in messages.
     limit
         Largest size of the file in bytes.
+    strict
+        Whether a quotation mark that is not closed is refused; else it takes in all rows that follow.
 
     Returns
     -------
@@ -129,11 +132,12 @@ def read_rows(path: Path, what: str, *, limit: int) -> list[list[str]]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = content.decode("latin-1")
+        text = content.decode("cp1252", errors="replace")
     head = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)
     try:
-        return list(csv.reader(text.splitlines(), delimiter=delimiter))
+        # Not splitlines: it also ends a row at characters such as U+2028, in the middle of a cell.
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict))
     except csv.Error as error:
         raise UnreadableError(
             f"{path}: the {what} is not a table ({error}). Save it as CSV (UTF-8)."

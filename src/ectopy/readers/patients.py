@@ -130,7 +130,7 @@ def read_patients(path: Path) -> Mapping[str, PatientHeader]:
         If it cannot be used. The message names the file and the line.
     """
     try:
-        rows = read_rows(path, "table of patients", limit=_MOST_BYTES)
+        rows = read_rows(path, "table of patients", limit=_MOST_BYTES, strict=True)
     except (UnreadableError, OSError) as error:
         reason = getattr(error, "strerror", None)
         raise PatientsError(f"{path}: {reason}. Check its path." if reason else str(error)) from error

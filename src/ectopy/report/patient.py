@@ -21,8 +21,9 @@ def patient_facts(analysis: Analysis) -> list[tuple[str, str]]:
     if patient is None:
         return []
     born = patient.birth_date
-    if born and analysis.start:
-        born += f" ({_years(date.fromisoformat(born), analysis.start)} years)"
+    years = _years(date.fromisoformat(born), analysis.start) if born and analysis.start else -1
+    if years >= 0:  # a recording whose date is hidden may be older than its patient
+        born += f" ({years} years)"
     facts = (
         ("Patient", patient.name),
         ("ID", patient.identifier),

@@ -19,6 +19,7 @@ from ectopy.cli import tools
 from ectopy.ec57 import __main__ as small
 from ectopy.ec57 import average, command, compare_directories, compute_metrics, gross
 from ectopy.ec57.command import Comparing, run
+from ectopy.ec57.files import NothingToCompareError
 from ectopy.ec57.patients import patients_of
 from ectopy.ec57.results_file import RESULT_COLUMNS, results_csv
 from ectopy.ec57.side_by_side import SIDE_BY_SIDE, compare_annotators
@@ -135,6 +136,24 @@ class TestSideBySide:
         told = compare_annotators(first, second, patients_of("", first))
         assert told.keys() <= SIDE_BY_SIDE.keys()
         assert told["gross VEB Se"][:2] == (0.8, 0.8)
+
+    def test_it_says_how_many_records_both_have(
+        self, comparing: Comparing, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for name in ("a.two", "b.two"):
+            shutil.copy(folder / "other" / name, tmp_path)
+        assert "gross VEB Se" in run(replace(comparing, second=tmp_path, second_annotator="two"))
+        assert "side by side: the 2 records of 6 that both have" in caplog.text
+
+    def test_without_a_common_record_there_is_nothing_to_compare(
+        self, comparing: Comparing, folder: Path, tmp_path: Path
+    ) -> None:
+        for place, name in (("mine", "a.one"), ("other", "b.two")):
+            (tmp_path / place).mkdir()
+            shutil.copy(folder / place / name, tmp_path / place)
+        second = {"second": tmp_path / "other", "second_annotator": "two"}
+        with pytest.raises(NothingToCompareError, match=r"other: no record in common with .*mine\. Give two"):
+            run(replace(comparing, test=tmp_path / "mine", **second))
 
     def test_of_one_record_there_is_no_interval(self, comparing: Comparing) -> None:
         told = run(replace(comparing, second=comparing.test, records=["a"]))
@@ -286,6 +305,26 @@ class TestSmallInstall:
         )
         assert small.main([*SMALL, "--second", "other"]) == 2  # whose annotator has another name
         assert "other: no annotation files .one. It has .two." in capsys.readouterr().err
+
+    def test_a_path_for_a_record_is_a_mistake_in_both_commands(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(folder)
+        arguments = [*SMALL, "--records", "../atr/a"]
+        assert small.main(arguments) == 2
+        told = capsys.readouterr().err
+        assert told == "ectopy: ../atr/a: a path, not the name of a record. Give a name such as 100.\n"
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["ec57", *arguments])
+        assert (ended.value.code, capsys.readouterr().err) == (2, told)
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+    def test_a_full_disk_is_one_line(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(folder)
+        assert small.main([*SMALL, "--results", "/dev/full"]) == 1
+        assert capsys.readouterr().err == "ectopy: no space left on device. Check the path and the disk.\n"
 
     @pytest.mark.parametrize("option", ["--json", "--results"])
     def test_a_folder_that_is_not_there_is_told_before_anything_is_compared(

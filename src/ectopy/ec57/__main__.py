@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         problem = str(error)
         if isinstance(error, OSError) and error.strerror:
-            problem = f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}. Check the path."
+            where = f"{error.filename}: " if error.filename else ""  # a full disk has no name
+            problem = f"{where}{error.strerror[:1].lower()}{error.strerror[1:]}. Check the path and the disk."
         print(printable_lines(f"ectopy: {problem}"), file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, NothingToCompareError | OptionsError) else 1
     return 0

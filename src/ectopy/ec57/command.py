@@ -1,18 +1,21 @@
 """What the command ``ectopy ec57`` does, also as ``python -m ectopy.ec57``, which needs numpy alone."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ectopy.ec57.classes import BeatMap
 from ectopy.ec57.disclosure import Compared, database_of, disclosure
-from ectopy.ec57.files import compare_directories
+from ectopy.ec57.files import NothingToCompareError, compare_directories
 from ectopy.ec57.patients import patients_of
 from ectopy.ec57.records import RecordComparison
 from ectopy.ec57.report import OutputFormat, as_json, text
 from ectopy.ec57.results_file import results_csv
 from ectopy.ec57.side_by_side import compare_annotators, side_by_side
+
+logger = logging.getLogger(__name__)
 
 
 class OptionsError(ValueError):
@@ -78,6 +81,12 @@ def run(comparing: Comparing) -> str:
     annotator = comparing.second_annotator or comparing.annotator
     folder = comparing.second or comparing.test
     second = _compare(comparing, folder, annotator)
+    if not (common := first.keys() & second.keys()):
+        raise NothingToCompareError(
+            f"{folder}: no record in common with {comparing.test}. Give two annotators of the same records."
+        )
+    if len(common) < len(first):
+        logger.warning("side by side: the %d records of %d that both have", len(common), len(first))
     names = (comparing.annotator, annotator)
     if names[0] == names[1]:
         names = (comparing.test.name or "first", folder.name or "second")

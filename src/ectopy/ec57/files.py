@@ -125,6 +125,8 @@ def _records(folder: Path, annotator: str) -> set[str]:
 
 def _find(folder: Path, name: str, annotator: str) -> Path:
     """Return the path of a record, without suffix."""
+    if name != Path(name).name:
+        raise NothingToCompareError(f"{name}: a path, not the name of a record. Give a name such as 100.")
     for record in (folder / name, folder / name / name):
         if record.with_name(f"{name}.{annotator}").is_file():
             return record

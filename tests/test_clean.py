@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ectopy import cli
+from ectopy.review import caches
 from ectopy.review.caches import find_caches
 
 
@@ -103,6 +104,15 @@ def test_a_yes_removes_and_says_how_much(
     assert asked == ["Remove these 4 (0.0 MB)?"]
     assert files(out) == KEPT
     assert "0.0 MB removed" in capsys.readouterr().out
+
+
+def test_what_could_not_be_removed_is_not_counted(
+    out: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = caches.find_caches([out])
+    assert sum(cache.n_bytes for cache in found) > 2002
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # as if the folders were of somebody else
+    assert caches.remove(found) == 2002  # the two files of the review
 
 
 def test_with_nothing_to_remove_it_does_not_ask(

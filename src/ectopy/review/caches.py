@@ -46,14 +46,14 @@ def find_caches(results: Iterable[Path]) -> list[Cache]:
 
 
 def remove(caches: Iterable[Cache]) -> int:
-    """Remove caches; return how many bytes they had. What is gone already is no error."""
+    """Remove caches; return how many bytes that freed. What is gone already is no error."""
     freed = 0
     for cache in caches:
         if cache.path.is_dir() and not cache.path.is_symlink():
             shutil.rmtree(cache.path, ignore_errors=True)
         else:
             cache.path.unlink(missing_ok=True)
-        freed += cache.n_bytes
+        freed += 0 if cache.path.exists() else cache.n_bytes
     return freed
 
 

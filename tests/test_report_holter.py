@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ectopy
 from ectopy import report
 from ectopy.ecg import Analysis, BeatClass, Event, Mark, PatientHeader, Recording
 from ectopy.report.average_beats import average_beats
@@ -458,6 +459,13 @@ class TestSheet:
         targets = set(re.findall(r'href="#([^"]+)"', source))
         assert targets
         assert targets <= set(re.findall(r'id="([^"]+)"', source))
+
+    @pytest.mark.parametrize("value", [0.0, np.nan])
+    def test_a_flat_recording_has_neither_a_sheet_nor_a_strip(self, tmp_path: Path, value: float) -> None:
+        page = written(tmp_path, ectopy.analyse(np.full((2500, 12), value), fs=250))
+        assert "Not analysable: " in page.text
+        for absent in ("h-sheet", "h-strips", "#strip-"):
+            assert absent not in page.source
 
     def test_a_longer_recording_has_strips(self, tmp_path: Path) -> None:
         page = written(tmp_path, self.resting_ecg(seconds=MAX_SHEET_S + 0.1))

@@ -40,7 +40,7 @@ def of_training(version: Version) -> str:
     ]
     return "\n".join(
         [
-            f"{version.uri} is the challenger, trained on {', '.join(databases)}",
+            *wrap(f"{version.uri} is the challenger, trained on {', '.join(databases)}", WIDTH),
             align([["out of fold, %", *_OUT_OF_FOLD], *rows]),
         ]
     )

@@ -335,6 +335,7 @@ def fit(
     seed: int,
     callbacks: Sequence[Callback] = (),
     build: Builder = build,
+    heads: int = 1,
 ) -> Network:
     """Train one network.
 
@@ -350,6 +351,8 @@ def fit(
         Functions that are called after each epoch.
     build
         Builds the untrained network.
+    heads
+        Number of answers of the network to each beat, one after the other; all are trained on its label.
 
     Returns
     -------
@@ -378,6 +381,7 @@ def fit(
     )
     for number in range(config.epochs):
         x, y, weight = draw(rng)
+        y, weight = (np.repeat(target, heads, axis=1) for target in (y, weight))
         start_s = time.process_time()
         history = model.fit(x, y, sample_weight=weight, batch_size=config.batch_windows, verbose=0).history
         cpu_s = time.process_time() - start_s

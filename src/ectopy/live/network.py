@@ -1,0 +1,163 @@
+"""The forward GRU of a stream, in numpy: one step per beat, with a bounded look ahead.
+
+A step reads the features of a beat. Its output are logits for this beat and for each of the beats before it,
+up to ``look_ahead``: what the network says of a beat once it has seen 0, 1, 2 ... beats after it.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ectopy.ecg import CLASSES
+from ectopy.live.beat_features import FEATURES
+from ectopy.model.classifier import SPECIFICATION_FILE, ModelError
+from ectopy.model.manifest import ManifestError, check_manifest
+
+Floats = NDArray[np.float32]
+
+WEIGHTS_FILE = "weights.npz"
+SHIPPED_LIVE_MODEL = Path(__file__).parents[1] / "model" / "shipped_live"
+_RESTORE = "Restore the original folder: install ectopy or train the model again."
+_NAMES = ("dense", "dense_bias", "kernel", "recurrent", "bias", "out", "out_bias")
+
+
+@dataclass(frozen=True)
+class LiveSpecification:
+    """Contents of ``model.json`` of a streaming model.
+
+    ``temperature`` and ``confidence_threshold`` have a value for each number of beats seen after the beat,
+    from 0 to ``look_ahead``.
+    """
+
+    name: str
+    run: str
+    labels: tuple[str, ...]
+    features: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    look_ahead: int
+    temperature: tuple[float, ...]
+    confidence_threshold: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class LiveModel:
+    """A streaming model: its specification and its weights in float32."""
+
+    specification: LiveSpecification
+    weights: dict[str, Floats]
+    version_id: str
+
+    @property
+    def name(self) -> str:
+        """Name of the model in outputs."""
+        return self.specification.name
+
+    @property
+    def look_ahead(self) -> int:
+        """Beats after a beat that its final label considers."""
+        return self.specification.look_ahead
+
+    def start(self) -> Floats:
+        """Return the state before the first beat, [units]."""
+        return np.zeros(len(self.weights["recurrent"]), dtype=np.float32)
+
+    def step(self, state: Floats, features: Floats) -> tuple[Floats, Floats]:
+        """Read a beat.
+
+        Parameters
+        ----------
+        state
+            The state before the beat, [units].
+        features
+            All features of the beat, [len(FEATURES)].
+
+        Returns
+        -------
+        The state after the beat, and probabilities [look_ahead + 1, 4] in the order of CLASSES: row k is of
+        the beat k before this one.
+        """
+        w, n = self.weights, len(state)
+        x = (features[self._columns] - self._mean) / self._scale
+        dense = np.maximum(x @ w["dense"] + w["dense_bias"], 0)
+        inputs = dense @ w["kernel"] + w["bias"][0]
+        recurrent = state @ w["recurrent"] + w["bias"][1]
+        update, reset = _sigmoid(inputs[: 2 * n] + recurrent[: 2 * n]).reshape(2, n)
+        candidate = np.tanh(inputs[2 * n :] + reset * recurrent[2 * n :])
+        state = update * state + (1 - update) * candidate
+        logits = (state @ w["out"] + w["out_bias"]).reshape(self.look_ahead + 1, -1)
+        return state, self._probability(logits)
+
+    def _probability(self, logits: Floats) -> Floats:
+        logits = logits / self._temperature
+        power = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probability = np.zeros((len(logits), len(CLASSES)), dtype=np.float32)
+        probability[:, self._classes] = power / power.sum(axis=1, keepdims=True)
+        return probability
+
+    def __post_init__(self) -> None:
+        specification = self.specification
+        names = list(FEATURES)
+        if unknown := [name for name in specification.features if name not in FEATURES]:
+            raise ModelError(
+                f"{specification.name}: this version computes no feature {unknown[0]!r}. Train the model again."
+            )
+        for name, value in {
+            "_columns": np.array([names.index(name) for name in specification.features]),
+            "_mean": np.array(specification.mean, dtype=np.float32),
+            "_scale": np.array(specification.scale, dtype=np.float32),
+            "_temperature": np.array(specification.temperature, dtype=np.float32)[:, None],
+            "_classes": [CLASSES.index(label) for label in specification.labels],
+        }.items():
+            object.__setattr__(self, name, value)
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def save_live_model(folder: Path, specification: LiveSpecification, weights: dict[str, Floats]) -> None:
+    """Write a streaming model: ``model.json`` and ``weights.npz``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / WEIGHTS_FILE, allow_pickle=False, **{name: weights[name] for name in _NAMES})
+    text = json.dumps(asdict(specification), indent=1)
+    (folder / SPECIFICATION_FILE).write_text(f"{text}\n", encoding="utf-8")
+
+
+@lru_cache(maxsize=4)
+def load_live_model(folder: Path = SHIPPED_LIVE_MODEL) -> LiveModel:
+    """Read a streaming model.
+
+    Parameters
+    ----------
+    folder
+        The model directory; by default the model that ships with ectopy.
+
+    Returns
+    -------
+    The model.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or damaged.
+    """
+    try:
+        check_manifest(folder)
+        text = (folder / SPECIFICATION_FILE).read_bytes()
+        content = (folder / WEIGHTS_FILE).read_bytes()
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+        specification = LiveSpecification(**values)
+        with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
+            weights = {name: arrays[name].astype(np.float32) for name in _NAMES}
+    except ManifestError as error:
+        raise ModelError(str(error)) from error
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise ModelError(f"{folder}: not a complete streaming model ({error}). {_RESTORE}") from error
+    version = hashlib.sha256(text + content).hexdigest()
+    return LiveModel(specification, weights, version)

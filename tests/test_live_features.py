@@ -103,7 +103,7 @@ def test_gain_does_not_matter(gain):
     for number, (window, rr_s) in enumerate(beats):
         plain, patient = describe(patient, noisy(window, number), BOTH, rr_s)
         large, scaled = describe(scaled, np.float32(gain) * noisy(window, number), BOTH, rr_s)
-    np.testing.assert_allclose(large, plain, atol=0.02)
+    np.testing.assert_allclose(large, plain, atol=0.05)
 
 
 def test_a_lead_that_cannot_be_read_has_no_features():

@@ -132,8 +132,7 @@ def prepare(
     """
     if r_peaks is not None:
         r_peaks = _checked(r_peaks, recording)
-    disconnected = () if leads else disconnected_leads(recording)
-    columns = choose_leads(recording.leads, leads, disconnected=disconnected, notes=recording.notes)
+    columns = analysed_columns(recording, leads)
     grid = TimeGrid.of(recording)
     detected = detect_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
     sample = grid.to_recording(detected.windows.sample) if r_peaks is None else r_peaks
@@ -150,6 +149,12 @@ def prepare(
         detected.waves,
         detected.spikes,
     )
+
+
+def analysed_columns(recording: Recording, leads: Sequence[str] | None = None) -> tuple[int, ...]:
+    """Return the columns of the leads to analyse: those of these names, or else the usual ones with signal."""
+    disconnected = () if leads else disconnected_leads(recording)
+    return choose_leads(recording.leads, leads, disconnected=disconnected, notes=recording.notes)
 
 
 def _checked(r_peaks: Samples, recording: Recording) -> Samples:
@@ -191,25 +196,52 @@ def classify_beats(
     -------
     The analysis.
     """
-    recording, columns = prepared.recording, prepared.columns
-    low_quality, unreadable = prepared.low_quality, prepared.unreadable
     probability, confident = classify(prepared.features if features is None else features)
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
-    confident &= ~(low_quality | prepared.beside_gap)
-    beats = Beats(prepared.sample, label, probability, confident, recording.fs)
-    windows = prepared.windows
+    confident &= ~(prepared.low_quality | prepared.beside_gap)
+    beats = Beats(prepared.sample, label, probability, confident, prepared.recording.fs)
+    return find_events_of(prepared, beats, name_rhythm=name_rhythm, criteria=criteria)
+
+
+def find_events_of(
+    prepared: PreparedRecording,
+    beats: Beats,
+    *,
+    name_rhythm: NameRhythm | None = None,
+    criteria: Criteria = DEFAULT_CRITERIA,
+    keep_labels: bool = False,
+) -> Analysis:
+    """Find the events of a recording from its classified beats.
+
+    Parameters
+    ----------
+    prepared
+        The recording with its beats.
+    beats
+        The same beats with their classes.
+    name_rhythm, criteria
+        As for :func:`analyse`.
+    keep_labels
+        Whether the labels are final already; by default the rhythm decides on some.
+
+    Returns
+    -------
+    The analysis.
+    """
+    recording, columns = prepared.recording, prepared.columns
+    low_quality, unreadable, windows = prepared.low_quality, prepared.unreadable, prepared.windows
     intervals = name_rhythm_intervals(prepared, beats, name_rhythm, criteria) if name_rhythm else ()
-    af_penalty = af_penalty_from_morphology(windows, ventricular(beats))
     rhythm = analyse_rhythm(
         beats,
         duration_s=recording.duration_s,
         unreadable=unreadable,
         low_quality=low_quality,
-        af_penalty=af_penalty,
+        af_penalty=af_penalty_from_morphology(windows, ventricular(beats)),
         windows=windows,
         intervals=intervals,
         spikes=prepared.spikes,
         criteria=criteria,
+        keep_labels=keep_labels,
     )
     return Analysis(
         recording,

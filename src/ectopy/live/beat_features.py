@@ -31,7 +31,7 @@ N_SHAPES = 6
 """Shapes of QRS complexes that are remembered."""
 
 _MIN_RR_S, _MAX_RR_S = 0.1, 5.0
-_LOCAL = 17  # RR intervals whose median is the local RR
+_LOCAL = 17  # pairs of RR intervals whose median is the local RR
 _LATE = 48  # RR intervals whose 80th percentile is the late RR
 _RECENT = 24  # RR intervals with which one is compared
 _SAME_RR = 0.05  # RR intervals match within this
@@ -42,7 +42,7 @@ _PREMATURE = -0.12
 _EPS = 1e-6
 
 _ALL_LEADS: Mapping[str, str] = {
-    "rr over local": "log of RR over the local RR, the median of the 16 before and itself, limited to +-1.5",
+    "rr over local": "log of RR over the local RR: the median of 17 means of two successive RR; limited to +-1.5",
     "rr over rr before": "log of RR over the RR of the beat before, limited to +-1.5",
     "rr over rr two before": "log of RR over the RR two beats before, limited to +-1.5",
     "two rr over two local": "log of RR plus the RR before over twice the local RR, limited to +-1.5",
@@ -97,7 +97,10 @@ class Patient:
 
     rr: tuple[float, ...] = ()
     """The last RR intervals in seconds, the latest last."""
+    pairs_s: tuple[float, ...] = ()
+    """The means of the last pairs of successive RR intervals."""
     longer: tuple[float, ...] = ()
+    """The longer of the last pairs."""
     steps: tuple[float, ...] = ()
     second_steps: tuple[float, ...] = ()
     n_beats: int = 0
@@ -164,7 +167,9 @@ def _timing(patient: Patient, rr_s: float) -> tuple[list[float], Patient, float]
     recent = known[-_RECENT:]
     rr = (*known, rr_s)[-_LATE:]
     longer = (*patient.longer, max(rr_s, before))[-_LOCAL:]
-    local = _median(rr[-_LOCAL:])
+    # In bigeminy, the median of all RR intervals may be that of the premature beats. That of pairs is not.
+    pairs_s = (*patient.pairs_s, (rr_s + before) / 2)[-_LOCAL:]
+    local = _median(pairs_s)
     from_local = _log_ratio(rr_s, local)
     step, second = abs(_log_ratio(rr_s, before)), abs(_log_ratio(rr_s, two_before))
     steps, seconds = (*patient.steps, step)[-_LOCAL:], (*patient.second_steps, second)[-_LOCAL:]
@@ -200,6 +205,7 @@ def _timing(patient: Patient, rr_s: float) -> tuple[list[float], Patient, float]
     after = replace(
         patient,
         rr=rr,
+        pairs_s=pairs_s,
         longer=longer,
         steps=steps,
         second_steps=seconds,

@@ -117,6 +117,11 @@ class BeatSelector:
         """The beats of the most likely sequence that are not final yet."""
         return [node.candidate for node in self._path()]
 
+    def finish(self) -> None:
+        """Learn from what there is, at the end of a signal shorter than the learning time."""
+        if not self._learnt and self._learning:
+            self._learn()
+
     def _path(self) -> list[Node]:
         node = max(self._nodes, key=lambda one: one.score, default=None)
         if node is None or node.score <= (self._root.score if self._root else self._floor):

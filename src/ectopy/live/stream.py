@@ -3,7 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ FINAL_S = 5.0
 """A label is final after this time, even if too few beats have followed."""
 
 _FINAL = round(FINAL_S * LIVE_FS)
+_END_S = 0.3  # of a constant at the end, so that the last beat is found
 _KEPT = 10 * LIVE_FS  # samples of signal that are kept: beats of the learning time are described at its end
 
 Kind = Literal["beat", "provisional", "revoked", "gap"]
@@ -41,7 +42,7 @@ class Update:
     ``kind`` is "beat" for a final beat, "provisional" for a beat that may still change, "revoked" for a
     provisional beat that is none, and "gap" for lost signal. ``sample`` is on the grid of the input, and
     ``time_s`` the same in seconds. ``at_s`` is how much signal had come when it was said. The others are of
-    beats: the label, its probability, and whether it is confident.
+    beats: the label, the probabilities in the order of CLASSES, and whether the label is confident.
     """
 
     kind: Kind
@@ -49,7 +50,7 @@ class Update:
     time_s: float
     at_s: float
     label: str = ""
-    probability: float = math.nan
+    probabilities: tuple[float, ...] = ()
     confident: bool = False
 
 
@@ -61,6 +62,15 @@ class _Described:
     patient: Patient
     state: Floats
     probability: Floats
+
+
+@dataclass(eq=False)
+class _Open:
+    """A settled beat, and what the network says of it after ``seen`` further beats."""
+
+    beat: Candidate
+    probability: Floats = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    seen: int = 0
 
 
 class Stream:
@@ -82,13 +92,14 @@ class Stream:
         self._front_end = FrontEnd(fs, n_leads)
         self._finder = CandidateFinder(n_leads)
         self._selector = BeatSelector(n_leads)
+        self._newest = np.zeros((0, n_leads), dtype=np.float32)
         self._clock = 0
         self._n_in = 0
         self._signal = np.zeros((_KEPT, N_LEADS), dtype=np.float32)
         self._readable = np.zeros((_KEPT, N_LEADS), dtype=bool)
         self._lost: deque[int] = deque(maxlen=64)  # samples with which lost signal ended
         self._last = _Described(Candidate(0, 0, ()), Patient(), self._model.start(), np.empty(0))
-        self._open: deque[tuple[Candidate, Floats]] = deque()  # settled beats without a final label
+        self._open: deque[_Open] = deque()  # settled beats without a final label
         self._guesses: list[_Described] = []
         self._told: dict[int, str] = {}  # provisional beats that were told, by sample
 
@@ -104,16 +115,20 @@ class Stream:
         -------
         What is new.
         """
+        self._newest = samples[-1:] if len(samples) else self._newest
         signal, usable = self._front_end.push(samples)
         self._n_in += len(samples)
         return [*self._final(signal, usable), *self._provisional()]
 
     def finish(self) -> list[Update]:
         """Return the beats that are still open at the end of the signal, as final."""
-        updates = []
+        held = np.repeat(self._newest, round(_END_S * self.fs), axis=0)
+        updates = [one for one in self.push(held) if one.kind == "beat"]
+        self._selector.finish()
         for candidate in self._selector.pending:
-            updates += self._settle(candidate)
-        updates += [self._tell(beat, probability) for beat, probability in self._open]
+            if candidate.sample < self._clock - round(_END_S * LIVE_FS):
+                updates += self._settle(candidate)
+        updates += [self._tell(one) for one in self._open]
         self._open.clear()
         return updates
 
@@ -141,22 +156,19 @@ class Stream:
         if guess is None:
             self._guesses = []
         self._last = guess or self._describe(beat, self._last)
-        self._open.append((beat, self._last.probability[0]))
-        n_open = len(self._open)
-        for place in range(n_open):
-            seen = n_open - 1 - place
-            if seen <= self._model.look_ahead:
-                self._open[place] = (self._open[place][0], self._last.probability[seen])
-        if n_open > self._model.look_ahead:
-            yield self._tell(*self._open.popleft())
+        self._open.append(_Open(beat))
+        for seen, one in enumerate(reversed(self._open)):
+            one.probability, one.seen = self._last.probability[seen], seen
+        if len(self._open) > self._model.look_ahead:
+            yield self._tell(self._open.popleft())
 
     def _overdue(self, clock: int) -> Iterator[Update]:
-        while self._open and self._open[0][0].sample + _FINAL <= clock:
-            yield self._tell(*self._open.popleft())
+        while self._open and self._open[0].beat.sample + _FINAL <= clock:
+            yield self._tell(self._open.popleft())
 
-    def _tell(self, beat: Candidate, probability: Floats, kind: Kind = "beat") -> Update:
-        self._told.pop(beat.sample, None)
-        return self._update(kind, beat, probability)
+    def _tell(self, one: _Open) -> Update:
+        self._told.pop(one.beat.sample, None)
+        return self._update("beat", one.beat, one.probability, one.seen)
 
     def _provisional(self) -> Iterator[Update]:
         """Tell the beats that the detector has not settled yet, with the label of the moment."""
@@ -171,7 +183,7 @@ class Stream:
         self._guesses = self._guesses[:same]
         for beat in path[same:]:
             self._guesses.append(self._describe(beat, self._guesses[-1] if self._guesses else self._last))
-        settled = {beat.sample for beat, _ in self._open}
+        settled = {one.beat.sample for one in self._open}
         present = {beat.sample for beat in path} | settled
         for sample in [one for one in self._told if one not in present]:
             del self._told[sample]
@@ -182,7 +194,7 @@ class Stream:
             label = CLASSES[int(probability.argmax())]
             if self._told.get(guess.beat.sample) != label:
                 self._told[guess.beat.sample] = label
-                yield self._update("provisional", guess.beat, probability)
+                yield self._update("provisional", guess.beat, probability, seen)
 
     def _describe(self, beat: Candidate, before: _Described) -> _Described:
         first = beat.sample - WINDOW_BEFORE - self._clock + _KEPT
@@ -206,12 +218,14 @@ class Stream:
         at = max(round((sample / LIVE_FS - self._front_end.delay_s) * self.fs), 0)
         return at, at / self.fs
 
-    def _update(self, kind: Kind, beat: Candidate, probability: Floats) -> Update:
+    def _update(self, kind: Kind, beat: Candidate, probability: Floats, seen: int) -> Update:
+        """Return what to say of a beat after so many further beats were seen."""
         best = int(probability.argmax())
         return Update(
             kind,
             *self._position(beat.sample),
             self._n_in / self.fs,
-            CLASSES[best],
-            float(probability[best]),
+            str(CLASSES[best]),
+            tuple(probability.tolist()),
+            float(probability[best]) >= self._model.specification.confidence_threshold[seen],
         )

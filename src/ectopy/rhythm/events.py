@@ -79,6 +79,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     intervals: Sequence[RhythmInterval] = (),
     spikes: Samples | None = None,
     criteria: Criteria = DEFAULT_CRITERIA,
+    keep_labels: bool = False,
 ) -> RhythmAnalysis:
     """Find atrial fibrillation, settle the labels, then find every event once.
 
@@ -104,11 +105,14 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         Pacing spikes in samples, in order, [m]; without them, no beat is paced.
     criteria
         The criteria of the reader.
+    keep_labels
+        Whether the labels are final already: then the events are found from them as they are.
 
     Returns
     -------
     Beats with their final labels, RR intervals, events and artefact.
     """
+    given = beats
     to_end_s = np.minimum(beats.time_s, np.abs(duration_s - beats.time_s))
     cut = to_end_s < _CUT_S
     for ectopic in (BeatClass.SVEB, BeatClass.VEB):
@@ -141,6 +145,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     final = keep_premature_sveb(suppress_sveb_in_af(beats, atrial), rr_s, criteria.sv_prematurity_pct)
     if duration_s <= STRIP_S:
         final = without_doubtful_veb(final, rr_s, clear)
+    if keep_labels:
+        final = given
     events = find_events(
         final,
         rr_s,

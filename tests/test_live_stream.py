@@ -1,0 +1,161 @@
+"""A stream: the same final beats whatever the chunks, within seconds, and what it says before."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ectopy import pipeline
+from ectopy.ecg import recording_of
+from ectopy.live.analysis import analyse_live, as_beats, live_beats
+from ectopy.live.network import load_live_model, save_live_model
+from ectopy.live.stream import FINAL_S, Stream
+from ectopy.model.classifier import SPECIFICATION_FILE, ModelError
+from tests.drawn_ecg import drawn
+from tests.live import live_model
+from tests.small import simulated
+
+MODEL = live_model()
+RECORDING = simulated(minutes=1.5).recording
+
+
+def stream_in_chunks(signal, fs, sizes, model=MODEL):
+    stream, start, updates = Stream(fs, signal.shape[1], model=model), 0, []
+    for size in sizes:
+        updates += stream.push(signal[start : start + size])
+        start += size
+    return [*updates, *stream.push(signal[start:]), *stream.finish()]
+
+
+def final(updates):
+    return [(one.sample, one.label, one.probabilities, one.confident) for one in updates if one.kind == "beat"]
+
+
+def with_faults(signal, fs):
+    signal = signal.copy()
+    signal[round(20 * fs) : round(26 * fs)] = np.nan
+    signal[round(40 * fs) : round(45 * fs), 0] = 0.2
+    return signal
+
+
+@settings(max_examples=6, deadline=None)
+@given(sizes=st.lists(st.integers(0, 3000), max_size=60))
+def test_chunks_do_not_change_final_beats(sizes):
+    signal = with_faults(RECORDING.read(0, RECORDING.n_samples), RECORDING.fs)
+    whole = final(stream_in_chunks(signal, RECORDING.fs, []))
+    assert final(stream_in_chunks(signal, RECORDING.fs, sizes)) == whole
+    assert len(whole) > 50
+
+
+def test_one_sample_at_a_time_gives_the_same_as_all_at_once():
+    signal = RECORDING.read(0, round(20 * RECORDING.fs))
+    one_by_one = stream_in_chunks(signal, RECORDING.fs, [1] * len(signal))
+    assert final(one_by_one) == final(stream_in_chunks(signal, RECORDING.fs, []))
+
+
+def test_a_beat_is_told_within_half_a_second_and_final_within_five():
+    signal, fs = RECORDING.read(0, RECORDING.n_samples), RECORDING.fs
+    first, last = {}, {}
+    for update in stream_in_chunks(signal, fs, [round(fs / 25)] * (len(signal) // round(fs / 25))):
+        if update.kind in {"provisional", "beat"} and 10 < update.time_s < RECORDING.duration_s - 6:
+            first.setdefault(update.sample, update.at_s - update.time_s)
+            last[update.sample] = update.at_s - update.time_s
+    assert np.median(list(first.values())) < 0.35
+    assert max(last.values()) <= FINAL_S + 0.1
+
+
+def test_a_slow_heart_is_final_in_time_too():
+    peaks = np.arange(0.5, 59, 2.4).tolist()
+    signal, fs = drawn(peaks, 60), 360.0
+    updates = stream_in_chunks(signal, fs, [36] * 600)
+    late = [one.at_s - one.time_s for one in updates if one.kind == "beat" and 10 < one.time_s < 50]
+    assert len(late) >= 15
+    assert max(late) <= FINAL_S + 0.15
+
+
+def test_a_wide_early_beat_is_ventricular_at_once():
+    peaks = np.arange(0.5, 39, 0.8)
+    peaks[30] -= 0.3
+    signal = drawn(peaks.tolist(), 40, wide=frozenset({30}))
+    updates = stream_in_chunks(signal, 360.0, [36] * 400, live_model(look_ahead=0))
+    (beat,) = [one for one in updates if one.kind == "beat" and one.label == "V"]
+    assert beat.time_s == pytest.approx(peaks[30], abs=0.05)
+    told = next(one for one in updates if one.label == "V")
+    assert told.kind == "provisional"
+    assert told.at_s - told.time_s < 0.45
+
+
+def test_a_provisional_beat_is_settled_or_revoked():
+    rng = np.random.default_rng(3)
+    signal = drawn(np.arange(0.5, 59, 0.8).tolist(), 60)
+    signal[20 * 360 : 24 * 360, 0] += rng.standard_normal(4 * 360) * 0.6  # movement
+    updates = stream_in_chunks(signal, 360.0, [36] * 600)
+    state = {}
+    for one in updates:
+        if one.kind == "revoked":
+            assert state.pop(one.sample) == "provisional"
+        else:
+            state[one.sample] = one.kind
+    assert set(state.values()) == {"beat"}
+
+
+def test_a_beat_after_a_gap_is_not_early():
+    peaks = np.arange(0.5, 59, 0.8).tolist()
+    signal = drawn(peaks, 60)
+    signal[30 * 360 : 34 * 360] = np.nan
+    assert Counter(one.label for one in stream_in_chunks(signal, 360.0, []) if one.kind == "beat").keys() == {"N"}
+
+
+def test_recording_and_stream_have_the_same_beats_and_labels():
+    columns = pipeline.analysed_columns(RECORDING)
+    analysis = analyse_live(RECORDING, MODEL)
+    updates = stream_in_chunks(RECORDING.read_leads(columns, 0, RECORDING.n_samples), RECORDING.fs, [777] * 20)
+    streamed = as_beats(updates, RECORDING.fs, RECORDING.n_samples)
+    np.testing.assert_array_equal(analysis.beats.sample, streamed.sample)
+    np.testing.assert_array_equal(analysis.beats.label, streamed.label)
+    np.testing.assert_array_equal(analysis.beats.probability, streamed.probability)
+
+
+def test_events_come_from_the_labels_of_the_stream():
+    analysis = analyse_live(RECORDING, MODEL)
+    n_single = sum(event.n_beats == 1 for event in analysis.events if event.kind == "veb")
+    assert n_single <= (analysis.beats.label == "V").sum()
+    assert len(analysis.beats) == len(live_beats(RECORDING, analysis.columns, MODEL))
+
+
+@pytest.mark.parametrize("signal", [np.zeros((4000, 1)), np.full((4000, 1), np.nan)])
+def test_nothing_recorded_has_no_beat(signal):
+    assert final(stream_in_chunks(signal, 250.0, [250] * 16)) == []
+
+
+def test_a_short_strip_has_the_beats_that_were_learnt_from():
+    recording = recording_of(drawn([1.0, 1.8, 2.6, 3.4, 4.2], 5), 360.0)
+    assert len(live_beats(recording, (0,), MODEL)) == 5
+
+
+def test_a_model_is_read_as_it_was_written(tmp_path):
+    save_live_model(tmp_path / "live", MODEL.specification, MODEL.weights)
+    again = load_live_model(tmp_path / "live")
+    assert again.specification == MODEL.specification
+    features = np.random.default_rng(0).normal(size=len(MODEL.specification.features)).astype(np.float32)
+    for one, other in zip(again.step(again.start(), features), MODEL.step(MODEL.start(), features), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("harm", ["missing", "not json", "no weights", "unknown feature"])
+def test_a_damaged_model_is_named(tmp_path, harm):
+    folder = tmp_path / "live"
+    save_live_model(folder, MODEL.specification, MODEL.weights)
+    specification = folder / SPECIFICATION_FILE
+    if harm == "missing":
+        specification.unlink()
+    elif harm == "not json":
+        specification.write_text("{")
+    elif harm == "no weights":
+        (folder / "weights.npz").write_bytes(b"PK")
+    else:
+        specification.write_text(specification.read_text().replace("rr over local", "moon over local"))
+    with pytest.raises(ModelError, match=r"live|moon"):
+        load_live_model(folder)

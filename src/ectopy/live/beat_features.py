@@ -7,7 +7,7 @@ how premature its beats are. The shape of the normal beat is that with most beat
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -38,7 +38,7 @@ _SAME_RR = 0.05  # RR intervals match within this
 _SAME_SHAPE = 0.35  # distance of equal QRS complexes
 _FORGET = 0.998  # decay of the count of a shape with each beat
 _LEAST_RATE = 0.05  # of a running mean of a shape
-_PREMATURE = -0.12
+_NOT_PREMATURE, _IN_TIME, _PREMATURE = -0.08, -0.05, -0.12  # logs of RR over the local RR
 _EPS = 1e-6
 
 _ALL_LEADS: Mapping[str, str] = {
@@ -91,6 +91,10 @@ FEATURES: Mapping[str, str] = MappingProxyType(
 """Name and meaning of each feature, in the order of the columns."""
 
 
+def _nothing() -> Floats:
+    return np.empty(0, dtype=np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Patient:
     """What is known of a patient after some beats; never changed, so that a guess can be taken back."""
@@ -110,15 +114,15 @@ class Patient:
     pairs: float = 1.0
     premature: float = 0.0
     p_nearby: float = 0.5
-    qrs: Floats | None = None
-    """[N_LEADS, QRS], the QRS complex before; None at the beginning."""
+    qrs: Floats = field(default_factory=_nothing)
+    """[N_LEADS, QRS], the QRS complex before."""
     shape: int = -1
-    """The shape of the beat before."""
-    shapes: Floats | None = None
+    """The shape of the beat before; -1 at the beginning."""
+    shapes: Floats = field(default_factory=_nothing)
     """[N_SHAPES, N_LEADS, QRS] in mV, without mean."""
-    of_shapes: Floats | None = None
+    of_shapes: Floats = field(default_factory=_nothing)
     """[N_SHAPES, 4]: decayed count, prematurity, pause after, share in time."""
-    p_wave: Floats | None = None
+    p_wave: Floats = field(default_factory=_nothing)
     """[N_LEADS, P], the P wave of normal beats."""
     typical: tuple[float, float, float, float] = (2.5, 0.5, -1.5, 0.5)
     """Of normal beats: mean and spread of the correlation (Fisher's z), and of the log residual."""
@@ -126,7 +130,6 @@ class Patient:
     @property
     def normal(self) -> int:
         """The shape of normal beats."""
-        assert self.of_shapes is not None
         return int(np.argmax(_normality(self.of_shapes)))
 
 
@@ -184,7 +187,7 @@ def _timing(patient: Patient, rr_s: float) -> tuple[list[float], Patient, float]
     premature = patient.premature + ((from_local < _PREMATURE) - patient.premature) / 32
     ordered = sorted(rr)
     late = ordered[(4 * len(ordered)) // 5]
-    in_time = [one for one in rr[-8:] if one > local * math.exp(-0.08)]
+    in_time = [one for one in rr[-8:] if one > local * math.exp(_NOT_PREMATURE)]
     features = [
         from_local,
         _log_ratio(rr_s, before),
@@ -222,7 +225,6 @@ def _timing(patient: Patient, rr_s: float) -> tuple[list[float], Patient, float]
 
 def _note_pause(patient: Patient, pause: float) -> Patient:
     """Note the RR after the beat before, which is now known, with its shape."""
-    assert patient.of_shapes is not None
     of_shapes = patient.of_shapes.copy()
     own = of_shapes[patient.shape]
     own[2] += (pause - own[2]) * max(1 / max(own[0], 1), _LEAST_RATE)
@@ -233,72 +235,24 @@ def _morphology(
     patient: Patient, window: Floats, readable: NDArray[np.bool_], from_local: float
 ) -> tuple[list[float], Patient]:
     window = window * readable[:, None]
-    if patient.shapes is None or patient.of_shapes is None or patient.p_wave is None or patient.qrs is None:
-        qrs = _centre(window[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1])
-        shapes = np.zeros((N_SHAPES, N_LEADS, QRS), dtype=np.float32)
-        shapes[0] = qrs
-        of_shapes = np.zeros((N_SHAPES, 4), dtype=np.float32)
-        of_shapes[0] = (1, 0, 0, 1)
-        patient = replace(
-            patient, shapes=shapes, of_shapes=of_shapes, p_wave=_p_wave(window, 0), qrs=qrs, shape=0
-        )
-    shapes, of_shapes = patient.shapes, patient.of_shapes
-    assert shapes is not None and of_shapes is not None
-    assert patient.p_wave is not None and patient.qrs is not None
+    if patient.shape < 0:
+        patient = _first_beat(patient, window)
     normal = patient.normal
-    template = shapes[normal]
+    template = patient.shapes[normal] * readable[:, None]
     shift, qrs = _align(window, template)
-    p_wave = _p_wave(window, shift)
-
-    # The shape that is most like it, over the leads that can be read.
-    difference = np.square(shapes - qrs).sum(axis=(1, 2))
-    power = (np.square(shapes).sum(axis=2) * readable).sum(axis=1)
-    own_power = float(np.square(qrs).sum())
-    unread = (np.square(shapes).sum(axis=2) * ~readable).sum(axis=1)
-    distance = np.sqrt(np.maximum(difference - unread, 0) / (power + own_power + _EPS))
-    distance[of_shapes[:, 0] == 0] = 2.0
-    own = int(np.argmin(distance))
-    own_distance = float(distance[own])
-    of_shapes = of_shapes * np.array((_FORGET, 1, 1, 1), dtype=np.float32)
-    if readable.any():
-        shapes = shapes.copy()
-        if own_distance > _SAME_SHAPE:
-            own = int(np.argmin(of_shapes[:, 0]))
-            shapes[own] = qrs
-            of_shapes[own] = (0, from_local, 0, 1)
-        of_shapes[own, 0] += 1
-        rate = max(1 / of_shapes[own, 0], _LEAST_RATE)
-        shapes[own] += rate * (qrs - shapes[own]) * readable[:, None]
-        of_shapes[own, 1] += rate * (from_local - of_shapes[own, 1])
-        of_shapes[own, 3] += rate * ((from_local > -0.05) - of_shapes[own, 3])
-
-    correlation = _correlation(qrs.ravel(), (template * readable[:, None]).ravel())
-    residual = _log_ratio(
-        _norm(qrs - template * readable[:, None]), _norm(template * readable[:, None]), 3
-    )
+    at = WINDOW_BEFORE + shift
+    p_wave = _centre(window[:, at + P.start : at + P.stop])
+    own, own_distance, shapes, of_shapes = _assign(patient, qrs, readable, from_local)
+    columns, correlation, residual, p_best = _compare(patient, qrs, template, p_wave, readable)
     mean_z, spread_z, mean_r, spread_r = patient.typical
     z = _fisher_z(correlation)
-    p_best, columns = 0.0, []
-    for lead in range(N_LEADS):
-        of_lead = _of_lead(patient, qrs[lead], template[lead], p_wave[lead], lead) if readable[lead] else None
-        columns += of_lead or [0.0] * len(_OF_LEAD)
-        if of_lead:
-            p_best = max(p_best, of_lead[7])
-    is_normal = own == normal
-    typical = patient.typical
-    if is_normal and readable.any():
-        typical = (
-            mean_z + (z - mean_z) / 16,
-            spread_z + (abs(z - mean_z) - spread_z) / 16,
-            mean_r + (residual - mean_r) / 16,
-            spread_r + (abs(residual - mean_r) - spread_r) / 16,
-        )
     p_nearby = patient.p_nearby + (p_best - patient.p_nearby) / 16
+    count, prematurity, pause, in_time = of_shapes[own].tolist()
     features = [
-        math.log(float(of_shapes[own, 0]) / float(of_shapes[:, 0].sum()) + 0.01),
-        float(of_shapes[own, 1]),
-        float(of_shapes[own, 2]),
-        float(of_shapes[own, 3]),
+        math.log(count / float(of_shapes[:, 0].sum()) + 0.01),
+        prematurity,
+        pause,
+        in_time,
         math.log(min(own_distance, 2.0) + 0.02),
         _clip((z - mean_z) / (2 * spread_z + 0.05), 6),
         _clip((residual - mean_r) / (2 * spread_r + 0.05), 6),
@@ -306,10 +260,17 @@ def _morphology(
         math.log(min(patient.n_beats + 1, 200) / 200),
         *columns,
     ]
-    normal_p = patient.p_wave
-    if is_normal and from_local > -0.08:
-        rate = max(1 / float(of_shapes[own, 0]), _LEAST_RATE)
-        normal_p = normal_p + np.float32(rate) * (p_wave - normal_p) * readable[:, None]
+    typical, normal_p = patient.typical, patient.p_wave
+    if own == normal and readable.any():
+        typical = (
+            mean_z + (z - mean_z) / 16,
+            spread_z + (abs(z - mean_z) - spread_z) / 16,
+            mean_r + (residual - mean_r) / 16,
+            spread_r + (abs(residual - mean_r) - spread_r) / 16,
+        )
+        if from_local > _NOT_PREMATURE:
+            rate = np.float32(max(1 / count, _LEAST_RATE))
+            normal_p = normal_p + rate * (p_wave - normal_p) * readable[:, None]
     after = replace(
         patient,
         shapes=shapes,
@@ -323,70 +284,136 @@ def _morphology(
     return features, after
 
 
-def _of_lead(patient: Patient, qrs: Floats, template: Floats, p_wave: Floats, lead: int) -> list[float]:
-    assert patient.p_wave is not None and patient.qrs is not None
-    size = _norm(template)
-    extent = float(np.ptp(template))
-    width, normal_width = _width_s(qrs), _width_s(template)
-    normal_p = patient.p_wave[lead]
-    return [
-        _fisher_z(_correlation(qrs, template)),
-        _log_ratio(_norm(qrs - template), size, 3),
-        _log_ratio(float(np.ptp(qrs)), extent),
-        _log_ratio(width, normal_width),
-        _log_ratio(float(np.abs(qrs).sum()), float(np.abs(template).sum())),
-        min(max(float(qrs @ template) / (size * size + _EPS), -2.0), 3.0),
-        10 * width,
-        _fisher_z(_correlation(p_wave, normal_p)),
-        _log_ratio(_norm(p_wave - normal_p), extent, 3),
-        _fisher_z(_correlation(qrs, patient.qrs[lead])),
-        1.0,
-    ]
+def _first_beat(patient: Patient, window: Floats) -> Patient:
+    """Begin with the shapes of the first beat."""
+    qrs = _centre(window[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1])
+    shapes = np.zeros((N_SHAPES, N_LEADS, QRS), dtype=np.float32)
+    of_shapes = np.zeros((N_SHAPES, 4), dtype=np.float32)
+    shapes[0], of_shapes[0] = qrs, (1, 0, 0, 1)
+    p_wave = _centre(window[:, WINDOW_BEFORE + P.start : WINDOW_BEFORE + P.stop])
+    return replace(patient, shapes=shapes, of_shapes=of_shapes, p_wave=p_wave, qrs=qrs, shape=0)
 
 
 def _align(window: Floats, template: Floats) -> tuple[int, Floats]:
     """Return the shift at which the QRS complex is most like the normal one, and the complex there."""
     first = WINDOW_BEFORE - BEFORE - _SHIFT
     views = sliding_window_view(window[:, first : first + QRS + 2 * _SHIFT], QRS, axis=1)
-    centred = views - views.mean(axis=2, keepdims=True)
-    fit = (centred * template[:, None]).sum(axis=(0, 2))
-    power = np.square(centred).sum(axis=(0, 2))
-    best = int(np.argmax(fit / np.sqrt(power + _EPS)))
-    return best - _SHIFT, centred[:, best]
+    fit = (views * template[:, None]).sum(axis=2)  # the template has no mean
+    power = np.square(views).sum(axis=2) - np.square(views.sum(axis=2)) / QRS
+    fit, power = fit[0] + fit[1], power[0] + power[1]
+    best = int((fit / np.sqrt(np.maximum(power, 0) + np.float32(_EPS))).argmax())
+    return best - _SHIFT, _centre(views[:, best])
 
 
-def _p_wave(window: Floats, shift: int) -> Floats:
-    at = WINDOW_BEFORE + shift
-    return _centre(window[:, at + P.start : at + P.stop])
+def _assign(
+    patient: Patient, qrs: Floats, readable: NDArray[np.bool_], from_local: float
+) -> tuple[int, float, Floats, Floats]:
+    """Find the shape that is most like a QRS complex over the leads that can be read, and let it learn.
+
+    Return the shape, its distance, and all shapes after the beat.
+    """
+    shapes, of_shapes = patient.shapes, patient.of_shapes * _DECAY
+    mask = readable[:, None].astype(np.float32)
+    read = shapes * mask
+    power = np.square(read).sum(axis=(1, 2)) + float(qrs.ravel() @ qrs.ravel())
+    difference = np.square(read - qrs).sum(axis=(1, 2))
+    distance = np.sqrt(difference / (power + np.float32(_EPS)))
+    distance[of_shapes[:, 0] == 0] = 2.0
+    own = int(distance.argmin())
+    own_distance = float(distance[own])
+    if not readable.any():
+        return own, own_distance, shapes, of_shapes
+    shapes = shapes.copy()
+    if own_distance > _SAME_SHAPE:
+        own = int(of_shapes[:, 0].argmin())
+        shapes[own] = qrs
+        of_shapes[own] = (0, from_local, 0, 1)
+    count, prematurity, pause, in_time = of_shapes[own].tolist()
+    count += 1
+    rate = max(1 / count, _LEAST_RATE)
+    shapes[own] += np.float32(rate) * (qrs - shapes[own]) * mask
+    is_in_time = float(from_local > _IN_TIME)
+    of_shapes[own] = (
+        count,
+        prematurity + rate * (from_local - prematurity),
+        pause,
+        in_time + rate * (is_in_time - in_time),
+    )
+    return own, own_distance, shapes, of_shapes
+
+
+def _compare(
+    patient: Patient, qrs: Floats, template: Floats, p_wave: Floats, readable: NDArray[np.bool_]
+) -> tuple[list[float], float, float, float]:
+    """Compare a beat with the normal one and with the beat before, lead by lead.
+
+    Return the features of the leads, the correlation and the log residual over all leads, and the higher P
+    correlation.
+    """
+    waves = np.concatenate((qrs, template))  # [2 * N_LEADS, QRS]
+    square = np.square(waves)
+    power = square.sum(axis=1)
+    extent = (waves.max(axis=1) - waves.min(axis=1)).tolist()
+    area = np.abs(waves).sum(axis=1).tolist()
+    width = _widths_s(square + np.float32(_EPS))
+    product = (qrs * template).sum(axis=1).tolist()
+    residual = np.square(qrs - template).sum(axis=1).tolist()
+    with_before = (qrs * patient.qrs).sum(axis=1).tolist()
+    of_before = np.square(patient.qrs).sum(axis=1).tolist()
+    normal_p = patient.p_wave
+    p_product = (p_wave * normal_p).sum(axis=1).tolist()
+    p_power, p_normal, p_residual = (
+        np.square(wave).sum(axis=1).tolist() for wave in (p_wave, normal_p, p_wave - normal_p)
+    )
+    size = np.sqrt(power).tolist()
+    columns, p_best = [], 0.0
+    for lead, is_read in enumerate(readable.tolist()):
+        if not is_read:
+            columns += [0.0] * len(_OF_LEAD)
+            continue
+        mine, usual = size[lead], size[N_LEADS + lead]
+        p_correlation = _fisher_z(p_product[lead] / (math.sqrt(p_power[lead] * p_normal[lead]) + _EPS))
+        p_best = max(p_best, p_correlation)
+        columns += [
+            _fisher_z(product[lead] / (mine * usual + _EPS)),
+            _log_ratio(math.sqrt(residual[lead]), usual, 3),
+            _log_ratio(extent[lead], extent[N_LEADS + lead]),
+            _log_ratio(width[lead], width[N_LEADS + lead]),
+            _log_ratio(area[lead], area[N_LEADS + lead]),
+            min(max(product[lead] / (usual * usual + _EPS), -2.0), 3.0),
+            10 * width[lead],
+            p_correlation,
+            _log_ratio(math.sqrt(p_residual[lead]), extent[N_LEADS + lead], 3),
+            _fisher_z(with_before[lead] / (mine * math.sqrt(of_before[lead]) + _EPS)),
+            1.0,
+        ]
+    all_mine, all_usual = (math.hypot(*part) for part in (size[:N_LEADS], size[N_LEADS:]))
+    correlation = sum(product) / (all_mine * all_usual + _EPS)
+    return columns, correlation, _log_ratio(math.sqrt(sum(residual)), all_usual, 3), p_best
+
+
+def _widths_s(power: Floats) -> list[float]:
+    """Compute the width of QRS complexes [n, QRS] from their power.
+
+    It is the spread of the power in time, times the square root of 12: the width of a rectangular pulse.
+    """
+    moments = power @ _TIMES
+    return [
+        math.sqrt(max(second / total - (first / total) ** 2, 0.0) * 12)
+        for total, first, second in moments.tolist()
+    ]
+
+
+_TIMES = np.stack([np.power(np.arange(QRS) / LIVE_FS, order) for order in range(3)], axis=1).astype(np.float32)
+_DECAY = np.array((_FORGET, 1, 1, 1), dtype=np.float32)
 
 
 def _centre(waves: Floats) -> Floats:
-    return np.asarray(waves - waves.mean(axis=-1, keepdims=True))
-
-
-def _correlation(one: Floats, other: Floats) -> float:
-    return float(one @ other) / (_norm(one) * _norm(other) + _EPS)
-
-
-def _norm(wave: Floats) -> float:
-    flat = wave.ravel()
-    return math.sqrt(float(flat @ flat))
+    return np.asarray(waves - waves.sum(axis=-1, keepdims=True) / np.float32(waves.shape[-1]))
 
 
 def _fisher_z(correlation: float) -> float:
     return math.atanh(_clip(correlation, 0.999))
-
-
-def _width_s(qrs: Floats) -> float:
-    """Compute the width of a QRS complex: the spread of its power in time, times the square root of 12."""
-    power = np.square(qrs) + np.float32(_EPS)
-    total = float(power.sum())
-    centre = float(power @ _TIME_S) / total
-    return math.sqrt(max(float(power @ _TIME_SQUARED) / total - centre * centre, 0.0) * 12)
-
-
-_TIME_S = np.arange(QRS, dtype=np.float32) / np.float32(LIVE_FS)
-_TIME_SQUARED = np.square(_TIME_S)
 
 
 def _median(values: tuple[float, ...]) -> float:

@@ -66,11 +66,20 @@ class _Lead:
         if amplitude == _NO_ENERGY or high == _NO_ENERGY:
             return 0.0
         low = median(self.others) if len(self.others) >= 3 else high - _FIRST_CONTRAST
-        if not silent and high - low < _MIN_CONTRAST and self._has_one_size(high):
+        if self.every_second(high):
+            low = high - _FIRST_CONTRAST
+        elif not silent and high - low < _MIN_CONTRAST and self._has_one_size(high):
             low = high - _MIN_CONTRAST
         low = min(max(low, high - _MAX_CONTRAST), high)
         ratio = (high - low) * (amplitude - (high + low) / 2) / _VARIANCE
         return min(max(ratio, -_MAX_LLR), _MAX_LLR)
+
+    def every_second(self, high: float | None = None) -> bool:
+        """Check whether the other candidates are like the beats: only every second beat was chosen."""
+        if len(self.beats) < _N_BEATS or len(self.others) < _N_BEATS:
+            return False
+        high = median(self.beats) if high is None else high
+        return self._has_one_size(high) and median(abs(size - high) for size in self.others) < 2 * _ONE_SIZE
 
     def _has_one_size(self, high: float) -> bool:
         if len(self.beats) < _N_BEATS:
@@ -199,7 +208,7 @@ class BeatSelector:
         while self._recent[0].sample < now - _SILENCE:
             self._recent.popleft()
         evidence = self._evidence(amplitude, now)
-        usual = median(self._rr) if len(self._rr) >= 3 else self._first_rr
+        usual = self._usual_rr()
         root = self._root
         score = (root.score if root else self._floor) - (_MAX_RR_PENALTY if root else 0.0)
         before = root
@@ -215,6 +224,11 @@ class BeatSelector:
                 score, before = node.score - penalty, node
         clear = tuple(value > _CLEAR for value in evidence)
         self._nodes.append(Node(candidate, amplitude, clear, score + sum(evidence), before))
+
+    def _usual_rr(self) -> float:
+        if all(lead.every_second() for lead in self._leads) and len(self._recent) > 2:
+            return median(later.sample - earlier.sample for earlier, later in pairwise(self._recent))
+        return median(self._rr) if len(self._rr) >= 3 else self._first_rr
 
     def _evidence(self, amplitude: tuple[float, ...], now: int) -> list[float]:
         path_end = self._path()[-1:] or ([self._root] if self._root else [])

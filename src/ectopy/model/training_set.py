@@ -166,8 +166,8 @@ def read_training_record(
     rng = np.random.default_rng([seed, crc32(record.key.encode())])
     columns = choose_leads(recording.leads)
     sample, labels = record.label_beats(annotations, recording.fs)
-    detected = _beat_windows(recording, columns)
-    given = _beat_windows(recording, columns, r_peaks=sample)
+    detected = beat_windows(recording, columns)
+    given = beat_windows(recording, columns, r_peaks=sample)
     tolerance = round(MATCH_S * recording.fs)
 
     def with_labels(beats: BeatWindows) -> LabelledBeats:
@@ -179,12 +179,12 @@ def read_training_record(
         DETECTED: with_labels(detected),
         GIVEN: (given, labels),
         STRIPS: with_labels(detected),
-        "noisy": with_labels(_beat_windows(noisy, columns)),
+        "noisy": with_labels(beat_windows(noisy, columns)),
     }
     if jitter_s:
         jittered = _jittered(sample, recording, jitter_s, rng)
-        variants["jittered"] = with_labels(_beat_windows(recording, columns, r_peaks=jittered))
-    donor, donor_beats = _draw_donor(donors, rng)
+        variants["jittered"] = with_labels(beat_windows(recording, columns, r_peaks=jittered))
+    donor, donor_beats = draw_donor(donors, rng)
     has_af = any(note.startswith(AF_RHYTHMS) for note in annotations.aux)
     augmented = augmentation.augment_patient(given, labels, rng, has_af=has_af, donor=donor_beats)
     variants |= {AUGMENTED + name: beats for name, beats in augmented.items()}
@@ -202,7 +202,7 @@ def _reference(record: LabelledRecord, recording: Recording, annotations: Annota
     return Reference(record.path.name, record.patient, annotations, recording.fs, recording.n_samples)
 
 
-def _beat_windows(
+def beat_windows(
     recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None
 ) -> BeatWindows:
     """Detect the beats; the windows have room for both leads, because the leads will be swapped."""
@@ -241,7 +241,7 @@ def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
     return [slice(*edge) for edge in pairwise(edges.tolist())] or [slice(None)]
 
 
-def _draw_donor(
+def draw_donor(
     donors: Sequence[LabelledRecord], rng: np.random.Generator
 ) -> tuple[str, LabelledBeats | None]:
     """Return a random patient with enough ventricular beats, and the beats of that patient."""
@@ -251,7 +251,7 @@ def _draw_donor(
         sample, labels = donor.label_beats(read_annotations(donor.path, "atr"), recording.fs)
         if augmentation.is_donor(labels):
             columns = choose_leads(recording.leads)
-            return donor.patient, (_beat_windows(recording, columns, r_peaks=sample), labels)
+            return donor.patient, (beat_windows(recording, columns, r_peaks=sample), labels)
     return "", None
 
 

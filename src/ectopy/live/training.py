@@ -13,7 +13,7 @@ import numpy as np
 from ectopy.live.beat_features import FEATURES, Floats
 from ectopy.live.network import LiveModel, LiveSpecification, save_live_model
 from ectopy.model import network
-from ectopy.model.calibration import Calibration, OutOfFoldPrediction, calibrate
+from ectopy.model.calibration import Calibration
 from ectopy.model.network import Callback, Network, TrainConfig
 from ectopy.model.training_set import TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS
@@ -141,32 +141,3 @@ def answers(trained: Network, sequence: TrainingSequence, *, look_ahead: int) ->
 
 
 _PADDED = 1024  # the network is compiled once per length
-
-
-def calibrate_answers(
-    predictions: Sequence[tuple[TrainingSequence, Floats]], *, coverage: float
-) -> list[Calibration]:
-    """Calibrate each answer on patients that the networks have not seen.
-
-    Parameters
-    ----------
-    predictions
-        Sequences, and the :func:`answers` of networks that have not seen the patient.
-    coverage
-        Share of beats that are confident afterwards, 0 to 1.
-    """
-    label = np.concatenate([sequence.label for sequence, _ in predictions])
-    logits = np.concatenate([answer for _, answer in predictions])
-    return [calibrate(logits[:, after], label, coverage=coverage) for after in range(logits.shape[1])]
-
-
-def as_predictions(
-    predictions: Sequence[tuple[TrainingSequence, Floats]],
-    references: Sequence[Any],
-    after: int,
-) -> list[OutOfFoldPrediction]:
-    """Return the answers after some beats, to compare them by EC57."""
-    return [
-        OutOfFoldPrediction(sequence, reference, logits[:, after])
-        for (sequence, logits), reference in zip(predictions, references, strict=True)
-    ]

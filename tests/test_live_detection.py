@@ -53,8 +53,11 @@ def test_beats_that_become_small_are_found_again():
     lead[60 * 360 :] *= 0.15
     found = beats_s(lead)
     late = [peak for peak in regular(0.8, 120) if peak > 70]
-    assert len(match_beats(np.round(np.array(late) * 360).astype(int), np.round(found * 360).astype(int),
-                           tolerance=54).test) >= 0.95 * len(late)
+    assert len(
+        match_beats(
+            np.round(np.array(late) * 360).astype(int), np.round(found * 360).astype(int), tolerance=54
+        ).test
+    ) >= 0.95 * len(late)
 
 
 def test_an_electrode_that_comes_off_leaves_the_other_lead():
@@ -114,7 +117,7 @@ def test_a_candidate_is_known_a_fifth_of_a_second_after_it():
         for one in finder.push(sample[None], np.ones((1, 1), dtype=bool)):
             known[one.peak] = clock + 1 - one.peak
     assert set(known.values()) == {LATENCY}
-    assert LATENCY / LIVE_FS == pytest.approx(0.208)
+    assert pytest.approx(0.208) == LATENCY / LIVE_FS
 
 
 def test_a_lead_that_cannot_be_used_gives_no_candidate():

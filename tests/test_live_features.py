@@ -19,7 +19,9 @@ TIME_S = np.arange(-WINDOW_BEFORE, WINDOW_AFTER + 1) / LIVE_FS
 
 
 def wave(width_s=0.02, height=1.0, p_height=0.15):
-    one = height * np.exp(-0.5 * (TIME_S / width_s) ** 2) + p_height * np.exp(-0.5 * ((TIME_S + 0.16) / 0.02) ** 2)
+    one = height * np.exp(-0.5 * (TIME_S / width_s) ** 2) + p_height * np.exp(
+        -0.5 * ((TIME_S + 0.16) / 0.02) ** 2
+    )
     return np.stack([one, -0.5 * one]).astype(np.float32)
 
 

@@ -45,7 +45,9 @@ def test_a_wave_in_the_band_keeps_its_size_and_its_time(fs):
     signal, _ = in_chunks(np.sin(2 * np.pi * 10 * time)[:, None], fs, [])
     at = np.arange(len(signal)) / LIVE_FS - FrontEnd(fs, 1).delay_s
     settled = slice(10 * LIVE_FS, None)
-    np.testing.assert_allclose(signal[settled, 0], np.sin(2 * np.pi * 10 * at[settled]), atol=0.16)  # 2 ms: the high-pass is early
+    np.testing.assert_allclose(
+        signal[settled, 0], np.sin(2 * np.pi * 10 * at[settled]), atol=0.16
+    )  # 2 ms: the high-pass is early
 
 
 @pytest.mark.parametrize(("hz", "most"), [(0.05, 0.02), (0.3, 0.4), (60.0, 0.06)])

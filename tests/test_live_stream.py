@@ -30,7 +30,9 @@ def stream_in_chunks(signal, fs, sizes, model=MODEL):
 
 
 def final(updates):
-    return [(one.sample, one.label, one.probabilities, one.confident) for one in updates if one.kind == "beat"]
+    return [
+        (one.sample, one.label, one.probabilities, one.confident) for one in updates if one.kind == "beat"
+    ]
 
 
 def with_faults(signal, fs):
@@ -105,13 +107,17 @@ def test_a_beat_after_a_gap_is_not_early():
     peaks = np.arange(0.5, 59, 0.8).tolist()
     signal = drawn(peaks, 60)
     signal[30 * 360 : 34 * 360] = np.nan
-    assert Counter(one.label for one in stream_in_chunks(signal, 360.0, []) if one.kind == "beat").keys() == {"N"}
+    assert Counter(one.label for one in stream_in_chunks(signal, 360.0, []) if one.kind == "beat").keys() == {
+        "N"
+    }
 
 
 def test_recording_and_stream_have_the_same_beats_and_labels():
     columns = pipeline.analysed_columns(RECORDING)
     analysis = analyse_live(RECORDING, MODEL)
-    updates = stream_in_chunks(RECORDING.read_leads(columns, 0, RECORDING.n_samples), RECORDING.fs, [777] * 20)
+    updates = stream_in_chunks(
+        RECORDING.read_leads(columns, 0, RECORDING.n_samples), RECORDING.fs, [777] * 20
+    )
     streamed = as_beats(updates, RECORDING.fs, RECORDING.n_samples)
     np.testing.assert_array_equal(analysis.beats.sample, streamed.sample)
     np.testing.assert_array_equal(analysis.beats.label, streamed.label)
@@ -140,7 +146,9 @@ def test_a_model_is_read_as_it_was_written(tmp_path):
     again = load_live_model(tmp_path / "live")
     assert again.specification == MODEL.specification
     features = np.random.default_rng(0).normal(size=len(MODEL.specification.features)).astype(np.float32)
-    for one, other in zip(again.step(again.start(), features), MODEL.step(MODEL.start(), features), strict=True):
+    for one, other in zip(
+        again.step(again.start(), features), MODEL.step(MODEL.start(), features), strict=True
+    ):
         np.testing.assert_array_equal(one, other)
 
 

@@ -3,7 +3,7 @@
 ========= ================================================================================
 score     score recordings
 review    review results in the browser
-training  ingest, train, train-rhythm, evaluate, evaluate-findings, cross-database, ablation,
+training  ingest, train, train-rhythm, train-live, evaluate, evaluate-findings, cross-database, ablation,
           log-reviews, demo
 models    models list, show, promote, rollback
 tools     ec57, simulate, criteria, pseudonyms, clean, up, ui
@@ -47,6 +47,7 @@ for command in (
     *(tools.ec57, tools.simulate),
     *(
         training.train_rhythm,
+        training.train_live,
         training.evaluate_findings,
         training.cross_database,
         training.ablation,

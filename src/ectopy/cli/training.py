@@ -173,6 +173,30 @@ def train_rhythm(
     print_result(flow(settings.data_dir, model))
 
 
+def train_live(
+    databases: Databases = None,
+    data_dir: DataDir = None,
+    values: Values = None,
+    config_file: ConfigFile = None,
+    look_ahead: Annotated[
+        int, typer.Option(min=0, max=8, help="Beats after a beat that its final label considers.")
+    ] = 2,
+) -> None:
+    """Train the model of `ectopy stream`: a forward GRU, registered as a model of its own."""
+    changes, sources = _assignments(values or ()), _sources(databases)
+    settings = _prepare(data_dir)
+    from ectopy.flows.progress import link_to
+    from ectopy.flows.train import require_training
+    from ectopy.flows.train_live import train_live as flow
+
+    config, sources = _of_file(config_file, sources)
+    config = config.with_values(changes)
+    require_training(sources, settings.data_dir, config)
+    version = flow(sources, settings.data_dir, config, look_ahead)
+    print_messages(link_to(version.run_id))
+    print_result(version.uri)
+
+
 def _prepare(data_dir: Path | None) -> "Settings":
     """Read the settings, say that loading takes a while, and choose the Prefect server."""
     settings = load_settings(data_dir)

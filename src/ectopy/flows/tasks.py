@@ -4,13 +4,12 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ectopy.evaluation import EvaluationJob, RecordEvaluation, evaluate_record
-from ectopy.evaluation.record_findings import FindingJob
 from ectopy.flows.progress import progress
 from ectopy.model import training, training_set
 from ectopy.model.network import TrainConfig
@@ -52,7 +51,15 @@ def read_records(jobs: Sequence[training_set.RecordJob], workers: int) -> list[t
         return read_record.map(jobs).result()
 
 
-def without_failures(jobs: Sequence[FindingJob], outcomes: Sequence[T | Exception]) -> list[T]:
+class Keyed(Protocol):
+    """A job of a record, which has a key such as ``mitdb/101``."""
+
+    @property
+    def key(self) -> str:
+        """Name of the record among those of all databases."""
+
+
+def without_failures(jobs: Sequence[Keyed], outcomes: Sequence[T | Exception]) -> list[T]:
     """Return the results of records; one that failed is named in a warning and left out.
 
     Parameters

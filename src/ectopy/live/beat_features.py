@@ -42,13 +42,13 @@ _NOT_PREMATURE, _IN_TIME, _PREMATURE = -0.08, -0.05, -0.12  # logs of RR over th
 _EPS = 1e-6
 
 _ALL_LEADS: Mapping[str, str] = {
-    "rr over local": "log of RR over the local RR: the median of 17 means of two successive RR; limited to +-1.5",
+    "rr over local": "log of RR over the local RR, the median of 17 means of two successive RR; +-1.5",
     "rr over rr before": "log of RR over the RR of the beat before, limited to +-1.5",
     "rr over rr two before": "log of RR over the RR two beats before, limited to +-1.5",
     "two rr over two local": "log of RR plus the RR before over twice the local RR, limited to +-1.5",
     "local rr": "log of the local RR in seconds, limited to +-1.5",
     "rr over late rr": "log of RR over the 80th percentile of the last 48 RR, limited to +-1.5",
-    "rr over shortest": "log of RR over the shortest RR of the last 8 that are not premature, limited to +-1.5",
+    "rr over shortest": "log of RR over the shortest of the last 8 RR that are not premature; +-1.5",
     "rr over local longer": (
         "log of RR over the local longer RR: the median of 16 of the longer of two successive RR; +-1.5"
     ),
@@ -137,7 +137,9 @@ def _normality(of_shapes: Floats) -> Floats:
     return of_shapes[:, 0] * np.exp(4 * np.clip(of_shapes[:, 1], -1, 0))
 
 
-def describe(patient: Patient, window: Floats, readable: NDArray[np.bool_], rr_s: float) -> tuple[Floats, Patient]:
+def describe(
+    patient: Patient, window: Floats, readable: NDArray[np.bool_], rr_s: float
+) -> tuple[Floats, Patient]:
     """Compute the features of a beat, and what is known of the patient after it.
 
     Parameters
@@ -180,7 +182,8 @@ def _timing(patient: Patient, rr_s: float) -> tuple[list[float], Patient, float]
     wide = patient.wide + (step - patient.wide) / 64
     match = [abs(one - rr_s) < _SAME_RR * rr_s for one in recent]
     both = [
-        now and abs(earlier - before) < _SAME_RR * before for earlier, now in zip(recent, match[1:], strict=False)
+        now and abs(earlier - before) < _SAME_RR * before
+        for earlier, now in zip(recent, match[1:], strict=False)
     ]
     matches = patient.matches + (sum(match) - patient.matches) / 32
     pairs = patient.pairs + (sum(both) - patient.pairs) / 32
@@ -404,7 +407,9 @@ def _widths_s(power: Floats) -> list[float]:
     ]
 
 
-_TIMES = np.stack([np.power(np.arange(QRS) / LIVE_FS, order) for order in range(3)], axis=1).astype(np.float32)
+_TIMES = np.stack([np.power(np.arange(QRS) / LIVE_FS, order) for order in range(3)], axis=1).astype(
+    np.float32
+)
 _DECAY = np.array((_FORGET, 1, 1, 1), dtype=np.float32)
 
 

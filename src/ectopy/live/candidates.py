@@ -118,9 +118,7 @@ class CandidateFinder:
             first = self._last_peak - self._n + len(past) - _APART
             deflection = past[first : first + 2 * _APART + 1]
             offset = _largest_deflection(deflection, strength / level[at + _APART])
-            found.append(
-                Candidate(self._last_peak + offset, self._last_peak, tuple(strength.tolist()))
-            )
+            found.append(Candidate(self._last_peak + offset, self._last_peak, tuple(strength.tolist())))
         return found
 
 

@@ -2,11 +2,13 @@
 
 They are records of :mod:`ectopy.model.training_set`, with features of a stream. The variant "detected" is
 there with both leads, with the leads swapped, and with either lead alone; "noisy" and the augmented variants
-in one of these ways, drawn at random. The variant "given" has the annotated beats, which decide the folds, and
-no features.
+in one of these ways, drawn at random. The variant "given" has the annotated beats, which decide the folds,
+and no features.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
@@ -42,6 +44,7 @@ from ectopy.model.training_set import (
     beat_windows,
     draw_donor,
     labels_near,
+    save_training_record,
 )
 from ectopy.model.training_sources import MATCH_S, LabelledRecord
 from ectopy.readers import open_recording
@@ -194,15 +197,11 @@ def read_live_record(
             sequences.append(_sequence(record, variant, beats.sample, features, new_label, borrowed))
     nothing = np.empty((len(sample), 0), dtype=np.float32)
     sequences.append(_sequence(record, GIVEN, sample, nothing, label))
-    reference = Reference(
-        record.path.name, record.patient, annotations, recording.fs, recording.n_samples
-    )
+    reference = Reference(record.path.name, record.patient, annotations, recording.fs, recording.n_samples)
     return TrainingRecord(tuple(sequences), reference)
 
 
-def _arrangements(
-    variant: str, n_leads: int, rng: np.random.Generator
-) -> list[tuple[str, tuple[int, int]]]:
+def _arrangements(variant: str, n_leads: int, rng: np.random.Generator) -> list[tuple[str, tuple[int, int]]]:
     """Return the arrangements of the leads of a variant: all of them, or one at random for an altered one."""
     if n_leads == 1:
         return [("", (0, -1))]
@@ -223,3 +222,25 @@ def to_recording(beats: Samples, recording: Recording, delay_s: float) -> Sample
     """Return the samples of a recording at which R peaks at LIVE_FS are, [n]."""
     at: NDArray[np.float64] = np.round((beats / LIVE_FS - delay_s) * recording.fs)
     return np.clip(at, 0, max(recording.n_samples - 1, 0)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class LiveRecordJob:
+    """A record to prepare for the training of a streaming model, and the ``.npz`` file for the result."""
+
+    record: LabelledRecord
+    training_record: Path
+    seed: int
+    donors: tuple[LabelledRecord, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Name of the record among those of all databases, such as ``mitdb/101``."""
+        return self.record.key
+
+
+def run_job(job: LiveRecordJob) -> LiveRecordJob:
+    """Prepare a record for training, write the result, and return the job; runs in any process."""
+    record = read_live_record(job.record, seed=job.seed, donors=job.donors)
+    save_training_record(record, job.training_record)
+    return job

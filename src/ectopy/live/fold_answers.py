@@ -56,9 +56,7 @@ def metrics_by_look_ahead(answers: Sequence[Answers]) -> dict[str, list[dict[str
         groups.setdefault(one.sequence.record.partition("/")[0], []).append(one)
     n_answers = answers[0].logits.shape[1]
     return {
-        name: [
-            compute_metrics(gross([one.compare(after) for one in group])) for after in range(n_answers)
-        ]
+        name: [compute_metrics(gross([one.compare(after) for one in group])) for after in range(n_answers)]
         for name, group in groups.items()
     }
 

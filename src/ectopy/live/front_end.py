@@ -1,7 +1,7 @@
 """The front end of a stream: samples of a recorder to filtered samples at 125 Hz, as they arrive.
 
-All filters are causal and recursive, so their state is a few numbers per lead. Every output sample is computed
-from the same numbers in the same order, whatever the size of the chunks: chunks change no bit of the output.
+All filters are causal and recursive, so their state is a few numbers per lead. Every output sample is
+computed from the same numbers in the same order, so the size of the chunks changes no bit of the output.
 A device does the same in C, sample by sample.
 """
 
@@ -14,7 +14,7 @@ from scipy.signal import butter, sosfilt
 from ectopy.ecg import Mask, Signal
 
 LIVE_FS = 125
-"""Sampling rate of the live analysis in Hz: half of the usual rate of a wearable, enough for a QRS of 35 Hz."""
+"""Sampling rate of the live analysis in Hz: half of what wearables use, and enough for 35 Hz."""
 LOW_HZ, HIGH_HZ = 0.5, 35.0
 """Band of the filters: Butterworth, order 2 and 6."""
 LEAST_FS = 100.0

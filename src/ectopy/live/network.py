@@ -105,7 +105,7 @@ class LiveModel:
         names = list(FEATURES)
         if unknown := [name for name in specification.features if name not in FEATURES]:
             raise ModelError(
-                f"{specification.name}: this version computes no feature {unknown[0]!r}. Train the model again."
+                f"{specification.name}: this version has no feature {unknown[0]!r}. Train the model again."
             )
         for name, value in {
             "_columns": np.array([names.index(name) for name in specification.features]),

@@ -63,7 +63,7 @@ class _Lead:
         high = median(self.beats) if len(self.beats) >= 3 else self.first
         if silent:
             high = min(high, recent)
-        if amplitude == _NO_ENERGY or high == _NO_ENERGY:
+        if _NO_ENERGY in {amplitude, high}:
             return 0.0
         low = median(self.others) if len(self.others) >= 3 else high - _FIRST_CONTRAST
         if self.every_second(high):
@@ -178,7 +178,7 @@ class BeatSelector:
                 node.score = _NO_ENERGY
 
     def _learn(self) -> None:
-        """Estimate the size of the beats, the highest candidate in every two seconds, and their RR interval."""
+        """Estimate the size of the beats from the highest candidate of every two seconds, and their RR."""
         for number, lead in enumerate(self._leads):
             highest: dict[int, float] = {}
             for candidate in self._learning:

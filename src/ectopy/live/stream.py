@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES, Mask, Signal
 from ectopy.live.beat_features import (
@@ -144,7 +143,7 @@ class Stream:
         n, n_leads = signal.shape
         lost = ~usable.any(axis=1)
         if lost.any():
-            self._lost += (self._clock + np.flatnonzero(lost & ~np.append(lost[1:], False))).tolist()  # noqa: FBT003
+            self._lost += (self._clock + np.flatnonzero(lost & ~np.append(lost[1:], False))).tolist()
         self._clock += n
         self._signal[:-n], self._readable[:-n] = self._signal[n:].copy(), self._readable[n:].copy()
         self._signal[-n:, :n_leads], self._readable[-n:, :n_leads] = signal, usable
@@ -172,9 +171,7 @@ class Stream:
 
     def _provisional(self) -> Iterator[Update]:
         """Tell the beats that the detector has not settled yet, with the label of the moment."""
-        path = [
-            beat for beat in self._selector.pending if beat.sample + WINDOW_AFTER < self._clock
-        ]
+        path = [beat for beat in self._selector.pending if beat.sample + WINDOW_AFTER < self._clock]
         same = 0
         for guess, beat in zip(self._guesses, path, strict=False):
             if guess.beat is not beat:
@@ -204,7 +201,7 @@ class Stream:
             missing = part.stop - part.start - window.shape[1]
             window = np.pad(window, ((0, 0), (0, missing)), mode="edge")
             usable = np.pad(usable, ((0, 0), (0, missing)))
-        readable: NDArray[np.bool_] = usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1)
+        readable = usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1)
         features, patient = describe(before.patient, window, readable, self._rr_s(beat, before.beat))
         state, probability = self._model.step(before.state, features)
         return _Described(beat, patient, state, probability)

@@ -57,22 +57,20 @@ def fit(
 def _build(config: TrainConfig, look_ahead: int) -> Any:
     """Build the untrained network, [batch, beats, features] to logits [batch, beats * heads, labels]."""
     beats = keras.Input((None, len(FEATURES)))
-    dense = keras.layers.Dense(config.dense_units, activation="relu")(beats)
-    x = keras.layers.Dropout(config.dropout)(dense)
+    x = keras.layers.Dense(config.dense_units, activation="relu")(beats)
+    x = keras.layers.Dropout(config.dropout)(x)
     x = keras.layers.GRU(config.gru_units, return_sequences=True)(x)
     x = keras.layers.Dropout(config.dropout)(x)
     n_labels = len(TRAINED_LABELS)
-    answers = []
-    for after in range(look_ahead + 1):
-        later = keras.ops.pad(x[:, after:], ((0, 0), (0, after), (0, 0)))
-        parts = [x, dense, later] if after else [x, dense]
-        hidden = keras.layers.Dense(HIDDEN, activation="relu")(keras.ops.concatenate(parts, axis=-1))
-        answers.append(keras.layers.Dense(n_labels)(hidden))
+    steps = keras.layers.Dense(n_labels * (look_ahead + 1))(x)
+    answers = [
+        keras.ops.pad(
+            steps[:, after:, after * n_labels : (after + 1) * n_labels], ((0, 0), (0, after), (0, 0))
+        )
+        for after in range(look_ahead + 1)
+    ]
     of_beats = keras.ops.concatenate(answers, axis=-1)
     return keras.Model(beats, keras.layers.Reshape((-1, n_labels))(of_beats))
-
-
-HIDDEN = 32
 
 
 def weights(trained: Network) -> dict[str, Floats]:

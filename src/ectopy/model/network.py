@@ -328,7 +328,7 @@ def build(config: TrainConfig, *, n_features: int | None = None, n_labels: int =
     return keras.Model(beats, keras.layers.Dense(n_labels)(x))
 
 
-def fit(
+def fit(  # noqa: PLR0913 - each of the last three has a default
     sequences: Sequence[TrainingSequence],
     config: TrainConfig,
     *,

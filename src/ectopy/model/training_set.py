@@ -202,9 +202,7 @@ def _reference(record: LabelledRecord, recording: Recording, annotations: Annota
     return Reference(record.path.name, record.patient, annotations, recording.fs, recording.n_samples)
 
 
-def beat_windows(
-    recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None
-) -> BeatWindows:
+def beat_windows(recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None) -> BeatWindows:
     """Detect the beats; the windows have room for both leads, because the leads will be swapped."""
     beats = detect_beats(recording, columns, r_peaks=r_peaks).windows
     return replace(beats, signal=pad_leads(beats.signal))

@@ -74,7 +74,7 @@ def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
     The new version.
     """
     version = log_version(folder, model=model, tags=tags)
-    _set_alias(version, CHALLENGER)
+    set_alias(version, CHALLENGER)
     return version
 
 
@@ -254,7 +254,7 @@ def set_champion(version: Version, event: str, tags: Mapping[str, str] | None = 
         Further tags of the version.
     """
     append_history(version, event, tags)
-    _set_alias(version, CHAMPION)
+    set_alias(version, CHAMPION)
 
 
 def append_history(version: Version, event: str, tags: Mapping[str, str] | None = None) -> None:
@@ -279,7 +279,8 @@ def history(version: Version) -> list[str]:
     return tags_of(version).get(HISTORY, "").splitlines()
 
 
-def _set_alias(version: Version, alias: str) -> None:
+def set_alias(version: Version, alias: str) -> None:
+    """Give a version an alias, such as ``challenger``, and take it from the version that had it."""
     mlflow.MlflowClient().set_registered_model_alias(version.model, alias, version.number)
 
 

@@ -5,6 +5,7 @@ front_end          samples of a recorder to filtered samples at 125 Hz
 candidates         candidates for beats, a fifth of a second after they occur
 selection          beats among the candidates, with two seconds of hindsight
 beat_features      features of a beat, from the beats before it only
+paroxysm           supraventricular tachycardia, which begins suddenly
 network            the forward GRU in numpy, one step per beat
 stream             :class:`Stream`: samples in, provisional and final beats out
 analysis           a recording analysed with a streaming model

@@ -1,5 +1,6 @@
 """What streaming networks say of patients that they have not seen, compared with the reference by EC57."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,9 @@ import numpy as np
 from ectopy.annotations import Annotations
 from ectopy.ec57 import BeatComparison, compute_metrics, gross
 from ectopy.ec57.reference import Reference
+from ectopy.ecg import BeatClass, Labels, Mask
 from ectopy.live.beat_features import Floats
+from ectopy.live.paroxysm import Paroxysm
 from ectopy.model.calibration import Calibration, calibrate
 from ectopy.model.training_set import TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS
@@ -25,9 +28,21 @@ class Answers(NamedTuple):
 
     def compare(self, after: int) -> BeatComparison:
         """Compare the labels after some further beats with the reference."""
-        label = np.array(TRAINED_LABELS)[self.logits[:, after].argmax(axis=1)]
+        at_once, label = (
+            np.array(TRAINED_LABELS)[self.logits[:, seen].argmax(axis=1)] for seen in (0, after)
+        )
+        label[self._paroxysmal(at_once) & (label == BeatClass.NORMAL)] = BeatClass.SVEB
         zeros = np.zeros(len(label), dtype=np.int64)
         return self.reference.compare(Annotations(self.sequence.sample, label, zeros, ("",) * len(label)))
+
+    def _paroxysmal(self, label: Labels) -> Mask:
+        """Find the beats in a paroxysmal tachycardia, as a stream does, [n]."""
+        rr_s = np.diff(self.sequence.sample, prepend=0) / self.reference.fs
+        paroxysm, active = Paroxysm(), np.zeros(len(label), dtype=bool)
+        for number, (one, interval_s) in enumerate(zip(label.tolist(), rr_s.tolist(), strict=True)):
+            paroxysm = paroxysm.after(one, math.log(interval_s) if number else None)
+            active[number] = paroxysm.active
+        return active
 
 
 def calibrate_answers(answers: Sequence[Answers], *, coverage: float) -> list[Calibration]:

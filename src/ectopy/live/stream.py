@@ -22,6 +22,7 @@ from ectopy.live.beat_features import (
 from ectopy.live.candidates import Candidate, CandidateFinder
 from ectopy.live.front_end import LIVE_FS, FrontEnd
 from ectopy.live.network import LiveModel, load_live_model
+from ectopy.live.paroxysm import Paroxysm, settle_paroxysm
 from ectopy.live.selection import LAG_S, BeatSelector
 
 FINAL_S = 5.0
@@ -61,6 +62,7 @@ class _Described:
     patient: Patient
     state: Floats
     probability: Floats
+    paroxysm: Paroxysm
 
 
 @dataclass(eq=False)
@@ -68,6 +70,7 @@ class _Open:
     """A settled beat, and what the network says of it after ``seen`` further beats."""
 
     beat: Candidate
+    paroxysmal: bool
     probability: Floats = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     seen: int = 0
 
@@ -97,7 +100,8 @@ class Stream:
         self._signal = np.zeros((_KEPT, N_LEADS), dtype=np.float32)
         self._readable = np.zeros((_KEPT, N_LEADS), dtype=bool)
         self._lost: deque[int] = deque(maxlen=64)  # samples with which lost signal ended
-        self._last = _Described(Candidate(0, 0, ()), Patient(), self._model.start(), np.empty(0))
+        nothing = Candidate(0, 0, ())
+        self._last = _Described(nothing, Patient(), self._model.start(), np.empty(0), Paroxysm())
         self._open: deque[_Open] = deque()  # settled beats without a final label
         self._guesses: list[_Described] = []
         self._told: dict[int, str] = {}  # provisional beats that were told, by sample
@@ -155,7 +159,7 @@ class Stream:
         if guess is None:
             self._guesses = []
         self._last = guess or self._describe(beat, self._last)
-        self._open.append(_Open(beat))
+        self._open.append(_Open(beat, paroxysmal=self._last.paroxysm.active))
         for seen, one in enumerate(reversed(self._open)):
             one.probability, one.seen = self._last.probability[seen], seen
         if len(self._open) > self._model.look_ahead:
@@ -167,7 +171,7 @@ class Stream:
 
     def _tell(self, one: _Open) -> Update:
         self._told.pop(one.beat.sample, None)
-        return self._update("beat", one.beat, one.probability, one.seen)
+        return self._update("beat", one.beat, settle_paroxysm(one.probability, one.paroxysmal), one.seen)
 
     def _provisional(self) -> Iterator[Update]:
         """Tell the beats that the detector has not settled yet, with the label of the moment."""
@@ -188,6 +192,7 @@ class Stream:
         for place, guess in enumerate(self._guesses):
             seen = min(len(self._guesses) - 1 - place, self._model.look_ahead)
             probability = self._guesses[place + seen].probability[seen]
+            probability = settle_paroxysm(probability, guess.paroxysm.active)
             label = CLASSES[int(probability.argmax())]
             if self._told.get(guess.beat.sample) != label:
                 self._told[guess.beat.sample] = label
@@ -202,9 +207,12 @@ class Stream:
             window = np.pad(window, ((0, 0), (0, missing)), mode="edge")
             usable = np.pad(usable, ((0, 0), (0, missing)))
         readable = usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1)
-        features, patient = describe(before.patient, window, readable, self._rr_s(beat, before.beat))
+        rr_s = self._rr_s(beat, before.beat)
+        features, patient = describe(before.patient, window, readable, rr_s)
         state, probability = self._model.step(before.state, features)
-        return _Described(beat, patient, state, probability)
+        label = CLASSES[int(probability[0].argmax())]
+        paroxysm = before.paroxysm.after(label, None if math.isnan(rr_s) else math.log(rr_s))
+        return _Described(beat, patient, state, probability, paroxysm)
 
     def _rr_s(self, beat: Candidate, before: Candidate) -> float:
         if not before.strength or any(before.sample < end <= beat.sample for end in self._lost):

@@ -180,7 +180,7 @@ def train_live(
     config_file: ConfigFile = None,
     look_ahead: Annotated[
         int, typer.Option(min=0, max=8, help="Beats after a beat that its final label considers.")
-    ] = 2,
+    ] = 1,
 ) -> None:
     """Train the model of `ectopy stream`: a forward GRU, registered as a model of its own."""
     changes, sources = _assignments(values or ()), _sources(databases)

@@ -75,7 +75,7 @@ def without_failures(jobs: Sequence[Keyed], outcomes: Sequence[T | Exception]) -
     """
     for job, outcome in zip(jobs, outcomes, strict=True):
         if isinstance(outcome, Exception):
-            logger.warning("%s is left out: %s", job.record, outcome)
+            logger.warning("%s is left out: %s", job.key, outcome)
     return [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
 
 

@@ -31,7 +31,7 @@ from ectopy.settings import load_settings
 logger = logging.getLogger(__name__)
 
 REGISTERED_NAME = "ectopy-live"
-LOOK_AHEAD = 2
+LOOK_AHEAD = 1
 """Beats after a beat that its final label considers; docs/live.md has the trade-off."""
 
 _DESCRIPTION = """The forward GRU of `ectopy stream`: cross-validation by patient, then all training records.

@@ -121,7 +121,7 @@ def describe_beats(signal: Signal, usable: Mask, beats: Samples, leads: Sequence
     rr_s[np.diff(lost, prepend=0) > 0] = np.nan
     windows = sliding_window_view(padded, before + 1 + after, axis=1)[:, beats].swapaxes(0, 1)
     qrs = sliding_window_view(readable, BEFORE + 1 + AFTER, axis=1)[:, beats + before - BEFORE]
-    return _describe(windows, qrs.all(axis=2).T, rr_s)
+    return _describe(windows, np.asarray(qrs.all(axis=2)).T, rr_s)
 
 
 def describe_windows(beats: BeatWindows, leads: Sequence[int]) -> Floats:

@@ -7,8 +7,9 @@ up to ``look_ahead``: what the network says of a beat once it has seen 0, 1, 2 .
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,12 @@ class LiveSpecification:
     look_ahead: int
     temperature: tuple[float, ...]
     confidence_threshold: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.features if name not in FEATURES]:
+            raise ModelError(
+                f"{self.name}: this version has no feature {unknown[0]!r}. Train the model again."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,21 +107,26 @@ class LiveModel:
         probability[:, self._classes] = power / power.sum(axis=1, keepdims=True)
         return probability
 
-    def __post_init__(self) -> None:
-        specification = self.specification
+    @cached_property
+    def _columns(self) -> list[int]:
         names = list(FEATURES)
-        if unknown := [name for name in specification.features if name not in FEATURES]:
-            raise ModelError(
-                f"{specification.name}: this version has no feature {unknown[0]!r}. Train the model again."
-            )
-        for name, value in {
-            "_columns": np.array([names.index(name) for name in specification.features]),
-            "_mean": np.array(specification.mean, dtype=np.float32),
-            "_scale": np.array(specification.scale, dtype=np.float32),
-            "_temperature": np.array(specification.temperature, dtype=np.float32)[:, None],
-            "_classes": [CLASSES.index(label) for label in specification.labels],
-        }.items():
-            object.__setattr__(self, name, value)
+        return [names.index(name) for name in self.specification.features]
+
+    @cached_property
+    def _mean(self) -> Floats:
+        return np.array(self.specification.mean, dtype=np.float32)
+
+    @cached_property
+    def _scale(self) -> Floats:
+        return np.array(self.specification.scale, dtype=np.float32)
+
+    @cached_property
+    def _temperature(self) -> Floats:
+        return np.array(self.specification.temperature, dtype=np.float32)[:, None]
+
+    @cached_property
+    def _classes(self) -> list[int]:
+        return [CLASSES.index(label) for label in self.specification.labels]
 
 
 def _sigmoid(x: Floats) -> Floats:
@@ -151,10 +163,12 @@ def load_live_model(folder: Path = SHIPPED_LIVE_MODEL) -> LiveModel:
         check_manifest(folder)
         text = (folder / SPECIFICATION_FILE).read_bytes()
         content = (folder / WEIGHTS_FILE).read_bytes()
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
         specification = LiveSpecification(**values)
         with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
             weights = {name: arrays[name].astype(np.float32) for name in _NAMES}
+    except ModelError:
+        raise
     except ManifestError as error:
         raise ModelError(str(error)) from error
     except (OSError, ValueError, TypeError, LookupError) as error:

@@ -101,7 +101,7 @@ class Stream:
         self._readable = np.zeros((_KEPT, N_LEADS), dtype=bool)
         self._lost: deque[int] = deque(maxlen=64)  # samples with which lost signal ended
         nothing = Candidate(0, 0, ())
-        self._last = _Described(nothing, Patient(), self._model.start(), np.empty(0), Paroxysm())
+        self._last = _Described(nothing, Patient(), self._model.start(), np.empty(0, dtype=np.float32), Paroxysm())
         self._open: deque[_Open] = deque()  # settled beats without a final label
         self._guesses: list[_Described] = []
         self._told: dict[int, str] = {}  # provisional beats that were told, by sample
@@ -145,7 +145,7 @@ class Stream:
 
     def _keep(self, signal: Signal, usable: Mask) -> None:
         n, n_leads = signal.shape
-        lost = ~usable.any(axis=1)
+        lost = np.asarray(~usable.any(axis=1))
         if lost.any():
             self._lost += (self._clock + np.flatnonzero(lost & ~np.append(lost[1:], False))).tolist()
         self._clock += n
@@ -206,7 +206,7 @@ class Stream:
             missing = part.stop - part.start - window.shape[1]
             window = np.pad(window, ((0, 0), (0, missing)), mode="edge")
             usable = np.pad(usable, ((0, 0), (0, missing)))
-        readable = usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1)
+        readable = np.asarray(usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1))
         rr_s = self._rr_s(beat, before.beat)
         features, patient = describe(before.patient, window, readable, rr_s)
         state, probability = self._model.step(before.state, features)

@@ -130,7 +130,7 @@ class LiveModel:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-x)))
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * x))  # without overflow
 
 
 def save_live_model(folder: Path, specification: LiveSpecification, weights: dict[str, Floats]) -> None:

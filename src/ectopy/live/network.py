@@ -163,7 +163,8 @@ def load_live_model(folder: Path = SHIPPED_LIVE_MODEL) -> LiveModel:
         check_manifest(folder)
         text = (folder / SPECIFICATION_FILE).read_bytes()
         content = (folder / WEIGHTS_FILE).read_bytes()
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+        read: dict[str, Any] = json.loads(text)
+        values = {name: tuple(one) if isinstance(one, list) else one for name, one in read.items()}
         specification = LiveSpecification(**values)
         with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
             weights = {name: arrays[name].astype(np.float32) for name in _NAMES}

@@ -101,7 +101,8 @@ class Stream:
         self._readable = np.zeros((_KEPT, N_LEADS), dtype=bool)
         self._lost: deque[int] = deque(maxlen=64)  # samples with which lost signal ended
         nothing = Candidate(0, 0, ())
-        self._last = _Described(nothing, Patient(), self._model.start(), np.empty(0, dtype=np.float32), Paroxysm())
+        no_answer = np.empty((0, len(CLASSES)), dtype=np.float32)
+        self._last = _Described(nothing, Patient(), self._model.start(), no_answer, Paroxysm())
         self._open: deque[_Open] = deque()  # settled beats without a final label
         self._guesses: list[_Described] = []
         self._told: dict[int, str] = {}  # provisional beats that were told, by sample

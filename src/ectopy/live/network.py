@@ -164,7 +164,9 @@ def load_live_model(folder: Path = SHIPPED_LIVE_MODEL) -> LiveModel:
         text = (folder / SPECIFICATION_FILE).read_bytes()
         content = (folder / WEIGHTS_FILE).read_bytes()
         read: dict[str, Any] = json.loads(text)
-        values = {name: tuple(one) if isinstance(one, list) else one for name, one in read.items()}
+        values: dict[str, Any] = {
+            name: tuple(one) if isinstance(one, list) else one for name, one in read.items()
+        }
         specification = LiveSpecification(**values)
         with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
             weights = {name: arrays[name].astype(np.float32) for name in _NAMES}

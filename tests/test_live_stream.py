@@ -167,3 +167,9 @@ def test_a_damaged_model_is_named(tmp_path, harm):
         specification.write_text(specification.read_text().replace("rr over local", "moon over local"))
     with pytest.raises(ModelError, match=r"live|moon"):
         load_live_model(folder)
+
+
+def test_the_model_that_ships_finds_beats_of_simulated_patients():
+    beats = live_beats(RECORDING, (0, 1), load_live_model())
+    assert len(beats) > 60
+    assert (beats.label == "N").mean() > 0.5

@@ -152,7 +152,19 @@ def prepare(
 
 
 def analysed_columns(recording: Recording, leads: Sequence[str] | None = None) -> tuple[int, ...]:
-    """Return the columns of the leads to analyse: those named, or else the usual ones with signal."""
+    """Return the columns of the leads to analyse.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    leads
+        Names of leads; by default the usual ones with signal.
+
+    Returns
+    -------
+    At most two columns.
+    """
     disconnected = () if leads else disconnected_leads(recording)
     return choose_leads(recording.leads, leads, disconnected=disconnected, notes=recording.notes)
 

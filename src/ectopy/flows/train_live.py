@@ -126,7 +126,23 @@ def train_live(  # noqa: PLR0913, PLR0917 - one parameter for each choice of a r
 def read_all_records(
     sources: Sequence[SourceRecords], config: TrainConfig, work: Path, workers: int
 ) -> list[TrainingRecord]:
-    """Read the training records in parallel as a stream sees them, and write them to a folder."""
+    """Read the training records in parallel as a stream sees them, and write them to a folder.
+
+    Parameters
+    ----------
+    sources
+        The databases.
+    config
+        Supplies the seed, and whether doubtful labels are used.
+    work
+        The folder.
+    workers
+        The number of processes.
+
+    Returns
+    -------
+    The training records; one that cannot be read is named in a warning and left out.
+    """
     labelled = [
         record for source in sources for record in source.labelled(use_doubtful=config.use_doubtful_labels)
     ]
@@ -151,7 +167,21 @@ def read_all_records(
 
 
 def cross_validate(records: Sequence[TrainingRecord], config: TrainConfig, look_ahead: int) -> list[Answers]:
-    """Train a network without the patients of each fold, and return what it says of them."""
+    """Train a network without the patients of each fold, and return what it says of them.
+
+    Parameters
+    ----------
+    records
+        The training records.
+    config
+        The choices of the experiment.
+    look_ahead
+        Beats after a beat that its final label considers.
+
+    Returns
+    -------
+    The answers for every record.
+    """
     answers = []
     folds = split_folds(records, config.n_folds, seed=config.seed)
     with progress("training folds", len(folds)) as step:
@@ -164,7 +194,21 @@ def cross_validate(records: Sequence[TrainingRecord], config: TrainConfig, look_
 def answer_fold(
     records: Sequence[TrainingRecord], fold: Fold, config: TrainConfig, look_ahead: int
 ) -> list[Answers]:
-    """Train a network on the training records of a fold, and apply it to the others."""
+    """Train a network on the training records of a fold, and apply it to the others.
+
+    Parameters
+    ----------
+    records
+        The training records of all folds.
+    fold
+        The fold.
+    config, look_ahead
+        As for :func:`cross_validate`.
+
+    Returns
+    -------
+    The answers for the records that the fold leaves out.
+    """
     sequences = usable(training_sequences(records, fold))
     network = training.fit(sequences, config, look_ahead=look_ahead, seed=config.seed)
     return [

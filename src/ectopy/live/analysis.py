@@ -53,6 +53,10 @@ def as_beats(updates: Sequence[Update], fs: float, n_samples: int) -> Beats:
         Sampling rate of its input in Hz.
     n_samples
         Number of samples that it was given.
+
+    Returns
+    -------
+    The beats.
     """
     final = [one for one in updates if one.kind == "beat"]
     sample = np.array([one.sample for one in final], dtype=np.int64)

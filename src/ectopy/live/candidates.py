@@ -72,7 +72,7 @@ class CandidateFinder:
         self._last_peak = -_APART
 
     def push(self, signal: Signal, usable: Mask) -> list[Candidate]:
-        """Return the candidates that are known now.
+        """Find the candidates that are known now.
 
         Parameters
         ----------
@@ -80,6 +80,10 @@ class CandidateFinder:
             The next samples at LIVE_FS, [m, n_leads] in mV.
         usable
             [m, n_leads], which of them are usable.
+
+        Returns
+        -------
+        The new candidates, in order.
         """
         if not len(signal):
             return []

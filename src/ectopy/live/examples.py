@@ -98,7 +98,7 @@ def detect(recording: Recording, columns: Sequence[int]) -> DetectedSignal:
 
 
 def describe_beats(signal: Signal, usable: Mask, beats: Samples, leads: Sequence[int]) -> Floats:
-    """Compute the features of beats, [n, len(FEATURES)], each from the signal and the beats before it.
+    """Compute the features of beats, each from the signal and the beats before it.
 
     Parameters
     ----------
@@ -108,6 +108,10 @@ def describe_beats(signal: Signal, usable: Mask, beats: Samples, leads: Sequence
         R peaks at LIVE_FS, [n].
     leads
         The columns that take the place of the two leads; -1 for none.
+
+    Returns
+    -------
+    [n, len(FEATURES)].
     """
     before, after = WINDOW_BEFORE, WINDOW_AFTER
     padded = np.zeros((N_LEADS, len(signal) + before + after), dtype=np.float32)
@@ -125,7 +129,7 @@ def describe_beats(signal: Signal, usable: Mask, beats: Samples, leads: Sequence
 
 
 def describe_windows(beats: BeatWindows, leads: Sequence[int]) -> Floats:
-    """Compute the features of beats of which only the windows are left, [n, len(FEATURES)].
+    """Compute the features of beats of which only the windows are left.
 
     Parameters
     ----------
@@ -133,6 +137,10 @@ def describe_windows(beats: BeatWindows, leads: Sequence[int]) -> Floats:
         Windows with room for two leads. They were filtered without phase shift, which matters little.
     leads
         As for :func:`describe_beats`.
+
+    Returns
+    -------
+    [n, len(FEATURES)].
     """
     at = np.arange(-WINDOW_BEFORE, WINDOW_AFTER + 1) / LIVE_FS
     time_s = (np.arange(WINDOW) - WINDOW_AT_R) / WINDOW_FS
@@ -219,7 +227,21 @@ def _sequence(  # noqa: PLR0913, PLR0917 - the fields of a training sequence
 
 
 def to_recording(beats: Samples, recording: Recording, delay_s: float) -> Samples:
-    """Return the samples of a recording at which R peaks at LIVE_FS are, [n]."""
+    """Return the samples of a recording at which R peaks are.
+
+    Parameters
+    ----------
+    beats
+        R peaks at LIVE_FS, [n].
+    recording
+        The recording.
+    delay_s
+        By how much the filters delay them, in seconds.
+
+    Returns
+    -------
+    Samples [n].
+    """
     at: NDArray[np.float64] = np.round((beats / LIVE_FS - delay_s) * recording.fs)
     return np.clip(at, 0, max(recording.n_samples - 1, 0)).astype(np.int64)
 

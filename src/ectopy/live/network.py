@@ -134,7 +134,17 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 def save_live_model(folder: Path, specification: LiveSpecification, weights: dict[str, Floats]) -> None:
-    """Write a streaming model: ``model.json`` and ``weights.npz``."""
+    """Write a streaming model: ``model.json`` and ``weights.npz``.
+
+    Parameters
+    ----------
+    folder
+        The model directory; created if missing.
+    specification
+        Its specification.
+    weights
+        Its weights by name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / WEIGHTS_FILE, allow_pickle=False, **{name: weights[name] for name in _NAMES})
     text = json.dumps(asdict(specification), indent=1)

@@ -44,6 +44,10 @@ class Paroxysm:
             The class that the network gives it.
         log_rr
             The log of the RR interval that ends at it; None where it is unknown.
+
+        Returns
+        -------
+        What is known now.
         """
         if log_rr is None:
             return Paroxysm(self.usual)
@@ -67,6 +71,10 @@ def settle_paroxysm(probability: NDArray[np.float32], active: bool) -> NDArray[n
         [4], in the order of CLASSES.
     active
         Whether an episode goes on at the beat.
+
+    Returns
+    -------
+    [4], the probabilities.
     """
     if not active or CLASSES[int(probability.argmax())] != BeatClass.NORMAL:
         return probability

@@ -29,8 +29,8 @@ _MAX_CONTRAST, _FIRST_CONTRAST, _MIN_CONTRAST = 3.0, 1.8, 0.6
 _ONE_SIZE = 0.16
 _MAX_LLR = 9.0
 _CLEAR = 2.0
-_OFF = 2 * LIVE_FS  # a lead without a clear beat for so long is off, if another one has some
-_SILENCE = 2.5 * LIVE_FS  # after so long without a beat, the size of the beats may have changed
+_OFF = 2 * LIVE_FS  # a lead without a clear beat for this time is off, if another one has some
+_SILENCE = 2.5 * LIVE_FS  # after this time without a beat, the size of the beats may have changed
 _RR_SPREAD, _MAX_RR_PENALTY = 0.25, 4.0
 _FIRST_RR = 0.6 * LIVE_FS
 _N_BEATS, _N_OTHERS, _N_RR = 9, 17, 8
@@ -111,7 +111,19 @@ class BeatSelector:
         self._recent_clock = 0
 
     def push(self, candidates: list[Candidate], clock: int) -> Iterator[Candidate]:
-        """Take the candidates that are known at ``clock``, and yield the beats that are final by then."""
+        """Return the beats that are final by a time.
+
+        Parameters
+        ----------
+        candidates
+            The candidates that have become known until then.
+        clock
+            The time in samples at LIVE_FS.
+
+        Yields
+        ------
+        Beats in order.
+        """
         for candidate in candidates:
             known = candidate.peak + LATENCY
             yield from self._advance(known)

@@ -103,6 +103,10 @@ def as_live_model(
         Name of the model in outputs.
     run
         MLflow run that trained it.
+
+    Returns
+    -------
+    The streaming model.
     """
     specification = LiveSpecification(
         name=name,
@@ -119,15 +123,36 @@ def as_live_model(
 
 
 def save(trained: Network, calibrations: Sequence[Calibration], folder: Path, *, name: str, run: str) -> None:
-    """Write a streaming model; see :func:`as_live_model`."""
+    """Write a streaming model.
+
+    Parameters
+    ----------
+    trained, calibrations, name, run
+        As for :func:`as_live_model`.
+    folder
+        The model directory.
+    """
     model = as_live_model(trained, calibrations, name=name, run=run)
     save_live_model(folder, model.specification, model.weights)
 
 
 def answers(trained: Network, sequence: TrainingSequence, *, look_ahead: int) -> Floats:
-    """Return what a stream says of each beat, [n_beats, look_ahead + 1, n_labels], as logits.
+    """Compute what a stream says of each beat.
 
     At the end of a record, the last answer that was possible stands for those that need more beats.
+
+    Parameters
+    ----------
+    trained
+        The network.
+    sequence
+        The beats.
+    look_ahead
+        Beats after a beat that its last answer considers.
+
+    Returns
+    -------
+    Logits [n_beats, look_ahead + 1, n_labels].
     """
     standard = ((sequence.features - trained.mean) / trained.scale).astype(np.float32)
     n, heads = len(standard), look_ahead + 1

@@ -203,7 +203,17 @@ def _reference(record: LabelledRecord, recording: Recording, annotations: Annota
 
 
 def beat_windows(recording: Recording, columns: Sequence[int], r_peaks: Samples | None = None) -> BeatWindows:
-    """Detect the beats; the windows have room for both leads, because the leads will be swapped."""
+    """Find the beats of a recording; their windows have room for both leads, which will be swapped.
+
+    Parameters
+    ----------
+    recording, columns, r_peaks
+        As for :func:`ectopy.beats.detection.detect_beats`.
+
+    Returns
+    -------
+    The windows.
+    """
     beats = detect_beats(recording, columns, r_peaks=r_peaks).windows
     return replace(beats, signal=pad_leads(beats.signal))
 
@@ -242,7 +252,19 @@ def _strips(n_beats: int, rng: np.random.Generator) -> list[slice]:
 def draw_donor(
     donors: Sequence[LabelledRecord], rng: np.random.Generator
 ) -> tuple[str, LabelledBeats | None]:
-    """Return a random patient with enough ventricular beats, and the beats of that patient."""
+    """Return a random patient with enough ventricular beats, and the beats of that patient.
+
+    Parameters
+    ----------
+    donors
+        Records of other patients.
+    rng
+        Source of random numbers.
+
+    Returns
+    -------
+    The patient, or '', and the beats.
+    """
     for index in rng.permutation(len(donors)):
         donor = donors[index]
         recording = open_recording(donor.path)

@@ -20,7 +20,7 @@ class ServedLiveModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defi
         self._model = load_live_model(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
-        """Return ``p_n, p_s, p_v, p_f, label`` of each beat, as soon as it is there.
+        """Return ``p_n, p_s, p_v, p_f, label`` of each beat, without a look ahead.
 
         Parameters
         ----------

@@ -280,7 +280,15 @@ def history(version: Version) -> list[str]:
 
 
 def set_alias(version: Version, alias: str) -> None:
-    """Give a version an alias, such as ``challenger``, and take it from the version that had it."""
+    """Write an alias to a version, which takes it from the version that had it.
+
+    Parameters
+    ----------
+    version
+        The version.
+    alias
+        The alias, such as ``challenger``.
+    """
     mlflow.MlflowClient().set_registered_model_alias(version.model, alias, version.number)
 
 

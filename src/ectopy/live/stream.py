@@ -39,8 +39,8 @@ Kind = Literal["beat", "provisional", "revoked", "gap"]
 class Update:
     """What a stream says.
 
-    ``kind`` is "beat" for a final beat and "provisional" for a beat that may still change. It is "revoked" for
-    a provisional beat that is none, and "gap" for lost signal. ``sample`` is on the grid of the input, and
+    ``kind`` is "beat" for a final beat and "provisional" for a beat that may still change. It is "revoked"
+    for a provisional beat that is none, and "gap" for lost signal. ``sample`` is on the grid of the input, and
     ``time_s`` the same in seconds. ``at_s`` is how much signal had come when it was said. The others are of
     beats: the label, the probabilities in the order of CLASSES, and whether the label is confident.
     """
@@ -175,7 +175,7 @@ class Stream:
         return self._update("beat", one.beat, settle_paroxysm(one.probability, one.paroxysmal), one.seen)
 
     def _provisional(self) -> Iterator[Update]:
-        """Find what to say of the beats that the detector has not settled yet, with the label of the moment."""
+        """Return what to say of the beats that are not settled yet, with the label of the moment."""
         path = [beat for beat in self._selector.pending if beat.sample + WINDOW_AFTER < self._clock]
         same = 0
         for guess, beat in zip(self._guesses, path, strict=False):

@@ -40,9 +40,9 @@ class Update:
     """What a stream says.
 
     ``kind`` is "beat" for a final beat and "provisional" for a beat that may still change. It is "revoked"
-    for a provisional beat that is none, and "gap" for lost signal. ``sample`` is on the grid of the input, and
-    ``time_s`` the same in seconds. ``at_s`` is how much signal had come when it was said. The others are of
-    beats: the label, the probabilities in the order of CLASSES, and whether the label is confident.
+    for a provisional beat that is none, and "gap" for lost signal. ``sample`` is on the grid of the input,
+    and ``time_s`` the same in seconds. ``at_s`` is how much signal had come when it was said. The others
+    are of beats: the label, the probabilities in the order of CLASSES, and whether the label is confident.
     """
 
     kind: Kind

@@ -20,6 +20,7 @@ from ectopy.readers.patients import (
     patient_header,
     patient_of,
     read_patients,
+    shared_lines,
 )
 from ectopy.report.fhir import bundle
 from ectopy.report.summary import summarise
@@ -274,6 +275,14 @@ class TestTable:
         assert patient_of(patients, Path("a.ecg")) is None
         assert set(patients) == {"a.edf", "b"}
 
+    def test_a_line_for_recordings_of_several_folders_is_found(self, tmp_path: Path) -> None:
+        patients = read_patients(table(tmp_path / "p.csv", "recording,name\na,Jane\na.edf,Jo\nb,Joe\n"))
+        of_one_visit = (Path("x/b.edf"), Path("x/b.csv"), Path("x/c.edf"), Path("y/c.edf"))
+        assert shared_lines(patients, of_one_visit) == set()
+        # a.edf has a line of its own, and a.ecg has the other one.
+        assert shared_lines(patients, (Path("x/a.edf"), Path("y/a.ecg"))) == set()
+        assert shared_lines(patients, (Path("x/a.edf"), Path("y/a.edf"), Path("y/b.ecg"))) == {"a.edf"}
+
     def test_columns_in_any_order_and_others_beside_them(self, tmp_path: Path) -> None:
         patients = read_patients(
             table(tmp_path / "p.csv", "Ward;ID;Birth_Date;Recording;Recorder\n7;4711;1950-03-02;a;Card\n")
@@ -417,6 +426,23 @@ class TestScored:
         out = scored([recording], tmp_path / "out", ScoreOptions(model))
         for name in ("summary.csv", "index.html"):
             assert "Jane" not in (out / name).read_text(encoding="utf-8")
+
+    def test_of_two_recordings_with_one_name_the_table_names_neither(
+        self, tmp_path: Path, recording: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        patients = table(tmp_path / "p.csv", f"recording,name\n{recording.stem},Jo Roe\n")
+        options = ScoreOptions(tmp_path, patients=patients)
+        other = tmp_path / "ward" / recording.name
+        (out := tmp_path / "out").mkdir()
+
+        def names(*paths: Path) -> list[str]:
+            return [job.patient.name if job.patient else "" for job in planning.plan(paths, out, options)]
+
+        assert names(recording) == ["Jo Roe"]
+        assert caplog.text == ""
+        assert names(recording, other) == ["", ""]
+        assert "p.csv: 1 of its lines cannot be used: recordings in several folders" in caplog.text
+        assert "Roe" not in caplog.text
 
     def test_the_table_of_the_lab_completes_it_and_a_change_scores_again(
         self, tmp_path: Path, recording: Path, model: Path

@@ -1,5 +1,6 @@
 """Planning of a batch: which recordings, which model, which options, and the name of each result."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ from ectopy.batch.search import FoundRecordings, find_recordings
 from ectopy.criteria import DEFAULT_CRITERIA, Criteria
 from ectopy.parallel.worker_pool import ResourceLimits, WorkerPool
 from ectopy.printable import printable
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from ectopy.ecg import PatientHeader
@@ -317,8 +320,9 @@ def plan(
     The jobs, in the order of the recordings.
     """
     errors = errors or {}
-    patient_of = _patient_lookup(options)
     earlier = earlier_rows(out)
+    still_there = [path for row in earlier if (path := Path(str(row["path"]))).exists()]
+    patient_of = _patient_lookup(options, [*map(Path, recordings), *errors, *still_there])
     former_names = {row["path"]: str(row["recording"]) for row in earlier}
     taken = {str(row["recording"]).casefold() for row in earlier} | {
         entry.name.casefold() for entry in out.iterdir()
@@ -335,13 +339,27 @@ def plan(
     return jobs
 
 
-def _patient_lookup(options: ScoreOptions) -> "Callable[[Path], PatientHeader | None]":
-    """Return a function that finds what the table of the lab says about a recording."""
+def _patient_lookup(
+    options: ScoreOptions, sources: Iterable[Path]
+) -> "Callable[[Path], PatientHeader | None]":
+    """Return a function that finds what the table of the lab says about a recording.
+
+    It says nothing where files in several folders have one name: a report must not name the wrong patient.
+    """
     if options.patients is None:
         return lambda _source: None
-    from ectopy.readers.patients import patient_of, read_patients  # in a worker only: it imports numpy
+    # In a worker only: it imports numpy.
+    from ectopy.readers.patients import patient_of, read_patients, shared_lines
 
-    return partial(patient_of, read_patients(options.patients))
+    patients = read_patients(options.patients)
+    if shared := shared_lines(patients, sources):
+        logger.warning(
+            "%s: %d of its lines cannot be used: recordings in several folders have their name. "
+            "Give each recording a name of its own, or score the folders apart.",
+            options.patients,
+            len(shared),
+        )
+    return partial(patient_of, {name: header for name, header in patients.items() if name not in shared})
 
 
 def _free_name(stem: str, taken: set[str], numbers: Counter[str]) -> str:

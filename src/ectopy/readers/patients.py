@@ -6,7 +6,7 @@ says counts before what the file says.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import date
@@ -166,6 +166,27 @@ def patient_of(patients: Mapping[str, PatientHeader], source: Path) -> PatientHe
     The header, or None.
     """
     return patients.get(source.name) or patients.get(source.stem)
+
+
+def shared_lines(patients: Mapping[str, PatientHeader], sources: Iterable[Path]) -> set[str]:
+    """Find the lines of a table that name recordings in several folders, perhaps of several patients.
+
+    Parameters
+    ----------
+    patients
+        The table, as :func:`read_patients` returns it.
+    sources
+        The files of the recordings.
+
+    Returns
+    -------
+    The names in these lines.
+    """
+    folders: dict[str, set[Path]] = {}
+    for source in sources:
+        line = source.name if source.name in patients else source.stem
+        folders.setdefault(line, set()).add(source.parent)
+    return {line for line, parents in folders.items() if line in patients and len(parents) > 1}
 
 
 def _of_cells(cells: Mapping[str, str], place: str) -> PatientHeader | None:

@@ -54,6 +54,8 @@ class Comparing:
         if self.detector and not self.results:
             raise OptionsError("--detector is a name in the file of --results. Give both, or neither.")
         for path in filter(None, (self.json, self.results)):  # before the comparison, which takes a while
+            if path.parent.is_file():
+                raise OptionsError(f"{path}: a file stands where a folder should go. Give another folder.")
             if not path.parent.is_dir():
                 raise OptionsError(f"{path}: there is no folder {path.parent}. Make it first.")
 

@@ -36,8 +36,8 @@ REACH = len(WAVELET) // 2
 LATENCY = REACH + _APART + 1
 """Samples at LIVE_FS after which a candidate is known."""
 _KEPT = 2 * _APART + REACH + 1  # samples of signal before the newest energy that a candidate needs
-_DECAY = np.float32(1 - np.exp(-1 / (_LEVEL_S * LIVE_FS)))
-_MEAN = np.array([[_DECAY, 0, 0, 1, _DECAY - 1, 0]], dtype=np.float32)
+DECAY = np.float32(1 - np.exp(-1 / (_LEVEL_S * LIVE_FS)))
+_MEAN = np.array([[DECAY, 0, 0, 1, DECAY - 1, 0]], dtype=np.float32)
 
 
 class Candidate(NamedTuple):

@@ -6,6 +6,7 @@ review    review results in the browser
 training  ingest, train, train-rhythm, train-live, evaluate, evaluate-findings, cross-database, ablation,
           log-reviews, demo
 models    models list, show, promote, rollback
+live      export
 tools     ec57, simulate, criteria, pseudonyms, clean, up, ui
 common    options, settings and messages that several commands share
 ========= ================================================================================
@@ -24,7 +25,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ectopy.cli import models, review, score, tools, training
+from ectopy.cli import live, models, review, score, tools, training
 from ectopy.cli.common import configure_logging, fail, show_version
 from ectopy.private_files import deny_others
 
@@ -45,6 +46,7 @@ app = typer.Typer(
 for command in (
     *(training.ingest, training.train, training.evaluate, score.score, review.review, tools.criteria),
     *(tools.ec57, tools.simulate),
+    live.export,
     *(
         training.train_rhythm,
         training.train_live,

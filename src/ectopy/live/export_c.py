@@ -1,5 +1,6 @@
 """The streaming pipeline as C99: static sources, and a header with the constants of a rate and a model."""
 
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from ectopy.live.beat_features import FEATURES
 from ectopy.live.front_end import FrontEnd
 from ectopy.live.network import LiveModel
 from ectopy.live.quantisation import MATRICES, quantise
+from ectopy.rhythm import tachycardia
 
 SOURCES = Path(__file__).parent / "c"
 """What is the same for all rates and models."""
@@ -90,7 +92,13 @@ def _constants(model: LiveModel, front_end: FrontEnd) -> Iterator[str]:
     yield _array("HIGH_PASS", front_end.high_pass[0, coefficients])
     yield _array("EVEN", candidates.EVEN[: candidates.REACH + 1], "half of a wavelet")
     yield _array("ODD", candidates.ODD[: candidates.REACH + 1])
-    yield f"#define ECTOPY_DECAY {_number(candidates.DECAY)}"
+    for name, value in {
+        "DECAY": candidates.DECAY,  # of the mean energy
+        "FAST": math.log(tachycardia.FAST_S),
+        "STEADY": tachycardia.STEADY,
+        "SUDDEN": tachycardia.SUDDEN,
+    }.items():
+        yield f"#define ECTOPY_{name} {_number(value)}"
     yield _array("COLUMNS", np.array([names.index(name) for name in specification.features], dtype=np.uint8))
     yield _array("MEAN", np.array(specification.mean))
     yield _array("SCALE", np.array(specification.scale))

@@ -65,7 +65,7 @@ static float median_of(float *values, int n)
 
 static float median(const float *values, int n)
 {
-    float sorted[ECTOPY_LOCAL];
+    float sorted[ECTOPY_RECENT];
     memcpy(sorted, values, (size_t)n * sizeof(float));
     return median_of(sorted, n);
 }
@@ -783,7 +783,71 @@ static void step(float state[ECTOPY_UNITS], const float *feature,
     }
 }
 
+/* ---- paroxysm: supraventricular tachycardia begins suddenly, and its beats are S ---- */
+
+static const float EPISODE_ENDS = 0.15f;
+
+enum { EPISODE = 5, USUAL = 16, FEWEST = 5 };
+
+/* Check whether the latest beats are a regular tachycardia far faster than the beats before. */
+static int begins(const ectopy_known *known)
+{
+    int n = known->n_usual > USUAL ? known->n_usual - EPISODE : known->n_usual, n_same = 0;
+    float steps[EPISODE - 1];
+    if (known->n_latest < EPISODE || n < FEWEST)
+        return 0;
+    for (int i = 0; i < EPISODE; i++)
+        if (known->latest[i] >= ECTOPY_FAST)
+            return 0;
+    for (int i = 1; i < EPISODE; i++)
+        steps[i - 1] = fabsf(known->latest[i] - known->latest[i - 1]);
+    float middle = median(known->usual, n);
+    for (int i = 0; i < n; i++)
+        n_same += fabsf(known->usual[i] - middle) < 3 * ECTOPY_STEADY;
+    return (float)n_same > 0.6f * (float)n && median_of(steps, EPISODE - 1) < ECTOPY_STEADY &&
+           middle - median(known->latest, EPISODE) > ECTOPY_SUDDEN;
+}
+
+/* Bring what is known of the rate up to date after a beat with a label. */
+static void note_rate(ectopy_known *known, char label, float rr)
+{
+    int unknown = isnan(rr);
+    float log_rr = unknown ? 0 : logf(rr);
+    if (!unknown && (label == 'V' || known->after_ventricular)) {
+        known->after_ventricular = label == 'V';
+        return;
+    }
+    if (unknown || (known->paroxysmal && log_rr > median(known->latest, known->n_latest) + EPISODE_ENDS)) {
+        known->n_latest = known->paroxysmal = known->after_ventricular = 0;
+        return;
+    }
+    if (known->paroxysmal) {
+        known->n_latest = (uint8_t)append(known->latest, known->n_latest, LENGTH(known->latest), log_rr);
+        return;
+    }
+    if (label == 'N')
+        known->n_usual = (uint8_t)append(known->usual, known->n_usual, LENGTH(known->usual), log_rr);
+    known->n_latest = (uint8_t)append(known->latest, known->n_latest, EPISODE, log_rr);
+    known->paroxysmal = (uint8_t)begins(known);
+}
+
 /* ---- stream: samples in, provisional and final beats out ---- */
+
+static char label_of(const float probability[ECTOPY_CLASSES])
+{
+    int best = 0;
+    for (int i = 1; i < ECTOPY_CLASSES; i++)
+        if (probability[i] > probability[best])
+            best = i;
+    return "NSVF"[best];
+}
+
+/* Return the label of a beat: a normal one of a paroxysm is S. */
+static char settled_label(const ectopy_answer *beat)
+{
+    char label = label_of(beat->probability);
+    return label == 'N' && beat->paroxysmal ? 'S' : label;
+}
 
 static float rr_s(const ectopy_stream *s, const ectopy_known *known, int32_t sample)
 {
@@ -813,9 +877,10 @@ static void describe(const ectopy_stream *s, ectopy_known *known, int32_t sample
             window[n][i] = signal_at(s, n, first + i < s->clock ? first + i : s->clock - 1);
         readable |= all << n;
     }
-    float from_local = timing(known, rr_s(s, known, sample), feature);
+    float rr = rr_s(s, known, sample), from_local = timing(known, rr, feature);
     morphology(known, window, readable, from_local, feature + TIMING);
     step(known->state, feature, probability);
+    note_rate(known, label_of(probability[0]), rr);
     known->n_beats++;
     known->sample = sample;
 }
@@ -827,15 +892,6 @@ static int32_t position(int32_t sample)
     float rest = (float)(scaled % ECTOPY_DENOMINATOR) / (float)ECTOPY_DENOMINATOR;
     int32_t at = (int32_t)(scaled / ECTOPY_DENOMINATOR) + (int32_t)floorf(rest - ECTOPY_DELAY + 0.5f);
     return at > 0 ? at : 0;
-}
-
-static char label_of(const float probability[ECTOPY_CLASSES])
-{
-    int best = 0;
-    for (int i = 1; i < ECTOPY_CLASSES; i++)
-        if (probability[i] > probability[best])
-            best = i;
-    return "NSVF"[best];
 }
 
 static ectopy_update *tell(ectopy_stream *s, ectopy_kind kind, int32_t sample)
@@ -852,7 +908,11 @@ static void tell_beat(ectopy_stream *s, ectopy_kind kind, const ectopy_answer *b
 {
     ectopy_update *update = tell(s, kind, beat->sample);
     memcpy(update->probability, beat->probability, sizeof(beat->probability));
-    update->label = label_of(beat->probability);
+    update->label = settled_label(beat);
+    if (update->label != label_of(beat->probability)) {
+        update->probability[0] = beat->probability[1];
+        update->probability[1] = beat->probability[0];
+    }
     for (int i = 0; i < ECTOPY_CLASSES; i++)
         update->confident |= beat->probability[i] >= THRESHOLD[beat->seen];
 }
@@ -910,6 +970,7 @@ static void settle(ectopy_stream *s, int32_t sample)
         s->n_guesses = 0;
     }
     describe(s, &s->last, sample, probability);
+    s->open[s->n_open].paroxysmal = s->last.paroxysmal;
     s->open[s->n_open++].sample = sample;
     answer(s->open, s->n_open, probability);
     if (s->n_open > ECTOPY_LOOK_AHEAD)
@@ -987,12 +1048,13 @@ static void tell_provisional(ectopy_stream *s)
     while (s->n_guesses < n) {
         int32_t sample = beats[s->n_guesses];
         describe(s, &s->guessed, sample, probability);
+        s->guesses[s->n_guesses].paroxysmal = s->guessed.paroxysmal;
         s->guesses[s->n_guesses++].sample = sample;
         answer(s->guesses, s->n_guesses, probability);
     }
     revoke(s, beats, n);
     for (int i = 0; i < n; i++) {
-        char label = label_of(s->guesses[i].probability);
+        char label = settled_label(&s->guesses[i]);
         int told = find_told(s, beats[i]);
         if (told >= 0 && s->told[told].label == label)
             continue;

@@ -88,12 +88,15 @@ typedef struct {
     float spread, wide, matches, pairs, premature, p_nearby, typical[4];
     float qrs[ECTOPY_LEADS][ECTOPY_QRS], p_wave[ECTOPY_LEADS][ECTOPY_P];
     float shapes[ECTOPY_SHAPES][ECTOPY_LEADS][ECTOPY_QRS], of_shapes[ECTOPY_SHAPES][4];
+    float usual[21], latest[8]; /* logs of RR of the last normal beats, and of the last ones in a row */
+    uint8_t n_usual, n_latest, after_ventricular, paroxysmal;
     float state[ECTOPY_UNITS];
 } ectopy_known;
 
 typedef struct {
     int32_t sample;
     uint8_t seen; /* beats that were seen after it */
+    uint8_t paroxysmal;
     float probability[ECTOPY_CLASSES];
 } ectopy_answer;
 

@@ -1,5 +1,7 @@
 """C exports of streaming models, compiled and run."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +48,15 @@ def compiled(
     command = [compiler, *STRICT, *options, "main.c", "ectopy.c", "-lm", "-o", "example"]
     subprocess.run(command, cwd=folder, check=True)
     return folder / "example"
+
+
+def can_sanitize(compiler: str) -> bool:
+    """Check whether a compiler is there with its sanitizers."""
+    if not shutil.which(compiler):
+        return False
+    command = [compiler, *SANITIZED, "-x", "c", "-", "-o", os.devnull]
+    ended = subprocess.run(command, input=b"int main(void) { return 0; }", check=False, capture_output=True)
+    return not ended.returncode
 
 
 def run(program: Path, signal: Signal) -> list[Told]:

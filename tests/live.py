@@ -1,8 +1,10 @@
-"""A small streaming model for tests: it calls wide beats V and early ones S."""
+"""Small streaming models for tests: one calls wide beats V and early ones S, one has random weights."""
+
+from dataclasses import replace
 
 import numpy as np
 
-from ectopy.live.beat_features import FEATURES
+from ectopy.live.beat_features import FEATURES, Floats
 from ectopy.live.network import LiveModel, LiveSpecification
 
 LABELS = ("N", "S", "V")
@@ -43,4 +45,26 @@ def live_model(look_ahead: int = 2) -> LiveModel:
         "out": out,
         "out_bias": out_bias,
     }
+    return LiveModel(specification, weights, "0" * 64)
+
+
+def random_live_model(seed: int = 0, *, look_ahead: int = 3, dense: int = 24, units: int = 16) -> LiveModel:
+    """Return a network of random weights: its labels depend on every feature."""
+    small, rng = live_model(look_ahead), np.random.default_rng(seed)
+
+    def normal(*shape: int) -> Floats:
+        return rng.normal(scale=1 / np.sqrt(shape[0]), size=shape).astype(np.float32)
+
+    n_out = 3 * (look_ahead + 1)
+    weights = {
+        "dense": normal(len(small.specification.features), dense),
+        "dense_bias": normal(dense),
+        "kernel": normal(dense, 3 * units),
+        "recurrent": normal(units, 3 * units),
+        "bias": normal(2, 3 * units),
+        "out": 4 * normal(units, n_out),
+        "out_bias": normal(n_out),
+    }
+    temperature = tuple(1 + 0.2 * seen for seen in range(look_ahead + 1))
+    specification = replace(small.specification, temperature=temperature)
     return LiveModel(specification, weights, "0" * 64)

@@ -20,7 +20,14 @@ from ectopy.readers import open_recording
 
 HERE = Path(__file__).parent / "edge"
 MACHINE = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-ffp-contract=off")
-LINK = ("--specs=nano.specs", "-nostartfiles", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", f"-T{HERE}/cortex_m4.ld")
+LINK = (
+    "--specs=nano.specs",
+    "-nostartfiles",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-Wl,--gc-sections",
+    f"-T{HERE}/cortex_m4.ld",
+)
 MINUTES = 2
 
 
@@ -32,7 +39,7 @@ def main() -> None:
     parser.add_argument("--fs", type=float, default=250.0)
     parser.add_argument("--model", type=Path, default=SHIPPED_LIVE_MODEL)
     arguments = parser.parse_args()
-    print("| weights | options | flash | RAM without stack | stack | instructions per second of signal | most for one sample |")
+    print("| weights | options | flash | RAM without stack | stack | instructions per second | for one sample |")
     print("|---|---|---|---|---|---|---|")
     for weights in ("int8", "float"):
         folder = arguments.folder / weights
@@ -41,7 +48,8 @@ def main() -> None:
         for level in ("-Os", "-O2"):
             text, data, bss = _sizes(_built(folder, level))
             _, _, per_second, most, stack = _run(_built(folder, level, "-DSIGNAL"))
-            print(f"| {weights} | {level} | {text + data:,} | {data + bss:,} | {stack:,} | {per_second:,} | {most:,} |")
+            figures = (text + data, data + bss, stack, per_second, most)
+            print(f"| {weights} | {level} | {' | '.join(f'{one:,}' for one in figures)} |")
 
 
 def _write_signal(folder: Path, record: str, fs: float) -> None:
@@ -58,19 +66,38 @@ def _write_signal(folder: Path, record: str, fs: float) -> None:
 def _built(folder: Path, *options: str) -> Path:
     program = folder / f"measure{''.join(options)}.elf"
     sources = (f"{HERE}/measure.c", "ectopy.c", "-I.")
-    command = ["arm-none-eabi-gcc", *MACHINE, *options, *LINK, f"-Wl,-Map={program}.map", *sources, "-lm", "-o", program]
+    command = [
+        "arm-none-eabi-gcc",
+        *MACHINE,
+        *options,
+        *LINK,
+        f"-Wl,-Map={program}.map",
+        *sources,
+        "-lm",
+        "-o",
+        program,
+    ]
     subprocess.run([str(part) for part in command], cwd=folder, check=True)
     return program
 
 
 def _sizes(program: Path) -> list[int]:
-    table = subprocess.run(["arm-none-eabi-size", program], check=True, capture_output=True, text=True).stdout
+    command = ["arm-none-eabi-size", program]
+    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [int(part) for part in table.splitlines()[1].split()[:3]]
 
 
 def _run(program: Path) -> list[int]:
     machine = ("qemu-system-arm", "-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none")
-    command = [*machine, "-icount", "shift=0", "-semihosting-config", "enable=on,target=native", "-kernel", program]
+    command = [
+        *machine,
+        "-icount",
+        "shift=0",
+        "-semihosting-config",
+        "enable=on,target=native",
+        "-kernel",
+        program,
+    ]
     ended = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
     return [int(part) for part in (ended.stdout + ended.stderr).split()]
 

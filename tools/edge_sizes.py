@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--fs", type=float, default=250.0)
     parser.add_argument("--model", type=Path, default=SHIPPED_LIVE_MODEL)
     arguments = parser.parse_args()
-    print("| weights | options | flash | RAM without stack | stack | instructions per second | for one sample |")
+    print("| weights | options | flash | RAM without stack | stack | instructions a second | for a sample |")
     print("|---|---|---|---|---|---|---|")
     for weights in ("int8", "float"):
         folder = arguments.folder / weights

@@ -149,9 +149,12 @@ def _graph(model: LiveModel, *, eight_bits: bool) -> Any:
 def _matrix(graph: _Graph, weights: Floats, *, eight_bits: bool) -> str:
     if not eight_bits:
         return graph.constant(weights)
+    from onnx import TensorProto
+
     integers, scale = quantise(weights)
-    zero = graph.constant(np.zeros(len(scale), dtype=np.int8))
-    return graph.add("DequantizeLinear", graph.constant(integers), graph.constant(scale), zero, axis=1)
+    # Not DequantizeLinear: ONNX Runtime would quantise the activations too.
+    as_float = graph.add("Cast", graph.constant(integers), to=TensorProto.FLOAT)
+    return graph.add("Mul", as_float, graph.constant(scale))
 
 
 def _gates(graph: _Graph, values: str) -> list[str]:

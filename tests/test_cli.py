@@ -82,6 +82,7 @@ class TestHelp:
                 "criteria",
                 "ec57",
                 "simulate",
+                "export",
                 "train-rhythm",
                 "train-live",
                 "evaluate-findings",

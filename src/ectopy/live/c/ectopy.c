@@ -417,7 +417,7 @@ static void learn(ectopy_stream *s)
         add_candidate(s, s->nodes[i]);
 }
 
-/* Remove the first node, and give up the sequences that begin in another way than is decided now. */
+/* Remove the first node. Sequences through it go on without it; if it is a beat, all others are given up. */
 static void decide_first(ectopy_stream *s, int is_beat)
 {
     float base = is_beat ? s->nodes[0].score : 0;
@@ -425,11 +425,11 @@ static void decide_first(ectopy_stream *s, int is_beat)
     memmove(s->nodes, s->nodes + 1, s->n_nodes * sizeof(*s->nodes));
     for (int i = 0; i < s->n_nodes; i++) {
         ectopy_node *node = &s->nodes[i];
-        int begins = node->before <= 0, with_first = node->before == 0;
-        node->before = (int16_t)(begins ? -1 : node->before - 1);
-        if (begins ? with_first != is_beat : isinf(s->nodes[node->before].score))
+        int before = node->before - 1;
+        if (is_beat && (before < -1 || (before >= 0 && isinf(s->nodes[before].score))))
             node->score = NONE;
         node->score -= base;
+        node->before = (int16_t)(before < -1 ? -1 : before);
     }
 }
 

@@ -13,7 +13,7 @@ from ectopy.datasets.catalogue import DS1
 from ectopy.ecg import recording_of
 from ectopy.live.analysis import live_beats
 from ectopy.live.export_c import MODEL_HEADER, export_c
-from ectopy.live.network import load_live_model
+from ectopy.live.network import SHIPPED_LIVE_MODEL, load_live_model
 from ectopy.live.quantisation import quantise, quantised
 from ectopy.live.stream import Stream
 from ectopy.readers import open_recording
@@ -98,7 +98,7 @@ def test_one_lead_has_the_same_beats(program):
     assert assert_same_beats(told, signal, 360.0, quantised(MODEL)) > 50
 
 
-@pytest.mark.parametrize("fs", [100.0, 125.0, 128.0, 257.5, 500.0])
+@pytest.mark.parametrize("fs", [100.0, 257.5, 500.0])
 def test_any_rate_has_the_same_beats(program, fs):
     signal = two_leads(20, fs)
     assert assert_same_beats(compiled.run(program(fs), signal), signal, fs, quantised(MODEL)) > 15
@@ -182,6 +182,8 @@ def test_a_name_cannot_end_the_comment_of_the_header(tmp_path):
 
 @pytest.mark.real
 def test_ds1_has_the_same_labels(mitdb, tmp_path):
+    if not SHIPPED_LIVE_MODEL.is_dir():
+        pytest.skip("no streaming model ships with this version")
     model = load_live_model()
     program = compiled.compiled(tmp_path, model, 360.0, options=("-O2",))
     n_equal = n_beats = 0

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import CLASSES
+from ectopy.ecg import CLASSES, MAX_WRONG_UNIT
 from ectopy.live import candidates
 from ectopy.live.beat_features import FEATURES
 from ectopy.live.front_end import FrontEnd
@@ -93,7 +93,8 @@ def _constants(model: LiveModel, front_end: FrontEnd) -> Iterator[str]:
     yield _array("EVEN", candidates.EVEN[: candidates.REACH + 1], "half of a wavelet")
     yield _array("ODD", candidates.ODD[: candidates.REACH + 1])
     for name, value in {
-        "DECAY": candidates.DECAY,  # of the mean energy
+        "DECAY": float(candidates.DECAY),  # of the mean energy
+        "LARGEST": MAX_WRONG_UNIT,  # what is beyond would fill the filters for hours
         "FAST": math.log(tachycardia.FAST_S),
         "STEADY": tachycardia.STEADY,
         "SUDDEN": tachycardia.SUDDEN,
@@ -113,11 +114,11 @@ def _weights(model: LiveModel, kind: Weights) -> Iterator[str]:
     yield f"typedef {'int8_t' if integers else 'float'} ectopy_weight;"
     yield f"#define UNIT(matrix, channel) {'matrix##_UNIT[channel]' if integers else '1.0f'}"
     for name in MATRICES:
-        matrix = model.weights[name]
+        stored: NDArray[np.generic] = model.weights[name]
         if integers:
-            matrix, scale = quantise(matrix)
+            stored, scale = quantise(model.weights[name])
             yield _array(f"{name.upper()}_UNIT", scale)
-        yield _array(name.upper(), matrix.T, "[outputs][inputs]", kind="ectopy_weight")
+        yield _array(name.upper(), stored.T, "[outputs][inputs]", kind="ectopy_weight")
     for name in ("dense_bias", "bias", "out_bias"):
         yield _array(name.upper(), model.weights[name])
 

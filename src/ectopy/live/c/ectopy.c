@@ -91,16 +91,16 @@ static float filtered(const float section[5], float state[2], float x)
 
 static void take_sample(ectopy_lead *lead, float x)
 {
-    int finite = isfinite(x);
-    lead->missing = finite ? 0 : least(lead->missing + 1, ECTOPY_BRIDGED);
+    int known = fabsf(x) <= ECTOPY_LARGEST; /* NaN is not */
+    lead->missing = known ? 0 : least(lead->missing + 1, ECTOPY_BRIDGED);
     lead->same = x == lead->raw ? least(lead->same + 1, ECTOPY_FLAT) : 0;
     lead->raw = x;
-    if (finite) { /* after a gap, the signal goes on where it stopped */
+    if (known) { /* after a gap, the signal goes on where it stopped */
         if (lead->in_gap)
             lead->offset = x - lead->held;
         lead->held = x - lead->offset;
     }
-    lead->in_gap = !finite;
+    lead->in_gap = !known;
     x = lead->held;
     for (int i = 0; i < ECTOPY_LOW_SECTIONS; i++)
         x = filtered(LOW_PASS[i], lead->low[i], x);

@@ -73,11 +73,12 @@ static int run(void)
 #else
 static int run(void)
 {
-    for (;;) { /* a converter at some address */
+    while (REGISTER(0x4000000c)) { /* a converter at some address */
         float millivolts[2] = {(float)REGISTER(0x40000000) / 1000, (float)REGISTER(0x40000004) / 1000};
         if (ectopy_push(&stream, millivolts))
             REGISTER(0x40000008) = (uint32_t)stream.updates[0].label;
     }
+    return ectopy_finish(&stream);
 }
 #endif
 

@@ -26,6 +26,12 @@ def analysis(recording: ectopy.Recording) -> ectopy.Analysis:
     return ectopy.analyse(recording)
 
 
+def test_a_stream_is_at_hand_and_costs_no_import_of_scipy() -> None:
+    loaded = "import sys, ectopy; print('scipy.signal' in sys.modules, ectopy.Stream.__name__)"
+    told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["False", "Stream"]
+
+
 class TestAnalyse:
     def test_an_array_gives_what_the_recording_gives(
         self, recording: ectopy.Recording, analysis: ectopy.Analysis

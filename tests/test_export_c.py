@@ -13,7 +13,8 @@ from ectopy.datasets.catalogue import DS1
 from ectopy.ecg import recording_of
 from ectopy.live.analysis import live_beats
 from ectopy.live.export_c import MODEL_HEADER, export_c
-from ectopy.live.network import SHIPPED_LIVE_MODEL, load_live_model
+from ectopy.live.model_files import SHIPPED_LIVE_MODEL
+from ectopy.live.network import load_live_model
 from ectopy.live.quantisation import quantise, quantised
 from ectopy.live.stream import Stream
 from ectopy.readers import open_recording
@@ -108,7 +109,7 @@ def test_any_rate_has_the_same_beats(program, fs):
 def test_what_is_told_at_once_is_equal_too(program):
     signal = two_leads(40)
     signal[20 * 360 : 23 * 360, 0] += np.random.default_rng(3).normal(scale=0.6, size=3 * 360)  # movement
-    stream = Stream(360.0, 2, model=quantised(MODEL))
+    stream = Stream(360.0, ["II", "V1"], model=quantised(MODEL))
     updates = [update for at in range(len(signal)) for update in stream.push(signal[at : at + 1])]
     updates += stream.finish()
     told = compiled.run(program(360.0), signal)

@@ -22,7 +22,7 @@ RECORDING = simulated(minutes=1.5).recording
 
 
 def stream_in_chunks(signal, fs, sizes, model=MODEL):
-    stream, start, updates = Stream(fs, signal.shape[1], model=model), 0, []
+    stream, start, updates = Stream(fs, ["II", "V1"][: signal.shape[1]], model=model), 0, []
     for size in sizes:
         updates += stream.push(signal[start : start + size])
         start += size

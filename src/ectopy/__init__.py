@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         UnreadableError,
         recording_of,
     )
+    from ectopy.live.stream import Stream
     from ectopy.plotting import plot_strip
     from ectopy.readers import open_recording
     from ectopy.rhythm.events import find_events
@@ -39,6 +40,7 @@ __all__ = [
     "Mark",
     "NotAnalysableError",
     "Recording",
+    "Stream",
     "UnreadableError",
     "analyse",
     "detect_qrs",
@@ -54,6 +56,7 @@ __all__ = [
 # Where each name comes from, as module and attribute; the module itself where there is no attribute.
 _HOMES = {
     "Criteria": ("ectopy.criteria", "Criteria"),
+    "Stream": ("ectopy.live.stream", "Stream"),
     "CriteriaError": ("ectopy.criteria", "CriteriaError"),
     "analyse": ("ectopy.api", "analyse"),
     "detect_qrs": ("ectopy.beats.detection", "detect_qrs"),

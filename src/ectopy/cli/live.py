@@ -37,7 +37,8 @@ def export(
     """Export the streaming model for a device: C99 without dynamic memory, or ONNX."""
     from ectopy.live.export_c import export_c
     from ectopy.live.export_onnx import export_onnx
-    from ectopy.live.network import SHIPPED_LIVE_MODEL, load_live_model
+    from ectopy.live.model_files import SHIPPED_LIVE_MODEL
+    from ectopy.live.network import load_live_model
 
     loaded = load_live_model(model or SHIPPED_LIVE_MODEL)
     if to is Target.ONNX:

@@ -34,7 +34,7 @@ def live_beats(recording: Recording, columns: Sequence[int], model: LiveModel) -
     -------
     The final beats.
     """
-    stream = Stream(recording.fs, len(columns), model=model)
+    stream = Stream(recording.fs, [str(column) for column in columns], model=model)
     step, updates = round(_BLOCK_S * recording.fs), []
     for start in range(0, recording.n_samples, step):
         stop = min(start + step, recording.n_samples)

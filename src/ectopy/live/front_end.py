@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from ectopy.ecg import Mask, Signal
+from ectopy.ecg import MAX_WRONG_UNIT, Mask, Signal
 
 LIVE_FS = 125
 """Sampling rate of the live analysis in Hz: half of what wearables use, and enough for 35 Hz."""
@@ -86,7 +86,9 @@ class FrontEnd:
         return known, usable
 
     def _lead_without_gaps(self, samples: NDArray[np.float64], lead: int) -> tuple[Signal, Mask]:
-        finite = np.isfinite(samples)
+        finite = (
+            np.abs(samples) <= MAX_WRONG_UNIT
+        )  # what is beyond would fill the filters for hours; NaN is not
         was_known = self._missing[lead] == 0
         n_before, self._missing[lead] = _run_lengths(~finite, self._missing[lead])
         same = np.diff(samples, prepend=self._raw[lead]) == 0

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES
 from ectopy.live.beat_features import FEATURES
+from ectopy.live.model_files import SHIPPED_LIVE_MODEL, WEIGHTS_FILE
 from ectopy.model.classifier import SPECIFICATION_FILE, ModelError
 from ectopy.model.manifest import ManifestError, check_manifest
 
 Floats = NDArray[np.float32]
 
-WEIGHTS_FILE = "weights.npz"
-SHIPPED_LIVE_MODEL = Path(__file__).parents[1] / "model" / "shipped_live"
 _RESTORE = "Restore the original folder: install ectopy or train the model again."
 _NAMES = ("dense", "dense_bias", "kernel", "recurrent", "bias", "out", "out_bias")
 
@@ -64,6 +63,14 @@ class LiveModel:
     def name(self) -> str:
         """Name of the model in outputs."""
         return self.specification.name
+
+    @property
+    def reference(self) -> None:
+        """The training patients, for drift: a streaming model has no such profile."""
+        return
+
+    def open_network(self) -> None:
+        """Do nothing: the weights are read with the model."""
 
     @property
     def look_ahead(self) -> int:

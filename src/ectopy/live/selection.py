@@ -50,7 +50,7 @@ class Node:
 
 
 @dataclass(eq=False)
-class _Lead:
+class LeadSizes:
     """The sizes of the beats and of other candidates in a lead."""
 
     beats: deque[float] = field(default_factory=lambda: deque(maxlen=_N_BEATS))
@@ -59,7 +59,21 @@ class _Lead:
     last_clear: int = 0
 
     def evidence(self, amplitude: float, recent: float, *, silent: bool) -> float:
-        """Return the log likelihood ratio of beat against no beat."""
+        """Return the log likelihood ratio of beat against no beat.
+
+        Parameters
+        ----------
+        amplitude
+            Log of the energy of the candidate.
+        recent
+            The greatest one of the last seconds.
+        silent
+            Whether there was no beat for so many seconds that the size of the beats may have changed.
+
+        Returns
+        -------
+        The ratio in nats.
+        """
         high = median(self.beats) if len(self.beats) >= 3 else self.first
         if silent:
             high = min(high, recent)
@@ -99,7 +113,7 @@ class BeatSelector:
     """
 
     def __init__(self, n_leads: int) -> None:
-        self._leads = [_Lead() for _ in range(n_leads)]
+        self._leads = [LeadSizes() for _ in range(n_leads)]
         self._learnt = False
         self._learning: list[Candidate] = []
         self._nodes: list[Node] = []  # that are not decided yet

@@ -2,13 +2,14 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 
-from ectopy.ecg import CLASSES, Mask, Signal
+from ectopy.ecg import CLASSES, Mask, NotAnalysableError, Signal
 from ectopy.live.beat_features import (
     AFTER,
     BEFORE,
@@ -20,29 +21,43 @@ from ectopy.live.beat_features import (
     describe,
 )
 from ectopy.live.candidates import Candidate, CandidateFinder
-from ectopy.live.front_end import LIVE_FS, FrontEnd
+from ectopy.live.front_end import LEAST_FS, LIVE_FS, FrontEnd
 from ectopy.live.network import LiveModel, load_live_model
 from ectopy.live.paroxysm import Paroxysm, settle_paroxysm
-from ectopy.live.selection import LAG_S, BeatSelector
+from ectopy.live.selection import LAG_S, BeatSelector, LeadSizes, Node
+from ectopy.live.state import SavedStateError, read_state, write_state
 
 FINAL_S = 5.0
 """A label is final after this time, even if too few beats have followed."""
 
+JUMP_S = 0.1
+"""Clocks of sender and recorder may differ by this from one push to the next. A shorter gap hides no beat."""
+LONGEST_GAP_S = 86_400.0
+"""After a longer jump, the clock of the sender was set: no signal was lost."""
+
+_HIGHEST_FS = 10_000.0
 _FINAL = round(FINAL_S * LIVE_FS)
 _END_S = 0.3  # of a constant at the end, so that the last beat is found
+_SETTLED_S = 300.0  # of lost signal, after which more of it changes nothing
 _KEPT = 10 * LIVE_FS  # samples of signal that are kept: beats of the learning time are described at its end
 
 Kind = Literal["beat", "provisional", "revoked", "gap"]
+Reason = Literal["", "lost", "back", "clock"]
 
 
 @dataclass(frozen=True)
 class Update:
     """What a stream says.
 
-    ``kind`` is "beat" for a final beat and "provisional" for a beat that may still change. It is "revoked"
+    ``kind`` is "beat" for a final beat, and "provisional" for a beat that may still change. It is "revoked"
     for a provisional beat that is none, and "gap" for lost signal. ``sample`` is on the grid of the input,
-    and ``time_s`` the same in seconds. ``at_s`` is how much signal had come when it was said. The others
-    are of beats: the label, the probabilities in the order of CLASSES, and whether the label is confident.
+    and ``time_s`` the same in seconds. ``at_s`` is how much signal had come when it was said.
+
+    Of beats are the label, the probabilities in the order of CLASSES, and whether the label is confident.
+
+    Of gaps is ``reason``. It is "lost" if no lead can be read from here on, and "back" if one can be read
+    again: ``duration_s`` is then the length of the gap. It is "clock" if the clock of the sender was set:
+    ``duration_s`` is then by how much, and the samples go on.
     """
 
     kind: Kind
@@ -52,10 +67,12 @@ class Update:
     label: str = ""
     probabilities: tuple[float, ...] = ()
     confident: bool = False
+    reason: Reason = ""
+    duration_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
-class _Described:
+class Described:
     """A beat with what is known after it."""
 
     beat: Candidate
@@ -66,7 +83,7 @@ class _Described:
 
 
 @dataclass(eq=False)
-class _Open:
+class Open:
     """A settled beat, and what the network says of it after ``seen`` further beats."""
 
     beat: Candidate
@@ -78,56 +95,136 @@ class _Open:
 class Stream:
     """Find and classify the beats of a running signal.
 
+    The final beats do not depend on how the signal is divided into pushes. Memory does not grow with time.
+
     Parameters
     ----------
     fs
         Sampling rate in Hz, 100 to 10,000.
-    n_leads
-        Number of leads, 1 or 2.
+    leads
+        Names of the leads, one or two.
     model
         The streaming model; by default the one that ships with ectopy.
+
+    Raises
+    ------
+    NotAnalysableError
+        If the rate or the leads cannot be analysed.
+
+    Examples
+    --------
+    >>> stream = Stream(250.0, ["II", "V1"], model=model)  # doctest: +SKIP
+    >>> for samples in recorder:  # doctest: +SKIP
+    ...     for update in stream.push(samples):
+    ...         print(update.kind, update.time_s, update.label)
     """
 
-    def __init__(self, fs: float, n_leads: int, *, model: LiveModel | None = None) -> None:
-        self.fs = fs
-        self._model = model or load_live_model()
-        self._front_end = FrontEnd(fs, n_leads)
+    def __init__(self, fs: float, leads: Sequence[str], *, model: LiveModel | None = None) -> None:
+        self.fs = float(_checked_rate(fs))
+        self.leads = _checked_leads(leads)
+        n_leads = len(self.leads)
+        self.model = model or load_live_model()
+        self._front_end = FrontEnd(self.fs, n_leads)
         self._finder = CandidateFinder(n_leads)
         self._selector = BeatSelector(n_leads)
         self._newest = np.zeros((0, n_leads), dtype=np.float32)
-        self._clock = 0
-        self._n_in = 0
+        self._clock = 0  # samples at LIVE_FS
+        self._n_in = 0  # samples that were analysed
+        self._skipped = 0  # samples of long gaps that were not
+        self._next_s = math.nan  # time at which the sender should send the next sample
+        self._lost_at = -1  # where lost signal began, at LIVE_FS; -1 while a lead can be read
+        self._skipped_before = 0  # of _skipped, where lost signal began
         self._signal = np.zeros((_KEPT, N_LEADS), dtype=np.float32)
         self._readable = np.zeros((_KEPT, N_LEADS), dtype=bool)
         self._lost: deque[int] = deque(maxlen=64)  # samples with which lost signal ended
         nothing = Candidate(0, 0, ())
         no_answer = np.empty((0, len(CLASSES)), dtype=np.float32)
-        self._last = _Described(nothing, Patient(), self._model.start(), no_answer, Paroxysm())
-        self._open: deque[_Open] = deque()  # settled beats without a final label
-        self._guesses: list[_Described] = []
+        self._last = Described(nothing, Patient(), self.model.start(), no_answer, Paroxysm())
+        self._open: deque[Open] = deque()  # settled beats without a final label
+        self._guesses: list[Described] = []
         self._told: dict[int, str] = {}  # provisional beats that were told, by sample
 
-    def push(self, samples: Signal) -> list[Update]:
+    @property
+    def n_samples(self) -> int:
+        """Samples so far, with those that the time stamps show to be missing."""
+        return self._n_in + self._skipped
+
+    @property
+    def duration_s(self) -> float:
+        """Time so far in seconds, with gaps."""
+        return self.n_samples / self.fs
+
+    def push(self, samples: Signal, time_s: float | None = None) -> list[Update]:
         """Take the next samples.
 
         Parameters
         ----------
         samples
-            [n, n_leads] in mV, NaN where missing; any number of samples.
+            [n, n_leads] in mV, NaN where missing; any number of samples. One lead may be [n].
+        time_s
+            Time of the first sample on the clock of the sender, in seconds from any moment on. A jump forward
+            of more than JUMP_S is lost signal. After a jump backward, or of more than LONGEST_GAP_S, the
+            samples go on as if there were none, and it is told.
 
         Returns
         -------
         What is new.
+
+        Raises
+        ------
+        NotAnalysableError
+            If the samples have another number of leads, or the time is no number.
         """
-        self._newest = samples[-1:] if len(samples) else self._newest
-        signal, usable = self._front_end.push(samples)
-        self._n_in += len(samples)
-        return [*self._final(signal, usable), *self._provisional()]
+        signal = self._checked(samples)
+        updates = [] if time_s is None else self._follow(_checked_time(time_s))
+        self._n_in += len(signal)
+        self._next_s += len(signal) / self.fs
+        return [*updates, *self._take(signal)]
+
+    def save(self, path: str | Path) -> None:
+        """Write the state, so that the stream can go on in another process.
+
+        Parameters
+        ----------
+        path
+            The file to write; an existing one is replaced. It has the last ten seconds of signal, and is
+            therefore personal data.
+        """
+        about = {"fs": self.fs, "leads": list(self.leads), "model": self.model.version_id}
+        write_state(Path(path), about, self, _OF_STATE)
+
+    @classmethod
+    def restore(cls, path: str | Path, *, model: LiveModel | None = None) -> Self:
+        """Return a stream as it was saved: what it says from there on is the same.
+
+        Parameters
+        ----------
+        path
+            What :meth:`save` wrote.
+        model
+            The streaming model that it had; by default the one that ships with ectopy.
+
+        Raises
+        ------
+        SavedStateError
+            If the file is no state of a stream, is damaged, or is of another model or version.
+
+        Returns
+        -------
+        The stream.
+        """
+        model = model or load_live_model()
+        with read_state(Path(path)) as saved:
+            stream = cls(saved.about["fs"], saved.about["leads"], model=model)
+            if saved.about["model"] != model.version_id:
+                raise SavedStateError(f"{path}: saved with another model than {model.name}. Give that model.")
+            saved.fill(stream, _OF_STATE)
+        return stream
 
     def finish(self) -> list[Update]:
         """Return the beats that are still open at the end of the signal, as final."""
         held = np.repeat(self._newest, round(_END_S * self.fs), axis=0)
-        updates = [one for one in self.push(held) if one.kind == "beat"]
+        updates = [one for one in self._take(held) if one.kind == "beat"]
         self._selector.finish()
         for candidate in self._selector.pending:
             if candidate.sample < self._clock - round(_END_S * LIVE_FS):
@@ -136,13 +233,70 @@ class Stream:
         self._open.clear()
         return updates
 
+    def _checked(self, samples: Signal) -> Signal:
+        signal, n_leads = np.asarray(samples), len(self.leads)
+        if signal.ndim == 1 and n_leads == 1:
+            signal = signal[:, None]
+        if signal.dtype.kind not in "fiu" or signal.ndim != 2 or signal.shape[1] != n_leads:
+            raise NotAnalysableError(
+                f"samples of shape {signal.shape} and type {signal.dtype}. "
+                f"Give numbers in mV, [n, {n_leads}]: a column for each of {', '.join(self.leads)}."
+            )
+        return signal
+
+    def _follow(self, time_s: float) -> list[Update]:
+        """Compare a time of the sender with the expected one; put missing samples where it jumped forward."""
+        jump_s = time_s - self._next_s
+        self._next_s = time_s
+        if math.isnan(jump_s) or abs(jump_s) <= JUMP_S:
+            return []
+        if not 0 < jump_s <= LONGEST_GAP_S:
+            at = self.n_samples
+            return [Update("gap", at, at / self.fs, at / self.fs, reason="clock", duration_s=jump_s)]
+        n = round(jump_s * self.fs)
+        block = round(10 * self.fs)
+        seen = min(n, round(_SETTLED_S * self.fs))
+        # What is skipped must not move the points of LIVE_FS on the grid of the input.
+        skipped = (n - seen) // self._front_end.ratio.numerator * self._front_end.ratio.numerator
+        updates: list[Update] = []
+        for start in range(0, n - skipped, block):
+            missing = np.full((min(block, n - skipped - start), len(self.leads)), np.nan, dtype=np.float32)
+            self._n_in += len(missing)
+            updates += self._take(missing)
+        self._skipped += skipped
+        return updates
+
+    def _take(self, samples: Signal) -> list[Update]:
+        self._newest = samples[-1:] if len(samples) else self._newest
+        signal, usable = self._front_end.push(samples)
+        return [*self._final(signal, usable), *self._provisional()]
+
     def _final(self, signal: Signal, usable: Mask) -> Iterator[Update]:
         for start in range(0, len(signal), LIVE_FS):  # so that the signal of a settled beat is still kept
             part = slice(start, start + LIVE_FS)
+            yield from self._gaps(np.asarray(usable[part].any(axis=1)))
             self._keep(signal[part], usable[part])
             for beat in self._selector.push(self._finder.push(signal[part], usable[part]), self._clock):
                 yield from self._settle(beat)
             yield from self._overdue(self._clock)
+
+    def _gaps(self, read: Mask) -> Iterator[Update]:
+        """Find where no lead can be read any more, and where one can be read again."""
+        if read.all() if self._lost_at < 0 else not read.any():  # so nearly always
+            return
+        for place in np.flatnonzero(np.diff(read, prepend=self._lost_at < 0)).tolist():
+            at = self._clock + place
+            if self._lost_at < 0:
+                self._lost_at, self._skipped_before = at, self._skipped
+                yield self._gap("lost", at, 0.0)
+            else:
+                skipped = self._skipped - self._skipped_before
+                length_s = (at - self._lost_at) / LIVE_FS + skipped / self.fs
+                self._lost_at = -1
+                yield self._gap("back", at, length_s)
+
+    def _gap(self, reason: Reason, at: int, duration_s: float) -> Update:
+        return Update("gap", *self._position(at), self.duration_s, reason=reason, duration_s=duration_s)
 
     def _keep(self, signal: Signal, usable: Mask) -> None:
         n, n_leads = signal.shape
@@ -160,22 +314,22 @@ class Stream:
         if guess is None:
             self._guesses = []
         self._last = guess or self._describe(beat, self._last)
-        self._open.append(_Open(beat, paroxysmal=self._last.paroxysm.active))
+        self._open.append(Open(beat, paroxysmal=self._last.paroxysm.active))
         for seen, one in enumerate(reversed(self._open)):
             one.probability, one.seen = self._last.probability[seen], seen
-        if len(self._open) > self._model.look_ahead:
+        if len(self._open) > self.model.look_ahead:
             yield self._tell(self._open.popleft())
 
     def _overdue(self, clock: int) -> Iterator[Update]:
         while self._open and self._open[0].beat.sample + _FINAL <= clock:
             yield self._tell(self._open.popleft())
 
-    def _tell(self, one: _Open) -> Update:
+    def _tell(self, one: Open) -> Update:
         self._told.pop(one.beat.sample, None)
         return self._update("beat", one.beat, settle_paroxysm(one.probability, one.paroxysmal), one.seen)
 
     def _provisional(self) -> Iterator[Update]:
-        """Return what to say of the beats that are not settled yet, with the label of the moment."""
+        """Return the beats that the detector has not settled yet, with the label of the moment."""
         path = [beat for beat in self._selector.pending if beat.sample + WINDOW_AFTER < self._clock]
         same = 0
         for guess, beat in zip(self._guesses, path, strict=False):
@@ -189,17 +343,17 @@ class Stream:
         present = {beat.sample for beat in path} | settled
         for sample in [one for one in self._told if one not in present]:
             del self._told[sample]
-            yield Update("revoked", *self._position(sample), self._n_in / self.fs)
+            yield Update("revoked", *self._position(sample), self.duration_s)
         for place, guess in enumerate(self._guesses):
-            seen = min(len(self._guesses) - 1 - place, self._model.look_ahead)
+            seen = min(len(self._guesses) - 1 - place, self.model.look_ahead)
             probability = self._guesses[place + seen].probability[seen]
             probability = settle_paroxysm(probability, guess.paroxysm.active)
-            label = CLASSES[int(probability.argmax())]
+            label = str(CLASSES[int(probability.argmax())])
             if self._told.get(guess.beat.sample) != label:
                 self._told[guess.beat.sample] = label
                 yield self._update("provisional", guess.beat, probability, seen)
 
-    def _describe(self, beat: Candidate, before: _Described) -> _Described:
+    def _describe(self, beat: Candidate, before: Described) -> Described:
         first = beat.sample - WINDOW_BEFORE - self._clock + _KEPT
         part = slice(max(first, 0), max(first, 0) + WINDOW_BEFORE + 1 + WINDOW_AFTER)
         window, usable = self._signal[part].T, self._readable[part].T
@@ -210,10 +364,10 @@ class Stream:
         readable = np.asarray(usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1))
         rr_s = self._rr_s(beat, before.beat)
         features, patient = describe(before.patient, window, readable, rr_s)
-        state, probability = self._model.step(before.state, features)
+        state, probability = self.model.step(before.state, features)
         label = CLASSES[int(probability[0].argmax())]
         paroxysm = before.paroxysm.after(label, None if math.isnan(rr_s) else math.log(rr_s))
-        return _Described(beat, patient, state, probability, paroxysm)
+        return Described(beat, patient, state, probability, paroxysm)
 
     def _rr_s(self, beat: Candidate, before: Candidate) -> float:
         if not before.strength or any(before.sample < end <= beat.sample for end in self._lost):
@@ -221,7 +375,7 @@ class Stream:
         return (beat.sample - before.sample) / LIVE_FS
 
     def _position(self, sample: int) -> tuple[int, float]:
-        at = max(round((sample / LIVE_FS - self._front_end.delay_s) * self.fs), 0)
+        at = max(round((sample / LIVE_FS - self._front_end.delay_s) * self.fs), 0) + self._skipped
         return at, at / self.fs
 
     def _update(self, kind: Kind, beat: Candidate, probability: Floats, seen: int) -> Update:
@@ -230,8 +384,43 @@ class Stream:
         return Update(
             kind,
             *self._position(beat.sample),
-            self._n_in / self.fs,
+            self.duration_s,
             str(CLASSES[best]),
             tuple(probability.tolist()),
-            float(probability[best]) >= self._model.specification.confidence_threshold[seen],
+            float(probability[best]) >= self.model.specification.confidence_threshold[seen],
         )
+
+
+def _checked_rate(fs: float) -> float:
+    if not isinstance(fs, int | float | np.number) or not LEAST_FS <= fs <= _HIGHEST_FS:
+        raise NotAnalysableError(
+            f"the sampling rate is {fs!r} Hz. A stream needs one from {LEAST_FS:g} to {_HIGHEST_FS:g} Hz."
+        )
+    return float(fs)
+
+
+def _checked_leads(leads: Sequence[str]) -> tuple[str, ...]:
+    names = (leads,) if isinstance(leads, str) else leads
+    if not (
+        isinstance(names, Sequence)
+        and 0 < len(names) <= N_LEADS
+        and all(isinstance(name, str) for name in names)
+        and len(set(names)) == len(names)
+    ):
+        raise NotAnalysableError(
+            f"leads {leads!r}. Give the names of one or two leads, such as ['II', 'V1']."
+        )
+    return tuple(names)
+
+
+def _checked_time(time_s: float) -> float:
+    if not isinstance(time_s, int | float | np.number) or not math.isfinite(time_s):
+        raise NotAnalysableError(f"time_s is {time_s!r}. Give the time of the first sample in seconds.")
+    return float(time_s)
+
+
+_OF_STATE = (
+    *(FrontEnd, CandidateFinder, Candidate, Patient, BeatSelector, Node, LeadSizes),
+    *(Described, Open, Paroxysm),
+)
+"""The classes of what a stream keeps."""

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ class TestModels:
             b"cposix\nsystem\n(S'touch " + str(sprung).encode() + b"'\ntR."
         )
         fetched = model_versions.download_model("models:/trap@challenger", tracking_uri)
-        classify = planning.load_model(fetched)
+        classify: Any = planning.load_model(fetched)
         assert classify(np.zeros((3, len(classify.specification.features)), np.float32))[0].shape == (3, 4)
         assert classify.version_id == load_classifier(trap).version_id
         assert not sprung.exists()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.batch.results import earlier_rows
@@ -21,9 +21,14 @@ logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from ectopy.ecg import PatientHeader
+    from ectopy.live.network import LiveModel
     from ectopy.model.classifier import Classifier
     from ectopy.settings import Settings
 
+Model: TypeAlias = "Classifier | LiveModel"
+"""What scores recordings: a network that sees them whole, or one that sees them as a stream does."""
+LIVE = "live"
+"""Name of the streaming model that ships with ectopy."""
 _MAX_NAME_LENGTH = 100
 
 
@@ -97,7 +102,7 @@ class Job:
     ``address`` is set if the recording must be downloaded before it can be read. With ``complete_only``, a
     file that has less than its header states is an error: it may still be uploading. ``error`` is set if the
     recording must not be opened, see :class:`ectopy.batch.search.FoundRecordings`. ``patient`` is what the
-    lab knows of the patient.
+    lab knows of the patient. ``stop`` is the number of samples that count, if a stream ended before the file.
     """
 
     source: Path
@@ -108,6 +113,7 @@ class Job:
     complete_only: bool = False
     error: Exception | None = None
     patient: "PatientHeader | None" = field(default=None, repr=False)
+    stop: int | None = None
 
     @property
     def path(self) -> str:
@@ -230,8 +236,8 @@ def find_model(model: str | None, data_dir: Path) -> SelectedModel:
     Parameters
     ----------
     model
-        A directory, an address of the registry, or ``shipped`` for the model that ships with ectopy. By
-        default the champion, else the shipped model.
+        A directory, an address of the registry, ``shipped`` for the model that ships with ectopy, or ``live``
+        for the streaming model that ships with it. By default the champion, else the shipped model.
     data_dir
         The folder with the champion.
 
@@ -244,6 +250,7 @@ def find_model(model: str | None, data_dir: Path) -> SelectedModel:
     FileNotFoundError
         If the directory does not exist.
     """
+    from ectopy.live.model_files import SHIPPED_LIVE_MODEL
     from ectopy.model.classifier import SHIPPED_MODEL
 
     champion = data_dir / "models" / "champion"
@@ -251,6 +258,8 @@ def find_model(model: str | None, data_dir: Path) -> SelectedModel:
         folder = champion if champion.is_dir() else SHIPPED_MODEL
     elif model == ModelSource.SHIPPED:
         folder = SHIPPED_MODEL
+    elif model == LIVE:
+        folder = SHIPPED_LIVE_MODEL
     elif model.startswith("models:/"):
         from ectopy.registry.model_versions import download_model
         from ectopy.settings import load_settings
@@ -262,7 +271,9 @@ def find_model(model: str | None, data_dir: Path) -> SelectedModel:
         raise FileNotFoundError(f"{model}: model directory not found. Check the path given with --model.")
     # The champion is a link, followed once: a promotion meanwhile does not change the model of a batch.
     folder = folder.resolve()
-    known = {SHIPPED_MODEL.resolve(): ModelSource.SHIPPED, champion.resolve(): ModelSource.CHAMPION}
+    known = {champion.resolve(): ModelSource.CHAMPION} | {
+        shipped.resolve(): ModelSource.SHIPPED for shipped in (SHIPPED_MODEL, SHIPPED_LIVE_MODEL)
+    }
     return SelectedModel(folder, known.get(folder, ModelSource.GIVEN))
 
 
@@ -289,10 +300,15 @@ def choose_model(model: str | None, data_dir: Path) -> tuple[SelectedModel, str]
     return selected, describe_model(selected)
 
 
-def load_model(model: Path) -> "Classifier":
-    """Load a model, once per process; load it again if the directory has been replaced."""
+def load_model(model: Path) -> Model:
+    """Load a model, once per process; load a classifier again if the directory has been replaced."""
+    from ectopy.live.model_files import is_live_model
     from ectopy.model.classifier import classifier_in
 
+    if is_live_model(model):
+        from ectopy.live.network import load_live_model
+
+        return load_live_model(model)
     return classifier_in(model)
 
 

@@ -8,13 +8,9 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ectopy.batch.planning import Job, ModelSource, ScoreOptions
+from ectopy.batch.planning import Job, Model, ModelSource, ScoreOptions
 from ectopy.criteria import as_text
-
-if TYPE_CHECKING:
-    from ectopy.model.classifier import Classifier
 
 _TRACED = ("ectopy", "numpy", "scipy", "onnxruntime")
 
@@ -68,7 +64,7 @@ class Provenance:
         return same and (version is None or version == self.versions["ectopy"])
 
 
-def model_provenance(model: "Classifier", source: ModelSource) -> ModelProvenance:
+def model_provenance(model: Model, source: ModelSource) -> ModelProvenance:
     """Return the provenance of results.
 
     Parameters
@@ -85,7 +81,7 @@ def model_provenance(model: "Classifier", source: ModelSource) -> ModelProvenanc
     return ModelProvenance(model.name, model.version_id, model.specification.run, source)
 
 
-def batch_provenance(model: "Classifier", options: ScoreOptions) -> dict[str, str]:
+def batch_provenance(model: Model, options: ScoreOptions) -> dict[str, str]:
     """Return what all results of a batch have in common, by name: the model and the criteria.
 
     Parameters
@@ -105,7 +101,7 @@ def batch_provenance(model: "Classifier", options: ScoreOptions) -> dict[str, st
     }
 
 
-def job_provenance(job: Job, model: "Classifier") -> Provenance:
+def job_provenance(job: Job, model: Model) -> Provenance:
     """Return the provenance of the results that a job leads to; this reads the whole recording.
 
     Parameters
@@ -125,7 +121,7 @@ def job_provenance(job: Job, model: "Classifier") -> Provenance:
         input_sha256=input_sha256(job.source),
         model=model_provenance(model, job.options.model_source),
         versions=_versions(),
-        settings=job.options.settings | _diary(job.options.diary) | _patient(job),
+        settings=job.options.settings | _diary(job.options.diary) | _patient(job) | _stop(job),
     )
 
 
@@ -142,6 +138,11 @@ def _patient(job: Job) -> dict[str, str]:
     if job.patient is None:
         return {}
     return {"patient_sha256": hashlib.sha256(json.dumps(asdict(job.patient)).encode()).hexdigest()}
+
+
+def _stop(job: Job) -> dict[str, int]:
+    """Return how many samples count, so that the whole recording has other results."""
+    return {} if job.stop is None else {"n_samples": job.stop}
 
 
 def input_sha256(source: Path) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ectopy.batch.faults import machine_at_fault, reason_of, recording_at_fault
-from ectopy.batch.planning import Job, ScoreOptions, load_model
+from ectopy.batch.planning import Job, Model, ScoreOptions, load_model
 from ectopy.batch.provenance import input_sha256, job_provenance
 from ectopy.batch.pseudonyms import redact_names
 from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result, failed_row
@@ -21,7 +21,6 @@ from ectopy.parallel.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from ectopy.ecg import Analysis, PatientHeader, Recording
-    from ectopy.model.classifier import Classifier
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +126,7 @@ def import_libraries() -> None:
     from ectopy.model import classifier  # noqa: F401
 
 
-def ready_model(options: ScoreOptions) -> "Classifier":
+def ready_model(options: ScoreOptions) -> Model:
     """Load the model and all libraries that scoring needs, before the recording is looked at.
 
     Raises :class:`ectopy.batch.faults.MachineError` if that fails.
@@ -147,7 +146,7 @@ def score_one(job: Job) -> SummaryRow:
         return _score_one(job, model)
 
 
-def _score_one(job: Job, model: "Classifier") -> SummaryRow:
+def _score_one(job: Job, model: Model) -> SummaryRow:
     from ectopy.ecg import UnreadableError
     from ectopy.readers import open_recording
     from ectopy.report import write_outputs
@@ -163,7 +162,7 @@ def _score_one(job: Job, model: "Classifier") -> SummaryRow:
                 f"{job.source}: the file is shorter than its header states; it may still be uploading. "
                 "Wait, or copy the complete file again."
             )
-        recording = replace(recording, patient=_shown_patient(recording, job))
+        recording = replace(_begun(recording, job.stop), patient=_shown_patient(recording, job))
         # Hashed now: the file may change during the analysis.
         provenance = job_provenance(job, model).as_dict()
         analysis, profile = _analyse(recording, job.options, model)
@@ -174,6 +173,15 @@ def _score_one(job: Job, model: "Classifier") -> SummaryRow:
         if job.options.pdf or _is_renewed(job, "report.pdf", require_weasyprint):
             write_pdf(folder / "report.html", folder / "report.pdf")
         return row
+
+
+def _begun(recording: "Recording", stop: int | None) -> "Recording":
+    """Return the beginning of a recording, if the stream of it ended early."""
+    if stop is None or stop >= recording.n_samples:
+        return recording
+    note = f"ended after {stop / recording.fs:.1f} s of {recording.duration_s:.1f} s"
+    marks = tuple(mark for mark in recording.marks if mark.time_s * recording.fs <= stop)
+    return replace(recording, n_samples=stop, marks=marks, notes=(*recording.notes, note))
 
 
 def _shown_patient(recording: "Recording", job: Job) -> "PatientHeader | None":
@@ -198,21 +206,22 @@ def _is_renewed(job: Job, name: str, require: Callable[[], None]) -> bool:
 
 
 def _analyse(
-    recording: "Recording", options: ScoreOptions, model: "Classifier"
+    recording: "Recording", options: ScoreOptions, model: Model
 ) -> "tuple[Analysis, dict[str, list[int]] | None]":
     """Analyse a recording; also count its features if the model has a reference profile for drift."""
+    from ectopy.model.classifier import Classifier
     from ectopy.model.rhythm_classifier import load_rhythm_classifier
     from ectopy.monitoring.drift import ProfilingClassifier
     from ectopy.pipeline import analyse
 
+    name_rhythm, leads, criteria = load_rhythm_classifier(), options.leads or None, options.criteria
+    if not isinstance(model, Classifier):
+        from ectopy.live.analysis import analyse_live
+
+        analysis = analyse_live(recording, model, name_rhythm=name_rhythm, leads=leads, criteria=criteria)
+        return analysis, None
     profiling = ProfilingClassifier(model, model.reference) if model.reference else None
-    analysis = analyse(
-        recording,
-        profiling or model,
-        name_rhythm=load_rhythm_classifier(),
-        leads=options.leads or None,
-        criteria=options.criteria,
-    )
+    analysis = analyse(recording, profiling or model, name_rhythm=name_rhythm, leads=leads, criteria=criteria)
     return analysis, profiling.by_name if profiling else None
 
 

@@ -44,7 +44,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     model: Annotated[
         str | None,
-        typer.Option(help="Model directory, or models:/NAME@ALIAS. [default: champion, else shipped]"),
+        typer.Option(help="Model directory, live, or models:/NAME@ALIAS. [default: champion, else shipped]"),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Number of processes. [env: ECTOPY_WORKERS, else all cores]")

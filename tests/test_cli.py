@@ -78,6 +78,7 @@ class TestHelp:
                 "train",
                 "evaluate",
                 "score",
+                "stream",
                 "review",
                 "criteria",
                 "ec57",

@@ -2,6 +2,7 @@
 
 ========= ================================================================================
 score     score recordings
+stream    analyse a running signal
 review    review results in the browser
 training  ingest, train, train-rhythm, train-live, evaluate, evaluate-findings, cross-database, ablation,
           log-reviews, demo
@@ -25,7 +26,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ectopy.cli import live, models, review, score, tools, training
+from ectopy.cli import live, models, review, score, stream, tools, training
 from ectopy.cli.common import configure_logging, fail, show_version
 from ectopy.private_files import deny_others
 
@@ -44,7 +45,15 @@ app = typer.Typer(
 )
 
 for command in (
-    *(training.ingest, training.train, training.evaluate, score.score, review.review, tools.criteria),
+    *(
+        training.ingest,
+        training.train,
+        training.evaluate,
+        score.score,
+        stream.stream,
+        review.review,
+        tools.criteria,
+    ),
     *(tools.ec57, tools.simulate),
     live.export,
     *(
@@ -91,6 +100,7 @@ _EXTRAS = {
         ("keras", "jax", "jax2onnx", "mlflow", "onnx", "prefect", "psutil", "sklearn"), "pipeline"
     ),
     **dict.fromkeys(("starlette", "uvicorn"), "review"),
+    **dict.fromkeys(("pylsl", "websockets"), "live"),
 }
 """The extra that brings a package which may be missing."""
 

@@ -54,7 +54,7 @@ def review(  # noqa: PLR0913, PLR0917 - the options of a command
     if recordings is not None and not recordings.is_dir():
         fail(f"--recordings {recordings}: no folder. Give the folder with the original recordings.", 2)
     token = secrets.token_urlsafe(24)
-    with _bound(port) as listening:
+    with bound(port, USUAL_PORT) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/?token={token}"
         print_result(address)
         print_message("Open this address in a browser. Every edit is saved at once. Ctrl-C ends the server.")
@@ -66,9 +66,21 @@ def review(  # noqa: PLR0913, PLR0917 - the options of a command
             print_message("closed; every edit is saved")
 
 
-def _bound(port: int | None) -> socket.socket:
-    """Bind a socket of this machine alone: to a port, or to the usual one if it is free."""
-    for number in [USUAL_PORT, 0] if port is None else [port]:
+def bound(port: int | None, usual: int) -> socket.socket:
+    """Bind a socket of this machine alone.
+
+    Parameters
+    ----------
+    port
+        The port that was asked for, or None.
+    usual
+        The port to take if it is free and none was asked for.
+
+    Returns
+    -------
+    The socket, which listens.
+    """
+    for number in [usual, 0] if port is None else [port]:
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -55,7 +55,10 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it through."""
-        if scope["type"] != "http":  # only "lifespan"; a websocket finds no route
+        if scope["type"] == "websocket" and self._refusal(scope):
+            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: status 403
+            return
+        if scope["type"] != "http":  # a websocket that may ask, or "lifespan"
             await self._app(scope, receive, send)
             return
         answer = self._refusal(scope) or self._entrance(scope)

@@ -1,0 +1,102 @@
+"""The samples of a source as a WFDB record, written while they come.
+
+A sample is stored as a whole number of 5 nV, and the analysis gets what is stored. So a recording that is
+read again has the same samples, and the same beats.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from ectopy.ecg import USUAL_MAX_MV, Signal
+from ectopy.printable import printable
+
+GAIN = 200_000.0
+"""Stored units per mV."""
+_MISSING = np.iinfo(np.int32).min
+_FORMAT = 32
+
+
+def as_stored(samples: Signal) -> Signal:
+    """Return samples as a record keeps them. What is beyond USUAL_MAX_MV is no ECG, and missing.
+
+    Parameters
+    ----------
+    samples
+        Signal in mV, [n, n_leads].
+    """
+    whole = np.round(samples.astype(np.float64) * GAIN)
+    known = np.abs(samples) <= USUAL_MAX_MV
+    return np.where(known, whole / GAIN, np.nan).astype(np.float32)
+
+
+class Recorder:
+    """Write a record; use it as a context manager, at whose end the header states the length.
+
+    ``path`` is the header.
+
+    Parameters
+    ----------
+    folder
+        The folder of the record, which is made.
+    name
+        Name of the record.
+    fs
+        Sampling rate in Hz.
+    leads
+        Names of the leads, as :func:`header_names` returns them.
+    """
+
+    def __init__(self, folder: Path, name: str, fs: float, leads: tuple[str, ...]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{name}.hea"
+        self._samples_path = folder / f"{name}.dat"
+        self._fs = fs
+        self.leads = leads
+        self._start = datetime.now(UTC).astimezone()
+        self._n = 0
+        self._write_header()  # so that the samples can be read after a crash
+        self._file = self._samples_path.open("wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._write_header()
+
+    def write(self, samples: Signal) -> None:
+        """Append samples, [n, n_leads] in mV."""
+        known = np.isfinite(samples)
+        stored = np.full(samples.shape, _MISSING, dtype="<i4")
+        stored[known] = np.round(samples[known].astype(np.float64) * GAIN)
+        self._file.write(stored.tobytes())
+        self._file.flush()
+        self._n += len(samples)
+
+    def write_missing(self, n: int) -> None:
+        """Append samples that the time stamps show to be missing."""
+        for start in range(0, n, 2**20):
+            self.write(np.full((min(n - start, 2**20), len(self.leads)), np.nan, dtype=np.float32))
+
+    def _write_header(self) -> None:
+        start = self._start.strftime("%H:%M:%S %d/%m/%Y")
+        length = f" {self._n}" if self._n else ""
+        record = f"{self.path.stem} {len(self.leads)} {self._fs:.12g}{length}{f' {start}' if length else ''}"
+        leads = [
+            f"{self._samples_path.name} {_FORMAT} {GAIN:.0f}(0)/mV 0 0 0 0 0 {lead}" for lead in self.leads
+        ]
+        self.path.write_text("\n".join((record, *leads, "")), encoding="utf-8")
+
+
+def header_names(leads: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of leads as a header can hold them: one line each, and no digit at the beginning."""
+    names: list[str] = []
+    for number, lead in enumerate(leads, start=1):
+        name = printable(" ".join(lead.split())) or f"lead {number}"
+        name = f"lead {name}" if name[0].isdigit() else name
+        names.append(f"{name} ({number})" if name in names else name)
+    return tuple(names)

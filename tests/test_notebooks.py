@@ -10,7 +10,7 @@ from prefect.settings import PREFECT_API_URL
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-NAMES = ["01-from-signal-to-beats", "02-train-and-inspect-in-mlflow", "03-score-and-read-a-report"]
+NAMES = ["01-from-signal-to-beats", "02-train-and-inspect-in-mlflow", "03-score-and-read-a-report", "04-live"]
 # An absolute path, an address that is no public page's, an escape sequence of a terminal.
 OF_A_MACHINE = re.compile(
     r"(?<![\w.:/<])/(?:home|root|tmp|work|var|usr|opt|private|Users)\b|[A-Z]:\\|file://|127\.0\.0\.1|\x1b"
@@ -33,7 +33,7 @@ def texts(cell: dict[str, Any]) -> str:
     )
 
 
-def test_there_are_three() -> None:
+def test_there_are_four() -> None:
     assert [path.stem for path in NOTEBOOKS] == NAMES
 
 

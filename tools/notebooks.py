@@ -27,6 +27,6 @@ def run(path: Path) -> None:
 
 if __name__ == "__main__":
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-    for number in sys.argv[1:] or ("01", "02", "03"):
+    for number in sys.argv[1:] or ("01", "02", "03", "04"):
         for path in NOTEBOOKS.glob(f"{number}*.ipynb"):
             run(path)

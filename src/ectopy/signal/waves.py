@@ -1,6 +1,7 @@
 """Waves of the signal every 2 s: how large, fast and regular they are, whether or not there are beats.
 
-Fibrillation has no beat to measure. So the rhythm of 2 s is judged from the 4 s of signal around them.
+Fibrillation has no beat to measure. So the rhythm of 2 s is judged from the 4 s of signal around them. A
+running signal has no signal to come: there, :func:`measure_waves` measures the windows that end now.
 """
 
 from collections.abc import Mapping
@@ -23,13 +24,12 @@ REACH_S = 3.0
 _WINDOW_S = 4
 _BEFORE = (_WINDOW_S - TICK_S) * round(WORKING_FS) // 2  # samples of the window before the tick, and after it
 _STEP = 4  # samples whose mean is one sample at 50 Hz; higher frequencies are noise
-_FS, _SLOW_FS = 50, 25
+_FS = 50
+_SLOW_FS = 25  # of spectra: a divisor of every sampling rate here
 _AT_ONCE = 512  # ticks whose spectra are in memory at once
 _BANDS_HZ = ((0.0, 1.5), (1.5, 4.0), (4.0, 9.0), (9.0, 12.6))
-_HZ = np.fft.rfftfreq(_WINDOW_S * _SLOW_FS, 1 / _SLOW_FS)
-_BANDS = [slice(*np.searchsorted(_HZ, band)) for band in _BANDS_HZ]
-_BEATING = slice(*np.searchsorted(_HZ, (1.5, 9.1)))
-_NEAR_PEAK = 3  # bins of 0.25 Hz on either side
+_BEATING_HZ = (1.5, 9.1)
+_NEAR_PEAK_HZ = 0.75  # on either side
 _LAGS = slice(round(0.16 * _SLOW_FS), 2 * _SLOW_FS)
 _FLAT = np.float32(0.15)
 _SMALL = np.float32(1e-4)  # mV
@@ -103,11 +103,30 @@ def waves_of_ticks(
     inside, missing = filtered[max(begin, 0) : end], (max(-begin, 0), max(end - len(filtered), 0))
     padded = np.pad(inside, (missing, (0, 0)), mode="reflect") if any(missing) else inside
     mean = sum(padded[at::_STEP] for at in range(_STEP)) * np.float32(1 / _STEP)
-    leads = np.ascontiguousarray(mean.T)
-    shape = np.concatenate([_shape(leads), _spectrum(leads)], axis=2)
-    return shape.swapaxes(0, 1).astype(np.float16), _covered(
-        usable[TICK * tick - first : TICK * last - first]
-    )
+    waves = measure_waves(np.ascontiguousarray(mean.T), _FS, window_s=_WINDOW_S, hop_s=TICK_S)
+    return waves.astype(np.float16), _covered(usable[TICK * tick - first : TICK * last - first])
+
+
+def measure_waves(leads: Signal, fs: int, *, window_s: int, hop_s: int) -> Signal:
+    """Compute the waves of windows of a signal.
+
+    Parameters
+    ----------
+    leads
+        [n_leads, n], band-passed signal in mV of whole seconds.
+    fs
+        Its sampling rate in Hz, a multiple of 25 Hz.
+    window_s
+        Length of a window in seconds.
+    hop_s
+        Seconds between the starts of windows.
+
+    Returns
+    -------
+    The waves of all windows that lie in the signal, [n_windows, n_leads, len(WAVES)].
+    """
+    windows = (window_s, hop_s)
+    return np.concatenate([_shape(leads, fs, windows), _spectrum(leads, fs, windows)], axis=2).swapaxes(0, 1)
 
 
 def _covered(usable: Mask) -> NDArray[np.float16]:
@@ -117,19 +136,21 @@ def _covered(usable: Mask) -> NDArray[np.float16]:
     return np.asarray(usable.any(axis=1).reshape(-1, TICK).mean(axis=1), dtype=np.float16)
 
 
-def _shape(leads: Signal) -> Signal:
-    """Compute the first columns from each second of the leads at 50 Hz, [n_leads, n_ticks, k]."""
-    seconds = leads.reshape(len(leads), -1, _FS)
+def _shape(leads: Signal, fs: int, windows: tuple[int, int]) -> Signal:
+    """Compute the first columns from each second of the leads, [n_leads, n_windows, k]."""
+    seconds = leads.reshape(len(leads), -1, fs)
     step = np.abs(np.diff(seconds, axis=2))
     square = seconds * seconds
-    size = np.sqrt(_over_window(square.mean(axis=2)).mean(axis=2)) + _SMALL
-    fourth = _over_window((square * square).mean(axis=2)).mean(axis=2)
-    mean_step = _over_window(step.mean(axis=2)).mean(axis=2)
-    steepest = _over_window(step.max(axis=2)).mean(axis=2)
-    extent = _over_window(np.ptp(seconds, axis=2))
+    size = np.sqrt(_over_windows(square.mean(axis=2), windows).mean(axis=2)) + _SMALL
+    fourth = _over_windows((square * square).mean(axis=2), windows).mean(axis=2)
+    mean_step = _over_windows(step.mean(axis=2), windows).mean(axis=2)
+    steepest = _over_windows(step.max(axis=2), windows).mean(axis=2)
+    extent = _over_windows(np.ptp(seconds, axis=2), windows)
     smallest = extent.min(axis=2) + np.float32(1e-3)
-    deflection = _over_window(np.sqrt(square.max(axis=2))).mean(axis=2) + _SMALL
-    flat = _over_window_of(np.abs(leads[:, ::2]), _SLOW_FS) < _FLAT * deflection[:, :, None]
+    deflection = _over_windows(np.sqrt(square.max(axis=2)), windows).mean(axis=2) + _SMALL
+    flat = (
+        _over_windows(np.abs(leads[:, :: fs // _SLOW_FS]), windows, _SLOW_FS) < _FLAT * deflection[:, :, None]
+    )
     return np.stack(
         [
             np.log(size),
@@ -144,42 +165,43 @@ def _shape(leads: Signal) -> Signal:
     )
 
 
-def _spectrum(leads: Signal) -> Signal:
-    """Compute the other columns from spectra at 25 Hz, [n_leads, n_ticks, k]."""
-    slow: Signal = (leads[:, ::2] + leads[:, 1::2]) * np.float32(0.5)
-    windows = _over_window_of(slow, _SLOW_FS)
-    parts = [_of_spectrum(windows[:, at : at + _AT_ONCE]) for at in range(0, windows.shape[1], _AT_ONCE)]
+def _spectrum(leads: Signal, fs: int, windows: tuple[int, int]) -> Signal:
+    """Compute the other columns from spectra at 25 Hz, [n_leads, n_windows, k]."""
+    n = fs // _SLOW_FS
+    slow: Signal = sum(leads[:, at::n] for at in range(n)) * np.float32(1 / n)
+    views = _over_windows(slow, windows, _SLOW_FS)
+    parts = [_of_spectrum(views[:, at : at + _AT_ONCE]) for at in range(0, views.shape[1], _AT_ONCE)]
     return np.concatenate(parts, axis=1)
 
 
 def _of_spectrum(windows: Signal) -> Signal:
     n = windows.shape[2]
+    hz, near = np.fft.rfftfreq(n, 1 / _SLOW_FS), round(_NEAR_PEAK_HZ * n / _SLOW_FS)
+    beating = slice(*np.searchsorted(hz, _BEATING_HZ))
     spectrum = np.fft.rfft(windows, 2 * n, axis=2)
     power = spectrum.real**2 + spectrum.imag**2
     # Hann's window is a difference of neighbours in the spectrum.
     hann = spectrum[:, :, 2:-2:2] - (spectrum[:, :, :-4:2] + spectrum[:, :, 4::2]) / 2
-    smooth = np.zeros((*windows.shape[:2], len(_HZ)), dtype=np.float32)
+    smooth = np.zeros((*windows.shape[:2], len(hz)), dtype=np.float32)
     smooth[:, :, 1:-1] = hann.real**2 + hann.imag**2
     total = smooth.sum(axis=2) + _TINY
-    bands = [smooth[:, :, band].sum(axis=2) / total for band in _BANDS]
-    peak = smooth[:, :, _BEATING].argmax(axis=2) + _BEATING.start
+    bands = [smooth[:, :, slice(*np.searchsorted(hz, band))].sum(axis=2) / total for band in _BANDS_HZ]
+    peak = smooth[:, :, beating].argmax(axis=2) + beating.start
     below = np.cumsum(smooth, axis=2)
     upper, lower = (
         np.take_along_axis(below, (peak + offset)[:, :, None], axis=2)[:, :, 0]
-        for offset in (_NEAR_PEAK, -_NEAR_PEAK - 1)
+        for offset in (near, -near - 1)
     )
-    correlation = np.fft.irfft(power, axis=2)[:, :, : _LAGS.stop]
+    correlation = np.fft.irfft(power, axis=2)[:, :, : min(_LAGS.stop, n)]
     lag = correlation[:, :, _LAGS].argmax(axis=2) + _LAGS.start
     largest = np.take_along_axis(correlation, lag[:, :, None], axis=2)[:, :, 0]
     regular = (largest / (correlation[:, :, 0] + _TINY), lag / _SLOW_FS)
-    return np.stack([*bands, _HZ[peak] / 5, (upper - lower) / total, *regular], axis=2, dtype=np.float32)
+    return np.stack([*bands, hz[peak] / 5, (upper - lower) / total, *regular], axis=2, dtype=np.float32)
 
 
-def _over_window(of_seconds: Signal) -> Signal:
-    """Return the values of the four seconds around each tick, [n_leads, n_ticks, 4]."""
-    return np.asarray(sliding_window_view(of_seconds, _WINDOW_S, axis=1)[:, ::TICK_S])
-
-
-def _over_window_of(samples: Signal, fs: int) -> Signal:
-    """Return the samples of the window around each tick, [n_leads, n_ticks, _WINDOW_S * fs]."""
-    return np.asarray(sliding_window_view(samples, _WINDOW_S * fs, axis=1)[:, :: TICK_S * fs])
+def _over_windows(samples: Signal, windows: tuple[int, int], fs: int = 1) -> Signal:
+    """Return the samples of each window, [n_leads, n_windows, window_s * fs]."""
+    window_s, hop_s = windows
+    if samples.shape[1] == window_s * fs:  # as in a running signal, where time counts
+        return samples[:, None]
+    return np.asarray(sliding_window_view(samples, window_s * fs, axis=1)[:, :: hop_s * fs])

@@ -9,12 +9,14 @@ from prefect import flow
 
 from ectopy.batch import results
 from ectopy.ec57.reference import DETECTED
+from ectopy.evaluation.alarm_examples import WITH_FIBRILLATION, read_alarm_examples, training_records
 from ectopy.flows.assets import database_asset, model_asset, record_asset
 from ectopy.flows.expected import without_traceback
 from ectopy.flows.progress import announce, progress
 from ectopy.flows.tasks import without_failures
 from ectopy.flows.train import require_training
-from ectopy.live import training
+from ectopy.live import alarm_training, training
+from ectopy.live.alarm_network import ALARMS_FILE, save_alarm_model
 from ectopy.live.examples import LiveRecordJob, run_job
 from ectopy.live.fold_answers import Answers, calibrate_answers, metrics_by_look_ahead, table
 from ectopy.live.live_card import build_live_card
@@ -104,6 +106,7 @@ def train_live(  # noqa: PLR0913, PLR0917 - one parameter for each choice of a r
         training.save(network, calibrations, folder, name=name, run=run_id)
         card = build_live_card(name, sources, asdict(config), look_ahead, by_look_ahead)
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
+        train_alarms(data_dir, folder)
         write_manifest(folder)
         runs.log_text(card, CARD_FILE)
         version = live_versions.register_live(
@@ -121,6 +124,34 @@ def train_live(  # noqa: PLR0913, PLR0917 - one parameter for each choice of a r
         made_from = [database_asset(name) for name in names]
         record_asset(model_asset(REGISTERED_NAME), made_from, {"version": version.number, "run": run_id})
         return version
+
+
+def train_alarms(data_dir: Path, folder: Path) -> None:
+    """Train the network of the alarms, and write it into the folder of a streaming model.
+
+    Without a database of fibrillation there is none, and the stream judges alarms by the beats alone.
+
+    Parameters
+    ----------
+    data_dir
+        The folder of databases.
+    folder
+        The folder of the streaming model, whose manifest is written afterwards.
+    """
+    records = list(training_records(data_dir))
+    (folder / ALARMS_FILE).unlink(missing_ok=True)
+    if not any(name in WITH_FIBRILLATION for name, _ in records):
+        logger.warning(
+            "no alarm of fibrillation can be trained without %s. Download one with `ectopy ingest`.",
+            " or ".join(WITH_FIBRILLATION),
+        )
+        return
+    examples = []
+    with progress("reading records for the alarms", len(records)) as step:
+        for name, record in records:
+            examples += read_alarm_examples(name, record)
+            step(f"{name}/{record.name}")
+    save_alarm_model(alarm_training.fit(examples), folder)
 
 
 def read_all_records(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import CLASSES
+from ectopy.live.alarm_network import ALARMS_FILE, AlarmModel, load_alarm_model
 from ectopy.live.beat_features import FEATURES
 from ectopy.live.model_files import SHIPPED_LIVE_MODEL, WEIGHTS_FILE
 from ectopy.model.classifier import SPECIFICATION_FILE, ModelError
@@ -53,11 +54,12 @@ class LiveSpecification:
 
 @dataclass(frozen=True, eq=False)
 class LiveModel:
-    """A streaming model: its specification and its weights in float32."""
+    """A streaming model: its specification and its weights in float32, and the network of the alarms."""
 
     specification: LiveSpecification
     weights: dict[str, Floats]
     version_id: str
+    alarms: AlarmModel | None = None
 
     @property
     def name(self) -> str:
@@ -193,5 +195,7 @@ def load_live_model(folder: Path = SHIPPED_LIVE_MODEL) -> LiveModel:
         raise ModelError(str(error)) from error
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ModelError(f"{folder}: not a complete streaming model ({error}). {_RESTORE}") from error
+    of_alarms = folder / ALARMS_FILE
+    content += of_alarms.read_bytes() if of_alarms.exists() else b""
     version = hashlib.sha256(text + content).hexdigest()
-    return LiveModel(specification, weights, version)
+    return LiveModel(specification, weights, version, load_alarm_model(folder))

@@ -51,7 +51,7 @@ and those before it. The first label follows the beat at once. The final label c
 further beats, and comes after {FINAL_S:g} s at most.
 
 **Use.** Research, and a first analysis that a reader confirms. Not a medical device, not the sole basis of a
-diagnosis, not for alarms or life support. Not for paced rhythm, nor for children: the training data have
+diagnosis, never for life support. Not for paced rhythm, nor for children: the training data have
 neither.
 
 **Data**, split by patient; F and Q are left out:

@@ -10,6 +10,7 @@ from typing import Literal, Self
 import numpy as np
 
 from ectopy.ecg import CLASSES, Mask, NotAnalysableError, Signal
+from ectopy.live.alarms import WINDOW, AlarmFinder, AlarmLimits, LiveBeat
 from ectopy.live.beat_features import (
     AFTER,
     BEFORE,
@@ -41,7 +42,9 @@ _END_S = 0.3  # of a constant at the end, so that the last beat is found
 _SETTLED_S = 300.0  # of lost signal, after which more of it changes nothing
 _KEPT = 10 * LIVE_FS  # samples of signal that are kept: beats of the learning time are described at its end
 
-Kind = Literal["beat", "provisional", "revoked", "gap"]
+_N_BEFORE = 24  # final beats that the alarms see
+
+Kind = Literal["beat", "provisional", "revoked", "gap", "alarm", "alarm_end", "rhythm"]
 Reason = Literal["", "lost", "back", "clock"]
 
 
@@ -54,6 +57,9 @@ class Update:
     and ``time_s`` the same in seconds. ``at_s`` is how much signal had come when it was said.
 
     Of beats are the label, the probabilities in the order of CLASSES, and whether the label is confident.
+
+    An "alarm" begins, and an "alarm_end" ends it; a "rhythm" has changed. Of these, ``label`` is the name,
+    and the time is that of the onset or end.
 
     Of gaps is ``reason``. It is "lost" if no lead can be read from here on, and "back" if one can be read
     again: ``duration_s`` is then the length of the gap. It is "clock" if the clock of the sender was set:
@@ -105,6 +111,8 @@ class Stream:
         Names of the leads, one or two.
     model
         The streaming model; by default the one that ships with ectopy.
+    limits
+        The limits of the alarms; by default those of :class:`AlarmLimits`.
 
     Raises
     ------
@@ -119,7 +127,14 @@ class Stream:
     ...         print(update.kind, update.time_s, update.label)
     """
 
-    def __init__(self, fs: float, leads: Sequence[str], *, model: LiveModel | None = None) -> None:
+    def __init__(
+        self,
+        fs: float,
+        leads: Sequence[str],
+        *,
+        model: LiveModel | None = None,
+        limits: AlarmLimits | None = None,
+    ) -> None:
         self.fs = float(_checked_rate(fs))
         self.leads = _checked_leads(leads)
         n_leads = len(self.leads)
@@ -127,6 +142,8 @@ class Stream:
         self._front_end = FrontEnd(self.fs, n_leads)
         self._finder = CandidateFinder(n_leads)
         self._selector = BeatSelector(n_leads)
+        self._alarms = AlarmFinder(n_leads, self.model.alarms, limits)
+        self._final_beats: deque[LiveBeat] = deque(maxlen=_N_BEFORE)
         self._newest = np.zeros((0, n_leads), dtype=np.float32)
         self._clock = 0  # samples at LIVE_FS
         self._n_in = 0  # samples that were analysed
@@ -194,7 +211,9 @@ class Stream:
         write_state(Path(path), about, self, _OF_STATE)
 
     @classmethod
-    def restore(cls, path: str | Path, *, model: LiveModel | None = None) -> Self:
+    def restore(
+        cls, path: str | Path, *, model: LiveModel | None = None, limits: AlarmLimits | None = None
+    ) -> Self:
         """Return a stream as it was saved: what it says from there on is the same.
 
         Parameters
@@ -203,6 +222,8 @@ class Stream:
             What :meth:`save` wrote.
         model
             The streaming model that it had; by default the one that ships with ectopy.
+        limits
+            The limits of the alarms; by default those of :class:`AlarmLimits`.
 
         Raises
         ------
@@ -215,7 +236,7 @@ class Stream:
         """
         model = model or load_live_model()
         with read_state(Path(path)) as saved:
-            stream = cls(saved.about["fs"], saved.about["leads"], model=model)
+            stream = cls(saved.about["fs"], saved.about["leads"], model=model, limits=limits)
             if saved.about["model"] != model.version_id:
                 raise SavedStateError(f"{path}: saved with another model than {model.name}. Give that model.")
             saved.fill(stream, _OF_STATE)
@@ -272,13 +293,37 @@ class Stream:
         return [*self._final(signal, usable), *self._provisional()]
 
     def _final(self, signal: Signal, usable: Mask) -> Iterator[Update]:
-        for start in range(0, len(signal), LIVE_FS):  # so that the signal of a settled beat is still kept
-            part = slice(start, start + LIVE_FS)
+        start = 0
+        while start < len(signal):  # in seconds, so that the signal of a settled beat is still kept
+            part = slice(start, start + LIVE_FS - self._clock % LIVE_FS)
             yield from self._gaps(np.asarray(usable[part].any(axis=1)))
             self._keep(signal[part], usable[part])
             for beat in self._selector.push(self._finder.push(signal[part], usable[part]), self._clock):
                 yield from self._settle(beat)
             yield from self._overdue(self._clock)
+            if self._clock % LIVE_FS == 0:
+                yield from self._alarm()
+            start = part.stop
+
+    def _alarm(self) -> Iterator[Update]:
+        """Judge the second that has just ended; its clock tells when, whatever the chunks."""
+        if self._clock < WINDOW:
+            return
+        self._guess()
+        leads = slice(0, len(self.leads))
+        window, readable = self._signal[-WINDOW:, leads], self._readable[-WINDOW:, leads]
+        at_s = self._clock / LIVE_FS + self._skipped / self.fs
+        for said in self._alarms.second(self._clock, window, readable, self._beats_so_far()):
+            yield Update(said.kind, *self._position(said.sample), at_s, said.name)
+
+    def _beats_so_far(self) -> list[LiveBeat]:
+        """Return the last beats with their labels of the moment."""
+        moment = [(one.beat, settle_paroxysm(one.probability, one.paroxysmal)) for one in self._open]
+        moment += [(guess.beat, self._of_guess(place)[0]) for place, guess in enumerate(self._guesses)]
+        return [
+            *self._final_beats,
+            *(LiveBeat(beat.sample, _label(probability), beat.strength) for beat, probability in moment),
+        ]
 
     def _gaps(self, read: Mask) -> Iterator[Update]:
         """Find where no lead can be read any more, and where one can be read again."""
@@ -326,10 +371,12 @@ class Stream:
 
     def _tell(self, one: Open) -> Update:
         self._told.pop(one.beat.sample, None)
-        return self._update("beat", one.beat, settle_paroxysm(one.probability, one.paroxysmal), one.seen)
+        probability = settle_paroxysm(one.probability, one.paroxysmal)
+        self._final_beats.append(LiveBeat(one.beat.sample, _label(probability), one.beat.strength))
+        return self._update("beat", one.beat, probability, one.seen)
 
-    def _provisional(self) -> Iterator[Update]:
-        """Return the beats that the detector has not settled yet, with the label of the moment."""
+    def _guess(self) -> None:
+        """Describe the beats that the detector has not settled yet."""
         path = [beat for beat in self._selector.pending if beat.sample + WINDOW_AFTER < self._clock]
         same = 0
         for guess, beat in zip(self._guesses, path, strict=False):
@@ -339,16 +386,23 @@ class Stream:
         self._guesses = self._guesses[:same]
         for beat in path[same:]:
             self._guesses.append(self._describe(beat, self._guesses[-1] if self._guesses else self._last))
-        settled = {one.beat.sample for one in self._open}
-        present = {beat.sample for beat in path} | settled
+
+    def _of_guess(self, place: int) -> tuple[Floats, int]:
+        """Return what the network says of a beat that is not settled, and after how many further beats."""
+        seen = min(len(self._guesses) - 1 - place, self.model.look_ahead)
+        probability = self._guesses[place + seen].probability[seen]
+        return settle_paroxysm(probability, self._guesses[place].paroxysm.active), seen
+
+    def _provisional(self) -> Iterator[Update]:
+        """Return the beats that the detector has not settled yet, with the label of the moment."""
+        self._guess()
+        present = {one.beat.sample for one in self._open} | {one.beat.sample for one in self._guesses}
         for sample in [one for one in self._told if one not in present]:
             del self._told[sample]
             yield Update("revoked", *self._position(sample), self.duration_s)
         for place, guess in enumerate(self._guesses):
-            seen = min(len(self._guesses) - 1 - place, self.model.look_ahead)
-            probability = self._guesses[place + seen].probability[seen]
-            probability = settle_paroxysm(probability, guess.paroxysm.active)
-            label = str(CLASSES[int(probability.argmax())])
+            probability, seen = self._of_guess(place)
+            label = _label(probability)
             if self._told.get(guess.beat.sample) != label:
                 self._told[guess.beat.sample] = label
                 yield self._update("provisional", guess.beat, probability, seen)
@@ -391,6 +445,10 @@ class Stream:
         )
 
 
+def _label(probability: Floats) -> str:
+    return str(CLASSES[int(probability.argmax())])
+
+
 def _checked_rate(fs: float) -> float:
     if not isinstance(fs, int | float | np.number) or not LEAST_FS <= fs <= _HIGHEST_FS:
         raise NotAnalysableError(
@@ -421,6 +479,6 @@ def _checked_time(time_s: float) -> float:
 
 _OF_STATE = (
     *(FrontEnd, CandidateFinder, Candidate, Patient, BeatSelector, Node, LeadSizes),
-    *(Described, Open, Paroxysm),
+    *(Described, Open, Paroxysm, AlarmFinder, LiveBeat),
 )
 """The classes of what a stream keeps."""

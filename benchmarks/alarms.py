@@ -93,10 +93,8 @@ class Tally:
             self.delays[place].append(np.inf)
             return
         delay_s = min(one.at_s for one in inside) - episode.start_s
-        if delay_s < 0:
-            self.lasting[place] += 1
-        else:
-            self.delays[place].append(delay_s)
+        self.lasting[place] += delay_s < 0
+        self.delays[place] += [delay_s] if delay_s >= 0 else []
         self.named[place] += any(one.name == episode.rhythm for one in inside)
 
     def add_false(self, job: Job, alarms: list[Alarm]) -> None:
@@ -200,7 +198,10 @@ def report(tally: Tally) -> str:
         number = len(values) + lasting
         told = (np.isfinite(values).sum() + lasting) / number
         named = tally.named[group, rhythm] / number
-        delay = [f"{np.quantile(values, share, method='higher'):.1f} s" for share in (0.5, 0.9, 0.95)]
+        shares = (0.5, 0.9, 0.95)
+        delay = [
+            f"{np.quantile(values, share, method='higher'):.1f} s" if values else "-" for share in shares
+        ]
         cells = [group, rhythm, number, f"{told:.0%}", f"{named:.0%}", lasting, *delay]
         lines.append(f"| {cells[0]} {cells[1]} | {' | '.join(map(str, cells[2:]))} |")
     names = ("vf", "vt", "asystole", "extreme_tachycardia", "extreme_bradycardia")

@@ -287,6 +287,8 @@ def test_weights_are_read_as_they_were_written(tmp_path):
     load_live_model.cache_clear()
     save_alarm_model(alarms_model, tmp_path)
     again = load_live_model(tmp_path).alarms
+    assert again is not None
+    assert alarms_model is not None
     features = np.random.default_rng(0).normal(size=(2, N_FEATURES)).astype(np.float32)
     np.testing.assert_allclose(again.of_leads(features), alarms_model.of_leads(features), atol=1e-3)
 
@@ -343,5 +345,7 @@ def test_training_writes_weights_if_there_is_fibrillation(tmp_path, monkeypatch)
     assert load_alarm_model(out) is None
     labelled(tmp_path / "vfdb" / "1.0.0", catalogue.find_database("vfdb").training[0])
     train_alarms(tmp_path, out)
-    assert load_alarm_model(out).hidden.shape[0] == N_FEATURES
+    trained = load_alarm_model(out)
+    assert trained is not None
+    assert trained.hidden.shape[0] == N_FEATURES
     assert [name for name, _ in training_records(tmp_path)] == ["vfdb", "mitdb"]

@@ -60,7 +60,7 @@ def labels_of(reference: FindingReference, n: int) -> Mask:
     Mask [n, len(RHYTHMS)].
     """
     end_s = np.arange(n, dtype=np.float64) + WINDOW_S
-    return np.any([allowed_rhythms(reference, end_s - before) for before in _LABEL_S], axis=0)
+    return np.asarray(np.any([allowed_rhythms(reference, end_s - before) for before in _LABEL_S], axis=0))
 
 
 def read_alarm_examples(database: str, record: Path) -> list[AlarmExample]:

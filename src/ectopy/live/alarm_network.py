@@ -135,7 +135,8 @@ def over_leads(of_leads: Floats, readable: Mask) -> Floats:
     """
     weight = (1 - of_leads[..., _ARTEFACT] + np.float32(_LEAST_WEIGHT)) * readable
     mean = (of_leads * weight[..., None]).sum(axis=-2) / np.maximum(weight.sum(axis=-1), 1e-6)[..., None]
-    return np.where(readable.any(axis=-1)[..., None], mean, np.eye(len(RHYTHMS), dtype=np.float32)[_ARTEFACT])
+    nothing = np.eye(len(RHYTHMS), dtype=np.float32)[_ARTEFACT]
+    return np.asarray(np.where(readable.any(axis=-1, keepdims=True), mean, nothing))
 
 
 def next_belief(belief: Floats, probability: Floats, entry: Sequence[float] = ENTRY) -> Floats:

@@ -167,7 +167,7 @@ class AlarmFinder:
 
     def _believe(self, clock: int, long: Floats, short: Floats, readable: Mask) -> None:
         """Bring the belief in each rhythm up to date by the waves."""
-        clear = readable.all(axis=0)
+        clear = np.asarray(readable.all(axis=0))
         if self._model is None:
             self._belief = np.eye(len(RHYTHMS), dtype=np.float32)[0 if clear.any() else _ARTEFACT]
             return
@@ -195,7 +195,7 @@ class AlarmFinder:
         last = int(at[large[-1]]) if len(large) else 0
         if last > clock - SHORT_S * LIVE_FS and not self._active:
             height = (short[:, _SMALLEST] + short[:, _CHANGE]).astype(float)
-            self._height = _learn(self._height, height, readable.all(axis=0))
+            self._height = _learn(self._height, height, np.asarray(readable.all(axis=0)))
         return last
 
     def _begins(

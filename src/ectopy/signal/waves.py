@@ -168,7 +168,7 @@ def _shape(leads: Signal, fs: int, windows: tuple[int, int]) -> Signal:
 def _spectrum(leads: Signal, fs: int, windows: tuple[int, int]) -> Signal:
     """Compute the other columns from spectra at 25 Hz, [n_leads, n_windows, k]."""
     n = fs // _SLOW_FS
-    slow: Signal = sum(leads[:, at::n] for at in range(n)) * np.float32(1 / n)
+    slow: Signal = np.asarray(sum(leads[:, at::n] for at in range(n)) * np.float32(1 / n))
     views = _over_windows(slow, windows, _SLOW_FS)
     parts = [_of_spectrum(views[:, at : at + _AT_ONCE]) for at in range(0, views.shape[1], _AT_ONCE)]
     return np.concatenate(parts, axis=1)

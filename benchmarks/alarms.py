@@ -122,7 +122,8 @@ def _all_episodes(reference: FindingReference) -> list[Episode]:
 def alarms_of(recording: Recording, model: LiveModel) -> list[Alarm]:
     """Run a record through a stream."""
     columns = choose_leads(recording.leads)
-    stream, step, updates = Stream(recording.fs, len(columns), model=model), round(BLOCK_S * recording.fs), []
+    names = [str(column) for column in columns]  # two leads of vfdb have one name
+    stream, step, updates = Stream(recording.fs, names, model=model), round(BLOCK_S * recording.fs), []
     for start in range(0, recording.n_samples, step):
         stop = min(start + step, recording.n_samples)
         updates += stream.push(recording.read_leads(columns, start, stop))

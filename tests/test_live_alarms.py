@@ -99,7 +99,7 @@ def model():
 
 def said(signal, sizes=(), *, limits=None):
     """Return all that the alarms say of a signal that comes in chunks of these sizes."""
-    stream, start, updates = Stream(FS, signal.shape[1], model=model(), limits=limits), 0, []
+    stream, start, updates = Stream(FS, ["II"], model=model(), limits=limits), 0, []
     for size in [*sizes, len(signal)]:
         updates += stream.push(signal[start : start + size])
         start += size
@@ -181,7 +181,7 @@ def test_a_run_of_five_wide_beats_is_told_within_two_seconds():
 
 @pytest.mark.parametrize(("n", "rr_s"), [(3, 0.4), (8, 0.75)])
 def test_a_short_or_a_slow_run_is_no_tachycardia(n, rr_s):
-    by_beats = Stream(FS, 1, model=live_model(look_ahead=0))
+    by_beats = Stream(FS, ["II"], model=live_model(look_ahead=0))
     assert not [one for one in by_beats.push(wide_run(40, n, rr_s, 20)) if one.kind == "alarm"]
 
 
@@ -222,8 +222,19 @@ def test_single_samples_give_the_same_alarms():
     assert said(signal, [1] * len(signal)) == said(signal)
 
 
+def test_a_restored_stream_says_the_same(tmp_path):
+    at = round(30 * FS)  # in fibrillation
+    stream = Stream(FS, ["II"], model=model())
+    stream.push(EVENTFUL[:at])
+    stream.save(tmp_path / "state")
+    again = Stream.restore(tmp_path / "state", model=model())
+    rest = stream.push(EVENTFUL[at:])
+    assert again.push(EVENTFUL[at:]) == rest
+    assert "vf" in [one.label for one in rest if one.kind == "alarm_end"]
+
+
 def test_without_a_network_the_beats_alone_are_judged():
-    stream = Stream(FS, 1, model=live_model())
+    stream = Stream(FS, ["II"], model=live_model())
     updates = stream.push(together(sinus(40), still(10)))
     assert [one.label for one in updates if one.kind == "alarm"] == ["asystole"]
 

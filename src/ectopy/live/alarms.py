@@ -107,7 +107,7 @@ class AlarmFinder:
     """
 
     def __init__(self, n_leads: int, model: AlarmModel | None, limits: AlarmLimits | None = None) -> None:
-        self._model, self._limits = model, limits or AlarmLimits()
+        self.model, self.limits = model, limits or AlarmLimits()
         self._usual: Floats = np.zeros((n_leads, len(WAVES)), dtype=np.float32)
         self._height = np.full(n_leads, np.nan)  # usual log of the height of a second with beats
         self._strength = np.full(n_leads, np.nan)  # usual strength of beats
@@ -168,13 +168,13 @@ class AlarmFinder:
     def _believe(self, clock: int, long: Floats, short: Floats, readable: Mask) -> None:
         """Bring the belief in each rhythm up to date by the waves."""
         clear = np.asarray(readable.all(axis=0))
-        if self._model is None:
+        if self.model is None:
             self._belief = np.eye(len(RHYTHMS), dtype=np.float32)[0 if clear.any() else _ARTEFACT]
             return
         self._usual = np.where(
             clear[:, None], follow_usual(self._usual, long, self._n_seconds), self._usual
         ).astype(np.float32)
-        of_leads = self._model.of_leads(alarm_features(long, short, self._usual))
+        of_leads = self.model.of_leads(alarm_features(long, short, self._usual))
         self._belief = next_belief(self._belief, over_leads(of_leads, clear))
         if self._belief[_VT] + self._belief[_VF] < _OFF:
             self._calm = clock
@@ -202,7 +202,7 @@ class AlarmFinder:
         self, clock: int, short: Floats, readable: Mask, beats: Sequence[LiveBeat]
     ) -> Iterator[tuple[str, int]]:
         """Yield the alarms whose conditions are met now, with their onsets."""
-        limits, belief = self._limits, self._belief
+        limits, belief = self.limits, self._belief
         quiet_from = max(self._last_large_beat(clock, beats, short, readable), self._read_from)
         # Waves as small as these are no noise.
         if clock - quiet_from >= limits.asystole_s * LIVE_FS and self._is_still(short, readable):

@@ -7,7 +7,7 @@ import pytest
 
 from ectopy.ec57 import match_beats
 from ectopy.ecg import recording_of
-from ectopy.live.candidates import LATENCY, CandidateFinder
+from ectopy.live.candidates import LATENCY, Candidate, CandidateFinder
 from ectopy.live.examples import detect, to_recording
 from ectopy.live.front_end import LIVE_FS, FrontEnd
 from ectopy.live.selection import LAG_S, LEARNING_S, BeatSelector
@@ -107,6 +107,18 @@ def test_a_beat_is_settled_two_seconds_after_its_r_peak():
     assert max(late_s) < LAG_S + 0.15
     assert all(earlier[0] < later[0] for earlier, later in pairwise(beats))
     assert all(beat.sample > beats[-1][0] for beat in selector.pending)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_leaves_no_candidate_undecided_for_more_than_two_seconds(seed):
+    # A sequence through a candidate that was no beat when it was due may become the most likely one.
+    rng, selector, clock = np.random.default_rng(seed), BeatSelector(1), 0
+    for _ in range(600):
+        clock += int(rng.integers(20, 70))
+        size = float(np.exp(rng.normal(scale=0.7)))
+        list(selector.push([Candidate(clock, clock, (size,))], clock + LATENCY))
+        if clock > LEARNING_S * LIVE_FS and selector.pending:
+            assert selector.pending[0].sample + LAG_S * LIVE_FS > clock + LATENCY
 
 
 def test_a_candidate_is_known_a_fifth_of_a_second_after_it():

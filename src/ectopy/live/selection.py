@@ -183,6 +183,9 @@ class BeatSelector:
                     if size > _NO_ENERGY:
                         lead.others.append(size)
                 self._nodes.pop(0)
+                for node in self._nodes:  # sequences through it go on without it
+                    if node.before is due:
+                        node.before = self._root
 
     def _settle(self, beat: Node) -> None:
         """Make a beat final, and give up all sequences without it."""

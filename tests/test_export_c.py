@@ -25,7 +25,7 @@ from tests.small import simulated
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
 
-EQUAL_LABELS = 0.995
+EQUAL_LABELS = 0.9995
 """Least share of equal labels over DS1."""
 
 

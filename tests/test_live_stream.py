@@ -98,7 +98,7 @@ def test_a_provisional_beat_is_settled_or_revoked():
     for one in updates:
         if one.kind == "revoked":
             assert state.pop(one.sample) == "provisional"
-        else:
+        elif one.kind in {"provisional", "beat"}:
             state[one.sample] = one.kind
     assert set(state.values()) == {"beat"}
 

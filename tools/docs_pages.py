@@ -355,9 +355,11 @@ def api_module(name: str) -> list[str]:
 
 
 def submodules(name: str) -> Iterator[str]:
-    """Yield the public modules inside a package, at any depth."""
+    """Yield the public modules inside a package, at any depth; files that it only ships are none."""
     folder = ROOT / "src" / Path(*name.split("."))
     for path in sorted(folder.rglob("*.py")) if folder.is_dir() else ():
+        if not (path.parent / "__init__.py").exists():
+            continue
         inside = path.relative_to(ROOT / "src").with_suffix("")
         parts = inside.parts[:-1] if inside.name == "__init__" else inside.parts
         if len(parts) > name.count(".") + 1 and not any(part.startswith("_") for part in parts):

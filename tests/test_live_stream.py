@@ -173,3 +173,14 @@ def test_the_model_that_ships_finds_beats_of_simulated_patients():
     beats = live_beats(RECORDING, (0, 1), load_live_model())
     assert len(beats) > 60
     assert (beats.label == "N").mean() > 0.5
+
+
+@pytest.mark.parametrize("before_s", [-0.1, 0.0, 0.1, 0.2, 0.3, 0.5])
+def test_a_gap_beside_a_beat_is_the_same_in_all_chunks(before_s):
+    peaks = np.arange(0.5, 29, 0.8).tolist()
+    signal = drawn(peaks, 30)
+    start = round((peaks[20] - before_s) * 360)
+    signal[start : start + 144] = np.nan
+    whole = final(stream_in_chunks(signal, 360.0, []))
+    for size in (7, 36, 100):
+        assert final(stream_in_chunks(signal, 360.0, [size] * (len(signal) // size))) == whole

@@ -153,7 +153,7 @@ class Stream:
         self._skipped_before = 0  # of _skipped, where lost signal began
         self._signal = np.zeros((_KEPT, N_LEADS), dtype=np.float32)
         self._readable = np.zeros((_KEPT, N_LEADS), dtype=bool)
-        self._lost: deque[int] = deque(maxlen=64)  # samples with which lost signal ended
+        self._lost: deque[int] = deque(maxlen=64)  # samples at which lost signal began, at LIVE_FS
         nothing = Candidate(0, 0, ())
         no_answer = np.empty((0, len(CLASSES)), dtype=np.float32)
         self._last = Described(nothing, Patient(), self.model.start(), no_answer, Paroxysm())
@@ -333,6 +333,7 @@ class Stream:
             at = self._clock + place
             if self._lost_at < 0:
                 self._lost_at, self._skipped_before = at, self._skipped
+                self._lost.append(at)
                 yield self._gap("lost", at, 0.0)
             else:
                 skipped = self._skipped - self._skipped_before
@@ -345,9 +346,6 @@ class Stream:
 
     def _keep(self, signal: Signal, usable: Mask) -> None:
         n, n_leads = signal.shape
-        lost = np.asarray(~usable.any(axis=1))
-        if lost.any():
-            self._lost += (self._clock + np.flatnonzero(lost & ~np.append(lost[1:], False))).tolist()
         self._clock += n
         self._signal[:-n], self._readable[:-n] = self._signal[n:].copy(), self._readable[n:].copy()
         self._signal[-n:, :n_leads], self._readable[-n:, :n_leads] = signal, usable
@@ -424,7 +422,7 @@ class Stream:
         return Described(beat, patient, state, probability, paroxysm)
 
     def _rr_s(self, beat: Candidate, before: Candidate) -> float:
-        if not before.strength or any(before.sample < end <= beat.sample for end in self._lost):
+        if not before.strength or any(before.sample < start <= beat.sample for start in self._lost):
             return math.nan
         return (beat.sample - before.sample) / LIVE_FS
 

@@ -102,8 +102,8 @@ CASES: dict[str, tuple[float, Look, object, object]] = {
     "tachycardia_bpm": (130, events("N" * 100, 0.5), ["tachycardia"], []),
     "tachycardia_s": (60, events("N" * 100, 0.5), ["tachycardia"], []),
     "pauses_in_lowest_rate": (
-        *(False, value("hr_min_bpm", "N" * 30, [0.8] * 15 + [4.0] + [0.8] * 14)),
-        *(50.0, 75.0),  # 8 intervals in 9.6 s; without the pause, all are 0.8 s long
+        *(False, value("hr_min_bpm", "N" * 100, [0.8] * 15 + [4.0] + [0.6] * 84)),
+        *(50.0, 75.0),  # 8 intervals in 9.6 s; without the pause, those before it are 0.8 s long
     ),
     "detect_af": (False, value("n_af", *FIBRILLATING), 1, None),
     "af_s": (300, value("n_af", *FIBRILLATING), 1, 0),

@@ -84,4 +84,11 @@ def test_the_example_prints_the_labels_after_the_look_ahead(folder, file):
 def test_the_example_imports_numpy_and_onnx_runtime_only():
     lines = EXAMPLE.read_text().splitlines()
     imports = [line.split() for line in lines if line.startswith(("import ", "from "))]
-    assert {words[1].split(".")[0] for words in imports} == {"json", "sys", "pathlib", "numpy", "onnxruntime"}
+    assert {words[1].split(".")[0] for words in imports} == {
+        "json",
+        "os",
+        "sys",
+        "pathlib",
+        "numpy",
+        "onnxruntime",
+    }

@@ -17,9 +17,8 @@ from ectopy.live.beat_features import FEATURES
 from ectopy.model.classifier import CARD_FILE
 from ectopy.registry import runs
 from ectopy.registry.model_versions import (
-    CHALLENGER,
     Version,
-    set_alias,
+    make_challenger,
     set_description,
     tag_version,
 )
@@ -59,5 +58,5 @@ def register_live(folder: Path, *, model: str, tags: Mapping[str, str]) -> Versi
     version = Version(model, str(info.registered_model_version), str(info.run_id))
     set_description(version, (folder / CARD_FILE).read_text(encoding="utf-8"))
     tag_version(version, tags)
-    set_alias(version, CHALLENGER)
+    make_challenger(version)
     return version

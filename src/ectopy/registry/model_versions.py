@@ -74,7 +74,7 @@ def register(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
     The new version.
     """
     version = log_version(folder, model=model, tags=tags)
-    set_alias(version, CHALLENGER)
+    make_challenger(version)
     return version
 
 
@@ -254,7 +254,7 @@ def set_champion(version: Version, event: str, tags: Mapping[str, str] | None = 
         Further tags of the version.
     """
     append_history(version, event, tags)
-    set_alias(version, CHAMPION)
+    _set_alias(version, CHAMPION)
 
 
 def append_history(version: Version, event: str, tags: Mapping[str, str] | None = None) -> None:
@@ -279,16 +279,12 @@ def history(version: Version) -> list[str]:
     return tags_of(version).get(HISTORY, "").splitlines()
 
 
-def set_alias(version: Version, alias: str) -> None:
-    """Write an alias to a version, which takes it from the version that had it.
+def make_challenger(version: Version) -> None:
+    """Write the alias of the challenger to a version, which takes it from the version that had it."""
+    _set_alias(version, CHALLENGER)
 
-    Parameters
-    ----------
-    version
-        The version.
-    alias
-        The alias, such as ``challenger``.
-    """
+
+def _set_alias(version: Version, alias: str) -> None:
     mlflow.MlflowClient().set_registered_model_alias(version.model, alias, version.number)
 
 

@@ -7,12 +7,15 @@ beat: its label, and the probabilities once as many beats have followed as the n
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is imported
+import onnxruntime
 
 path = Path(sys.argv[1])
 specification = json.loads((path.parent / "step.json").read_text(encoding="utf-8"))

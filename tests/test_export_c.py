@@ -1,6 +1,7 @@
 """The C export says what the Python stream says: the same beats, labels and updates."""
 
 import logging
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -182,14 +183,18 @@ def test_a_name_cannot_end_the_comment_of_the_header(tmp_path):
     export_c(tmp_path, MODEL, 250.0)  # and an export replaces the one before
 
 
+FEW = ("106", "116", "122", "208")  # beats of 116 and 122 once waited for ever
+
+
 @pytest.mark.real
+@pytest.mark.no_cover  # Python runs each sample of half an hour
 def test_ds1_has_the_same_labels(mitdb, tmp_path):
     if not SHIPPED_LIVE_MODEL.is_dir():
         pytest.skip("no streaming model ships with this version")
     model = load_live_model()
     program = compiled.compiled(tmp_path, model, 360.0, options=("-O2",))
     n_equal = n_beats = 0
-    for record in DS1:
+    for record in DS1 if os.environ.get("ECTOPY_ALL_OF_DS1") else FEW:
         recording = open_recording(mitdb / record)
         columns = pipeline.analysed_columns(recording)
         signal = recording.read_leads(columns, 0, recording.n_samples).astype(np.float32)

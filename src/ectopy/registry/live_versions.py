@@ -1,27 +1,12 @@
 """Versions of the streaming model in MLflow, which is a registered model of its own."""
 
 from collections.abc import Mapping
-from contextlib import redirect_stderr
-from importlib import metadata
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
-import mlflow
-import pandas as pd
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec
 
-from ectopy.ecg import CLASSES
 from ectopy.live.beat_features import FEATURES
-from ectopy.model.classifier import CARD_FILE
-from ectopy.registry import runs
-from ectopy.registry.model_versions import (
-    Version,
-    make_challenger,
-    set_description,
-    tag_version,
-)
+from ectopy.registry.model_versions import Version, log_pyfunc, make_challenger
 
 
 def register_live(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version:
@@ -40,23 +25,7 @@ def register_live(folder: Path, *, model: str, tags: Mapping[str, str]) -> Versi
     -------
     The new version.
     """
-    columns: list[Any] = [ColSpec("double", name) for name in FEATURES]
-    probabilities: list[Any] = [ColSpec("float", f"p_{name.lower()}") for name in CLASSES]
-    signature = ModelSignature(Schema(columns), Schema([*probabilities, ColSpec("string", "label")]))
-    with runs.suppress_warnings(), redirect_stderr(StringIO()):  # MLflow tells what it registers
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(
-                Path(__file__).with_name("live_pyfunc.py")
-            ),  # stored as code, nothing is pickled
-            artifacts={"model": str(folder)},
-            signature=signature,
-            input_example=pd.DataFrame(0, index=[0], columns=list(FEATURES), dtype="float64"),
-            pip_requirements=[f"ectopy=={metadata.version('ectopy')}", f"mlflow=={mlflow.__version__}"],
-            registered_model_name=model,
-        )
-    version = Version(model, str(info.registered_model_version), str(info.run_id))
-    set_description(version, (folder / CARD_FILE).read_text(encoding="utf-8"))
-    tag_version(version, tags)
+    answers = [ColSpec("string", "label")]
+    version = log_pyfunc(folder, "live_pyfunc.py", tuple(FEATURES), answers, model=model, tags=tags)
     make_challenger(version)
     return version

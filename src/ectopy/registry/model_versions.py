@@ -2,7 +2,7 @@
 
 import atexit
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -95,17 +95,50 @@ def log_version(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version
     The new version.
     """
     features = load_classifier(folder).specification.features
+    answers = [ColSpec("string", "label"), ColSpec("boolean", "confident")]
+    version = log_pyfunc(folder, "pyfunc.py", features, answers, model=model, tags=tags)
+    describe_logged_model(version, "It has not been evaluated yet.")
+    return version
+
+
+def log_pyfunc(  # noqa: PLR0913 - a model, and what it reads and answers
+    folder: Path,
+    code: str,
+    features: Sequence[str],
+    answers: Sequence[ColSpec],
+    *,
+    model: str,
+    tags: Mapping[str, str],
+) -> Version:
+    """Log a model directory as a pyfunc model of the run in progress, with its card as description.
+
+    Parameters
+    ----------
+    folder
+        The model directory.
+    code
+        The file beside this one that MLflow runs to serve it.
+    features
+        Names of the features of a beat that it reads.
+    answers
+        Its columns after the probability of each class.
+    model
+        Name of the registered model.
+    tags
+        Tags of the new version.
+
+    Returns
+    -------
+    The new version, without an alias.
+    """
     columns: list[Any] = [ColSpec("double", name) for name in features]  # as a CSV file has them
     probabilities: list[Any] = [ColSpec("float", f"p_{name.lower()}") for name in CLASSES]
-    signature = ModelSignature(
-        Schema(columns),
-        Schema([*probabilities, ColSpec("string", "label"), ColSpec("boolean", "confident")]),
-    )
+    signature = ModelSignature(Schema(columns), Schema([*probabilities, *answers]))
     example = pd.DataFrame(0, index=[0], columns=list(features), dtype="float64")
     with runs.suppress_warnings(), redirect_stderr(StringIO()):  # MLflow tells what it registers
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(Path(__file__).with_name("pyfunc.py")),  # stored as code, nothing is pickled
+            python_model=str(Path(__file__).with_name(code)),  # stored as code, nothing is pickled
             artifacts={"model": str(folder)},
             signature=signature,
             input_example=example,
@@ -113,9 +146,8 @@ def log_version(folder: Path, *, model: str, tags: Mapping[str, str]) -> Version
             registered_model_name=model,
         )
     version = Version(model, str(info.registered_model_version), str(info.run_id))
-    set_description(version, (folder / CARD_FILE).read_text())
+    set_description(version, (folder / CARD_FILE).read_text(encoding="utf-8"))
     tag_version(version, tags)
-    describe_logged_model(version, "It has not been evaluated yet.")
     return version
 
 

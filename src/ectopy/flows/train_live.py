@@ -17,14 +17,15 @@ from ectopy.flows.tasks import without_failures
 from ectopy.flows.train import require_training
 from ectopy.live import alarm_training, training
 from ectopy.live.alarm_network import ALARMS_FILE, save_alarm_model
-from ectopy.live.examples import LiveRecordJob, run_job
+from ectopy.live.examples import run_job
 from ectopy.live.fold_answers import Answers, calibrate_answers, metrics_by_look_ahead, table
 from ectopy.live.live_card import build_live_card
 from ectopy.model.classifier import CARD_FILE
 from ectopy.model.folds import Fold, pick_records, split_folds, training_sequences
 from ectopy.model.manifest import write_manifest
 from ectopy.model.network import TrainConfig
-from ectopy.model.training_set import TrainingRecord, TrainingSequence, load_training_record
+from ectopy.model.training import TrainingFolder, load_records, record_jobs
+from ectopy.model.training_set import RecordJob, TrainingRecord, TrainingSequence
 from ectopy.model.training_sources import DEFAULT_SOURCES, SourceRecords, TrainingSource
 from ectopy.parallel.worker_pool import WorkerPool
 from ectopy.registry import live_versions, model_versions, runs
@@ -174,27 +175,15 @@ def read_all_records(
     -------
     The training records; one that cannot be read is named in a warning and left out.
     """
-    labelled = [
-        record for source in sources for record in source.labelled(use_doubtful=config.use_doubtful_labels)
-    ]
-    jobs = [
-        LiveRecordJob(
-            record,
-            work / f"{record.key}.npz",
-            config.seed,
-            tuple(other for other in labelled if other.patient != record.patient),
-        )
-        for record in labelled
-    ]
-    outcomes: list[LiveRecordJob | Exception] = []
+    jobs = record_jobs(sources, config, TrainingFolder(work))
+    outcomes: list[RecordJob | Exception] = []
     with progress("reading records", len(jobs)) as step, WorkerPool(workers) as processes:
         for start in range(0, len(jobs), _AT_ONCE):
             part = jobs[start : start + _AT_ONCE]
             outcomes += processes.call_each(run_job, part)
             for job in part:
                 step(job.key)
-    done = without_failures(jobs, outcomes)
-    return [load_training_record(job.training_record, job.record) for job in done]
+    return load_records(without_failures(jobs, outcomes))
 
 
 def cross_validate(records: Sequence[TrainingRecord], config: TrainConfig, look_ahead: int) -> list[Answers]:

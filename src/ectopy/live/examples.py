@@ -7,8 +7,6 @@ and no features.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
@@ -39,6 +37,7 @@ from ectopy.model import augmentation
 from ectopy.model.training_set import (
     AF_RHYTHMS,
     AUGMENTED,
+    RecordJob,
     TrainingRecord,
     TrainingSequence,
     beat_windows,
@@ -246,22 +245,7 @@ def to_recording(beats: Samples, recording: Recording, delay_s: float) -> Sample
     return np.clip(at, 0, max(recording.n_samples - 1, 0)).astype(np.int64)
 
 
-@dataclass(frozen=True)
-class LiveRecordJob:
-    """A record to prepare for the training of a streaming model, and the ``.npz`` file for the result."""
-
-    record: LabelledRecord
-    training_record: Path
-    seed: int
-    donors: tuple[LabelledRecord, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """Name of the record among those of all databases, such as ``mitdb/101``."""
-        return self.record.key
-
-
-def run_job(job: LiveRecordJob) -> LiveRecordJob:
+def run_job(job: RecordJob) -> RecordJob:
     """Prepare a record for training, write the result, and return the job; runs in any process."""
     record = read_live_record(job.record, seed=job.seed, donors=job.donors)
     save_training_record(record, job.training_record)

@@ -130,6 +130,11 @@ class RecordJob:
     seed: int
     donors: tuple[LabelledRecord, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """Name of the record among those of all databases, such as ``mitdb/101``."""
+        return self.record.key
+
     def load(self, variants: Collection[str] | None = None) -> TrainingRecord:
         """Load the training record that :func:`run_job` wrote, or some of its variants."""
         return load_training_record(self.training_record, self.record, variants)

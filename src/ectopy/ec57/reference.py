@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
 from ectopy.annotations import Annotations
 from ectopy.ec57 import BeatComparison, BeatMap, compare_beats
+from ectopy.ecg import Labels, Samples
 
 DETECTED, GIVEN, EC57_MAP = "detected", "given", "detected-ec57-map"
 CONDITIONS: Mapping[str, str] = MappingProxyType(
@@ -42,3 +45,20 @@ class Reference:
         The comparison by EC57.
         """
         return compare_beats(self.annotations, test, self.fs, beat_map=beat_map, n_samples=self.n_samples)
+
+    def compare_labels(self, sample: Samples, label: Labels) -> BeatComparison:
+        """Compare beats and their classes with the reference, with de Chazal's map.
+
+        Parameters
+        ----------
+        sample
+            The beats in samples, [n].
+        label
+            Their classes, [n].
+
+        Returns
+        -------
+        The comparison by EC57.
+        """
+        zeros = np.zeros(len(label), dtype=np.int64)
+        return self.compare(Annotations(sample, label, zeros, ("",) * len(label)))

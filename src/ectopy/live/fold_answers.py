@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.annotations import Annotations
 from ectopy.ec57 import BeatComparison, compute_metrics, gross
 from ectopy.ec57.reference import Reference
 from ectopy.ecg import BeatClass, Labels, Mask
@@ -32,8 +31,7 @@ class Answers(NamedTuple):
             np.array(TRAINED_LABELS)[self.logits[:, seen].argmax(axis=1)] for seen in (0, after)
         )
         label[self._paroxysmal(at_once) & (label == BeatClass.NORMAL)] = BeatClass.SVEB
-        zeros = np.zeros(len(label), dtype=np.int64)
-        return self.reference.compare(Annotations(self.sequence.sample, label, zeros, ("",) * len(label)))
+        return self.reference.compare_labels(self.sequence.sample, label)
 
     def _paroxysmal(self, label: Labels) -> Mask:
         """Find the beats in a paroxysmal tachycardia, as a stream does, [n]."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.annotations import Annotations
 from ectopy.ec57 import BeatComparison
 from ectopy.ec57.reference import Reference
 from ectopy.ecg import Labels
@@ -101,8 +100,7 @@ class OutOfFoldPrediction:
     def compare(self) -> BeatComparison:
         """Compare the most likely labels with the reference by EC57."""
         label = np.array(TRAINED_LABELS)[self.logits.argmax(axis=1)]
-        zeros = np.zeros(len(label), dtype=np.int64)
-        return self.reference.compare(Annotations(self.sequence.sample, label, zeros, ("",) * len(label)))
+        return self.reference.compare_labels(self.sequence.sample, label)
 
 
 def compare_records(predictions: Iterable[OutOfFoldPrediction]) -> dict[str, BeatComparison]:

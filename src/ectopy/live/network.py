@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import CLASSES
 from ectopy.live.alarm_network import ALARMS_FILE, AlarmModel, load_alarm_model
 from ectopy.live.beat_features import FEATURES
 from ectopy.live.model_files import SHIPPED_LIVE_MODEL, WEIGHTS_FILE
-from ectopy.model.classifier import SPECIFICATION_FILE, ModelError
+from ectopy.model.classifier import SPECIFICATION_FILE, ModelError, by_class, softmax
 from ectopy.model.manifest import ManifestError, check_manifest
 
 Floats = NDArray[np.float32]
@@ -107,14 +106,7 @@ class LiveModel:
         candidate = np.tanh(inputs[2 * n :] + reset * recurrent[2 * n :])
         state = update * state + (1 - update) * candidate
         logits = (state @ w["out"] + w["out_bias"]).reshape(self.look_ahead + 1, -1)
-        return state, self._probability(logits)
-
-    def _probability(self, logits: Floats) -> Floats:
-        logits = logits / self._temperature
-        power = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probability = np.zeros((len(logits), len(CLASSES)), dtype=np.float32)
-        probability[:, self._classes] = power / power.sum(axis=1, keepdims=True)
-        return probability
+        return state, by_class(softmax(logits / self._temperature), self.specification.labels)
 
     @cached_property
     def _columns(self) -> list[int]:
@@ -132,10 +124,6 @@ class LiveModel:
     @cached_property
     def _temperature(self) -> Floats:
         return np.array(self.specification.temperature, dtype=np.float32)[:, None]
-
-    @cached_property
-    def _classes(self) -> list[int]:
-        return [CLASSES.index(label) for label in self.specification.labels]
 
 
 def _sigmoid(x: Floats) -> Floats:

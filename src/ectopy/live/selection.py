@@ -118,11 +118,9 @@ class BeatSelector:
         self._learning: list[Candidate] = []
         self._nodes: list[Node] = []  # that are not decided yet
         self._root: Node | None = None  # the last final beat
-        self._floor = 0.0  # score of a sequence that begins now
         self._first_rr = _FIRST_RR
         self._rr: deque[float] = deque(maxlen=_N_RR)
         self._recent: deque[Candidate] = deque()
-        self._recent_clock = 0
 
     def push(self, candidates: list[Candidate], clock: int) -> Iterator[Candidate]:
         """Return the beats that are final by a time.
@@ -159,7 +157,7 @@ class BeatSelector:
 
     def _path(self) -> list[Node]:
         node = max(self._nodes, key=lambda one: one.score, default=None)
-        if node is None or node.score <= (self._root.score if self._root else self._floor):
+        if node is None or node.score <= (self._root.score if self._root else 0.0):
             return []
         path = []
         while node is not None and node is not self._root:
@@ -239,7 +237,7 @@ class BeatSelector:
         evidence = self._evidence(amplitude, now)
         usual = self._usual_rr()
         root = self._root
-        score = (root.score if root else self._floor) - (_MAX_RR_PENALTY if root else 0.0)
+        score = root.score - _MAX_RR_PENALTY if root else 0.0
         before = root
         if root and now - root.candidate.sample < _REFRACTORY:
             score = _NO_ENERGY

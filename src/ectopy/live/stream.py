@@ -417,8 +417,7 @@ class Stream:
         rr_s = self._rr_s(beat, before.beat)
         features, patient = describe(before.patient, window, readable, rr_s)
         state, probability = self.model.step(before.state, features)
-        label = CLASSES[int(probability[0].argmax())]
-        paroxysm = before.paroxysm.after(label, None if math.isnan(rr_s) else math.log(rr_s))
+        paroxysm = before.paroxysm.after(_label(probability[0]), None if math.isnan(rr_s) else math.log(rr_s))
         return Described(beat, patient, state, probability, paroxysm)
 
     def _rr_s(self, beat: Candidate, before: Candidate) -> float:

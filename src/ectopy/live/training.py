@@ -14,7 +14,7 @@ from ectopy.live.beat_features import FEATURES, Floats
 from ectopy.live.network import LiveModel, LiveSpecification, save_live_model
 from ectopy.model import network
 from ectopy.model.calibration import Calibration
-from ectopy.model.network import Callback, Network, TrainConfig
+from ectopy.model.network import Network, TrainConfig
 from ectopy.model.training_set import TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS
 
@@ -25,7 +25,6 @@ def fit(
     *,
     look_ahead: int,
     seed: int,
-    callbacks: Sequence[Callback] = (),
 ) -> Network:
     """Train one network.
 
@@ -39,8 +38,6 @@ def fit(
         Beats after a beat that its last answer considers.
     seed
         Seed of the initial weights and the drawn windows.
-    callbacks
-        Functions that are called after each epoch.
 
     Returns
     -------
@@ -51,7 +48,7 @@ def fit(
         return _build(config, look_ahead)
 
     heads = look_ahead + 1
-    return network.fit(sequences, config, seed=seed, callbacks=callbacks, build=build, heads=heads)
+    return network.fit(sequences, config, seed=seed, build=build, heads=heads)
 
 
 def _build(config: TrainConfig, look_ahead: int) -> Any:

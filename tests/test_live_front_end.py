@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import lfilter, sosfilt
 
-from ectopy.live.front_end import LIVE_FS, FrontEnd
+from ectopy.live.front_end import LIVE_FS, FrontEnd, run_lengths
 
 
 def in_chunks(signal, fs, sizes):
@@ -89,3 +90,32 @@ def test_no_samples_change_nothing():
     front_end = FrontEnd(250.0, 2)
     signal, usable = front_end.push(np.empty((0, 2)))
     assert signal.shape == usable.shape == (0, 2)
+
+
+@given(mask=st.lists(st.booleans(), min_size=1, max_size=30), before=st.integers(0, 5))
+def test_run_lengths_count_on_from_what_came_before(mask, before):
+    expected, length = [], before
+    for is_true in mask:
+        length = length + 1 if is_true else 0
+        expected.append([length])
+    found = run_lengths(np.array(mask)[:, None], np.array([before]))
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize("fs", [100.0, 250.0, 1000.0, 10_000.0])
+def test_the_low_pass_as_one_filter_is_that_of_its_sections(fs):
+    signal = noise(fs, 10, n_leads=1)[:, 0]
+    front_end = FrontEnd(fs, 1)
+    sections = sosfilt(front_end.low_pass.astype(np.float64), signal)
+    np.testing.assert_allclose(lfilter(*front_end.low_transfer, signal), sections, atol=1e-3)  # a microvolt
+
+
+def test_what_was_pushed_may_be_overwritten():
+    signal = noise(250, 4)
+    plain, _ = in_chunks(signal, 250.0, [])
+    front_end, buffer, parts = FrontEnd(250.0, 2), np.empty((10, 2)), []
+    for start in range(0, len(signal), 10):
+        buffer[:] = signal[start : start + 10]
+        parts.append(front_end.push(buffer)[0])
+        buffer[:] = np.nan
+    np.testing.assert_array_equal(np.concatenate(parts), plain)

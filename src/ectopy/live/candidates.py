@@ -4,15 +4,16 @@ This is :mod:`ectopy.beats.qrs_candidates` without a look into the future: the e
 wavelet's response, and a lead is normalised by its mean energy so far.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.signal import sosfilt
+from scipy.ndimage import maximum_filter1d
+from scipy.signal import lfilter
 
 from ectopy.ecg import Mask, Signal
-from ectopy.live.front_end import LIVE_FS
+from ectopy.live.front_end import LIVE_FS, run_lengths
 
 _QRS_HZ, _QRS_SD_HZ = 15.0, 6.0  # as in qrs_candidates
 _APART = round(0.12 * LIVE_FS)  # samples; candidates closer than this are one candidate
@@ -35,9 +36,12 @@ EVEN, ODD = WAVELET.real.astype(np.float32), WAVELET.imag.astype(np.float32)
 REACH = len(WAVELET) // 2
 LATENCY = REACH + _APART + 1
 """Samples at LIVE_FS after which a candidate is known."""
-_KEPT = 2 * _APART + REACH + 1  # samples of signal before the newest energy that a candidate needs
+_AROUND = 2 * _APART  # samples of energy that are kept: a candidate is a maximum among those around it
+_KEPT = _AROUND + REACH  # samples of signal that are kept
 DECAY = np.float32(1 - np.exp(-1 / (_LEVEL_S * LIVE_FS)))
-_MEAN = np.array([[DECAY, 0, 0, 1, DECAY - 1, 0]], dtype=np.float32)
+# Filters as scipy.signal.lfilter takes them.
+_QRS_FILTER = (WAVELET.astype(np.complex64), np.array((1, 0), dtype=np.complex64))
+_MEAN_FILTER = (np.array((DECAY, 0), dtype=np.float32), np.array((1, DECAY - 1), dtype=np.float32))
 
 
 class Candidate(NamedTuple):
@@ -62,13 +66,13 @@ class CandidateFinder:
 
     def __init__(self, n_leads: int) -> None:
         self._n = 0  # samples pushed so far
-        self._signal = np.zeros((REACH * 2, n_leads), dtype=np.float32)  # the last samples
-        self._usable = np.zeros((REACH * 2, n_leads), dtype=bool)
-        self._state = np.zeros((1, n_leads, 2), dtype=np.float32)
-        self._energy = np.zeros((2 * _APART, n_leads), dtype=np.float32)
-        self._level = np.full((2 * _APART, n_leads), np.float32(1), dtype=np.float32)
-        self._combined = np.zeros(2 * _APART, dtype=np.float32)
-        self._past = np.zeros((_KEPT + REACH, n_leads), dtype=np.float32)
+        self._usable = np.zeros(n_leads, dtype=np.int64)  # usable samples in a row
+        self._response = np.zeros((2 * REACH, n_leads), dtype=np.complex64)  # state of the filters
+        self._mean = np.zeros((1, n_leads), dtype=np.float32)
+        self._signal = np.zeros((_KEPT, n_leads), dtype=np.float32)  # the last samples
+        self._energy = np.zeros((_AROUND, n_leads), dtype=np.float32)
+        self._level = np.ones((_AROUND, n_leads), dtype=np.float32)
+        self._combined = np.zeros(_AROUND, dtype=np.float32)
         self._last_peak = -_APART
 
     def push(self, signal: Signal, usable: Mask) -> list[Candidate]:
@@ -88,61 +92,40 @@ class CandidateFinder:
         if not len(signal):
             return []
         self._n += len(signal)
-        whole = np.concatenate((self._signal, signal))
-        usable = np.concatenate((self._usable, usable))
-        energy, inside = _energy(whole), _all_around(usable)
-        energy[~inside] = 0
-        level, self._state[:] = sosfilt(_MEAN, energy.T, axis=1, zi=self._state)
-        level = np.maximum(level.T, _TINY)
-        combined = np.sqrt(np.square(energy / level).sum(axis=1))
-        past = np.concatenate((self._past, signal))
-        energy = np.concatenate((self._energy, energy))
-        level = np.concatenate((self._level, level))
-        combined = np.concatenate((self._combined, combined))
-        found = self._candidates(past, energy, level, combined)
-        self._signal, self._usable = whole[-2 * REACH :], usable[-2 * REACH :]
-        self._past = past[-len(self._past) :]
-        self._energy, self._level, self._combined = (
-            part[-2 * _APART :] for part in (energy, level, combined)
-        )
+        new, new_level = self._energy_of(signal, usable)
+        signal = np.concatenate((self._signal, signal))
+        energy = np.concatenate((self._energy, new))
+        level = np.concatenate((self._level, new_level))
+        new_combined = np.sqrt(np.square(new / new_level).sum(axis=1))
+        combined = np.concatenate((self._combined, new_combined))
+        found = list(self._candidates(signal, energy, level, combined))
+        self._signal = signal[-_KEPT:]
+        self._energy, self._level, self._combined = (part[-_AROUND:] for part in (energy, level, combined))
         return found
 
+    def _energy_of(self, signal: Signal, usable: Mask) -> tuple[Signal, Signal]:
+        """Compute the QRS energy REACH samples ago, and its mean so far, [m, n_leads]."""
+        response, self._response = lfilter(*_QRS_FILTER, signal, axis=0, zi=self._response)
+        n_usable = run_lengths(usable, self._usable)
+        self._usable = n_usable[-1]
+        energy = np.abs(response) * (n_usable > 2 * REACH)
+        mean, self._mean = lfilter(*_MEAN_FILTER, energy, axis=0, zi=self._mean)
+        return energy, np.maximum(mean, _TINY)
+
     def _candidates(
-        self, past: Signal, energy: Signal, level: Signal, combined: NDArray[np.float32]
-    ) -> list[Candidate]:
-        highest = sliding_window_view(combined, 2 * _APART + 1).max(axis=1)
+        self, signal: Signal, energy: Signal, level: Signal, combined: NDArray[np.float32]
+    ) -> Iterator[Candidate]:
+        highest = maximum_filter1d(combined, _AROUND + 1)[_APART:-_APART]
         centre = combined[_APART:-_APART]
         start = self._n - REACH - len(combined) + _APART  # sample of the first centre
-        found = []
         for at in np.flatnonzero((centre == highest) & (centre > 0)).tolist():
             if start + at - self._last_peak < _APART:
                 continue
             self._last_peak = start + at
             strength = energy[at + _APART - _NEAR : at + _APART + _NEAR + 1].max(axis=0)
-            first = self._last_peak - self._n + len(past) - _APART
-            deflection = past[first : first + 2 * _APART + 1]
+            deflection = signal[at : at + 2 * _APART + 1]
             offset = _largest_deflection(deflection, strength / level[at + _APART])
-            found.append(Candidate(self._last_peak + offset, self._last_peak, tuple(strength.tolist())))
-        return found
-
-
-def _energy(signal: Signal) -> Signal:
-    """Compute the magnitude of the wavelet's response, [n - 2 * REACH, n_leads]; sums go tap by tap."""
-    n = len(signal) - 2 * REACH
-    even, odd = (np.zeros((n, signal.shape[1]), dtype=np.float32) for _ in range(2))
-    for tap in range(REACH):  # the even taps are symmetric, the odd ones antisymmetric
-        first, last = signal[tap : tap + n], signal[2 * REACH - tap : 2 * REACH - tap + n]
-        even += EVEN[tap] * (first + last)
-        odd += ODD[tap] * (first - last)
-    even += EVEN[REACH] * signal[REACH : REACH + n]
-    return np.sqrt(even * even + odd * odd)
-
-
-def _all_around(usable: Mask) -> Mask:
-    """Check whether all samples within REACH are usable, [n - 2 * REACH, n_leads]."""
-    if usable.all():
-        return usable[2 * REACH :]
-    return np.asarray(sliding_window_view(usable, 2 * REACH + 1, axis=0).all(axis=-1))
+            yield Candidate(self._last_peak + offset, self._last_peak, tuple(strength.tolist()))
 
 
 def _largest_deflection(signal: Signal, prominence: NDArray[np.float32]) -> int:

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt
+from scipy.signal import butter, lfilter, sos2tf
 
 from ectopy.ecg import MAX_WRONG_UNIT, Mask, Signal
 
@@ -40,6 +40,7 @@ class FrontEnd:
         self.ratio = (Fraction(fs).limit_denominator(1000) / LIVE_FS).limit_denominator(100_000)
         self.low_pass = butter(6, HIGH_HZ, fs=fs, output="sos").astype(np.float32)
         self.high_pass = butter(2, LOW_HZ, "highpass", fs=LIVE_FS, output="sos").astype(np.float32)
+        self.low_transfer = sos2tf(self.low_pass.astype(np.float64))  # the sections as one filter
         self.delay_s = _group_delay_s(self.low_pass, fs)
         self._flat = round(_FLAT_S * fs)
         self._bridged = round(_BRIDGED_S * fs)
@@ -49,9 +50,9 @@ class FrontEnd:
         self._offset = np.full(n_leads, np.nan)
         self._missing = np.ones(n_leads, dtype=np.int64)  # samples since the last known one
         self._same = np.zeros(n_leads, dtype=np.int64)  # samples that were equal to the one before
-        self._low_state = np.zeros((len(self.low_pass), n_leads, 2), dtype=np.float32)
-        self._high_state = np.zeros((1, n_leads, 2), dtype=np.float32)
-        self._tail = np.zeros((1, n_leads), dtype=np.float32)  # low-passed samples from ``_tail_start`` on
+        self._low_state = np.zeros((2 * len(self.low_pass), n_leads))
+        self._high_state = np.zeros((2, n_leads), dtype=np.float32)
+        self._tail = np.zeros((1, n_leads))  # low-passed samples from ``_tail_start`` on
         self._tail_usable = np.ones((1, n_leads), dtype=bool)
         self._tail_start = -1
 
@@ -72,46 +73,43 @@ class FrontEnd:
             return empty, empty.astype(bool)
         known, usable = self._without_gaps(np.asarray(samples, dtype=np.float64))
         self._n_in += len(samples)
-        self._tail = np.concatenate((self._tail, _filtered(self.low_pass, known, self._low_state)))
+        low, self._low_state = lfilter(*self.low_transfer, known, axis=0, zi=self._low_state)
+        self._tail = np.concatenate((self._tail, low))
         self._tail_usable = np.concatenate((self._tail_usable, usable))
         resampled, is_usable = self._resampled()
-        return _filtered(self.high_pass, resampled, self._high_state), is_usable
+        if len(resampled):
+            b, a = self.high_pass[0, :3], self.high_pass[0, 3:]
+            resampled, self._high_state = lfilter(b, a, resampled, axis=0, zi=self._high_state)
+        return resampled, is_usable
 
-    def _without_gaps(self, samples: NDArray[np.float64]) -> tuple[Signal, Mask]:
+    def _without_gaps(self, samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], Mask]:
         """Return the samples as if the signal went on after a gap where it stopped, and which are usable."""
-        known = np.empty(samples.shape, dtype=np.float32)
-        usable = np.ones(samples.shape, dtype=bool)
-        for lead in range(samples.shape[1]):
-            known[:, lead], usable[:, lead] = self._lead_without_gaps(samples[:, lead], lead)
-        return known, usable
+        is_known = np.abs(samples) <= MAX_WRONG_UNIT  # beyond would fill the filters for hours; NaN is not
+        is_same = samples == np.concatenate((self._raw[None], samples[:-1]))
+        missing, same = run_lengths(~is_known, self._missing), run_lengths(is_same, self._same)
+        in_gap = (missing > 0).any(axis=0) | (self._missing > 0)
+        known = samples - self._offset
+        for lead in np.flatnonzero(in_gap).tolist():
+            known[:, lead] = self._across_gaps(samples[:, lead], is_known[:, lead], lead)
+        self._raw, self._held, self._missing, self._same = (
+            one[-1].copy() for one in (samples, known, missing, same)
+        )
+        usable = (missing < self._bridged) & (same < self._flat)
+        return known, np.asarray(usable)
 
-    def _lead_without_gaps(self, samples: NDArray[np.float64], lead: int) -> tuple[Signal, Mask]:
-        finite = (
-            np.abs(samples) <= MAX_WRONG_UNIT
-        )  # what is beyond would fill the filters for hours; NaN is not
-        was_known = self._missing[lead] == 0
-        n_before, self._missing[lead] = _run_lengths(~finite, self._missing[lead])
-        same = np.diff(samples, prepend=self._raw[lead]) == 0
-        n_same, self._same[lead] = _run_lengths(same, self._same[lead])
-        usable = (n_before < self._bridged) & (n_same < self._flat)
-        self._raw[lead] = samples[-1]
-        if finite.all() and was_known:
-            known = samples - self._offset[lead]
-            self._held[lead] = known[-1]
-            return known.astype(np.float32), usable
-        known = np.empty_like(samples)
+    def _across_gaps(self, samples: NDArray[np.float64], is_known: Mask, lead: int) -> list[float]:
+        """Hold the last known sample in a gap, and begin with it after the gap."""
         held, offset, in_gap = self._held[lead], self._offset[lead], bool(np.isnan(self._offset[lead]))
-        for at, (value, is_known) in enumerate(zip(samples.tolist(), finite.tolist(), strict=True)):
-            if is_known:
+        filled = []
+        for value, known in zip(samples.tolist(), is_known.tolist(), strict=True):
+            if known:
                 if in_gap:
-                    offset, in_gap = value - held, False
+                    offset = value - held
                 held = value - offset
-            else:
-                in_gap = True
-            known[at] = held
-        self._held[lead] = held
+            in_gap = not known
+            filled.append(held)
         self._offset[lead] = np.nan if in_gap else offset
-        return known.astype(np.float32), usable
+        return filled
 
     def _resampled(self) -> tuple[Signal, Mask]:
         """Interpolate the low-passed samples at the points of LIVE_FS: a cubic through four neighbours."""
@@ -120,42 +118,37 @@ class FrontEnd:
         stop = last * ratio.denominator // ratio.numerator + 1 if last >= 0 else 0
         point = np.arange(self._n_out, max(stop, self._n_out), dtype=np.int64)
         before, rest = np.divmod(point * ratio.numerator, ratio.denominator)
-        share = (rest / ratio.denominator).astype(np.float32)[:, None]
         at = before - self._tail_start
-        a, b, c, d = (self._tail[at + step] for step in (-1, 0, 1, 2))
-        # Catmull and Rom 1974
-        half = np.float32(0.5)
-        value = b + half * share * (
-            (c - a) + share * ((2 * a - 5 * b + 4 * c - d) + share * (3 * (b - c) + d - a))
-        )
-        usable = self._tail_usable[at] & self._tail_usable[at + 1]
+        value, usable = self._tail[at], self._tail_usable[at] & self._tail_usable[at + 1]
+        if rest.any():  # points between two samples
+            a, c, d = (self._tail[at + step] for step in (-1, 1, 2))
+            share = (rest / ratio.denominator)[:, None]
+            # Catmull and Rom 1974
+            value = value + share / 2 * (
+                (c - a) + share * ((2 * a - 5 * value + 4 * c - d) + share * (3 * (value - c) + d - a))
+            )
         self._n_out += len(point)
         next_before = self._n_out * ratio.numerator // ratio.denominator
         drop = max(min(next_before - 1, self._n_in) - self._tail_start, 0)
-        self._tail, self._tail_usable = self._tail[drop:], self._tail_usable[drop:]
+        self._tail, self._tail_usable = self._tail[drop:].copy(), self._tail_usable[drop:].copy()
         self._tail_start += drop
         return value.astype(np.float32), usable
 
 
-def _filtered(sos: NDArray[np.float32], samples: Signal, state: Signal) -> Signal:
-    """Filter the next samples [n, n_leads], and bring the state up to date."""
-    if not len(samples):
-        return samples
-    filtered, state[:] = sosfilt(sos, samples.T, axis=1, zi=state)
-    return np.ascontiguousarray(filtered.T)
+def run_lengths(mask: Mask, before: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count how many True values in a row end at each place, [n, n_leads].
 
-
-def _run_lengths(mask: Mask, before: int) -> tuple[NDArray[np.int64], int]:
-    """Count how many True values in a row end at each place, [n], and at the end.
-
-    ``before`` values in a row came before the first one.
+    Parameters
+    ----------
+    mask
+        [n, n_leads].
+    before
+        How many True values in a row came before, [n_leads].
     """
-    if not mask.any():
-        return np.zeros(len(mask), dtype=np.int64), 0
-    place = np.arange(1, len(mask) + 1)
-    last_false = np.maximum.accumulate(np.where(mask, 0, place))
-    length = place - last_false + np.where(last_false == 0, before, 0)
-    return length, int(length[-1])
+    if not mask.any():  # so nearly always
+        return np.zeros(mask.shape, dtype=np.int64)
+    place = np.arange(1, len(mask) + 1)[:, None]
+    return np.asarray(place - np.maximum.accumulate(np.where(mask, -before, place)))
 
 
 def _group_delay_s(sos: NDArray[np.float32], fs: float, hz: float = 10.0) -> float:

@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ectopy.ec57 import match_beats
 from ectopy.ecg import recording_of
@@ -135,3 +137,34 @@ def test_a_candidate_is_known_a_fifth_of_a_second_after_it():
 def test_a_lead_that_cannot_be_used_gives_no_candidate():
     lead = drawn(regular(0.8, 10), 10, fs=LIVE_FS).reshape(-1, 1).astype(np.float32)
     assert CandidateFinder(1).push(lead, np.zeros(lead.shape, dtype=bool)) == []
+
+
+def test_scores_stay_small_for_ever():
+    # They count from the last final beat, so those of a second day are as large and as exact as of the first.
+    rng, selector, largest, n_beats = np.random.default_rng(0), BeatSelector(2), [], 0
+    clock = 0
+    for number in range(4000):
+        clock += int(rng.integers(90, 110)) if number % 2 else 35  # beats, and T waves after them
+        size = float(np.exp((number % 2 == 0) * 1.5 + rng.normal(scale=0.1)))
+        n_beats += len(list(selector.push([Candidate(clock, clock, (size, size))], clock + LATENCY)))
+        largest.append(max((abs(node.score) for node in selector._nodes), default=0.0))
+    assert n_beats > 1800
+    assert max(largest[2000:]) == pytest.approx(max(largest[:2000]), rel=0.2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_pending_beats_are_the_most_likely_sequence(seed):
+    """The sequence that is kept is the one that a search over all undecided candidates would find."""
+    rng, selector, clock = np.random.default_rng(seed), BeatSelector(1), 0
+    for _ in range(120):
+        clock += int(rng.integers(16, 120))
+        size = float(np.exp(rng.normal(scale=1)))
+        list(selector.push([Candidate(clock, clock, (size,))], clock + LATENCY))
+        best = max(selector._nodes, key=lambda node: node.score, default=None)
+        sequence = []
+        node = best if best is not None and best.score > 0 else None
+        while node is not None and node is not selector._root:
+            sequence.append(node.candidate)
+            node = node.before
+        assert selector.pending == sequence[::-1]

@@ -40,13 +40,24 @@ _NO_ENERGY = -math.inf
 
 @dataclass(eq=False)
 class Node:
-    """A candidate in the search for the most likely sequence."""
+    """A candidate in the search for the most likely sequence.
+
+    ``score`` is that of the best sequence that ends at it, and counts from the last final beat: so it stays
+    small for ever.
+    """
 
     candidate: Candidate
     amplitude: tuple[float, ...]
     clear: tuple[bool, ...]
     score: float
     before: "Node | None"
+
+    def follows(self, beat: "Node") -> bool:
+        """Check whether the best sequence that ends here contains a beat."""
+        node: Node | None = self
+        while node is not None and node is not beat:
+            node = node.before
+        return node is beat
 
 
 @dataclass(eq=False)
@@ -117,6 +128,7 @@ class BeatSelector:
         self._learnt = False
         self._learning: list[Candidate] = []
         self._nodes: list[Node] = []  # that are not decided yet
+        self._path: list[Node] = []  # the most likely sequence of them
         self._root: Node | None = None  # the last final beat
         self._first_rr = _FIRST_RR
         self._rr: deque[float] = deque(maxlen=_N_RR)
@@ -148,22 +160,12 @@ class BeatSelector:
     @property
     def pending(self) -> list[Candidate]:
         """The beats of the most likely sequence that are not final yet."""
-        return [node.candidate for node in self._path()]
+        return [node.candidate for node in self._path]
 
     def finish(self) -> None:
         """Learn from what there is, at the end of a signal shorter than the learning time."""
         if not self._learnt and self._learning:
             self._learn()
-
-    def _path(self) -> list[Node]:
-        node = max(self._nodes, key=lambda one: one.score, default=None)
-        if node is None or node.score <= (self._root.score if self._root else 0.0):
-            return []
-        path = []
-        while node is not None and node is not self._root:
-            path.append(node)
-            node = node.before
-        return path[::-1]
 
     def _advance(self, clock: int) -> Iterator[Candidate]:
         if not self._learnt:
@@ -171,16 +173,14 @@ class BeatSelector:
                 return
             self._learn()
         while self._nodes and self._nodes[0].candidate.sample + _LAG <= clock:
-            path = self._path()
-            due = self._nodes[0]
-            if path and path[0] is due:
+            due = self._nodes.pop(0)
+            if self._path and self._path[0] is due:
                 self._settle(due)
                 yield due.candidate
             else:
                 for lead, size in zip(self._leads, due.amplitude, strict=True):
                     if size > _NO_ENERGY:
                         lead.others.append(size)
-                self._nodes.pop(0)
                 for node in self._nodes:  # sequences through it go on without it
                     if node.before is due:
                         node.before = self._root
@@ -194,15 +194,10 @@ class BeatSelector:
                 lead.last_clear = beat.candidate.sample
         if self._root is not None:
             self._rr.append(beat.candidate.sample - self._root.candidate.sample)
-        self._root = beat
-        beat.before = None
-        self._nodes.pop(0)
         for node in self._nodes:
-            earliest = node
-            while earliest.before is not None and earliest.before is not beat:
-                earliest = earliest.before
-            if earliest.before is not beat and earliest is not beat:
-                node.score = _NO_ENERGY
+            node.score = node.score - beat.score if node.follows(beat) else _NO_ENERGY
+        self._root, beat.before, beat.score = beat, None, 0.0
+        del self._path[0]
 
     def _learn(self) -> None:
         """Estimate the size of the beats from the highest candidate of every two seconds, and their RR."""
@@ -237,7 +232,7 @@ class BeatSelector:
         evidence = self._evidence(amplitude, now)
         usual = self._usual_rr()
         root = self._root
-        score = root.score - _MAX_RR_PENALTY if root else 0.0
+        score = -_MAX_RR_PENALTY if root else 0.0
         before = root
         if root and now - root.candidate.sample < _REFRACTORY:
             score = _NO_ENERGY
@@ -250,7 +245,17 @@ class BeatSelector:
             if node.score - penalty > score:
                 score, before = node.score - penalty, node
         clear = tuple(value > _CLEAR for value in evidence)
-        self._nodes.append(Node(candidate, amplitude, clear, score + sum(evidence), before))
+        node = Node(candidate, amplitude, clear, score + sum(evidence), before)
+        self._nodes.append(node)
+        if node.score > (self._path[-1].score if self._path else 0.0):
+            self._path = self._sequence_to(node)
+
+    def _sequence_to(self, node: Node | None) -> list[Node]:
+        sequence = []
+        while node is not None and node is not self._root:
+            sequence.append(node)
+            node = node.before
+        return sequence[::-1]
 
     def _usual_rr(self) -> float:
         if all(lead.every_second() for lead in self._leads) and len(self._recent) > 2:
@@ -258,12 +263,12 @@ class BeatSelector:
         return median(self._rr) if len(self._rr) >= 3 else self._first_rr
 
     def _evidence(self, amplitude: tuple[float, ...], now: int) -> list[float]:
-        path_end = self._path()[-1:] or ([self._root] if self._root else [])
-        silent = bool(path_end) and now - path_end[0].candidate.sample > _SILENCE
+        last = self._path[-1] if self._path else self._root
+        silent = last is not None and now - last.candidate.sample > _SILENCE
         evidence = []
         latest = max(lead.last_clear for lead in self._leads)
         for number, (lead, size) in enumerate(zip(self._leads, amplitude, strict=True)):
-            recent = max((_log(one.strength[number]) for one in self._recent), default=_NO_ENERGY)
+            recent = _log(max(one.strength[number] for one in self._recent))
             value = lead.evidence(size, recent, silent=silent)
             off = lead.last_clear < latest - _OFF
             evidence.append(0.0 if off and value < 0 else value)

@@ -1,5 +1,6 @@
 """A stream: the same final beats whatever the chunks, within seconds, and what it says before."""
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 from ectopy import pipeline
 from ectopy.ecg import recording_of
 from ectopy.live.analysis import analyse_live, as_beats, live_beats
+from ectopy.live.candidates import Candidate
 from ectopy.live.network import load_live_model, save_live_model
-from ectopy.live.stream import FINAL_S, Stream
+from ectopy.live.stream import FINAL_S, STEP_S, Stream
 from ectopy.model.classifier import SPECIFICATION_FILE, ModelError
-from tests.drawn_ecg import drawn
-from tests.live import live_model
+from tests.drawn_ecg import drawn, steady
+from tests.live import live_model, random_live_model
 from tests.small import simulated
 
 MODEL = live_model()
@@ -57,6 +59,27 @@ def test_one_sample_at_a_time_gives_the_same_as_all_at_once():
     assert final(one_by_one) == final(stream_in_chunks(signal, RECORDING.fs, []))
 
 
+def test_samples_wait_until_a_step_is_complete():
+    signal, fs = RECORDING.read(0, round(30 * RECORDING.fs)), RECORDING.fs
+    step = round(STEP_S * fs)
+    one_by_one = stream_in_chunks(signal, fs, [1] * len(signal))
+    told = [one for one in one_by_one if one.kind == "provisional"]
+    assert len(told) > 20
+    assert all(round(one.at_s * fs) % step == 0 for one in told)
+    assert one_by_one == stream_in_chunks(signal, fs, [step] * (len(signal) // step))
+
+
+def test_the_buffer_of_a_packet_may_be_used_again():
+    signal, fs = RECORDING.read(0, round(20 * RECORDING.fs)), RECORDING.fs
+    stream, buffer, updates = Stream(fs, ["II", "V1"], model=MODEL), np.empty((7, 2), dtype=np.float32), []
+    for start in range(0, len(signal), 7):
+        part = buffer[: len(signal) - start]
+        part[:] = signal[start : start + 7]
+        updates += stream.push(part)
+        buffer[:] = np.nan
+    assert final([*updates, *stream.finish()]) == final(stream_in_chunks(signal, fs, []))
+
+
 def test_a_beat_is_told_within_half_a_second_and_final_within_five():
     signal, fs = RECORDING.read(0, RECORDING.n_samples), RECORDING.fs
     first, last = {}, {}
@@ -64,7 +87,8 @@ def test_a_beat_is_told_within_half_a_second_and_final_within_five():
         if update.kind in {"provisional", "beat"} and 10 < update.time_s < RECORDING.duration_s - 6:
             first.setdefault(update.sample, update.at_s - update.time_s)
             last[update.sample] = update.at_s - update.time_s
-    assert np.median(list(first.values())) < 0.35
+    assert np.median(list(first.values())) < 0.26
+    assert np.quantile(list(first.values()), 0.95) < 0.3
     assert max(last.values()) <= FINAL_S + 0.1
 
 
@@ -184,3 +208,40 @@ def test_a_gap_beside_a_beat_is_the_same_in_all_chunks(before_s):
     whole = final(stream_in_chunks(signal, 360.0, []))
     for size in (7, 36, 100):
         assert final(stream_in_chunks(signal, 360.0, [size] * (len(signal) // size))) == whole
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    lost_s=st.lists(st.tuples(st.floats(0, 29), st.floats(0.02, 5)), max_size=8),
+    one_lead=st.booleans(),
+    sizes=st.lists(st.integers(0, 400), max_size=60),
+)
+def test_lost_signal_anywhere_is_the_same_in_all_chunks(lost_s, one_lead, sizes):
+    lead = drawn(steady(30), 30, fs=250.0)
+    signal = np.hstack((lead, -0.6 * lead))
+    for start_s, length_s in lost_s:
+        lost = slice(round(250 * start_s), round(250 * (start_s + length_s)))
+        signal[lost, : 1 if one_lead else 2] = np.nan
+    whole, cut = (stream_in_chunks(signal, 250.0, one, random_live_model()) for one in ([], sizes))
+    assert final(cut) == final(whole)
+    gaps = [[(one.sample, one.reason) for one in part if one.kind == "gap"] for part in (whole, cut)]
+    assert gaps[0] == gaps[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "at", "is_known"),
+    [(100, 199, True), (100, 200, False), (100, 300, False), (220, 300, False), (249, 300, True)],
+)
+def test_rr_is_unknown_if_signal_between_two_beats_was_lost(before, at, is_known):
+    # Samples 200 to 249 are lost, and the detector may take the edge of a gap for a beat.
+    stream = Stream(125.0, ["II"], model=MODEL)
+    stream._lost.append((200, 250))
+    rr_s = stream._rr_s(Candidate(at, at, (1.0,)), Candidate(before, before, (1.0,)))
+    assert (not math.isnan(rr_s)) == is_known
+
+
+def test_rr_is_unknown_while_signal_is_lost():
+    stream = Stream(125.0, ["II"], model=MODEL)
+    stream._lost.append((200, math.inf))
+    rr_s = [stream._rr_s(Candidate(at, at, (1.0,)), Candidate(150, 150, (1.0,))) for at in (199, 200, 10_000)]
+    assert [math.isnan(one) for one in rr_s] == [False, True, True]

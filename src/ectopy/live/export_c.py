@@ -15,6 +15,7 @@ from ectopy.live.beat_features import FEATURES
 from ectopy.live.front_end import FrontEnd
 from ectopy.live.network import LiveModel
 from ectopy.live.quantisation import MATRICES, quantise
+from ectopy.live.stream import STEP_S
 from ectopy.rhythm import tachycardia
 
 SOURCES = Path(__file__).parent / "c"
@@ -74,6 +75,7 @@ def _sizes(model: LiveModel, front_end: FrontEnd, fs: float) -> dict[str, str | 
         "FLAT": f"{round(fs)} /* samples of a constant that has no electrode */",
         "BRIDGED": f"{round(0.1 * fs)} /* samples of a gap that hides no QRS complex */",
         "HELD": f"{round(0.3 * fs)} /* samples that are added at the end */",
+        "STEP": f"{round(STEP_S * fs)} /* samples after which provisional beats are told */",
         "LOW_SECTIONS": len(front_end.low_pass),
         "REACH": candidates.REACH,
         "INPUTS": len(specification.features),

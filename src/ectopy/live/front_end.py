@@ -136,7 +136,7 @@ class FrontEnd:
 
 
 def run_lengths(mask: Mask, before: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count how many True values in a row end at each place, [n, n_leads].
+    """Count how many True values in a row end at each place.
 
     Parameters
     ----------
@@ -144,6 +144,10 @@ def run_lengths(mask: Mask, before: NDArray[np.int64]) -> NDArray[np.int64]:
         [n, n_leads].
     before
         How many True values in a row came before, [n_leads].
+
+    Returns
+    -------
+    [n, n_leads].
     """
     if not mask.any():  # so nearly always
         return np.zeros(mask.shape, dtype=np.int64)

@@ -31,6 +31,9 @@ from ectopy.live.state import SavedStateError, read_state, write_state
 FINAL_S = 5.0
 """A label is final after this time, even if too few beats have followed."""
 
+STEP_S = 0.04
+"""The signal is analysed in steps of this length, so small packets cost no more than larger ones."""
+
 JUMP_S = 0.1
 """Clocks of sender and recorder may differ by this from one push to the next. A shorter gap hides no beat."""
 LONGEST_GAP_S = 86_400.0
@@ -144,16 +147,20 @@ class Stream:
         self._selector = BeatSelector(n_leads)
         self._alarms = AlarmFinder(n_leads, self.model.alarms, limits)
         self._final_beats: deque[LiveBeat] = deque(maxlen=_N_BEFORE)
-        self._newest = np.zeros((0, n_leads), dtype=np.float32)
+        self._step = round(STEP_S * self.fs)
+        self._waiting = np.zeros((0, n_leads), dtype=np.float32)  # samples of a step that is not complete
+        self._newest = np.zeros((0, n_leads), dtype=np.float32)  # the last sample
         self._clock = 0  # samples at LIVE_FS
         self._n_in = 0  # samples that were analysed
         self._skipped = 0  # samples of long gaps that were not
         self._next_s = math.nan  # time at which the sender should send the next sample
         self._lost_at = -1  # where lost signal began, at LIVE_FS; -1 while a lead can be read
         self._skipped_before = 0  # of _skipped, where lost signal began
-        self._signal = np.zeros((_KEPT, N_LEADS), dtype=np.float32)
-        self._readable = np.zeros((_KEPT, N_LEADS), dtype=bool)
-        self._lost: deque[int] = deque(maxlen=64)  # samples at which lost signal began, at LIVE_FS
+        self._signal = np.zeros((_KEPT, n_leads), dtype=np.float32)
+        self._readable = np.zeros((_KEPT, n_leads), dtype=bool)
+        self._lost: deque[tuple[int, float]] = deque(
+            maxlen=64
+        )  # intervals without a readable lead, half-open
         nothing = Candidate(0, 0, ())
         no_answer = np.empty((0, len(CLASSES)), dtype=np.float32)
         self._last = Described(nothing, Patient(), self.model.start(), no_answer, Paroxysm())
@@ -244,8 +251,9 @@ class Stream:
 
     def finish(self) -> list[Update]:
         """Return the beats that are still open at the end of the signal, as final."""
+        updates = self._analyse(self._waiting)
         held = np.repeat(self._newest, round(_END_S * self.fs), axis=0)
-        updates = [one for one in self._take(held) if one.kind == "beat"]
+        updates += [one for one in self._analyse(held) if one.kind == "beat"]
         self._selector.finish()
         for candidate in self._selector.pending:
             if candidate.sample < self._clock - round(_END_S * LIVE_FS):
@@ -288,7 +296,15 @@ class Stream:
         return updates
 
     def _take(self, samples: Signal) -> list[Update]:
-        self._newest = samples[-1:] if len(samples) else self._newest
+        """Take samples, and analyse what is complete."""
+        samples = np.concatenate((self._waiting, samples))
+        whole = len(samples) - len(samples) % self._step
+        self._waiting = samples[whole:].copy()
+        if len(samples):
+            self._newest = samples[-1:].copy()
+        return self._analyse(samples[:whole]) if whole else []
+
+    def _analyse(self, samples: Signal) -> list[Update]:
         signal, usable = self._front_end.push(samples)
         return [*self._final(signal, usable), *self._provisional()]
 
@@ -310,8 +326,7 @@ class Stream:
         if self._clock < WINDOW:
             return
         self._guess()
-        leads = slice(0, len(self.leads))
-        window, readable = self._signal[-WINDOW:, leads], self._readable[-WINDOW:, leads]
+        window, readable = self._signal[-WINDOW:], self._readable[-WINDOW:]
         at_s = self._clock / LIVE_FS + self._skipped / self.fs
         for said in self._alarms.second(self._clock, window, readable, self._beats_so_far()):
             yield Update(said.kind, *self._position(said.sample), at_s, said.name)
@@ -333,11 +348,12 @@ class Stream:
             at = self._clock + place
             if self._lost_at < 0:
                 self._lost_at, self._skipped_before = at, self._skipped
-                self._lost.append(at)
+                self._lost.append((at, math.inf))
                 yield self._gap("lost", at, 0.0)
             else:
                 skipped = self._skipped - self._skipped_before
                 length_s = (at - self._lost_at) / LIVE_FS + skipped / self.fs
+                self._lost[-1] = (self._lost_at, at)
                 self._lost_at = -1
                 yield self._gap("back", at, length_s)
 
@@ -345,10 +361,9 @@ class Stream:
         return Update("gap", *self._position(at), self.duration_s, reason=reason, duration_s=duration_s)
 
     def _keep(self, signal: Signal, usable: Mask) -> None:
-        n, n_leads = signal.shape
-        self._clock += n
-        self._signal[:-n], self._readable[:-n] = self._signal[n:].copy(), self._readable[n:].copy()
-        self._signal[-n:, :n_leads], self._readable[-n:, :n_leads] = signal, usable
+        self._clock += len(signal)
+        self._signal = np.concatenate((self._signal[len(signal) :], signal))
+        self._readable = np.concatenate((self._readable[len(signal) :], usable))
 
     def _settle(self, beat: Candidate) -> Iterator[Update]:
         """Take a beat of the detector that is final."""
@@ -394,6 +409,8 @@ class Stream:
     def _provisional(self) -> Iterator[Update]:
         """Return the beats that the detector has not settled yet, with the label of the moment."""
         self._guess()
+        if not self._guesses and not self._told:
+            return
         present = {one.beat.sample for one in self._open} | {one.beat.sample for one in self._guesses}
         for sample in [one for one in self._told if one not in present]:
             del self._told[sample]
@@ -406,22 +423,29 @@ class Stream:
                 yield self._update("provisional", guess.beat, probability, seen)
 
     def _describe(self, beat: Candidate, before: Described) -> Described:
-        first = beat.sample - WINDOW_BEFORE - self._clock + _KEPT
-        part = slice(max(first, 0), max(first, 0) + WINDOW_BEFORE + 1 + WINDOW_AFTER)
-        window, usable = self._signal[part].T, self._readable[part].T
-        if window.shape[1] < part.stop - part.start:  # at the end of the signal
-            missing = part.stop - part.start - window.shape[1]
-            window = np.pad(window, ((0, 0), (0, missing)), mode="edge")
-            usable = np.pad(usable, ((0, 0), (0, missing)))
-        readable = np.asarray(usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1))
+        window, readable = self._window(beat.sample)
         rr_s = self._rr_s(beat, before.beat)
         features, patient = describe(before.patient, window, readable, rr_s)
         state, probability = self.model.step(before.state, features)
         paroxysm = before.paroxysm.after(_label(probability[0]), None if math.isnan(rr_s) else math.log(rr_s))
         return Described(beat, patient, state, probability, paroxysm)
 
+    def _window(self, r_peak: int) -> tuple[Floats, Mask]:
+        """Return the signal around a beat, [N_LEADS, n], and which leads can be read at its QRS complex."""
+        first = r_peak - WINDOW_BEFORE - self._clock + _KEPT
+        part = slice(max(first, 0), max(first, 0) + WINDOW_BEFORE + 1 + WINDOW_AFTER)
+        window, usable = self._signal[part].T, self._readable[part].T
+        missing = ((0, N_LEADS - len(window)), (0, part.stop - part.start - window.shape[1]))
+        if missing != ((0, 0), (0, 0)):  # a stream of one lead, or the end of the signal
+            window = np.pad(window, (missing[0], (0, 0)))
+            window, usable = np.pad(window, ((0, 0), missing[1]), mode="edge"), np.pad(usable, missing)
+        return window, np.asarray(usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1))
+
     def _rr_s(self, beat: Candidate, before: Candidate) -> float:
-        if not before.strength or any(before.sample < start <= beat.sample for start in self._lost):
+        """Return the RR interval; it is unknown if signal between the beats was lost."""
+        if not before.strength or any(
+            start <= beat.sample and before.sample + 1 < stop for start, stop in self._lost
+        ):
             return math.nan
         return (beat.sample - before.sample) / LIVE_FS
 

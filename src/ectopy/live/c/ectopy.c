@@ -146,11 +146,12 @@ static void resample(ectopy_stream *s)
         }
     }
     if (lost) {
-        if (s->n_lost && s->lost[s->n_lost - 1] == s->clock - 1)
-            s->n_lost--;
-        else if (s->n_lost == ECTOPY_LOST)
-            memmove(s->lost, s->lost + 1, (size_t)(--s->n_lost) * sizeof(*s->lost));
-        s->lost[s->n_lost++] = s->clock;
+        if (!s->n_lost || s->lost[s->n_lost - 1].stop < s->clock) { /* an interval begins */
+            if (s->n_lost == ECTOPY_LOST)
+                memmove(s->lost, s->lost + 1, (size_t)(--s->n_lost) * sizeof(*s->lost));
+            s->lost[s->n_lost++].start = s->clock;
+        }
+        s->lost[s->n_lost - 1].stop = s->clock + 1;
     }
     s->clock++;
 }
@@ -854,7 +855,7 @@ static float rr_s(const ectopy_stream *s, const ectopy_known *known, int32_t sam
     if (!known->n_beats)
         return NAN;
     for (int i = 0; i < s->n_lost; i++)
-        if (known->sample < s->lost[i] && s->lost[i] <= sample)
+        if (s->lost[i].start <= sample && known->sample + 1 < s->lost[i].stop)
             return NAN;
     return (float)(sample - known->sample) / LIVE_FS;
 }
@@ -1122,7 +1123,10 @@ int ectopy_push(ectopy_stream *s, const float *millivolts)
 {
     s->n_updates = 0;
     take(s, millivolts);
-    tell_provisional(s);
+    if (++s->in_step == ECTOPY_STEP) {
+        s->in_step = 0;
+        tell_provisional(s);
+    }
     return s->n_updates;
 }
 

@@ -105,16 +105,21 @@ typedef struct {
     char label;
 } ectopy_told;
 
+/* Samples at 125 Hz, half-open. */
 typedef struct {
-    uint8_t n_leads, learnt, has_root, finishing;
+    int32_t start, stop;
+} ectopy_interval;
+
+typedef struct {
+    uint8_t n_leads, learnt, has_root;
     uint8_t n_updates, n_nodes, n_recent, n_rr, n_open, n_guesses, n_told, n_lost, slot;
-    int32_t clock, ahead, rest, last_peak, root;
+    int32_t clock, ahead, rest, last_peak, root, in_step;
     float first_rr, rr[8];
     ectopy_lead leads[ECTOPY_LEADS];
     float signal[ECTOPY_LEADS][ECTOPY_KEPT];
     uint8_t usable[ECTOPY_LEADS][(ECTOPY_KEPT + 7) / 8];
     float combined[ECTOPY_SPAN];
-    int32_t lost[ECTOPY_LOST];
+    ectopy_interval lost[ECTOPY_LOST];
     ectopy_node nodes[ECTOPY_NODES];
     ectopy_recent recent[ECTOPY_RECENT];
     ectopy_known last, guessed; /* after the last final beat, and after the last provisional one */

@@ -116,6 +116,7 @@ def prepare(
     recording: Recording,
     *,
     leads: Sequence[str] | None = None,
+    columns: Sequence[int] | None = None,
     r_peaks: Samples | None = None,
     block_s: float = BLOCK_S,
 ) -> PreparedRecording:
@@ -125,6 +126,8 @@ def prepare(
     ----------
     recording, leads, r_peaks, block_s
         As for :func:`analyse`.
+    columns
+        What :func:`analysed_columns` returned for these leads, if it was called already.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def prepare(
     """
     if r_peaks is not None:
         r_peaks = _checked(r_peaks, recording)
-    columns = analysed_columns(recording, leads)
+    columns = analysed_columns(recording, leads) if columns is None else tuple(columns)
     grid = TimeGrid.of(recording)
     detected = detect_beats(recording, columns, r_peaks=r_peaks, block_s=block_s)
     sample = grid.to_recording(detected.windows.sample) if r_peaks is None else r_peaks

@@ -91,7 +91,7 @@ def analyse_live(
     """
     columns = pipeline.analysed_columns(recording, leads)
     beats = live_beats(recording, columns, model)
-    prepared = pipeline.prepare(recording, leads=leads, r_peaks=beats.sample)
+    prepared = pipeline.prepare(recording, columns=columns, r_peaks=beats.sample)
     return pipeline.find_events_of(
         prepared, beats, name_rhythm=name_rhythm, criteria=criteria, keep_labels=True
     )

@@ -135,6 +135,15 @@ def test_a_short_strip_ends_as_in_python(program, seconds):
     assert_same_beats(compiled.run(program(360.0), signal), signal, 360.0, quantised(MODEL))
 
 
+@pytest.mark.parametrize("silence_s", [5.0, 9.3, 14.0, 30.0])
+def test_a_silence_while_the_stream_learns_is_as_in_python(program, silence_s):
+    peaks = [0.9, *np.arange(0.9 + silence_s, 17, 0.8).tolist()]
+    signal = drawn(peaks, 20)
+    signal[: round(0.65 * 360)] = signal[round(1.05 * 360) : round((0.65 + silence_s) * 360)] = 0.1
+    told = compiled.run(program(360.0), signal)
+    assert assert_same_beats(told, signal, 360.0, quantised(MODEL)) >= 1
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_nothing_recorded_has_no_beat(program, value):
     assert compiled.run(program(360.0), np.full((4000, 2), value, dtype=np.float32)) == []

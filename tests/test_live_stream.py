@@ -148,6 +148,14 @@ def test_recording_and_stream_have_the_same_beats_and_labels():
     np.testing.assert_array_equal(analysis.beats.probability, streamed.probability)
 
 
+def test_the_leads_of_a_recording_are_chosen_once(monkeypatch):
+    calls, choose = [], pipeline.disconnected_leads
+    monkeypatch.setattr(pipeline, "disconnected_leads", lambda one: calls.append(one) or choose(one))
+    analysis = analyse_live(RECORDING, MODEL)
+    assert len(calls) == 1
+    assert analysis.columns == pipeline.analysed_columns(RECORDING)
+
+
 def test_events_come_from_the_labels_of_the_stream():
     analysis = analyse_live(RECORDING, MODEL)
     n_single = sum(event.n_beats == 1 for event in analysis.events if event.kind == "veb")
@@ -245,3 +253,26 @@ def test_rr_is_unknown_while_signal_is_lost():
     stream._lost.append((200, math.inf))
     rr_s = [stream._rr_s(Candidate(at, at, (1.0,)), Candidate(150, 150, (1.0,))) for at in (199, 200, 10_000)]
     assert [math.isnan(one) for one in rr_s] == [False, True, True]
+
+
+@pytest.mark.parametrize("second_s", [7.0, 10.0, 10.2, 12.0])
+def test_a_long_silence_while_the_stream_learns_is_the_same_in_all_chunks(second_s):
+    peaks = [0.9, *np.arange(second_s, 18, 0.8).tolist()]
+    signal = drawn(peaks, 20, fs=250.0)
+    signal[: round(0.65 * 250)] = signal[round(1.05 * 250) : round((second_s - 0.25) * 250)] = 0.1
+    whole = final(stream_in_chunks(signal, 250.0, [], random_live_model()))
+    for size in (10, 20, 100):
+        cut = stream_in_chunks(signal, 250.0, [size] * (len(signal) // size), random_live_model())
+        assert final(cut) == whole
+    assert len(whole) >= len(peaks) - 1
+
+
+def test_a_beat_whose_signal_is_gone_cannot_be_read():
+    # One beat, then a constant: too few candidates to learn from, until the stream ends.
+    signal = drawn([0.9], 30, fs=125.0)
+    signal[: round(0.65 * 125)] = signal[round(1.05 * 125) :] = 0.1
+    stream = Stream(125.0, ["II"], model=MODEL)
+    stream.push(signal)
+    (beat,) = final(stream.finish())
+    assert beat[0] == pytest.approx(0.9 * 125, abs=3)
+    assert not stream._window(beat[0])[1].any()

@@ -17,6 +17,8 @@ from ectopy.live.front_end import LIVE_FS
 
 LEARNING_S = 6.0
 """Time at the beginning in which the size of the beats is learnt."""
+LEARNT_FROM_S = 8.0
+"""What is older is not learnt from: the signal of a beat is kept for ten seconds."""
 LAG_S = 2.0
 """Time after which a beat is final."""
 
@@ -154,6 +156,8 @@ class BeatSelector:
             if self._learnt:
                 self._add(candidate)
             else:
+                oldest = candidate.sample - LEARNT_FROM_S * LIVE_FS
+                self._learning = [one for one in self._learning if one.sample > oldest]
                 self._learning.append(candidate)
         yield from self._advance(clock)
 

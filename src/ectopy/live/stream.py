@@ -431,7 +431,10 @@ class Stream:
         return Described(beat, patient, state, probability, paroxysm)
 
     def _window(self, r_peak: int) -> tuple[Floats, Mask]:
-        """Return the signal around a beat, [N_LEADS, n], and which leads can be read at its QRS complex."""
+        """Return the signal around a beat, [N_LEADS, n], and which leads can be read at its QRS complex.
+
+        None can of a beat whose signal is no longer kept, as of a strip with few beats and a long silence.
+        """
         first = r_peak - WINDOW_BEFORE - self._clock + _KEPT
         part = slice(max(first, 0), max(first, 0) + WINDOW_BEFORE + 1 + WINDOW_AFTER)
         window, usable = self._signal[part].T, self._readable[part].T
@@ -439,7 +442,8 @@ class Stream:
         if missing != ((0, 0), (0, 0)):  # a stream of one lead, or the end of the signal
             window = np.pad(window, (missing[0], (0, 0)))
             window, usable = np.pad(window, ((0, 0), missing[1]), mode="edge"), np.pad(usable, missing)
-        return window, np.asarray(usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1))
+        readable = usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1)
+        return window, np.asarray(readable & (first >= 0))
 
     def _rr_s(self, beat: Candidate, before: Candidate) -> float:
         """Return the RR interval; it is unknown if signal between the beats was lost."""

@@ -22,6 +22,7 @@ enum {
     WINDOW_AFTER = AFTER + SHIFT,
     WINDOW = WINDOW_BEFORE + 1 + WINDOW_AFTER,
     LEARNING = 6 * LIVE_FS,
+    LEARNT_FROM = 8 * LIVE_FS, /* what is older is not learnt from */
     LAG = 2 * LIVE_FS,
     FINAL = 5 * LIVE_FS,
     SECONDS = 2 * LIVE_FS,
@@ -379,6 +380,17 @@ static void add_candidate(ectopy_stream *s, ectopy_node candidate)
         }
     }
     candidate.score = score + sum;
+    if (s->n_nodes < ECTOPY_NODES)
+        s->nodes[s->n_nodes++] = candidate;
+}
+
+static void note_for_learning(ectopy_stream *s, ectopy_node candidate)
+{
+    int old = 0;
+    while (old < s->n_nodes && s->nodes[old].sample <= candidate.sample - LEARNT_FROM)
+        old++;
+    s->n_nodes = (uint8_t)(s->n_nodes - old);
+    memmove(s->nodes, s->nodes + old, s->n_nodes * sizeof(*s->nodes));
     if (s->n_nodes < ECTOPY_NODES)
         s->nodes[s->n_nodes++] = candidate;
 }
@@ -867,12 +879,10 @@ static void describe(const ectopy_stream *s, ectopy_known *known, int32_t sample
     float window[ECTOPY_LEADS][WINDOW], feature[FEATURES];
     int readable = 0;
     int32_t first = sample - WINDOW_BEFORE;
-    if (first < s->clock - ECTOPY_KEPT)
-        first = s->clock - ECTOPY_KEPT;
     memset(window, 0, sizeof(window));
     for (int n = 0; n < s->n_leads; n++) {
-        int all = 1;
-        for (int i = WINDOW_BEFORE - BEFORE; i <= WINDOW_BEFORE + AFTER; i++)
+        int all = first >= s->clock - ECTOPY_KEPT; /* the signal is still kept */
+        for (int i = WINDOW_BEFORE - BEFORE; i <= WINDOW_BEFORE + AFTER && all; i++)
             all &= first + i < s->clock && usable_at(s, n, first + i);
         for (int i = 0; i < WINDOW && all; i++) /* at the end of the signal, its last sample is repeated */
             window[n][i] = signal_at(s, n, first + i < s->clock ? first + i : s->clock - 1);
@@ -1087,8 +1097,8 @@ static void take(ectopy_stream *s, const float *millivolts)
         advance(s);
         if (found && s->learnt)
             add_candidate(s, candidate);
-        else if (found && s->n_nodes < ECTOPY_NODES)
-            s->nodes[s->n_nodes++] = candidate;
+        else if (found)
+            note_for_learning(s, candidate);
         if (found)
             advance(s);
         close_overdue(s, s->clock);

@@ -29,8 +29,9 @@ from ectopy.readers import open_recording
 PACKET_S = 0.04
 FS, LEADS = 250.0, ("II", "V1")
 PACKETS_S = (0.04, 0.2, 1.0)
-STREAMS = 200
-HOUR_S = 3600
+STREAMS = 100
+DAYS = 7
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--model", type=Path, default=SHIPPED_LIVE_MODEL)
     parser.add_argument("--minutes", type=float, default=30.0, help="of each record, for the latency")
-    parser.add_argument("--hours", type=float, default=168.0, help="of the simulated week")
+    parser.add_argument("--hours", type=float, default=4.0, help="of signal on each day of the week")
     parser.add_argument("--part", choices=("latency", "load", "week"))
     chosen = parser.parse_args()
     limit_blas_threads()
@@ -111,27 +112,46 @@ def load_table(model: LiveModel) -> str:
 
 
 def week_table(model: LiveModel, hours: float) -> str:
-    """Return the memory of a stream, at the beginning and after a simulated week."""
-    process, signal = psutil.Process(), patient()
+    """Return the memory of a stream, after an hour and after each day of a simulated week."""
+    process, rng, signal = psutil.Process(), np.random.default_rng(1), patient()
     before = resident(process)
     streams = [Stream(FS, LEADS, model=model) for _ in range(STREAMS)]
     for stream in streams:
-        stream.push(signal[: round(60 * FS)])
+        stream.push(signal[: round(MINUTE_S * FS)])
     each_kb = (resident(process) - before) / STREAMS / 1e3
-    stream = streams[0]
+    stream = Stream(FS, LEADS, model=model)
     del streams
-    lines, n = [], 0
-    hourly = [1.0, *np.linspace(hours / 4, hours, 4).tolist()]
-    for hour in hourly:
-        while n < hour * HOUR_S * FS:
-            stream.push(signal)
-            n += len(signal)
-        with tempfile.TemporaryDirectory() as folder:
-            stream.save(Path(folder) / "state")
-            state_kb = (Path(folder) / "state").stat().st_size / 1e3
-        lines.append(f"| {hour:.0f} h | {resident(process) / 1e6:.1f} MB | {state_kb:.0f} kB |")
-    head = ("| signal so far | memory of the process | saved state |", "|---|---|---|")
+    lines, n_beats = [], 0
+    for day in range(DAYS):
+        for minute in range(round(60 * hours)):
+            minute_signal = altered_minute(signal, rng)
+            told = stream.push(minute_signal, time_s=day * DAY_S + minute * MINUTE_S)
+            n_beats += sum(one.kind == "beat" for one in told)
+            if minute == 59 and not day:
+                lines.append(week_row("1 h", process, stream, n_beats))
+        lines.append(week_row(f"{day + 1} d", process, stream, n_beats))
+    head = ("| time so far | beats | memory of the process | saved state |", "|---|---|---|---|")
     return "\n".join((f"One stream of {STREAMS} takes {each_kb:.0f} kB.", "", *head, *lines, ""))
+
+
+def altered_minute(signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return a minute from anywhere in a signal: with another gain, with noise, and at times with gaps."""
+    n = round(MINUTE_S * FS)
+    start = rng.integers(len(signal) - n)
+    noise = rng.normal(scale=rng.choice((0.01, 0.02, 0.5), p=(0.5, 0.4, 0.1)), size=(n, len(LEADS)))
+    minute: NDArray[np.float32] = signal[start : start + n] * rng.uniform(0.5, 2) + noise.astype(np.float32)
+    if rng.random() < 0.2:
+        lost = rng.integers(n, size=2)
+        minute[lost.min() : lost.max(), : rng.integers(1, len(LEADS) + 1)] = np.nan
+    return minute
+
+
+def week_row(time_so_far: str, process: psutil.Process, stream: Stream, n_beats: int) -> str:
+    """Return a row of the table of the week."""
+    with tempfile.TemporaryDirectory() as folder:
+        stream.save(Path(folder) / "state")
+        state_kb = (Path(folder) / "state").stat().st_size / 1e3
+    return f"| {time_so_far} | {n_beats:,} | {resident(process) / 1e6:.1f} MB | {state_kb:.0f} kB |"
 
 
 def resident(process: psutil.Process) -> float:

@@ -85,17 +85,16 @@ class FrontEnd:
     def _without_gaps(self, samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], Mask]:
         """Return the samples as if the signal went on after a gap where it stopped, and which are usable."""
         is_known = np.abs(samples) <= MAX_WRONG_UNIT  # beyond would fill the filters for hours; NaN is not
-        is_same = samples == np.concatenate((self._raw[None], samples[:-1]))
-        missing, same = run_lengths(~is_known, self._missing), run_lengths(is_same, self._same)
-        in_gap = (missing > 0).any(axis=0) | (self._missing > 0)
-        known = samples - self._offset
-        for lead in np.flatnonzero(in_gap).tolist():
-            known[:, lead] = self._across_gaps(samples[:, lead], is_known[:, lead], lead)
-        self._raw, self._held, self._missing, self._same = (
-            one[-1].copy() for one in (samples, known, missing, same)
-        )
-        usable = (missing < self._bridged) & (same < self._flat)
-        return known, np.asarray(usable)
+        same = run_lengths(samples == np.concatenate((self._raw[None], samples[:-1])), self._same)
+        known, usable = samples - self._offset, np.asarray(same < self._flat)
+        if self._missing.any() or not is_known.all():
+            missing = run_lengths(~is_known, self._missing)
+            for lead in range(samples.shape[1]):
+                known[:, lead] = self._across_gaps(samples[:, lead], is_known[:, lead], lead)
+            usable &= missing < self._bridged
+            self._missing = missing[-1].copy()
+        self._raw, self._held, self._same = samples[-1].copy(), known[-1].copy(), same[-1].copy()
+        return known, usable
 
     def _across_gaps(self, samples: NDArray[np.float64], is_known: Mask, lead: int) -> list[float]:
         """Hold the last known sample in a gap, and begin with it after the gap."""
@@ -149,9 +148,9 @@ def run_lengths(mask: Mask, before: NDArray[np.int64]) -> NDArray[np.int64]:
     -------
     [n, n_leads].
     """
-    if not mask.any():  # so nearly always
-        return np.zeros(mask.shape, dtype=np.int64)
     place = np.arange(1, len(mask) + 1)[:, None]
+    if mask.all():
+        return place + before
     return np.asarray(place - np.maximum.accumulate(np.where(mask, -before, place)))
 
 

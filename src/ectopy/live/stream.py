@@ -167,6 +167,7 @@ class Stream:
         self._open: deque[Open] = deque()  # settled beats without a final label
         self._guesses: list[Described] = []
         self._told: dict[int, str] = {}  # provisional beats that were told, by sample
+        self._all_told = True  # whether no beat has changed since
 
     @property
     def n_samples(self) -> int:
@@ -371,6 +372,7 @@ class Stream:
         guess = self._guesses.pop(0) if self._guesses and self._guesses[0].beat is beat else None
         if guess is None:
             self._guesses = []
+        self._all_told = False
         self._last = guess or self._describe(beat, self._last)
         self._open.append(Open(beat, paroxysmal=self._last.paroxysm.active))
         for seen, one in enumerate(reversed(self._open)):
@@ -396,6 +398,9 @@ class Stream:
             if guess.beat is not beat:
                 break
             same += 1
+        if same == len(path) == len(self._guesses):
+            return
+        self._all_told = False
         self._guesses = self._guesses[:same]
         for beat in path[same:]:
             self._guesses.append(self._describe(beat, self._guesses[-1] if self._guesses else self._last))
@@ -409,8 +414,9 @@ class Stream:
     def _provisional(self) -> Iterator[Update]:
         """Return the beats that the detector has not settled yet, with the label of the moment."""
         self._guess()
-        if not self._guesses and not self._told:
+        if self._all_told:
             return
+        self._all_told = True
         present = {one.beat.sample for one in self._open} | {one.beat.sample for one in self._guesses}
         for sample in [one for one in self._told if one not in present]:
             del self._told[sample]

@@ -123,6 +123,15 @@ def test_noise_leaves_no_candidate_undecided_for_more_than_two_seconds(seed):
             assert selector.pending[0].sample + LAG_S * LIVE_FS > clock + LATENCY
 
 
+def test_two_candidates_of_each_beat_may_have_one_r_peak():
+    # So it is in a flutter, whose waves have an energy peak on either side: vfdb 611.
+    selector, beats = BeatSelector(1), []
+    for peak in range(100, 40 * LIVE_FS, 54):
+        twins = [Candidate(peak, peak + offset, (1.0,)) for offset in (-7, 14)]
+        beats += selector.push(twins, peak + 14 + LATENCY)
+    assert {later.sample - earlier.sample for earlier, later in pairwise(beats)} == {54}
+
+
 def test_a_candidate_is_known_a_fifth_of_a_second_after_it():
     lead = drawn([2.0, 3.0, 4.0, 5.0], 8, fs=LIVE_FS).reshape(-1, 1).astype(np.float32)
     finder = CandidateFinder(1)

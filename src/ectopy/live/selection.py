@@ -234,7 +234,7 @@ class BeatSelector:
         while self._recent[0].sample < now - _SILENCE:
             self._recent.popleft()
         evidence = self._evidence(amplitude, now)
-        usual = self._usual_rr()
+        usual = max(self._usual_rr(), 1)  # two peaks of energy may have one R peak
         root = self._root
         score = -_MAX_RR_PENALTY if root else 0.0
         before = root

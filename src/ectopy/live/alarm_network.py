@@ -32,7 +32,6 @@ _USUAL_S = 60  # time constant of the usual waves
 _ARTEFACT = RHYTHMS.index(Rhythm.ARTEFACT)
 _LEAST_WEIGHT = 0.05  # of a lead in noise
 _FLOOR = 1e-3  # a lower probability is no stronger evidence
-_EVIDENCE = 0.5  # windows overlap, so a second is not worth a whole answer of the network
 ENTRY = (2e-2, 2e-3, 2e-3, 1e-3, 2e-2)
 """Probability of entering each of RHYTHMS in a second."""
 
@@ -158,7 +157,7 @@ def next_belief(belief: Floats, probability: Floats, entry: Sequence[float] = EN
     chance = np.asarray(entry, dtype=np.float32)
     stays = 1 - chance.sum() + chance
     before = belief * stays + (1 - belief) * chance
-    after = before * np.maximum(probability, np.float32(_FLOOR)) ** np.float32(_EVIDENCE)
+    after = before * np.maximum(probability, np.float32(_FLOOR))
     return np.asarray(after / after.sum(), dtype=np.float32)
 
 

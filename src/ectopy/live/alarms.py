@@ -43,8 +43,12 @@ WINDOW = WINDOW_S * LIVE_FS
 _ON, _OFF = 0.5, 0.2  # belief in a rhythm at which its alarm begins, and below which it ends
 _END = 3 * LIVE_FS  # an alarm ends if its conditions are not met for this time
 _SURE = 0.8  # belief in organised beats at which their intervals name the rhythm
+_NOISY = 0.3  # probability of artefact in a second from which its beats tell nothing
+_STEADY_BEATS, _STEADY_BPM, _STEADY_CHANGE = 4, 130.0, 0.15
+_UNLIKELY = np.float32(0.1)  # how likely such steady beats are in VT or VF, against an organised rhythm
 _SMALL_BEAT = 0.29  # of the usual strength, as in beats.standstill: no P wave of DS1 and svdb is larger
 _SMALL_WAVES = 0.3  # of the usual height: as much as a P wave or a trembling baseline has
+_HALF, _P_WAVE_MV = 0.5, 0.3  # waves of half the usual height are beats, unless they are as small as P waves
 _LEAST_MV = 0.05  # leads with a lower usual height have no beats
 _BEAT_SHARE = 1 / 16  # of a new beat in the usual strength and height
 _N_KEPT = 24  # beats that the alarms remember
@@ -141,8 +145,8 @@ class AlarmFinder:
         if not readable[-LIVE_FS:].any(axis=1).all():
             self._read_from = clock
         long, short = (waves[0] for waves in live_waves(signal))
-        self._believe(clock, long, short, readable)
         beats = beats[-_N_KEPT:]
+        self._believe(clock, self._probability(long, short, readable), beats)
         begins = dict(self._begins(clock, short, readable, beats))
         self._last_met |= dict.fromkeys(begins, clock)
         before = frozenset(self._active)
@@ -165,19 +169,29 @@ class AlarmFinder:
     def _holds(self) -> bool:
         return bool(self._belief.argmax() == _ARTEFACT)
 
-    def _believe(self, clock: int, long: Floats, short: Floats, readable: Mask) -> None:
-        """Bring the belief in each rhythm up to date by the waves."""
+    def _probability(self, long: Floats, short: Floats, readable: Mask) -> Floats:
+        """Return the probability of each rhythm by the waves of this second."""
         clear = np.asarray(readable.all(axis=0))
         if self.model is None:
-            self._belief = np.eye(len(RHYTHMS), dtype=np.float32)[0 if clear.any() else _ARTEFACT]
-            return
+            return np.eye(len(RHYTHMS), dtype=np.float32)[0 if clear.any() else _ARTEFACT]
         self._usual = np.where(
             clear[:, None], follow_usual(self._usual, long, self._n_seconds), self._usual
         ).astype(np.float32)
-        of_leads = self.model.of_leads(alarm_features(long, short, self._usual))
-        self._belief = next_belief(self._belief, over_leads(of_leads, clear))
+        return over_leads(self.model.of_leads(alarm_features(long, short, self._usual)), clear)
+
+    def _believe(self, clock: int, probability: Floats, beats: Sequence[LiveBeat]) -> None:
+        """Bring the belief in each rhythm up to date."""
+        if self.model is None:
+            self._belief = probability
+            return
+        if are_steady(beats, clock, self.limits.vt_bpm):
+            probability = probability.copy()
+            probability[[_VT, _VF]] *= _UNLIKELY
+        self._belief = next_belief(self._belief, probability)
         if self._belief[_VT] + self._belief[_VF] < _OFF:
             self._calm = clock
+        if probability[_ARTEFACT] > _NOISY or self._holds:
+            self._beats_from = clock
 
     def _last_large_beat(self, clock: int, beats: Sequence[LiveBeat], short: Floats, readable: Mask) -> int:
         """Return the last beat that is not far smaller than usual, as P waves are; learn the usual size."""
@@ -189,11 +203,11 @@ class AlarmFinder:
         usual = np.where(known, self._strength, 0).sum(axis=1)  # of all leads, as one may be weak
         small = np.where(known, strength, 0).sum(axis=1) < _SMALL_BEAT * usual
         large = np.flatnonzero(~small)
-        for beat in large[at[large] > self._measured].tolist():
+        for beat in large[at[large] > max(self._measured, self._beats_from)].tolist():
             self._measured = beats[beat].sample
             self._strength = _learn(self._strength, strength[beat], strength[beat] > 0)
         last = int(at[large[-1]]) if len(large) else 0
-        if last > clock - SHORT_S * LIVE_FS and not self._active:
+        if last > max(clock - SHORT_S * LIVE_FS, self._beats_from) and not self._active:
             height = (short[:, _SMALLEST] + short[:, _CHANGE]).astype(float)
             self._height = _learn(self._height, height, np.asarray(readable.all(axis=0)))
         return last
@@ -224,11 +238,17 @@ class AlarmFinder:
             yield "extreme_tachycardia", fast[0]
 
     def _is_still(self, short: Floats, readable: Mask) -> bool:
-        """Return whether the waves of all leads together are small; a weak lead is soon in noise."""
+        """Return whether the waves of all leads together are small, and those of no lead are as usual.
+
+        They are taken together, as a weak lead is soon in noise. Where one lead fails, another has its beats.
+        """
         known = readable.all(axis=0) & ~np.isnan(self._height)
-        usual_mv = float(np.exp(self._height[known]).sum())
-        now_mv = float(np.exp(short[known, _SMALLEST] + short[known, _CHANGE]).sum())
-        return usual_mv > _LEAST_MV and now_mv < _SMALL_WAVES * usual_mv
+        usual_mv = np.exp(self._height[known])
+        now_mv = np.exp(short[known, _SMALLEST] + short[known, _CHANGE])
+        has_beats = (now_mv > _HALF * usual_mv) & (now_mv > _P_WAVE_MV)
+        return bool(
+            usual_mv.sum() > _LEAST_MV and now_mv.sum() < _SMALL_WAVES * usual_mv.sum() and not has_beats.any()
+        )
 
     def _ends(self, name: str, clock: int, begins: dict[str, int], beats: Sequence[LiveBeat]) -> bool:
         """Return whether an alarm is over. One by the waves lasts as long as either of their rhythms may."""
@@ -287,6 +307,26 @@ def _last_run(beats: Sequence[LiveBeat]) -> Sequence[LiveBeat]:
     while start and beats[start - 1].label == "V":
         start -= 1
     return beats[start:]
+
+
+def are_steady(beats: Sequence[LiveBeat], clock: int, slow_bpm: float) -> bool:
+    """Return whether beats come regularly up to now: normal ones not fast, or any ones slowly.
+
+    Parameters
+    ----------
+    beats
+        The beats so far.
+    clock
+        Samples at LIVE_FS so far.
+    slow_bpm
+        Below this rate, the label of the beats does not matter.
+    """
+    last = beats[-_STEADY_BEATS:]
+    rr = [later.sample - earlier.sample for earlier, later in pairwise(last)]
+    if len(last) < _STEADY_BEATS or min(rr) < (1 - _STEADY_CHANGE) * max(rr):
+        return False
+    limit_bpm = _STEADY_BPM if all(beat.label == "N" for beat in last) else slow_bpm
+    return _bpm([beat.sample for beat in last]) < limit_bpm and clock - last[-1].sample < 1.5 * max(rr)
 
 
 def _bpm(samples: Sequence[int]) -> float:

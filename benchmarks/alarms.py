@@ -244,7 +244,11 @@ def report(tally: Tally) -> str:
         ]
         cells = [group, rhythm, number, f"{told:.0%}", f"{named:.0%}", lasting, *delay]
         lines.append(f"| {cells[0]} {cells[1]} | {' | '.join(map(str, cells[2:]))} |")
-    lines += ["", f"| false alarms in 24 h | hours | {' | '.join(ALARMS)} |", "|---" * (2 + len(ALARMS)) + "|"]
+    lines += [
+        "",
+        f"| false alarms in 24 h | hours | {' | '.join(ALARMS)} |",
+        "|---" * (2 + len(ALARMS)) + "|",
+    ]
     for database, hours in tally.hours.items():
         judged = JUDGED.get(database, ALARMS)
         rates = [

@@ -1,6 +1,6 @@
 """Alarms of a running signal: drawn fibrillation, standstill, runs, rates, noise and gaps, whatever the chunks."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import cache
 from itertools import pairwise
 
@@ -27,6 +27,7 @@ from ectopy.live.alarm_network import (
 from ectopy.live.alarm_training import N_FOLDS, AlarmExample, fit, split_patients
 from ectopy.live.alarms import AlarmLimits, LiveBeat, are_steady
 from ectopy.live.front_end import LIVE_FS
+from ectopy.live.live_card import build_live_card
 from ectopy.live.network import LiveModel, load_live_model, save_live_model
 from ectopy.live.stream import Stream
 from ectopy.model.classifier import ModelError
@@ -379,6 +380,23 @@ def test_a_recording_shorter_than_a_window_has_no_features():
     assert features_of(recording_of(sinus(4)[: round(3.5 * FS)], FS)).shape == (0, 1, N_FEATURES)
 
 
+def test_the_card_says_from_which_records_the_alarms_have_learnt():
+    settings = defaultdict(int)
+    with_, without = (
+        build_live_card("m", [], settings, 1, "", records) for records in ({"vfdb": ["418"]}, {})
+    )
+    assert "* vfdb: 418\n" in with_
+    assert "Never for life support" in with_
+    assert "`vf` is never said" in without
+
+
+def test_the_shipped_model_says_fibrillation():
+    stream = Stream(FS, ["II"])
+    updates = stream.push(together(sinus(40), fibrillation(20)))
+    assert "vf" in [one.label for one in updates if one.kind == "alarm" and one.at_s <= 50]
+    assert not [one for one in updates if one.kind == "alarm" and one.at_s <= 40]
+
+
 def test_training_writes_weights_if_there_is_fibrillation(tmp_path, monkeypatch):
     from ectopy.flows.train_live import train_alarms
 
@@ -387,10 +405,10 @@ def test_training_writes_weights_if_there_is_fibrillation(tmp_path, monkeypatch)
     out.mkdir()
     folder = tmp_path / "mitdb" / "1.0.0"
     labelled(folder, "101")
-    train_alarms(tmp_path, out)
+    assert train_alarms(tmp_path, out) == {}
     assert load_alarm_model(out) is None
     labelled(tmp_path / "vfdb" / "1.0.0", catalogue.find_database("vfdb").training[0])
-    train_alarms(tmp_path, out)
+    assert train_alarms(tmp_path, out) == {"vfdb": ["418"], "mitdb": ["101"]}
     trained = load_alarm_model(out)
     assert trained is not None
     assert trained.hidden.shape[0] == N_FEATURES

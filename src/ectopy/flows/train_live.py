@@ -105,9 +105,9 @@ def train_live(  # noqa: PLR0913, PLR0917 - one parameter for each choice of a r
         network = training.fit(everything, config, look_ahead=look_ahead, seed=config.seed)
         folder, name = work / "model", f"{REGISTERED_NAME} {run_id[:8]}"
         training.save(network, calibrations, folder, name=name, run=run_id)
-        card = build_live_card(name, sources, asdict(config), look_ahead, by_look_ahead)
+        alarm_records = train_alarms(data_dir, folder)
+        card = build_live_card(name, sources, asdict(config), look_ahead, by_look_ahead, alarm_records)
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
-        train_alarms(data_dir, folder)
         write_manifest(folder)
         runs.log_text(card, CARD_FILE)
         version = live_versions.register_live(
@@ -127,7 +127,7 @@ def train_live(  # noqa: PLR0913, PLR0917 - one parameter for each choice of a r
         return version
 
 
-def train_alarms(data_dir: Path, folder: Path) -> None:
+def train_alarms(data_dir: Path, folder: Path) -> dict[str, list[str]]:
     """Train the network of the alarms, and write it into the folder of a streaming model.
 
     Without a database of fibrillation there is none, and the stream judges alarms by the beats alone.
@@ -138,6 +138,10 @@ def train_alarms(data_dir: Path, folder: Path) -> None:
         The folder of databases.
     folder
         The folder of the streaming model, whose manifest is written afterwards.
+
+    Returns
+    -------
+    The names of the training records, by database; none if there is no network.
     """
     records = list(training_records(data_dir))
     (folder / ALARMS_FILE).unlink(missing_ok=True)
@@ -146,13 +150,15 @@ def train_alarms(data_dir: Path, folder: Path) -> None:
             "no alarm of fibrillation can be trained without %s. Download one with `ectopy ingest`.",
             " or ".join(WITH_FIBRILLATION),
         )
-        return
+        return {}
     examples = []
     with progress("reading records for the alarms", len(records)) as step:
         for name, record in records:
             examples += read_alarm_examples(name, record)
             step(f"{name}/{record.name}")
     save_alarm_model(alarm_training.fit(examples), folder)
+    databases = dict.fromkeys(name for name, _ in records)
+    return {name: [record.name for database, record in records if database == name] for name in databases}
 
 
 def read_all_records(

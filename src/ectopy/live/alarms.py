@@ -247,7 +247,9 @@ class AlarmFinder:
         now_mv = np.exp(short[known, _SMALLEST] + short[known, _CHANGE])
         has_beats = (now_mv > _HALF * usual_mv) & (now_mv > _P_WAVE_MV)
         return bool(
-            usual_mv.sum() > _LEAST_MV and now_mv.sum() < _SMALL_WAVES * usual_mv.sum() and not has_beats.any()
+            usual_mv.sum() > _LEAST_MV
+            and now_mv.sum() < _SMALL_WAVES * usual_mv.sum()
+            and not has_beats.any()
         )
 
     def _ends(self, name: str, clock: int, begins: dict[str, int], beats: Sequence[LiveBeat]) -> bool:

@@ -12,12 +12,13 @@ _SETTINGS = (
 )
 
 
-def build_live_card(
+def build_live_card(  # noqa: PLR0913, PLR0917 - one parameter for each part of the card
     name: str,
     sources: Sequence[SourceRecords],
     config: Mapping[str, object],
     look_ahead: int,
     by_look_ahead: str,
+    alarm_records: Mapping[str, Sequence[str]],
 ) -> str:
     """Return the card of a streaming model.
 
@@ -33,6 +34,8 @@ def build_live_card(
         Beats after a beat that its final label considers.
     by_look_ahead
         The table of metrics after 0, 1, 2 ... further beats.
+    alarm_records
+        The training records of the network of the alarms, by database; none if there is no such network.
 
     Returns
     -------
@@ -66,9 +69,25 @@ patients, so the metrics are optimistic.
 
 {by_look_ahead}
 
+## Alarms
+
+{_of_alarms(alarm_records)}
+
 ## Recipe
 
 | choice | value |
 |---|---|
 {settings}
 """
+
+
+def _of_alarms(records: Mapping[str, Sequence[str]]) -> str:
+    """Return what the card says of the network of the alarms."""
+    if not records:
+        return "No network of the alarms: no database of fibrillation was present. So `vf` is never said."
+    data = "\n".join(f"* {database}: {', '.join(names)}" for database, names in records.items())
+    return f"""A second network, `alarms.json`, reads the waves of each lead once a second. Its alarms miss
+episodes and are false at times; docs/live-alarms.md has the figures. Never for life support. It has
+learnt from these records:
+
+{data}"""

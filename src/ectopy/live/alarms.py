@@ -173,7 +173,7 @@ class AlarmFinder:
         """Return the probability of each rhythm by the waves of this second."""
         clear = np.asarray(readable.all(axis=0))
         if self.model is None:
-            return np.eye(len(RHYTHMS), dtype=np.float32)[0 if clear.any() else _ARTEFACT]
+            return np.asarray(np.eye(len(RHYTHMS), dtype=np.float32)[0 if clear.any() else _ARTEFACT])
         self._usual = np.where(
             clear[:, None], follow_usual(self._usual, long, self._n_seconds), self._usual
         ).astype(np.float32)
@@ -322,6 +322,10 @@ def are_steady(beats: Sequence[LiveBeat], clock: int, slow_bpm: float) -> bool:
         Samples at LIVE_FS so far.
     slow_bpm
         Below this rate, the label of the beats does not matter.
+
+    Returns
+    -------
+    Whether they do.
     """
     last = beats[-_STEADY_BEATS:]
     rr = [later.sample - earlier.sample for earlier, later in pairwise(last)]

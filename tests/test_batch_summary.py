@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ def scored(
     return {**row, **told_row, **burdens, **figures}
 
 
+@cache
 def known() -> ReferenceProfile:
     rng = np.random.default_rng(100)
     drawn = [rng.normal(rng.normal(0, 1, K), 1, (300, K)).astype(np.float32) for _ in range(20)]
@@ -227,18 +229,20 @@ class TestDrawings:
         assert [axes.get_title() for axes in shares] == names[: plots.MAX_PANELS]
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str):
+    """A batch of nine recordings as a run of MLflow."""
+    import mlflow
+
+    out = tmp_path_factory.mktemp("results")
+    rows = [scored(out, f"Miller{k}", moved=5.0) for k in range(8)]
+    rows.append(failed("Miller8", "in/Miller8.dat: 10 came"))
+    runs.connect(tracking_uri, "ectopy-score")
+    return mlflow.get_run(runs.log_batch(summed(rows, out, known()), index=Path("out/index.html")))
+
+
 class TestRun:
     """What MLflow keeps of it."""
-
-    @pytest.fixture
-    def run(self, tmp_path: Path, tracking_uri: str):
-        import mlflow
-
-        rows = [scored(tmp_path, f"Miller{k}", moved=5.0) for k in range(8)]
-        rows.append(failed("Miller8", "in/Miller8.dat: 10 came"))
-        runs.connect(tracking_uri, "ectopy-score")
-        run_id = runs.log_batch(summed(rows, tmp_path, known()), index=Path("out/index.html"))
-        return mlflow.get_run(run_id)
 
     def test_a_batch_is_a_run_with_all_that_people_look_for_and_no_name(self, run) -> None:
         import mlflow

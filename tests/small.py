@@ -41,7 +41,8 @@ class Here(WorkerPool):
 
 def work_here(patch: pytest.MonkeyPatch) -> None:
     """Patch the flows so that they train and evaluate in this process: new ones import Keras first, for seconds."""
-    patch.setattr("ectopy.flows.tasks.WorkerPool", lambda _, on_report=None: Here(on_report))
+    for flows in ("tasks", "compare"):
+        patch.setattr(f"ectopy.flows.{flows}.WorkerPool", lambda _, on_report=None: Here(on_report))
 
 
 def find_recordings(paths: Iterable[str | Path], **options: Any) -> search.FoundRecordings:

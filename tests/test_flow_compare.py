@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ectopy.ablation import compressed_variants, compression
 from ectopy.datasets import catalogue, download
 from ectopy.datasets.simulate import simulate_database
 from ectopy.flows.compare import compare
 from ectopy.registry import runs
 from ectopy.registry.closing import WIDTH, Study
+from tests.small import work_here
 from tests.test_ablation_trials import CONFIG
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
@@ -37,6 +39,14 @@ class Compared(NamedTuple):
         return Path(mlflow.artifacts.download_artifacts(run_id=self.run.info.run_id, artifact_path=file))
 
 
+def few_short_variants(patch: pytest.MonkeyPatch) -> None:
+    """Measure three of the variants, for a hundredth of a day: test_ablation_trials.py measures all."""
+    every = compressed_variants.all_variants()
+    few = {name: every[name] for name in (compressed_variants.NATIVE, compressed_variants.INT8, "pruned 50%")}
+    patch.setattr(compressed_variants, "all_variants", lambda: few)
+    patch.setattr(compression, "DAY_BEATS", 1000)
+
+
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Compared:
     import mlflow
@@ -46,7 +56,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Com
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logging.getLogger("ectopy.flows.progress"), "info", lambda m, *a: said.append(m % a))
-        patch.setenv("ECTOPY_WORKERS", "1")
+        work_here(patch)
+        few_short_variants(patch)
         study = compare("simdb", data, 2, ("gru",), (8,), CONFIG, out, tracking_uri=tracking_uri)
     told = mlflow.search_runs(experiment_names=["ectopy-compare"], output_format="list")
     (parent,) = (run for run in told if "mlflow.parentRunId" not in run.data.tags)

@@ -90,7 +90,7 @@ def prefect_harness() -> Iterator[None]:
     """Run flows against a Prefect server of the tests' own, one for all of them."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=60):
+    with prefect_test_harness(server_startup_timeout=300):
         yield
 
 

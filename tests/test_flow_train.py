@@ -540,6 +540,11 @@ class TestExamination:
 
 
 class TestVerdict:
+    @pytest.fixture(autouse=True)
+    def without_drawings(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Save no drawing: that takes most of the time, and TestExamination looks at those of the first run."""
+        monkeypatch.setattr(runs, "log_figure", lambda *_: None)
+
     def test_a_version_without_kept_networks_is_examined_on_held_out_patients_alone(
         self, trained: Trained, constant: Path
     ) -> None:

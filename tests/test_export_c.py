@@ -107,6 +107,7 @@ def test_any_rate_has_the_same_beats(program, fs):
     assert assert_same_beats(compiled.run(program(fs), signal), signal, fs, quantised(MODEL)) > 15
 
 
+@pytest.mark.no_cover  # Python is given each sample alone
 def test_what_is_told_at_once_is_equal_too(program):
     signal = two_leads(40)
     signal[20 * 360 : 23 * 360, 0] += np.random.default_rng(3).normal(scale=0.6, size=3 * 360)  # movement

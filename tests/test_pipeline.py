@@ -150,6 +150,7 @@ def test_record_101_has_all_its_beats_in_the_first_minute(mitdb):
 
 
 @pytest.mark.real
+@pytest.mark.no_cover  # blocks of simulated recordings run the same lines
 @pytest.mark.parametrize("record", ["119", "203", "208"])
 def test_blocks_of_true_records_give_the_same_beats_labels_and_events(mitdb, shipped, record):
     recording = open_recording(mitdb / record)

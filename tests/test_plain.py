@@ -139,6 +139,7 @@ def test_the_plain_path_replaces_every_rolling_statistic_of_the_pipeline() -> No
 
 # Fusion, every second beat ventricular, pauses, runs, fibrillation, flutter, noise, a lead that is off.
 @pytest.mark.real
+@pytest.mark.no_cover  # both paths are taken for simulated recordings too
 @pytest.mark.parametrize("name", ["101", "106", "119", "201", "203", "207", "208", "209"])
 def test_a_true_recording_has_the_same_beats_and_labels(
     mitdb: Path, plain: Callable, classify: Classifier, name: str

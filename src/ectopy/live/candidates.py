@@ -18,6 +18,7 @@ from ectopy.live.front_end import LIVE_FS, run_lengths
 _QRS_HZ, _QRS_SD_HZ = 15.0, 6.0  # as in qrs_candidates
 _APART = round(0.12 * LIVE_FS)  # samples; candidates closer than this are one candidate
 _NEAR = round(0.06 * LIVE_FS)  # greatest distance between the energy peaks of two leads
+_R_NEAR = round(0.07 * LIVE_FS)  # greatest distance of the R peak from the energy peak
 _LEVEL_S = 3.0  # time constant of the mean energy
 _TINY = np.float32(1e-9)
 
@@ -131,8 +132,9 @@ class CandidateFinder:
 def _largest_deflection(signal: Signal, prominence: NDArray[np.float32]) -> int:
     """Find the R peak in [2 * _APART + 1, n_leads], as an offset from the middle.
 
-    It is the largest deflection from the mean, in the first lead unless another is twice as prominent.
+    It is the largest deflection from the mean, in the first lead unless another is twice as prominent. It is
+    near the middle, as the T wave of a wide beat is not far.
     """
     lead = int(np.argmax(prominence * np.where(np.arange(len(prominence)) == 0, 2, 1)))
-    wave = signal[:, lead]
-    return int(np.argmax(np.abs(wave - wave.mean()))) - _APART
+    deflection = np.abs(signal[:, lead] - signal[:, lead].mean())
+    return int(np.argmax(deflection[_APART - _R_NEAR : _APART + _R_NEAR + 1])) - _R_NEAR

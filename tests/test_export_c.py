@@ -110,14 +110,15 @@ def test_any_rate_has_the_same_beats(program, fs):
 @pytest.mark.no_cover  # Python is given each sample alone
 def test_what_is_told_at_once_is_equal_too(program):
     signal = two_leads(40)
-    signal[20 * 360 : 23 * 360, 0] += np.random.default_rng(3).normal(scale=0.6, size=3 * 360)  # movement
+    signal[20 * 360 : 23 * 360, 0] += np.random.default_rng(3).normal(scale=0.8, size=3 * 360)  # movement
     stream = Stream(360.0, ["II", "V1"], model=quantised(MODEL))
     updates = [update for at in range(len(signal)) for update in stream.push(signal[at : at + 1])]
     updates += stream.finish()
     told = compiled.run(program(360.0), signal)
-    expected = [(one.kind, one.sample, one.label) for one in updates if one.kind != "gap"]
+    kinds = {"beat", "provisional", "revoked"}  # the program has no alarms
+    expected = [(one.kind, one.sample, one.label) for one in updates if one.kind in kinds]
     assert [(one.kind, one.sample, one.label) for one in told] == expected
-    assert {"beat", "provisional", "revoked"} == {one.kind for one in told}
+    assert kinds == {one.kind for one in told}
 
 
 def test_a_sudden_tachycardia_is_supraventricular_in_c_too(tmp_path):

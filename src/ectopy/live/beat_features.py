@@ -25,6 +25,8 @@ QRS = BEFORE + 1 + AFTER
 _SHIFT = 4  # samples by which a QRS complex is moved at most to align it with the normal one
 P = slice(-round(0.28 * LIVE_FS), -round(0.08 * LIVE_FS))
 """The part before the R peak in which a P wave is."""
+T = slice(round(0.15 * LIVE_FS), round(0.45 * LIVE_FS))
+"""The part after the R peak in which a T wave is."""
 WINDOW_BEFORE, WINDOW_AFTER = -P.start + _SHIFT, AFTER + _SHIFT
 """Samples of signal that a beat needs on either side of its R peak."""
 N_SHAPES = 6
@@ -79,6 +81,9 @@ _OF_LEAD: Mapping[str, str] = {
     "width in 0.1 s": "QRS width in units of 0.1 s",
     "P correlation": "Fisher's z of the correlation with the P wave of normal beats, 0.28 to 0.08 s before R",
     "P residual": "log of the norm of the difference from that P wave over the normal amplitude; +-3",
+    "P correlation without T": "Fisher's z of that correlation without the normal T wave of the beat before",
+    "P residual without T": "log of the norm of what is left then over the normal amplitude; limited to +-3",
+    "T correlation of beat before": "Fisher's z of the correlation of its T wave with the normal one",
     "correlation with beat before": "Fisher's z of the correlation with the QRS of the beat before",
     "readable": "1 if the lead is readable at the beat, else 0; then all features of the lead are 0",
 }
@@ -124,6 +129,12 @@ class Patient:
     """[N_SHAPES, 4]: decayed count, prematurity, pause after, share in time."""
     p_wave: Floats = field(default_factory=_nothing)
     """[N_LEADS, P], the P wave of normal beats."""
+    t_wave: Floats = field(default_factory=_nothing)
+    """[N_LEADS, T], the T wave of normal beats."""
+    n_t_waves: int = 0
+    """How many T waves made it."""
+    usual: bool = False
+    """Whether the beat before is a normal one that is not premature."""
     typical: tuple[float, float, float, float] = (2.5, 0.5, -1.5, 0.5)
     """Of normal beats: mean and spread of the correlation (Fisher's z), and of the log residual."""
 
@@ -137,8 +148,23 @@ def _normality(of_shapes: Floats) -> Floats:
     return of_shapes[:, 0] * np.exp(4 * np.clip(of_shapes[:, 1], -1, 0))
 
 
+def t_wave_between(rr_s: float) -> bool:
+    """Check whether the T wave between two beats has ended when the second one is described.
+
+    Parameters
+    ----------
+    rr_s
+        The RR interval between them, in seconds; NaN if it is unknown.
+
+    Returns
+    -------
+    Whether it is known.
+    """
+    return T.stop - WINDOW_AFTER <= rr_s * LIVE_FS <= _MAX_RR_S * LIVE_FS
+
+
 def describe(
-    patient: Patient, window: Floats, readable: NDArray[np.bool_], rr_s: float
+    patient: Patient, window: Floats, t_wave: Floats, readable: NDArray[np.bool_], rr_s: float
 ) -> tuple[Floats, Patient]:
     """Compute the features of a beat, and what is known of the patient after it.
 
@@ -148,6 +174,8 @@ def describe(
         What is known before the beat.
     window
         [N_LEADS, WINDOW_BEFORE + 1 + WINDOW_AFTER], the signal around the R peak in mV.
+    t_wave
+        [N_LEADS, T], the signal after the beat before in mV; zeros where it is unknown.
     readable
         [N_LEADS], which leads can be read.
     rr_s
@@ -158,7 +186,7 @@ def describe(
     Features [len(FEATURES)], and the patient after the beat.
     """
     timing, patient, from_local = _timing(patient, rr_s)
-    shape, patient = _morphology(patient, window, readable, from_local)
+    shape, patient = _morphology(patient, window, t_wave, readable, rr_s, from_local)
     return np.array(timing + shape, dtype=np.float32), replace(patient, n_beats=patient.n_beats + 1)
 
 
@@ -234,10 +262,15 @@ def _note_pause(patient: Patient, pause: float) -> Patient:
     return replace(patient, of_shapes=of_shapes)
 
 
-def _morphology(
-    patient: Patient, window: Floats, readable: NDArray[np.bool_], from_local: float
+def _morphology(  # noqa: PLR0913, PLR0917 - what describe knows, and the log of RR over the local RR
+    patient: Patient,
+    window: Floats,
+    t_wave: Floats,
+    readable: NDArray[np.bool_],
+    rr_s: float,
+    from_local: float,
 ) -> tuple[list[float], Patient]:
-    window = window * readable[:, None]
+    window, t_wave = window * readable[:, None], _centre(t_wave) * readable[:, None]
     if patient.shape < 0:
         patient = _first_beat(patient, window)
     normal = patient.normal
@@ -245,8 +278,11 @@ def _morphology(
     shift, qrs = _align(window, template)
     at = WINDOW_BEFORE + shift
     p_wave = _centre(window[:, at + P.start : at + P.stop])
+    p_alone = p_wave if math.isnan(rr_s) else _centre(p_wave - _t_under_p(patient, rr_s, shift))
     own, own_distance, shapes, of_shapes = _assign(patient, qrs, readable, from_local)
-    columns, correlation, residual, p_best = _compare(patient, qrs, template, p_wave, readable)
+    columns, correlation, residual, p_best = _compare(
+        patient, qrs, template, (p_wave, p_alone), t_wave, readable
+    )
     mean_z, spread_z, mean_r, spread_r = patient.typical
     z = _fisher_z(correlation)
     p_nearby = patient.p_nearby + (p_best - patient.p_nearby) / 16
@@ -263,7 +299,7 @@ def _morphology(
         math.log(min(patient.n_beats + 1, 200) / 200),
         *columns,
     ]
-    typical, normal_p = patient.typical, patient.p_wave
+    typical, normal_p, usual = patient.typical, patient.p_wave, False
     if own == normal and readable.any():
         typical = (
             mean_z + (z - mean_z) / 16,
@@ -274,17 +310,32 @@ def _morphology(
         if from_local > _NOT_PREMATURE:
             rate = np.float32(max(1 / count, _LEAST_RATE))
             normal_p = normal_p + rate * (p_wave - normal_p) * readable[:, None]
+            usual = True
     after = replace(
         patient,
         shapes=shapes,
         of_shapes=of_shapes,
         p_wave=normal_p,
+        usual=usual,
         qrs=np.where(readable[:, None], qrs, patient.qrs),
         shape=own,
         typical=typical,
         p_nearby=p_nearby,
     )
-    return features, after
+    return features, _learn_t_wave(after, t_wave, readable) if patient.usual and t_wave.any() else after
+
+
+def _t_under_p(patient: Patient, rr_s: float, shift: int) -> Floats:
+    """Return the normal T wave of the beat before, where the P wave is searched."""
+    after_before = np.arange(P.start, P.stop) + shift + round(rr_s * LIVE_FS) - T.start
+    return patient.t_wave[:, np.minimum(np.maximum(after_before, 0), T.stop - T.start - 1)]
+
+
+def _learn_t_wave(patient: Patient, t_wave: Floats, readable: NDArray[np.bool_]) -> Patient:
+    n = patient.n_t_waves + 1
+    rate = np.float32(max(1 / n, _LEAST_RATE))
+    learnt = patient.t_wave + rate * (t_wave - patient.t_wave) * readable[:, None]
+    return replace(patient, t_wave=learnt, n_t_waves=n)
 
 
 def _first_beat(patient: Patient, window: Floats) -> Patient:
@@ -294,7 +345,10 @@ def _first_beat(patient: Patient, window: Floats) -> Patient:
     of_shapes = np.zeros((N_SHAPES, 4), dtype=np.float32)
     shapes[0], of_shapes[0] = qrs, (1, 0, 0, 1)
     p_wave = _centre(window[:, WINDOW_BEFORE + P.start : WINDOW_BEFORE + P.stop])
-    return replace(patient, shapes=shapes, of_shapes=of_shapes, p_wave=p_wave, qrs=qrs, shape=0)
+    t_wave = np.zeros((N_LEADS, T.stop - T.start), dtype=np.float32)
+    return replace(
+        patient, shapes=shapes, of_shapes=of_shapes, p_wave=p_wave, t_wave=t_wave, qrs=qrs, shape=0
+    )
 
 
 def _align(window: Floats, template: Floats) -> tuple[int, Floats]:
@@ -345,10 +399,17 @@ def _assign(
     return own, own_distance, shapes, of_shapes
 
 
-def _compare(
-    patient: Patient, qrs: Floats, template: Floats, p_wave: Floats, readable: NDArray[np.bool_]
+def _compare(  # noqa: PLR0913, PLR0917 - the parts of a beat
+    patient: Patient,
+    qrs: Floats,
+    template: Floats,
+    p_waves: tuple[Floats, Floats],
+    t_wave: Floats,
+    readable: NDArray[np.bool_],
 ) -> tuple[list[float], float, float, float]:
     """Compare a beat with the normal one and with the beat before, lead by lead.
+
+    The P wave is compared as it is, and without the T wave of the beat before.
 
     Return the features of the leads, the correlation and the log residual over all leads, and the higher P
     correlation.
@@ -363,10 +424,14 @@ def _compare(
     residual = np.square(qrs - template).sum(axis=1).tolist()
     with_before = (qrs * patient.qrs).sum(axis=1).tolist()
     of_before = np.square(patient.qrs).sum(axis=1).tolist()
-    normal_p = patient.p_wave
-    p_product = (p_wave * normal_p).sum(axis=1).tolist()
-    p_power, p_normal, p_residual = (
-        np.square(wave).sum(axis=1).tolist() for wave in (p_wave, normal_p, p_wave - normal_p)
+    normal_p, normal_t, (p_wave, p_alone) = patient.p_wave, patient.t_wave, p_waves
+    p_product, alone_product, t_product = (
+        (one * two).sum(axis=1).tolist()
+        for one, two in ((p_wave, normal_p), (p_alone, normal_p), (t_wave, normal_t))
+    )
+    p_power, p_normal, p_residual, alone_power, t_power, t_normal = (
+        np.square(wave).sum(axis=1).tolist()
+        for wave in (p_wave, normal_p, p_wave - normal_p, p_alone, t_wave, normal_t)
     )
     size = np.sqrt(power).tolist()
     columns, p_best = [], 0.0
@@ -387,6 +452,9 @@ def _compare(
             10 * width[lead],
             p_correlation,
             _log_ratio(math.sqrt(p_residual[lead]), extent[N_LEADS + lead], 3),
+            _fisher_z(alone_product[lead] / (math.sqrt(alone_power[lead] * p_normal[lead]) + _EPS)),
+            _log_ratio(math.sqrt(alone_power[lead]), extent[N_LEADS + lead], 3),
+            _fisher_z(t_product[lead] / (math.sqrt(t_power[lead] * t_normal[lead]) + _EPS)),
             _fisher_z(with_before[lead] / (mine * math.sqrt(of_before[lead]) + _EPS)),
             1.0,
         ]

@@ -28,7 +28,9 @@ from ectopy.live.beat_features import (
     WINDOW_BEFORE,
     Floats,
     Patient,
+    T,
     describe,
+    t_wave_between,
 )
 from ectopy.live.candidates import CandidateFinder
 from ectopy.live.front_end import LIVE_FS, FrontEnd
@@ -112,7 +114,7 @@ def describe_beats(signal: Signal, usable: Mask, beats: Samples, leads: Sequence
     -------
     [n, len(FEATURES)].
     """
-    before, after = WINDOW_BEFORE, WINDOW_AFTER
+    before, after = WINDOW_BEFORE, T.stop
     padded = np.zeros((N_LEADS, len(signal) + before + after), dtype=np.float32)
     readable = np.zeros(padded.shape, dtype=bool)
     for place, lead in enumerate(leads):
@@ -124,7 +126,8 @@ def describe_beats(signal: Signal, usable: Mask, beats: Samples, leads: Sequence
     rr_s[np.diff(lost, prepend=0) > 0] = np.nan
     windows = sliding_window_view(padded, before + 1 + after, axis=1)[:, beats].swapaxes(0, 1)
     qrs = sliding_window_view(readable, BEFORE + 1 + AFTER, axis=1)[:, beats + before - BEFORE]
-    return _describe(windows, np.asarray(qrs.all(axis=2)).T, rr_s)
+    t_wave = sliding_window_view(readable, T.stop - T.start, axis=1)[:, beats + before + T.start]
+    return _describe(windows, np.asarray(qrs.all(axis=2)).T, np.asarray(t_wave.all(axis=2)).T, rr_s)
 
 
 def describe_windows(beats: BeatWindows, leads: Sequence[int]) -> Floats:
@@ -141,7 +144,7 @@ def describe_windows(beats: BeatWindows, leads: Sequence[int]) -> Floats:
     -------
     [n, len(FEATURES)].
     """
-    at = np.arange(-WINDOW_BEFORE, WINDOW_AFTER + 1) / LIVE_FS
+    at = np.arange(-WINDOW_BEFORE, T.stop + 1) / LIVE_FS
     time_s = (np.arange(WINDOW) - WINDOW_AT_R) / WINDOW_FS
     weight = np.stack([np.interp(at, time_s, row) for row in np.eye(WINDOW)]).astype(np.float32)
     mv = beats.signal.astype(np.float32) @ weight * beats.scale[:, :, None]
@@ -151,14 +154,20 @@ def describe_windows(beats: BeatWindows, leads: Sequence[int]) -> Floats:
             windows[:, place], readable[:, place] = mv[:, lead], beats.readable[:, lead]
     rr_s = np.diff(beats.sample, prepend=0) / WORKING_FS
     rr_s[beats.after_gap] = np.nan
-    return _describe(windows, readable, rr_s)
+    return _describe(windows, readable, readable, rr_s)
 
 
-def _describe(windows: Signal, readable: Mask, rr_s: NDArray[np.float64]) -> Floats:
+def _describe(windows: Signal, readable: Mask, t_readable: Mask, rr_s: NDArray[np.float64]) -> Floats:
+    """Compute the features of beats from windows that reach to the end of their T waves."""
     patient, features = Patient(), np.empty((len(windows), len(FEATURES)), dtype=np.float32)
     rr_s[:1] = np.nan
-    for number, (window, leads, interval_s) in enumerate(zip(windows, readable, rr_s.tolist(), strict=True)):
-        features[number], patient = describe(patient, window, leads, interval_s)
+    t_waves = windows[:, :, WINDOW_BEFORE + T.start : WINDOW_BEFORE + T.stop] * t_readable[:, :, None]
+    t_waves = np.roll(t_waves, 1, axis=0)
+    t_waves[[not t_wave_between(one) for one in rr_s.tolist()]] = 0
+    windows = windows[:, :, : WINDOW_BEFORE + 1 + WINDOW_AFTER]
+    beats = zip(windows, t_waves, readable, rr_s.tolist(), strict=True)
+    for number, (window, t_wave, leads, interval_s) in enumerate(beats):
+        features[number], patient = describe(patient, window, t_wave, leads, interval_s)
     return features
 
 

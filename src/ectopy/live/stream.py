@@ -19,7 +19,9 @@ from ectopy.live.beat_features import (
     WINDOW_BEFORE,
     Floats,
     Patient,
+    T,
     describe,
+    t_wave_between,
 )
 from ectopy.live.candidates import Candidate, CandidateFinder
 from ectopy.live.front_end import LEAST_FS, LIVE_FS, FrontEnd
@@ -431,7 +433,8 @@ class Stream:
     def _describe(self, beat: Candidate, before: Described) -> Described:
         window, readable = self._window(beat.sample)
         rr_s = self._rr_s(beat, before.beat)
-        features, patient = describe(before.patient, window, readable, rr_s)
+        t_wave = self._t_wave(before.beat, rr_s)
+        features, patient = describe(before.patient, window, t_wave, readable, rr_s)
         state, probability = self.model.step(before.state, features)
         paroxysm = before.paroxysm.after(_label(probability[0]), None if math.isnan(rr_s) else math.log(rr_s))
         return Described(beat, patient, state, probability, paroxysm)
@@ -450,6 +453,15 @@ class Stream:
             window, usable = np.pad(window, ((0, 0), missing[1]), mode="edge"), np.pad(usable, missing)
         readable = usable[:, WINDOW_BEFORE - BEFORE : WINDOW_BEFORE + AFTER + 1].all(axis=1)
         return window, np.asarray(readable & (first >= 0))
+
+    def _t_wave(self, beat: Candidate, rr_s: float) -> Floats:
+        """Return the T wave after a beat; zeros if the next one, ``rr_s`` later, or lost signal hides it."""
+        t_wave = np.zeros((N_LEADS, T.stop - T.start), dtype=np.float32)
+        first = beat.sample + T.start - self._clock + _KEPT
+        if first >= 0 and t_wave_between(rr_s):
+            part = slice(first, first + T.stop - T.start)
+            t_wave[: len(self.leads)] = (self._signal[part] * self._readable[part].all(axis=0)).T
+        return t_wave
 
     def _rr_s(self, beat: Candidate, before: Candidate) -> float:
         """Return the RR interval; it is unknown if signal between the beats was lost."""

@@ -12,12 +12,15 @@ enum {
     LIVE_FS = 125,
     APART = 15, /* samples between candidates, at least */
     NEAR = 8,   /* samples between the energy peaks of two leads, at most */
+    R_NEAR = 9, /* samples between the R peak and the energy peak, at most */
     REACH = ECTOPY_REACH,
     WAVELET = 2 * REACH + 1,
     BEFORE = 15, /* samples of a QRS complex before the R peak */
     AFTER = 19,
     SHIFT = 4,
     P_START = 35,
+    T_START = 19,
+    NO_T = -1000, /* the beat before is unknown, and so is where its T wave is */
     WINDOW_BEFORE = P_START + SHIFT,
     WINDOW_AFTER = AFTER + SHIFT,
     WINDOW = WINDOW_BEFORE + 1 + WINDOW_AFTER,
@@ -30,7 +33,7 @@ enum {
     OFF = 2 * LIVE_FS,
     LOOK_BACK = 14,
     END = 38, /* samples at the end that repeat the last one */
-    OF_LEAD = 11,
+    OF_LEAD = 14,
     TIMING = 15,
     MORPHOLOGY = 9,
     FEATURES = TIMING + MORPHOLOGY + ECTOPY_LEADS * OF_LEAD
@@ -191,7 +194,7 @@ static void take_energy(ectopy_stream *s)
     s->combined[s->slot] = sqrtf(sum);
 }
 
-/* Find the R peak near an energy peak: the largest deflection from the mean. */
+/* Find the R peak near an energy peak: the largest deflection from the mean around it. */
 static int32_t r_peak(const ectopy_stream *s, int lead, int32_t peak)
 {
     float mean = 0, largest = -1;
@@ -199,7 +202,7 @@ static int32_t r_peak(const ectopy_stream *s, int lead, int32_t peak)
     for (int i = -APART; i <= APART; i++)
         mean += signal_at(s, lead, peak + i);
     mean /= ECTOPY_SPAN;
-    for (int i = -APART; i <= APART; i++) {
+    for (int i = -R_NEAR; i <= R_NEAR; i++) {
         float size = fabsf(signal_at(s, lead, peak + i) - mean);
         if (size > largest) {
             largest = size;
@@ -542,6 +545,7 @@ static float timing(ectopy_known *known, float rr_s, float *feature)
 
 typedef float ectopy_waves[ECTOPY_LEADS][ECTOPY_QRS];
 typedef float ectopy_window[ECTOPY_LEADS][WINDOW];
+typedef float ectopy_t_waves[ECTOPY_LEADS][ECTOPY_T];
 
 static void first_beat(ectopy_known *known, ectopy_window window)
 {
@@ -553,6 +557,7 @@ static void first_beat(ectopy_known *known, ectopy_window window)
     }
     memcpy(known->shapes[0], known->qrs, sizeof(known->qrs));
     known->of_shapes[0][0] = known->of_shapes[0][3] = 1;
+    memset(known->t_wave, 0, sizeof(known->t_wave));
     known->shape = 0;
 }
 
@@ -669,15 +674,45 @@ static float width_s(const float *wave)
     return sqrtf(higher(second / total - square(first / total), 0) * 12);
 }
 
+/* Return the correlation of two waves without mean, as Fisher's z. */
+static float likeness(const float *a, const float *b, int n)
+{
+    return fisher_z(product(a, b, n) / (sqrtf(product(a, a, n) * product(b, b, n)) + EPS));
+}
+
+/* Remove the normal T wave of the beat before from a P wave, which begins so many samples after it begins. */
+static void without_t(float *alone, const float *p_wave, const float *t_wave, int after)
+{
+    for (int i = 0; i < ECTOPY_P; i++)
+        alone[i] = p_wave[i] - (after == NO_T ? 0 : t_wave[least(after + i > 0 ? after + i : 0, ECTOPY_T - 1)]);
+    centre(alone, alone, ECTOPY_P);
+}
+
+/* Learn the T wave of the beat before. */
+static void learn_t_wave(ectopy_known *known, ectopy_t_waves t_wave, int readable)
+{
+    int is_known = 0;
+    for (int n = 0; n < ECTOPY_LEADS; n++)
+        for (int i = 0; i < ECTOPY_T && (readable >> n & 1); i++)
+            is_known |= t_wave[n][i] < 0 || t_wave[n][i] > 0;
+    if (!is_known)
+        return;
+    known->n_t_waves++;
+    float rate = higher(1 / (float)known->n_t_waves, 0.05f);
+    for (int n = 0; n < ECTOPY_LEADS; n++)
+        for (int i = 0; i < ECTOPY_T && (readable >> n & 1); i++)
+            known->t_wave[n][i] += rate * (t_wave[n][i] - known->t_wave[n][i]);
+}
+
 /* Compare a lead of a beat with the normal beat and with the beat before; return the P correlation. */
 static float compare(const ectopy_known *known, int n, const float *qrs, const float *template,
-                     const float *p_wave, float *feature)
+                     const float *p_wave, const float *t_wave, int p_after_t, float *feature)
 {
+    float alone[ECTOPY_P];
     const float *p_normal = known->p_wave[n], *qrs_before = known->qrs[n];
     float mine = sqrtf(product(qrs, qrs, ECTOPY_QRS)), usual = sqrtf(product(template, template, ECTOPY_QRS));
     float both = product(qrs, template, ECTOPY_QRS), tall = extent(template), wide = width_s(qrs);
-    float p_power = product(p_wave, p_wave, ECTOPY_P), p_usual = product(p_normal, p_normal, ECTOPY_P);
-    float p_correlation = fisher_z(product(p_wave, p_normal, ECTOPY_P) / (sqrtf(p_power * p_usual) + EPS));
+    float p_correlation = likeness(p_wave, p_normal, ECTOPY_P);
     float size_before = sqrtf(product(qrs_before, qrs_before, ECTOPY_QRS));
     *feature++ = fisher_z(both / (mine * usual + EPS));
     *feature++ = log_ratio_within(sqrtf(distance(qrs, template, ECTOPY_QRS)), usual, 3);
@@ -688,14 +723,18 @@ static float compare(const ectopy_known *known, int n, const float *qrs, const f
     *feature++ = 10 * wide;
     *feature++ = p_correlation;
     *feature++ = log_ratio_within(sqrtf(distance(p_wave, p_normal, ECTOPY_P)), tall, 3);
+    without_t(alone, p_wave, known->t_wave[n], p_after_t);
+    *feature++ = likeness(alone, p_normal, ECTOPY_P);
+    *feature++ = log_ratio_within(sqrtf(product(alone, alone, ECTOPY_P)), tall, 3);
+    *feature++ = likeness(t_wave, known->t_wave[n], ECTOPY_T);
     *feature++ = fisher_z(product(qrs, qrs_before, ECTOPY_QRS) / (mine * size_before + EPS));
     *feature++ = 1;
     return p_correlation;
 }
 
 /* Compute the features of shape; ``readable`` has a bit per lead. */
-static void morphology(ectopy_known *known, ectopy_window window, int readable, float from_local,
-                       float *feature)
+static void morphology(ectopy_known *known, ectopy_window window, ectopy_t_waves t_wave, int readable,
+                       float rr, float from_local, float *feature)
 {
     float template[ECTOPY_LEADS][ECTOPY_QRS], qrs[ECTOPY_LEADS][ECTOPY_QRS], p_wave[ECTOPY_LEADS][ECTOPY_P];
     float own_distance, p_best = 0, both = 0, mine = 0, usual = 0, apart = 0, sum = 0;
@@ -706,14 +745,16 @@ static void morphology(ectopy_known *known, ectopy_window window, int readable, 
     for (int n = 0; n < ECTOPY_LEADS; n++)
         if (!(readable >> n & 1))
             memset(template[n], 0, sizeof(template[n]));
-    int at = WINDOW_BEFORE + align(window, template, qrs) - P_START;
+    int shift = align(window, template, qrs), at = WINDOW_BEFORE + shift - P_START;
+    int p_after_t = isnan(rr) ? NO_T : (int)lrintf(rr * LIVE_FS) + shift - P_START - T_START;
     int own = assign(known, qrs, readable, from_local, &own_distance);
     for (int n = 0; n < ECTOPY_LEADS; n++) {
         float *columns = feature + MORPHOLOGY + n * OF_LEAD;
         centre(p_wave[n], window[n] + at, ECTOPY_P);
         memset(columns, 0, OF_LEAD * sizeof(float));
         if (readable >> n & 1)
-            p_best = higher(p_best, compare(known, n, qrs[n], template[n], p_wave[n], columns));
+            p_best = higher(p_best, compare(known, n, qrs[n], template[n], p_wave[n], t_wave[n], p_after_t,
+                                            columns));
         both += product(qrs[n], template[n], ECTOPY_QRS);
         mine += product(qrs[n], qrs[n], ECTOPY_QRS);
         usual += product(template[n], template[n], ECTOPY_QRS);
@@ -734,6 +775,8 @@ static void morphology(ectopy_known *known, ectopy_window window, int readable, 
     *feature++ = clip((residual - typical[2]) / (2 * typical[3] + 0.05f), 6);
     *feature++ = known->p_nearby;
     *feature++ = logf((float)least(known->n_beats + 1, 200) / 200);
+    int was_usual = known->usual_before;
+    known->usual_before = own == normal && readable && from_local > -0.08f;
     if (own == normal && readable) {
         float rate = from_local > -0.08f ? higher(1 / of_shape[0], 0.05f) : 0;
         approach(&typical[1], fabsf(z - typical[0]), 16);
@@ -748,6 +791,8 @@ static void morphology(ectopy_known *known, ectopy_window window, int readable, 
         if (readable >> n & 1)
             memcpy(known->qrs[n], qrs[n], sizeof(qrs[n]));
     known->shape = (int8_t)own;
+    if (was_usual)
+        learn_t_wave(known, t_wave, readable);
 }
 
 /* ---- network: a step of the forward GRU ---- */
@@ -876,20 +921,30 @@ static float rr_s(const ectopy_stream *s, const ectopy_known *known, int32_t sam
 static void describe(const ectopy_stream *s, ectopy_known *known, int32_t sample,
                      float probability[ECTOPY_LOOK_AHEAD + 1][ECTOPY_CLASSES])
 {
-    float window[ECTOPY_LEADS][WINDOW], feature[FEATURES];
+    float window[ECTOPY_LEADS][WINDOW], t_wave[ECTOPY_LEADS][ECTOPY_T], feature[FEATURES];
     int readable = 0;
     int32_t first = sample - WINDOW_BEFORE;
+    float rr = rr_s(s, known, sample);
+    int32_t end_of_t = known->sample + T_START + ECTOPY_T;
+    int has_t = !isnan(rr) && rr <= 5 && end_of_t <= sample + WINDOW_AFTER &&
+                known->sample + T_START >= s->clock - ECTOPY_KEPT;
     memset(window, 0, sizeof(window));
+    memset(t_wave, 0, sizeof(t_wave));
     for (int n = 0; n < s->n_leads; n++) {
-        int all = first >= s->clock - ECTOPY_KEPT; /* the signal is still kept */
+        int all = first >= s->clock - ECTOPY_KEPT, all_of_t = has_t; /* the signal is still kept */
+        for (int i = 0; i < ECTOPY_T && all_of_t; i++)
+            all_of_t = usable_at(s, n, known->sample + T_START + i);
+        for (int i = 0; i < ECTOPY_T && all_of_t; i++)
+            t_wave[n][i] = signal_at(s, n, known->sample + T_START + i);
+        centre(t_wave[n], t_wave[n], ECTOPY_T);
         for (int i = WINDOW_BEFORE - BEFORE; i <= WINDOW_BEFORE + AFTER && all; i++)
             all &= first + i < s->clock && usable_at(s, n, first + i);
         for (int i = 0; i < WINDOW && all; i++) /* at the end of the signal, its last sample is repeated */
             window[n][i] = signal_at(s, n, first + i < s->clock ? first + i : s->clock - 1);
         readable |= all << n;
     }
-    float rr = rr_s(s, known, sample), from_local = timing(known, rr, feature);
-    morphology(known, window, readable, from_local, feature + TIMING);
+    float from_local = timing(known, rr, feature);
+    morphology(known, window, t_wave, readable, rr, from_local, feature + TIMING);
     step(known->state, feature, probability);
     note_rate(known, label_of(probability[0]), rr);
     known->n_beats++;

@@ -31,6 +31,7 @@ enum {
     ECTOPY_SHAPES = 6,
     ECTOPY_QRS = 35,          /* samples of a QRS complex */
     ECTOPY_P = 25,            /* samples of a P wave */
+    ECTOPY_T = 37,            /* samples of a T wave */
     ECTOPY_RR = 48,           /* RR intervals that are remembered */
     ECTOPY_LOCAL = 17         /* RR intervals whose median is the local RR */
 };
@@ -82,11 +83,13 @@ typedef struct {
 typedef struct {
     int32_t sample, n_beats;
     int8_t shape;
-    uint8_t n_rr;
+    uint8_t n_rr, usual_before;
+    uint32_t n_t_waves;
     float rr[ECTOPY_RR], pairs_s[ECTOPY_LOCAL], longer[ECTOPY_LOCAL], steps[ECTOPY_LOCAL],
         second_steps[ECTOPY_LOCAL];
     float spread, wide, matches, pairs, premature, p_nearby, typical[4];
-    float qrs[ECTOPY_LEADS][ECTOPY_QRS], p_wave[ECTOPY_LEADS][ECTOPY_P];
+    float qrs[ECTOPY_LEADS][ECTOPY_QRS], p_wave[ECTOPY_LEADS][ECTOPY_P],
+        t_wave[ECTOPY_LEADS][ECTOPY_T];
     float shapes[ECTOPY_SHAPES][ECTOPY_LEADS][ECTOPY_QRS], of_shapes[ECTOPY_SHAPES][4];
     float usual[21], latest[8]; /* logs of RR of the last normal beats, and of the last ones in a row */
     uint8_t n_usual, n_latest, after_ventricular, paroxysmal;

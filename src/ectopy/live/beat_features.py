@@ -409,7 +409,7 @@ def _compare(  # noqa: PLR0913, PLR0917 - the parts of a beat
 ) -> tuple[list[float], float, float, float]:
     """Compare a beat with the normal one and with the beat before, lead by lead.
 
-    The P wave is compared as it is, and without the T wave of the beat before.
+    The P wave is compared with and without the T wave of the beat before.
 
     Return the features of the leads, the correlation and the log residual over all leads, and the higher P
     correlation.

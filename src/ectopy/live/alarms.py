@@ -27,12 +27,12 @@ from ectopy.live.alarm_network import (
     Floats,
     alarm_features,
     follow_usual,
-    live_waves,
     next_belief,
     over_leads,
 )
 from ectopy.live.front_end import LIVE_FS
 from ectopy.rhythm.rhythm_intervals import RHYTHMS, Rhythm
+from ectopy.signal.latest_waves import measure_latest_waves
 from ectopy.signal.waves import WAVES
 
 ALARMS = ("vf", "asystole", "vt", "extreme_tachycardia", "extreme_bradycardia")
@@ -142,12 +142,13 @@ class AlarmFinder:
         What is new.
         """
         self._n_seconds += 1
-        if not readable[-LIVE_FS:].any(axis=1).all():
+        clear = np.asarray(readable.all(axis=0))
+        if not clear.any() and not readable[-LIVE_FS:].any(axis=1).all():
             self._read_from = clock
-        long, short = (waves[0] for waves in live_waves(signal))
+        long, short = measure_latest_waves(np.ascontiguousarray(signal.T), LIVE_FS)
         beats = beats[-_N_KEPT:]
-        self._believe(clock, self._probability(long, short, readable), beats)
-        begins = dict(self._begins(clock, short, readable, beats))
+        self._believe(clock, self._probability(long, short, clear), beats)
+        begins = dict(self._begins(clock, short, clear, beats))
         self._last_met |= dict.fromkeys(begins, clock)
         before = frozenset(self._active)
         for name in [one for one in ALARMS if one in before and self._ends(one, clock, begins, beats)]:
@@ -169,14 +170,12 @@ class AlarmFinder:
     def _holds(self) -> bool:
         return bool(self._belief.argmax() == _ARTEFACT)
 
-    def _probability(self, long: Floats, short: Floats, readable: Mask) -> Floats:
+    def _probability(self, long: Floats, short: Floats, clear: Mask) -> Floats:
         """Return the probability of each rhythm by the waves of this second."""
-        clear = np.asarray(readable.all(axis=0))
         if self.model is None:
             return np.asarray(np.eye(len(RHYTHMS), dtype=np.float32)[0 if clear.any() else _ARTEFACT])
-        self._usual = np.where(
-            clear[:, None], follow_usual(self._usual, long, self._n_seconds), self._usual
-        ).astype(np.float32)
+        usual = follow_usual(self._usual, long, self._n_seconds)
+        self._usual = usual if clear.all() else np.where(clear[:, None], usual, self._usual)
         return over_leads(self.model.of_leads(alarm_features(long, short, self._usual)), clear)
 
     def _believe(self, clock: int, probability: Floats, beats: Sequence[LiveBeat]) -> None:
@@ -193,33 +192,28 @@ class AlarmFinder:
         if probability[_ARTEFACT] > _NOISY or self._holds:
             self._beats_from = clock
 
-    def _last_large_beat(self, clock: int, beats: Sequence[LiveBeat], short: Floats, readable: Mask) -> int:
+    def _last_large_beat(self, clock: int, beats: Sequence[LiveBeat], short: Floats, clear: Mask) -> int:
         """Return the last beat that is not far smaller than usual, as P waves are; learn the usual size."""
-        if not beats:
-            return 0
-        at = np.array([beat.sample for beat in beats])
-        strength = np.array([beat.strength for beat in beats])
-        known = (strength > 0) & (self._strength > 0)
-        usual = np.where(known, self._strength, 0).sum(axis=1)  # of all leads, as one may be weak
-        small = np.where(known, strength, 0).sum(axis=1) < _SMALL_BEAT * usual
-        large = np.flatnonzero(~small)
-        for beat in large[at[large] > max(self._measured, self._beats_from)].tolist():
-            self._measured = beats[beat].sample
-            self._strength = _learn(self._strength, strength[beat], strength[beat] > 0)
-        last = int(at[large[-1]]) if len(large) else 0
+        usual = self._strength.tolist()
+        learnt = max(self._measured, self._beats_from)
+        for beat in [one for one in beats if one.sample > learnt and not _is_small(one, usual)]:
+            self._measured = beat.sample
+            strength = np.array(beat.strength)
+            self._strength = _learn(self._strength, strength, strength > 0)
+        last = next((one.sample for one in reversed(beats) if not _is_small(one, usual)), 0)
         if last > max(clock - SHORT_S * LIVE_FS, self._beats_from) and not self._active:
             height = (short[:, _SMALLEST] + short[:, _CHANGE]).astype(float)
-            self._height = _learn(self._height, height, np.asarray(readable.all(axis=0)))
+            self._height = _learn(self._height, height, clear)
         return last
 
     def _begins(
-        self, clock: int, short: Floats, readable: Mask, beats: Sequence[LiveBeat]
+        self, clock: int, short: Floats, clear: Mask, beats: Sequence[LiveBeat]
     ) -> Iterator[tuple[str, int]]:
         """Yield the alarms whose conditions are met now, with their onsets."""
         limits, belief = self.limits, self._belief
-        quiet_from = max(self._last_large_beat(clock, beats, short, readable), self._read_from)
+        quiet_from = max(self._last_large_beat(clock, beats, short, clear), self._read_from)
         # Waves as small as these are no noise.
-        if clock - quiet_from >= limits.asystole_s * LIVE_FS and self._is_still(short, readable):
+        if clock - quiet_from >= limits.asystole_s * LIVE_FS and self._is_still(short, clear):
             yield "asystole", quiet_from
         if self._holds:
             return
@@ -237,12 +231,12 @@ class AlarmFinder:
         if len(fast) == limits.tachycardia_beats and _bpm(fast) > limits.tachycardia_bpm and still_s < 1:
             yield "extreme_tachycardia", fast[0]
 
-    def _is_still(self, short: Floats, readable: Mask) -> bool:
+    def _is_still(self, short: Floats, clear: Mask) -> bool:
         """Return whether the waves of all leads together are small, and those of no lead are as usual.
 
         They are taken together, as a weak lead is soon in noise. Where one lead fails, another has its beats.
         """
-        known = readable.all(axis=0) & ~np.isnan(self._height)
+        known = clear & ~np.isnan(self._height)
         usual_mv = np.exp(self._height[known])
         now_mv = np.exp(short[known, _SMALLEST] + short[known, _CHANGE])
         has_beats = (now_mv > _HALF * usual_mv) & (now_mv > _P_WAVE_MV)
@@ -295,6 +289,12 @@ def _is_covered(name: str, lasting: AbstractSet[str]) -> bool:
     if name == "vt":
         return "vf" in lasting
     return name.startswith("extreme") and bool(lasting & {"vf", "vt", "asystole"})
+
+
+def _is_small(beat: LiveBeat, usual: Sequence[float]) -> bool:
+    """Return whether a beat is far smaller than usual, in all leads together, as one may be weak."""
+    known = [(now, often) for now, often in zip(beat.strength, usual, strict=True) if now > 0 and often > 0]
+    return sum(now for now, _ in known) < _SMALL_BEAT * sum(often for _, often in known)
 
 
 def _learn(usual: Floats, value: Floats, known: Mask) -> Floats:

@@ -25,15 +25,15 @@ _WINDOW_S = 4
 _BEFORE = (_WINDOW_S - TICK_S) * round(WORKING_FS) // 2  # samples of the window before the tick, and after it
 _STEP = 4  # samples whose mean is one sample at 50 Hz; higher frequencies are noise
 _FS = 50
-_SLOW_FS = 25  # of spectra: a divisor of every sampling rate here
+SLOW_FS = 25  # of spectra: a divisor of every sampling rate here
 _AT_ONCE = 512  # ticks whose spectra are in memory at once
-_BANDS_HZ = ((0.0, 1.5), (1.5, 4.0), (4.0, 9.0), (9.0, 12.6))
-_BEATING_HZ = (1.5, 9.1)
-_NEAR_PEAK_HZ = 0.75  # on either side
-_LAGS = slice(round(0.16 * _SLOW_FS), 2 * _SLOW_FS)
-_FLAT = np.float32(0.15)
-_SMALL = np.float32(1e-4)  # mV
-_TINY = np.float32(1e-9)
+BANDS_HZ = ((0.0, 1.5), (1.5, 4.0), (4.0, 9.0), (9.0, 12.6))
+BEATING_HZ = (1.5, 9.1)
+NEAR_PEAK_HZ = 0.75  # on either side
+LAGS = slice(round(0.16 * SLOW_FS), 2 * SLOW_FS)
+FLAT = np.float32(0.15)
+SMALL = np.float32(1e-4)  # mV
+TINY = np.float32(1e-9)
 
 WAVES: Mapping[str, str] = MappingProxyType(
     {
@@ -44,7 +44,7 @@ WAVES: Mapping[str, str] = MappingProxyType(
         "smallest second": "log of the range of the quietest of the four seconds, in mV",
         "change of size": "log of the range of the loudest second over that of the quietest",
         "flat part": "share of the samples below 0.15 of the mean largest deflection of a second",
-        **{f"{low:g}-{top:g} hz": f"share of the power at {low:g} to {top:g} Hz" for low, top in _BANDS_HZ},
+        **{f"{low:g}-{top:g} hz": f"share of the power at {low:g} to {top:g} Hz" for low, top in BANDS_HZ},
         "peak frequency": "frequency of the largest power between 1.5 and 9 Hz, in units of 5 Hz",
         "power near the peak": "share of the power within 0.75 Hz of the peak frequency",
         "autocorrelation": "largest autocorrelation at a lag of 0.16 to 2 s",
@@ -141,22 +141,20 @@ def _shape(leads: Signal, fs: int, windows: tuple[int, int]) -> Signal:
     seconds = leads.reshape(len(leads), -1, fs)
     step = np.abs(np.diff(seconds, axis=2))
     square = seconds * seconds
-    size = np.sqrt(_over_windows(square.mean(axis=2), windows).mean(axis=2)) + _SMALL
+    size = np.sqrt(_over_windows(square.mean(axis=2), windows).mean(axis=2)) + SMALL
     fourth = _over_windows((square * square).mean(axis=2), windows).mean(axis=2)
     mean_step = _over_windows(step.mean(axis=2), windows).mean(axis=2)
     steepest = _over_windows(step.max(axis=2), windows).mean(axis=2)
     extent = _over_windows(np.ptp(seconds, axis=2), windows)
     smallest = extent.min(axis=2) + np.float32(1e-3)
-    deflection = _over_windows(np.sqrt(square.max(axis=2)), windows).mean(axis=2) + _SMALL
-    flat = (
-        _over_windows(np.abs(leads[:, :: fs // _SLOW_FS]), windows, _SLOW_FS) < _FLAT * deflection[:, :, None]
-    )
+    deflection = _over_windows(np.sqrt(square.max(axis=2)), windows).mean(axis=2) + SMALL
+    flat = _over_windows(np.abs(leads[:, :: fs // SLOW_FS]), windows, SLOW_FS) < FLAT * deflection[:, :, None]
     return np.stack(
         [
             np.log(size),
-            np.log(fourth / size**4 + _SMALL),
+            np.log(fourth / size**4 + SMALL),
             np.log(mean_step / size + np.float32(1e-3)),
-            np.log(steepest / (mean_step + np.float32(1e-6)) + _SMALL),
+            np.log(steepest / (mean_step + np.float32(1e-6)) + SMALL),
             np.log(smallest),
             np.log(extent.max(axis=2) / smallest + np.float32(1e-3)),
             flat.mean(axis=2, dtype=np.float32),
@@ -167,35 +165,35 @@ def _shape(leads: Signal, fs: int, windows: tuple[int, int]) -> Signal:
 
 def _spectrum(leads: Signal, fs: int, windows: tuple[int, int]) -> Signal:
     """Compute the other columns from spectra at 25 Hz, [n_leads, n_windows, k]."""
-    n = fs // _SLOW_FS
+    n = fs // SLOW_FS
     slow: Signal = np.asarray(sum(leads[:, at::n] for at in range(n)) * np.float32(1 / n))
-    views = _over_windows(slow, windows, _SLOW_FS)
+    views = _over_windows(slow, windows, SLOW_FS)
     parts = [_of_spectrum(views[:, at : at + _AT_ONCE]) for at in range(0, views.shape[1], _AT_ONCE)]
     return np.concatenate(parts, axis=1)
 
 
 def _of_spectrum(windows: Signal) -> Signal:
     n = windows.shape[2]
-    hz, near = np.fft.rfftfreq(n, 1 / _SLOW_FS), round(_NEAR_PEAK_HZ * n / _SLOW_FS)
-    beating = slice(*np.searchsorted(hz, _BEATING_HZ))
+    hz, near = np.fft.rfftfreq(n, 1 / SLOW_FS), round(NEAR_PEAK_HZ * n / SLOW_FS)
+    beating = slice(*np.searchsorted(hz, BEATING_HZ))
     spectrum = np.fft.rfft(windows, 2 * n, axis=2)
     power = spectrum.real**2 + spectrum.imag**2
     # Hann's window is a difference of neighbours in the spectrum.
     hann = spectrum[:, :, 2:-2:2] - (spectrum[:, :, :-4:2] + spectrum[:, :, 4::2]) / 2
     smooth = np.zeros((*windows.shape[:2], len(hz)), dtype=np.float32)
     smooth[:, :, 1:-1] = hann.real**2 + hann.imag**2
-    total = smooth.sum(axis=2) + _TINY
-    bands = [smooth[:, :, slice(*np.searchsorted(hz, band))].sum(axis=2) / total for band in _BANDS_HZ]
+    total = smooth.sum(axis=2) + TINY
+    bands = [smooth[:, :, slice(*np.searchsorted(hz, band))].sum(axis=2) / total for band in BANDS_HZ]
     peak = smooth[:, :, beating].argmax(axis=2) + beating.start
     below = np.cumsum(smooth, axis=2)
     upper, lower = (
         np.take_along_axis(below, (peak + offset)[:, :, None], axis=2)[:, :, 0]
         for offset in (near, -near - 1)
     )
-    correlation = np.fft.irfft(power, axis=2)[:, :, : min(_LAGS.stop, n)]
-    lag = correlation[:, :, _LAGS].argmax(axis=2) + _LAGS.start
+    correlation = np.fft.irfft(power, axis=2)[:, :, : min(LAGS.stop, n)]
+    lag = correlation[:, :, LAGS].argmax(axis=2) + LAGS.start
     largest = np.take_along_axis(correlation, lag[:, :, None], axis=2)[:, :, 0]
-    regular = (largest / (correlation[:, :, 0] + _TINY), lag / _SLOW_FS)
+    regular = (largest / (correlation[:, :, 0] + TINY), lag / SLOW_FS)
     return np.stack([*bands, hz[peak] / 5, (upper - lower) / total, *regular], axis=2, dtype=np.float32)
 
 

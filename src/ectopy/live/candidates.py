@@ -21,6 +21,7 @@ _NEAR = round(0.06 * LIVE_FS)  # greatest distance between the energy peaks of t
 _R_NEAR = round(0.07 * LIVE_FS)  # greatest distance of the R peak from the energy peak
 _LEVEL_S = 3.0  # time constant of the mean energy
 _TINY = np.float32(1e-9)
+_PREFERENCE = np.array((2, 1), dtype=np.float32)  # the first lead has the R peaks unless it is far weaker
 
 
 def _wavelet() -> NDArray[np.complex128]:
@@ -135,6 +136,6 @@ def _largest_deflection(signal: Signal, prominence: NDArray[np.float32]) -> int:
     It is the largest deflection from the mean, in the first lead unless another is twice as prominent. It is
     near the middle, as the T wave of a wide beat is not far.
     """
-    lead = int(np.argmax(prominence * np.where(np.arange(len(prominence)) == 0, 2, 1)))
+    lead = int(np.argmax(prominence * _PREFERENCE[: len(prominence)]))
     deflection = np.abs(signal[:, lead] - signal[:, lead].mean())
     return int(np.argmax(deflection[_APART - _R_NEAR : _APART + _R_NEAR + 1])) - _R_NEAR

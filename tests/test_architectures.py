@@ -125,7 +125,7 @@ class TestKept:
         native = network.export(models[kind], tmp_path / "model.onnx")
         assert native or kind not in {"simple-rnn", "gru", "lstm", "no-recurrence"}
         run = load_onnx(tmp_path / "model.onnx")
-        for n in (3, 41):
+        for n in (7, 41):
             x = beats(n=n)
             np.testing.assert_allclose(run(x[0]), models[kind].predict_on_batch(x)[0], atol=1e-5)
 

@@ -186,7 +186,6 @@ def test_a_sound_file_is_read(tmp_path: Path, name: str) -> None:
     assert recording.read(0, recording.n_samples).shape[0] >= 200
 
 
-@pytest.mark.no_cover  # which lines it runs is chance
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", WRITERS)
 @settings(
@@ -202,7 +201,6 @@ def test_a_damaged_file_is_read_or_refused(name: str, data: st.DataObject) -> No
         read_or_refuse(path)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", WRITERS)
 @settings(max_examples=20, deadline=None)
 @given(noise=st.binary(max_size=600))

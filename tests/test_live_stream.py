@@ -1,5 +1,6 @@
 """A stream: the same final beats whatever the chunks, within seconds, and what it says before."""
 
+import json
 import math
 from collections import Counter
 
@@ -189,7 +190,7 @@ def test_a_model_is_read_as_it_was_written(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("harm", ["missing", "not json", "no weights", "unknown feature"])
+@pytest.mark.parametrize("harm", ["missing", "not json", "a list", "no weights", "cut", "unknown feature"])
 def test_a_damaged_model_is_named(tmp_path, harm):
     folder = tmp_path / "live"
     save_live_model(folder, MODEL.specification, MODEL.weights)
@@ -198,12 +199,64 @@ def test_a_damaged_model_is_named(tmp_path, harm):
         specification.unlink()
     elif harm == "not json":
         specification.write_text("{")
+    elif harm == "a list":
+        specification.write_text("[]")
+    elif harm == "cut":
+        whole = (folder / "weights.npz").read_bytes()
+        (folder / "weights.npz").write_bytes(whole[: len(whole) // 2])
     elif harm == "no weights":
         (folder / "weights.npz").write_bytes(b"PK")
     else:
         specification.write_text(specification.read_text().replace("rr over local", "moon over local"))
     with pytest.raises(ModelError, match=r"live|moon"):
         load_live_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda weights, _: weights.update(kernel=weights["kernel"][:, :-1]), "kernel has the shape"),
+        (
+            lambda weights, _: weights.update(out=np.vstack((weights["out"], weights["out"][:1]))),
+            "out has the",
+        ),
+        (lambda weights, _: weights.update(bias=weights["bias"] * np.nan), "bias has values that are no"),
+        (lambda _, read: read.update(mean=read["mean"][1:]), "mean is not"),
+        (lambda _, read: read.update(temperature=[1.0]), "temperature is not 3 numbers"),
+        (lambda _, read: read.update(temperature=[1.0, 0.0, 1.0]), "above 0"),
+        (lambda _, read: read.update(labels=["N", "S", "X"]), "X is no class"),
+    ],
+)
+def test_a_model_of_wrong_shapes_is_named_before_the_first_beat(tmp_path, change, problem):
+    weights, folder = dict(MODEL.weights), tmp_path / "live"
+    save_live_model(folder, MODEL.specification, weights)
+    specification = json.loads((folder / SPECIFICATION_FILE).read_text())
+    change(weights, specification)
+    save_live_model(folder, MODEL.specification, weights)
+    (folder / SPECIFICATION_FILE).write_text(json.dumps(specification))
+    with pytest.raises(ModelError, match=f"live: not a complete streaming model .*{problem}"):
+        load_live_model(folder)
+
+
+def test_one_impossible_sample_does_not_end_the_alarms():
+    # The fourth power of 9e9 is beyond float32: the belief in each rhythm was no number from there on.
+    signal = drawn(steady(40), 40, fs=250.0)
+    signal[2000:2010] = 9e9
+    stream = Stream(250.0, ["II"], model=load_live_model())
+    stream.push(signal)
+    assert np.isfinite(stream._alarms._belief).all()
+    assert stream._alarms._belief.argmax() == 0
+
+
+def test_positions_of_a_rate_with_many_digits_do_not_drift():
+    # Over a week, 359.9995 Hz and the nearest fraction that is resampled with differ by 0.8 s.
+    stream, clock = Stream(359.9995, ["II"], model=MODEL), 7 * 86_400 * 125
+    ratio = stream._front_end.ratio
+    at = stream._position(clock)[0]
+    assert (
+        abs(at + stream._front_end.delay_s * stream.fs - clock * ratio.numerator / ratio.denominator) <= 0.5
+    )
+    assert abs(at - clock / 125 * stream.fs) > 100
 
 
 def test_the_model_that_ships_finds_beats_of_simulated_patients():

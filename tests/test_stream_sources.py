@@ -1,5 +1,6 @@
 """Sources of a running signal: a file played, lines and numbers from a pipe, and what a session tells of them."""
 
+import errno
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import pytest
 from ectopy.ecg import USUAL_MAX_MV, recording_of
 from ectopy.live.stream import Stream, Update
 from ectopy.readers import open_recording
-from ectopy.streaming.lab_streaming import GAP_S, SteadyClock, _without_gaps
+from ectopy.streaming.lab_streaming import GAP_S, SteadyClock, _check_same, _without_gaps
 from ectopy.streaming.lines import as_document, as_line, update_schema
 from ectopy.streaming.pipes import csv_source, raw_source
 from ectopy.streaming.recorder import Recorder, as_stored, header_names
@@ -80,6 +81,11 @@ class TestLines:
         with pytest.raises(StreamSourceError, match="standard input"):
             csv_source(io.BytesIO(content), FS)
 
+    @pytest.mark.parametrize("content", [bytes(200_000), b"II\n0.1\n" + b"1" * 300_000])
+    def test_what_has_no_lines_does_not_fill_the_memory(self, content):
+        with pytest.raises(StreamSourceError, match="no end of a line"):
+            samples_of(csv_source(io.BytesIO(content), FS))
+
     def test_too_many_names_are_refused(self):
         with pytest.raises(StreamSourceError, match="1 columns for the leads I, II"):
             csv_source(io.BytesIO(b"0.1\n"), FS, ("I", "II"))
@@ -119,6 +125,16 @@ class TestRaw:
         np.testing.assert_array_equal(samples_of(source), [[1], [np.nan]])
 
 
+class Full:
+    """A file on a disk that is full."""
+
+    def __init__(self, file):
+        self.close = file.close
+
+    def write(self, _content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 class TestRecorder:
     def test_a_record_is_read_as_it_was_analysed(self, tmp_path):
         signal = np.concatenate((SIGNAL, -SIGNAL), axis=1)
@@ -143,6 +159,24 @@ class TestRecorder:
         recorder.write(as_stored(SIGNAL))
         assert open_recording(recorder.path).n_samples == len(SIGNAL)
         recorder.__exit__()
+
+    def test_on_a_full_disk_all_that_was_written_can_be_read(self, tmp_path, monkeypatch):
+        recorder = Recorder(tmp_path, "r", FS, ("II",))
+        recorder.write(as_stored(SIGNAL[:700]))
+        with recorder._samples_path.open("ab") as other:  # a write that came half as far
+            other.write(bytes(4 * 300 + 2))
+        monkeypatch.setattr(recorder, "_file", Full(recorder._file))
+        with pytest.raises(OSError, match="No space left") as failed, recorder:
+            recorder.write(as_stored(SIGNAL[700:]))
+        assert failed.value.filename.endswith("r.dat")
+        assert "r 1 250 1000 " in recorder.path.read_text()
+
+    def test_two_streams_of_one_name_do_not_write_one_file(self, tmp_path):
+        with Recorder(tmp_path, "r", FS, ("II",)) as recorder:
+            recorder.write(as_stored(SIGNAL))
+            with pytest.raises(StreamSourceError, match=r"r\.dat: another stream writes it"):
+                Recorder(tmp_path, "r", FS, ("II",))
+        assert open_recording(recorder.path).n_samples == len(SIGNAL)
 
     def test_names_fit_a_header(self):
         assert header_names(["II", "1", "a\nb", "", "II"]) == ("II", "lead 1", "a b", "lead 4", "II (5)")
@@ -309,6 +343,21 @@ def test_a_stream_of_the_lab_comes_through(monkeypatch):
             ended.set()
     signal = np.concatenate(received)
     np.testing.assert_allclose(signal[-500:, 0], SIGNAL[500:1000, 0], atol=1e-5)
+
+
+class Sender:
+    """What the library tells of a sender."""
+
+    def __init__(self, n_channels, fs):
+        self.channel_count, self.nominal_srate = (lambda: n_channels), (lambda: fs)
+
+
+def test_a_sender_that_comes_back_with_another_signal_is_refused():
+    # Its numbers were taken for those of the leads before.
+    _check_same(Sender(2, FS), "ECG", FS, 2)
+    for sender in (Sender(1, FS), Sender(3, FS), Sender(2, 500.0)):
+        with pytest.raises(StreamSourceError, match=r"--lsl ECG: it came back with .* Start `ectopy stream`"):
+            _check_same(sender, "ECG", FS, 2)
 
 
 def test_a_stream_of_the_lab_that_is_not_there_is_named():

@@ -282,8 +282,9 @@ def _write_results(path: Path | None, out: Path | None, options: "ScoreOptions",
     row = write_results(path, out, options, stop=stop)
     if row["status"] == "failed":
         print_message(f"{row['recording']}: {row['reason']}")
+        return False
     print_message(f"results: {out / str(row['recording']) / 'report.html'}")
-    return row["status"] != "failed"
+    return True
 
 
 @contextmanager

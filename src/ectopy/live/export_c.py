@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import CLASSES, MAX_WRONG_UNIT
+from ectopy.ecg import CLASSES
 from ectopy.live import candidates
 from ectopy.live.beat_features import FEATURES
-from ectopy.live.front_end import FrontEnd
+from ectopy.live.front_end import MOST_MV, FrontEnd
 from ectopy.live.network import LiveModel
 from ectopy.live.quantisation import MATRICES, quantise
 from ectopy.live.stream import STEP_S
@@ -96,7 +96,7 @@ def _constants(model: LiveModel, front_end: FrontEnd) -> Iterator[str]:
     yield _array("ODD", candidates.ODD[: candidates.REACH + 1])
     for name, value in {
         "DECAY": float(candidates.DECAY),  # of the mean energy
-        "LARGEST": MAX_WRONG_UNIT,  # what is beyond would fill the filters for hours
+        "LARGEST": MOST_MV,  # what is beyond would fill the filters for hours
         "FAST": math.log(tachycardia.FAST_S),
         "STEADY": tachycardia.STEADY,
         "SUDDEN": tachycardia.SUDDEN,

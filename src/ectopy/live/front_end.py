@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, lfilter, sos2tf
 
-from ectopy.ecg import MAX_WRONG_UNIT, Mask, Signal
+from ectopy.ecg import Mask, Signal
 
 LIVE_FS = 125
 """Sampling rate of the live analysis in Hz: half of what wearables use, and enough for 35 Hz."""
@@ -19,6 +19,9 @@ LOW_HZ, HIGH_HZ = 0.5, 35.0
 """Band of the filters: Butterworth, order 2 and 6."""
 LEAST_FS = 100.0
 """Lowest sampling rate in Hz that can be analysed live."""
+
+MOST_MV = 1e9
+"""A larger sample is missing: it fills the filters for hours, and float32 cannot hold its fourth power."""
 
 _FLAT_S = 1.0  # a lead that is constant for this time has no electrode
 _BRIDGED_S = 0.1  # a shorter gap hides no QRS complex
@@ -84,7 +87,7 @@ class FrontEnd:
 
     def _without_gaps(self, samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], Mask]:
         """Return the samples as if the signal went on after a gap where it stopped, and which are usable."""
-        is_known = np.abs(samples) <= MAX_WRONG_UNIT  # beyond would fill the filters for hours; NaN is not
+        is_known = np.abs(samples) <= MOST_MV  # NaN is not
         same = run_lengths(samples == np.concatenate((self._raw[None], samples[:-1])), self._same)
         known, usable = samples - self._offset, np.asarray(same < self._flat)
         if self._missing.any() or not is_known.all():

@@ -6,14 +6,18 @@ up to ``look_ahead``: what the network says of a beat once it has seen 0, 1, 2 .
 
 import hashlib
 import json
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ectopy.ecg import CLASSES
 from ectopy.live.alarm_network import ALARMS_FILE, AlarmModel, load_alarm_model
 from ectopy.live.beat_features import FEATURES
 from ectopy.live.model_files import SHIPPED_LIVE_MODEL, WEIGHTS_FILE
@@ -148,6 +152,38 @@ def save_live_model(folder: Path, specification: LiveSpecification, weights: dic
     (folder / SPECIFICATION_FILE).write_text(f"{text}\n", encoding="utf-8")
 
 
+def _check_shapes(specification: LiveSpecification, weights: dict[str, Floats]) -> None:
+    """Raise ValueError if a step of the network would fail, or has no number for a class."""
+    n, units, answers = len(specification.features), len(weights["recurrent"]), specification.look_ahead + 1
+    dense, n_labels = weights["dense_bias"].size, len(specification.labels)
+    expected = {
+        "dense": (n, dense),
+        "dense_bias": (dense,),
+        "kernel": (dense, 3 * units),
+        "recurrent": (units, 3 * units),
+        "bias": (2, 3 * units),
+        "out": (units, answers * n_labels),
+        "out_bias": (answers * n_labels,),
+    }
+    if wrong := [name for name, shape in expected.items() if weights[name].shape != shape]:
+        raise ValueError(f"{wrong[0]} has the shape {weights[wrong[0]].shape}")
+    if wrong := [name for name in _NAMES if not np.isfinite(weights[name]).all()]:
+        raise ValueError(f"{wrong[0]} has values that are no numbers")
+    for name, length in {
+        "mean": n,
+        "scale": n,
+        "temperature": answers,
+        "confidence_threshold": answers,
+    }.items():
+        values = np.array(getattr(specification, name), dtype=float)
+        if values.shape != (length,) or np.isnan(values).any():
+            raise ValueError(f"{name} is not {length} numbers")
+    if min(*specification.scale, *specification.temperature) <= 0:
+        raise ValueError("scale and temperature are above 0")
+    if unknown := [label for label in specification.labels if label not in CLASSES]:
+        raise ValueError(f"{unknown[0]} is no class")
+
+
 @lru_cache(maxsize=4)
 def load_live_model(folder: Path = SHIPPED_LIVE_MODEL) -> LiveModel:
     """Read a streaming model.
@@ -175,13 +211,18 @@ def load_live_model(folder: Path = SHIPPED_LIVE_MODEL) -> LiveModel:
             name: tuple(one) if isinstance(one, list) else one for name, one in read.items()
         }
         specification = LiveSpecification(**values)
-        with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
+        with np.load(BytesIO(content), allow_pickle=False) as arrays:
             weights = {name: arrays[name].astype(np.float32) for name in _NAMES}
+        _check_shapes(specification, weights)
     except ModelError:
         raise
     except ManifestError as error:
         raise ModelError(str(error)) from error
-    except (OSError, ValueError, TypeError, LookupError) as error:
+    except (
+        *(OSError, ValueError, TypeError, LookupError, AttributeError),
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise ModelError(f"{folder}: not a complete streaming model ({error}). {_RESTORE}") from error
     of_alarms = folder / ALARMS_FILE
     content += of_alarms.read_bytes() if of_alarms.exists() else b""

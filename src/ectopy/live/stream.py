@@ -472,7 +472,9 @@ class Stream:
         return (beat.sample - before.sample) / LIVE_FS
 
     def _position(self, sample: int) -> tuple[int, float]:
-        at = max(round((sample / LIVE_FS - self._front_end.delay_s) * self.fs), 0) + self._skipped
+        ratio = self._front_end.ratio  # not fs: over weeks, even its last digits count
+        in_input = sample * ratio.numerator / ratio.denominator
+        at = max(round(in_input - self._front_end.delay_s * self.fs), 0) + self._skipped
         return at, at / self.fs
 
     def _update(self, kind: Kind, beat: Candidate, probability: Floats, seen: int) -> Update:

@@ -59,6 +59,7 @@ def lsl_source(name: str, *, wait_s: float = np.inf) -> Source:
             except pylsl.util.LostError:
                 yield nothing(n_leads)
                 if again := _look(name, POLL_S):
+                    _check_same(again, name, fs, n_leads)
                     inlet = _inlet(again)
                 continue
             if not stamps:
@@ -124,6 +125,16 @@ def _find(name: str, wait_s: float) -> Any:
 def _look(name: str, wait_s: float) -> Any:
     found = _library().resolve_byprop("name", name, minimum=1, timeout=wait_s)
     return found[0] if found else None
+
+
+def _check_same(again: Any, name: str, fs: float, n_leads: int) -> None:
+    """Raise StreamSourceError if a sender that comes back sends another signal."""
+    sent = float(again.nominal_srate()), int(again.channel_count())
+    if sent != (fs, n_leads):
+        raise StreamSourceError(
+            f"--lsl {name}: it came back with {sent[1]} channels at {sent[0]:g} Hz, not with {n_leads} "
+            f"at {fs:g} Hz. Start `ectopy stream` again."
+        )
 
 
 def _inlet(found: Any) -> Any:

@@ -43,11 +43,14 @@ def csv_source(stream: BinaryIO, fs: float, leads: tuple[str, ...] | None = None
     StreamSourceError
         If there is no line, or not as many columns as names.
     """
-    first = stream.readline(_LONGEST_LINE).decode("utf-8-sig", "replace").strip()
+    line = stream.readline(_LONGEST_LINE)
+    first = line.decode("utf-8-sig", "replace").strip()
     if not first:
         raise StreamSourceError(
             "standard input: empty. Send a line per sample, with a number in mV per lead."
         )
+    if len(line) >= _LONGEST_LINE:
+        raise _not_lines()
     mark = next((mark for mark in ";\t," if mark in first), None)
     cells = [cell.strip().strip('"') for cell in first.split(mark)]
     is_header = any(
@@ -69,6 +72,8 @@ def csv_source(stream: BinaryIO, fs: float, leads: tuple[str, ...] | None = None
         rest = b""
         for content in _reads(stream, stopped):
             whole, end, rest = (rest + content).rpartition(b"\n") if content else (b"", b"", rest)
+            if len(rest) > _LONGEST_LINE:
+                raise _not_lines()
             yield Packet(rows(whole + end)) if whole else nothing(len(names))
         if rest.strip():
             yield Packet(rows(rest))
@@ -116,6 +121,12 @@ def raw_source(
             yield Packet(_in_mv(stored, gain))
 
     return Source("stream", fs, leads, packets, waits=True)
+
+
+def _not_lines() -> StreamSourceError:
+    return StreamSourceError(
+        "standard input: no end of a line for thousands of characters. Send a line per sample, or give --raw."
+    )
 
 
 def _in_mv(stored: NDArray[np.int16] | NDArray[np.float32], gain: float) -> Signal:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ectopy.ecg import USUAL_MAX_MV, Signal
 from ectopy.printable import printable
+from ectopy.streaming.sources import StreamSourceError
 
 GAIN = 200_000.0
 """Stored units per mV."""
@@ -57,34 +58,46 @@ class Recorder:
         self._fs = fs
         self.leads = leads
         self._start = datetime.now(UTC).astimezone()
-        self._n = 0
+        try:
+            self._file = self._samples_path.open("xb")
+        except FileExistsError as error:
+            raise StreamSourceError(
+                f"{self._samples_path}: another stream writes it. Start again, or give another folder."
+            ) from error
         self._write_header()  # so that the samples can be read after a crash
-        self._file = self._samples_path.open("wb")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._write_header()
+        try:
+            self._file.close()
+        finally:  # also if the disk is full
+            self._write_header()
 
     def write(self, samples: Signal) -> None:
         """Append samples, [n, n_leads] in mV."""
         known = np.isfinite(samples)
         stored = np.full(samples.shape, _MISSING, dtype="<i4")
         stored[known] = np.round(samples[known].astype(np.float64) * GAIN)
-        self._file.write(stored.tobytes())
-        self._file.flush()
-        self._n += len(samples)
+        self._append(stored.tobytes())
 
     def write_missing(self, n: int) -> None:
         """Append samples that the time stamps show to be missing."""
         for start in range(0, n, 2**20):
             self.write(np.full((min(n - start, 2**20), len(self.leads)), np.nan, dtype=np.float32))
 
+    def _append(self, content: bytes) -> None:
+        try:
+            self._file.write(content)
+            self._file.flush()
+        except OSError as error:  # such as of a full disk, which does not name the file
+            raise OSError(error.errno, error.strerror, str(self._samples_path)) from error
+
     def _write_header(self) -> None:
         start = self._start.strftime("%H:%M:%S %d/%m/%Y")
-        length = f" {self._n}" if self._n else ""
+        n = self._samples_path.stat().st_size // (4 * len(self.leads))
+        length = f" {n}" if n else ""
         record = f"{self.path.stem} {len(self.leads)} {self._fs:.12g}{length}{f' {start}' if length else ''}"
         leads = [
             f"{self._samples_path.name} {_FORMAT} {GAIN:.0f}(0)/mV 0 0 0 0 0 {lead}" for lead in self.leads

@@ -351,7 +351,7 @@ static float evidence(const ectopy_stream *s, ectopy_node *candidate)
 static void note_recent(ectopy_stream *s, const ectopy_node *candidate)
 {
     int old = s->n_recent == ECTOPY_RECENT;
-    while (old < s->n_recent && (float)s->recent[old].sample < (float)candidate->sample - SILENCE)
+    while (old < s->n_recent && (float)(candidate->sample - s->recent[old].sample) > SILENCE)
         old++;
     s->n_recent = (uint8_t)(s->n_recent - old);
     memmove(s->recent, s->recent + old, s->n_recent * sizeof(*s->recent));

@@ -16,6 +16,8 @@ static ectopy_stream stream;
 static int read_line(const char *line, float values[ECTOPY_LEADS])
 {
     int n = 0, n_numbers = 0;
+    for (int i = 0; i < ECTOPY_LEADS; i++)
+        values[i] = NAN; /* a line may have fewer columns than the one before */
     for (;; line++) {
         char *end;
         float value = strtof(line, &end);
@@ -53,7 +55,7 @@ static void print_updates(int n)
 int main(void)
 {
     char line[256];
-    float values[ECTOPY_LEADS] = {NAN, NAN};
+    float values[ECTOPY_LEADS];
     int n_leads = 0;
     printf("kind,sample,label,confident,N,S,V,F\n");
     while (fgets(line, sizeof(line), stdin)) {

@@ -162,6 +162,42 @@ def test_noise_and_faults_corrupt_no_memory(program):
     assert all(one.sample < len(signal) + 200 for one in compiled.run(program(360.0), signal))
 
 
+LATE = """
+#include "ectopy.c"
+int main(void)
+{
+    static ectopy_stream stream;
+    ectopy_node node = {0};
+    ectopy_init(&stream, 1);
+    node.sample = 1 << 27; /* twelve days, beyond what float can count */
+    note_recent(&stream, &node);
+    node.sample += 313;
+    note_recent(&stream, &node);
+    return stream.n_recent;
+}
+"""
+
+
+def test_after_days_a_candidate_of_long_ago_is_still_forgotten(tmp_path):
+    export_c(tmp_path, MODEL, 250.0)
+    (tmp_path / "late.c").write_text(LATE)
+    subprocess.run(["gcc", "-std=c99", "late.c", "-lm", "-o", "late"], cwd=tmp_path, check=True)
+    assert subprocess.run([str(tmp_path / "late")], check=False).returncode == 1
+
+
+def test_a_line_with_fewer_columns_has_missing_values(program):
+    # The second lead once kept its last value, and a beat that stood still is no beat.
+    signal = two_leads(20)
+    lines = [f"{one:.6g},{other:.6g}" for one, other in signal.tolist()]
+    said = []
+    for half in ("", ","):
+        rows = "\n".join([*lines[:5000], *(line.split(",")[0] + half for line in lines[5000:]), ""])
+        ended = subprocess.run([str(program(360.0))], input=rows, capture_output=True, text=True, check=True)
+        said.append(ended.stdout)
+    assert said[0] == said[1]
+    assert said[0].count("beat,") > 10
+
+
 @pytest.mark.skipif(not compiled.can_sanitize("clang"), reason="clang or its sanitizers are not installed")
 def test_clang_compiles_it_without_warnings_and_with_the_same_answers(tmp_path):
     program = compiled.compiled(tmp_path, MODEL, 360.0, compiler="clang")

@@ -80,11 +80,22 @@ def test_a_window_that_opens_late_gets_the_last_half_minute_and_all_gaps(page):
 def test_a_window_that_is_too_slow_is_closed(page, monkeypatch):
     """Its messages would fill the memory. The page then connects again, and gets the last half minute."""
     monkeypatch.setattr(server, "_MOST_WAITING", 3)
-    slow = asyncio.Queue()
+    slow = server._Waiting()
     page._windows.add(slow)
     for number in range(5):
         page._spread((number, "text"))
     assert slow not in page._windows
+    assert [slow.get_nowait()[0] for _ in range(slow.qsize())] == [0, 1, 2, -1]
+
+
+def test_long_messages_do_not_fill_the_memory_either(page, monkeypatch):
+    monkeypatch.setattr(server, "_MOST_CHARACTERS", 100)
+    slow, quick = server._Waiting(), server._Waiting()
+    page._windows |= {slow, quick}
+    for number in range(6):
+        page._spread((number, "x" * 40))
+        assert asyncio.run(quick.get()) == (number, "x" * 40)
+    assert page._windows == {quick}
     assert [slow.get_nowait()[0] for _ in range(slow.qsize())] == [0, 1, 2, -1]
 
 

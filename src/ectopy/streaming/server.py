@@ -27,6 +27,8 @@ HISTORY_S = 30.0
 _LISTED = 200  # messages that are kept for longer, such as gaps
 _MOST_WAITING = 4000
 """Messages that may wait for a window; one that is slower is closed, and connects again."""
+_MOST_CHARACTERS = 2**25
+"""So many characters may wait for a window: packets of a fast pipe are long."""
 _DIGITS = 3  # of mV: 1 uV
 _SHORT_LIVED = frozenset({"signal", "provisional", "beat", "revoked"})
 _CLOSE_S = 3.0
@@ -52,7 +54,7 @@ class LivePage:
         self._listening = listening
         self.port = int(listening.getsockname()[1])
         self._history = _History()
-        self._windows: set[asyncio.Queue[tuple[int, str]]] = set()
+        self._windows: set[_Waiting] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: Any = None
         self._fs = 1.0
@@ -100,7 +102,7 @@ class LivePage:
 
     def _spread(self, message: tuple[int, str]) -> None:
         for window in list(self._windows):
-            slow = window.qsize() >= _MOST_WAITING
+            slow = window.qsize() >= _MOST_WAITING or window.n_characters >= _MOST_CHARACTERS
             if slow:
                 self._windows.discard(window)
             window.put_nowait(_CLOSE if slow else message)
@@ -150,7 +152,7 @@ class LivePage:
     async def _window(self, websocket: WebSocket) -> None:
         """Send a window what was, and then what is new."""
         await websocket.accept()
-        waiting: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
+        waiting = _Waiting()
         self._windows.add(waiting)
         listening = asyncio.create_task(_until_closed(websocket, waiting))
         try:
@@ -173,7 +175,7 @@ def require_websockets() -> None:
     import_module("websockets")
 
 
-async def _until_closed(websocket: WebSocket, waiting: "asyncio.Queue[tuple[int, str]]") -> None:
+async def _until_closed(websocket: WebSocket, waiting: "_Waiting") -> None:
     """Wait until a window is closed; what it sends is not read."""
     try:
         while (await websocket.receive())["type"] != "websocket.disconnect":
@@ -181,6 +183,23 @@ async def _until_closed(websocket: WebSocket, waiting: "asyncio.Queue[tuple[int,
     except RuntimeError:
         pass
     waiting.put_nowait(_CLOSE)
+
+
+class _Waiting(asyncio.Queue[tuple[int, str]]):
+    """The messages that wait for a window, and how many characters they have."""
+
+    n_characters = 0
+
+    def put_nowait(self, item: tuple[int, str]) -> None:
+        """Append a message."""
+        super().put_nowait(item)
+        self.n_characters += len(item[1])
+
+    async def get(self) -> tuple[int, str]:
+        """Return the next message, once there is one."""
+        item = await super().get()
+        self.n_characters -= len(item[1])
+        return item
 
 
 class _History:

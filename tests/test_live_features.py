@@ -161,6 +161,9 @@ def test_a_t_wave_that_is_unknown_is_like_none_and_is_not_learnt():
     rows, patient = described([*WITH_T, (wave(), 0.8, NO_T)])
     assert rows[-1]["lead 1: T correlation of beat before"] == 0
     assert patient.n_t_waves == described(WITH_T)[1].n_t_waves
+    of_one_lead = t_wave() * np.array([[1], [0]], dtype=np.float32)
+    kept = described([*WITH_T, *[(wave(), 0.8, of_one_lead)] * 9])[1]
+    np.testing.assert_allclose(kept.t_wave[1], described(WITH_T)[1].t_wave[1])
     unread = described(WITH_T, FIRST)[1]
     assert unread.t_wave[0].any()
     assert not unread.t_wave[1].any()

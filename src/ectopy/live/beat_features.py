@@ -322,7 +322,7 @@ def _morphology(  # noqa: PLR0913, PLR0917 - what describe knows, and the log of
         typical=typical,
         p_nearby=p_nearby,
     )
-    return features, _learn_t_wave(after, t_wave, readable) if patient.usual and t_wave.any() else after
+    return features, _learn_t_wave(after, t_wave) if patient.usual and t_wave.any() else after
 
 
 def _t_under_p(patient: Patient, rr_s: float, shift: int) -> Floats:
@@ -331,10 +331,11 @@ def _t_under_p(patient: Patient, rr_s: float, shift: int) -> Floats:
     return patient.t_wave[:, np.minimum(np.maximum(after_before, 0), T.stop - T.start - 1)]
 
 
-def _learn_t_wave(patient: Patient, t_wave: Floats, readable: NDArray[np.bool_]) -> Patient:
+def _learn_t_wave(patient: Patient, t_wave: Floats) -> Patient:
+    """Learn a normal T wave from the leads in which it is known."""
     n = patient.n_t_waves + 1
     rate = np.float32(max(1 / n, _LEAST_RATE))
-    learnt = patient.t_wave + rate * (t_wave - patient.t_wave) * readable[:, None]
+    learnt = patient.t_wave + rate * (t_wave - patient.t_wave) * t_wave.any(axis=1)[:, None]
     return replace(patient, t_wave=learnt, n_t_waves=n)
 
 

@@ -688,19 +688,19 @@ static void without_t(float *alone, const float *p_wave, const float *t_wave, in
     centre(alone, alone, ECTOPY_P);
 }
 
-/* Learn the T wave of the beat before. */
+/* Learn the T wave of the beat before from the leads in which it is known. */
 static void learn_t_wave(ectopy_known *known, ectopy_t_waves t_wave, int readable)
 {
     int is_known = 0;
     for (int n = 0; n < ECTOPY_LEADS; n++)
         for (int i = 0; i < ECTOPY_T && (readable >> n & 1); i++)
-            is_known |= t_wave[n][i] < 0 || t_wave[n][i] > 0;
+            is_known |= (t_wave[n][i] < 0 || t_wave[n][i] > 0) << n;
     if (!is_known)
         return;
     known->n_t_waves++;
     float rate = higher(1 / (float)known->n_t_waves, 0.05f);
     for (int n = 0; n < ECTOPY_LEADS; n++)
-        for (int i = 0; i < ECTOPY_T && (readable >> n & 1); i++)
+        for (int i = 0; i < ECTOPY_T && (is_known >> n & 1); i++)
             known->t_wave[n][i] += rate * (t_wave[n][i] - known->t_wave[n][i]);
 }
 

@@ -335,7 +335,7 @@ def _learn_t_wave(patient: Patient, t_wave: Floats) -> Patient:
     """Learn a normal T wave from the leads in which it is known."""
     n = patient.n_t_waves + 1
     rate = np.float32(max(1 / n, _LEAST_RATE))
-    learnt = patient.t_wave + rate * (t_wave - patient.t_wave) * t_wave.any(axis=1)[:, None]
+    learnt = patient.t_wave + rate * (t_wave - patient.t_wave) * np.any(t_wave, axis=1, keepdims=True)
     return replace(patient, t_wave=learnt, n_t_waves=n)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ectopy import pipeline
-from ectopy.ecg import recording_of
+from ectopy.ecg import NotAnalysableError, recording_of
 from ectopy.live.analysis import analyse_live, as_beats, live_beats
 from ectopy.live.candidates import Candidate
 from ectopy.live.network import load_live_model, save_live_model
@@ -334,3 +334,12 @@ def test_a_beat_whose_signal_is_gone_cannot_be_read():
     (beat,) = final(stream.finish())
     assert beat[0] == pytest.approx(0.9 * 125, abs=3)
     assert not stream._window(beat[0])[1].any()
+
+
+def test_after_its_end_a_stream_takes_nothing_more():
+    stream = Stream(250.0, ["II"], model=MODEL)
+    stream.push(np.zeros((500, 1), dtype=np.float32))
+    stream.finish()
+    for again in (stream.finish, lambda: stream.push(np.zeros((1, 1), dtype=np.float32))):
+        with pytest.raises(NotAnalysableError, match=r"has ended.*Begin a new"):
+            again()

@@ -140,6 +140,7 @@ class TestWrongUsage:
         [
             ([], "Which signal?"),
             (["r.hea", "--lsl", "ECG"], "Which signal?"),
+            (["r.hea", "--raw", "int16"], "--raw is for numbers on standard input"),
             (["r.hea", "--speed", "fast"], "--speed fast: no speed"),
             (["r.hea", "--speed", "0"], "--speed 0: no speed"),
             (["r.hea", "--page", "--speed", "max"], "too fast for a page"),

@@ -94,6 +94,11 @@ def stream(  # noqa: PLR0913, PLR0917 - one parameter for each option
     elif recording == "-":
         played = _from_standard_input(fs, raw, gain, options)
     else:
+        if raw is not None:
+            fail(
+                "--raw is for numbers on standard input. Leave it out, or give - in place of the recording.",
+                2,
+            )
         played = _from_file(str(recording), fs, pace, options)
     with _until_stopped() as end, ExitStack() as at_the_end:
         listeners: list[Listener] = [_Lines()]

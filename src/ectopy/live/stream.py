@@ -170,6 +170,7 @@ class Stream:
         self._guesses: list[Described] = []
         self._told: dict[int, str] = {}  # provisional beats that were told, by sample
         self._all_told = True  # whether no beat has changed since
+        self._has_ended = False
 
     @property
     def n_samples(self) -> int:
@@ -200,8 +201,9 @@ class Stream:
         Raises
         ------
         NotAnalysableError
-            If the samples have another number of leads, or the time is no number.
+            If the samples have another number of leads, the time is no number, or the stream has ended.
         """
+        self._refuse_if_ended()
         signal = self._checked(samples)
         updates = [] if time_s is None else self._follow(_checked_time(time_s))
         self._n_in += len(signal)
@@ -253,7 +255,15 @@ class Stream:
         return stream
 
     def finish(self) -> list[Update]:
-        """Return the beats that are still open at the end of the signal, as final."""
+        """Return the beats that are still open at the end of the signal, as final; nothing may follow.
+
+        Raises
+        ------
+        NotAnalysableError
+            If the stream has ended already.
+        """
+        self._refuse_if_ended()
+        self._has_ended = True
         updates = self._analyse(self._waiting)
         held = np.repeat(self._newest, round(_END_S * self.fs), axis=0)
         updates += [one for one in self._analyse(held) if one.kind == "beat"]
@@ -264,6 +274,10 @@ class Stream:
         updates += [self._tell(one) for one in self._open]
         self._open.clear()
         return updates
+
+    def _refuse_if_ended(self) -> None:
+        if self._has_ended:
+            raise NotAnalysableError("the stream has ended: finish() was called. Begin a new ectopy.Stream.")
 
     def _checked(self, samples: Signal) -> Signal:
         signal, n_leads = np.asarray(samples), len(self.leads)

@@ -216,11 +216,23 @@ def lines(start_s, stop_s):
     return "".join(f"{value:.4f}\n" for value in signal).encode()
 
 
-def test_a_server_that_ended_is_shown(start, open_page, record):
+def test_a_command_that_was_ended_is_shown(start, open_page, record):
     command = start(record, "--speed", "10")
     page = open_page(command.address)
     expect(page, "state", "receiving")
     command.end()
+    expect(page, "state", "ended")
+    playwright.expect(page.locator("#trouble")).to_contain_text("What is shown is the past")
+    playwright.expect(page.locator("#alarm")).to_be_hidden()
+
+
+def test_a_connection_that_is_lost_is_shown(start, open_page, record):
+    command = start(record, "--speed", "10")
+    page = open_page(command.address)
+    expect(page, "state", "receiving")
+    command.process.kill()
+    command.process.wait(60)
+    command.process.stderr.close()
     expect(page, "state", "not connected")
     playwright.expect(page.locator("#trouble")).to_be_visible()
 

@@ -115,8 +115,8 @@ function heartRate() {
 
 function status() {
   const stale = (performance.now() - lastSignal) / 1000;
+  if (state.ended) return ["ended", "ended", "The stream has ended. What is shown is the past."];
   if (socket?.readyState !== WebSocket.OPEN) return ["gone", "not connected", "The connection to ectopy is lost. It is tried again."];
-  if (state.ended) return ["ended", "ended", ""];
   if (state.silent !== null) return ["gone", "sender silent", "The sender is silent: no samples come. What is shown is the past."];
   if (!lastSignal) return ["", "waiting", ""];
   if (stale > STALE_S) return ["gone", "no samples", "No samples come. What is shown is the past."];

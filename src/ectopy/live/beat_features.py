@@ -425,15 +425,11 @@ def _compare(  # noqa: PLR0913, PLR0917 - the parts of a beat
     residual = np.square(qrs - template).sum(axis=1).tolist()
     with_before = (qrs * patient.qrs).sum(axis=1).tolist()
     of_before = np.square(patient.qrs).sum(axis=1).tolist()
-    normal_p, normal_t, (p_wave, p_alone) = patient.p_wave, patient.t_wave, p_waves
-    p_product, alone_product, t_product = (
-        (one * two).sum(axis=1).tolist()
-        for one, two in ((p_wave, normal_p), (p_alone, normal_p), (t_wave, normal_t))
-    )
-    p_power, p_normal, p_residual, alone_power, t_power, t_normal = (
-        np.square(wave).sum(axis=1).tolist()
-        for wave in (p_wave, normal_p, p_wave - normal_p, p_alone, t_wave, normal_t)
-    )
+    p_wave, p_alone = p_waves
+    like_p, alone_like_p = (_likeness(wave, patient.p_wave) for wave in p_waves)
+    like_t = _likeness(t_wave, patient.t_wave)
+    p_residual = np.square(p_wave - patient.p_wave).sum(axis=1).tolist()
+    p_left = np.square(p_alone).sum(axis=1).tolist()
     size = np.sqrt(power).tolist()
     columns, p_best = [], 0.0
     for lead, is_read in enumerate(readable.tolist()):
@@ -441,8 +437,7 @@ def _compare(  # noqa: PLR0913, PLR0917 - the parts of a beat
             columns += [0.0] * len(_OF_LEAD)
             continue
         mine, usual = size[lead], size[N_LEADS + lead]
-        p_correlation = _fisher_z(p_product[lead] / (math.sqrt(p_power[lead] * p_normal[lead]) + _EPS))
-        p_best = max(p_best, p_correlation)
+        p_best = max(p_best, like_p[lead])
         columns += [
             _fisher_z(product[lead] / (mine * usual + _EPS)),
             _log_ratio(math.sqrt(residual[lead]), usual, 3),
@@ -451,17 +446,25 @@ def _compare(  # noqa: PLR0913, PLR0917 - the parts of a beat
             _log_ratio(area[lead], area[N_LEADS + lead]),
             min(max(product[lead] / (usual * usual + _EPS), -2.0), 3.0),
             10 * width[lead],
-            p_correlation,
+            like_p[lead],
             _log_ratio(math.sqrt(p_residual[lead]), extent[N_LEADS + lead], 3),
-            _fisher_z(alone_product[lead] / (math.sqrt(alone_power[lead] * p_normal[lead]) + _EPS)),
-            _log_ratio(math.sqrt(alone_power[lead]), extent[N_LEADS + lead], 3),
-            _fisher_z(t_product[lead] / (math.sqrt(t_power[lead] * t_normal[lead]) + _EPS)),
+            alone_like_p[lead],
+            _log_ratio(math.sqrt(p_left[lead]), extent[N_LEADS + lead], 3),
+            like_t[lead],
             _fisher_z(with_before[lead] / (mine * math.sqrt(of_before[lead]) + _EPS)),
             1.0,
         ]
     all_mine, all_usual = (math.hypot(*part) for part in (size[:N_LEADS], size[N_LEADS:]))
     correlation = sum(product) / (all_mine * all_usual + _EPS)
     return columns, correlation, _log_ratio(math.sqrt(sum(residual)), all_usual, 3), p_best
+
+
+def _likeness(waves: Floats, usual: Floats) -> list[float]:
+    """Compute Fisher's z of the correlation of the waves of each lead, [N_LEADS, n] without their mean."""
+    product, power, of_usual = (
+        (one * other).sum(axis=1).tolist() for one, other in ((waves, usual), (waves, waves), (usual, usual))
+    )
+    return [_fisher_z(product[n] / (math.sqrt(power[n] * of_usual[n]) + _EPS)) for n in range(N_LEADS)]
 
 
 def _widths_s(power: Floats) -> list[float]:

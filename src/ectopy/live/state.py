@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 """Rises with each change of what a stream keeps."""
 _FORMAT = "ectopy stream"
 _DOCUMENT = "document"

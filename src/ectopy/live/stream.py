@@ -156,13 +156,11 @@ class Stream:
         self._n_in = 0  # samples that were analysed
         self._skipped = 0  # samples of long gaps that were not
         self._next_s = math.nan  # time at which the sender should send the next sample
-        self._lost_at = -1  # where lost signal began, at LIVE_FS; -1 while a lead can be read
         self._skipped_before = 0  # of _skipped, where lost signal began
         self._signal = np.zeros((_KEPT, n_leads), dtype=np.float32)
         self._readable = np.zeros((_KEPT, n_leads), dtype=bool)
-        self._lost: deque[tuple[int, float]] = deque(
-            maxlen=64
-        )  # intervals without a readable lead, half-open
+        # Intervals without a readable lead at LIVE_FS, half-open; infinite while none can be read.
+        self._lost: deque[tuple[int, float]] = deque(maxlen=64)
         nothing = Candidate(0, 0, ())
         no_answer = np.empty((0, len(CLASSES)), dtype=np.float32)
         self._last = Described(nothing, Patient(), self.model.start(), no_answer, Paroxysm())
@@ -359,20 +357,20 @@ class Stream:
 
     def _gaps(self, read: Mask) -> Iterator[Update]:
         """Find where no lead can be read any more, and where one can be read again."""
-        if read.all() if self._lost_at < 0 else not read.any():  # so nearly always
+        is_lost = bool(self._lost) and math.isinf(self._lost[-1][1])
+        if not read.any() if is_lost else read.all():  # so nearly always
             return
-        for place in np.flatnonzero(np.diff(read, prepend=self._lost_at < 0)).tolist():
+        for place in np.flatnonzero(np.diff(read, prepend=not is_lost)).tolist():
             at = self._clock + place
-            if self._lost_at < 0:
-                self._lost_at, self._skipped_before = at, self._skipped
+            if read[place]:
+                start, _ = self._lost.pop()
+                self._lost.append((start, at))
+                skipped = self._skipped - self._skipped_before
+                yield self._gap("back", at, (at - start) / LIVE_FS + skipped / self.fs)
+            else:
+                self._skipped_before = self._skipped
                 self._lost.append((at, math.inf))
                 yield self._gap("lost", at, 0.0)
-            else:
-                skipped = self._skipped - self._skipped_before
-                length_s = (at - self._lost_at) / LIVE_FS + skipped / self.fs
-                self._lost[-1] = (self._lost_at, at)
-                self._lost_at = -1
-                yield self._gap("back", at, length_s)
 
     def _gap(self, reason: Reason, at: int, duration_s: float) -> Update:
         return Update("gap", *self._position(at), self.duration_s, reason=reason, duration_s=duration_s)

@@ -151,14 +151,14 @@ def train_alarms(data_dir: Path, folder: Path) -> dict[str, list[str]]:
             " or ".join(WITH_FIBRILLATION),
         )
         return {}
-    examples = []
+    examples, names = [], dict[str, list[str]]()
     with progress("reading records for the alarms", len(records)) as step:
         for name, record in records:
             examples += read_alarm_examples(name, record)
+            names.setdefault(name, []).append(record.name)
             step(f"{name}/{record.name}")
     save_alarm_model(alarm_training.fit(examples), folder)
-    databases = dict.fromkeys(name for name, _ in records)
-    return {name: [record.name for database, record in records if database == name] for name in databases}
+    return names
 
 
 def read_all_records(

@@ -65,8 +65,8 @@ def by_stage(records: Sequence[Path], out: Path) -> dict[str, float]:
     """Score in this process, and measure the CPU time of each stage in seconds."""
     stages = Stages()
 
-    def open_timed(path: Path, fs: float | None = None) -> Any:
-        recording = open_recording(path, fs=fs)
+    def open_timed(path: Path, **options: Any) -> Any:
+        recording = open_recording(path, **options)
         return replace(recording, read=stages.timed("read", recording.read))
 
     readers.open_recording = open_timed

@@ -74,7 +74,7 @@ class TestServices:
             assert (ROOT / build["dockerfile"]).is_file()
 
     def test_our_commands_run_programs_or_scripts_that_the_image_has(self) -> None:
-        copied = re.findall(r"^COPY (.*) \S+$", DOCKERFILE, re.MULTILINE)
+        copied = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
         for name in OURS:
             program, first, *_ = SERVICES[name]["command"]
             if program == "sh":
@@ -209,7 +209,7 @@ class TestImage:
         assert re.findall(r"^USER (\w+)$", DOCKERFILE, re.MULTILINE)[-1] != "root"
 
     def test_all_that_it_copies_exists(self) -> None:
-        for line in re.findall(r"^COPY (.*) \S+$", DOCKERFILE, re.MULTILINE):
+        for line in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE):
             assert all((ROOT / path).exists() for path in line.split())
 
     def test_its_extras_exist_and_bring_the_drivers_of_postgresql_and_s3(self) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ectopy import compiled
 from ectopy.beats.qrs_candidates import Candidates, Floats
 from ectopy.ecg import Mask, Samples
 from ectopy.signal.filters import WORKING_FS
@@ -154,7 +155,8 @@ def _lead_disturbed(relative: Floats, llr: Floats, time_s: Floats) -> Mask:
     lacks = (relative < _LEAD_OFF) & clear.any(axis=1, keepdims=True)
     agree = clear.sum(axis=1) > 1
     count = np.zeros((second[-1] + 1, relative.shape[1] + 1))
-    np.add.at(count, second, np.column_stack((lacks, agree)))
+    for column, mask in enumerate((*lacks.T, agree)):
+        count[:, column] = np.bincount(second[mask], minlength=len(count))
     nearby = sliding_window_view(np.pad(count, ((1, 1), (0, 0))), 3, axis=0).sum(axis=-1)
     disturbed = (nearby[:, :-1] >= _LACKING) & (nearby[:, -1:] == 0)
     return np.asarray(maximum_filter1d(disturbed, 2 * _RECOVERY_S + 1)[second])
@@ -175,7 +177,7 @@ def _most_likely_beats(time_s: Floats, llr: Floats, usual_rr_s: Floats) -> Mask:
     possible = np.flatnonzero(llr > -_MAX_RR_PENALTY)
     certain = _certain_beats(time_s[possible], llr[possible])
     searched = possible[maximum_filter1d(~certain, 3)]  # the others, and the certain beats beside them
-    path = _viterbi(time_s[searched].tolist(), llr[searched].tolist(), usual_rr_s[searched].tolist())
+    path = _best_sequence(time_s[searched], llr[searched], usual_rr_s[searched])
     beat = np.zeros(len(time_s), dtype=bool)
     beat[possible[certain]] = True
     beat[searched[path]] = True
@@ -200,6 +202,13 @@ def _certain_beats(time_s: Floats, llr: Floats) -> Mask:
     return np.asarray(llr > 2 * _MAX_RR_PENALTY + cost.sum(axis=0))
 
 
+def _best_sequence(time_s: Floats, llr: Floats, usual_rr_s: Floats) -> list[int]:
+    if compiled.is_compiled():
+        limits = (_REFRACTORY_S, 2 * _RR_SPREAD**2, _MAX_RR_PENALTY)
+        return compiled.best_sequence(time_s, llr, usual_rr_s, _LOOK_BACK, *limits)
+    return _viterbi(time_s.tolist(), llr.tolist(), usual_rr_s.tolist())
+
+
 def _viterbi(time_s: list[float], llr: list[float], usual_rr_s: list[float]) -> list[int]:
     """Find the best sequence by dynamic programming.
 
@@ -220,7 +229,8 @@ def _viterbi(time_s: list[float], llr: list[float], usual_rr_s: list[float]) -> 
                 break
             rr_s, after = now - time_s[earlier], best[earlier]
             if after > score and rr_s >= _REFRACTORY_S:
-                penalty = math.log(rr_s / usual) ** 2 / spread
+                unlikely = math.log(rr_s / usual)
+                penalty = unlikely * unlikely / spread
                 after -= penalty if penalty < _MAX_RR_PENALTY else _MAX_RR_PENALTY  # noqa: FURB136 - min is slow
                 if after > score:
                     before, score = earlier, after

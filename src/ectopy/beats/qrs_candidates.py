@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ectopy import compiled
 from ectopy.ecg import Mask, Samples, Signal
 from ectopy.signal.filters import (
     WORKING_FS,
@@ -124,10 +125,11 @@ def find_candidates(filtered: Signal, usable: Mask) -> Candidates:
     first, last = (round(length_s * WORKING_FS) for length_s in _ENDS_S)
     combined[:first] = combined[-last:] = 0
     peak = _peaks(combined)
-    strength = _around(energy, peak, round(_LEAD_NEAR_S * WORKING_FS)).max(axis=2)
-    deflection = _deflection(filtered, peak)
-    sample = np.clip(peak + _r_peaks(deflection, strength / level[peak]), 0, len(filtered) - 1)
-    height = deflection.max(axis=2)
+    strength, _ = _largest_near(energy, peak, round(_LEAD_NEAR_S * WORKING_FS))
+    deflection = np.abs(_without_baseline()(filtered)[: len(filtered)])
+    height, offset = _largest_near(deflection, peak, round(_R_NEAR_S * WORKING_FS))
+    lead = _lead_of_r_peak(strength / level[peak])
+    sample = np.clip(peak + offset[np.arange(len(peak)), lead], 0, len(filtered) - 1)
     height[strength == 0] = strength[strength == 0] = np.nan
     background = _background(energy, level, inside, peak)
     order = np.argsort(sample, kind="stable")
@@ -141,10 +143,18 @@ def _inside(usable: Mask) -> Mask:
     return minimum_filter1d(usable, 2 * round(_EDGE_S * WORKING_FS) + 1)
 
 
-def _around(signal: Signal, sample: Samples, reach: int) -> Signal:
-    """Cut windows around some samples of [n, n_leads]: [n_windows, n_leads, 2 * reach + 1]."""
+def _largest_near(signal: Signal, sample: Samples, reach: int) -> tuple[Signal, Samples]:
+    """Find the largest value of each lead within ``reach`` samples of some samples, and its offset from them.
+
+    Both are [n_samples, n_leads]. Of equal values, the first counts.
+    """
+    if compiled.is_compiled():
+        leads = [compiled.largest_near(lead, sample, reach) for lead in signal.T]
+        largest, offset = (np.stack(values, axis=1) for values in zip(*leads, strict=True))
+        return largest, offset
     padded = np.pad(signal.T, ((0, 0), (reach, reach)), mode="edge")
-    return np.moveaxis(sliding_window_view(padded, 2 * reach + 1, axis=1)[:, sample], 0, 1)
+    around = np.moveaxis(sliding_window_view(padded, 2 * reach + 1, axis=1)[:, sample], 0, 1)
+    return around.max(axis=2), around.argmax(axis=2) - reach
 
 
 def _qrs_energy(filtered: Signal) -> Signal:
@@ -203,7 +213,10 @@ def _background(energy: Signal, level: Signal, inside: Mask, peak: Samples) -> S
     reach = round(_LEVEL_S * WORKING_FS)
     first, last = np.maximum(peak - reach, 0), np.minimum(peak + reach + 1, len(energy))
 
-    def total(values: NDArray[np.generic]) -> Floats:
+    def total(values: NDArray[Any]) -> Floats:
+        if compiled.is_compiled() and values.dtype == np.float32:
+            totals = [compiled.running_total(lead) for lead in values.T]
+            return np.stack([lead[last] - lead[first] for lead in totals], axis=1)
         summed = np.cumsum(values, axis=0, dtype=np.float64)
         return np.asarray(summed[last - 1] - summed[first] + values[first])
 
@@ -222,17 +235,6 @@ def _peaks(energy: Signal) -> Samples:
     return peak[np.diff(peak, prepend=-apart) >= apart]
 
 
-def _deflection(filtered: Signal, peak: Samples) -> Signal:
-    """Compute the deflection from the baseline in _R_NEAR_S around each peak: [n, n_leads, n_near]."""
-    deflection = np.abs(_without_baseline()(filtered)[: len(filtered)])
-    return _around(deflection, peak, round(_R_NEAR_S * WORKING_FS))
-
-
-def _r_peaks(deflection: Signal, prominence: Signal) -> Samples:
-    """Find the largest deflection near each peak, in the first lead unless another is twice as prominent.
-
-    The result is the offset from the peak in samples.
-    """
-    lead = (prominence * np.where(np.arange(prominence.shape[1]) == 0, 2, 1)).argmax(axis=1)
-    near = deflection[np.arange(len(lead)), lead]
-    return np.asarray(near.argmax(axis=1) - near.shape[1] // 2)
+def _lead_of_r_peak(prominence: Signal) -> Samples:
+    """Return the lead in which the R peak is sought: the first, unless another is twice as prominent, [n]."""
+    return np.asarray((prominence * np.where(np.arange(prominence.shape[1]) == 0, 2, 1)).argmax(axis=1))

@@ -9,6 +9,7 @@ who compare beats with one template.
 import numpy as np
 from numpy.typing import NDArray
 
+from ectopy import compiled
 from ectopy.beats.windows import BEFORE, WINDOW_FS
 from ectopy.ecg import Mask, true_intervals
 from ectopy.signal.quality import Floats, long_runs
@@ -178,6 +179,9 @@ def _similarity(windows: Floats, scale: Floats, beats: NDArray[np.intp]) -> Floa
 
 def _similarity_in_chunk(windows: Floats) -> Floats:
     """Compute the similarity of beats that are in memory at once."""
+    if compiled.is_compiled():
+        second = compiled.second_similarity(windows, _QRS, max(_SHIFTS), _NEARBY)
+        return np.asarray(np.arctanh(np.clip(second, 0, 0.999)))
     shifted = [_normalised(windows[:, _QRS.start + by : _QRS.stop + by]) for by in _SHIFTS]
     unit, size = shifted[len(shifted) // 2]
     fit = np.zeros((len(windows), 2 * _NEARBY), dtype=np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ectopy import compiled
 from ectopy.ecg import Mask, Samples, Signal
 from ectopy.signal.filters import WORKING_FS
 from ectopy.signal.rolling import minimum_filter1d
@@ -119,13 +120,11 @@ def cut_windows(filtered: Signal, usable: Mask, r_peaks: Samples) -> BeatWindows
     The windows of the first N_LEADS leads.
     """
     n_leads = min(filtered.shape[1], N_LEADS)
-    windows = np.empty((len(r_peaks), n_leads, WINDOW), dtype=np.float32)
+    signal = np.empty((len(r_peaks), n_leads, WINDOW), dtype=np.float16)
     scale = np.full((len(r_peaks), N_LEADS), np.finfo(np.float32).tiny, dtype=np.float32)
     for lead in range(n_leads):
-        windows[:, lead] = _around(filtered[:, lead], r_peaks)
+        _cut(filtered[:, lead], r_peaks, signal[:, lead], scale[:, lead])
     readable: Mask = np.asarray((intact_samples(usable, r_peaks) >= _QRS_SAMPLES).all(axis=2))
-    scale[:, :n_leads] += np.abs(windows).max(axis=2)
-    signal = (windows / scale[:, :n_leads, None]).astype(np.float16)
     return BeatWindows(r_peaks, signal, scale, readable, np.zeros(len(r_peaks), dtype=bool))
 
 
@@ -151,9 +150,10 @@ def intact_samples(usable: Mask, r_peaks: Samples) -> NDArray[np.int8]:
     ringing = round(_RINGING_S * WORKING_FS)
     reach = _STEP * max(WHOLE) + ringing
     near_ends = (r_peaks < reach) | (r_peaks >= len(usable) - reach)
+    whole = usable.all()
     for lead in range(min(usable.shape[1], N_LEADS)):
         intact[:, lead] = WHOLE
-        some = np.flatnonzero(near_ends | (not usable[:, lead].all()))
+        some = np.flatnonzero(near_ends | (not whole and not usable[:, lead].all()))
         if len(some):
             inside = minimum_filter1d(np.pad(usable[:, lead], reach), 2 * ringing + 1)
             lost = ~_around(inside, r_peaks[some] + reach)
@@ -226,6 +226,16 @@ def _usual(
     near = np.searchsorted(source, at)[:, None] + np.arange(-_NEARBY, _NEARBY)
     near = source[np.clip(near, 0, len(source) - 1)]
     return np.asarray(np.median(signal[near].astype(np.float32) * scale[near, None], axis=1))
+
+
+def _cut(lead: Signal, r_peaks: Samples, signal: NDArray[np.float16], scale: Floats) -> None:
+    """Cut a window around each R peak into ``signal`` [n, WINDOW], and its scale into ``scale`` [n]."""
+    if compiled.is_compiled():
+        compiled.cut_windows(lead, r_peaks, BEFORE * _STEP, _STEP, signal, scale)
+        return
+    windows = _around(lead, r_peaks)
+    scale += np.abs(windows).max(axis=1)
+    signal[:] = windows / scale[:, None]
 
 
 def _around(lead: NDArray[Any], r_peaks: Samples) -> NDArray[Any]:

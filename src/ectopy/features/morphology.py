@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ectopy import compiled
 from ectopy.beats.windows import BEFORE, LARGEST_SHIFT, QRS, WINDOW, WINDOW_FS, Floats
 from ectopy.ecg import Mask
 from ectopy.features.columns import EPS, log_ratio, stack_columns
@@ -254,7 +255,7 @@ def _unit(x: Floats) -> Floats:
 
 def _compare_qrs(qrs: Floats, template: Floats) -> dict[str, Floats]:
     """Compare the QRS complexes [n, QRS] with the template QRS [QRS]."""
-    deviation = np.abs(qrs - np.median(qrs, axis=1, keepdims=True))
+    deviation = np.abs(qrs - _medians(qrs)[:, None])
     template_deviation = np.abs(template - np.median(template))
     width_s = _width_s(deviation)
     return {
@@ -265,6 +266,11 @@ def _compare_qrs(qrs: Floats, template: Floats) -> dict[str, Floats]:
         "polarity": np.clip((qrs @ template) / (template @ template + EPS), -2, 3),
         "width in 0.1 s": 10 * width_s,
     }
+
+
+def _medians(qrs: Floats) -> Floats:
+    """Compute the median of each QRS complex [n, QRS], of an odd number of samples."""
+    return compiled.row_medians(qrs) if compiled.is_compiled() else np.asarray(np.median(qrs, axis=1))
 
 
 def _compare_waves(beats: Floats, template: Floats) -> dict[str, Floats]:

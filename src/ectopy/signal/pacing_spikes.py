@@ -10,6 +10,7 @@ complex is wide. A narrow QRS complex is steep too, but hardly any wave of the v
 import numpy as np
 from numpy.typing import NDArray
 
+from ectopy import compiled
 from ectopy.ecg import Samples, Signal
 
 LOWEST_FS = 200.0
@@ -120,6 +121,8 @@ def _narrow_peaks(lead: Signal, widths: list[int], quiet: int) -> tuple[Samples,
     Return the samples, [k], and how far above or below they lie in mV, [k]; a sample may occur once a width.
     """
     widest = widths[-1]
+    if compiled.is_compiled():
+        return compiled.narrow_peaks(lead, widths, quiet, -(SMALLEST_MV**2), SMALLEST_MV, QUIET)
     step = lead[widest:] - lead[:-widest]  # step i is that from sample i to sample i + widest
     turns = step[:-widest] * step[widest:] < -(SMALLEST_MV**2)  # False where a sample is missing
     sample = np.flatnonzero(turns) + widest

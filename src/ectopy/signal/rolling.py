@@ -13,6 +13,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ectopy import compiled
+
 Values = NDArray[Any]
 
 _WORTH_SORTING = 130
@@ -36,6 +38,9 @@ def uniform_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Val
     The means, [n, ...].
     """
     padded = _padded(values, size, mode).T
+    if compiled.is_compiled() and padded.dtype == np.float32 and padded.size:
+        means = compiled.moving_mean(padded.reshape(-1, padded.shape[-1]), size)
+        return np.asarray(means.reshape(*padded.shape[:-1], -1).T)
     total = np.zeros((*padded.shape[:-1], padded.shape[-1] + 1))
     np.cumsum(padded, axis=-1, out=total[..., 1:])
     mean = (total[..., size:] - total[..., :-size]) / size
@@ -99,6 +104,8 @@ def median_filter(values: Values, size: int, *, mode: str = "reflect") -> Values
     if not len(values):
         return values
     padded = _padded(values, size, mode)
+    if compiled.is_compiled():
+        return compiled.moving_median(padded, size).astype(values.dtype)
     if size > _WORTH_SORTING:
         return np.array(_medians_of_sorted(padded.tolist(), size), dtype=values.dtype)
     return np.asarray(np.partition(sliding_window_view(padded, size), size // 2, axis=1)[:, size // 2])

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ectopy import compiled
 from ectopy.ecg import VALUES_AT_ONCE, Signal, UnreadableError
 from ectopy.readers.validation import millivolts
 from ectopy.readers.wfdb.header import Header, SignalFile, SignalLine, signal_files
@@ -38,6 +39,8 @@ DIFFERENCES = 8
 # A missing sample is stored as the lowest value of its width. The difference format has no such value.
 _WIDTHS = {16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 10, 311: 10, **FLAC_BITS}
 MISSING = {number: -(2 ** (width - 1)) for number, width in _WIDTHS.items()}
+NO_NUMBER = 2**20
+"""No number of 16 bits: of a format that has none for a missing sample."""
 _WHOLE_BYTES = {8: "i1", 16: "<i2", 32: "<i4", 61: ">i2", 80: "u1", 160: "<u2"}
 _OFFSET_BINARY = {80: 2**7, 160: 2**15}
 _FRAMES_A_SUM = 2**16
@@ -179,6 +182,8 @@ def _in_mv(line: SignalLine, stored: Stored, unit: str | None) -> Lead:
     scale = millivolts(line.unit, unit) or np.nan
     exact = stored.itemsize <= 2 and abs(line.baseline) < 2**16 and line.gain == float(np.float32(line.gain))
     kind = np.float32 if exact and scale == 1 else np.float64
+    if kind is np.float32 and stored.dtype == np.int16 and compiled.is_compiled():
+        return compiled.in_mv(stored, line.baseline, line.gain, MISSING.get(line.format, NO_NUMBER))
     lead = (stored - kind(line.baseline)) / kind(line.gain)
     if line.format in MISSING:
         lead[stored == MISSING[line.format]] = np.nan
@@ -228,7 +233,10 @@ def _twelve_bits(file: SignalFile, start: int, stop: int) -> Stored:
     n_bytes = math.ceil((stop - 2 * pair) * 3 / 2)
     stored = np.fromfile(file.path, np.uint8, n_bytes, offset=file.offset + 3 * pair)
     n_stored = len(stored) * 2 // 3
-    low, halves, high = np.pad(stored, (0, -len(stored) % 3)).reshape(-1, 3).T.astype(np.uint16)
+    padded = np.pad(stored, (0, -len(stored) % 3))
+    if compiled.is_compiled():
+        return compiled.twelve_bits(padded)[skipped:n_stored][: stop - start]
+    low, halves, high = padded.reshape(-1, 3).T.astype(np.uint16)
     pairs = np.empty((len(low), 2), dtype=np.uint16)
     pairs[:, 0] = (low | halves << 8) << 4
     pairs[:, 1] = (high << 4) | (halves & 0xF0) << 8

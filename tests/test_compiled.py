@@ -1,0 +1,259 @@
+"""The loops in C do what the code in numpy beside their calls does, and ectopy runs without them."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import hatch_build
+from ectopy import Recording, analyse, compiled, recording_of
+from ectopy.beats import beat_selection, qrs_candidates, signal_to_noise, windows
+from ectopy.datasets.simulate import draw_patient, simulate
+from ectopy.features import morphology
+from ectopy.readers.wfdb import signals
+from ectopy.signal import pacing_spikes, rolling
+
+COMPILERS = [name for name in ("cc", "gcc", "clang") if shutil.which(name)]
+needs_library = pytest.mark.skipif(not COMPILERS, reason="no C compiler: there is no library to compare")
+
+
+@contextmanager
+def numpy_alone() -> Iterator[None]:
+    """Run as on a machine without a C compiler."""
+    library, compiled._library = compiled._library, None
+    try:
+        yield
+    finally:
+        compiled._library = library
+
+
+def both(function: Callable[[], Any]) -> tuple[Any, Any]:
+    """Return the results in C and in numpy."""
+    with numpy_alone():
+        in_numpy = function()
+    return function(), in_numpy
+
+
+def drawn(seed: int, *shape: int, scale: float = 1.0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(scale=scale, size=shape).astype(np.float32)
+
+
+def lead_with_spikes(seed: int, n: int = 3000) -> NDArray[np.float32]:
+    """A slow wave with narrow peaks up and down, noise, and some missing samples."""
+    rng = np.random.default_rng(seed)
+    lead = np.sin(np.arange(n) / 40) * 0.5 + rng.normal(scale=rng.choice([0, 0.002, 0.05]), size=n)
+    for at in rng.integers(0, n - 3, 40):
+        lead[at : at + rng.integers(1, 4)] += rng.choice([-1, 1]) * rng.uniform(0.02, 2)
+    lead[rng.integers(0, n, 3)] = np.nan
+    return lead.astype(np.float32)
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@needs_library
+def test_the_library_was_compiled_while_ectopy_was_installed() -> None:
+    assert compiled.is_compiled()
+
+
+@needs_library
+class TestEqual:
+    """Bit for bit, but for sums of products, whose order numpy leaves open."""
+
+    @given(seeds, st.integers(1, 400), st.integers(1, 300), st.integers(1, 3))
+    def test_means(self, seed: int, n: int, size: int, leads: int) -> None:
+        values = drawn(seed, n, leads)
+        in_c, in_numpy = both(lambda: rolling.uniform_filter1d(values, size, mode="nearest"))
+        assert in_c.dtype == in_numpy.dtype
+        np.testing.assert_array_equal(in_c, in_numpy)
+
+    @given(seeds, st.integers(1, 400), st.integers(0, 150), st.sampled_from([np.float32, np.float64]))
+    def test_medians_also_of_equal_values(self, seed: int, n: int, half: int, kind: type) -> None:
+        values = np.round(drawn(seed, n), 1).astype(kind)
+        in_c, in_numpy = both(lambda: rolling.median_filter(values, 2 * half + 1))
+        assert in_c.dtype == in_numpy.dtype
+        np.testing.assert_array_equal(in_c, in_numpy)
+
+    @given(seeds, st.lists(st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0]), min_size=1))
+    def test_medians_of_what_is_no_number_stay_in_their_memory(self, seed: int, values: list[float]) -> None:
+        mixed = np.concatenate([drawn(seed, 20), np.array(values, dtype=np.float32)])
+        assert len(compiled.moving_median(mixed, 9)) == len(mixed) - 8
+
+    @given(seeds)
+    def test_pacing_spikes(self, seed: int) -> None:
+        signal = np.stack([lead_with_spikes(seed), lead_with_spikes(seed + 1)], axis=1)
+        in_c, in_numpy = both(lambda: pacing_spikes.divide_spikes(signal, 360.0))
+        for of_c, of_numpy in zip(in_c, in_numpy, strict=True):
+            np.testing.assert_array_equal(of_c, of_numpy)
+
+    def test_some_of_these_signals_have_spikes(self) -> None:
+        leads = [np.stack([lead_with_spikes(seed), lead_with_spikes(seed + 1)], axis=1) for seed in range(5)]
+        found = [pacing_spikes.divide_spikes(lead, 360.0) for lead in leads]
+        assert sum(len(spikes) for spikes, _ in found) > 5
+        assert sum(len(bare) for _, bare in found) > 5
+
+    @given(seeds, st.integers(1, 2), st.integers(0, 40))
+    def test_windows_also_at_the_ends(self, seed: int, leads: int, n_peaks: int) -> None:
+        rng = np.random.default_rng(seed)
+        filtered = drawn(seed, 500, leads, scale=10.0 ** rng.integers(-9, 5))
+        filtered[rng.random(filtered.shape) < rng.choice([0, 0.9, 1])] = 0
+        usable, peaks = np.ones(filtered.shape, dtype=bool), np.sort(rng.integers(0, 500, n_peaks))
+        in_c, in_numpy = both(lambda: windows.cut_windows(filtered, usable, peaks))
+        np.testing.assert_array_equal(in_c.signal.view(np.uint16), in_numpy.signal.view(np.uint16))
+        np.testing.assert_array_equal(in_c.scale, in_numpy.scale)
+
+    def test_half_precision_is_rounded_to_the_nearest_even_number(self) -> None:
+        # All numbers in half precision up to 1, and just below, at and just above the middle of two.
+        exact = np.arange(0x3C00, dtype=np.uint16).view(np.float16).astype(np.float32)
+        middle = (exact + np.append(exact[1:], np.float32(1))) / 2
+        below, above = (np.nextafter(middle, np.float32(to)) for to in (0, 2))
+        values = np.concatenate((exact, below, middle, above, -middle))
+        values = np.append(values, np.zeros(-len(values) % 75, dtype=np.float32)).reshape(-1, 75)
+        windows_of_1 = np.column_stack((values, np.ones(len(values), dtype=np.float32)))
+        signal = np.empty(windows_of_1.shape, dtype=np.float16)
+        starts, scale = 76 * np.arange(len(signal)), np.empty(len(signal), dtype=np.float32)
+        compiled.cut_windows(windows_of_1.ravel(), starts, 0, 1, signal, scale)
+        np.testing.assert_array_equal(signal.view(np.uint16), windows_of_1.astype(np.float16).view(np.uint16))
+
+    @given(seeds, st.integers(0, 30))
+    def test_the_largest_value_nearby_is_the_first_of_equal_ones(self, seed: int, reach: int) -> None:
+        lead = np.round(drawn(seed, 200, 2))
+        places = np.arange(200)
+        in_c, in_numpy = both(lambda: qrs_candidates._largest_near(lead, places, reach))
+        np.testing.assert_array_equal(in_c, in_numpy)
+
+    @given(seeds)
+    def test_the_median_of_each_qrs_complex(self, seed: int) -> None:
+        in_c, in_numpy = both(lambda: morphology._medians(np.round(drawn(seed, 50, 27), 1)))
+        np.testing.assert_array_equal(in_c, in_numpy)
+
+    @given(seeds, st.integers(0, 120))
+    def test_the_best_sequence_of_beats(self, seed: int, n: int) -> None:
+        rng = np.random.default_rng(seed)
+        time_s = np.cumsum(rng.choice([0.1, 0.2, 0.3, 0.8, 3], n))
+        llr, usual = rng.normal(1, 4, n).round(rng.choice([0, 9])), rng.uniform(0.3, 1.2, n)
+        in_c, in_numpy = both(lambda: beat_selection._best_sequence(time_s, llr, usual))
+        assert in_c == in_numpy
+
+    @given(st.binary(min_size=3, max_size=99))
+    def test_format_212(self, stored: bytes) -> None:
+        some = np.frombuffer(stored[: len(stored) // 3 * 3], dtype=np.uint8)
+        low, halves, high = some.reshape(-1, 3).T.astype(np.int64)
+        numbers = np.stack([low | (halves & 15) << 8, high | (halves >> 4) << 8], axis=1).reshape(-1)
+        np.testing.assert_array_equal(compiled.twelve_bits(some), (numbers ^ 2048) - 2048)
+
+    @given(seeds, st.integers(1, 3), st.sampled_from([0.0, 1024.0, -7.0]), st.sampled_from([200.0, 0.1, 3.0]))
+    def test_millivolts_and_missing_samples(
+        self, seed: int, stride: int, baseline: float, gain: float
+    ) -> None:
+        stored = np.random.default_rng(seed).integers(-(2**15), 2**15, 3000).astype(np.int16)[::stride]
+        stored[::7] = -2048
+        expected = (stored - np.float32(baseline)) / np.float32(gain)
+        expected[stored == -2048] = np.nan
+        np.testing.assert_array_equal(compiled.in_mv(stored, baseline, gain, -2048), expected)
+        never = compiled.in_mv(stored, baseline, gain, signals.NO_NUMBER)
+        assert np.isfinite(never).all()
+
+    @given(seeds, st.integers(1, 300), st.sampled_from([0.0, 1.0]))
+    def test_the_similarity_of_beats_but_for_rounding(self, seed: int, n: int, like: float) -> None:
+        beats = drawn(seed, n, windows.WINDOW) + like * drawn(1, windows.WINDOW) * 3
+        in_c, in_numpy = both(lambda: signal_to_noise._similarity_in_chunk(beats))
+        np.testing.assert_allclose(in_c, in_numpy, atol=2e-5)
+
+    def test_a_whole_recording(self) -> None:
+        rng = np.random.default_rng(3)
+        recording = simulate(draw_patient(rng), minutes=6, rng=rng).recording
+        in_c, in_numpy = both(lambda: analyse(recording))
+        for name in ("sample", "label", "confident", "probability"):
+            np.testing.assert_array_equal(getattr(in_c.beats, name), getattr(in_numpy.beats, name))
+        assert in_c.events == in_numpy.events
+
+
+class TestWithout:
+    def test_ectopy_runs_in_numpy_alone_if_asked_to(self) -> None:
+        code = "from ectopy import compiled; print(compiled.is_compiled())"
+        command = [sys.executable, "-c", code]
+        asked = subprocess.run(
+            command, env={"ECTOPY_COMPILED": "0"}, capture_output=True, text=True, check=True
+        )
+        assert asked.stdout == "False\n"
+
+    @pytest.mark.parametrize("content", [None, b"", b"\x7fELF not of this processor"])
+    def test_no_library_and_a_damaged_one_are_no_error(
+        self, content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = tmp_path / "kernels.c"
+        source.write_text("another version")
+        if content is not None:
+            (tmp_path / compiled.library_name(source.read_bytes())).write_bytes(content)
+        monkeypatch.setattr(compiled, "SOURCE", source)
+        assert compiled._load() is None
+
+    def test_a_recording_has_beats(self) -> None:
+        rng = np.random.default_rng(5)
+        signal = simulate(draw_patient(rng), minutes=1, rng=rng).recording
+        with numpy_alone():
+            again: Recording = recording_of(signal.read(0, signal.n_samples), signal.fs)
+            assert len(analyse(again).beats) > 30
+
+
+class TestBuild:
+    """What hatchling calls while it makes a wheel, or an editable installation."""
+
+    @staticmethod
+    def built(root: Path, target: str = "wheel") -> dict[str, Any]:
+        folder = root / hatch_build.FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(compiled.SOURCE, folder)
+        data: dict[str, Any] = {"artifacts": [], "pure_python": True, "tag": None}
+        hook = hatch_build.CompileKernels(str(root), {}, None, None, str(root), target)
+        hook.initialize("standard", data)
+        return data
+
+    @needs_library
+    def test_a_wheel_has_the_library_and_names_the_platform(self, tmp_path: Path) -> None:
+        data = self.built(tmp_path)
+        name = compiled.library_name(compiled.SOURCE.read_bytes())
+        assert data["artifacts"] == [f"{hatch_build.FOLDER}/{name}"]
+        assert (tmp_path / hatch_build.FOLDER / name).stat().st_size > 1000
+        assert not data["pure_python"]
+        assert data["tag"].startswith("py3-none-")
+
+    @needs_library
+    def test_the_library_of_an_older_source_goes(self, tmp_path: Path) -> None:
+        old = tmp_path / hatch_build.FOLDER / "kernels-0123456789ab.so"
+        old.parent.mkdir(parents=True)
+        old.touch()
+        self.built(tmp_path)
+        assert not old.exists()
+
+    def test_without_a_compiler_the_wheel_is_pure(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(hatch_build, "_compilers", list)  # none
+        data = self.built(tmp_path)
+        assert data == {"artifacts": [], "pure_python": True, "tag": None}
+        assert "No C compiler" in capsys.readouterr().err
+
+    def test_without_a_compiler_a_library_that_was_compiled_elsewhere_is_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(hatch_build, "_compilers", list)
+        kept = tmp_path / hatch_build.FOLDER / compiled.library_name(compiled.SOURCE.read_bytes())
+        kept.parent.mkdir(parents=True)
+        kept.write_bytes(b"compiled elsewhere")
+        assert not self.built(tmp_path)["pure_python"]
+        assert kept.read_bytes() == b"compiled elsewhere"
+
+    def test_a_source_distribution_has_no_library(self, tmp_path: Path) -> None:
+        assert self.built(tmp_path, "sdist")["artifacts"] == []
+        assert not list((tmp_path / hatch_build.FOLDER).glob("*.so"))

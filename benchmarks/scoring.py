@@ -25,10 +25,10 @@ from measure import Cost, Stages, cost_of, costs, ectopy, options, report, sprea
 from threadpoolctl import threadpool_limits
 
 import ectopy.report as ectopy_report
-from ectopy import ec57, pipeline, readers
+from ectopy import compiled, ec57, pipeline, readers
 from ectopy.api import analyse
 from ectopy.batch import planning, runner
-from ectopy.beats import detection
+from ectopy.beats import detection, signal_to_noise
 from ectopy.features import extraction
 from ectopy.model.classifier import SHIPPED_MODEL, Classifier
 from ectopy.readers import open_recording
@@ -51,11 +51,23 @@ PEERS = {
     ),
 }
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "quality": [(quality, "usable"), (pipeline, "choose_leads")],
-    "filter": [(detection, "fill_gaps"), (detection, "resample"), (detection, "bandpass")],
-    "detect": [(detection, "find_candidates"), (detection, "select_beats")],
-    "features": [(detection, "cut_windows"), (extraction, "_segment_features")],
+    "quality": [
+        (quality, "not_recorded"),
+        (signal_to_noise, "drowned"),
+        (signal_to_noise, "signal_quality_index"),
+        (pipeline, "analysed_columns"),
+    ],
+    "filter": [
+        (detection, "divide_spikes"),
+        (detection, "fill_gaps"),
+        (detection, "resample"),
+        (detection, "bandpass"),
+    ],
+    "detect": [(detection, "find_candidates"), (detection, "_find_beats"), (detection, "_cut_windows")],
+    "waves": [(detection, "waves_of_ticks")],
+    "features": [(extraction, "_segment_features")],
     "classify": [(Classifier, "__call__")],
+    "name the rhythm": [(pipeline, "name_rhythm_intervals")],
     "rhythm": [(pipeline, "analyse_rhythm"), (pipeline, "af_penalty_from_morphology")],
     "write": [(ectopy_report, "write_outputs")],
 }
@@ -91,6 +103,15 @@ def warm(records: Sequence[Path]) -> float:
     for record in records:
         analyse(open_recording(record))
     return time.perf_counter() - begun
+
+
+def warm_in_numpy(records: Sequence[Path]) -> float:
+    """Measure the same without the loops in C."""
+    library, compiled._library = compiled._library, None  # noqa: SLF001 - as without a C compiler
+    try:
+        return warm(records)
+    finally:
+        compiled._library = library  # noqa: SLF001
 
 
 def warm_side_by_side(records: Sequence[Path], workers: int) -> float:
@@ -190,10 +211,11 @@ def main() -> None:
         out = Path(folder)
         warm([one])
         cold([one], out, chosen.workers)
-        staged, warmed, pooled, judged, colds, starts, imports = [], [], [], [], [], [], []
+        staged, warmed, in_numpy, pooled, judged, colds, starts, imports = ([] for _ in range(8))
         for _ in range(chosen.runs):
             staged.append(by_stage(records, out))
             warmed.append(warm(records))
+            in_numpy.append(warm_in_numpy(records))
             pooled.append(warm_side_by_side(records, chosen.workers))
             judged.append(compared(chosen.folder))
             colds.append(cold([chosen.folder], out, chosen.workers))
@@ -205,6 +227,12 @@ def main() -> None:
                 stage: spread([run[stage] for run in staged]) for stage in staged[0]
             },
             "Python, warm, one process, without report, s": spread(warmed),
+            "the same without the loops in C, s": {
+                **spread(in_numpy),
+                "of those with them": spread(
+                    [without / with_ for without, with_ in zip(in_numpy, warmed, strict=True)]
+                ),
+            },
             "Python, warm, a pool of processes, without report, s": {
                 "workers": chosen.workers,
                 **spread(pooled),

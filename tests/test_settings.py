@@ -37,7 +37,7 @@ def test_a_misspelt_setting_is_refused_with_those_there_are(monkeypatch):
     monkeypatch.setenv("ECTOPY_DATADIR", "x")
     with pytest.raises(
         SettingsError,
-        match=r"^ECTOPY_DATADIR: unknown setting\. Use one of ECTOPY_CRITERIA, ECTOPY_DATA_DIR, ",
+        match=r"^ECTOPY_DATADIR: unknown setting\. Use one of ECTOPY_CACHE_DIR, ECTOPY_CACHE_GB, ",
     ):
         load_settings()
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from ectopy.batch.cache_folder import CacheFolder
 from ectopy.batch.pseudonyms import Pseudonyms
 from ectopy.batch.results import earlier_rows
 from ectopy.batch.search import FoundRecordings, find_recordings
@@ -69,7 +70,7 @@ class ScoreOptions:
     ``report.pdf``. With ``pseudonyms``, no output or message names a file. ``criteria`` decide what is called
     a pause, a run or an episode. ``diary`` is the diary of the only recording; by default each recording may
     have one beside it. ``mark_text`` shows what the marks of a patient say. ``patients`` is a table of the
-    lab with their names.
+    lab with their names. ``cache`` keeps what does not depend on the model, and changes no result.
     """
 
     model: Path
@@ -85,6 +86,7 @@ class ScoreOptions:
     diary: Path | None = None
     mark_text: bool = False
     patients: Path | None = None
+    cache: CacheFolder | None = None
 
     @property
     def settings(self) -> dict[str, object]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -32,6 +33,35 @@ class ModelProvenance:
             "model_run": self.run,
             "model_from": self.source.value,
         }
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """The files of a recording: their hash, and what the system said of them before they were opened."""
+
+    source: Path
+    stamps: tuple[tuple[int, ...], ...] | None
+    sha256: str = ""
+
+    @classmethod
+    def of(cls, source: Path) -> "InputFiles":
+        """Look at the files of a recording that is about to be opened."""
+        return cls(source, _stamps(source))
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nobody has written to them since."""
+        return self.stamps is not None and self.stamps == _stamps(self.source)
+
+
+def _stamps(source: Path) -> tuple[tuple[int, ...], ...] | None:
+    """Return numbers that change whenever a file is written to; None if there is no telling."""
+    from ectopy.readers import companion_files  # in a worker only: it imports numpy
+
+    with suppress(OSError, ValueError):  # what is wrong with them is said when they are opened
+        stats = [path.stat() for path in companion_files(source)]
+        return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for stat in stats)
+    return None
 
 
 @dataclass(frozen=True)

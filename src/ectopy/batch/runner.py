@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ectopy.batch.faults import machine_at_fault, reason_of, recording_at_fault
 from ectopy.batch.planning import Job, Model, ScoreOptions, load_model
-from ectopy.batch.provenance import input_sha256, job_provenance
+from ectopy.batch.provenance import InputFiles, input_sha256, job_provenance
 from ectopy.batch.pseudonyms import redact_names
 from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result, failed_row
 from ectopy.parallel.worker_pool import WorkerPool
@@ -154,6 +154,7 @@ def _score_one(job: Job, model: Model) -> SummaryRow:
     from ectopy.report.pdf import require_weasyprint, write_pdf
 
     with atomic_directory(job.out / job.name) as folder:
+        files = InputFiles.of(job.source)  # before they are opened
         recording = open_recording(
             job.source, fs=job.options.fs, unit=job.options.unit, diary=job.options.diary
         )
@@ -164,11 +165,17 @@ def _score_one(job: Job, model: Model) -> SummaryRow:
             )
         recording = replace(_begun(recording, job.stop), patient=_shown_patient(recording, job))
         # Hashed now: the file may change during the analysis.
-        provenance = job_provenance(job, model).as_dict()
-        analysis, profile = _analyse(recording, job.options, model)
+        provenance = job_provenance(job, model)
+        files = replace(files, sha256=provenance.input_sha256)
+        analysis, profile = _analyse(recording, job.options, model, files)
         fhir = job.options.fhir or _is_renewed(job, "fhir.json", require_library)
         row = write_outputs(
-            folder, analysis, provenance, profile=profile, fhir=fhir, mark_text=job.options.mark_text
+            folder,
+            analysis,
+            provenance.as_dict(),
+            profile=profile,
+            fhir=fhir,
+            mark_text=job.options.mark_text,
         )
         if job.options.pdf or _is_renewed(job, "report.pdf", require_weasyprint):
             write_pdf(folder / "report.html", folder / "report.pdf")
@@ -206,22 +213,27 @@ def _is_renewed(job: Job, name: str, require: Callable[[], None]) -> bool:
 
 
 def _analyse(
-    recording: "Recording", options: ScoreOptions, model: Model
+    recording: "Recording", options: ScoreOptions, model: Model, files: InputFiles
 ) -> "tuple[Analysis, dict[str, list[int]] | None]":
     """Analyse a recording; also count its features if the model has a reference profile for drift."""
+    from ectopy.batch.prepared_cache import prepared
     from ectopy.model.classifier import Classifier
     from ectopy.model.rhythm_classifier import load_rhythm_classifier
     from ectopy.monitoring.drift import ProfilingClassifier
-    from ectopy.pipeline import analyse
+    from ectopy.pipeline import classify_beats
 
-    name_rhythm, leads, criteria = load_rhythm_classifier(), options.leads or None, options.criteria
+    name_rhythm, criteria = load_rhythm_classifier(), options.criteria
     if not isinstance(model, Classifier):
         from ectopy.live.analysis import analyse_live
 
+        leads = options.leads or None
         analysis = analyse_live(recording, model, name_rhythm=name_rhythm, leads=leads, criteria=criteria)
         return analysis, None
     profiling = ProfilingClassifier(model, model.reference) if model.reference else None
-    analysis = analyse(recording, profiling or model, name_rhythm=name_rhythm, leads=leads, criteria=criteria)
+    with prepared(recording, options, files) as (whole, features):
+        analysis = classify_beats(
+            whole, profiling or model, features=features, name_rhythm=name_rhythm, criteria=criteria
+        )
     return analysis, profiling.by_name if profiling else None
 
 

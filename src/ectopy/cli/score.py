@@ -86,6 +86,13 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             help="Show what the marks of the patient say, not only when. [env: ECTOPY_MARK_TEXT]",
         ),
     ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep there what does not depend on the model, for another one. [env: ECTOPY_CACHE_DIR]",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Score recordings again that have results.")] = False,
     fhir: Annotated[
         bool,
@@ -103,6 +110,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Score recordings: find the beats and events of each, and write a report."""
     from ectopy.batch import planning
     from ectopy.batch import runner as batch
+    from ectopy.batch.cache_folder import open_cache
     from ectopy.batch.notify import channels_of, notify_urgent
     from ectopy.batch.pseudonyms import from_salt
     from ectopy.criteria import as_text, read_criteria
@@ -138,6 +146,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             diary=diary.absolute() if diary else None,
             mark_text=mark_text,
             patients=patients,
+            cache=open_cache(cache or settings.cache_dir, settings.cache_gb),
         )
         print_message(f"model: {described}")
         if by_study.changed():
@@ -146,7 +155,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter for each option
             rows = _score_here(search, out, options, processes)
             notify_urgent(rows, out, channels_of(settings), pseudonyms=pseudonyms is not None)
     if runner:
-        rows = _score_with_prefect(runner, paths, out, options, workers, settings.data_dir, criteria)
+        rows = _score_with_prefect(runner, paths, out, options, workers, settings.data_dir, criteria, cache)
     _print_batch(out, rows, search.n_other)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(1)
@@ -189,6 +198,7 @@ def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
     workers: int | None,
     data_dir: Path,
     criteria: Path | None,
+    cache: Path | None,
 ) -> "list[SummaryRow]":
     if options.fhir or options.pdf:
         fail("--runner does not write FHIR or PDF. Leave --fhir and --pdf out, or score without --runner.", 2)
@@ -214,6 +224,7 @@ def _score_with_prefect(  # noqa: PLR0913, PLR0917 - what the flow takes
             diary=options.diary,
             mark_text=options.mark_text,
             patients=options.patients,
+            cache=cache,
         )
 
 

@@ -15,6 +15,7 @@ from prefect.states import Failed
 
 from ectopy.batch import planning, provenance, results
 from ectopy.batch import runner as batch
+from ectopy.batch.cache_folder import open_cache
 from ectopy.batch.faults import UnforeseenError, reason_of
 from ectopy.batch.inbox import DeferredError, InboxPolicy, open_inbox, score_new
 from ectopy.batch.notify import channels_of, notify_urgent
@@ -57,6 +58,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
     diary: Path | None = None,
     mark_text: bool = False,
     patients: Path | None = None,
+    cache: Path | None = None,
 ) -> list[results.SummaryRow]:
     """Score recordings; a recording that fails does not stop the others.
 
@@ -94,6 +96,8 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         Whether results show what the marks of a patient say; by default as the settings say.
     patients
         A table of the lab with the patients; by default that of the settings.
+    cache
+        A folder that keeps what does not depend on the model; by default that of the settings.
 
     Returns
     -------
@@ -118,6 +122,7 @@ def score(  # noqa: PLR0913 - the parameters of a flow are its form in Prefect
         diary=diary.absolute() if diary else None,
         mark_text=mark_text or settings.mark_text,
         patients=patients,
+        cache=open_cache(cache or settings.cache_dir, settings.cache_gb),
     )
     started = time.monotonic()
     used = planning.load_model(options.model)  # an unusable model fails the run, not each recording
@@ -187,6 +192,7 @@ def _score_arrived(
         criteria=read_criteria(criteria or settings.criteria),
         mark_text=settings.mark_text,
         patients=settings.patients,
+        cache=open_cache(settings.cache_dir, settings.cache_gb),
     )
     started, deferred = time.monotonic(), None
     used = planning.load_model(options.model)

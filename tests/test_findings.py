@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from ectopy.ecg import Analysis, Beats, Event
@@ -498,6 +500,12 @@ class TestShares:
         assert wording.overlap_s(self.episodes, 20.0, 30.0) == 0.0
         # Between the two, 2 s from either.
         assert wording.overlap_s(self.episodes, 22.0, 28.0) == 0.0
+
+    @given(st.floats(0, 1200), st.floats(0, 1200))
+    def test_the_overlap_with_many_events_is_the_sum_of_each(self, start_s: float, stop_s: float) -> None:
+        many = [Event("af", 10.0 * n, 10.0 * n + n % 11, 9, 60.0) for n in range(100)]
+        alone = sum(wording.overlap_s([event], start_s, stop_s) for event in many)
+        assert wording.overlap_s(many, start_s, stop_s) == pytest.approx(alone)
 
     def test_the_burden_is_the_share_of_the_readable_time(self) -> None:
         # 25 s are asked for, 5 s of the first episode are unreadable: 10 of 20 s.

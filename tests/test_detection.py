@@ -1,3 +1,4 @@
+import threading
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +27,45 @@ def test_blocks_of_any_size_give_the_same_beats_and_windows(patient, block_s):
     np.testing.assert_array_equal(cut.readable, whole.readable)
     # half precision keeps three digits: one unit in the last place is 0.0005 of the largest deflection
     np.testing.assert_allclose(cut.signal.astype(float), whole.signal.astype(float), atol=1.1e-3)
+
+
+class TestLongRecordings:
+    """The next block is filtered in a thread, which changes nothing that a user sees."""
+
+    def test_the_beats_and_waves_are_the_same(self, patient, monkeypatch):
+        alone = detection.detect_beats(patient.recording, (0, 1), block_s=20)
+        monkeypatch.setattr(detection, "LONG_S", 0.0)
+        ahead = detection.detect_beats(patient.recording, (0, 1), block_s=20)
+        for name in ("sample", "signal", "scale", "readable", "after_gap"):
+            np.testing.assert_array_equal(getattr(ahead.windows, name), getattr(alone.windows, name))
+        np.testing.assert_array_equal(ahead.waves.of_leads, alone.waves.of_leads)
+        np.testing.assert_array_equal(ahead.unreadable, alone.unreadable)
+
+    def test_a_recording_is_read_in_the_thread_of_its_user_at_most_one_block_ahead(self, monkeypatch):
+        monkeypatch.setattr(detection, "LONG_S", 0.0)
+        threads, n_read = set(), 0
+
+        def read(start, stop):
+            nonlocal n_read
+            threads.add(threading.get_ident())
+            n_read += 1
+            return np.zeros((stop - start, 1), dtype=np.float32)
+
+        recording = Recording("mine", 360.0, ("II",), 200 * 360, read)
+        for number, _ in enumerate(detection.blocks(recording, (0,), block_s=20), start=1):
+            assert number <= n_read <= number + 1
+        assert threads == {threading.get_ident()}
+
+    def test_an_error_while_reading_ends_the_analysis(self, monkeypatch):
+        monkeypatch.setattr(detection, "LONG_S", 0.0)
+
+        def read(start, stop):
+            if start > 60 * 360:
+                raise OSError("the disk is gone")
+            return np.zeros((stop - start, 1), dtype=np.float32)
+
+        with pytest.raises(OSError, match="the disk is gone"):
+            detection.detect_beats(Recording("mine", 360.0, ("II",), 200 * 360, read), (0,), block_s=20)
 
 
 @pytest.mark.parametrize("block_s", [11.0, 50.0])

@@ -39,6 +39,7 @@ from ectopy.ecg import (
     recording_in_any_unit,
     true_intervals,
 )
+from ectopy.parallel.ahead import map_ahead
 from ectopy.signal import quality
 from ectopy.signal.filters import (
     MARGIN_S,
@@ -66,6 +67,8 @@ CONTEXT_S = 600.0
 
 This is five times the longest reach of any selection on the records of mitdb and nstdb.
 """
+LONG_S = 3600.0
+"""A longer recording is often scored alone, so it may use two processor cores. Short ones come in batches."""
 _BEATLESS_S = 2.0  # a pause; a shorter time without a beat is nothing that needs an excuse
 _NEAR_OFF_S = 0.6  # an electrode that comes off or on looks like a beat
 
@@ -88,6 +91,8 @@ class Block:
     """[k, 2], intervals in which hum or noise of high frequency drowns every lead."""
     spikes: Samples
     """[k], the pacing spikes of the block, on the grid of the recording."""
+    waves: "Waves"
+    """The waves of the ticks of the block."""
 
     @property
     def core(self) -> slice:
@@ -216,9 +221,7 @@ def _noting(signal_blocks: Iterable[Block], waves: list[Waves], spikes: list[Sam
     """Pass the blocks on, and append the waves and the pacing spikes of each to a list."""
     for block in signal_blocks:
         spikes.append(block.spikes)
-        waves.append(
-            Waves(*waves_of_ticks(block.filtered, block.usable, block.first, block.start, block.stop))
-        )
+        waves.append(block.waves)
         yield block
 
 
@@ -406,7 +409,7 @@ def _find_beats(candidates: qrs_candidates.Candidates, windows: BeatWindows) -> 
 
 
 def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLOCK_S) -> Iterator[Block]:
-    """Read and filter a recording block by block.
+    """Read and filter a recording block by block; of a long one, the next block is filtered in a thread.
 
     Parameters
     ----------
@@ -429,16 +432,25 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     most = min(round(block_s * recording.fs), VALUES_AT_ONCE // max(len(columns), 1))
     step = max(most // ratio.denominator, 1) * ratio.denominator
     n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
-    for start in range(0, max(n_samples, 1), step):
+
+    def read(start: int) -> tuple[int, int, Signal, Mask]:
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
-        recorded = _recorded(recording, columns, first, last)
-        filtered, usable, drowned, spikes = _filtered(*recorded, recording.fs)
+        return start, first, *_recorded(recording, columns, first, last)
+
+    def filter_(part: tuple[int, int, Signal, Mask]) -> Block:
+        start, first, raw, lost = part
+        filtered, usable, drowned, spikes = _filtered(raw, lost, recording.fs)
         spikes += first
         spikes = spikes[(spikes >= start) & (spikes < start + step)]
         begin, from_, to = (at * ratio.numerator // ratio.denominator for at in (first, start, start + step))
         to = min(to, n_working)
         drowned_spans = np.clip(true_intervals(drowned) + begin, from_, to)
-        yield Block(begin, from_, to, filtered, usable, drowned_spans, spikes)
+        waves = Waves(*waves_of_ticks(filtered, usable, begin, from_, to))
+        return Block(begin, from_, to, filtered, usable, drowned_spans, spikes, waves)
+
+    # Read in this thread: the function of a user may not be for another one.
+    recorded = map(read, range(0, max(n_samples, 1), step))
+    yield from (map_ahead if recording.duration_s > LONG_S else map)(filter_, recorded)
 
 
 def _recorded(recording: Recording, columns: Sequence[int], first: int, last: int) -> tuple[Signal, Mask]:

@@ -34,6 +34,7 @@ from ectopy.features.morphology import (
     morphology_features,
 )
 from ectopy.features.timing import LOCAL_BEATS, TIMING, timing_features
+from ectopy.parallel.ahead import map_ahead
 from ectopy.signal.filters import WORKING_FS
 from ectopy.signal.rolling import median_filter
 
@@ -120,12 +121,13 @@ def iter_features(windows: BeatWindows) -> Iterator[Floats]:
 
 
 def describe_segments(windows: BeatWindows) -> Iterator[SegmentBeats]:
-    """Compute the features and aligned QRS complexes segment by segment, as they are requested."""
+    """Compute the features and aligned QRS complexes segment by segment, one ahead of what is requested."""
     if not len(windows):
         return
     rr_s = _rr(windows.sample, windows.after_gap)
-    for segment in segments(windows.sample):
-        yield _segment_features(windows.take(segment), rr_s[segment])
+    yield from map_ahead(
+        lambda segment: _segment_features(windows.take(segment), rr_s[segment]), segments(windows.sample)
+    )
 
 
 def as_parts(features: Floats | Iterable[Floats]) -> Iterable[Floats]:

@@ -101,9 +101,9 @@ def waves_of_ticks(
         return np.empty((0, n_leads, len(WAVES)), dtype=np.float16), np.empty(0, dtype=np.float16)
     begin, end = TICK * tick - _BEFORE - first, TICK * last + _BEFORE - first
     inside, missing = filtered[max(begin, 0) : end], (max(-begin, 0), max(end - len(filtered), 0))
-    padded = np.pad(inside, (missing, (0, 0)), mode="reflect") if any(missing) else inside
-    mean = sum(padded[at::_STEP] for at in range(_STEP)) * np.float32(1 / _STEP)
-    waves = measure_waves(np.ascontiguousarray(mean.T), _FS, window_s=_WINDOW_S, hop_s=TICK_S)
+    leads = np.pad(inside.T, ((0, 0), missing), mode="reflect") if any(missing) else inside.T
+    mean: Signal = np.asarray(sum(leads[:, at::_STEP] for at in range(_STEP)) * np.float32(1 / _STEP))
+    waves = measure_waves(mean, _FS, window_s=_WINDOW_S, hop_s=TICK_S)
     return waves.astype(np.float16), _covered(usable[TICK * tick - first : TICK * last - first])
 
 

@@ -317,10 +317,15 @@ class TestSize:
         assert self.size(tmp_path, 787) < 3_000_000
 
 
+def trace(lead: np.ndarray, fs: float) -> svg.Trace:
+    (drawn,) = svg.traces(lead[None], fs)
+    return drawn
+
+
 class TestTrace:
     def test_25_mm_are_a_second_and_10_mm_a_millivolt(self) -> None:
         # A step of 1 mV: up is negative in SVG.
-        drawn = svg.trace(np.array([0, 0, 0, 1.0, 0.5]), 250.0)
+        drawn = trace(np.array([0, 0, 0, 1.0, 0.5]), 250.0)
         assert drawn.unit_mm == pytest.approx(0.1)
         (piece,) = points(drawn.path)
         assert [(x, round(y * drawn.unit_mm, 3)) for x, y in piece] == [
@@ -332,14 +337,14 @@ class TestTrace:
         assert (drawn.top_mm, drawn.bottom_mm) == (-10.0, 0.0)
 
     def test_the_median_is_the_baseline(self) -> None:
-        drawn = svg.trace(np.array([3.0, 3.0, 3.0, 4.0]), 250.0)
+        drawn = trace(np.array([3.0, 3.0, 3.0, 4.0]), 250.0)
         assert heights(points(drawn.path)[0]).tolist() == [0, 0, 0, -100]
 
     @pytest.mark.parametrize("fs", [128.0, 250.0, 360.0, 500.0])
     @pytest.mark.parametrize("scale_mv", [0.003, 0.05, 1.0])
     def test_a_trace_is_within_half_a_stroke_of_every_sample(self, fs: float, scale_mv: float) -> None:
         lead = np.random.default_rng(1).normal(scale=scale_mv, size=400)
-        drawn = svg.trace(lead, fs)
+        drawn = trace(lead, fs)
         (piece,) = points(drawn.path)
         assert piece[0][0] == 0
         assert piece[-1][0] * drawn.unit_mm == pytest.approx(399 / fs * svg.MM_PER_S)
@@ -351,28 +356,55 @@ class TestTrace:
         assert drawn.unit_mm <= svg.STEP_MM
 
     def test_a_line_is_two_points_and_a_spike_stays(self) -> None:
-        line = np.column_stack((np.arange(9), 3 * np.arange(9)))
-        assert len(svg.simplified(line, 0.1)) == 3  # of nine, two rounds
-        spike = np.column_stack((np.arange(9), np.zeros(9, dtype=int)))
-        spike[4, 1] = -100
-        assert [4, -100] in svg.simplified(spike, 0.1).tolist()
+        line = np.array([np.arange(9), 3 * np.arange(9)], dtype=np.int32)
+        spike = np.array([np.arange(9), np.zeros(9)], dtype=np.int32)
+        spike[1, 4] = -100
+        kept, begins = svg.simplified(np.concatenate((line, spike), axis=1), np.array([0, 9]), 0.1)
+        assert begins.tolist() == [0, 3]
+        assert kept[0].tolist() == [0, 4, 8, 0, 3, 4, 5, 8]  # of nine each, two rounds
+        assert kept[1, begins[1] :].tolist() == [0, 0, -100, 0, 0]
+
+    @pytest.mark.parametrize("n", [1, 2, 3, 4])
+    def test_the_ends_of_a_line_stay(self, n: int) -> None:
+        flat = np.array([[*range(n), *range(100, 100 + n)], [0] * 2 * n], dtype=np.int32)
+        kept, begins = svg.simplified(flat, np.array([0, n]), 0.1)
+        for line, first in zip(np.split(kept, begins[1:], axis=1), (0, 100), strict=True):
+            assert (line[0, 0], line[0, -1]) == (first, first + n - 1)
 
     def test_a_path_is_relative_after_its_first_point(self) -> None:
-        pieces = [
-            np.array([[100, 7], [101, 9], [103, 4]]),
-            np.array([[200, 5]]),
-            np.array([[210, 6], [211, 6]]),
-        ]
-        drawn = svg.path(pieces)
+        lines = np.array([[100, 101, 103, 200, 210, 211], [7, 9, 4, 5, 6, 6]], dtype=np.int32)
+        begins = np.array([0, 3, 4])
+        (drawn,) = svg.paths(lines, begins, begins[:1])
         assert drawn == "M100 7l1 2 2-5m97 1l1 0m9 1l1 0"
         assert points(drawn) == [[(100, 7), (101, 9), (103, 4)], [(200, 5), (201, 5)], [(210, 6), (211, 6)]]
+        assert svg.paths(lines, begins, begins) == ["M100 7l1 2 2-5", "M200 5l1 0", "M210 6l1 0"]
+
+    @pytest.mark.parametrize("far", [1, 99, 100, 999, 1000, 12_345])
+    def test_steps_of_any_length_are_text(self, far: int) -> None:
+        lines = np.array([[0, far, 2 * far], [0, -far, far]], dtype=np.int32)
+        (drawn,) = svg.paths(lines, np.array([0]), np.array([0]))
+        assert drawn == f"M0 0l{far}-{far} {far} {2 * far}"
+
+    def test_nothing_is_no_path(self) -> None:
+        none = np.empty(0, dtype=np.int64)
+        assert svg.paths(np.empty((2, 0), dtype=np.int32), none, none) == []
+
+    def test_leads_drawn_at_once_are_as_those_drawn_alone(self) -> None:
+        leads = np.random.default_rng(2).normal(size=(4, 300))
+        leads[0, 100:200] = leads[1] = leads[3, [0, 5, -1]] = np.nan
+        assert svg.traces(leads, 250.0) == [trace(lead, 250.0) for lead in leads]
+
+    def test_a_lead_in_a_wrong_unit_is_cut_off_far_from_the_paper(self) -> None:
+        drawn = trace(np.array([0.0, 0.0, 0.0, 1e6, -1e6]), 250.0)
+        assert (drawn.top_mm, drawn.bottom_mm) == pytest.approx((-499.9, 499.9))
+        assert drawn.bottom_mm > 10 * strips.MAX_REACH_MM
 
     def test_missing_samples_part_the_trace(self) -> None:
-        drawn = svg.trace(np.array([np.nan, 1, 1, np.nan, np.nan, 1, np.nan]), 250.0)
+        drawn = trace(np.array([np.nan, 1, 1, np.nan, np.nan, 1, np.nan]), 250.0)
         assert [[x for x, _ in piece] for piece in points(drawn.path)] == [[1, 2], [5, 6]]
 
     def test_a_lead_without_a_sample_has_no_trace(self) -> None:
-        assert svg.trace(np.full(10, np.nan), 250.0).path == ""
+        assert trace(np.full(10, np.nan), 250.0).path == ""
 
     def test_a_high_rate_is_thinned_and_keeps_its_extremes(self) -> None:
         lead = np.zeros(4000)

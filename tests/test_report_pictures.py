@@ -58,8 +58,8 @@ class TestMeanBeats:
     def test_the_band_holds_the_middle_80_percent(self) -> None:
         # Eleven beats of 0, 0.1 .. 1 mV: the second to the tenth.
         values = np.arange(11, dtype=np.float32)[:, None, None] / 10
-        low, high = (svg.quantile(values, share, axis=0)[0, 0, 0] for share in (0.1, 0.9))
-        assert (low, high) == pytest.approx((0.1, 0.9))
+        low, high = svg.quantiles(values, 0.1, 0.9, axis=0)
+        assert (low.item(), high.item()) == pytest.approx((0.1, 0.9))
 
     def test_of_few_beats_there_is_no_band(self) -> None:
         beats = beats_of("NVNNNNN")
@@ -78,23 +78,36 @@ class TestMeanBeats:
         assert normal.extents[1] == "V1 missing"
         assert normal.leads[1].trace.path == ""
 
-    @pytest.mark.parametrize("fs", [100.0, 1000.0])
+    @pytest.mark.parametrize("fs", [100.0, 500.0])
     def test_a_band_goes_there_and_back(self, fs: float) -> None:
-        low, high = np.zeros(5), np.full(5, 0.5)
-        path = svg.band(low, high, fs)
+        (path,) = svg.bands(np.zeros((1, 5)), np.full((1, 5), 0.5), fs)
         unit_mm, step = svg.units(fs)
         top = round(-5 / unit_mm)
         # Along the upper line, down, back along the lower one.
         assert path == f"M0{top}l{4 * step} 0 0 {-top}-{4 * step} 0z"
 
+    def test_each_band_has_its_own_gaps(self) -> None:
+        low, high = np.zeros((3, 9)), np.ones((3, 9))
+        low[0, 4] = high[1] = np.nan
+        drawn = svg.bands(low, high, 250.0)
+        assert [path.count("z") for path in drawn] == [2, 0, 1]
+        assert [path.count("M") for path in drawn] == [2, 0, 1]
+        assert drawn[0].split("z")[1].startswith("M5-100l")
+
 
 class TestQuantile:
     def test_missing_values_are_left_out(self) -> None:
         values = np.array([3.0, np.nan, 1.0, 2.0])
-        assert svg.quantile(values, 0.5, axis=0)[0] == 2
+        assert svg.quantiles(values, 0.5, axis=0)[0] == 2
 
     def test_of_nothing_there_is_none(self) -> None:
-        assert np.isnan(svg.quantile(np.array([np.nan, np.nan]), 0.5, axis=0)[0])
+        assert np.isnan(svg.quantiles(np.array([np.nan, np.nan]), 0.5, axis=0)[0])
+
+    @pytest.mark.parametrize("n", [1, 4, 5])
+    def test_the_median_of_an_even_number_lies_between(self, n: int) -> None:
+        values = np.random.default_rng(n).normal(size=(3, n + 2))
+        values[:, [0, -1]] = np.nan
+        assert svg.median(values)[:, 0].tolist() == np.nanmedian(values, axis=1).tolist()
 
 
 class TestPoincare:

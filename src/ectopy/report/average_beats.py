@@ -9,7 +9,7 @@ from ectopy.ecg import Analysis, Signal
 from ectopy.report.beat_letters import BEAT_NAMES, shown_letters
 from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
 from ectopy.report.strips import LeadTrace, stacked
-from ectopy.report.svg import MM_PER_S, Trace, band, quantile, thin, trace
+from ectopy.report.svg import MM_PER_S, Trace, bands, quantiles, traces
 
 MEAN_MM = (CUT_BEFORE_S + CUT_AFTER_S) * MM_PER_S
 ZOOM = 2
@@ -75,20 +75,20 @@ def mean(cuts: Signal) -> Signal:
 
 def level(cuts: Signal) -> Signal:
     """Subtract its median from each beat, [n_beats, n_samples, n_leads]."""
-    return cuts - np.nan_to_num(quantile(cuts, 0.5, axis=1))
+    return cuts - np.nan_to_num(quantiles(cuts, 0.5, axis=1)[0])
 
 
 def _shape(cuts: Signal, fs: float) -> _Shape:
     levelled = level(cuts)
     middle = mean(levelled)
-    low, high = (quantile(levelled, share, axis=0)[0] for share in (BAND_LOW, BAND_HIGH))
-    return _Shape(len(cuts), middle, low, high, [trace(lead, fs, centred=False) for lead in middle.T])
+    low, high = (edge[0] for edge in quantiles(levelled, BAND_LOW, BAND_HIGH, axis=0))
+    return _Shape(len(cuts), middle, low, high, traces(middle.T, fs, centred=False))
 
 
 def _mean_beat(analysis: Analysis, letter: str, shape: _Shape, traces: list[Trace]) -> MeanBeat:
     leads, height_mm = stacked(analysis.leads, shape.traces, traces, 0.0)
     in_class = shown_letters(analysis) == letter
-    band_edges = zip(shape.low.T, shape.high.T, strict=True)
+    has_band = shape.n_drawn >= MIN_BAND_BEATS
     return MeanBeat(
         label=letter,
         name=BEAT_NAMES[letter],
@@ -96,18 +96,10 @@ def _mean_beat(analysis: Analysis, letter: str, shape: _Shape, traces: list[Trac
         n_low_confidence=int((in_class & ~analysis.beats.confident).sum()),
         n_drawn=shape.n_drawn,
         leads=leads,
-        bands=[
-            _band(low, high, analysis.fs) if shape.n_drawn >= MIN_BAND_BEATS else ""
-            for low, high in band_edges
-        ],
+        bands=bands(shape.low.T, shape.high.T, analysis.fs) if has_band else [""] * len(leads),
         extents=[_extent(name, lead) for name, lead in zip(analysis.leads, shape.mean.T, strict=True)],
         height_mm=height_mm + AXIS_MM,
     )
-
-
-def _band(low: Signal, high: Signal, fs: float) -> str:
-    (thin_low, thin_fs), (thin_high, _) = thin(low, fs), thin(high, fs)
-    return band(thin_low, thin_high, thin_fs)
 
 
 def _extent(name: str, lead: Signal) -> str:

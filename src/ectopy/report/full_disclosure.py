@@ -1,15 +1,14 @@
 """Draw the full disclosure: the whole recording, compressed line by line, with ectopic beats in colour."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Analysis, BeatClass, Mask, Samples, Signal, true_intervals
+from ectopy.ecg import Analysis, BeatClass, Mask, Samples, Signal
 from ectopy.report.beat_letters import shown_letters
 from ectopy.report.signal_overview import SignalOverview
-from ectopy.report.svg import bars, path, quantile
+from ectopy.report.svg import COMMANDS, bars, joined, numbers, paths, quantiles
 from ectopy.report.times import Clock
 
 LINE_MM = 165.0
@@ -25,6 +24,7 @@ BEAT_BEFORE_S, BEAT_AFTER_S = 0.15, 0.35
 """Seconds around an R peak that are drawn in the colour of its class; in long lines only its bin is."""
 COLOURED = (BeatClass.UNKNOWN, BeatClass.FUSION, BeatClass.SVEB, BeatClass.VEB)
 """Where two classes fall into one bin, the later one in this order is shown. Paced beats have no colour."""
+_LETTERS = tuple(map(str, (BeatClass.NORMAL, *COLOURED)))
 TICK = 5
 """Length of a tick in units: above the line for ventricular beats, below it for supraventricular beats."""
 
@@ -50,19 +50,6 @@ class Disclosure(NamedTuple):
     lines: list[Line]
 
 
-class _Bins(NamedTuple):
-    """All bins of the recording, each with two heights from the top and the class that it shows.
-
-    ``present`` is False where the signal of a bin is missing.
-    """
-
-    y: Samples
-    present: Mask
-    shown: Samples
-    ticks: dict[BeatClass, Mask]
-    unreadable: Mask
-
-
 def full_disclosure(analysis: Analysis, overview: SignalOverview) -> Disclosure | None:
     """Draw the first analysed lead of the whole recording.
 
@@ -83,16 +70,21 @@ def full_disclosure(analysis: Analysis, overview: SignalOverview) -> Disclosure 
     width = 2 * overview.line_bins
     height = round((TALL_MM if n_lines <= FEW_LINES else FLAT_MM) / LINE_MM * width)
     y, height_mv = _heights(overview, height)
-    bins = _Bins(
-        y,
-        np.isfinite(overview.low),
-        classes(analysis, overview),
-        {letter: _r_peak_bins(analysis, overview, letter) for letter in (BeatClass.VEB, BeatClass.SVEB)},
-        covered(analysis.not_analysed[:, 0], analysis.not_analysed[:, 1], overview.edges),
+    drawn = _paths(y, np.isfinite(overview.low), classes(analysis, overview), overview.line_bins)
+    above, below = (
+        _ticks(_r_peak_bins(analysis, overview, letter), top, overview.line_bins)
+        for letter, top in ((BeatClass.VEB, 0), (BeatClass.SVEB, height - TICK))
     )
+    not_read = covered(analysis.not_analysed[:, 0], analysis.not_analysed[:, 1], overview.edges)
     clock = Clock.of(analysis)
     lines = [
-        _line(bins, slice(first, first + overview.line_bins), clock.short(line * overview.line_s), height)
+        Line(
+            clock.short(line * overview.line_s),
+            drawn.get(line, []),
+            above.get(line, ""),
+            below.get(line, ""),
+            bars(not_read[first : first + overview.line_bins]),
+        )
         for line, first in enumerate(range(0, len(overview.low), overview.line_bins))
     ]
     return Disclosure(analysis.leads[0], overview.line_s, width, height, height_mv, lines)
@@ -106,10 +98,8 @@ def _heights(overview: SignalOverview, height: int) -> tuple[Samples, float]:
     """
     baseline = _baseline((overview.low + overview.high) / 2, overview.line_bins)
     low, high = overview.low - baseline, overview.high - baseline
-    bottom_mv, top_mv = (
-        float(quantile(low, CUT_OFF, axis=0)[0]),
-        float(quantile(high, 1 - CUT_OFF, axis=0)[0]),
-    )
+    bottom_mv = float(quantiles(low, CUT_OFF, axis=0)[0][0])
+    top_mv = float(quantiles(high, 1 - CUT_OFF, axis=0)[0][0])
     spare_mv = max(MIN_HEIGHT_MV - (top_mv - bottom_mv), 0.0)
     top_mv, height_mv = top_mv + spare_mv / 2, top_mv - bottom_mv + spare_mv
     mv = np.column_stack((high, low))
@@ -173,51 +163,68 @@ def _baseline(middle: NDArray[np.floating], line_bins: int) -> Signal:
     n_lines = -(-len(middle) // line_bins)
     lines = np.full((n_lines, line_bins), np.nan, dtype=np.float32)
     lines.ravel()[: len(middle)] = middle
-    medians = np.nan_to_num(quantile(lines, 0.5, axis=1))
+    medians = np.nan_to_num(quantiles(lines, 0.5, axis=1)[0])
     return np.asarray(np.broadcast_to(medians, lines.shape).ravel()[: len(middle)])
 
 
-def _line(bins: _Bins, part: slice, time: str, height: int) -> Line:
-    y, present, shown = bins.y[part].ravel(), bins.present[part], bins.shown[part]
-    letters = (BeatClass.NORMAL, *COLOURED)
-    return Line(
-        time,
-        [
-            (str(letters[number]), path(_pieces(y, present, shown == number)))
-            for number in np.flatnonzero(np.bincount(shown[present])).tolist()
-        ],
-        _ticks(bins.ticks[BeatClass.VEB][part], 0),
-        _ticks(bins.ticks[BeatClass.SVEB][part], height - TICK),
-        bars(bins.unreadable[part]),
-    )
+def _paths(y: Samples, present: Mask, shown: Samples, line_bins: int) -> dict[int, list[tuple[str, str]]]:
+    """Draw bins with two heights each, [n_bins, 2]; return the paths of each line with their classes.
 
-
-def _pieces(y: Samples, present: Mask, in_class: Mask) -> Iterator[Samples]:
-    """Yield the points of each part of a line in one class; it begins where the part before it ends."""
-    points = np.column_stack((np.arange(len(y)), y))
-    for start, stop in true_intervals(present & in_class).tolist():
-        joined = start > 0 and bool(present[start - 1])
-        yield _merged(points[2 * start - joined : 2 * stop], 1 + joined)
-
-
-def _merged(points: Samples, second: int) -> Samples:
-    """Return points in which neighbours of two bins that are a unit apart at most are one, the outer one.
-
-    ``second`` is the position of the second point of the first bin.
+    The part of a line in one class begins where the part before it ends.
     """
-    last = np.arange(second, len(points) - 1, 2)
-    last = last[np.abs(points[last, 1] - points[last + 1, 1]) <= 1]
-    both, before = (points[last, 1], points[last + 1, 1]), points[last - 1, 1]
-    points = points.copy()
-    points[last, 1] = np.where(both[0] >= before, np.maximum(*both), np.minimum(*both))
-    return np.delete(points, last + 1, axis=0)
+    line, column = np.divmod(np.arange(len(y)), line_bins)
+    follows = present & np.append(False, present[:-1]) & (column > 0)
+    goes_on = follows & (shown == np.roll(shown, 1))
+    is_merged, second = _merged(y, goes_on)
+    heights = np.column_stack((np.roll(y[:, 1], 1), y[:, 0], second))
+    points = np.stack((2 * column[:, None] + (-1, 0, 1), heights)).astype(np.int32)
+    kept = np.column_stack((follows & ~goes_on, present & ~is_merged, present))
+
+    number = len(_LETTERS) * line + shown  # of the path
+    order = np.argsort(number, kind="stable")
+    points, kept, number, begins_here = points[:, order], kept[order], number[order], ~goes_on[order]
+    n_points = kept.sum(axis=1)
+    begins_here &= n_points > 0
+    begins, number = (np.cumsum(n_points) - n_points)[begins_here], number[begins_here]
+    opens = np.flatnonzero(np.diff(number, prepend=-1))
+    drawn: dict[int, list[tuple[str, str]]] = {}
+    for path, at in zip(paths(points[:, kept], begins, begins[opens]), number[opens].tolist(), strict=True):
+        drawn.setdefault(at // len(_LETTERS), []).append((_LETTERS[at % len(_LETTERS)], path))
+    return drawn
 
 
-def _ticks(mask: Mask, y: int) -> str:
-    """Draw a tick for each bin; all but the first are placed from the end of the one before."""
-    columns = 2 * np.flatnonzero(mask) + 1
-    if not len(columns):
-        return ""
-    return f"M{columns[0]} {y}v{TICK}" + "".join(
-        f"m{step}-{TICK}v{TICK}" for step in np.diff(columns).tolist()
-    )
+def _merged(y: Samples, goes_on: Mask) -> tuple[Mask, Samples]:
+    """Merge neighbours of two bins that are a unit apart at most to one point, the outer one.
+
+    Parameters
+    ----------
+    y
+        The two heights of each bin, [n_bins, 2].
+    goes_on
+        Whether the line goes on from the bin before, [n_bins].
+
+    Returns
+    -------
+    Which bins have no first point of their own, [n_bins], and the heights of the second points, [n_bins].
+    """
+    is_merged = goes_on & (np.abs(np.roll(y[:, 1], 1) - y[:, 0]) <= 1)
+    at, second = np.flatnonzero(is_merged), y[:, 1].copy()
+    ends, begins = y[at - 1, 1], y[at, 0]
+    second[at - 1] = np.where(ends >= y[at - 1, 0], np.maximum(ends, begins), np.minimum(ends, begins))
+    return is_merged, second
+
+
+def _ticks(mask: Mask, top: int, line_bins: int) -> dict[int, str]:
+    """Draw a tick for each bin; return a path per line with ticks.
+
+    All ticks of a line but the first are placed from the end of the one before.
+    """
+    line, column = np.divmod(np.flatnonzero(mask), line_bins)
+    first = np.flatnonzero(np.diff(line, prepend=-1))
+    x = 2 * column + 1
+    steps, before = np.diff(x, prepend=0), np.full(len(x), COMMANDS.index("m"))
+    steps[first], before[first] = x[first], COMMANDS.index("M")
+    rest = np.full(len(x), f"-{TICK}v{TICK}", dtype="S12")
+    rest[first] = f" {top}v{TICK}".encode()
+    text = np.column_stack((numbers(steps, before), rest))
+    return dict(zip(line[first].tolist(), joined(text, first), strict=True))

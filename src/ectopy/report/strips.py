@@ -8,7 +8,7 @@ import numpy as np
 from ectopy.ecg import Analysis, Event, Signal
 from ectopy.report.beat_letters import BEAT_NAMES, shown_letters
 from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
-from ectopy.report.svg import MM_PER_S, Trace, trace
+from ectopy.report.svg import MM_PER_S, Trace, traces
 from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.wording import confidence_is_known
 
@@ -109,8 +109,8 @@ def on_paper(analysis: Analysis, event: Event, start: int, names: tuple[str, ...
     The strip.
     """
     fs, stop = analysis.fs, start + len(signal)
-    traces = [trace(lead, fs) for lead in signal.T]
-    leads, height_mm = stacked(names, traces, traces, HEADER_MM)
+    drawn = traces(signal.T, fs)
+    leads, height_mm = stacked(names, drawn, drawn, HEADER_MM)
     frame_s = (event.onset_s, event.offset_s)
     if event.n_beats == 1:
         frame_s = (event.onset_s - CUT_BEFORE_S, event.onset_s + CUT_AFTER_S)

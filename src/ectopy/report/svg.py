@@ -3,7 +3,8 @@
 Traces are in millimetres of ECG paper: 25 mm/s, 10 mm/mV. Trends have COLUMNS columns of equal time.
 """
 
-from collections.abc import Iterable
+from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +18,18 @@ STEP_MM = 0.1
 """Traces are drawn in steps of 10 uV or less: finer than a screen shows, and mostly one digit per element."""
 MAX_OFF_MM = 0.07
 """A point so near to the line between its neighbours is left out: a quarter of the stroke of a trace."""
+COMMANDS = " mlM"
+"""What may stand before a number in a path: a space, or the command whose first number it is."""
+MAX_UNITS = 4999
+"""A trace is cut off this far from its baseline: pictures are far lower, and steps have four digits."""
 MAX_TRACE_HZ = 500.0
 """Above this sampling rate, a trace is reduced to the extremes of groups of samples."""
 COLUMNS = 600
 """Width of the trends; no path of a trend has more elements."""
 
 Values = NDArray[np.floating]
+Points = NDArray[np.int32]
+"""Points of lines, one line after another, [2, n]: x and y as whole numbers of units."""
 
 
 class Trace(NamedTuple):
@@ -37,59 +44,83 @@ class Trace(NamedTuple):
     bottom_mm: float
 
 
-def trace(lead: Values, fs: float, *, centred: bool = True) -> Trace:
-    """Draw a lead.
+def traces(leads: Values, fs: float, *, centred: bool = True) -> list[Trace]:
+    """Draw leads.
 
     Parameters
     ----------
-    lead
-        Signal in mV, [n]; missing samples (NaN) leave a gap.
+    leads
+        Signal in mV, [n_leads, n]; missing samples (NaN) leave a gap.
     fs
         Sampling rate in Hz.
     centred
-        Whether the median of the lead is the baseline, instead of 0 mV.
+        Whether the median of a lead is its baseline, instead of 0 mV.
 
     Returns
     -------
-    The trace.
+    The trace of each lead.
     """
-    lead, fs = thin(lead, fs)
+    leads, fs = thin(leads, fs)
     unit_mm, step = units(fs)
-    present = np.isfinite(lead)
-    if not present.any():
-        return Trace("", unit_mm, 0.0, 0.0)
-    up_mm = (lead - (np.median(lead[present]) if centred else 0)) * MM_PER_MV
-    y = np.round(-np.where(present, up_mm, 0) / unit_mm).astype(np.int64)
-    points = np.column_stack((step * np.arange(len(y)), y))
-    drawn = path(simplified(points[start:stop], unit_mm) for start, stop in true_intervals(present).tolist())
-    return Trace(drawn, unit_mm, float(y.min()) * unit_mm, float(y.max()) * unit_mm)
+    present = np.isfinite(leads)
+    up_mm = (leads - np.nan_to_num(median(leads)) if centred else leads) * MM_PER_MV
+    y = _down(up_mm, unit_mm)
+    points, begins, opens = _lines(y, present, step)
+    first = np.searchsorted(begins, opens)
+    points, begins = simplified(points, begins, unit_mm)
+    drawn = iter(paths(points, begins, begins[first]))
+    extents_mm = [(float(lead.min()) * unit_mm, float(lead.max()) * unit_mm) for lead in y]
+    return [
+        Trace(next(drawn) if is_present.any() else "", unit_mm, *extent_mm)
+        for is_present, extent_mm in zip(present, extents_mm, strict=True)
+    ]
 
 
-def band(low: Values, high: Values, fs: float) -> str:
-    """Draw the area between two lines.
+def _down(up_mm: Values, unit_mm: float) -> Points:
+    """Return heights in units, downwards as in SVG; 0 where they are missing."""
+    units_up = np.nan_to_num(up_mm / unit_mm, posinf=0, neginf=0)
+    return np.asarray(-np.round(units_up).clip(-MAX_UNITS, MAX_UNITS), dtype=np.int32)
+
+
+def _lines(y: Points, present: Mask, step: int) -> tuple[Points, Samples, Samples]:
+    """Return the points of some leads, the first of each line, and the first of each lead that has one."""
+    x = np.broadcast_to(step * np.arange(y.shape[1], dtype=np.int32), y.shape)
+    begin = present.copy()
+    begin[:, 1:] &= ~present[:, :-1]
+    n_points = present.sum(axis=1)
+    opens = (np.cumsum(n_points) - n_points)[n_points > 0]
+    return np.stack((x[present], y[present])), np.flatnonzero(begin[present]), opens
+
+
+def bands(low: Values, high: Values, fs: float) -> list[str]:
+    """Draw the areas between pairs of lines.
 
     Parameters
     ----------
     low, high
-        The lines in mV, [n]; NaN leaves a gap.
+        The lines in mV, [k, n]; NaN leaves a gap.
     fs
         Sampling rate in Hz.
 
     Returns
     -------
-    An SVG path in the units of a :func:`trace`.
+    An SVG path for each pair, in the units of :func:`traces`.
     """
-    unit_mm, step = units(fs)
-    top, bottom = (
-        np.round(-np.nan_to_num(line) * MM_PER_MV / unit_mm).astype(np.int64) for line in (high, low)
+    (low, thin_fs), (high, _) = thin(low, fs), thin(high, fs)
+    unit_mm, step = units(thin_fs)
+    present = np.isfinite(low) & np.isfinite(high)
+    if not present.any():
+        return [""] * len(low)
+    lines = (_lines(_down(line * MM_PER_MV, unit_mm), present, step)[:2] for line in (high, low))
+    there, back = (
+        np.split(points, begins[1:], axis=1)
+        for points, begins in (simplified(*line, unit_mm) for line in lines)
     )
-    x = step * np.arange(len(low))
-    there, back = (np.column_stack((x, line)) for line in (top, bottom))
-    outlines = (
-        (simplified(there[start:stop], unit_mm), simplified(back[start:stop], unit_mm)[::-1])
-        for start, stop in true_intervals(np.isfinite(low) & np.isfinite(high)).tolist()
-    )
-    return "".join(path([np.concatenate(outline)]) + "z" for outline in outlines)
+    outlines = [np.concatenate((one, other[:, ::-1]), axis=1) for one, other in zip(there, back, strict=True)]
+    begins = np.cumsum([0, *(outline.shape[1] for outline in outlines[:-1])])
+    drawn = iter(paths(np.concatenate(outlines, axis=1), begins, begins))
+    n_outlines = present[:, 0] + (present[:, 1:] & ~present[:, :-1]).sum(axis=1)
+    return ["".join(f"{next(drawn)}z" for _ in range(number)) for number in n_outlines.tolist()]
 
 
 def units(fs: float) -> tuple[float, int]:
@@ -98,57 +129,113 @@ def units(fs: float) -> tuple[float, int]:
     return MM_PER_S / fs / step, step
 
 
-def path(pieces: Iterable[Samples]) -> str:
-    """Draw lines; a single point is drawn as a dash.
+def paths(points: Points, begins: Samples, opens: Samples) -> list[str]:
+    """Draw lines, many at once; a single point is drawn as a dash.
 
     Parameters
     ----------
-    pieces
-        The points (x, y) of each line, integers, [n, 2].
+    points
+        The points of all lines.
+    begins
+        The first point of each line, rising from 0, [k].
+    opens
+        The first point of each path, some of ``begins`` from 0 on, [n_paths].
 
     Returns
     -------
-    An SVG path. All but its first point are relative, which takes a digit or two in place of four.
+    The SVG paths. All but the first point of each are relative, which takes a digit or two in place of four.
     """
-    elements, at = [], None
-    for points in pieces:
-        move = "M{} {}".format(*points[0]) if at is None else "m{} {}".format(*(points[0] - at))
-        steps = np.diff(points, axis=0) if len(points) > 1 else np.array([[1, 0]])
-        elements += [move, "l", " ".join(map(str, steps.ravel().tolist()))]
-        at = points[0] + steps.sum(axis=0)
-    return "".join(elements).replace(" -", "-")
+    single = begins[np.diff(begins, append=points.shape[1]) == 1]
+    if len(single):
+        points = np.insert(points, single + 1, points[:, single] + [[1], [0]], axis=1)
+        begins, opens = (first + np.searchsorted(single, first) for first in (begins, opens))
+    steps = np.diff(points, axis=1, prepend=0)
+    steps[:, opens] = points[:, opens]
+    before = np.zeros(points.shape[1], dtype=np.intp)
+    for command, where in (("m", begins), ("l", begins + 1), ("M", opens)):
+        before[where] = COMMANDS.index(command)
+    return joined(np.column_stack((numbers(steps[0], before), numbers(steps[1]))), opens)
 
 
-def simplified(points: Samples, unit_mm: float) -> Samples:
+def numbers(values: NDArray[np.integer], before: Samples | int = 0) -> NDArray[np.bytes_]:
+    """Return numbers as they stand in a path, each looked up in a table.
+
+    Parameters
+    ----------
+    values
+        Integers, of any shape.
+    before
+        What stands before each number, as an index of COMMANDS. A minus sign replaces a space.
+
+    Returns
+    -------
+    Text of the shape of ``values``.
+    """
+    digits = len(str(np.abs(values).max(initial=0)))
+    return np.asarray(_table(digits)[before, values + 10**digits])
+
+
+@lru_cache
+def _table(digits: int) -> NDArray[np.bytes_]:
+    """Return all numbers of so many digits after each of COMMANDS, [n_commands, 2 * 10**digits]."""
+    every = np.arange(-(10**digits), 10**digits).astype(bytes)
+    after = [np.char.add(command.encode(), every) for command in COMMANDS]
+    return np.char.replace(np.stack(after), b" -", b"-")
+
+
+def joined(text: NDArray[np.bytes_], opens: Samples) -> list[str]:
+    """Join the rows of a text from each of some rows up to the next.
+
+    Parameters
+    ----------
+    text
+        Pieces of text, [n, k]; numpy fills them up with zero bytes.
+    opens
+        The first row of each part, rising, [n_parts].
+
+    Returns
+    -------
+    The text of each part.
+    """
+    bounds = pairwise([*opens.tolist(), len(text)])
+    return [text[start:stop].tobytes().translate(None, b"\0").decode() for start, stop in bounds]
+
+
+def simplified(points: Points, begins: Samples, unit_mm: float) -> tuple[Points, Samples]:
     """Leave out points that lie on the line between their neighbours.
 
     Parameters
     ----------
     points
-        The points (x, y) of a line, [n, 2].
+        The points of all lines.
+    begins
+        The first point of each line, rising from 0, [k].
     unit_mm
-        Their unit in mm.
+        The unit of the points in mm.
 
     Returns
     -------
-    The other points. Of every four in a row one stays at least, and what is left out lies within twice
-    MAX_OFF_MM of the line.
+    The other points, and the first of each line. Of every four points in a row one stays at least, and what
+    is left out lies within twice MAX_OFF_MM of the line.
     """
     for _ in range(2):
-        odd = np.arange(1, len(points) - 1, 2)
-        (x0, y0), (x, y), (x1, y1) = (points[odd + step].T for step in (-1, 0, 1))
-        off = np.abs(y0 + (y1 - y0) * (x - x0) / (x1 - x0) - y)
-        points = np.delete(points, odd[off * unit_mm <= MAX_OFF_MM], axis=0)
-    return points
+        n = points.shape[1]
+        kept = np.arange(n) - np.repeat(begins, np.diff(begins, append=n)) & 1 == 0
+        kept[begins[1:] - 1] = kept[-1:] = True
+        (dx0, dy0), (dx1, dy1) = (np.diff(part, axis=1) for part in (points[:, :-1], points[:, 1:]))
+        off_line = np.abs(dy0 * dx1 - dy1 * dx0) * np.float32(unit_mm / MAX_OFF_MM) > dx0 + dx1
+        kept[1:-1] |= off_line
+        points, begins = points[:, kept], np.cumsum(kept)[begins] - 1
+    return points, begins
 
 
-def thin(lead: Values, fs: float) -> tuple[Values, float]:
-    """Reduce a lead to the extremes of groups of samples, in order, if its rate exceeds MAX_TRACE_HZ.
+def thin(leads: Values, fs: float) -> tuple[Values, float]:
+    """Reduce leads to the extremes of groups of samples, in order, if their rate exceeds MAX_TRACE_HZ.
 
     Parameters
     ----------
-    lead
-        Signal, [n].
+    leads
+        Signal, [..., n].
     fs
         Sampling rate in Hz.
 
@@ -156,12 +243,12 @@ def thin(lead: Values, fs: float) -> tuple[Values, float]:
     -------
     The reduced signal and its sampling rate.
     """
-    group = int(np.ceil(2 * fs / MAX_TRACE_HZ))
-    if fs <= MAX_TRACE_HZ or len(lead) < group:
-        return lead, fs
-    groups = lead[: len(lead) // group * group].reshape(-1, group)
-    ends = np.sort(np.column_stack((groups.argmin(axis=1), groups.argmax(axis=1))), axis=1)
-    return np.take_along_axis(groups, ends, axis=1).ravel(), 2 * fs / group
+    group, n = int(np.ceil(2 * fs / MAX_TRACE_HZ)), leads.shape[-1]
+    if fs <= MAX_TRACE_HZ or n < group:
+        return leads, fs
+    groups = leads[..., : n // group * group].reshape(*leads.shape[:-1], -1, group)
+    ends = np.sort(np.stack((groups.argmin(axis=-1), groups.argmax(axis=-1)), axis=-1))
+    return np.take_along_axis(groups, ends, axis=-1).reshape(*leads.shape[:-1], -1), 2 * fs / group
 
 
 def occupied(onset_s: Values, offset_s: Values, duration_s: float) -> Mask:
@@ -302,25 +389,36 @@ def histogram(time_s: Values, duration_s: float, n_bars: int = 120) -> tuple[str
     return path, most
 
 
-def quantile(values: Values, share: float, *, axis: int) -> Values:
-    """Compute a quantile without interpolation, from the values that are not missing (NaN).
+def quantiles(values: Values, *shares: float, axis: int) -> list[Values]:
+    """Compute quantiles without interpolation, from the values that are not missing (NaN).
 
     Parameters
     ----------
     values
         The values, of any shape.
-    share
-        Share of the values below the quantile, 0 to 1.
+    shares
+        Shares of the values below the quantiles, 0 to 1.
     axis
         The axis to reduce.
 
     Returns
     -------
-    The quantiles; ``axis`` is kept with a length of 1.
+    One array for each share; ``axis`` is kept with a length of 1.
     """
-    n_present = np.isfinite(values).sum(axis=axis, keepdims=True)
-    rank = np.maximum(np.round(share * (n_present - 1)).astype(np.intp), 0)
-    return np.take_along_axis(np.sort(values, axis=axis), rank, axis=axis)  # NaN is sorted last
+    ordered = np.sort(values, axis=axis)  # NaN is sorted last
+    last = np.isfinite(values).sum(axis=axis, keepdims=True) - 1
+    ranks = (np.maximum(np.round(share * last).astype(np.intp), 0) for share in shares)
+    return [np.take_along_axis(ordered, rank, axis=axis) for rank in ranks]
+
+
+def median(values: Values) -> Values:
+    """Compute the median of each row, from the values that are not missing (NaN), [n_rows, 1]."""
+    ordered = np.sort(values, axis=1)
+    n_present = np.isfinite(values).sum(axis=1, keepdims=True)
+    middle = [
+        np.take_along_axis(ordered, rank // 2, axis=1) for rank in (np.maximum(n_present - 1, 0), n_present)
+    ]
+    return np.asarray((middle[0] + middle[1]) / 2)
 
 
 def _column(time_s: Values, duration_s: float) -> Samples:

@@ -18,7 +18,6 @@ import hatch_build
 from ectopy import Recording, analyse, compiled, recording_of
 from ectopy.beats import beat_selection, qrs_candidates, signal_to_noise, windows
 from ectopy.datasets.simulate import draw_patient, simulate
-from ectopy.features import morphology
 from ectopy.readers.wfdb import signals
 from ectopy.signal import pacing_spikes, rolling
 
@@ -129,11 +128,6 @@ class TestEqual:
         lead = np.round(drawn(seed, 200, 2))
         places = np.arange(200)
         in_c, in_numpy = both(lambda: qrs_candidates._largest_near(lead, places, reach))
-        np.testing.assert_array_equal(in_c, in_numpy)
-
-    @given(seeds)
-    def test_the_median_of_each_qrs_complex(self, seed: int) -> None:
-        in_c, in_numpy = both(lambda: morphology._medians(np.round(drawn(seed, 50, 27), 1)))
         np.testing.assert_array_equal(in_c, in_numpy)
 
     @given(seeds, st.integers(0, 120))

@@ -85,3 +85,13 @@ def test_a_window_that_is_kept_in_order_has_the_same_median(size: int, mode: str
     found = rolling.median_filter(values, size, mode=mode)
     assert found.dtype == values.dtype
     np.testing.assert_array_equal(found, ndimage.median_filter(values, size, mode=mode))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 331])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_medians_of_rows_are_those_of_numpy(n: int, kind: type) -> None:
+    rows = drawn(5, 3, n, kind=kind)
+    found = rolling.medians(rows)
+    assert found.dtype == kind
+    np.testing.assert_array_equal(found, np.median(rows, axis=-1))
+    np.testing.assert_array_equal(rolling.medians(rows.T), np.median(rows, axis=0).T)

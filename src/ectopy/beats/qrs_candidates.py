@@ -159,8 +159,11 @@ def _largest_near(signal: Signal, sample: Samples, reach: int) -> tuple[Signal, 
 
 def _qrs_energy(filtered: Signal) -> Signal:
     """Compute the envelope of the QRS band: the magnitude of a Gabor wavelet's response."""
-    even, odd = (np.square(part(filtered)) for part in _wavelet())
-    even += odd
+    real, imaginary = _wavelet()
+    pieces = real.pieces(filtered)
+    even, odd = (part.of_pieces(pieces) for part in (real, imaginary))
+    np.square(even, out=even)
+    even += np.square(odd, out=odd)
     return np.sqrt(even, out=even)[: len(filtered)]
 
 

@@ -32,7 +32,6 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "narrow_peaks": (_A, _I, _A, _I, _I, _F, _F, _F, _A, _A),
     "cut_windows": (_A, _I, _A, _I, _I, _I, _I, _I, _I, _A, _A, _A),
     "largest_near": (_A, _I, _A, _I, _I, _A, _A),
-    "row_medians": (_A, _I, _I, _A, _A),
     "best_sequence": (_A, _A, _A, _I, _I, _D, _D, _D, _A, _A, _A),
     "second_similarity": (_A, _I, _I, _I, _I, _I, _I, _A, _A, _A),
 }
@@ -252,24 +251,6 @@ def largest_near(lead: Floats, samples: Samples, reach: int) -> tuple[Floats, Sa
     values, places = np.ascontiguousarray(lead), np.ascontiguousarray(samples, dtype=np.int64)
     _call("largest_near", values, len(values), places, len(places), reach, largest, offset)
     return largest, offset
-
-
-def row_medians(x: Floats) -> Floats:
-    """Compute the median of each row.
-
-    Parameters
-    ----------
-    x
-        [n_rows, n], n odd, none of them NaN.
-
-    Returns
-    -------
-    [n_rows].
-    """
-    median = np.empty(len(x), dtype=np.float32)
-    rows = np.ascontiguousarray(x, dtype=np.float32)
-    _call("row_medians", rows, *rows.shape, np.empty(x.shape[1], dtype=np.float32), median)
-    return median
 
 
 def best_sequence(  # noqa: PLR0913, PLR0917 - the constants of the caller

@@ -228,21 +228,6 @@ EXPORT void largest_near(const float *lead, int64_t n, const int64_t *samples, i
     }
 }
 
-/* The median of each row of [n_rows, n], where n is odd; `sorted` is scratch space, [n]. */
-EXPORT void row_medians(const float *x, int64_t n_rows, int64_t n, float *sorted, float *median)
-{
-    for (int64_t row = 0; row < n_rows; row++) {
-        for (int64_t i = 0; i < n; i++) {
-            float value = x[row * n + i];
-            int64_t at = i;
-            for (; at > 0 && sorted[at - 1] > value; at--)
-                sorted[at] = sorted[at - 1];
-            sorted[at] = value;
-        }
-        median[row] = sorted[n / 2];
-    }
-}
-
 /* The best sequence of beats by dynamic programming: see ectopy.beats.beat_selection.
  * `best` [n] and `running_best` [n] are scratch space; `previous` [n] is the candidate before each, or -1.
  * Return the last candidate of the best sequence, or -1. */

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ectopy import compiled
 from ectopy.beats.windows import BEFORE, LARGEST_SHIFT, QRS, WINDOW, WINDOW_FS, Floats
 from ectopy.ecg import Mask
 from ectopy.features.columns import EPS, log_ratio, stack_columns
-from ectopy.signal.rolling import median_filter
+from ectopy.signal.rolling import median_filter, medians
 
 ALL_LEADS: Mapping[str, str] = MappingProxyType(
     {
@@ -146,8 +145,8 @@ def morphology_features(
     chosen = readable_template if len(readable_template) else np.flatnonzero(readable)
     relative = scale / np.median(scale[chosen])
     beats = windows * relative[:, None]
-    correlation, beats = _align(beats, np.median(beats[chosen], axis=0))
-    template = np.median(beats[chosen], axis=0)
+    correlation, beats = _align(beats, medians(beats[chosen].T))
+    template = medians(beats[chosen].T)
     qrs, template_qrs = beats[:, QRS], template[QRS]
     features = stack_columns(
         {
@@ -255,7 +254,7 @@ def _unit(x: Floats) -> Floats:
 
 def _compare_qrs(qrs: Floats, template: Floats) -> dict[str, Floats]:
     """Compare the QRS complexes [n, QRS] with the template QRS [QRS]."""
-    deviation = np.abs(qrs - _medians(qrs)[:, None])
+    deviation = np.abs(qrs - medians(qrs)[:, None])
     template_deviation = np.abs(template - np.median(template))
     width_s = _width_s(deviation)
     return {
@@ -266,11 +265,6 @@ def _compare_qrs(qrs: Floats, template: Floats) -> dict[str, Floats]:
         "polarity": np.clip((qrs @ template) / (template @ template + EPS), -2, 3),
         "width in 0.1 s": 10 * width_s,
     }
-
-
-def _medians(qrs: Floats) -> Floats:
-    """Compute the median of each QRS complex [n, QRS], of an odd number of samples."""
-    return compiled.row_medians(qrs) if compiled.is_compiled() else np.asarray(np.median(qrs, axis=1))
 
 
 def _compare_waves(beats: Floats, template: Floats) -> dict[str, Floats]:

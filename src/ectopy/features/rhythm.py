@@ -12,6 +12,7 @@ from ectopy.ecg import CLASSES, BeatClass, Beats
 from ectopy.features.columns import stack_columns
 from ectopy.features.extraction import segments
 from ectopy.signal.filters import WORKING_FS
+from ectopy.signal.rolling import medians
 from ectopy.signal.waves import TICK_S, WAVES, leads_by_regularity
 
 AROUND_S = 2.0
@@ -121,7 +122,7 @@ def _likeness(windows: BeatWindows) -> NDArray[np.float64]:
         part = windows.take(segment)
         qrs = part.signal[:, :, QRS].astype(np.float32) * part.scale[:, : part.signal.shape[1], None]
         qrs = (qrs - qrs.mean(axis=2, keepdims=True)).reshape(len(part), -1)
-        usual = np.median(qrs, axis=0)
+        usual = medians(qrs.T)
         qrs /= np.linalg.norm(qrs, axis=1, keepdims=True) + _TINY
         likeness[segment][1:, 0] = np.einsum("ij,ij->i", qrs[1:], qrs[:-1])
         likeness[segment][:, 1] = qrs @ (usual / (np.linalg.norm(usual) + _TINY))

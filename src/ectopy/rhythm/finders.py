@@ -47,7 +47,7 @@ class RhythmContext(NamedTuple):
 
 def ventricular(beats: Beats) -> Mask:
     """Return which beats begin in the ventricles, wholly or in part: V and F."""
-    return np.isin(beats.label, (BeatClass.VEB, BeatClass.FUSION))
+    return np.asarray((beats.label == BeatClass.VEB) | (beats.label == BeatClass.FUSION))
 
 
 def supraventricular(beats: Beats) -> Mask:

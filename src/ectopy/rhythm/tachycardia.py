@@ -23,7 +23,7 @@ from ectopy.beats.windows import LARGEST_SHIFT, QRS, BeatWindows
 from ectopy.ecg import CLASSES, BeatClass, Beats, Mask
 from ectopy.rhythm.finders import is_consecutive, long_runs, supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds
-from ectopy.signal.rolling import maximum_filter1d
+from ectopy.signal.rolling import maximum_filter1d, medians
 
 STEP_BEATS = 5
 """A step compares the median of so many RR intervals with that of so many before."""
@@ -121,8 +121,7 @@ def _qrs_correlation(windows: BeatWindows, run: NDArray[np.intp], usual: NDArray
         groups = [some[windows.readable[some, lead]] for some in (run, usual)]
         if min(map(len, groups)) >= _FEWEST:
             one, other = (
-                np.median(windows.signal[some, lead] * windows.scale[some, lead, None], axis=0)
-                for some in groups
+                medians((windows.signal[some, lead] * windows.scale[some, lead, None]).T) for some in groups
             )
             shifted = sliding_window_view(
                 other[QRS.start - LARGEST_SHIFT : QRS.stop + LARGEST_SHIFT], len(one[QRS])
@@ -146,7 +145,7 @@ def _is_beside_a_pause(rr_s: Seconds, start: int, stop: int) -> bool:
 def _steps(log_rr: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute by how much the rate rises at each beat: the log of RR before minus that from here on."""
     padded = np.pad(log_rr, (STEP_BEATS, STEP_BEATS - 1), mode="edge")
-    median = np.median(sliding_window_view(padded, STEP_BEATS), axis=1)
+    median = medians(sliding_window_view(padded, STEP_BEATS))
     return np.asarray(median[: len(log_rr)] - median[STEP_BEATS:])
 
 
@@ -177,10 +176,10 @@ def _sharpest(log_rr: NDArray[np.float64], cut: NDArray[np.intp], sign: NDArray[
 
 
 def _is_fast_and_steady(log_rr: NDArray[np.float64]) -> bool:
-    first, last = np.median(log_rr[:STEP_BEATS]), np.median(log_rr[-STEP_BEATS:])
+    first, last = medians(log_rr[:STEP_BEATS]), medians(log_rr[-STEP_BEATS:])
     return bool(
-        np.median(log_rr) < np.log(FAST_S)
-        and np.median(np.abs(np.diff(log_rr))) < STEADY
+        medians(log_rr) < np.log(FAST_S)
+        and medians(np.abs(np.diff(log_rr))) < STEADY
         and abs(last - first) < _DRIFT
     )
 

@@ -102,9 +102,16 @@ class ShortFilter:
 
     def __call__(self, signal: Signal) -> Signal:
         """Filter [n, n_leads] samples; the result may have a few samples too many at its end."""
+        return self.of_pieces(self.pieces(signal))
+
+    def pieces(self, signal: Signal) -> NDArray[np.float32]:
+        """Cut [n, n_leads] samples into pieces, which filters of the same size can share."""
         pieces = _pieces(signal, self.reach, size=len(self.matrix), step=self.step)
-        filtered = np.ascontiguousarray(pieces) @ self.matrix  # BLAS does not take overlapping rows
-        return filtered.reshape(signal.shape[1], -1).T
+        return np.ascontiguousarray(pieces)  # BLAS does not take overlapping rows
+
+    def of_pieces(self, pieces: NDArray[np.float32]) -> Signal:
+        """Filter the pieces of a signal, [n_leads, n_pieces, size]."""
+        return (pieces @ self.matrix).reshape(len(pieces), -1).T
 
 
 def short_filter(taps: NDArray[np.floating], *, up: int = 1, down: int = 1) -> ShortFilter:
@@ -136,9 +143,13 @@ def short_filter(taps: NDArray[np.floating], *, up: int = 1, down: int = 1) -> S
 
 def _pieces(signal: Signal, reach: int, *, size: int, step: int) -> NDArray[np.float32]:
     """View pieces of each lead, [n_leads, n_pieces, size], that begin ``reach`` before each ``step``."""
-    n_pieces = -(-len(signal) // step)
-    after = max((n_pieces - 1) * step + size - reach - len(signal), 0)
-    padded = np.pad(np.ascontiguousarray(signal.T), ((0, 0), (reach, after)), mode="edge")
+    n_pieces, end = -(-len(signal) // step), reach + len(signal)
+    padded = np.empty((signal.shape[1], max((n_pieces - 1) * step + size, end)), dtype=np.float32)
+    padded[:, reach:end] = signal.T
+    padded[:, :reach], padded[:, end:] = (
+        padded[:, reach, None],
+        padded[:, end - 1, None],
+    )  # faster than np.pad
     return sliding_window_view(padded, size, axis=1)[:, ::step][:, :n_pieces]
 
 

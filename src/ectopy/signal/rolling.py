@@ -111,6 +111,24 @@ def median_filter(values: Values, size: int, *, mode: str = "reflect") -> Values
     return np.asarray(np.partition(sliding_window_view(padded, size), size // 2, axis=1)[:, size // 2])
 
 
+def medians(values: Values) -> Values:
+    """Compute the median along the last axis: numpy sorts rows several times faster than it finds medians.
+
+    Parameters
+    ----------
+    values
+        [..., n], none of them NaN.
+
+    Returns
+    -------
+    The medians, [...].
+    """
+    ordered, n = np.sort(values, axis=-1), values.shape[-1]
+    if n % 2:
+        return np.asarray(ordered[..., n // 2])
+    return np.asarray((ordered[..., n // 2 - 1] + ordered[..., n // 2]) / 2, dtype=values.dtype)
+
+
 def _medians_of_sorted(values: list[float], size: int) -> list[float]:
     """Compute the medians from a window that stays sorted while one value enters and one leaves."""
     window = sorted(values[:size])

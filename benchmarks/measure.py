@@ -12,6 +12,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,20 +41,21 @@ def cost_of(command: Sequence[str], **environment: str) -> Cost:
     """Run a command that must succeed, and measure it with all its children."""
     before = getrusage(RUSAGE_CHILDREN)
     begun = time.perf_counter()
-    process = psutil.Popen(
-        command,
-        env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, memory_of(process))
-        time.sleep(LOOK_EVERY_S)
-    wall_s = time.perf_counter() - begun
-    after = getrusage(RUSAGE_CHILDREN)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: {process.stderr.read().decode()}")
+    with (
+        tempfile.TemporaryFile() as told,
+        psutil.Popen(
+            command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=told
+        ) as process,
+    ):
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, memory_of(process))
+            time.sleep(LOOK_EVERY_S)
+        wall_s = time.perf_counter() - begun
+        after = getrusage(RUSAGE_CHILDREN)
+        if process.returncode:
+            told.seek(0)
+            raise SystemExit(f"{' '.join(command)}: {told.read().decode()}")
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(wall_s, cpu_s, peak / 2**20)
 

@@ -1,11 +1,16 @@
 """Time and memory of scoring: by stage, in one process, as a command, and compared with other tools.
 
 ``uv run python benchmarks/scoring.py data/mitdb/1.0.0 --json results.json`` scores the 48 records, which
-together last a day. Other detectors read the first lead of one record: xqrs of wfdb, and those of sleepecg
-and NeuroKit2. ``--sleepecg PYTHON`` and ``--neurokit PYTHON`` name interpreters that have them. ``--program
-"PATH {record}"`` names any compiled program, whose time includes reading.
+together last a day. Other tools read the first lead of one record: xqrs of wfdb, sleepecg and NeuroKit2.
+``--sleepecg PYTHON`` and ``--neurokit PYTHON`` name interpreters that have them. ``--program GIVES COMMAND``
+names a compiled program, and what it gives; it may be repeated, such as ``--program beats "gqrs -r {record}"
+--program "beats, N and V" "osea {record}"``.
+
+Tools in Python are called twice in one process, and the second call counts. Of a compiled program the whole
+process counts, which reads the record. What it takes for the first second alone shows the cost of its start.
 """
 
+import argparse
 import shlex
 import subprocess
 import sys
@@ -18,9 +23,10 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import wfdb
 from measure import Cost, Stages, cost_of, costs, ectopy, options, report, spread
 from threadpoolctl import threadpool_limits
 
@@ -39,17 +45,19 @@ PEER = """
 import sys, time, numpy
 {imports}
 lead, fs = numpy.load(sys.argv[1]), float(sys.argv[2])
+{call}
 begun = time.process_time()
 {call}
 print(time.process_time() - begun)
 """
 PEERS = {
-    "sleepecg": PEER.format(imports="import sleepecg", call="sleepecg.detect_heartbeats(lead, fs)"),
+    "sleepecg": PEER.format(imports="import sleepecg", call="sleepecg.detect_heartbeats(lead, fs=fs)"),
     "NeuroKit2": PEER.format(
         imports="import neurokit2",
         call="neurokit2.ecg_peaks(neurokit2.ecg_clean(lead, sampling_rate=fs), sampling_rate=fs)",
     ),
 }
+OURS, BEATS, ALL = "ectopy, the whole analysis", "beats", "all"
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "quality": [
         (quality, "not_recorded"),
@@ -146,63 +154,101 @@ def timed(run: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
+class Tool(NamedTuple):
+    """A tool to compare: what it gives, and a function that runs it and returns its seconds."""
+
+    gives: str
+    run: Callable[[], float]
+
+
 def peers(
-    record: Path, out: Path, interpreters: Mapping[str, str | None], program: str | None
-) -> dict[str, Callable[[], float]]:
-    """Return functions that run a tool on the first lead of one record and return its seconds."""
+    record: Path,
+    out: Path,
+    interpreters: Mapping[str, str | None],
+    programs: Sequence[tuple[str, str]] = (),
+) -> dict[str, Tool]:
+    """Return the tools, ours first, that read the first lead of one record."""
     recording = open_recording(record)
     lead, fs = recording.read(0, recording.n_samples)[:, 0].astype(np.float64), recording.fs
     np.save(out / "lead.npy", lead)
-    runs: dict[str, Callable[[], float]] = {
-        "ectopy, detection": lambda: timed(lambda: detection.detect_qrs(lead, fs)),
-        "ectopy, the whole analysis": lambda: timed(
-            lambda: analyse(open_recording(record), leads=recording.leads[:1])
-        ),
-    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from wfdb.processing import xqrs_detect
 
-    runs["wfdb xqrs"] = lambda: timed(lambda: xqrs_detect(lead, fs, verbose=False))
+    tools = {
+        OURS: Tool(ALL, lambda: timed(lambda: analyse(open_recording(record), leads=recording.leads[:1]))),
+        "ectopy, detection": Tool(BEATS, lambda: timed(lambda: detection.detect_qrs(lead, fs))),
+        "wfdb xqrs": Tool(BEATS, lambda: timed(lambda: xqrs_detect(lead, fs, verbose=False))),
+    }
     for name, interpreter in interpreters.items():
         if interpreter:
             command = [interpreter, "-W", "ignore", "-c", PEERS[name], str(out / "lead.npy"), str(fs)]
-            runs[name] = partial(_printed_seconds, command)
-    if program:
-        command_of = shlex.split(program.format(record=record.with_suffix("")))
-        runs[Path(command_of[0]).name] = lambda: cost_of(command_of).cpu_s
-    return runs
+            tools[name] = Tool(BEATS, partial(_printed_seconds, command))
+    if programs:
+        short = first_second(record, out)
+        for gives, program in programs:
+            name = Path(shlex.split(program)[0]).name
+            tools[name] = Tool(gives, partial(_cpu_of, program, record))
+            tools[f"{name}, the first second alone"] = Tool(gives, partial(_cpu_of, program, short))
+    return tools
+
+
+def first_second(record: Path, out: Path) -> Path:
+    """Write the first second of a record, in its format; return its header."""
+    short = wfdb.rdrecord(
+        str(record.with_suffix("")), sampto=round(open_recording(record).fs), physical=False
+    )
+    short.wrsamp(write_dir=str(out))
+    return out / record.name
+
+
+def _cpu_of(program: str, record: Path) -> float:
+    command = [word.format(record=record.with_suffix("")) for word in shlex.split(program)]
+    return cost_of(command).cpu_s
 
 
 def _printed_seconds(command: Sequence[str]) -> float:
     return float(subprocess.check_output(command, text=True).split()[-1])
 
 
-def beside(runs: dict[str, Callable[[], float]], n: int) -> dict[str, object]:
+def beside(tools: Mapping[str, Tool], n: int) -> dict[str, dict[str, object]]:
     """Measure tools in turns, after one run to warm up; ratios are to our whole analysis."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    seconds: dict[str, list[float]] = {name: [] for name in tools}
     for turn in range(n + 1):
-        for name, run in runs.items():
-            took = run()
+        for name, tool in tools.items():
+            took = tool.run()
             if turn:
                 seconds[name].append(took)
     spreads = {name: spread(values) for name, values in seconds.items()}
-    ours = spreads["ectopy, the whole analysis"]["median"]
+    ours = spreads[OURS]["median"]
     return {
-        name: {**values, "of ours": round(values["median"] / ours, 2)} for name, values in spreads.items()
+        name: {"gives": tools[name].gives, **values, "of ours": round(values["median"] / ours, 2)}
+        for name, values in spreads.items()
     }
 
 
-def main() -> None:
-    """Run all measurements and report them."""
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of the options."""
     parser = options(__doc__ or "")
     parser.add_argument("folder", type=Path, help="WFDB records, such as data/mitdb/1.0.0")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--record", default="100", help="for start-up and beside other tools")
     parser.add_argument("--sleepecg", help="an interpreter that has sleepecg")
     parser.add_argument("--neurokit", help="an interpreter that has NeuroKit2")
-    parser.add_argument("--program", help="a compiled analyser; {record} is put in")
-    chosen = parser.parse_args()
+    parser.add_argument(
+        "--program",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("GIVES", "COMMAND"),
+        help="what a compiled program gives, such as beats, and its command, where {record} is put in",
+    )
+    return parser
+
+
+def main() -> None:
+    """Run all measurements and report them."""
+    chosen = command_line().parse_args()
     records = sorted(chosen.folder.glob("*.hea"))
     one = chosen.folder / f"{chosen.record}.hea"
     hours = sum(open_recording(record).duration_s for record in records) / 3600

@@ -1,5 +1,7 @@
 """Test the rhythm of every interval of a recording, from events and artefact to the band and the files."""
 
+import gc
+import weakref
 from dataclasses import replace
 from itertools import pairwise
 
@@ -129,3 +131,13 @@ def test_every_kind_with_a_rhythm_has_its_title_and_string():
     assert all(kind.rhythm in RHYTHM_NAMES for kind in KINDS.values() if kind.rhythm)
     assert mit_rhythm(KINDS["vf"]) == "(VFL"
     assert mit_rhythm(KINDS["tachycardia"]) == mit_rhythm(KINDS["veb_couplet"]) == ""
+
+
+def test_the_intervals_are_found_once_and_go_with_their_analysis() -> None:
+    beats = beats_of("NNNN", 0.8)
+    analysis = analysis_of(recording_for(beats, 3600), beats)
+    assert named_intervals(analysis) is named_intervals(analysis)
+    of_analysis = weakref.ref(analysis)
+    del analysis
+    gc.collect()
+    assert of_analysis() is None

@@ -125,9 +125,9 @@ def describe_segments(windows: BeatWindows) -> Iterator[SegmentBeats]:
     if not len(windows):
         return
     rr_s = _rr(windows.sample, windows.after_gap)
-    yield from map_ahead(
-        lambda segment: _segment_features(windows.take(segment), rr_s[segment]), segments(windows.sample)
-    )
+    parts = segments(windows.sample)
+    in_order = map_ahead if len(parts) > 1 else map
+    yield from in_order(lambda part: _segment_features(windows.take(part), rr_s[part]), parts)
 
 
 def as_parts(features: Floats | Iterable[Floats]) -> Iterable[Floats]:

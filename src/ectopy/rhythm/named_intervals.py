@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,10 @@ class NamedInterval(NamedTuple):
     stop_s: float
 
 
+_found: WeakKeyDictionary[Analysis, tuple[NamedInterval, ...]] = WeakKeyDictionary()
+"""The intervals of analyses that still exist: all outputs of a recording ask for them."""
+
+
 def named_intervals(analysis: Analysis) -> tuple[NamedInterval, ...]:
     """Find the rhythm of every interval of a recording.
 
@@ -80,6 +85,12 @@ def named_intervals(analysis: Analysis) -> tuple[NamedInterval, ...]:
     -------
     The intervals in order of time. Together they cover the recording exactly once, and neighbours differ.
     """
+    if analysis not in _found:
+        _found[analysis] = _find(analysis)
+    return _found[analysis]
+
+
+def _find(analysis: Analysis) -> tuple[NamedInterval, ...]:
     if not analysis.n_samples:
         return ()
     layers = [(name, spans_s) for name, spans_s in _layers(analysis) if len(spans_s)]

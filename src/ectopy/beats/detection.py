@@ -209,7 +209,9 @@ def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
         parts = _beats_from_annotations(signal_blocks, grid.to_working(r_peaks))
     else:
         edges = _chunk_edges(grid.n_working, chunk_s)
-        parts = _detect_by_chunk(signal_blocks, edges, context=round(context_s * WORKING_FS))
+        chunks = _chunks_in_context(signal_blocks, edges, context=round(context_s * WORKING_FS))
+        # Beats are selected in a thread while the candidates of the next chunk are found.
+        parts = (map_ahead if len(edges) > 2 else map)(lambda chunk: select_in_chunk(*chunk), chunks)
     detected = _merge(parts, len(columns))
     of_leads, usable = (
         np.concatenate([getattr(part, name) for part in waves]) for name in ("of_leads", "usable")
@@ -244,10 +246,10 @@ def _beats_from_annotations(signal_blocks: Iterable[Block], r_peaks: Samples) ->
         yield DetectedBeats(complete(windows, intact), clean, beside_gap, unusable, unusable)
 
 
-def _detect_by_chunk(
+def _chunks_in_context(
     signal_blocks: Iterable[Block], edges: Sequence[int], *, context: int
-) -> Iterator[DetectedBeats]:
-    """Select the beats chunk by chunk, as soon as the candidates of its context are complete."""
+) -> Iterator[tuple[CandidateBeats, int, int]]:
+    """Yield the candidates of each chunk and its context, as soon as they are complete, with its edges."""
     chunks, n_working = pairwise(edges), edges[-1]
     start, stop = next(chunks)
     pending: list[CandidateBeats] = []
@@ -255,7 +257,7 @@ def _detect_by_chunk(
         pending.append(_find_candidates(block))
         while block.stop >= min(stop + context, n_working):
             whole = _concatenate(pending)
-            yield select_in_chunk(whole.between(start - context, stop + context), start, stop)
+            yield whole.between(start - context, stop + context), start, stop
             if stop == n_working:
                 return
             start, stop = next(chunks)

@@ -91,8 +91,6 @@ class Block:
     """[k, 2], intervals in which hum or noise of high frequency drowns every lead."""
     spikes: Samples
     """[k], the pacing spikes of the block, on the grid of the recording."""
-    waves: "Waves"
-    """The waves of the ticks of the block."""
 
     @property
     def core(self) -> slice:
@@ -223,7 +221,9 @@ def _noting(signal_blocks: Iterable[Block], waves: list[Waves], spikes: list[Sam
     """Pass the blocks on, and append the waves and the pacing spikes of each to a list."""
     for block in signal_blocks:
         spikes.append(block.spikes)
-        waves.append(block.waves)
+        waves.append(
+            Waves(*waves_of_ticks(block.filtered, block.usable, block.first, block.start, block.stop))
+        )
         yield block
 
 
@@ -447,8 +447,7 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
         begin, from_, to = (at * ratio.numerator // ratio.denominator for at in (first, start, start + step))
         to = min(to, n_working)
         drowned_spans = np.clip(true_intervals(drowned) + begin, from_, to)
-        waves = Waves(*waves_of_ticks(filtered, usable, begin, from_, to))
-        return Block(begin, from_, to, filtered, usable, drowned_spans, spikes, waves)
+        return Block(begin, from_, to, filtered, usable, drowned_spans, spikes)
 
     # Read in this thread: the function of a user may not be for another one.
     recorded = map(read, range(0, max(n_samples, 1), step))

@@ -29,8 +29,8 @@ LEFT_BEHIND_S = 3600.0
 """A temporary file that is older is of a process that was killed."""
 
 _NEW = ".new"
-_KEPT_SHARE = 0.9  # of a full cache, so that not every file is preceded by a look at all others
-_SHARE_OF_ROOM = 1 / 8  # that one process takes before it looks again; others write meanwhile
+_SPARE = 8  # one in so many parts of the cache is for what all processes write before they look again
+_AT_ONCE = max(8, os.cpu_count() or 1)  # processes that share this part
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,14 @@ class CacheFolder:
         limit = min(self.max_bytes, used + shutil.disk_usage(self.path).free - RESERVE_BYTES)
         if n_bytes > limit:
             return 0
-        kept = limit - n_bytes if used + n_bytes <= limit else min(_KEPT_SHARE * limit, limit - n_bytes)
-        killed_before = time.time() - LEFT_BEHIND_S
+        kept, killed_before = limit - limit // _SPARE - n_bytes, time.time() - LEFT_BEHIND_S
         for used_at, size, path in files:
-            if used > kept or (path.suffix == _NEW and used_at < killed_before):
+            left_behind = path.suffix == _NEW and used_at < killed_before
+            if left_behind or used > kept:
                 with suppress(OSError):  # another process was faster, or reads it on Windows
                     path.unlink()
                 used -= size
-        return max(int((limit - used) * _SHARE_OF_ROOM), n_bytes)
+        return max(limit // _SPARE // _AT_ONCE, n_bytes)
 
 
 _room: dict[CacheFolder, int] = {}

@@ -41,8 +41,8 @@ from ectopy.pipeline import PreparedRecording
 from ectopy.signal.waves import WAVES
 
 PREPARING = (
-    *("beats", "compiled", "features", "readers", "signal", "annotations.py", "criteria.py", "ecg.py"),
-    *("pipeline.py", "plotting.py", "printable.py", "batch/prepared_cache.py"),
+    *("beats", "compiled", "features", "parallel", "readers", "signal", "batch/prepared_cache.py"),
+    *("annotations.py", "criteria.py", "ecg.py", "pipeline.py", "plotting.py", "printable.py"),
 )
 """Packages and modules whose code decides what an entry holds; a test compares them with what is imported."""
 
@@ -99,7 +99,7 @@ def prepared(recording: Recording, options: ScoreOptions, files: InputFiles) -> 
         return
     key = _key(recording, options, files.sha256)
     if not options.force:
-        with _entry(folder, key) as entry:
+        with _entry(folder, key, recording) as entry:
             if entry:
                 yield entry.prepared(recording)
                 return
@@ -109,7 +109,7 @@ def prepared(recording: Recording, options: ScoreOptions, files: InputFiles) -> 
             _write(folder, key, new, n_notes=len(recording.notes))
         except OSError as error:
             warn_once(folder.path, error)
-    with _entry(folder, key) as entry:
+    with _entry(folder, key, recording) as entry:
         yield Prepared(new, entry.features(new.windows.sample) if entry else new.features)
 
 
@@ -175,17 +175,17 @@ class _Entry:
 
 
 @contextmanager
-def _entry(folder: CacheFolder, key: str) -> Iterator[_Entry | None]:
+def _entry(folder: CacheFolder, key: str, recording: Recording) -> Iterator[_Entry | None]:
     """Open an entry; None if there is none, or it is not what this version has written under its name."""
     file = folder.open(key)
     if file is None:
         yield None
         return
     with file:
-        yield _checked(file, key)
+        yield _checked(file, key, len(recording.leads))
 
 
-def _checked(file: BufferedReader, key: str) -> _Entry | None:
+def _checked(file: BufferedReader, key: str, n_leads: int) -> _Entry | None:
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         stated = file.read(_DIGEST_BYTES)
         if hashlib.file_digest(file, "sha256").digest() != stated:
@@ -195,7 +195,8 @@ def _checked(file: BufferedReader, key: str) -> _Entry | None:
         columns, notes = tuple(map(int, header["columns"])), tuple(map(str, header["notes"]))
         sizes = {axis: int(size) for axis, size in header["sizes"].items()}
         n_bytes = os.fstat(file.fileno()).st_size - file.tell()
-        if header["key"] == key and n_bytes == _n_bytes(sizes) and min(sizes.values()) >= 0:
+        fits = len(columns) == sizes["leads"] and set(columns) <= set(range(n_leads))
+        if header["key"] == key and fits and n_bytes == _n_bytes(sizes) and min(sizes.values()) >= 0:
             return _Entry(file, columns, notes, sizes)
     return None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ectopy import cli
+from ectopy.batch.cache_folder import open_cache
 from ectopy.review import caches
 from ectopy.review.caches import find_caches
 
@@ -145,3 +146,20 @@ def test_a_folder_that_does_not_exist_is_wrong_usage(
 ) -> None:
     assert run(str(tmp_path / "none")) == 2
     assert "none" in capsys.readouterr().err
+
+
+def test_prepared_recordings_go_and_what_lies_beside_them_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("ECTOPY_CACHE_DIR", str(tmp_path))
+    cache = open_cache(tmp_path, max_gb=1)
+    assert cache
+    assert run("--yes") == 0
+    assert capsys.readouterr().out == "nothing to remove\n"  # it is empty
+    with cache.write("entry", 3_000_000) as file:
+        file.write(bytes(3_000_000))
+    (tmp_path / "ectopy-notes").mkdir()
+    assert run("--yes") == 0
+    assert f"3.0 MB  {cache.path}  (prepared recordings, for another model)" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["ectopy-notes"]

@@ -112,6 +112,21 @@ def test_a_run_repeated_has_no_task_and_still_shows_its_table(tmp_path: Path, mo
     assert tasks(state, 0) == {}
 
 
+def test_the_flow_and_the_inbox_share_a_cache(
+    tmp_path: Path, data: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_record(data / "inbox")
+    score([str(data / "inbox")], tmp_path / "flow", model=model, cache=tmp_path / "cache")
+    (entry,) = (tmp_path / "cache" / "ectopy-prepared").iterdir()
+    os.utime(entry, (1, 1))
+    monkeypatch.setenv("ECTOPY_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("ECTOPY_INBOX_QUIET_S", "0")
+    (row,) = score_inbox(model=model)
+    assert row["status"] == "scored"
+    assert list(entry.parent.iterdir()) == [entry]
+    assert entry.stat().st_mtime > 1  # it was used
+
+
 def test_the_flow_writes_what_the_command_writes(tmp_path: Path, model: str) -> None:
     from ectopy import cli
 

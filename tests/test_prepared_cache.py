@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ectopy
-from ectopy import pipeline
+from ectopy import cli, pipeline
 from ectopy.batch import cache_folder, prepared_cache, runner
 from ectopy.batch.cache_folder import CacheFolder, open_cache
 from ectopy.batch.planning import Job, ScoreOptions
@@ -167,6 +167,19 @@ class TestResults:
     ) -> None:
         score(record, tmp_path / "out", replace(options, model=SHIPPED_LIVE_MODEL))
         assert not list(cache.path.iterdir())
+
+    def test_the_command_uses_it(
+        self, record: Path, tmp_path: Path, options: ScoreOptions, cache: CacheFolder
+    ) -> None:
+        other = write_model(tmp_path / "other", name="small 2 (test)", always="V")
+        without = score(record, tmp_path / "without", ScoreOptions(other))
+        score(record, tmp_path / "first", options)
+        os.utime(only_entry(cache), (1, 1))
+        command = ["score", str(record), "--out", str(tmp_path / "again"), "--model", str(other)]
+        with pytest.raises(SystemExit, match="0"):
+            cli.main([*command, "--cache", str(cache.path.parent)])
+        assert {path.name: path.read_bytes() for path in (tmp_path / "again" / "r").iterdir()} == without
+        assert only_entry(cache).stat().st_mtime > 1  # it was used
 
 
 class TestKey:
@@ -504,8 +517,8 @@ class TestSize:
     ) -> None:
         monkeypatch.setattr(cache_folder, "_AT_ONCE", 8)
         folder, looks = CacheFolder(tmp_path, 96_000), []  # a 64th of it is five files
-        files = cache_folder._files
-        monkeypatch.setattr(cache_folder, "_files", lambda path: looks.append(path) or files(path))
+        files = cache_folder.files_in
+        monkeypatch.setattr(cache_folder, "files_in", lambda path: looks.append(path) or files(path))
         for number in range(500):
             with folder.write(f"{number}", 300) as file:
                 file.write(bytes(300))

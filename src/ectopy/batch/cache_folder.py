@@ -96,7 +96,7 @@ class CacheFolder:
 
     def _make_room(self, n_bytes: int) -> int:
         """Remove what killed processes left, then what was not used for longest; return the room there is."""
-        files = sorted(_files(self.path))
+        files = sorted(files_in(self.path))
         used = sum(size for _, size, _ in files)
         limit = min(self.max_bytes, used + shutil.disk_usage(self.path).free - RESERVE_BYTES)
         if n_bytes > limit:
@@ -115,8 +115,8 @@ _room: dict[CacheFolder, int] = {}
 """Bytes that this process may write before it looks at all files again."""
 
 
-def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    """Yield the time at which each file was used, its size in bytes and its path."""
+def files_in(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """Yield the time at which each file of a cache was used, its size in bytes and its path."""
     with os.scandir(folder) as entries:
         for entry in entries:
             with suppress(OSError):  # another process has just removed it

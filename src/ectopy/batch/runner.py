@@ -246,7 +246,9 @@ def cached_result(job: Job) -> SummaryRow | None:
     if job.options.force or missing or earlier is None:
         return None
     with suppress(OSError, ValueError):  # an unreadable recording fails later, when it is scored
-        if job_provenance(job, load_model(job.options.model)).gives_same_results(earlier.provenance):
+        model = load_model(job.options.model)
+        same_model = model.version_id == earlier.provenance.get("model_id")  # else the files need not be read
+        if same_model and job_provenance(job, model).gives_same_results(earlier.provenance):
             return earlier.row | {"status": "skipped"}
     return None
 

@@ -173,7 +173,8 @@ def clean(
     """Remove caches, after a list of them and a question; never results, models or databases."""
     from ectopy.review.caches import find_caches, remove
 
-    caches = find_caches([load_settings(data_dir).data_dir / "scored", *(results or [])])
+    settings = load_settings(data_dir)
+    caches = find_caches([settings.data_dir / "scored", *(results or [])], settings.cache_dir)
     if not caches:
         print_result("nothing to remove")
         return

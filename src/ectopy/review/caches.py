@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ectopy.batch.cache_folder import SUBFOLDER, files_in
 from ectopy.batch.reviews import REVIEW_SUFFIX
 from ectopy.review.background import CLUSTERS_FILE, COUNT_FILE
 
@@ -30,19 +31,21 @@ class Cache:
     n_bytes: int
 
 
-def find_caches(results: Iterable[Path]) -> list[Cache]:
+def find_caches(results: Iterable[Path], cache_dir: Path | None = None) -> list[Cache]:
     """Find what may be removed.
 
     Parameters
     ----------
     results
         Folders of results, whose reviews have caches; those that do not exist are left out.
+    cache_dir
+        The folder of the setting ECTOPY_CACHE_DIR.
 
     Returns
     -------
     The caches, in order. No link is among them or followed.
     """
-    return [*_of_reviews(results), *_left_behind()]
+    return [*_of_scoring(cache_dir), *_of_reviews(results), *_left_behind()]
 
 
 def remove(caches: Iterable[Cache]) -> int:
@@ -55,6 +58,15 @@ def remove(caches: Iterable[Cache]) -> int:
             cache.path.unlink(missing_ok=True)
         freed += 0 if cache.path.exists() else cache.n_bytes
     return freed
+
+
+def _of_scoring(cache_dir: Path | None) -> Iterator[Cache]:
+    """Yield the folder of what does not depend on the model, if there is one with anything in it."""
+    folder = cache_dir and cache_dir.absolute() / SUBFOLDER
+    if folder and folder.is_dir() and not folder.is_symlink():
+        n_bytes = sum(size for _, size, _ in files_in(folder))
+        if n_bytes:
+            yield Cache(folder, "prepared recordings, for another model", n_bytes)
 
 
 def _of_reviews(results: Iterable[Path]) -> Iterator[Cache]:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -516,9 +517,14 @@ class TestSize:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(cache_folder, "_AT_ONCE", 8)
-        folder, looks = CacheFolder(tmp_path, 96_000), []  # a 64th of it is five files
+        folder, looks = CacheFolder(tmp_path, 96_000), list[Path]()  # a 64th of it is five files
         files = cache_folder.files_in
-        monkeypatch.setattr(cache_folder, "files_in", lambda path: looks.append(path) or files(path))
+
+        def noted(path: Path) -> Any:
+            looks.append(path)
+            return files(path)
+
+        monkeypatch.setattr(cache_folder, "files_in", noted)
         for number in range(500):
             with folder.write(f"{number}", 300) as file:
                 file.write(bytes(300))
@@ -539,7 +545,7 @@ class TestSize:
         usage = shutil.disk_usage(small.path)
 
         def set_free(n_bytes: int) -> None:
-            monkeypatch.setattr(cache_folder.shutil, "disk_usage", lambda _: usage._replace(free=n_bytes))
+            monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=n_bytes))
 
         set_free(cache_folder.RESERVE_BYTES - 100)  # so the cache may have 500 bytes
         self.write(small, "d")
@@ -647,7 +653,7 @@ class TestProcesses:
             for number in np.random.default_rng(seed).integers(0, len(records), 12).tolist():
                 assert values(records[number], options) == expected[records[number]]
 
-        waiting = [started(lambda seed=seed: compare(seed)) for seed in range(3)]
+        waiting = [started(partial(compare, seed)) for seed in range(3)]
         assert [wait() for wait in waiting] == [0, 0, 0]
         assert sum(path.stat().st_size for path in found.path.iterdir()) <= found.max_bytes * 2
 

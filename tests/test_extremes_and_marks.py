@@ -230,7 +230,8 @@ class TestReport:
         assert parsed.unnamed == []
 
     def test_a_strip_shows_what_came_before_the_mark(self) -> None:
-        drawn = strips.strip(analysis_with(), Event("mark", 300.0, 300.0, 0, NAN))
+        moment = Event("mark", 300.0, 300.0, 0, NAN)
+        drawn = strips.strips(analysis_with(), {moment: None})[moment]
         assert drawn.start_s == 300.0 - strips.MARK_LEAD_IN_S
         assert drawn.from_mm == drawn.to_mm == pytest.approx(25 * strips.MARK_LEAD_IN_S)
 

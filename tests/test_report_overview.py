@@ -112,21 +112,21 @@ class TestCuts:
         cuts = signal_overview(analysis).cuts
         assert set(cuts) == {BeatClass.NORMAL, BeatClass.VEB}
         # 0.3 s before the R peak at 1.6 s and 0.5 s after it.
-        assert np.array_equal(cuts[BeatClass.VEB][0], recording.read(130, 210))
+        assert np.array_equal(cuts[BeatClass.VEB][0], recording.read(130, 210).T)
 
     def test_of_many_beats_300_are_cut_from_the_first_to_the_last(self) -> None:
         beats = beats_of("N" * 1000)
         recording = recording_for(beats, 81_000)
         cuts = signal_overview(analysis_of(recording, beats)).cuts[BeatClass.NORMAL]
-        assert cuts.shape == (300, 80, 2)
-        assert (cuts[:, 30] == 1).all()
+        assert cuts.shape == (300, 2, 80)
+        assert (cuts[:, :, 30] == 1).all()
 
     def test_a_beat_at_the_edge_gives_what_there_is_of_it(self) -> None:
         beats = beats_of("N", 0.1)
         recording = recording_for(beats, 40)
         cut = signal_overview(analysis_of(recording, beats)).cuts[BeatClass.NORMAL][0]
         # Ten samples before the beat instead of 30, 30 from it on instead of 50.
-        assert np.flatnonzero(np.isfinite(cut[:, 0])).tolist() == list(range(20, 60))
+        assert np.flatnonzero(np.isfinite(cut[0])).tolist() == list(range(20, 60))
 
 
 def test_leads_of_one_name_are_read_by_their_column() -> None:

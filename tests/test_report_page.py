@@ -513,13 +513,17 @@ class TestTrends:
         assert page.period_s(duration_s) == period_s
 
 
+def strip(analysis: Analysis, event: Event) -> strips.Strip:
+    return strips.strips(analysis, {event: None})[event]
+
+
 class TestStrips:
     def test_a_beat_stands_25_mm_a_second_from_the_left(self) -> None:
         # One beat a second from 1 s on; the event begins at 5 s, so the strip at 2.8 s.
         beats = beats_of("NNNNVNNNNNNN", 1.0)
         recording = recording_for(beats, 2000)
         analysis = analysis_of(recording, beats)
-        drawn = strips.strip(analysis, Event("V", 5.0, 5.0, 1, float("nan")))
+        drawn = strip(analysis, Event("V", 5.0, 5.0, 1, float("nan")))
         assert drawn.start_s == pytest.approx(2.8)
         assert drawn.width_mm == pytest.approx(180.0)
         assert [mark.label for mark in drawn.beats] == list("NNVNNNN")
@@ -541,7 +545,7 @@ class TestStrips:
     def test_the_spike_of_a_beat_is_under_its_letter(self) -> None:
         beats = beats_of("NNNNVNNNNNNN", 1.0)
         recording = recording_for(beats, 2000)
-        drawn = strips.strip(analysis_of(recording, beats), Event("V", 5.0, 5.0, 1, float("nan")))
+        drawn = strip(analysis_of(recording, beats), Event("V", 5.0, 5.0, 1, float("nan")))
         (piece,) = points(drawn.leads[0].trace.path)
         spikes = [x * drawn.leads[0].trace.unit_mm for x, y in piece if y < 0]
         assert spikes == pytest.approx([mark.x_mm for mark in drawn.beats])
@@ -566,13 +570,13 @@ class TestStrips:
         beats = beats_of("NVN")
         recording = recording_for(beats, 2000)
         analysis = analysis_of(recording, beats, leads=("V1",))
-        drawn = strips.strip(analysis, Event("V", 1.6, 1.6, 1, float("nan")))
+        drawn = strip(analysis, Event("V", 1.6, 1.6, 1, float("nan")))
         assert [lead.name for lead in drawn.leads] == ["V1"]
 
     def test_leads_do_not_overlap(self) -> None:
         beats = beats_of("NVN")
         recording = recording_for(beats, 2000)
-        drawn = strips.strip(analysis_of(recording, beats), Event("V", 1.6, 1.6, 1, float("nan")))
+        drawn = strip(analysis_of(recording, beats), Event("V", 1.6, 1.6, 1, float("nan")))
         first, second = drawn.leads
         assert first.top_mm + first.height_mm == second.top_mm
         assert second.top_mm + second.height_mm == drawn.height_mm

@@ -29,18 +29,18 @@ def flat(letters: str, rr_s: float = 1.0, n_samples: int = 12_000, **facts: obje
 class TestMeanBeats:
     def test_the_mean_is_that_of_beats_about_their_medians(self) -> None:
         # Spikes of 1 mV and 3 mV on baselines of 5 and -5 mV.
-        cuts = np.zeros((2, 80, 1), dtype=np.float32)
+        cuts = np.zeros((2, 1, 80), dtype=np.float32)
         cuts[0], cuts[1] = 5, -5
-        cuts[:, 30, 0] += (1, 3)
+        cuts[:, 0, 30] += (1, 3)
         mean = average_beats.mean(average_beats.level(cuts))
-        assert np.flatnonzero(mean[:, 0]).tolist() == [30]
-        assert mean[30, 0] == pytest.approx(2.0)
+        assert np.flatnonzero(mean[0]).tolist() == [30]
+        assert mean[0, 30] == pytest.approx(2.0)
 
     def test_missing_beats_are_left_out_of_the_mean(self) -> None:
-        cuts = np.array([[[1.0], [np.nan]], [[3.0], [np.nan]]], dtype=np.float32)
-        cuts = np.concatenate((cuts, [[[np.nan], [np.nan]]]))
-        assert average_beats.mean(cuts)[0, 0] == 2
-        assert np.isnan(average_beats.mean(cuts)[1, 0])
+        cuts = np.array([[[1.0, np.nan]], [[3.0, np.nan]], [[np.nan, np.nan]]], dtype=np.float32)
+        mean = average_beats.mean(cuts.transpose(1, 2, 0))
+        assert mean[0, 0] == 2
+        assert np.isnan(mean[0, 1])
         assert np.isfinite(average_beats.level(cuts)[0, 0, 0])
 
     def test_each_class_in_each_lead_with_its_extent_and_confidence(self) -> None:

@@ -16,7 +16,7 @@ from ectopy.batch.reviews import review_of
 from ectopy.report.confirmation import Confirmation
 from ectopy.report.data_files import summary_schema
 from ectopy.report.fhir import MissingLibraryError
-from ectopy.report.strips import strip
+from ectopy.report.strips import strips
 from ectopy.review import confirm as confirming
 from ectopy.review.changes import changes_document, find_changes, review_seconds
 from ectopy.review.confirm import confirm, read_changes, settle_confirmation
@@ -149,7 +149,7 @@ class TestFiles:
         (event,) = replay(result.analysis, log.entries, base=result.base).analysis.events
         chosen = event_ref(event, result.analysis.fs)
         log = reviewed(result, ChooseStrip(chosen, chosen.onset - 100))
-        drawn = strip(result.analysis, event, start=chosen.onset - 100)
+        drawn = strips(result.analysis, {event: chosen.onset - 100})[event]
         assert drawn.start_s == pytest.approx(event.onset_s - 100 / result.analysis.fs)
         confirm(result, log, by="AB")
         page = (confirmed_folder(result) / "report.html").read_text()

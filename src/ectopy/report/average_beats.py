@@ -9,7 +9,7 @@ from ectopy.ecg import Analysis, Signal
 from ectopy.report.beat_letters import BEAT_NAMES, shown_letters
 from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
 from ectopy.report.strips import LeadTrace, stacked
-from ectopy.report.svg import MM_PER_S, Trace, bands, quantiles, traces
+from ectopy.report.svg import MM_PER_S, bands, quantiles, traces
 
 MEAN_MM = (CUT_BEFORE_S + CUT_AFTER_S) * MM_PER_S
 ZOOM = 2
@@ -40,11 +40,11 @@ class MeanBeat(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    n_drawn: int
+    """Mean beat of a class and the edges of its band in mV, [n_leads, n_samples] each."""
+
     mean: Signal
     low: Signal
     high: Signal
-    traces: list[Trace]
 
 
 def average_beats(analysis: Analysis, cuts: Mapping[str, Signal]) -> list[MeanBeat]:
@@ -55,51 +55,61 @@ def average_beats(analysis: Analysis, cuts: Mapping[str, Signal]) -> list[MeanBe
     analysis
         The analysis of one recording.
     cuts
-        Signal around beats of each letter in mV, [n_beats, n_samples, n_leads].
+        Signal around beats of each letter in mV, [n_beats, n_leads, n_samples].
 
     Returns
     -------
     One drawing per class.
     """
-    shapes = {letter: _shape(class_cuts, analysis.fs) for letter, class_cuts in cuts.items()}
-    traces = [lead for shape in shapes.values() for lead in shape.traces]
-    return [_mean_beat(analysis, letter, shape, traces) for letter, shape in shapes.items()]
+    if not cuts:
+        return []
+    letters, n_leads = shown_letters(analysis), len(analysis.leads)
+    shapes = [_shape(beats) for beats in cuts.values()]
+    means, low, high = (np.concatenate(rows) for rows in zip(*shapes, strict=True))
+    drawn, spreads = traces(means, analysis.fs, centred=False), bands(low, high, analysis.fs)
+    means_of = []
+    for number, (letter, beats) in enumerate(cuts.items()):
+        mine = slice(number * n_leads, (number + 1) * n_leads)
+        leads, height_mm = stacked(analysis.leads, drawn[mine], drawn, 0.0)
+        in_class = letters == letter
+        means_of.append(
+            MeanBeat(
+                label=letter,
+                name=BEAT_NAMES[letter],
+                n_beats=int(in_class.sum()),
+                n_low_confidence=int((in_class & ~analysis.beats.confident).sum()),
+                n_drawn=len(beats),
+                leads=leads,
+                bands=spreads[mine] if len(beats) >= MIN_BAND_BEATS else [""] * n_leads,
+                extents=list(map(_extent, analysis.leads, means[mine])),
+                height_mm=height_mm + AXIS_MM,
+            )
+        )
+    return means_of
 
 
 def mean(cuts: Signal) -> Signal:
-    """Compute the mean of beats, [n_beats, n_samples, n_leads], without their missing samples."""
+    """Compute the mean of beats, [..., n_beats], without their missing samples."""
     present = np.isfinite(cuts)
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(present, cuts, 0).sum(axis=0) / present.sum(axis=0), dtype=np.float32)
+        return np.asarray(np.where(present, cuts, 0).sum(axis=-1) / present.sum(axis=-1), dtype=np.float32)
 
 
 def level(cuts: Signal) -> Signal:
-    """Subtract its median from each beat, [n_beats, n_samples, n_leads]."""
-    return cuts - np.nan_to_num(quantiles(cuts, 0.5, axis=1)[0])
+    """Subtract its median from each beat, [n_beats, n_leads, n_samples].
+
+    Returns
+    -------
+    The levelled beats, [n_leads, n_samples, n_beats]: the beats of a sample lie beside each other.
+    """
+    medians = np.nan_to_num(quantiles(cuts, 0.5, axis=2)[0])
+    return np.subtract(cuts.transpose(1, 2, 0), medians.transpose(1, 2, 0), order="C")
 
 
-def _shape(cuts: Signal, fs: float) -> _Shape:
+def _shape(cuts: Signal) -> _Shape:
     levelled = level(cuts)
-    middle = mean(levelled)
-    low, high = (edge[0] for edge in quantiles(levelled, BAND_LOW, BAND_HIGH, axis=0))
-    return _Shape(len(cuts), middle, low, high, traces(middle.T, fs, centred=False))
-
-
-def _mean_beat(analysis: Analysis, letter: str, shape: _Shape, traces: list[Trace]) -> MeanBeat:
-    leads, height_mm = stacked(analysis.leads, shape.traces, traces, 0.0)
-    in_class = shown_letters(analysis) == letter
-    has_band = shape.n_drawn >= MIN_BAND_BEATS
-    return MeanBeat(
-        label=letter,
-        name=BEAT_NAMES[letter],
-        n_beats=int(in_class.sum()),
-        n_low_confidence=int((in_class & ~analysis.beats.confident).sum()),
-        n_drawn=shape.n_drawn,
-        leads=leads,
-        bands=bands(shape.low.T, shape.high.T, analysis.fs) if has_band else [""] * len(leads),
-        extents=[_extent(name, lead) for name, lead in zip(analysis.leads, shape.mean.T, strict=True)],
-        height_mm=height_mm + AXIS_MM,
-    )
+    low, high = (edge[..., 0] for edge in quantiles(levelled, BAND_LOW, BAND_HIGH, axis=2))
+    return _Shape(mean(levelled), low, high)
 
 
 def _extent(name: str, lead: Signal) -> str:

@@ -188,7 +188,11 @@ def _paths(y: Samples, present: Mask, shown: Samples, line_bins: int) -> dict[in
     begins, number = (np.cumsum(n_points) - n_points)[begins_here], number[begins_here]
     opens = np.flatnonzero(np.diff(number, prepend=-1))
     drawn: dict[int, list[tuple[str, str]]] = {}
-    for path, at in zip(paths(points[:, kept], begins, begins[opens]), number[opens].tolist(), strict=True):
+    for path, at in zip(
+        paths(points.reshape(2, -1).compress(kept.ravel(), axis=1), begins, begins[opens]),
+        number[opens].tolist(),
+        strict=True,
+    ):
         drawn.setdefault(at // len(_LETTERS), []).append((_LETTERS[at % len(_LETTERS)], path))
     return drawn
 

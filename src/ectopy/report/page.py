@@ -19,7 +19,7 @@ from ectopy.report.poincare import CELLS, poincare
 from ectopy.report.sheet import has_sheets, sheets
 from ectopy.report.signal_overview import CUT_BEFORE_S, signal_overview
 from ectopy.report.statistics import Stats
-from ectopy.report.strips import Strip, strip
+from ectopy.report.strips import Strip, strips
 from ectopy.report.summary import Summary
 from ectopy.report.templates import render
 from ectopy.report.times import Clock, has_days
@@ -217,10 +217,12 @@ def _strips(analysis: Analysis, summary: Summary, starts: Mapping[Event, int]) -
     events = dict.fromkeys((*shown, *starts))
     if not events and analysis.n_samples:
         events = {Event("signal", *2 * (analysis.duration_s / 2,), 0, float("nan")): None}
-    return {event: strip(analysis, event, start=starts.get(event)) for event in events}
+    return strips(analysis, {event: starts.get(event) for event in events})
 
 
 def _mark_strips(analysis: Analysis, marks: Sequence[MarkedMoment]) -> dict[int, Strip]:
     """Draw the strips of the first marks, those with events around them before the others, by number."""
     chosen = sorted(marks, key=lambda moment: not moment.events)[:MAX_MARK_STRIPS]
-    return {moment.number: strip(analysis, moment.event) for moment in sorted(chosen, key=lambda m: m.number)}
+    events = {moment.number: moment.event for moment in sorted(chosen, key=lambda m: m.number)}
+    drawn = strips(analysis, dict.fromkeys(events.values()))
+    return {number: drawn[event] for number, event in events.items()}

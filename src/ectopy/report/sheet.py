@@ -5,6 +5,7 @@ import numpy as np
 from ectopy.beats.lead_selection import disconnected_leads
 from ectopy.ecg import Analysis, Event
 from ectopy.report.strips import Strip, on_paper
+from ectopy.report.svg import traces
 
 MAX_SHEET_S = 12.0
 """Maximum length of a recording that is shown whole, in seconds: a resting ECG has ten."""
@@ -35,7 +36,8 @@ def sheets(analysis: Analysis) -> list[Strip]:
     varies = np.fmax.reduce(signal) > np.fmin.reduce(signal)  # False where all is missing
     readable = [column for column in np.flatnonzero(varies).tolist() if column not in off]
     whole = Event("signal", 0.0, 0.0, 0, float("nan"))
+    names, drawn = [recording.leads[column] for column in readable], traces(signal.T[readable], recording.fs)
+    parts = (slice(at, at + SHEET_LEADS) for at in range(0, len(readable), SHEET_LEADS))
     return [
-        on_paper(analysis, whole, 0, tuple(recording.leads[column] for column in part), signal[:, part])
-        for part in (readable[at : at + SHEET_LEADS] for at in range(0, len(readable), SHEET_LEADS))
+        on_paper(analysis, whole, (0, recording.n_samples), tuple(names[part]), drawn[part]) for part in parts
     ]

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from ectopy.ecg import Analysis, Mask, Samples, Signal
+from ectopy.ecg import Analysis, Samples, Signal
 from ectopy.report.beat_letters import BEAT_NAMES, shown_letters
 
 CUT_BEFORE_S, CUT_AFTER_S = 0.3, 0.5
@@ -27,8 +28,8 @@ class SignalOverview(NamedTuple):
 
     ``low`` and ``high`` are the extremes in mV, [n_bins], NaN where the signal is missing. ``edges`` are the
     edges of the bins in samples, int64 [n_bins + 1]. ``line_bins`` bins make a line of ``line_s`` seconds.
-    ``cuts`` is the signal around beats of each letter that occurs, in mV, float32 [n_beats, n_samples,
-    n_leads].
+    ``cuts`` is the signal around beats of each letter that occurs, in mV, float32 [n_beats, n_leads,
+    n_samples].
     """
 
     line_s: float
@@ -44,24 +45,23 @@ def signal_overview(analysis: Analysis) -> SignalOverview:
     line_s, line_bins = lines_of(analysis.duration_s, analysis.fs)
     edges = bin_edges(analysis.n_samples, line_s * analysis.fs / line_bins)
     low, high = np.full((2, len(edges) - 1), np.nan, dtype=np.float32)
-    letters = shown_letters(analysis)
-    r_peaks = {
-        letter: _spread_beats(analysis, letters == letter) for letter in BEAT_NAMES if letter in letters
-    }
+    r_peaks = _spread_beats(analysis)
+    r_peak = np.concatenate([np.empty(0, dtype=np.int64), *r_peaks.values()])
     before, after = (round(reach_s * analysis.fs) for reach_s in (CUT_BEFORE_S, CUT_AFTER_S))
-    shape = (before + after, len(analysis.leads))
-    cuts = {letter: np.full((len(peaks), *shape), np.nan, np.float32) for letter, peaks in r_peaks.items()}
+    cuts = np.full((len(r_peak), len(analysis.leads), before + after), np.nan, np.float32)
+    in_time = np.argsort(r_peak)
     for first, last in _blocks(edges, analysis.fs):
         start, stop = int(edges[first]), int(edges[last])
         begin = max(start - before, 0)
-        signal = analysis.read(begin, min(stop + after, analysis.n_samples))
-        lead = np.ascontiguousarray(signal[start - begin : stop - begin, 0])
+        leads = analysis.read(begin, min(stop + after, analysis.n_samples)).T
+        lead = np.ascontiguousarray(leads[0, start - begin : stop - begin])
         low[first:last] = np.fmin.reduceat(lead, edges[first:last] - start)
         high[first:last] = np.fmax.reduceat(lead, edges[first:last] - start)
-        for letter, peaks in r_peaks.items():
-            for beat in range(*np.searchsorted(peaks, (start, stop)).tolist()):
-                _cut(cuts[letter][beat], signal, int(peaks[beat]) - before - begin)
-    return SignalOverview(line_s, line_bins, edges, low, high, cuts)
+        beats = in_time[slice(*np.searchsorted(r_peak, (start, stop), sorter=in_time))]
+        _cut(leads, r_peak[beats] - before - begin, cuts, beats)
+    ends = np.cumsum([len(peaks) for peaks in r_peaks.values()])
+    by_letter = dict(zip(r_peaks, np.split(cuts, ends[:-1]), strict=False))
+    return SignalOverview(line_s, line_bins, edges, low, high, by_letter)
 
 
 def lines_of(duration_s: float, fs: float) -> tuple[float, int]:
@@ -113,14 +113,26 @@ def _blocks(edges: Samples, fs: float) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _spread_beats(analysis: Analysis, some: Mask) -> Samples:
-    which = np.flatnonzero(some)
-    spread = np.linspace(0, len(which) - 1, min(MAX_CUTS, len(which))).round().astype(int)
-    peaks: Samples = analysis.beats.sample[which[spread]]
+def _spread_beats(analysis: Analysis) -> dict[str, Samples]:
+    """Return the R peaks of at most MAX_CUTS beats of each letter that occurs, in samples."""
+    letters, peaks = shown_letters(analysis), {}
+    for letter in BEAT_NAMES:
+        if len(which := np.flatnonzero(letters == letter)):
+            spread = np.linspace(0, len(which) - 1, min(MAX_CUTS, len(which))).round().astype(int)
+            peaks[letter] = analysis.beats.sample[which[spread]]
     return peaks
 
 
-def _cut(cut: Signal, signal: Signal, start: int) -> None:
-    """Copy the samples of a cut; those beyond the ends of the recording stay missing."""
-    first, last = max(start, 0), min(start + len(cut), len(signal))
-    cut[first - start : last - start] = signal[first:last]
+def _cut(leads: Signal, starts: Samples, cuts: Signal, beats: Samples) -> None:
+    """Copy the signal from some samples on to the cuts of their beats.
+
+    Samples beyond the ends of the recording stay missing.
+    """
+    length = cuts.shape[2]
+    whole = (starts >= 0) & (starts + length <= leads.shape[1])
+    if whole.any():
+        windows = sliding_window_view(leads, length, axis=1)
+        cuts[beats[whole]] = windows[:, starts[whole]].swapaxes(0, 1)
+    for beat, start in zip(beats[~whole].tolist(), starts[~whole].tolist(), strict=True):
+        first, last = max(start, 0), min(start + length, leads.shape[1])
+        cuts[beat, :, first - start : last - start] = leads[:, first:last]

@@ -1,11 +1,11 @@
 """Draw strips of ECG paper around events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from ectopy.ecg import Analysis, Event, Signal
+from ectopy.ecg import Analysis, Event
 from ectopy.report.beat_letters import BEAT_NAMES, shown_letters
 from ectopy.report.signal_overview import CUT_AFTER_S, CUT_BEFORE_S
 from ectopy.report.svg import MM_PER_S, Trace, traces
@@ -68,28 +68,37 @@ class Strip(NamedTuple):
     leads: list[LeadTrace]
 
 
-def strip(analysis: Analysis, event: Event, *, start: int | None = None) -> Strip:
-    """Draw the strip around a short event, or from the onset of a long event.
+def strips(analysis: Analysis, starts: Mapping[Event, int | None]) -> dict[Event, Strip]:
+    """Draw the strips around short events, or from the onset of long ones.
 
     Parameters
     ----------
     analysis
         The analysis of a recording.
-    event
-        The event to show.
-    start
-        The sample at which the strip begins; by default it is chosen.
+    starts
+        The events to show, with the samples at which their strips begin; None where that is to be chosen.
 
     Returns
     -------
-    The strip.
+    The strip of each event.
     """
-    start, stop = window(event, analysis.n_samples, analysis.fs, start=start)
-    return on_paper(analysis, event, start, analysis.leads, analysis.read(start, stop))
+    windows = {
+        event: window(event, analysis.n_samples, analysis.fs, start=start) for event, start in starts.items()
+    }
+    signals = [analysis.read(*samples).T for samples in windows.values()]
+    if not signals:
+        return {}
+    drawn, n_leads = traces(np.concatenate(signals), analysis.fs), len(analysis.leads)
+    return {
+        event: on_paper(analysis, event, samples, analysis.leads, drawn[first : first + n_leads])
+        for (event, samples), first in zip(windows.items(), range(0, len(drawn), n_leads), strict=True)
+    }
 
 
-def on_paper(analysis: Analysis, event: Event, start: int, names: tuple[str, ...], signal: Signal) -> Strip:
-    """Draw a signal with the letters of its beats above it.
+def on_paper(
+    analysis: Analysis, event: Event, samples: tuple[int, int], names: tuple[str, ...], drawn: list[Trace]
+) -> Strip:
+    """Place the traces of some leads below each other, with the letters of the beats above them.
 
     Parameters
     ----------
@@ -97,32 +106,33 @@ def on_paper(analysis: Analysis, event: Event, start: int, names: tuple[str, ...
         The analysis of a recording.
     event
         The event to frame.
-    start
-        The first sample of the signal in the recording.
+    samples
+        The part of the recording, half-open [start, stop).
     names
         Names of the leads.
-    signal
-        The leads in mV, [n_samples, n_leads].
+    drawn
+        Their traces.
 
     Returns
     -------
     The strip.
     """
-    fs, stop = analysis.fs, start + len(signal)
-    drawn = traces(signal.T, fs)
+    fs, (start, stop) = analysis.fs, samples
     leads, height_mm = stacked(names, drawn, drawn, HEADER_MM)
     frame_s = (event.onset_s, event.offset_s)
     if event.n_beats == 1:
         frame_s = (event.onset_s - CUT_BEFORE_S, event.onset_s + CUT_AFTER_S)
-    from_mm, to_mm = np.clip(np.array(frame_s) - start / fs, 0, (stop - start) / fs) * MM_PER_S
+    from_mm, to_mm = (
+        min(max(edge_s - start / fs, 0.0), (stop - start) / fs) * MM_PER_S for edge_s in frame_s
+    )
     return Strip(
         title=TITLES.get(event.kind, event.kind),
         event=event,
         start_s=start / fs,
         width_mm=(stop - start) / fs * MM_PER_S,
         height_mm=height_mm,
-        from_mm=float(from_mm),
-        to_mm=float(to_mm),
+        from_mm=from_mm,
+        to_mm=to_mm,
         beats=list(beat_marks(analysis, start, stop)),
         leads=leads,
     )

@@ -154,7 +154,7 @@ def paths(points: Points, begins: Samples, opens: Samples) -> list[str]:
     before = np.zeros(points.shape[1], dtype=np.intp)
     for command, where in (("m", begins), ("l", begins + 1), ("M", opens)):
         before[where] = COMMANDS.index(command)
-    return joined(np.column_stack((numbers(steps[0], before), numbers(steps[1]))), opens)
+    return joined(np.stack((numbers(steps[0], before), numbers(steps[1])), axis=1), opens)
 
 
 def numbers(values: NDArray[np.integer], before: Samples | int = 0) -> NDArray[np.bytes_]:
@@ -222,10 +222,10 @@ def simplified(points: Points, begins: Samples, unit_mm: float) -> tuple[Points,
         n = points.shape[1]
         kept = np.arange(n) - np.repeat(begins, np.diff(begins, append=n)) & 1 == 0
         kept[begins[1:] - 1] = kept[-1:] = True
-        (dx0, dy0), (dx1, dy1) = (np.diff(part, axis=1) for part in (points[:, :-1], points[:, 1:]))
-        off_line = np.abs(dy0 * dx1 - dy1 * dx0) * np.float32(unit_mm / MAX_OFF_MM) > dx0 + dx1
-        kept[1:-1] |= off_line
-        points, begins = points[:, kept], np.cumsum(kept)[begins] - 1
+        dx, dy = np.diff(points, axis=1)
+        across = np.abs(dy[:-1] * dx[1:] - dy[1:] * dx[:-1])
+        kept[1:-1] |= across * np.float32(unit_mm / MAX_OFF_MM) > dx[:-1] + dx[1:]
+        points, begins = points.compress(kept, axis=1), np.cumsum(kept)[begins] - 1
     return points, begins
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, wraps
 from html import escape
 from numbers import Integral
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -628,7 +629,7 @@ class Analysis:
         """Length of the recording in seconds."""
         return self.recording.duration_s
 
-    @property
+    @cached_property
     def in_noise(self) -> Mask:
         """Which beats lie in noise or artefact, [n]."""
         return np.asarray(self.low_quality | is_inside(self.beats.sample, self.artefact))
@@ -660,7 +661,14 @@ class Analysis:
 
     def events_of(self, kind: str) -> list[Event]:
         """Return the events of one kind, such as ``"vt"``, in order of onset."""
-        return [event for event in self.events if event.kind == kind]
+        return list(self._events_by_kind.get(kind, ()))
+
+    @cached_property
+    def _events_by_kind(self) -> dict[str, list[Event]]:
+        by_kind: dict[str, list[Event]] = {}
+        for event in self.events:
+            by_kind.setdefault(event.kind, []).append(event)
+        return by_kind
 
     def events_frame(self) -> "pd.DataFrame":
         """Return a pandas table, one row an event: kind, onset, offset, number of beats, rate."""
@@ -731,3 +739,19 @@ class Analysis:
         Signal in mV, float32 [stop - start, n_leads].
         """
         return self.recording.read_leads(self.columns, start, stop)
+
+
+Said = TypeVar("Said")
+
+
+def once(function: Callable[[Analysis], Said]) -> Callable[[Analysis], Said]:
+    """Keep the result of a function of an analysis as long as the analysis: several outputs ask for it."""
+    known: WeakKeyDictionary[Analysis, Said] = WeakKeyDictionary()
+
+    @wraps(function)
+    def of(analysis: Analysis) -> Said:
+        if analysis not in known:
+            known[analysis] = function(analysis)
+        return known[analysis]
+
+    return of

@@ -6,7 +6,7 @@ Readers of a page expect a name of its own. All pages take the letters from here
 
 import numpy as np
 
-from ectopy.ecg import Analysis, BeatClass, Labels, is_inside, merge_intervals
+from ectopy.ecg import Analysis, BeatClass, Labels, is_inside, merge_intervals, once
 
 PACED = "P"
 """Letter of a beat of class Q in paced rhythm."""
@@ -22,6 +22,7 @@ BEAT_NAMES = {
 _AT_END_S = 0.001  # the last beat of an episode is at its end, which counts
 
 
+@once
 def shown_letters(analysis: Analysis) -> Labels:
     """Return the letter of each beat on the page, [n]: its class, but P for a paced beat."""
     label = analysis.beats.label

@@ -182,14 +182,14 @@ def _paths(y: Samples, present: Mask, shown: Samples, line_bins: int) -> dict[in
 
     number = len(_LETTERS) * line + shown  # of the path
     order = np.argsort(number, kind="stable")
-    points, kept, number, begins_here = points[:, order], kept[order], number[order], ~goes_on[order]
-    n_points = kept.sum(axis=1)
-    begins_here &= n_points > 0
-    begins, number = (np.cumsum(n_points) - n_points)[begins_here], number[begins_here]
+    points, kept = points.take(order, axis=1).reshape(2, -1), kept.take(order, axis=0).ravel()
+    n_before = np.cumsum(kept)[::3] - kept[::3]
+    begins_here = (present & ~goes_on)[order]
+    begins, number = n_before[begins_here], number[order][begins_here]
     opens = np.flatnonzero(np.diff(number, prepend=-1))
     drawn: dict[int, list[tuple[str, str]]] = {}
     for path, at in zip(
-        paths(points.reshape(2, -1).compress(kept.ravel(), axis=1), begins, begins[opens]),
+        paths(points.compress(kept, axis=1), begins, begins[opens]),
         number[opens].tolist(),
         strict=True,
     ):

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Analysis, Event, is_inside, merge_intervals
+from ectopy.ecg import Analysis, Event, is_inside, merge_intervals, once
 from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.limits import CONSECUTIVE_S
 from ectopy.rhythm.wording import clear_pauses
@@ -69,10 +68,7 @@ class NamedInterval(NamedTuple):
     stop_s: float
 
 
-_found: WeakKeyDictionary[Analysis, tuple[NamedInterval, ...]] = WeakKeyDictionary()
-"""The intervals of analyses that still exist: all outputs of a recording ask for them."""
-
-
+@once
 def named_intervals(analysis: Analysis) -> tuple[NamedInterval, ...]:
     """Find the rhythm of every interval of a recording.
 
@@ -85,12 +81,6 @@ def named_intervals(analysis: Analysis) -> tuple[NamedInterval, ...]:
     -------
     The intervals in order of time. Together they cover the recording exactly once, and neighbours differ.
     """
-    if analysis not in _found:
-        _found[analysis] = _find(analysis)
-    return _found[analysis]
-
-
-def _find(analysis: Analysis) -> tuple[NamedInterval, ...]:
     if not analysis.n_samples:
         return ()
     layers = [(name, spans_s) for name, spans_s in _layers(analysis) if len(spans_s)]

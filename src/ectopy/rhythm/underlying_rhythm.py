@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ectopy.ecg import Analysis
+from ectopy.ecg import Analysis, once
 from ectopy.rhythm.kinds import ATRIAL
 from ectopy.rhythm.named_intervals import ARTEFACT, RHYTHM_NAMES, SINUS, named_intervals
 from ectopy.rhythm.wording import overlap_s
@@ -22,7 +22,8 @@ class RhythmShare(NamedTuple):
     seconds: float
 
 
-def rhythm_shares(analysis: Analysis) -> list[RhythmShare]:
+@once
+def rhythm_shares(analysis: Analysis) -> tuple[RhythmShare, ...]:
     """Compute how long each rhythm lasts.
 
     A tachycardia during atrial fibrillation or flutter counts as both, so that the time of these is all of
@@ -44,7 +45,7 @@ def rhythm_shares(analysis: Analysis) -> list[RhythmShare]:
         for name, events in episodes.items():
             if rhythm not in {name, ARTEFACT}:
                 seconds[name] += overlap_s(events, start_s, stop_s)
-    return [RhythmShare(rhythm, total_s) for rhythm, total_s in seconds.items() if total_s]
+    return tuple(RhythmShare(rhythm, total_s) for rhythm, total_s in seconds.items() if total_s)
 
 
 def underlying_rhythm(analysis: Analysis) -> str:

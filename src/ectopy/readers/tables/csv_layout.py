@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,7 @@ class Layout:
         return stated and self.n_columns == 1 and not self.names
 
 
+@lru_cache(maxsize=1)  # a file is asked for its format first, and then opened
 def detect_layout(head: bytes) -> Layout | None:
     """Return the layout of a file from its first bytes; None if they contain no rows of numbers."""
     if b"\0" in head[:4] and head[:2] not in {b"\xff\xfe", b"\xfe\xff"}:
@@ -136,12 +138,13 @@ def _decoded(head: bytes) -> tuple[str, str]:
 
 def _rows_of(lines: Sequence[str], delimiter: str) -> tuple[int, int, str] | None:
     """Find the first line that starts rows of equally many numbers; return it with the number of columns."""
-    counts = [_n_numbers(line, delimiter) for line in lines]
-    filled = [(index, n) for index, n in enumerate(counts) if lines[index].strip()]
-    for position, (index, n) in enumerate(filled):
-        following = [count for _, count in filled[position : position + _ENOUGH_ROWS]]
-        if n and len(following) == min(_ENOUGH_ROWS, len(filled)) and set(following) == {n}:
-            return index, n, delimiter
+    filled = [index for index, line in enumerate(lines) if line.strip()]
+    n_rows = max(min(_ENOUGH_ROWS, len(filled)), 1)
+    for position in range(len(filled) - n_rows + 1):
+        n = _n_numbers(lines[filled[position]], delimiter)
+        following = filled[position + 1 : position + n_rows]
+        if n and all(_n_numbers(lines[index], delimiter) == n for index in following):
+            return filled[position], n, delimiter
     return None
 
 

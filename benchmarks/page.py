@@ -25,6 +25,7 @@ STAGES, BESIDE = (
     "beside others, first lead of one record, seconds of one core",
 )
 POOL = "Python, warm, a pool of processes, without report, s"
+IN_NUMPY, OF_COMPILED = "the same without the loops in C, s", "of those with them"
 JUDGED = "EC57, against themselves, seconds of one core"
 WARM, START = "Python, warm, one process, without report, s", "of importing numpy and scipy.signal"
 OURS = "#0b5cad"
@@ -101,6 +102,8 @@ def scoring(results: Results) -> Iterator[str]:
     yield "`python -c 'import numpy, scipy.signal'` in the same run."
     yield f"In Python, without start-up and report, all records take {cell(results[WARM])} s in one process,"
     yield f"{cell(results[POOL])} s in a pool of {results[POOL]['workers']}."
+    yield "Without the [loops in C](explanation/own-or-library.md#loops-in-c), one process takes"
+    yield f"{cell(results[IN_NUMPY][OF_COMPILED], 2)} times as long."
     yield f"EC57 of all their annotations takes {cell(results[JUDGED], 2)} s of one core."
     yield ""
     yield "| stage | CPU, s | share |"

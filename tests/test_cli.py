@@ -148,7 +148,7 @@ class TestHelp:
             f"score_one(Job(Path({str(header)!r}), 'again', Path({str(out)!r}), ScoreOptions(Path({str(model)!r}))))\n"
         )
         for program, not_loaded in (
-            (command, (*SLOW, *NUMERIC, *PIPELINE)),
+            (command, (*SLOW, *NUMERIC, *PIPELINE, "smtplib")),
             (worker, (*SLOW, *PIPELINE)),
         ):
             told = f"print(sorted(set({not_loaded!r}) & set(sys.modules)))"

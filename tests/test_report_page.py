@@ -3,19 +3,22 @@
 import csv
 import json
 import re
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+from jinja2 import DictLoader, Environment
 from numpy.typing import ArrayLike
 
 from ectopy import report
 from ectopy.ecg import Analysis, Beats, Event, Recording, recording_of
-from ectopy.report import page, strips, svg, times, trend
+from ectopy.report import page, strips, svg, templates, times, trend
 from ectopy.rhythm.kinds import KINDS
 from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
 from tests.paths import heights, points
@@ -664,3 +667,52 @@ class TestIndex:
 
     def test_an_empty_batch_makes_a_page(self, tmp_path: Path) -> None:
         assert "0 recordings" in index_of(tmp_path).text
+
+
+class TestTemplates:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(templates, "__file__", str(tmp_path / "__init__.py"))
+        monkeypatch.setattr(sys, "dont_write_bytecode", False)
+        return tmp_path / "__pycache__"
+
+    @staticmethod
+    def environment() -> Environment:
+        return templates._environment.__wrapped__()
+
+    def test_compiled_ones_are_kept_beside_those_of_python(self, folder: Path) -> None:
+        folder.mkdir()
+        self.environment().get_template("paper.j2")
+        (kept,) = folder.iterdir()
+        assert kept.suffix == ".jinja"
+        with patch.object(Environment, "_generate", side_effect=AssertionError("compiled again")):
+            self.environment().get_template("paper.j2")
+
+    def test_one_of_another_text_is_not_used(self, folder: Path) -> None:
+        folder.mkdir()
+        old = self.environment()
+        old.loader = DictLoader({"page": "old"})
+        old.get_template("page")
+        new = self.environment()
+        new.loader = DictLoader({"page": "new"})
+        assert new.get_template("page").render() == "new"
+
+    @pytest.mark.parametrize("content", [b"", b"no template", b"j2\x05\x00"])
+    def test_a_damaged_one_is_compiled_again(self, folder: Path, content: bytes) -> None:
+        folder.mkdir()
+        self.environment().get_template("paper.j2")
+        (kept,) = folder.iterdir()
+        kept.write_bytes(content)
+        assert self.environment().get_template("paper.j2").module
+
+    def test_without_a_folder_to_write_to_they_are_compiled(self, folder: Path) -> None:
+        assert self.environment().get_template("paper.j2").module
+        assert not folder.exists()
+
+    def test_none_is_kept_where_python_keeps_none(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder.mkdir()
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        self.environment().get_template("paper.j2")
+        assert not list(folder.iterdir())

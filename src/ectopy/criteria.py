@@ -246,8 +246,8 @@ class Criteria:
 
     def changed(self) -> dict[str, Value]:
         """Return the criteria that differ from the defaults."""
-        default = asdict(DEFAULT_CRITERIA)
-        return {name: value for name, value in asdict(self).items() if value != default[name]}
+        default = vars(DEFAULT_CRITERIA)
+        return {name: value for name, value in vars(self).items() if value != default[name]}
 
 
 _ORDERED = (

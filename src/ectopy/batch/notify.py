@@ -7,13 +7,10 @@ the finding. Notifications never stop scoring. What was sent and what failed is 
 
 import json
 import logging
-import smtplib
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -131,6 +128,10 @@ def _post(address: str, urgent: Sequence[tuple[str, str]]) -> str:
 
 def _mail(channels: Channels, urgent: Sequence[tuple[str, str]]) -> str:
     """Send a message by e-mail; return whether some recipients were refused: the others have it by then."""
+    import smtplib
+    import ssl
+    from email.message import EmailMessage
+
     message = EmailMessage()
     message["Subject"] = f"ectopy: urgent finding in {len(urgent)} recording{'s' if len(urgent) > 1 else ''}"
     message["From"], message["To"] = channels.sender, ", ".join(channels.recipients)

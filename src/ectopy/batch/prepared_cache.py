@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import version
 from io import BufferedReader
 from itertools import chain
 from operator import attrgetter
@@ -25,7 +26,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import scipy
 from numpy.typing import NDArray
 
 from ectopy import pipeline
@@ -120,7 +120,7 @@ def _key(recording: Recording, options: ScoreOptions, input_sha256: str) -> str:
         "read as": [recording.fs, recording.n_samples, recording.leads],
         "options": [options.leads, options.fs, options.unit],
         "code": [_code_sha256(), is_compiled()],
-        "libraries": [np.__version__, scipy.__version__, pa.__version__],
+        "libraries": [np.__version__, version("scipy"), pa.__version__],
         "processor": [platform.machine(), _simd()],
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -344,7 +344,7 @@ def _summary_document(
         "schema_version": SCHEMA_VERSION,
         "row": summary.row,
         "figures": summary.stats,
-        "hrv": asdict(summary.hrv),
+        "hrv": vars(summary.hrv),
         "findings": [
             {
                 "urgency": finding.urgency.name.lower(),
@@ -354,7 +354,7 @@ def _summary_document(
             for finding in summary.findings
         ],
         "conclusion": draft_conclusion(summary),
-        "patient": None if analysis.recording.patient is None else asdict(analysis.recording.patient),
+        "patient": None if analysis.recording.patient is None else vars(analysis.recording.patient),
         "hourly": summary.hourly,
         "daily": summary.daily,
         "extremes": [
@@ -387,7 +387,7 @@ def _summary_document(
             "artefact_samples": analysis.artefact.tolist(),
             "p_wave_samples": analysis.p_waves.tolist(),
         },
-        "criteria": asdict(analysis.criteria),
+        "criteria": vars(analysis.criteria),
         "provenance": dict(provenance),
     }
 
@@ -396,4 +396,4 @@ def _event(event: Event | None) -> dict[str, object] | None:
     """Return an event as JSON values; a rate without a meaning is null."""
     if event is None:
         return None
-    return {name: None if value != value else value for name, value in asdict(event).items()}  # noqa: PLR0124 - NaN
+    return {name: None if value != value else value for name, value in vars(event).items()}  # noqa: PLR0124 - NaN

@@ -1,7 +1,6 @@
 """Write the report of one recording as one self-contained page: collect the values for its template."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from ectopy.criteria import CRITERIA, Criteria, toml_value
@@ -177,7 +176,7 @@ def _share_pct(analysis: Analysis) -> dict[str, float]:
 
 def _variability(hrv: Variability) -> list[tuple[str, str, str]]:
     """Return name, value and explanation of each measure of heart rate variability that has a value."""
-    values = asdict(hrv)
+    values = vars(hrv)
     return [
         (name, f"{values[field]:.{digits}f}{unit}", explanation)
         for field, name, digits, unit, explanation in VARIABILITY

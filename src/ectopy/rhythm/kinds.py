@@ -10,7 +10,8 @@ schema, the findings, the report and the table in the documentation (``tools/eve
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from ectopy.criteria import Criteria
@@ -62,9 +63,10 @@ class EventKind:
     is_slow: bool = False
     is_sought: Callable[[Criteria], bool] = lambda _criteria: True
 
+    @lru_cache(maxsize=256)  # noqa: B019 - kinds live as long as the process
     def stated(self, criteria: Criteria) -> "EventKind":
         """Return the kind with the values of some criteria in its rule and its urgency."""
-        values = asdict(criteria)
+        values = vars(criteria)
         return replace(self, rule=self.rule.format_map(values), urgency=self.urgency.format_map(values))
 
 

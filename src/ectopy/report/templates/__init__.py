@@ -1,9 +1,13 @@
 """Fill the templates of the pages."""
 
+import sys
+from contextlib import suppress
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 from ectopy.report.svg import COLUMNS, STEP_MM
 from ectopy.rhythm.wording import duration, elapsed, whole_bpm
@@ -95,10 +99,25 @@ FILTERS = (
 )
 
 
+class _CompiledTemplates(FileSystemBytecodeCache):
+    """Compiled templates, where Python keeps its compiled modules: they take longer than most reports."""
+
+    def __init__(self) -> None:
+        super().__init__(str(Path(__file__).parent / "__pycache__"), "%s.jinja")
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a compiled template, unless the folder cannot be written to or Python keeps nothing either."""
+        if not sys.dont_write_bytecode:
+            with suppress(OSError):
+                super().dump_bytecode(bucket)
+
+
 @lru_cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("ectopy.report"),
+        bytecode_cache=_CompiledTemplates(),
+        auto_reload=False,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system."""
+"""Freed memory goes back to the system, or stays with the process."""
 
 import subprocess
 import sys
@@ -33,3 +33,35 @@ def given_back_mb(*, returns: bool) -> float:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_every_other_array_that_is_freed_goes_back():
     assert given_back_mb(returns=True) > 150
+
+
+FAULTS_OF_ARRAYS = """
+import resource
+from threading import Thread
+from ectopy.parallel.memory import keep_freed_memory
+
+if {keeps}:
+    keep_freed_memory()
+
+def allocate():
+    b"1" * {n}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        b"1" * {n}
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+{call}
+"""
+
+
+def page_faults(n: int, call: str, *, keeps: bool) -> int:
+    code = FAULTS_OF_ARRAYS.format(n=n, call=call, keeps=keeps)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
+@pytest.mark.parametrize("call", ["allocate()", "Thread(target=allocate).start()"])
+def test_pages_of_an_array_that_was_freed_are_used_again(call):
+    n = 40_000_000  # glibc always gives back 32 MB and more
+    assert page_faults(n, call, keeps=True) < 10 * n // 4096 / 10

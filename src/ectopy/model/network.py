@@ -29,6 +29,7 @@ from ectopy.model.folds import Fold, pick_records, training_sequences
 from ectopy.model.onnx_export import UnsupportedLayerError, export_onnx
 from ectopy.model.training_set import TrainingRecord, TrainingSequence
 from ectopy.model.training_sources import TRAINED_LABELS
+from ectopy.parallel.memory import keep_freed_memory
 
 import keras  # isort: skip - after architectures, which chooses its backend
 
@@ -358,6 +359,7 @@ def fit(  # noqa: PLR0913 - each of the last three has a default
     -------
     The trained network, with the standardisation of these sequences.
     """
+    keep_freed_memory()
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     if config.features:

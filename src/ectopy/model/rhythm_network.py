@@ -21,6 +21,7 @@ from ectopy.model.network import TrainConfig
 from ectopy.model.onnx_export import export_onnx
 from ectopy.model.rhythm_classifier import RhythmSpecification
 from ectopy.model.rhythm_training import RhythmExample, RhythmTrainConfig, draw_batches, standardisation
+from ectopy.parallel.memory import keep_freed_memory
 from ectopy.rhythm.rhythm_intervals import RHYTHMS
 
 _IMPOSSIBLE = -30.0  # added to the log probability of a rhythm that is not allowed
@@ -67,6 +68,7 @@ def _fit(
     examples: Sequence[RhythmExample], mean: Floats, scale: Floats, config: RhythmTrainConfig
 ) -> tuple[Any, float]:
     """Train one network; return it with the mean loss of its last epoch."""
+    keep_freed_memory()
     keras.utils.set_random_seed(config.seed)
     size = TrainConfig(
         dense_units=config.dense_units, gru_units=config.gru_units, dropout=config.dropout

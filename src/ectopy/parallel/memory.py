@@ -3,8 +3,9 @@
 import ctypes
 from contextlib import suppress
 
-_M_MMAP_THRESHOLD = -3  # of malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8  # of malloc.h
 _LARGE_BYTES = 1 << 20
+_NEVER = (1 << 31) - 1
 
 
 def return_memory_at_once() -> None:
@@ -13,5 +14,21 @@ def return_memory_at_once() -> None:
     Otherwise glibc raises its limit to 32 MB (``man mallopt``). Freed arrays then stay with the process, in
     pieces. The server of a review, which lives for hours, would keep a third more memory than it needs.
     """
+    _mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def keep_freed_memory() -> None:
+    """Have all freed memory stay with the process, which uses it again, if glibc is used.
+
+    Otherwise large arrays come from the system each time, which clears their pages. A training allocates the
+    same arrays in each of its steps, and a third of its CPU time would go there. Threads that start later
+    share one heap: one of their own would still go back when it is empty.
+    """
+    _mallopt(_M_ARENA_MAX, 1)
+    _mallopt(_M_MMAP_MAX, 0)
+    _mallopt(_M_TRIM_THRESHOLD, _NEVER)
+
+
+def _mallopt(parameter: int, value: int) -> None:
     with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        ctypes.CDLL(None).mallopt(parameter, value)

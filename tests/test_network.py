@@ -99,6 +99,68 @@ class TestFit:
         network.fit([example_of("a", n=5), example_of("b", seed=1)], replace(TINY, epochs=1), seed=0)
 
 
+class TestDraw:
+    """The windows of an epoch, against the same drawn without haste."""
+
+    CONFIG = replace(TINY, windows_per_epoch=40, noise_sd=0.3, feature_dropout=0.2)
+    SEQUENCES = (example_of("a", n=50), example_of("b", n=7, seed=1), example_of("c", n=300, seed=2))
+
+    def draw(self, config=CONFIG):
+        mean, scale = network._standardisation(self.SEQUENCES)
+        drawn = network._Windows(self.SEQUENCES, config, mean, scale).draw(np.random.default_rng(5))
+        return *drawn, mean, scale
+
+    def slowly(self, mean, scale):
+        config, rng = self.CONFIG, np.random.default_rng(5)
+        weight = np.sqrt([len(one.label) for one in self.SEQUENCES])
+        windows, label = [], []
+        for index in rng.choice(len(self.SEQUENCES), config.windows_per_epoch, p=weight / weight.sum()):
+            one = self.SEQUENCES[index]
+            start = rng.integers(max(len(one.label) - config.window_beats, 0) + 1)
+            window = slice(start, start + config.window_beats)
+            missing = config.window_beats - len(one.label[window])
+            windows.append(np.pad((one.features[window] - mean) / scale, ((0, missing), (0, 0))))
+            label.append(np.pad(one.label[window], (0, missing)))
+        x = np.array(windows, dtype=np.float32)
+        x += config.feature_offset_sd * rng.standard_normal((len(x), 1, K), dtype=np.float32)
+        x += config.noise_sd * rng.standard_normal(x.shape, dtype=np.float32)
+        kept = rng.random((len(x), 1, K)) >= config.feature_dropout
+        y = np.array(label)[..., None] == np.array(TRAINED_LABELS)
+        return x * np.float32(1.25) * kept, y.astype(np.float32)
+
+    def test_features_and_labels_are_those_of_the_drawn_beats(self):
+        x, y, weight, mean, scale = self.draw()
+        expected_x, expected_y = self.slowly(mean, scale)
+        np.testing.assert_array_equal(x, expected_x)
+        np.testing.assert_array_equal(y, expected_y)
+        np.testing.assert_array_equal(weight, expected_y.sum(axis=2))
+        assert x.dtype == y.dtype == weight.dtype == np.float32
+
+    def test_beats_without_a_label_and_those_after_the_end_weigh_nothing(self):
+        unlabelled = replace(self.SEQUENCES[0], label=np.full(50, "", dtype="U1"))
+        windows = network._Windows([unlabelled], self.CONFIG, np.zeros(K), np.ones(K))
+        _, y, weight = windows.draw(np.random.default_rng(0))
+        assert not y.any()
+        assert not weight.any()
+
+    def test_a_sequence_without_beats_adds_nothing_to_the_standardisation(self):
+        nobody = example_of("d", n=0)
+        expected = network._standardisation(self.SEQUENCES)
+        np.testing.assert_array_equal(network._standardisation((*self.SEQUENCES, nobody)), expected)
+
+    def test_the_mean_of_large_values_that_hardly_differ_is_exact(self):
+        """The mean of squares less the square of the mean would leave no digit of the variance."""
+        rng = np.random.default_rng(0)
+        far = [
+            replace(one, features=(1e4 + rng.normal(0, 0.5, one.features.shape)).astype(np.float32))
+            for one in self.SEQUENCES
+        ]
+        rows = np.concatenate([one.features for one in far]).astype(np.float64)
+        mean, scale = network._standardisation(far)
+        np.testing.assert_allclose(mean, rows.mean(axis=0), rtol=1e-7)
+        np.testing.assert_allclose(scale, rows.std(axis=0) + 1e-3, rtol=1e-6)
+
+
 @pytest.fixture
 def learned(monkeypatch):
     """What networks would have learned from, instead of learning."""

@@ -422,10 +422,10 @@ def fit_fold(
 
 
 def _standardisation(sequences: Sequence[TrainingSequence]) -> tuple[Floats, Floats]:
-    """Return mean and scale of all features [k], without a copy of them: they may fill gigabytes."""
-    n_beats = sum(len(sequence.features) for sequence in sequences)
-    mean = sum(sequence.features.sum(axis=0, dtype=np.float64) for sequence in sequences) / n_beats
-    variance = sum(np.square(sequence.features - mean).sum(axis=0) for sequence in sequences) / n_beats
+    """Return mean and scale of all features [k], from those of each sequence (Chan 1979)."""
+    n, means, deviations = (np.array(part) for part in zip(*(one.moments for one in sequences), strict=True))
+    mean = n @ means / n.sum()
+    variance = (deviations.sum(axis=0) + n @ np.square(means - mean)) / n.sum()
     return mean.astype(np.float32), np.sqrt(variance).astype(np.float32) + np.float32(1e-3)
 
 
@@ -440,30 +440,38 @@ class _Windows:
         self._chance = _chance(sequences, config.augmented_fraction)
 
     def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-        """Draw the windows of an epoch: features, one-hot labels, and the weight of each beat."""
-        drawn = rng.choice(len(self._sequences), self._config.windows_per_epoch, p=self._chance)
-        windows = [self._window(self._sequences[index], rng) for index in drawn]
-        x, label = (np.stack(part) for part in zip(*windows, strict=True))
+        """Draw the windows of an epoch: features, one-hot labels, and the weight of each beat.
+
+        A window of a short sequence is padded with beats of no label.
+        """
+        config = self._config
+        shape = config.windows_per_epoch, config.window_beats
+        x = np.zeros((*shape, len(self._mean)), dtype=np.float32)
+        label = np.zeros(shape, dtype="U1")
+        drawn = rng.choice(len(self._sequences), len(x), p=self._chance)
+        for index, features, labels in zip(drawn, x, label, strict=True):
+            sequence = self._sequences[index]
+            n_beats = min(len(sequence.label), config.window_beats)
+            start = rng.integers(len(sequence.label) - n_beats + 1)
+            window = slice(start, start + n_beats)
+            np.subtract(sequence.features[window], self._mean, out=features[:n_beats])
+            labels[:n_beats] = sequence.label[window]
+        x /= self._scale
+        self._disturb(x, rng)
         y = _one_hot(label)
-        return self._disturb(x, rng), y, y.sum(axis=2)
+        return x, y, y.sum(axis=2)
 
-    def _window(
-        self, sequence: TrainingSequence, rng: np.random.Generator
-    ) -> tuple[Floats, NDArray[np.str_]]:
-        """Return standardised features and labels of a random window, padded with beats of no label."""
-        n_beats, length = len(sequence.label), self._config.window_beats
-        start = rng.integers(max(n_beats - length, 0) + 1)
-        window = slice(start, start + length)
-        x = ((sequence.features[window] - self._mean) / self._scale).astype(np.float32)
-        missing = length - len(x)
-        return np.pad(x, ((0, missing), (0, 0))), np.pad(sequence.label[window], (0, missing))
-
-    def _disturb(self, x: Floats, rng: np.random.Generator) -> Floats:
+    def _disturb(self, x: Floats, rng: np.random.Generator) -> None:
+        """Add noise to windows in place, and set some features of a window to 0."""
         config, per_window = self._config, (len(x), 1, x.shape[2])
-        x = x + config.feature_offset_sd * rng.standard_normal(per_window, dtype=np.float32)
-        x = x + config.noise_sd * rng.standard_normal(x.shape, dtype=np.float32)
+        x += config.feature_offset_sd * rng.standard_normal(per_window, dtype=np.float32)
+        noise = np.empty(x.shape[1:], dtype=np.float32)
+        for window in x:  # one at a time: noise for all of them would be as large as x
+            rng.standard_normal(out=noise, dtype=np.float32)
+            noise *= config.noise_sd
+            np.add(window, noise, out=window)
         kept = rng.random(per_window) >= config.feature_dropout
-        return np.asarray(x * (kept / (1 - config.feature_dropout)), dtype=np.float32)
+        x *= (kept / (1 - config.feature_dropout)).astype(np.float32)
 
 
 def _chance(sequences: Sequence[TrainingSequence], augmented_fraction: float) -> NDArray[np.float64]:
@@ -481,7 +489,9 @@ def _chance(sequences: Sequence[TrainingSequence], augmented_fraction: float) ->
 
 
 def _one_hot(label: NDArray[np.str_]) -> Floats:
-    return np.asarray(label[..., None] == np.array(TRAINED_LABELS), dtype=np.float32)
+    """Return the one-hot labels [..., n_labels] of one character each; those of '' are 0."""
+    code, trained = (text.view(np.uint32) for text in (label, np.array(TRAINED_LABELS)))  # faster to compare
+    return np.asarray(code[..., None] == trained, dtype=np.float32)
 
 
 def ensemble(networks: Sequence[Network]) -> Network:

@@ -28,12 +28,14 @@ then ends in ", swapped", ", first lead" or ", second lead".
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ectopy.annotations import Annotations, read_annotations
 from ectopy.beats.detection import detect_beats
@@ -59,6 +61,7 @@ BORROWED_VARIANTS = tuple(AUGMENTED + name for name in augmentation.WITH_DONOR)
 AF_RHYTHMS = ("(AFIB", "(AFL")
 """Rhythm annotations of atrial fibrillation and atrial flutter."""
 
+Doubles: TypeAlias = NDArray[np.float64]
 LabelledBeats: TypeAlias = tuple[BeatWindows, Labels]
 """Beats and their labels."""
 
@@ -91,6 +94,17 @@ class TrainingSequence:
     def augmented(self) -> bool:
         """Whether the sequence was made by augmentation."""
         return self.variant.startswith(AUGMENTED)
+
+    @cached_property
+    def moments(self) -> tuple[int, Doubles, Doubles]:
+        """Number of beats, mean of their features [k], and sum of the squared deviations from it [k].
+
+        All networks that a process trains read the same sequences, each with other records left out.
+        """
+        if not len(self.features):
+            return 0, np.zeros(self.features.shape[1]), np.zeros(self.features.shape[1])
+        mean = self.features.mean(axis=0, dtype=np.float64)
+        return len(self.features), mean, np.square(self.features - mean).sum(axis=0)
 
     @property
     def sampling_weight(self) -> float:

@@ -24,6 +24,7 @@ STAGES, BESIDE = (
     "by stage, seconds of one core",
     "beside others, first lead of one record, seconds of one core",
 )
+WITHOUT, EMPTY, FULL = "without a cache", "into an empty cache", "with another model, from the cache"
 POOL = "Python, warm, a pool of processes, without report, s"
 IN_NUMPY, OF_COMPILED = "the same without the loops in C, s", "of those with them"
 JUDGED = "EC57, against themselves, seconds of one core"
@@ -57,6 +58,7 @@ def page(results: Results, name: str) -> Iterator[str]:
         ("scoring", scoring),
         ("length", length),
         ("batch", batch),
+        ("rescoring", rescoring),
         ("training", training),
     ):
         if benchmark in results:
@@ -149,6 +151,22 @@ def batch(results: Results) -> Iterator[str]:
     for chunk, values in by_number(results["a day of beats by chunk"]):
         difference = values["largest difference of a probability"]
         yield f"| {chunk} | {cell(values['cpu_s'], 2)} | {difference:.1g} |"
+
+
+def rescoring(results: Results) -> Iterator[str]:
+    """Return the lines of `rescoring.py`."""
+    ratio = results["of scoring without a cache"]
+    yield f"## {results['recordings']['number']} recordings again, with another model"
+    yield ""
+    yield from COST_HEAD
+    for name in (WITHOUT, EMPTY, FULL):
+        yield row(f"`ectopy score` {name}, {results['workers']} processes", results[name])
+    yield ""
+    full, empty = ratio[FULL], ratio[EMPTY]
+    yield f"From the [cache](how-to/rescore-an-archive.md), it takes {cell(full['cpu_s'], 2)} times the CPU"
+    yield f"and {cell(full['wall_s'], 2)} times the wall time of scoring without one. Filling the cache takes"
+    yield f"{cell(empty['cpu_s'], 2)} times the CPU. All files of results are the same with and without it."
+    yield f"It takes {results['cache, MB in an hour of signal']:g} MB for an hour of these recordings."
 
 
 def training(results: Results) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.readers import open_recording
 from tests.conftest import ROOT
 from tests.small import write_record
@@ -148,3 +149,40 @@ def test_the_page_says_what_each_tool_gives_and_draws_it(tmp_path):
     assert "| osea | beats, N and V | 0.030 [0.020 - 0.040] | 0.39 |" in lines
     assert "| ectopy, the whole analysis | all | 0.030 [0.020 - 0.040] | 1 |" in lines
     assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rescoring_fails_where_the_cache_changes_a_file(tmp_path):
+    compare = script("rescoring")["compare"]
+    for name in ("without", "cached"):
+        (tmp_path / name / "r").mkdir(parents=True)
+        (tmp_path / name / "r" / "beats.parquet").write_text("beats")
+    compare(tmp_path / "without", tmp_path / "cached")
+    (tmp_path / "cached" / "r" / "beats.parquet").write_text("others")
+    (tmp_path / "cached" / "more").write_text("")
+    with pytest.raises(SystemExit, match=r"these files are others: more, r/beats\.parquet$"):
+        compare(tmp_path / "without", tmp_path / "cached")
+
+
+def test_the_other_model_of_rescoring_is_another_one(tmp_path):
+    other, shipped = load_classifier(script("rescoring")["another_model"](tmp_path / "m")), SHIPPED_MODEL
+    assert other.network == load_classifier(shipped).network
+    assert other.version_id != load_classifier(shipped).version_id
+
+
+def test_the_page_tells_what_rescoring_takes(tmp_path):
+    cost = {"wall_s": GIVEN, "cpu_s": GIVEN, "peak_mb": GIVEN}
+    ways = ("without a cache", "into an empty cache", "with another model, from the cache")
+    results = {
+        "machine": json.loads((ROOT / "docs" / "benchmarks.json").read_text())["scoring"]["machine"],
+        "recordings": {"number": 48, "hours": 24.1},
+        "workers": 2,
+        "of scoring without a cache": {way: {"wall_s": GIVEN, "cpu_s": GIVEN} for way in ways[1:]},
+        "cache, MB in an hour of signal": 2.2,
+        **dict.fromkeys(ways, cost),
+    }
+    (tmp_path / "results.json").write_text(json.dumps({"rescoring": results}))
+    script("page")["main"](tmp_path / "results.json")
+    text = (tmp_path / "results.md").read_text()
+    assert "## 48 recordings again, with another model" in text
+    assert "it takes 0.03 [0.02 - 0.04] times the CPU" in text
+    assert "It takes 2.2 MB for an hour" in text

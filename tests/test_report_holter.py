@@ -24,7 +24,7 @@ from ectopy.report.sheet import MAX_SHEET_S, sheets
 from ectopy.report.signal_overview import signal_overview
 from ectopy.report.strips import STRIP_S, beat_marks
 from ectopy.report.summary import summarise
-from ectopy.report.templates import bpm, css_text, line_length
+from ectopy.report.templates import bpm, css_text, line_length, table_rows
 from ectopy.rhythm.findings import find_findings
 from ectopy.rhythm.heart_rate import NO_HEART_RATE, HeartRate
 from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
@@ -231,7 +231,19 @@ class TestEpisodes:
 
     def test_a_pause_has_no_beats_and_no_rate(self) -> None:
         (pauses,) = episode_lists(analysis_for("N" * 4, [1, 1, 2.5, 1]))
-        assert pauses.rows == [("0:00:02", "2.5 s", "", "")]
+        assert pauses.rows == [("0:00:02", "2.5 s")]
+
+    def test_the_page_lists_each_episode_of_a_kind_without_a_rate(self, tmp_path: Path) -> None:
+        analysis = analysis_for("N" * 40, [1.0, 2.5] * 20)
+        (pauses,) = (one for one in episode_lists(analysis) if one.kind.name == "pause")
+        assert len(pauses.rows) == 20
+        rows = "\n".join(f"<tr><td>{when}</td><td>{length}</td></tr>" for when, length in pauses.rows)
+        assert rows in written(tmp_path, analysis).source
+
+    def test_all_text_of_a_row_is_escaped(self) -> None:
+        rows = table_rows([("<b>", "a & b"), ('"', "'")])
+        first, second = "<td>&lt;b&gt;</td><td>a &amp; b</td>", "<td>&#34;</td><td>&#39;</td>"
+        assert rows == f"<tr>{first}</tr>\n<tr>{second}</tr>"
 
     def test_a_long_list_is_cut_and_says_so(self, tmp_path: Path) -> None:
         n = MAX_EPISODES + 1

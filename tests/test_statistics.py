@@ -217,3 +217,13 @@ class TestVariability:
         parts = [of("N" * 500, stop_s=stop_s) for stop_s in (299, 300)]
         assert [part["sdnn_ms"] for part in parts] == [None, 0.0]
         assert [part["rmssd_ms"] for part in parts] == [None, 0.0]
+
+
+def test_a_part_is_computed_once_and_every_answer_is_its_own() -> None:
+    beats = beats_of("NVN" * 20)
+    recording = recording_stats(analysis_of(recording_for(beats, 60_000), beats))
+    first, again = stats(recording, 0, 600), stats(recording, 0.0, 600.0)
+    assert first == again
+    assert len(recording.known) == 1
+    first["n_veb"] = None
+    assert stats(recording, 0, 600)["n_veb"] == again["n_veb"] == 20

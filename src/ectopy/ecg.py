@@ -55,6 +55,8 @@ def true_intervals(mask: Mask) -> NDArray[np.intp]:
 
 def merge_intervals(spans: NDArray[Edge]) -> NDArray[Edge]:
     """Merge half-open [start, stop) intervals in any order, [k, 2], that overlap or touch."""
+    if not len(spans):  # as of most kinds of events
+        return spans
     spans = spans[(spans[:, 0] < spans[:, 1])]
     spans = spans[np.argsort(spans[:, 0], kind="stable")]
     reached = np.maximum.accumulate(spans[:, 1])

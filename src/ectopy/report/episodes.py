@@ -13,7 +13,10 @@ MAX_EPISODES = 200
 
 
 class EpisodeList(NamedTuple):
-    """The episodes of one kind. ``rows`` have when, how long, how many beats and how fast, as text."""
+    """The episodes of one kind. ``rows`` have when and how long, as text.
+
+    Those of a kind with a rate also have how many beats and how fast.
+    """
 
     kind: EventKind
     n_episodes: int
@@ -44,10 +47,7 @@ def _lists(analysis: Analysis) -> Iterator[EpisodeList]:
 
 
 def _row(event: Event, kind: EventKind, clock: Clock) -> tuple[str, ...]:
-    has_rate = kind.has_rate and event.rate_bpm > 0
-    return (
-        clock.moment(event.onset_s),
-        duration(event.duration_s),
-        f"{event.n_beats:,}" if kind.has_rate else "",
-        f"{whole_bpm(event.rate_bpm)} bpm" if has_rate else "",
-    )
+    when = (clock.moment(event.onset_s), duration(event.duration_s))
+    if not kind.has_rate:
+        return when
+    return (*when, f"{event.n_beats:,}", f"{whole_bpm(event.rate_bpm)} bpm" if event.rate_bpm > 0 else "")

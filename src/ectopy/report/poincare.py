@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ectopy.ecg import Analysis, Mask, true_intervals
+from ectopy.report.svg import COMMANDS, joined, numbers
 from ectopy.report.trend import Tick
 from ectopy.rhythm.finders import supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds
@@ -21,6 +22,7 @@ SHADES = (1, 3, 10)
 """Minimum numbers of pairs in a cell of normal beats for the light, the medium and the dark shade."""
 TRIANGLE, DIAMOND = "l1 2h-2z", "l1 1-1 1-1-1z"
 """Paths of the marks of a cell with ectopic beats, from the middle of their top."""
+_EDGES_S = np.linspace(MIN_S, MAX_S, CELLS + 1)
 TICKS_S = (0.4, 0.8, 1.2, 1.6, 2.0)
 
 
@@ -55,7 +57,9 @@ def poincare(analysis: Analysis) -> Poincare | None:
     s &= ~v
     inside = present & (np.minimum(earlier, later) >= MIN_S) & (np.maximum(earlier, later) < MAX_S)
     normal = present & ~v & ~s
-    counts = [_cells(earlier, later, mask & inside) for mask in (normal, v, s)]
+    cell = _cells(earlier, later)
+    counts = [np.bincount(cell[mask & inside], minlength=CELLS**2) for mask in (normal, v, s)]
+    counts = [count.reshape(CELLS, CELLS) for count in counts]
     return Poincare(
         normal=_shaded(counts[0]),
         ventricular=_marks(counts[1] > 0, TRIANGLE),
@@ -72,11 +76,10 @@ def _any_of_three(mask: Mask) -> Mask:
     return mask[:-2] | mask[1:-1] | mask[2:]
 
 
-def _cells(earlier: Seconds, later: Seconds, mask: Mask) -> Counts:
-    """Count pairs in cells, [row, column]; the longest ``later`` are in the first row."""
-    extent = (MIN_S, MAX_S)
-    counts = np.histogram2d(later[mask], earlier[mask], bins=CELLS, range=(extent, extent))[0]
-    return counts[::-1].astype(np.int64)
+def _cells(earlier: Seconds, later: Seconds) -> Counts:
+    """Return the number of the cell of each pair, row by row; the longest ``later`` are in the first row."""
+    column, row = (np.searchsorted(_EDGES_S, edge_s, side="right") - 1 for edge_s in (earlier, later))
+    return np.asarray((CELLS - 1 - row) * CELLS + column)
 
 
 def _shaded(counts: Counts) -> list[str]:
@@ -88,11 +91,14 @@ def _shaded(counts: Counts) -> list[str]:
 
 def squares(mask: Mask) -> str:
     """Return an SVG path of the True cells, as dashes on the upper edge of their row; neighbours are one."""
-    return "".join(
-        f"M{start} {row}h{stop - start}"
-        for row in np.flatnonzero(mask.any(axis=1)).tolist()
-        for start, stop in true_intervals(mask[row]).tolist()
-    )
+    if not mask.any():
+        return ""
+    apart = np.column_stack((mask, np.zeros(len(mask), dtype=bool)))  # no dash goes on in the next row
+    starts, stops = true_intervals(apart.ravel()).T
+    row, column = np.divmod(starts, apart.shape[1])
+    dashes = ((column, "M"), (row, " "), (stops - starts, "h"))
+    text = np.stack([numbers(value, COMMANDS.index(command)) for value, command in dashes], axis=1)
+    return joined(text, np.zeros(1, dtype=np.int64))[0]
 
 
 def _marks(mask: Mask, shape: str) -> str:

@@ -36,7 +36,8 @@ class Rates(NamedTuple):
 class RecordingStats(NamedTuple):
     """Values that all parts of a recording need: rates, groups of ectopic beats, NN intervals.
 
-    ``lasting`` are the events, by kind, that count with the time that lies in a part.
+    ``lasting`` are the events, by kind, that count with the time that lies in a part. ``known`` are the
+    statistics of the parts that were asked for, by start and end: a short recording is one hour.
     """
 
     analysis: Analysis
@@ -45,6 +46,7 @@ class RecordingStats(NamedTuple):
     ventricular: Spans
     supraventricular: Spans
     nn: NormalIntervals
+    known: dict[tuple[float, float], Stats]
 
 
 class PeriodStats(NamedTuple):
@@ -78,6 +80,7 @@ def recording_stats(analysis: Analysis) -> RecordingStats:
         runs(ventricular(beats), rr_s),
         runs(supraventricular(beats), rr_s),
         normal_intervals(beats, rr_s, in_af, with_sveb=criteria.sveb_in_hrv),
+        {},
     )
 
 
@@ -95,20 +98,29 @@ def stats(recording: RecordingStats, start_s: float, stop_s: float) -> Stats:
     -------
     Values by name; :func:`ectopy.report.data_files.summary_schema` describes them.
     """
+    part = (start_s, stop_s)
+    if part not in recording.known:
+        period = _period(recording, start_s, stop_s)
+        topics = (_extent, _rate, _counts, _ventricular, _supraventricular, _pauses, _lasting, _variability)
+        recording.known[part] = {name: value for topic in topics for name, value in topic(period).items()}
+    return dict(recording.known[part])
+
+
+def _period(recording: RecordingStats, start_s: float, stop_s: float) -> PeriodStats:
     rates, beats = recording.rates, recording.analysis.beats
     part = slice(*np.searchsorted(rates.time_s, (start_s, stop_s)).tolist())
-    begun = _begun_events(recording.analysis.events, start_s, stop_s)
-    period = PeriodStats(
+    events: dict[str, list[Event]] = {name: [] for name in KINDS}
+    for event in _begun_events(recording.analysis.events, start_s, stop_s):
+        events[event.kind].append(event)
+    return PeriodStats(
         recording,
         start_s,
         stop_s,
         beats.label[part],
         beats.confident[part],
         Rates(*(values[part] for values in rates)),
-        {name: [event for event in begun if event.kind == name] for name in KINDS},
+        events,
     )
-    topics = (_extent, _rate, _counts, _ventricular, _supraventricular, _pauses, _lasting, _variability)
-    return {name: value for topic in topics for name, value in topic(period).items()}
 
 
 def _extent(period: PeriodStats) -> Stats:

@@ -18,8 +18,9 @@ STEP_MM = 0.1
 """Traces are drawn in steps of 10 uV or less: finer than a screen shows, and mostly one digit per element."""
 MAX_OFF_MM = 0.07
 """A point so near to the line between its neighbours is left out: a quarter of the stroke of a trace."""
-COMMANDS = " mlM"
+COMMANDS = " mlMh"
 """What may stand before a number in a path: a space, or the command whose first number it is."""
+_FROM_FIRST = np.zeros(1, dtype=np.int64)
 MAX_UNITS = 4999
 """A trace is cut off this far from its baseline: pictures are far lower, and steps have four digits."""
 MAX_TRACE_HZ = 500.0
@@ -313,8 +314,10 @@ def envelope(time_s: Values, value: Values, duration_s: float) -> Envelope:
 
 def line_path(y: Values) -> str:
     """Draw a line through the middle of each column; NaN interrupts it. Return an SVG path."""
+    middles = np.char.add(np.arange(len(y)).astype(bytes), b".5 ")
+    text = np.char.add(np.char.add(b"L", middles), _tenths(y))
     return "".join(
-        "M" + "L".join(f"{x + 0.5:g} {y[x]:.1f}" for x in range(start, stop)) + f"H{stop}"
+        f"M{joined(text[start:stop], _FROM_FIRST)[0][1:]}H{stop}"
         for start, stop in true_intervals(np.isfinite(y)).tolist()
     )
 
@@ -354,14 +357,25 @@ def band_path(low: Values, high: Values) -> str:
     -------
     An SVG path.
     """
+    there, back = np.char.add(b"V", _tenths(high)), np.char.add(b"V", _tenths(low))
+    there, back = np.char.add(there, b"h1"), np.char.add(back, b"h-1")[::-1]
+    n = len(low)
     return "".join(
-        f"M{start} "
-        + "V".join(f"{high[x]:.1f}h1" for x in range(start, stop))
-        + "V"
-        + "V".join(f"{low[x]:.1f}h-1" for x in range(stop - 1, start - 1, -1))
-        + "z"
+        f"M{start} {joined(there[start:stop], _FROM_FIRST)[0][1:]}"
+        f"{joined(back[n - stop : n - start], _FROM_FIRST)[0]}z"
         for start, stop in true_intervals(np.isfinite(low)).tolist()
     )
+
+
+def _tenths(y: Values) -> NDArray[np.bytes_]:
+    """Return heights in a trend as text with one digit after the point; a number for a missing one."""
+    return np.asarray(_heights()[np.round(10 * np.nan_to_num(y)).clip(0, 1000).astype(np.intp)])
+
+
+@lru_cache
+def _heights() -> NDArray[np.bytes_]:
+    """Return the heights from 0 to 100 in steps of 0.1 as text."""
+    return np.array([f"{height / 10:.1f}" for height in range(1001)], dtype=bytes)
 
 
 def histogram(time_s: Values, duration_s: float, n_bars: int = 120) -> tuple[str, int]:

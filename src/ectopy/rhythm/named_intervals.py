@@ -127,6 +127,8 @@ def _layers(analysis: Analysis) -> Iterator[tuple[str, NDArray[np.float64]]]:
     yield ARTEFACT, merge_intervals(unread + longer) - longer
     for kind in reversed(KINDS.values()):
         events = analysis.events_of(kind.name)
+        if not events:
+            continue
         if kind.name == "pause":
             long = [pause for pause in events if pause.duration_s >= analysis.criteria.no_beat_s]
             for name, some in ((ARTEFACT, long), ("asystole", clear_pauses(long, analysis))):

@@ -1,6 +1,7 @@
 """Fill the templates of the pages."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from importlib import resources
@@ -8,7 +9,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
 from jinja2.bccache import Bucket
+from markupsafe import Markup, escape
 
+from ectopy.report.strips import BeatMark
 from ectopy.report.svg import COLUMNS, STEP_MM
 from ectopy.rhythm.wording import duration, elapsed, whole_bpm
 
@@ -93,9 +96,31 @@ def css_text(text: str) -> str:
     return '"' + "".join(c if c.isalnum() else f"\\{ord(c):06x}" for c in text) + '"'
 
 
+def beat_letters(beats: Iterable[BeatMark]) -> Markup:
+    """Return the letters of the beats of a strip, and the RR intervals between them, as text of SVG."""
+    shown = (_letter(beat) + (_rr(beat) if beat.rr_ms else "") for beat in beats)
+    return Markup("".join(shown))  # noqa: S704 - letters of classes, and numbers
+
+
+def _letter(beat: BeatMark) -> str:
+    doubt = "" if beat.confident else "?"
+    return f'<text class="beat {beat.label}" x="{mm(beat.x_mm)}" y="3.4">{beat.label}{doubt}</text>'
+
+
+def _rr(beat: BeatMark) -> str:
+    return f'<text class="rr" x="{mm(beat.rr_x_mm)}" y="6.6">{beat.rr_ms}</text>'
+
+
+def table_rows(rows: Iterable[Iterable[str]]) -> Markup:
+    """Return rows of a table; all their text is escaped at once, and a cell has neither tab nor line feed."""
+    cells = escape("\n".join("\t".join(row) for row in rows))
+    between = cells.replace("\t", Markup("</td><td>")).replace("\n", Markup("</td></tr>\n<tr><td>"))
+    return Markup("<tr><td>{}</td></tr>").format(between)
+
+
 FILTERS = (
     *(mm, unit, dash, whole, thousands, percent, cell, line_length),
-    *(css_text, bpm, elapsed, duration),
+    *(css_text, bpm, elapsed, duration, beat_letters, table_rows),
 )
 
 

@@ -36,7 +36,7 @@ CONTEXT = 64
 
 As many as the beats of a training window.
 """
-BATCH_CHUNKS = 8
+BATCH_CHUNKS = 4
 """Chunks in one call of the network; more are not faster, and intermediate results take memory."""
 
 

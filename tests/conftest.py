@@ -1,5 +1,6 @@
 """Where the true databases are, for the tests marked ``real``."""
 
+import gc
 import os
 import shutil
 import sys
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from ectopy.datasets import catalogue
 from ectopy.parallel.blas_threads import limit_blas_threads
 from tests.faulty_server import FaultyServer, serving
+from tests.untraced import leave_out_libraries
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,6 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what was imported out of what slows tests: libraries of coverage, all of the garbage collector."""
+    leave_out_libraries()
+    gc.freeze()
 
 
 def database(name: str, version: str = "") -> Path:

@@ -33,6 +33,9 @@ class Here(WorkerPool):
     def __init__(self, on_report: Callable[[Any], None] | None = None) -> None:
         super().__init__(1, on_report=on_report)
 
+    def start(self, function: Callable[[], object]) -> None:
+        """Start nothing: this process has imported what the tasks need, or will."""
+
     def call(self, function: Callable[[T], R], argument: T, *, time_s: float | None = None) -> R:  # noqa: ARG002
         listener = self._on_report and SimpleNamespace(send=self._on_report)
         with self._free, mock.patch.object(worker_pool, "_sender", listener):

@@ -19,7 +19,7 @@ import pytest
 from ectopy import cli
 from ectopy.batch import results
 from ectopy.datasets.simulate import simulate_database
-from tests.small import FS, signal_of, write_model, write_record
+from tests.small import FS, Here, signal_of, write_model, write_record
 
 HEAVY = ("numpy", "scipy", "pandas", "wfdb", "pyarrow", "onnxruntime", "matplotlib", "pydantic")
 PIPELINE = ("keras", "jax", "mlflow", "prefect", "sklearn")
@@ -650,7 +650,8 @@ class TestBadInput:
     ) -> None:
         self.here, self.out, self.model, self.capsys = tmp_path / "in", tmp_path / "out", model, capsys
         self.here.mkdir()
-        monkeypatch.setenv("ECTOPY_WORKERS", "1")  # no process is started for two recordings of a minute
+        # No process is started for two recordings of a minute; TestScore starts some.
+        monkeypatch.setattr("ectopy.parallel.worker_pool.WorkerPool", lambda *_: Here())
 
     def score(self, path: str | Path) -> tuple[int, str]:
         status, _, said = run("score", path, "--out", self.out, "--model", self.model, capsys=self.capsys)

@@ -1,8 +1,10 @@
 """Promotion and rollback: one version is in use, the tags say what happened, no reader ever finds none."""
 
 import re
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -41,8 +43,8 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A registered model of the test's own."""
-    return re.sub(r"\W", "-", request.node.name)
+    """The registered model of ``three``, or one of the test's own."""
+    return "three" if "three" in request.fixturenames else re.sub(r"\W", "-", request.node.name)
 
 
 def register(name: str, folder: Path, **figures: float) -> Version:
@@ -57,9 +59,28 @@ def register(name: str, folder: Path, **figures: float) -> Version:
         return model_versions.register(model, model=name, tags={"database": "simdb"})
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """Copy all tables into a database that MLflow may have open."""
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+
+
+@pytest.fixture(scope="module")
+def registered(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Version], Path]:
+    """Three versions that were registered once, which takes seconds, and a copy of the store that has them."""
+    runs.connect(tracking_uri, "promotions")
+    versions = [register("three", tmp_path_factory.mktemp("models")) for _ in range(3)]
+    kept = tmp_path_factory.mktemp("registered") / "mlflow.db"
+    copy_database(Path(tracking_uri.removeprefix("sqlite:///")), kept)
+    return versions, kept
+
+
 @pytest.fixture
-def three(name: str, tmp_path: Path) -> list[Version]:
-    return [register(name, tmp_path / "models") for _ in range(3)]
+def three(registered: tuple[list[Version], Path], tracking_uri: str) -> list[Version]:
+    """Three versions to which nothing has happened yet: the store is as it was after their registration."""
+    versions, kept = registered
+    copy_database(kept, Path(tracking_uri.removeprefix("sqlite:///")))
+    return list(versions)
 
 
 def in_use(data: Path) -> str:

@@ -15,6 +15,7 @@ from ectopy.flows.demo import demo
 from ectopy.model.network import TrainConfig
 from ectopy.registry import model_versions, runs
 from ectopy.registry.promotion_gate import MinimumScores
+from tests.small import work_here
 
 pytestmark = pytest.mark.usefixtures("prefect_harness")
 
@@ -105,7 +106,10 @@ def test_the_beats_found_are_compared_with_those_simulated(shown: Shown) -> None
     assert row == (str(last_minute.sum()), "100.00", "100.00")
 
 
-def test_a_second_demo_in_the_same_folder_adds_a_version(shown: Shown) -> None:
+def test_a_second_demo_in_the_same_folder_adds_a_version(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)  # the first trained in processes of its own
     runs.connect(shown.uri, "ectopy-demo")
     before = model_versions.challenger("ectopy-demo")
     demo(shown.out, patients=3, minutes=6.0, config=CONFIG, minimum=NO_FLOORS)

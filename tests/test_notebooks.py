@@ -1,4 +1,4 @@
-"""The notebooks run as they stand, and what is saved in them is of no machine in particular."""
+"""The notebooks run, each cell as it stands, and what is saved in them is of no machine in particular."""
 
 import json
 import re
@@ -15,6 +15,10 @@ NAMES = ["01-from-signal-to-beats", "02-train-and-inspect-in-mlflow", "03-score-
 OF_A_MACHINE = re.compile(
     r"(?<![\w.:/<])/(?:home|root|tmp|work|var|usr|opt|private|Users)\b|[A-Z]:\\|file://|127\.0\.0\.1|\x1b"
 )
+
+
+SHORTER = {"02-train-and-inspect-in-mlflow": ("windows_per_epoch=1280", "windows_per_epoch=64")}
+"""A training that shows curves takes 100 CPU seconds, and one of a twentieth the same way."""
 
 
 def cells(path: Path) -> list[dict[str, Any]]:
@@ -89,6 +93,10 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    notebook = nbformat.read(path, as_version=4)
+    text = path.read_text()
+    if path.stem in SHORTER:
+        assert text.count(SHORTER[path.stem][0]) == 1
+        text = text.replace(*SHORTER[path.stem])
+    notebook = nbformat.reads(text, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]

@@ -3,8 +3,9 @@
 import csv
 import json
 import os
+import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,38 @@ from tests.inbox_runs import run
 from tests.small import signal_of, write_model, write_record
 
 
-@pytest.fixture
-def inbox(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folder of these tests, whose paths are in the results, and a copy of it after a first run."""
+    place = tmp_path_factory.mktemp("odd") / "place"
     for seed, name in enumerate("ab"):
-        write_record(tmp_path / "inbox", name, signal_of(seed=seed))
-    return tmp_path / "inbox"
+        write_record(place / "inbox", name, signal_of(seed=seed))
+    run(place / "inbox", place / "scored", ScoreOptions(write_model(place / "model")))
+    return place, place.rename(place.with_name("kept"))
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "scored"
+def place(first_run: tuple[Path, Path]) -> Iterator[Path]:
+    """The folder as it was after the first run."""
+    folder, kept = first_run
+    shutil.copytree(kept, folder)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> ScoreOptions:
-    return ScoreOptions(write_model(tmp_path / "model"))
+def inbox(place: Path) -> Path:
+    return place / "inbox"
+
+
+@pytest.fixture
+def out(place: Path) -> Path:
+    return place / "scored"
+
+
+@pytest.fixture
+def options(place: Path) -> ScoreOptions:
+    return ScoreOptions(place / "model")
 
 
 def statuses(out: Path) -> dict[str, str]:
@@ -61,9 +79,8 @@ ODD_ROWS: list[Any] = [
 class TestSummaryOfOneRecording:
     @pytest.mark.parametrize("column", SUMMARY_COLUMNS)
     def test_without_one_of_its_columns_it_is_a_result_without_that_value(
-        self, inbox: Path, out: Path, options: ScoreOptions, column: str
+        self, out: Path, column: str
     ) -> None:
-        run(inbox, out, options)
         self.edit(out / "a", lambda summary: summary["row"].pop(column))
         results.write_summary(out, [])
         assert statuses(out) == {"a": "failed" if column == "recording" else "scored", "b": "scored"}
@@ -72,7 +89,6 @@ class TestSummaryOfOneRecording:
     def test_with_an_odd_value_it_is_named_and_nobody_else_is_touched(
         self, inbox: Path, out: Path, options: ScoreOptions, change: dict[str, Any]
     ) -> None:
-        run(inbox, out, options)
         self.edit(out / "a", lambda summary: summary["row"].update(change))
         write_record(inbox, "c", signal_of(seed=2))
         assert [row["recording"] for row in run(inbox, out, options)] == ["c"]
@@ -85,7 +101,6 @@ class TestSummaryOfOneRecording:
     def test_one_that_is_damaged_is_made_again_in_its_place(
         self, inbox: Path, out: Path, options: ScoreOptions, content: bytes
     ) -> None:
-        run(inbox, out, options)
         (out / "a" / "summary.json").write_bytes(content)
         write_record(inbox, "c", signal_of(seed=2))
         run(inbox, out, options)  # the summary knows the path of the recording from before
@@ -94,10 +109,7 @@ class TestSummaryOfOneRecording:
         assert statuses(out) == dict.fromkeys("abc", "scored")
 
     @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-    def test_one_that_is_no_file_is_not_waited_for(
-        self, inbox: Path, out: Path, options: ScoreOptions, make: Callable[[Path], None]
-    ) -> None:
-        run(inbox, out, options)
+    def test_one_that_is_no_file_is_not_waited_for(self, out: Path, make: Callable[[Path], None]) -> None:
         (out / "a" / "summary.json").unlink()
         make(out / "a" / "summary.json")
         results.write_summary(out, [])
@@ -111,9 +123,9 @@ class TestSummaryOfOneRecording:
         ],
     )
     def test_an_odd_profile_does_not_stop_the_comparison_of_the_others(
-        self, inbox: Path, out: Path, options: ScoreOptions, profile: object
+        self, out: Path, options: ScoreOptions, profile: object
     ) -> None:
-        rows = run(inbox, out, options)
+        rows = results.earlier_rows(out)
         self.edit(out / "a", lambda summary: summary.update(profile=profile))
         model = load_classifier(options.model)
         assert read_profiles(rows, out, model.version_id) == []
@@ -153,6 +165,7 @@ class TestSummaryOfAll:
         assert aside.read_bytes() == content
 
     def test_a_folder_of_that_name_is_kept_too(self, inbox: Path, out: Path, options: ScoreOptions) -> None:
+        shutil.rmtree(out)
         for name in ("summary.csv", "index.html"):
             (out / name).mkdir(parents=True)
             (out / name / "mine.txt").write_text("notes")
@@ -161,19 +174,19 @@ class TestSummaryOfAll:
         assert kept(out) == ["index.html", "summary.csv"]
 
     @pytest.mark.parametrize("name", ["../../elsewhere", "/etc/passwd", "a/b", "", ".", "..", "a b"])
-    def test_a_name_that_leads_elsewhere_is_left_out(self, out: Path, name: str) -> None:
-        out.mkdir()
+    def test_a_name_that_leads_elsewhere_is_left_out(self, tmp_path: Path, name: str) -> None:
         row = {"recording": name, "path": "in/a.hea", "status": "failed"}
-        with (out / "summary.csv").open("w", newline="") as file:
+        with (tmp_path / "summary.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, row)
             writer.writeheader()
             writer.writerow(row)
-        assert results.earlier_rows(out) == []
+        assert results.earlier_rows(tmp_path) == []
 
-    def test_rows_with_more_or_fewer_cells_are_read(self, out: Path) -> None:
-        out.mkdir()
-        (out / "summary.csv").write_text("recording,path,status\na,in/a.hea,failed,x,y\nb,in/b.hea\n,,\n")
-        assert [row["recording"] for row in results.earlier_rows(out)] == ["a"]
+    def test_rows_with_more_or_fewer_cells_are_read(self, tmp_path: Path) -> None:
+        (tmp_path / "summary.csv").write_text(
+            "recording,path,status\na,in/a.hea,failed,x,y\nb,in/b.hea\n,,\n"
+        )
+        assert [row["recording"] for row in results.earlier_rows(tmp_path)] == ["a"]
 
 
 def overwrite(start: int, content: bytes) -> Callable[[Path], None]:
@@ -221,10 +234,8 @@ class TestLedger:
         tmp_path: Path,
         inbox: Path,
         out: Path,
-        options: ScoreOptions,
         damage: Callable[[Path], None],
     ) -> None:
-        run(inbox, out, options)
         before = {path: path.stat().st_mtime_ns for path in out.glob("*/summary.json")}
         damage(out / TABLE_FILE)
         write_record(inbox, "c", signal_of(seed=2))
@@ -254,7 +265,6 @@ class TestLedger:
     def test_a_row_that_is_no_entry_is_looked_at_again(
         self, inbox: Path, out: Path, options: ScoreOptions, change: str
     ) -> None:
-        run(inbox, out, options)
         execute(f"UPDATE recordings SET {change} WHERE path LIKE '%a.hea'")(out / TABLE_FILE)
         assert [(row["recording"], row["status"]) for row in run(inbox, out, options)] == [("a", "skipped")]
         assert kept(out) == []
@@ -262,7 +272,6 @@ class TestLedger:
     def test_one_that_somebody_has_locked_is_said_in_a_line_and_kept(
         self, inbox: Path, out: Path, options: ScoreOptions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        run(inbox, out, options)
         connect = sqlite3.connect
         monkeypatch.setattr(sqlite3, "connect", lambda path: connect(path, timeout=0.1))
         browser = connect(out / TABLE_FILE)

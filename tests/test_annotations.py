@@ -67,6 +67,7 @@ class TestWrittenAndReadBack:
         back = read_back(tmp_path, annotations_of((0, "N", 0, ""), (300, "V", 0, "")))
         assert back.sample.tolist() == [0, 300]
 
+    @pytest.mark.no_cover
     def test_a_hundred_thousand_beats_come_back(self, tmp_path: Path) -> None:
         n = 100_000
         sample = np.cumsum(np.random.default_rng(5).integers(100, 2000, n))

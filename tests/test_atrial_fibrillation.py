@@ -446,6 +446,7 @@ class TestAgainstAPlainComputation:
         episodes = find_atrial_fibrillation(time_s, rhythm, none, none, af_penalty=penalty, shortest_s=30)
         assert episodes.tolist() == [[0, 200]]
 
+    @pytest.mark.no_cover  # the loops are slow
     @pytest.mark.parametrize("seed", range(8))
     def test_episodes_are_those_of_loops(self, seed: int) -> None:
         rr_s, label = mixed_rhythm(seed)

@@ -245,6 +245,7 @@ EVENTFUL = together(sinus(25), fibrillation(12), sinus(15), still(8), wide_run(1
 EVENTFUL[round(48 * FS) : round(49 * FS)] = np.nan
 
 
+@pytest.mark.no_cover
 @settings(max_examples=5, deadline=None)
 @given(sizes=st.lists(st.integers(0, 4000), max_size=40))
 def test_chunks_change_no_alarm(sizes):
@@ -253,6 +254,7 @@ def test_chunks_change_no_alarm(sizes):
     assert {"vf", "asystole"} <= {one.label for one in whole if one.kind == "alarm"}
 
 
+@pytest.mark.no_cover
 def test_single_samples_give_the_same_alarms():
     signal = EVENTFUL[: round(34 * FS)]
     assert said(signal, [1] * len(signal)) == said(signal)

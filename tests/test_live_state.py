@@ -184,6 +184,7 @@ def size_of(stream):
     return n_values, sum(sys.getsizeof(array) for array in writer.arrays.values())
 
 
+@pytest.mark.no_cover  # twenty minutes
 def test_memory_does_not_grow():
     """The largest size in the last two thirds of twenty minutes, with an hour of gaps, is that of the first third."""
     rng = np.random.default_rng(1)

@@ -45,6 +45,7 @@ def with_faults(signal, fs):
     return signal
 
 
+@pytest.mark.no_cover
 @settings(max_examples=6, deadline=None)
 @given(sizes=st.lists(st.integers(0, 3000), max_size=60))
 def test_chunks_do_not_change_final_beats(sizes):
@@ -60,6 +61,7 @@ def test_one_sample_at_a_time_gives_the_same_as_all_at_once():
     assert final(one_by_one) == final(stream_in_chunks(signal, RECORDING.fs, []))
 
 
+@pytest.mark.no_cover  # each sample alone
 def test_samples_wait_until_a_step_is_complete():
     signal, fs = RECORDING.read(0, round(30 * RECORDING.fs)), RECORDING.fs
     step = round(STEP_S * fs)
@@ -265,6 +267,7 @@ def test_the_model_that_ships_finds_beats_of_simulated_patients():
     assert (beats.label == "N").mean() > 0.5
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("before_s", [-0.1, 0.0, 0.1, 0.2, 0.3, 0.5])
 def test_a_gap_beside_a_beat_is_the_same_in_all_chunks(before_s):
     peaks = np.arange(0.5, 29, 0.8).tolist()

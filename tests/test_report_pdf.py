@@ -16,6 +16,7 @@ from ectopy.report import pdf
 from ectopy.report.fhir import MissingLibraryError
 from tests.handmade import analysis_of, beats_of, provenance_of, recording_for
 from tests.small import write_model, write_record
+from tests.untraced import untraced
 
 PX_PER_MM = 96 / 25.4
 
@@ -30,11 +31,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def weasyprint() -> None:
+def weasyprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip without it; coverage does not follow it."""
     try:
-        pdf.require_weasyprint()
+        untraced(pdf.require_weasyprint)()
     except MissingLibraryError as missing:
         pytest.skip(str(missing))
+    from weasyprint import HTML
+
+    for name in ("__init__", "render", "write_pdf"):
+        monkeypatch.setattr(HTML, name, untraced(getattr(HTML, name)))
 
 
 class TestPictures:

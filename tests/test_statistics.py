@@ -63,6 +63,7 @@ class TestGroups:
             1,
         )
 
+    @pytest.mark.no_cover
     @settings(max_examples=200, deadline=None)
     @given(
         letters=st.text("NSVFQ", max_size=60),
@@ -84,6 +85,7 @@ class TestGroups:
         assert count["n_veb_triplets"] <= count["n_veb_runs"]
         assert count["n_vt_sustained"] <= count["n_vt_runs"]
 
+    @pytest.mark.no_cover
     @settings(max_examples=100, deadline=None)
     @given(letters=st.text("NV", max_size=60))
     def test_hours_add_up_to_the_whole(self, letters: str) -> None:

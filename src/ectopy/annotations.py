@@ -192,7 +192,7 @@ def _marks(annotations: Annotations) -> bytes:
         raise ValueError("annotations are not in order of time. Sort them by sample number.")
     code = _codes(annotations.symbol)
     words = (code << 10 | gap & _MOST_GAP).astype("<u2")
-    noted = np.array([text != "" for text in annotations.aux], dtype=bool)
+    noted = np.fromiter(map(bool, annotations.aux), bool, len(words))
     parts, done = [], 0
     for mark in np.flatnonzero((gap > _MOST_GAP) | (annotations.subtype != 0) | noted).tolist():
         parts.append(words[done:mark].tobytes())
@@ -205,12 +205,15 @@ def _marks(annotations: Annotations) -> bytes:
 
 
 def _codes(symbol: Labels) -> NDArray[np.int64]:
-    distinct, index = np.unique(symbol, return_inverse=True)
-    if unknown := set(distinct.tolist()) - CODES.keys():
+    distinct = set(symbol.tolist())
+    if unknown := distinct - CODES.keys():
         raise ValueError(
             f"unknown annotation symbols: {', '.join(sorted(unknown))}. Use the symbols of WFDB (ecgcodes.h)."
         )
-    return np.array([CODES[mark] for mark in distinct.tolist()], dtype=np.int64)[index]
+    codes = np.empty(len(symbol), dtype=np.int64)
+    for mark in distinct:
+        codes[symbol == mark] = CODES[mark]
+    return codes
 
 
 def _word(symbol: str, gap: int) -> bytes:

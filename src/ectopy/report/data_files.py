@@ -113,7 +113,13 @@ def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
     sample = np.round(starts_s * analysis.fs).astype(np.int64) - 1
     first = int(beats[0]) - 1 if len(beats) else 1
     sample[0] = first if len(sample) == 1 else min(first, int(sample[1]) - 1)
-    return np.maximum(sample - np.isin(sample, beats), 0), mit[changed].tolist()
+    return np.maximum(sample - _at_beats(sample, beats), 0), mit[changed].tolist()
+
+
+def _at_beats(sample: Samples, beats: Samples) -> Mask:
+    """Return which samples are those of beats, which are in order of time."""
+    following = np.append(beats, np.iinfo(np.int64).max)[np.searchsorted(beats, sample)]
+    return np.asarray(following == sample)
 
 
 def _has_beat(interval: NamedInterval, analysis: Analysis) -> bool:
@@ -126,7 +132,7 @@ def fibrillation_edges(analysis: Analysis) -> Samples:
     edges_s = [(event.onset_s, event.offset_s) for event in analysis.events_of("vf")]
     edges = np.round(np.array(edges_s, dtype=np.float64).ravel() * analysis.fs).astype(np.int64)
     # Beside a beat that is there, because WFDB allows two marks at one time only on different leads.
-    return np.minimum(edges, max(analysis.n_samples - 2, 0)) + np.isin(edges, analysis.beats.sample)
+    return np.minimum(edges, max(analysis.n_samples - 2, 0)) + _at_beats(edges, analysis.beats.sample)
 
 
 def event_notes(analysis: Analysis) -> tuple[Samples, list[str]]:
@@ -154,14 +160,15 @@ def _apart(annotations: Annotations) -> Annotations:
 
     Beats stay where they are.
     """
-    is_beat = np.isin(annotations.symbol, list(BeatClass))
+    is_beat = np.logical_or.reduce([annotations.symbol == letter for letter in BeatClass])
     taken = set(annotations.sample[is_beat].tolist())
     sample = annotations.sample.copy()
     for mark in np.flatnonzero(~is_beat).tolist():
         while int(sample[mark]) in taken:
             sample[mark] += 1
         taken.add(int(sample[mark]))
-    return _in_order([replace(annotations, sample=sample)])
+    moved = replace(annotations, sample=sample)
+    return moved if (np.diff(sample) >= 0).all() else _in_order([moved])
 
 
 def _in_order(groups: Sequence[Annotations]) -> Annotations:
@@ -172,7 +179,7 @@ def _in_order(groups: Sequence[Annotations]) -> Annotations:
         sample[order],
         np.concatenate([group.symbol for group in groups])[order],
         np.concatenate([group.subtype for group in groups])[order],
-        tuple(aux[mark] for mark in order.tolist()),
+        tuple(map(aux.__getitem__, order.tolist())),
     )
 
 
@@ -224,7 +231,8 @@ def _letters(labels: Labels) -> Any:
     import pyarrow as pa
 
     ends = np.arange(len(labels) + 1, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(labels), pa.py_buffer(ends), pa.py_buffer(labels.astype("S1")))
+    letters = np.ascontiguousarray(labels, dtype="U1").view(np.uint32).astype(np.uint8)
+    return pa.StringArray.from_buffers(len(labels), pa.py_buffer(ends), pa.py_buffer(letters))
 
 
 def _bits(mask: Mask) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from ectopy.ecg import CLASSES, Analysis, BeatClass, Event, Mask
+from ectopy.ecg import CLASSES, Analysis, BeatClass, Event, Mask, once
 from ectopy.rhythm.limits import (
     CERTAIN_PROBABILITY,
     JUDGED_BEATS,
@@ -249,6 +249,7 @@ def is_uncertain(event: Event, analysis: Analysis) -> bool:
     return bool(too_few or (~confident).mean() >= LOW_CONFIDENCE_SHARE)
 
 
+@once
 def is_certain(analysis: Analysis) -> Mask:
     """Return which beats are certain enough to make a finding loud, [n].
 

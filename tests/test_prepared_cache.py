@@ -80,10 +80,11 @@ def score(record: Path, out: Path, options: ScoreOptions) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (out / "r").iterdir()}
 
 
-def values(record: Path, options: ScoreOptions, **read: Any) -> dict[str, bytes]:
+def values(
+    record: Path, options: ScoreOptions, *, files: InputFiles | None = None, **read: Any
+) -> dict[str, bytes]:
     """Return all values that a model gets, by name, from the cache or computed."""
-    files = InputFiles.of(record)
-    files = replace(files, sha256=input_sha256(record))
+    files = files or replace(InputFiles.of(record), sha256=input_sha256(record))
     with prepared(open_recording(record, **read), options, files) as (found, features):
         arrays = {
             "unreadable": found.unreadable,
@@ -276,6 +277,18 @@ class TestKey:
         monkeypatch.setattr(pipeline, "prepare", overtaken)
         score(record, tmp_path / "out", options)
         assert not list(cache.path.iterdir())
+
+    def test_one_that_has_changed_since_it_was_hashed_gets_nothing_of_its_former_entry(
+        self, record: Path, options: ScoreOptions, cache: CacheFolder
+    ) -> None:
+        values(record, options)
+        kept = only_entry(cache).read_bytes()
+        before = replace(InputFiles.of(record), sha256=input_sha256(record))
+        write_record(record.parent, signal=with_gap())
+        expected = values(record, replace(options, cache=None))
+        forced = replace(options, force=True)
+        assert values(record, forced, files=before) == expected
+        assert only_entry(cache).read_bytes() == kept
 
 
 class TestCode:

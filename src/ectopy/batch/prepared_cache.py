@@ -104,11 +104,13 @@ def prepared(recording: Recording, options: ScoreOptions, files: InputFiles) -> 
                 yield entry.prepared(recording)
                 return
     new = pipeline.prepare(recording, leads=leads)
-    if files.unchanged:
-        try:
-            _write(folder, key, new, n_notes=len(recording.notes))
-        except OSError as error:
-            warn_once(folder.path, error)
+    if not files.unchanged:
+        yield Prepared(new, new.features)
+        return
+    try:
+        _write(folder, key, new, n_notes=len(recording.notes))
+    except OSError as error:
+        warn_once(folder.path, error)
     with _entry(folder, key, recording) as entry:
         yield Prepared(new, entry.features(new.windows.sample) if entry else new.features)
 

@@ -1,7 +1,7 @@
 """A cache of all that does not depend on the model, so that another model scores an archive quickly.
 
 An entry holds a :class:`ectopy.pipeline.PreparedRecording` and the features of its beats. Its name is a hash
-of everything that decides them. It holds no name, no text of the file, and no signal but the window of each
+of everything that decides them. It holds no name of a patient or a file, and no signal but the window of each
 beat. An entry that is damaged, or is not what its name says, is written again.
 
 It begins with the SHA-256 of all that follows. Then come a line of JSON and the arrays of :data:`_LAYOUT`.

@@ -154,8 +154,12 @@ class TestPoincare:
 
     def test_cells_side_by_side_are_one_piece(self) -> None:
         mask = np.zeros((3, 5), dtype=bool)
-        mask[1, [1, 2, 4]] = True
-        assert poincare.squares(mask) == "M1 1h2M4 1h1"
+        mask[1, [1, 2, 4]] = mask[2, 0] = True
+        # The second dash begins one cell after the end of the first, the third five cells before it.
+        assert poincare.squares(mask) == "M1 1h2m1 0h1m-5 1h1"
+
+    def test_a_full_row_does_not_go_on_in_the_next(self) -> None:
+        assert poincare.squares(np.ones((2, 3), dtype=bool)) == "M0 0h3m-3 1h3"
 
     def test_a_day_of_fibrillation_stays_light(self) -> None:
         # Every cell may be taken; a row of them costs few pieces.

@@ -90,15 +90,21 @@ def _shaded(counts: Counts) -> list[str]:
 
 
 def squares(mask: Mask) -> str:
-    """Return an SVG path of the True cells, as dashes on the upper edge of their row; neighbours are one."""
+    """Return an SVG path of the True cells, as dashes on the upper edge of their row; neighbours are one.
+
+    All but the first dash are placed from the end of the one before.
+    """
     if not mask.any():
         return ""
     apart = np.column_stack((mask, np.zeros(len(mask), dtype=bool)))  # no dash goes on in the next row
     starts, stops = true_intervals(apart.ravel()).T
     row, column = np.divmod(starts, apart.shape[1])
-    dashes = ((column, "M"), (row, " "), (stops - starts, "h"))
-    text = np.stack([numbers(value, COMMANDS.index(command)) for value, command in dashes], axis=1)
-    return joined(text, np.zeros(1, dtype=np.int64))[0]
+    length = stops - starts
+    x, y = column - np.append(0, (column + length)[:-1]), np.diff(row, prepend=0)  # from the end of the last
+    before = np.full(len(x), COMMANDS.index("m"))
+    before[0] = COMMANDS.index("M")
+    dashes = (numbers(x, before), numbers(y), numbers(length, COMMANDS.index("h")))
+    return joined(np.stack(dashes, axis=1), np.zeros(1, dtype=np.int64))[0]
 
 
 def _marks(mask: Mask, shape: str) -> str:

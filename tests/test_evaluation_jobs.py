@@ -1,15 +1,23 @@
 """Which network analyses which record: one that has not seen the patient, whatever database the patient is in."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ectopy.datasets import catalogue
 from ectopy.evaluation.jobs import challenger_jobs, out_of_fold_jobs
-from ectopy.model.calibration import UNCALIBRATED
+from ectopy.model.calibration import Calibration
+from ectopy.model.classifier import load_classifier
 from ectopy.model.folds import Fold
 from ectopy.model.network import TrainConfig
-from ectopy.model.training import TrainingFolder, fold_networks, member_networks, record_jobs
+from ectopy.model.training import (
+    TrainingFolder,
+    calibrate_members,
+    fold_networks,
+    member_networks,
+    record_jobs,
+)
 from ectopy.model.training_sources import SourceRecords, TrainingSource
 from ectopy.registry import model_versions, runs
 from tests.small import write_model
@@ -112,5 +120,14 @@ class TestOutOfFold:
     def test_networks_of_an_ensemble_differ_in_their_seed_alone(self) -> None:
         networks = fold_networks(self.jobs, self.folds, CONFIG, WORK)[1]
         assert [network.config.seed for network in networks] == [0, 1]
-        members = member_networks(self.jobs, CONFIG, UNCALIBRATED, WORK)
+        members = member_networks(self.jobs, CONFIG, WORK)
         assert [(member.config.seed, member.fold) for member in members] == [(0, None), (1, None), (2, None)]
+
+
+class TestCalibrateMembers:
+    def test_the_calibration_alone_changes(self, tmp_path: Path) -> None:
+        folder = write_model(tmp_path / "member")
+        before = load_classifier(folder).specification
+        calibrate_members([folder], Calibration(temperature=1.7, confidence_threshold=0.6))
+        after = load_classifier(folder).specification
+        assert after == replace(before, temperature=1.7, confidence_threshold=0.6)

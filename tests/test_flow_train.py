@@ -299,6 +299,19 @@ class TestTrain:
             files = {file.path for file in mlflow.MlflowClient().list_artifacts(run.info.run_id, "model")}
             assert {"model/model.onnx", "model/model.json"} <= files
 
+    def test_the_members_have_the_calibration_of_the_ensemble(self, trained: Trained) -> None:
+        """They are trained along with the folds, before there is one."""
+        folders = [model_versions.fetch_model(trained.version.uri)]
+        folders += [
+            model_versions.download_folder(run, "model")
+            for run in model_versions.member_runs(trained.version)
+        ]
+        ensemble, *members = (load_classifier(folder).specification for folder in folders)
+        assert (ensemble.temperature, ensemble.confidence_threshold) != (1, 0)
+        for member in members:
+            assert member.temperature == ensemble.temperature
+            assert member.confidence_threshold == ensemble.confidence_threshold
+
     def test_the_members_are_found_in_their_order_and_average_to_the_ensemble(self, trained: Trained) -> None:
         runs = model_versions.member_runs(trained.version)
         assert runs == [run.info.run_id for run in trained.children("member")]

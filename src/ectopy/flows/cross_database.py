@@ -195,7 +195,7 @@ def run_without(
     description = f"Networks that were trained on the other databases, on {left_out.database.name}."
     with runs.run(name, description=description, nested=True) as run_id:
         jobs = _read(others, config, work)
-        fitted = fit_with_curves(training.member_networks(jobs, config, UNCALIBRATED, work), run_id)
+        fitted = fit_with_curves(training.member_networks(jobs, config, work), run_id)
         for member in fitted:
             log_network(member)
         members = tuple(member.job.model for member in fitted)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain, islice
 from pathlib import Path
 
 from prefect import flow, runtime
@@ -133,7 +134,10 @@ def _train(
             log_review_batch(reviews, nested=True)
             runs.log_text(origins(sources), "corrections.json")
         folds = training.make_folds(jobs, config)
-        by_fold = cross_validate(jobs, folds, config, work, run_id)
+        by_fold = training.fold_networks(jobs, folds, config, work)
+        members = training.member_networks(jobs, config, work)
+        fitted = fit_with_curves([*chain(*by_fold), *members], run_id)  # together: no core waits between them
+        log_folds(folds, by_fold, fitted[: -config.members], work)
         predictions = training.load_predictions(by_fold)
         calibrated = calibration.calibrate_predictions(predictions, coverage=config.coverage)
         errors = calibration.errors_by_database(predictions, calibrated).items()
@@ -142,8 +146,9 @@ def _train(
         evaluations = evaluate_records(out_of_fold_jobs(jobs, by_fold, work), workers)
         by_key = dict(zip([job.record.key for job in jobs], evaluations, strict=True))
         metrics = log_out_of_fold(by_key)
-        members = fit_with_curves(training.member_networks(jobs, config, calibrated, work), run_id)
-        for number, member in enumerate(members):
+        folders = [member.model for member in members]
+        training.calibrate_members(folders, calibrated)
+        for number, member in enumerate(fitted[-config.members :]):
             log_network(member, tags={model_versions.MEMBER: str(number)})
         card = model_card.build_model_card(
             model=f"{model}, run {run_id[:8]}",
@@ -152,7 +157,6 @@ def _train(
             out_of_fold=metrics,
             calibration_error=calibrated.expected_error,
         )
-        folders = [member.job.model for member in members]
         training.save_ensemble(folders, work.model, calibrated, name=f"{model} {run_id[:8]}", run=run_id)
         training.save_reference_profile(predictions, calibrated, work.model)
         (work.model / "card.md").write_text(card)
@@ -245,8 +249,30 @@ def cross_validate(
     The networks of each fold, which are trained.
     """
     by_fold = training.fold_networks(jobs, folds, config, work)
-    logger.info("training the networks of %d folds, %d each", len(folds), config.fold_members)
-    fitted = fit_with_curves([job for networks in by_fold for job in networks], run_id)
+    log_folds(folds, by_fold, fit_with_curves([*chain(*by_fold)], run_id), work)
+    return by_fold
+
+
+def log_folds(
+    folds: Sequence[Fold],
+    by_fold: Sequence[Sequence[NetworkJob]],
+    fitted: Sequence[FittedNetwork],
+    work: TrainingFolder,
+) -> None:
+    """Write the ensemble of each fold, and log it with its networks as a run of its own.
+
+    Parameters
+    ----------
+    folds
+        The records for training and the held-out records of each fold.
+    by_fold
+        The networks of each fold.
+    fitted
+        The same networks, trained, fold after fold.
+    work
+        The folder of this training.
+    """
+    each = iter(fitted)
     for number, (fold, networks) in enumerate(zip(folds, by_fold, strict=True)):
         description = f"The ensemble of fold {number}, on the {len(fold.test)} records that it has not seen."
         with runs.run(f"fold {number}", description=description, nested=True):
@@ -254,9 +280,8 @@ def cross_validate(
             comparisons = training.save_fold(networks, work.fold(number))
             runs.log_folder(work.fold(number), "model")
             runs.log_metrics(headline_metrics.summarise(comparisons))
-            for member in fitted[number * config.fold_members :][: config.fold_members]:
-                log_network(member)
-    return by_fold
+            for network in islice(each, len(networks)):
+                log_network(network)
 
 
 def log_network(fitted: FittedNetwork, tags: Mapping[str, str] | None = None) -> None:

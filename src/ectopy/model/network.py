@@ -536,6 +536,19 @@ def save(network: Network, folder: Path, calibration: Calibration, *, name: str,
         confidence_threshold=calibration.confidence_threshold,
         min_beats=MIN_BEATS,
     )
+    write_specification(specification, folder)
+
+
+def write_specification(specification: Specification, folder: Path) -> None:
+    """Write the specification of a model into its directory.
+
+    Parameters
+    ----------
+    specification
+        The specification.
+    folder
+        The model directory.
+    """
     (folder / SPECIFICATION_FILE).write_text(json.dumps(asdict(specification), indent=1) + "\n")
 
 

@@ -3,8 +3,8 @@
 Each step reads the training records and the networks that it needs from disk, and writes its result there.
 The steps exchange paths, records and small values only, so each can run as a task or process of its own:
 
-``record_jobs`` -> ``training_set.run_job`` -> ``make_folds`` -> ``fold_networks`` -> ``fit_network`` ->
-``save_fold`` -> ``load_predictions`` -> ``member_networks`` -> ``fit_network`` -> ``save_ensemble`` ->
+``record_jobs`` -> ``training_set.run_job`` -> ``make_folds`` -> ``fold_networks`` and ``member_networks`` ->
+``fit_network`` -> ``save_fold`` -> ``load_predictions`` -> ``calibrate_members`` -> ``save_ensemble`` ->
 ``save_reference_profile``.
 """
 
@@ -153,7 +153,6 @@ class NetworkJob:
     config: TrainConfig
     model: Path
     compiled: Path
-    calibrated: Calibration = UNCALIBRATED
     fold: Fold | None = None
 
     @property
@@ -207,9 +206,7 @@ def fold_networks(
     ]
 
 
-def member_networks(
-    jobs: Sequence[RecordJob], config: TrainConfig, calibrated: Calibration, work: TrainingFolder
-) -> list[NetworkJob]:
+def member_networks(jobs: Sequence[RecordJob], config: TrainConfig, work: TrainingFolder) -> list[NetworkJob]:
     """Return the networks of the ensemble, which differ in their seed only.
 
     Parameters
@@ -218,8 +215,6 @@ def member_networks(
         The jobs that have written the training records.
     config
         The choices of the experiment.
-    calibrated
-        The calibration of the ensemble, which the model directory of each network repeats.
     work
         The folder of this training.
 
@@ -234,7 +229,6 @@ def member_networks(
             config=replace(config, seed=config.seed + number),
             model=work.member(number),
             compiled=work.compiled,
-            calibrated=calibrated,
         )
         for number in range(config.members)
     ]
@@ -277,7 +271,7 @@ def fit_network(job: NetworkJob) -> FittedNetwork:
         else:
             fitted, predictions = network.fit_fold(records, job.fold, job.config, callbacks=[note])
             run = "out of fold"
-        network.save(fitted, job.model, job.calibrated, name=job.name, run=run)
+        network.save(fitted, job.model, UNCALIBRATED, name=job.name, run=run)
     if job.fold is not None:
         logits = {prediction.sequence.record: prediction.logits for prediction in predictions}
         np.savez(job.predictions, allow_pickle=False, **logits)
@@ -335,6 +329,28 @@ def load_predictions(by_fold: Sequence[Sequence[NetworkJob]]) -> list[OutOfFoldP
 def _load_arrays(path: Path) -> dict[str, Floats]:
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+def calibrate_members(members: Sequence[Path], calibrated: Calibration) -> None:
+    """Write the calibration of the ensemble into the model directory of each of its networks.
+
+    Parameters
+    ----------
+    members
+        The model directories of the networks.
+    calibrated
+        The calibration of the ensemble.
+    """
+    for member in members:
+        specification = load_classifier(member).specification
+        network.write_specification(
+            replace(
+                specification,
+                temperature=calibrated.temperature,
+                confidence_threshold=calibrated.confidence_threshold,
+            ),
+            member,
+        )
 
 
 def save_ensemble(

@@ -371,5 +371,5 @@ def _draw(recording: Recording, columns: Sequence[int], sample: Samples) -> Clus
         first, last = max(r_peak - before, 0), min(r_peak + after, recording.n_samples)
         begin = first - r_peak + before
         cut[begin : begin + last - first] = recording.read_leads(columns, first, last)
-    levelled = level(cuts)
-    return ClusterDrawing(mean(levelled).T, levelled.transpose(0, 2, 1), sample)
+    levelled = level(cuts.transpose(0, 2, 1))
+    return ClusterDrawing(mean(levelled), levelled.transpose(2, 0, 1), sample)

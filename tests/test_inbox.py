@@ -542,6 +542,9 @@ def test_killed_again_and_again_it_loses_nothing_and_scores_nothing_twice(
     last = start(inbox, out, model)
     _, said = last.communicate(timeout=300)
     assert last.returncode == 0, said
+    with open_ledger(out) as ledger:
+        missing = [entry for entry in ledger.entries(*Status) if entry.status is not Status.SCORED]
+    assert missing == []
     assert len(written(out)) == n
     assert {name: written(out)[name] for name in seen} == seen
     assert set(known(out).values()) == {Status.SCORED}

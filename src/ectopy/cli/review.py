@@ -3,6 +3,7 @@
 import secrets
 import socket
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -60,10 +61,9 @@ def review(  # noqa: PLR0913, PLR0917 - the options of a command
         print_message("Open this address in a browser. Every edit is saved at once. Ctrl-C ends the server.")
         if not no_browser:
             webbrowser.open(address)
-        try:
+        with suppress(KeyboardInterrupt):  # the server may also end by itself, of which no error is left
             serve(out, listening, token, by=by, follows=not alone, originals=recordings)
-        except KeyboardInterrupt:
-            print_message("closed; every edit is saved")
+        print_message("closed; every edit is saved")
 
 
 def bound(port: int | None, usual: int) -> socket.socket:

@@ -244,14 +244,12 @@ class TestKey:
             ("_code_sha256", lambda: "another"),
             ("is_compiled", lambda: "neither"),
             ("_simd", lambda: ["another"]),
+            ("_libraries", lambda: ["3.0.0", "1.16.0", "21.0.0"]),
         ]
         for name, answer in changes:
             with monkeypatch.context() as patch:
                 patch.setattr(prepared_cache, name, answer)
                 values(record, options)
-        with monkeypatch.context() as patch:
-            patch.setattr(np, "__version__", "3.0.0")
-            values(record, options)
         values(record, options)
         assert names == ["r"] * 5
 

@@ -122,7 +122,7 @@ def _key(recording: Recording, options: ScoreOptions, input_sha256: str) -> str:
         "read as": [recording.fs, recording.n_samples, recording.leads],
         "options": [options.leads, options.fs, options.unit],
         "code": [_code_sha256(), is_compiled()],
-        "libraries": [np.__version__, version("scipy"), pa.__version__],
+        "libraries": _libraries(),
         "processor": [platform.machine(), _simd()],
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
@@ -138,6 +138,12 @@ def _code_sha256() -> str:
                 content = file.read_bytes()
                 digest.update(f"{file.relative_to(package).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+@cache
+def _libraries() -> list[str]:
+    """Return the versions of the libraries that prepare; to look one up takes as long as to read an entry."""
+    return [np.__version__, version("scipy"), pa.__version__]
 
 
 def _simd() -> object:

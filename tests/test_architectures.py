@@ -9,7 +9,7 @@ import pytest
 from ectopy.ablation.compression import load_onnx
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import network
-from ectopy.model.architectures import ARCHITECTURES, CHOSEN, Dropout
+from ectopy.model.architectures import ARCHITECTURES, CHOSEN
 from ectopy.model.calibration import UNCALIBRATED
 from ectopy.model.classifier import CHUNK, load_classifier
 from ectopy.model.network import TrainConfig
@@ -70,43 +70,6 @@ class TestWhatABeatKnows:
         turned[:, AT - 2], turned[:, AT + 2] = x[:, AT + 2], x[:, AT - 2]
         logits = (models[kind].predict_on_batch(each)[0, AT] for each in (x, turned))
         assert np.abs(np.subtract(*logits)).max() > 1e-5
-
-
-class TestDropout:
-    RATE = 51 / 256
-
-    def dropped(self, *, shape=(40, 33, 25), rate=0.2, layer=None):
-        return np.asarray((layer or Dropout(rate, seed=1))(np.ones(shape, dtype=np.float32), training=True))
-
-    def test_a_fifth_of_the_units_is_dropped_and_the_mean_stays(self):
-        x = self.dropped()  # 33,000 units, so one standard deviation of the share is 0.0022
-        assert np.mean(x == 0) == pytest.approx(self.RATE, abs=0.009)
-        assert np.unique(x).tolist() == [0, pytest.approx(1 / (1 - self.RATE))]
-
-    def test_units_are_dropped_independently(self):
-        zero = self.dropped().ravel() == 0
-        for lag in (1, 2, 3, 4, 25):  # 4 units share a random word
-            both = np.mean(zero[lag:] & zero[:-lag])
-            assert both == pytest.approx(self.RATE**2, abs=0.006)
-
-    def test_other_units_are_dropped_in_each_step(self):
-        layer = Dropout(0.2, seed=1)
-        first, second = self.dropped(layer=layer), self.dropped(layer=layer)
-        assert np.mean((first == 0) & (second == 0)) == pytest.approx(self.RATE**2, abs=0.006)
-
-    def test_the_same_seed_drops_the_same(self):
-        np.testing.assert_array_equal(self.dropped(), self.dropped())
-
-    @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 1), (2, 5, 7)])
-    def test_numbers_of_units_that_four_does_not_divide(self, shape):
-        assert self.dropped(shape=shape).shape == shape
-
-    def test_without_a_rate_nothing_is_dropped(self):
-        assert (self.dropped(rate=0.0) == 1).all()
-
-    def test_scoring_drops_nothing(self):
-        x = np.ones((3, 4, 5), dtype=np.float32)
-        np.testing.assert_array_equal(Dropout(0.5)(x), x)
 
 
 class TestPage:

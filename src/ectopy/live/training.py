@@ -13,7 +13,6 @@ import numpy as np
 from ectopy.live.beat_features import FEATURES, Floats
 from ectopy.live.network import LiveModel, LiveSpecification, save_live_model
 from ectopy.model import network
-from ectopy.model.architectures import Dropout
 from ectopy.model.calibration import Calibration
 from ectopy.model.network import Network, TrainConfig
 from ectopy.model.training_set import TrainingSequence
@@ -56,9 +55,9 @@ def _build(config: TrainConfig, look_ahead: int) -> Any:
     """Build the untrained network, [batch, beats, features] to logits [batch, beats * heads, labels]."""
     beats = keras.Input((None, len(FEATURES)))
     x = keras.layers.Dense(config.dense_units, activation="relu")(beats)
-    x = Dropout(config.dropout)(x)
+    x = keras.layers.Dropout(config.dropout)(x)
     x = keras.layers.GRU(config.gru_units, return_sequences=True)(x)
-    x = Dropout(config.dropout)(x)
+    x = keras.layers.Dropout(config.dropout)(x)
     n_labels = len(TRAINED_LABELS)
     steps = keras.layers.Dense(n_labels * (look_ahead + 1))(x)
     answers = [

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # compiles the GRU on two cores; read when Keras is imported
 
-import jax
 import keras
 import numpy as np
 
@@ -118,9 +117,9 @@ def transformer(x: Any, config: "TrainConfig") -> Any:
     x = keras.layers.Dense(width)(x)
     for _ in range(BLOCKS):
         attended = Attention()(keras.layers.LayerNormalization()(x))
-        x = keras.layers.Add()([x, Dropout(config.dropout)(attended)])
+        x = keras.layers.Add()([x, keras.layers.Dropout(config.dropout)(attended)])
         hidden = keras.layers.Dense(width, activation="relu")(keras.layers.LayerNormalization()(x))
-        x = keras.layers.Add()([x, Dropout(config.dropout)(keras.layers.Dense(width)(hidden))])
+        x = keras.layers.Add()([x, keras.layers.Dropout(config.dropout)(keras.layers.Dense(width)(hidden))])
     return keras.layers.LayerNormalization()(x)
 
 
@@ -160,35 +159,6 @@ ARCHITECTURES: Mapping[str, TemporalLayer] = MappingProxyType(
 
 def _bidirectional(layer: Any, x: Any) -> Any:
     return keras.layers.Bidirectional(layer)(x)
-
-
-@keras.saving.register_keras_serializable("ectopy")
-class Dropout(keras.layers.Dropout):  # type: ignore[misc]
-    """Dropout that decides on a unit with 8 random bits; that of Keras takes 32, a quarter of a training.
-
-    The rate is rounded to a multiple of 1/256.
-    """
-
-    def call(self, inputs: Any, *, training: bool = False) -> Any:
-        """Set units to 0 at random while training, and scale the others up by as much as that takes away.
-
-        Parameters
-        ----------
-        inputs
-            Keras tensor of any shape.
-        training
-            Whether the network is being trained; otherwise nothing is dropped.
-
-        Returns
-        -------
-        Keras tensor of the same shape.
-        """
-        dropped = round(256 * self.rate)
-        if not training or not dropped:
-            return inputs
-        words = jax.random.bits(self.seed_generator.next(), (-(-inputs.size // 4),), "uint32")
-        random = jax.lax.bitcast_convert_type(words, "uint8").ravel()[: inputs.size].reshape(inputs.shape)
-        return keras.ops.where(random < dropped, 0.0, inputs * (256 / (256 - dropped)))
 
 
 @keras.saving.register_keras_serializable("ectopy")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ectopy.ec57.reference import DETECTED
 from ectopy.features.extraction import FEATURE_NAMES, Floats, feature_columns
-from ectopy.model.architectures import ARCHITECTURES, CHOSEN, Dropout
+from ectopy.model.architectures import ARCHITECTURES, CHOSEN
 from ectopy.model.calibration import Calibration, OutOfFoldPrediction
 from ectopy.model.classifier import MODEL_FILE, SPECIFICATION_FILE, Specification, in_chunks
 from ectopy.model.folds import Fold, pick_records, training_sequences
@@ -323,9 +323,9 @@ def build(config: TrainConfig, *, n_features: int | None = None, n_labels: int =
     """
     beats = keras.Input((None, n_features or len(config.features or FEATURE_NAMES)))
     x = keras.layers.Dense(config.dense_units, activation="relu")(beats)
-    x = Dropout(config.dropout)(x)
+    x = keras.layers.Dropout(config.dropout)(x)
     x = ARCHITECTURES[config.architecture](x, config)
-    x = Dropout(config.dropout)(x)
+    x = keras.layers.Dropout(config.dropout)(x)
     return keras.Model(beats, keras.layers.Dense(n_labels)(x))
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ectopy import Recording, analyse, compiled, recording_of
 from ectopy.beats import beat_selection, qrs_candidates, signal_to_noise, windows
 from ectopy.datasets.simulate import draw_patient, simulate
 from ectopy.readers.wfdb import signals
+from ectopy.settings import load_settings
 from ectopy.signal import pacing_spikes, rolling
 
 COMPILERS = [name for name in ("cc", "gcc", "clang") if shutil.which(name)]
@@ -163,6 +165,19 @@ class TestEqual:
         in_c, in_numpy = both(lambda: signal_to_noise._similarity_in_chunk(beats))
         np.testing.assert_allclose(in_c, in_numpy, atol=2e-5)
 
+    @pytest.mark.parametrize("kind", ["f4", "f8", "f2", ">f4", "g"])
+    def test_a_function_of_the_user_may_return_any_kind_of_number(self, kind: str) -> None:
+        rng = np.random.default_rng(3)
+        recording = simulate(draw_patient(rng), minutes=2, rng=rng).recording
+        signal = recording.read(0, recording.n_samples).astype(np.float16)  # the same in every kind
+        read = signal.astype(kind)
+        of_user = replace(recording, read=lambda start, stop: read[start:stop])
+        in_c, in_numpy = both(lambda: analyse(of_user))
+        expected = analyse(recording_of(signal.astype(np.float32), recording.fs, leads=recording.leads))
+        for found in (in_c, in_numpy):
+            np.testing.assert_array_equal(found.beats.sample, expected.beats.sample)
+            np.testing.assert_array_equal(found.beats.probability, expected.beats.probability)
+
     def test_a_whole_recording(self) -> None:
         rng = np.random.default_rng(3)
         recording = simulate(draw_patient(rng), minutes=6, rng=rng).recording
@@ -182,15 +197,31 @@ class TestWithout:
         assert asked.stdout == "False\n"
 
     @pytest.mark.parametrize("content", [None, b"", b"\x7fELF not of this processor"])
-    def test_no_library_and_a_damaged_one_are_no_error(
+    def test_no_library_and_one_of_another_processor_are_no_error(
         self, content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         source = tmp_path / "kernels.c"
         source.write_text("another version")
         if content is not None:
-            (tmp_path / compiled.library_name(source.read_bytes())).write_bytes(content)
+            (tmp_path / compiled.library_name(source.read_bytes(), content)).write_bytes(content)
         monkeypatch.setattr(compiled, "SOURCE", source)
         assert compiled._load() is None
+
+    @needs_library
+    def test_part_of_a_library_is_not_loaded_because_it_would_end_the_process(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = Path(shutil.copy(compiled.SOURCE, tmp_path))
+        (library,) = compiled.SOURCE.parent.glob("kernels-*.so")
+        monkeypatch.setattr(compiled, "SOURCE", source)
+        copied = Path(shutil.copy(library, tmp_path))
+        assert compiled._load() is not None
+        copied.write_bytes(copied.read_bytes()[:5000])
+        assert compiled._load() is None
+
+    def test_the_variable_is_no_unknown_setting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ECTOPY_COMPILED", "0")
+        load_settings()
 
     def test_a_recording_has_beats(self) -> None:
         rng = np.random.default_rng(5)
@@ -207,46 +238,86 @@ class TestBuild:
     def built(root: Path, target: str = "wheel") -> dict[str, Any]:
         folder = root / hatch_build.FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(compiled.SOURCE, folder)
-        data: dict[str, Any] = {"artifacts": [], "pure_python": True, "tag": None}
+        if not (folder / "kernels.c").exists():
+            shutil.copy(compiled.SOURCE, folder)
+        data: dict[str, Any] = {"artifacts": [], "force_include": {}, "pure_python": True, "tag": None}
         hook = hatch_build.CompileKernels(str(root), {}, None, None, str(root), target)
         hook.initialize("standard", data)
+        hook.finalize("standard", data, "")
         return data
 
     @needs_library
     def test_a_wheel_has_the_library_and_names_the_platform(self, tmp_path: Path) -> None:
         data = self.built(tmp_path)
-        name = compiled.library_name(compiled.SOURCE.read_bytes())
-        assert data["artifacts"] == [f"{hatch_build.FOLDER}/{name}"]
-        assert (tmp_path / hatch_build.FOLDER / name).stat().st_size > 1000
+        (artifact,) = data["artifacts"]
+        library = tmp_path / artifact
+        assert library.name == compiled.library_name(compiled.SOURCE.read_bytes(), library.read_bytes())
         assert not data["pure_python"]
         assert data["tag"].startswith("py3-none-")
 
     @needs_library
     def test_the_library_of_an_older_source_goes(self, tmp_path: Path) -> None:
-        old = tmp_path / hatch_build.FOLDER / "kernels-0123456789ab.so"
+        old = tmp_path / hatch_build.FOLDER / "kernels-0123456789ab-0123456789ab.so"
         old.parent.mkdir(parents=True)
         old.touch()
         self.built(tmp_path)
         assert not old.exists()
 
+    @needs_library
+    def test_a_source_that_may_only_be_read_is_compiled_elsewhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(*_: object) -> None:
+            raise PermissionError("read-only file system")
+
+        folder = tmp_path / hatch_build.FOLDER
+        folder.mkdir(parents=True)
+        shutil.copy(compiled.SOURCE, folder)
+        monkeypatch.setattr(shutil, "copy", refused)
+        data = self.built(tmp_path)
+        ((place, name),) = data["force_include"].items()
+        assert Path(name).name == Path(place).name
+        assert data["artifacts"] == []
+        assert not data["pure_python"]
+
     def test_without_a_compiler_the_wheel_is_pure(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(hatch_build, "_compilers", list)  # none
-        data = self.built(tmp_path)
-        assert data == {"artifacts": [], "pure_python": True, "tag": None}
-        assert "No C compiler" in capsys.readouterr().err
+        assert self.built(tmp_path)["pure_python"]
+        assert "No C compiler worked" in capsys.readouterr().err
 
-    def test_without_a_compiler_a_library_that_was_compiled_elsewhere_is_kept(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_what_a_compiler_says_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder = tmp_path / hatch_build.FOLDER
+        folder.mkdir(parents=True)
+        (folder / "kernels.c").write_text("this is no C")
+        monkeypatch.setattr(hatch_build, "_compilers", lambda: [[*COMPILERS[:1]], ["/no/such/compiler"]])
+        assert self.built(tmp_path)["pure_python"]
+        if COMPILERS:
+            assert "error" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("wanted", ["", "  ", "'", "/no/such/compiler -m64"])
+    def test_a_compiler_that_is_none_is_passed_over(
+        self, wanted: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CC", wanted)
+        assert all(shutil.which(command[0]) for command in hatch_build._compilers())
+
+    @pytest.mark.parametrize(
+        ("content", "is_kept"), [(b"compiled elsewhere", True), (b"compiled else", False)]
+    )
+    def test_without_a_compiler_a_library_that_was_compiled_elsewhere_is_kept_if_it_is_whole(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, *, is_kept: bool
     ) -> None:
         monkeypatch.setattr(hatch_build, "_compilers", list)
-        kept = tmp_path / hatch_build.FOLDER / compiled.library_name(compiled.SOURCE.read_bytes())
-        kept.parent.mkdir(parents=True)
-        kept.write_bytes(b"compiled elsewhere")
-        assert not self.built(tmp_path)["pure_python"]
-        assert kept.read_bytes() == b"compiled elsewhere"
+        name = compiled.library_name(compiled.SOURCE.read_bytes(), b"compiled elsewhere")
+        library = tmp_path / hatch_build.FOLDER / name
+        library.parent.mkdir(parents=True)
+        library.write_bytes(content)
+        assert self.built(tmp_path)["pure_python"] is not is_kept
+        assert library.read_bytes() == content
 
     def test_a_source_distribution_has_no_library(self, tmp_path: Path) -> None:
         assert self.built(tmp_path, "sdist")["artifacts"] == []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ectopy import cli
 from ectopy.parallel import worker_pool
 from ectopy.parallel.worker_pool import (
     LimitExceededError,
@@ -278,3 +279,15 @@ def fill(n_bytes: int) -> int:
 
 def backtrack(n: int) -> object:
     return re.match("(a+)+$", "a" * n + "b")
+
+
+def test_a_worker_that_dies_before_any_recording_ends_a_command_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def died(*_: object, **__: object) -> None:
+        raise WorkerDiedError("the worker process died, perhaps for lack of memory")
+
+    monkeypatch.setattr("ectopy.cli.app", died)
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["score"])
+    assert capsys.readouterr().err == "ectopy: the worker process died, perhaps for lack of memory\n"

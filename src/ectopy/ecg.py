@@ -271,7 +271,8 @@ class Recording:
                 f"{self.name}: read({start}, {stop}) returned {dtype} of shape {shape}. "
                 f"It must return float32 in mV of shape {expected}, [n_samples, n_leads]."
             )
-        return signal
+        with np.errstate(over="ignore"):  # such a sample is beyond every limit
+            return signal.astype(np.float32, copy=False)
 
     @cached_property
     def limits_mv(self) -> NDArray[np.float32]:

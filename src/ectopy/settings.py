@@ -148,7 +148,7 @@ def load_settings() -> Settings:
     SettingsError
         If a value is invalid, or a variable ``ECTOPY_*`` is unknown, which is a misspelling.
     """
-    known = {f"ECTOPY_{name.upper()}" for name in Settings.model_fields}
+    known = {f"ECTOPY_{name.upper()}" for name in Settings.model_fields} | {"ECTOPY_COMPILED"}
     unknown = sorted(name for name in os.environ if name.startswith("ECTOPY_") and name not in known)
     if unknown:
         raise SettingsError(f"{', '.join(unknown)}: unknown setting. Use one of {', '.join(sorted(known))}.")

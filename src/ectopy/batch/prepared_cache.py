@@ -196,15 +196,17 @@ def _entry(folder: CacheFolder, key: str, recording: Recording) -> Iterator[_Ent
 def _checked(file: BufferedReader, key: str, n_leads: int) -> _Entry | None:
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         stated = file.read(_DIGEST_BYTES)
-        if hashlib.file_digest(file, "sha256").digest() != stated:
-            return None
-        file.seek(_DIGEST_BYTES)
         header = json.loads(file.readline(_LONGEST_HEADER))
         columns, notes = tuple(map(int, header["columns"])), tuple(map(str, header["notes"]))
         sizes = {axis: int(size) for axis, size in header["sizes"].items()}
         n_bytes = os.fstat(file.fileno()).st_size - file.tell()
         fits = len(columns) == sizes["leads"] and set(columns) <= set(range(n_leads))
-        if header["key"] == key and fits and n_bytes == _n_bytes(sizes) and min(sizes.values()) >= 0:
+        if header["key"] != key or not fits or n_bytes != _n_bytes(sizes) or min(sizes.values()) < 0:
+            return None  # before all of it is read, however large it is
+        arrays = file.tell()
+        file.seek(_DIGEST_BYTES)
+        if hashlib.file_digest(file, "sha256").digest() == stated:
+            file.seek(arrays)
             return _Entry(file, columns, notes, sizes)
     return None
 

@@ -137,6 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (typer.Abort, KeyboardInterrupt):
         fail("interrupted. Run the same command again to continue.", 130)
     except Exception as error:
+        if type(error).__module__.partition(".")[0] == "ectopy":  # such as a worker process that died
+            fail(str(error), 1)
         _fail_of_library(error)
         raise  # a bug, which needs its traceback
 

@@ -1,14 +1,15 @@
 """Loops in C, for the few places where numpy needs many passes over memory: ``kernels.c``.
 
 The library is compiled when ectopy is installed, if there is a C compiler (``hatch_build.py``). Its name has
-the digest of the source, so that one of another version is never loaded. Without a library, or with
-``ECTOPY_COMPILED=0``, each caller does the same in numpy. The tests compare both.
+the digests of the source and of itself: one of another version, or a part of one, is never loaded. Without a
+library, or with ``ECTOPY_COMPILED=0``, each caller does the same in numpy. The tests compare both.
 """
 
 import ctypes
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +38,35 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 
 
-def library_name(source: bytes) -> str:
-    """Return the name of the library that some source is compiled to."""
-    return f"kernels-{hashlib.sha256(source).hexdigest()[:12]}.so"
+def library_name(source: bytes, library: bytes) -> str:
+    """Return the name of the library that some source was compiled to.
+
+    Parameters
+    ----------
+    source, library
+        The content of both files.
+
+    Returns
+    -------
+    The name of a file.
+    """
+    source_sha256, library_sha256 = (hashlib.sha256(part).hexdigest()[:12] for part in (source, library))
+    return f"kernels-{source_sha256}-{library_sha256}.so"
 
 
 def _load() -> ctypes.CDLL | None:
-    """Load the library; None without one that this processor can run."""
+    """Load the library; None without one that is whole, of this source, and for this processor."""
     if os.environ.get("ECTOPY_COMPILED") == "0":
         return None
-    try:
-        library = ctypes.CDLL(str(SOURCE.with_name(library_name(SOURCE.read_bytes()))))
-    except OSError:
-        return None
+    source = SOURCE.read_bytes()
+    for path in SOURCE.parent.glob("kernels-*.so"):
+        with suppress(OSError):
+            if path.name == library_name(source, path.read_bytes()):  # the system crashes on a part of one
+                return _with_types(ctypes.CDLL(str(path)))
+    return None
+
+
+def _with_types(library: ctypes.CDLL) -> ctypes.CDLL:
     for name, arguments in _ARGUMENTS.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, _I if name in _COUNTS else None
@@ -70,6 +87,11 @@ def _call(name: str, *arguments: Any) -> Any:
     return getattr(_library, name)(*given)
 
 
+def _floats(values: NDArray[Any]) -> Floats:
+    """Return contiguous values in single precision, in the order of bytes of this machine."""
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
 def moving_mean(x: Floats, size: int) -> Floats:
     """Compute the mean of each window of each row.
 
@@ -86,7 +108,7 @@ def moving_mean(x: Floats, size: int) -> Floats:
     """
     n_rows, n = x.shape
     mean = np.empty((n_rows, n - size + 1), dtype=np.float32)
-    _call("moving_mean", np.ascontiguousarray(x), n_rows, n, size, np.empty(n + 1), mean)
+    _call("moving_mean", _floats(x), n_rows, n, size, np.empty(n + 1), mean)
     return mean
 
 
@@ -122,8 +144,8 @@ def running_total(x: Floats) -> Doubles:
     -------
     [n + 1].
     """
-    total = np.empty(len(x) + 1)
-    _call("running_total", x, len(x), x.strides[0] // x.itemsize, total)
+    total, values = np.empty(len(x) + 1), np.asarray(x, dtype=np.float32)
+    _call("running_total", values, len(x), values.strides[0] // values.itemsize, total)
     return total
 
 
@@ -193,7 +215,7 @@ def narrow_peaks(  # noqa: PLR0913, PLR0917 - the constants of the caller
     room = len(widths) * len(lead)
     samples, heights = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.float32)
     sizes = (np.array(widths, dtype=np.int64), len(widths), quiet, turn, smallest, quiet_part)
-    n_found = _call("narrow_peaks", lead, len(lead), *sizes, samples, heights)
+    n_found = _call("narrow_peaks", _floats(lead), len(lead), *sizes, samples, heights)
     return samples[:n_found].copy(), heights[:n_found].copy()
 
 
@@ -226,7 +248,7 @@ def cut_windows(  # noqa: PLR0913, PLR0917 - where the windows are, and where th
     """
     size = windows.shape[1]
     rows = [array.strides[0] // array.itemsize for array in (windows, scale)]
-    samples, peaks = np.ascontiguousarray(lead), np.ascontiguousarray(r_peaks, dtype=np.int64)
+    samples, peaks = _floats(lead), np.ascontiguousarray(r_peaks, dtype=np.int64)
     sizes = (len(peaks), before, step, size, *rows)
     _call("cut_windows", samples, len(samples), peaks, *sizes, np.empty(size, np.float32), windows, scale)
 
@@ -248,7 +270,7 @@ def largest_near(lead: Floats, samples: Samples, reach: int) -> tuple[Floats, Sa
     The values, [k], and how many samples later they are, [k]; of equal ones, the first.
     """
     largest, offset = np.empty(len(samples), dtype=np.float32), np.empty(len(samples), dtype=np.int64)
-    values, places = np.ascontiguousarray(lead), np.ascontiguousarray(samples, dtype=np.int64)
+    values, places = _floats(lead), np.ascontiguousarray(samples, dtype=np.int64)
     _call("largest_near", values, len(values), places, len(places), reach, largest, offset)
     return largest, offset
 
@@ -314,5 +336,5 @@ def second_similarity(windows: Floats, part: slice, shifts: int, nearby: int) ->
     second = np.empty(n, dtype=np.float32)
     scratch = [np.empty(size, dtype=np.float32) for size in (n_shifts * width * _ROW, 2 * nearby * n)]
     sizes = (n, windows.shape[1], part.start, width, shifts, nearby)
-    _call("second_similarity", np.ascontiguousarray(windows, np.float32), *sizes, *scratch, second)
+    _call("second_similarity", _floats(windows), *sizes, *scratch, second)
     return second

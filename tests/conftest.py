@@ -58,6 +58,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Leave what was imported out of what slows tests: libraries of coverage, all of the garbage collector."""
     leave_out_libraries()
     gc.freeze()
+    gc.set_threshold(50_000)  # tests make many objects that last
 
 
 def database(name: str, version: str = "") -> Path:

@@ -230,8 +230,8 @@ def test_a_name_cannot_end_the_comment_of_the_header(tmp_path):
     export_c(tmp_path, MODEL, 250.0)  # and an export replaces the one before
 
 
-FEW = {"106": 10, "116": 30.1, "122": 30.1, "208": 10}
-"""Minutes of a few records; beats of 116 and 122 once waited for ever, somewhere in their half an hour."""
+FEW = {"106": 5, "116": 30.1, "208": 5}
+"""Minutes of a few records; beats of 116 once waited for ever, somewhere in its half an hour."""
 
 
 @pytest.mark.real

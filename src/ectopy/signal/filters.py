@@ -151,11 +151,9 @@ def _pieces(signal: Signal, reach: int, *, size: int, step: int) -> NDArray[np.f
     """View pieces of each lead, [n_leads, n_pieces, size], that begin ``reach`` before each ``step``."""
     n_pieces, end = -(-len(signal) // step), reach + len(signal)
     padded = np.empty((signal.shape[1], max((n_pieces - 1) * step + size, end)), dtype=np.float32)
-    padded[:, reach:end] = signal.T
-    padded[:, :reach], padded[:, end:] = (
-        padded[:, reach, None],
-        padded[:, end - 1, None],
-    )  # faster than np.pad
+    padded[:, reach:end] = signal.T  # np.pad takes several times as long
+    padded[:, :reach] = padded[:, reach, None]
+    padded[:, end:] = padded[:, end - 1, None]
     return sliding_window_view(padded, size, axis=1)[:, ::step][:, :n_pieces]
 
 

@@ -258,6 +258,7 @@ class Recording:
             firsts = range(start, stop, step) or [start]  # an empty interval has a shape too
             parts = [self._read(first, min(first + step, stop))[:, list(columns)] for first in firsts]
             signal = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        signal = np.asfortranarray(signal)  # each lead contiguous in memory: all steps go along the leads
         if within(signal, USUAL_MAX_MV):  # so nearly always
             return signal
         return np.where(np.abs(signal) <= self.limits_mv[list(columns)], signal, np.float32(np.nan))

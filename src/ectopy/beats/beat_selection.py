@@ -48,7 +48,7 @@ def select_beats(candidates: Candidates) -> Samples:
     if len(candidates) == 0:
         return np.empty(0, dtype=np.int64)
     time_s = candidates.sample / WORKING_FS
-    amplitude = np.log(candidates.strength.astype(np.float64))
+    amplitude = np.log(candidates.strength.astype(np.float64, order="F"))
     high = _by_lead(_first_level, amplitude, time_s)
     llr = _log_likelihood_ratio(amplitude, high, high - _FIRST_CONTRAST)
     beat = _most_likely_beats(time_s, llr.sum(axis=1), np.full(len(time_s), _FIRST_RR_S))
@@ -79,7 +79,7 @@ def relative_strength(candidates: Candidates, beat: Mask) -> Floats:
     -------
     [n, n_leads]; NaN where a lead is unusable or has no beats.
     """
-    amplitude = np.log(candidates.strength.astype(np.float64))
+    amplitude = np.log(candidates.strength.astype(np.float64, order="F"))
     return amplitude - _by_lead(_running_median, amplitude, beat)
 
 

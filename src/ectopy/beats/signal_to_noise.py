@@ -64,7 +64,7 @@ def signal_quality_index(
     -------
     [n, n_leads]; NaN where a lead is off or has no beat.
     """
-    sqi = np.full(strength.shape, np.nan)
+    sqi = np.full(strength.shape, np.nan, order="F")
     for lead, usable in enumerate(~np.isnan(strength.T)):
         beats = beat & usable
         if beats.any():

@@ -79,8 +79,8 @@ def on_working_grid(mask: Mask, fs: float) -> Mask:
     Mask [n_working, n_leads] at WORKING_FS.
     """
     if mask.all():
-        return np.ones((working_length(len(mask), fs), mask.shape[1]), dtype=bool)
-    return mask[_nearest_samples(len(mask), fs)]
+        return np.ones((mask.shape[1], working_length(len(mask), fs)), dtype=bool).T
+    return np.take(mask.T, _nearest_samples(len(mask), fs), axis=1).T  # each lead contiguous in memory
 
 
 def not_recorded(signal: Signal, fs: float) -> Mask:
@@ -97,7 +97,7 @@ def not_recorded(signal: Signal, fs: float) -> Mask:
     -------
     Mask [n, n_leads].
     """
-    lost = np.zeros(signal.shape, dtype=bool)
+    lost = np.zeros_like(signal, dtype=bool)  # in the order of the signal, each lead contiguous in memory
     if not all_finite(signal):
         lost |= long_runs(~np.isfinite(signal), round(MISSING_S * fs))
     same = signal[1:] == signal[:-1]  # False beside a missing sample

@@ -150,7 +150,8 @@ def _part(store: SignalStore, numbers: Sequence[int], start: int, stop: int, uni
     per_frame = store.header.signals[numbers[0]].per_frame
     first, last = start // per_frame, -(-stop // per_frame)
     columns = _signals_in_mv(store, numbers, first, last, unit)
-    return np.stack(columns)[:, start - first * per_frame :][:, : stop - start].T
+    wanted = slice(start - first * per_frame, stop - first * per_frame)
+    return np.stack([column[wanted] for column in columns]).T
 
 
 def _signals_in_mv(
@@ -233,7 +234,7 @@ def _twelve_bits(file: SignalFile, start: int, stop: int) -> Stored:
     n_bytes = math.ceil((stop - 2 * pair) * 3 / 2)
     stored = np.fromfile(file.path, np.uint8, n_bytes, offset=file.offset + 3 * pair)
     n_stored = len(stored) * 2 // 3
-    padded = np.pad(stored, (0, -len(stored) % 3))
+    padded = np.append(stored, np.zeros(-len(stored) % 3, dtype=np.uint8)) if len(stored) % 3 else stored
     if compiled.is_compiled():
         return compiled.twelve_bits(padded)[skipped:n_stored][: stop - start]
     low, halves, high = padded.reshape(-1, 3).T.astype(np.uint16)

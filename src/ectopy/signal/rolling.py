@@ -152,11 +152,15 @@ def _extreme(values: Values, size: int, mode: str, better: Callable[[Values, Val
 def _padded(values: Values, size: int, mode: str) -> Values:
     if not len(values):  # there is no end to continue
         return np.zeros((size - 1, *values.shape[1:]), dtype=values.dtype)
-    before, after = np.arange(-(size // 2), 0), np.arange(len(values), len(values) + (size - 1) // 2)
-    ends = [values[_inside(beyond, len(values), mode)] for beyond in (before, after)]
+    before, after = size // 2, (size - 1) // 2
+    padded = np.empty((*values.shape[:0:-1], before + len(values) + after), dtype=values.dtype).T
+    padded[before : before + len(values)] = values  # each lead contiguous in memory
     if mode == "constant":
-        ends = [np.zeros_like(end) for end in ends]
-    return np.concatenate((ends[0].T, values.T, ends[1].T), axis=-1).T  # each lead contiguous in memory
+        padded[:before] = padded[before + len(values) :] = 0
+    else:
+        padded[:before] = values[_inside(np.arange(-before, 0), len(values), mode)]
+        padded[before + len(values) :] = values[_inside(len(values) + np.arange(after), len(values), mode)]
+    return padded
 
 
 def _inside(beyond: NDArray[np.intp], n: int, mode: str) -> NDArray[np.intp]:

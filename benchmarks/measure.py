@@ -26,7 +26,9 @@ from typing import Any, NamedTuple
 import psutil
 
 LOOK_EVERY_S = 0.05
-"""Interval at which memory is sampled; a shorter peak may be missed."""
+"""Least interval at which memory is sampled; a shorter peak may be missed."""
+PART_FOR_LOOKING = 0.1
+"""Greatest part of the time for which memory is sampled: a look at large processes takes long."""
 
 
 class Cost(NamedTuple):
@@ -49,8 +51,9 @@ def cost_of(command: Sequence[str], **environment: str) -> Cost:
     ):
         peak = 0
         while process.poll() is None:
+            looked = time.perf_counter()
             peak = max(peak, memory_of(process))
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(max(LOOK_EVERY_S, (time.perf_counter() - looked) / PART_FOR_LOOKING))
         wall_s = time.perf_counter() - begun
         after = getrusage(RUSAGE_CHILDREN)
         if process.returncode:

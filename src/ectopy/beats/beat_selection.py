@@ -140,7 +140,8 @@ def _lead_off(relative: Floats, time_s: Floats) -> Mask:
     """Find where a lead, but not every lead, has no beat at all for two seconds: its electrode is off."""
     second = time_s.astype(np.int64)
     highest = np.full((second[-1] + 1, relative.shape[1]), -np.inf)
-    np.maximum.at(highest, second, np.nan_to_num(relative, nan=-np.inf))
+    first = np.flatnonzero(np.diff(second, prepend=-1))
+    highest[second[first]] = np.maximum.reduceat(np.nan_to_num(relative, nan=-np.inf), first)
     low = maximum_filter1d(highest, 3)[second] < _LEAD_OFF
     return np.asarray(low & ~low.all(axis=1, keepdims=True))
 

@@ -219,10 +219,14 @@ def cluster_features(qrs: Floats, template_beats: NDArray[np.intp], rr_ratios: F
     probe = np.unique(np.linspace(0, len(qrs) - 1, N_PROBES).round().astype(int))
     power = (qrs**2).sum(axis=1)
     both = power[:, None] + power[probe]
-    distance = np.sqrt(np.maximum(both - 2 * qrs @ qrs[probe].T, 0) / (both + EPS))
+    distance = both - 2 * qrs @ qrs[probe].T
+    np.maximum(distance, 0, out=distance)  # in place, as the loops below: the arrays are large
+    distance /= both + EPS
+    np.sqrt(distance, out=distance)
     rank = len(probe) // 16
     near = np.median(np.partition(distance[template_beats], rank, axis=1)[:, rank])
-    weight = np.clip(2 - distance / (1.5 * np.clip(near, 0.05, 0.4)), 0, 1) + EPS
+    distance /= 1.5 * np.clip(near, 0.05, 0.4)
+    weight = np.clip(2 - distance, 0, 1) + EPS
     total = weight.sum(axis=1, keepdims=True)
     in_time = (rr_ratios[probe, :1] > -0.05) & (rr_ratios[probe, 1:] < 0.15)
     means = weight @ np.concatenate([rr_ratios[probe], in_time], axis=1, dtype=np.float32) / total

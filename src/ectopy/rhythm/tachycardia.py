@@ -126,7 +126,7 @@ def _qrs_correlation(windows: BeatWindows, run: NDArray[np.intp], usual: NDArray
             shifted = sliding_window_view(
                 other[QRS.start - LARGEST_SHIFT : QRS.stop + LARGEST_SHIFT], len(one[QRS])
             )
-            correlations.append(max(float(np.corrcoef(one[QRS], part)[0, 1]) for part in shifted))
+            correlations.append(float(np.corrcoef(one[QRS], shifted)[0, 1:].max()))
     return float(np.mean(correlations)) if correlations else 1.0
 
 

@@ -10,6 +10,7 @@ from ectopy.ecg import VALUES_AT_ONCE, Recording, recording_of
 from ectopy.features import extraction
 from ectopy.readers import open_recording
 from ectopy.signal.filters import WORKING_FS, working_length
+from ectopy.signal.pacing_spikes import divide_spikes
 from ectopy.signal.time_grid import TimeGrid
 from tests.small import simulated
 
@@ -55,6 +56,28 @@ class TestLongRecordings:
         for number, _ in enumerate(detection.blocks(recording, (0,), block_s=20), start=1):
             assert number <= n_read <= number + 1
         assert threads == {threading.get_ident()}
+
+    def test_a_function_of_the_user_may_return_the_same_memory_each_time(self, patient, monkeypatch):
+        n_samples = patient.recording.n_samples
+        signal = patient.recording.read(0, n_samples)[:, :1].copy()
+        memory, has_read_again = np.empty_like(signal), threading.Event()
+
+        def read(start, stop):
+            memory[: stop - start] = signal[start:stop]
+            if start:
+                has_read_again.set()
+            return memory[: stop - start]
+
+        def divide_late(*of_a_block):
+            assert has_read_again.wait(10)
+            return divide_spikes(*of_a_block)
+
+        alone = detection.detect_beats(recording_of(signal, 360), (0,), block_s=20).windows
+        monkeypatch.setattr(detection, "divide_spikes", divide_late)
+        monkeypatch.setattr(detection, "LONG_S", 0.0)
+        ahead = detection.detect_beats(Recording("mine", 360.0, ("II",), n_samples, read), (0,), block_s=20)
+        np.testing.assert_array_equal(ahead.windows.sample, alone.sample)
+        np.testing.assert_array_equal(ahead.windows.signal, alone.signal)
 
     def test_an_error_while_reading_ends_the_analysis(self, monkeypatch):
         monkeypatch.setattr(detection, "LONG_S", 0.0)

@@ -437,7 +437,8 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
 
     def read(start: int) -> tuple[int, int, Signal, Mask]:
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
-        return start, first, *_recorded(recording, columns, first, last)
+        raw, lost = _recorded(recording, columns, first, last)
+        return start, first, np.copy(raw) if is_long else raw, lost
 
     def filter_(part: tuple[int, int, Signal, Mask]) -> Block:
         start, first, raw, lost = part
@@ -449,9 +450,10 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
         drowned_spans = np.clip(true_intervals(drowned) + begin, from_, to)
         return Block(begin, from_, to, filtered, usable, drowned_spans, spikes)
 
-    # Read in this thread: the function of a user may not be for another one.
+    # Read in this thread: the function of a user may not be for another one, and may use its memory again.
+    is_long = recording.duration_s > LONG_S
     recorded = map(read, range(0, max(n_samples, 1), step))
-    yield from (map_ahead if recording.duration_s > LONG_S else map)(filter_, recorded)
+    yield from (map_ahead if is_long else map)(filter_, recorded)
 
 
 def _recorded(recording: Recording, columns: Sequence[int], first: int, last: int) -> tuple[Signal, Mask]:

@@ -1,6 +1,7 @@
 """Recordings that are analysed side by side leave each other their cores."""
 
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,3 +73,19 @@ def test_a_command_says_so_before_numpy_is_there() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     printed = subprocess.check_output([sys.executable, "-c", told], env=environment, text=True)
     assert printed.strip() == "{1}"
+
+
+def test_the_threads_are_part_of_what_rounds_its_sums() -> None:
+    with blas_threads.one_blas_thread():
+        alone = blas_threads.blas_in_use()
+    assert alone != blas_threads.blas_in_use()
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="names kernels of such a processor")
+def test_so_are_the_kernels() -> None:
+    code = "import numpy; from ectopy.parallel.blas_threads import blas_in_use as used; print(used())"
+    printed = {
+        subprocess.check_output([sys.executable, "-c", code], env=os.environ | {"OPENBLAS_CORETYPE": kernels})
+        for kernels in ("Prescott", "Nehalem")
+    }
+    assert len(printed) == 2

@@ -244,6 +244,7 @@ class TestKey:
             ("_code_sha256", lambda: "another"),
             ("is_compiled", lambda: "neither"),
             ("_simd", lambda: ["another"]),
+            ("blas_in_use", lambda: [("openblas", "Prescott", 1)]),
             ("_libraries", lambda: ["3.0.0", "1.16.0", "21.0.0"]),
         ]
         for name, answer in changes:
@@ -251,7 +252,7 @@ class TestKey:
                 patch.setattr(prepared_cache, name, answer)
                 values(record, options)
         values(record, options)
-        assert names == ["r"] * 5
+        assert names == ["r"] * 6
 
     def test_force_prepares_again_and_replaces_the_entry(
         self, record: Path, options: ScoreOptions, cache: CacheFolder, names: list[str]

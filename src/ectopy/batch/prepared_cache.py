@@ -37,6 +37,7 @@ from ectopy.beats.windows import N_LEADS, WINDOW, BeatWindows
 from ectopy.compiled import is_compiled
 from ectopy.ecg import Recording, Samples
 from ectopy.features.extraction import FEATURE_NAMES, Floats, segments
+from ectopy.parallel.blas_threads import blas_in_use
 from ectopy.pipeline import PreparedRecording
 from ectopy.signal.waves import WAVES
 
@@ -123,7 +124,7 @@ def _key(recording: Recording, options: ScoreOptions, input_sha256: str) -> str:
         "options": [options.leads, options.fs, options.unit],
         "code": [_code_sha256(), is_compiled()],
         "libraries": _libraries(),
-        "processor": [platform.machine(), _simd()],
+        "processor": [platform.machine(), _simd(), blas_in_use()],
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

@@ -32,6 +32,15 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
+def blas_in_use() -> list[tuple[str, str, int]]:
+    """Return what the sums of linear algebra are rounded by: the library, its kernels and its threads.
+
+    ``OPENBLAS_CORETYPE`` chooses other kernels, and ``OPENBLAS_NUM_THREADS`` other threads.
+    """
+    known = (library for library in _linear_algebra().info() if library["user_api"] == "blas")
+    return sorted({(one["internal_api"], one.get("architecture", ""), one["num_threads"]) for one in known})
+
+
 @cache
 def _linear_algebra() -> Any:
     from threadpoolctl import ThreadpoolController

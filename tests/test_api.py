@@ -146,6 +146,13 @@ class TestWhatIsNoSignal:
         read = ectopy.recording_of(masked, 250.0).read(0, 5000)
         assert np.array_equal(np.isnan(read), NOISE > 0.2)
 
+    def test_so_they_may_be_in_what_a_function_of_the_user_returns(self) -> None:
+        masked = np.ma.masked_greater(NOISE, 0.2)
+        recording = ectopy.Recording("mine", 250.0, ("II", "V1"), 5000, lambda *part: masked[slice(*part)])
+        for columns in ((0, 1), (1,)):
+            read = recording.read_leads(columns, 0, 5000)
+            np.testing.assert_array_equal(np.isnan(read), NOISE[:, list(columns)] > 0.2)
+
     def test_a_value_that_float32_cannot_hold_is_no_warning(self) -> None:
         assert ectopy.analyse(np.full(5000, 1e300), fs=250.0).analysable_s == 0.0
 

@@ -273,7 +273,7 @@ class Recording:
                 f"It must return float32 in mV of shape {expected}, [n_samples, n_leads]."
             )
         with np.errstate(over="ignore"):  # such a sample is beyond every limit
-            return signal.astype(np.float32, copy=False)
+            return _unmasked(signal, signal.astype(np.float32, copy=False))
 
     @cached_property
     def limits_mv(self) -> NDArray[np.float32]:
@@ -450,9 +450,15 @@ def _as_signal(values: object, name: str) -> Signal:
         )
     with np.errstate(over="ignore"):  # what float32 cannot hold is no voltage
         signal = array.astype(np.float32, copy=False)
-    if isinstance(values, np.ma.MaskedArray):
-        signal = np.where(np.ma.getmaskarray(values), np.float32(np.nan), signal)
+    signal = _unmasked(values, signal)
     return signal[:, None] if signal.ndim == 1 else signal
+
+
+def _unmasked(values: object, signal: Signal) -> Signal:
+    """Return the signal of an array, as missing where that is masked, such as one from a netCDF file."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.where(np.ma.getmaskarray(values), np.float32(np.nan), signal)
+    return signal
 
 
 def _check_unit(recording: Recording) -> tuple[str, ...]:

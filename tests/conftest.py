@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from ectopy.datasets import catalogue
 from ectopy.parallel.blas_threads import limit_blas_threads
 from tests.faulty_server import FaultyServer, serving
-from tests.untraced import leave_out_libraries
+from tests.untraced import follow_only_ectopy
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,9 +54,13 @@ def pytest_configure(config: pytest.Config) -> None:
     }
 
 
+def pytest_collection() -> None:
+    """Keep coverage, which has begun, to the code of ectopy."""
+    follow_only_ectopy()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Leave what was imported out of what slows tests: libraries of coverage, all of the garbage collector."""
-    leave_out_libraries()
+    """Leave what was imported out of what the garbage collector looks at."""
     gc.freeze()
     gc.set_threshold(50_000)  # tests make many objects that last
 

@@ -16,7 +16,6 @@ from ectopy.report import pdf
 from ectopy.report.fhir import MissingLibraryError
 from tests.handmade import analysis_of, beats_of, provenance_of, recording_for
 from tests.small import write_model, write_record
-from tests.untraced import untraced
 
 PX_PER_MM = 96 / 25.4
 
@@ -31,16 +30,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def weasyprint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip without it; coverage does not follow it."""
+def weasyprint() -> None:
+    """Skip without it."""
     try:
-        untraced(pdf.require_weasyprint)()
+        pdf.require_weasyprint()
     except MissingLibraryError as missing:
         pytest.skip(str(missing))
-    from weasyprint import HTML
-
-    for name in ("__init__", "render", "write_pdf"):
-        monkeypatch.setattr(HTML, name, untraced(getattr(HTML, name)))
 
 
 class TestPictures:

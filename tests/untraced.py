@@ -1,79 +1,31 @@
-"""Libraries that coverage does not follow.
+"""Code that coverage does not follow: that of libraries and of the tests themselves.
 
 On Python 3.11 all Python code takes two to four times longer while coverage follows it, also code that it does not
-measure. These calls run long in libraries, and none of them comes back to the code of ectopy, except to what is
-also called elsewhere.
+measure. A few lines of C keep it to the code of ectopy. Python 3.14 needs no such help.
 """
 
+import ctypes
+import os
+import subprocess
 import sys
-from collections.abc import Callable
-from functools import wraps
-from inspect import isfunction
-from typing import Any, ParamSpec, TypeVar
-from warnings import catch_warnings
+import sysconfig
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-P = ParamSpec("P")
-R = TypeVar("R")
+import ectopy
 
-
-def untraced(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a function, so that coverage does not follow it."""
-
-    @wraps(function)
-    def call(*arguments: P.args, **options: P.kwargs) -> R:
-        tracer = sys.gettrace()
-        sys.settrace(None)
-        try:
-            return function(*arguments, **options)
-        finally:
-            sys.settrace(tracer)
-
-    return call
+SOURCE = Path(__file__).with_suffix(".c")
 
 
-def leave_out_mlflow() -> None:
-    """Do not follow what writes to the tracking store and reads from it."""
-    import mlflow
-
-    with catch_warnings(action="ignore"):  # about type hints of its own
-        import mlflow.pyfunc
-
-    pyfunc: Any = mlflow.pyfunc
-    pyfunc.log_model = untraced(pyfunc.log_model)
-    for owner in (mlflow, mlflow.artifacts, mlflow.MlflowClient):
-        for name, function in list(vars(owner).items()):
-            if isfunction(function) and not name.startswith("_"):
-                setattr(owner, name, untraced(function))
-
-
-def leave_out_keras() -> None:
-    """Do not follow how JAX compiles a step of training, nor how a model is written, read and exported."""
-    import keras
-
-    run_step = keras.Model._make_function
-    keras.Model._make_function = lambda model, step, **options: run_step(model, untraced(step), **options)
-    for name in ("export", "save"):
-        setattr(keras.Model, name, untraced(getattr(keras.Model, name)))
-    keras.saving.load_model = untraced(keras.saving.load_model)
-
-
-def leave_out_matplotlib() -> None:
-    """Do not follow how a figure is drawn."""
-    from matplotlib.figure import Figure
-
-    Figure.savefig = untraced(Figure.savefig)  # type: ignore[method-assign]
-
-
-LEFT_OUT: dict[str, Callable[[], Any]] = {
-    "ectopy.registry.model_versions": leave_out_mlflow,
-    "ectopy.model.network": leave_out_keras,
-    "matplotlib.figure": leave_out_matplotlib,
-}
-"""What is done where a test has imported a module."""
-
-
-def leave_out_libraries() -> None:
-    """Leave out each library that the tests which were collected have imported."""
-    for name, leave_out in LEFT_OUT.items():
-        if name in sys.modules:
-            leave_out()
+def follow_only_ectopy() -> None:
+    """Have coverage, where it measures, follow no other code; without a C compiler, tests take longer."""
+    if sys.version_info[:2] != (3, 11) or sys.gettrace() is None:
+        return
+    folder = Path(ectopy.__file__).parent
+    with TemporaryDirectory() as scratch, suppress(OSError):
+        library = Path(scratch) / "untraced.so"
+        headers = sysconfig.get_path("include")
+        compiled = ["cc", "-O2", "-shared", "-fPIC", f"-I{headers}", str(SOURCE), "-o", str(library)]
+        subprocess.run(compiled, capture_output=True, check=False)
+        ctypes.PyDLL(str(library)).follow_only(ctypes.py_object(f"{folder}{os.sep}"))

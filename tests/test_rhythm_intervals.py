@@ -117,6 +117,16 @@ class TestFeatures:
         assert middle["more regular lead: size"] == middle["other lead: size"]
         assert middle["usable"] == 1
 
+    def test_parts_of_any_length_have_the_same_features(self, monkeypatch):
+        prepared = pipeline.prepare(recording_of(drawn(steady(60), 60, fs=250.0), 250.0))
+        beats = beats_of("NVNSN" * (len(prepared.sample) // 5), 0.8)
+        windows = prepared.windows.take(slice(len(beats)))
+        (whole,) = iter_rhythm_features(prepared.waves, beats, windows)
+        monkeypatch.setattr("ectopy.features.rhythm._TICKS_AT_ONCE", 7)
+        parts = list(iter_rhythm_features(prepared.waves, beats, windows))
+        assert [len(part) for part in parts] == [7, 7, 7, 7, 2]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
     def test_without_a_beat_the_nearest_is_far(self):
         prepared = pipeline.prepare(recording_of(np.zeros((2500, 1)), 250.0))
         (features,) = iter_rhythm_features(prepared.waves, beats_of(""), prepared.windows)

@@ -22,6 +22,7 @@ FAR_S = 10.0
 _TICKS_AT_ONCE = 1800
 _RR_S = (0.2, 3.0)
 _TINY = np.float32(1e-6)
+_N_VALUES = 7  # that are averaged over beats
 
 OF_BEATS: Mapping[str, str] = MappingProxyType(
     {
@@ -72,15 +73,21 @@ def iter_rhythm_features(waves: Waves, beats: Beats, windows: BeatWindows) -> It
     ------
     float32 [n_i, len(RHYTHM_FEATURES)].
     """
-    values, likeness = _values_of_beats(beats, windows), _likeness(windows)
     time_s = np.asarray(windows.sample / WORKING_FS, dtype=np.float64)
-    sums = np.cumsum(np.pad(np.concatenate((values, likeness), axis=1), ((1, 0), (0, 0))), axis=0)
+    likeness = _likeness(windows)
+    begin, sums = 0, np.zeros((1, _N_VALUES))
     for first in range(0, len(waves.usable), _TICKS_AT_ONCE):
         part = slice(first, first + _TICKS_AT_ONCE)
         leads = _more_regular_first(waves.of_leads[part].astype(np.float32))
         middle_s = tick_middles_s(len(leads), first)
+        near = slice(*np.searchsorted(time_s, (middle_s[0] - AROUND_S, middle_s[-1] + AROUND_S)).tolist())
+        values = _values_of_beats(beats, time_s, likeness, near)
+        # The sums go on from those of the hour before, so that they are rounded in the same way.
+        sums = np.cumsum(np.concatenate((sums[near.start - begin, None], values)), axis=0)
+        begin = near.start
         usable = waves.usable[part, None].astype(np.float32)
-        yield np.concatenate((leads, _around(middle_s, time_s, sums), usable), axis=1, dtype=np.float32)
+        around = _around(middle_s, time_s, sums, begin)
+        yield np.concatenate((leads, around, usable), axis=1, dtype=np.float32)
 
 
 def tick_middles_s(n: int, first: int = 0) -> NDArray[np.float64]:
@@ -106,18 +113,25 @@ def _more_regular_first(leads: Floats) -> Floats:
     return np.take_along_axis(leads, chosen[:, :, None], axis=1).reshape(len(leads), -1)
 
 
-def _values_of_beats(beats: Beats, windows: BeatWindows) -> NDArray[np.float64]:
-    """Return what is averaged over beats: P(V), P(S), log of RR, its square, and low confidence, [n, 5]."""
-    rr_s = np.diff(windows.sample / WORKING_FS, prepend=-1.0)
-    rr_s[:1] = 1.0
+def _values_of_beats(
+    beats: Beats, time_s: NDArray[np.float64], likeness: Floats, part: slice
+) -> NDArray[np.float64]:
+    """Return what is averaged over some beats, [n, _N_VALUES].
+
+    It is P(V), P(S), log of RR, its square, low confidence, and the two columns of ``likeness``.
+    """
+    rr_s = np.diff(time_s[part], prepend=time_s[max(part.start - 1, 0) :][:1])
+    if not part.start:
+        rr_s[:1] = 1.0
     log_rr = np.log(np.clip(rr_s, *_RR_S))
-    probability = [beats.probability[:, CLASSES.index(label)] for label in (BeatClass.VEB, BeatClass.SVEB)]
-    return np.stack([*probability, log_rr, log_rr**2, ~beats.confident], axis=1, dtype=np.float64)
+    probability = [beats.probability[part, CLASSES.index(label)] for label in (BeatClass.VEB, BeatClass.SVEB)]
+    columns = [*probability, log_rr, log_rr**2, ~beats.confident[part], *likeness[part].T]
+    return np.stack(columns, axis=1, dtype=np.float64)
 
 
-def _likeness(windows: BeatWindows) -> NDArray[np.float64]:
+def _likeness(windows: BeatWindows) -> Floats:
     """Correlate each QRS complex with that of the beat before and with the usual one, [n, 2]."""
-    likeness = np.ones((len(windows), 2))
+    likeness = np.ones((len(windows), 2), dtype=np.float32)
     for segment in segments(windows.sample) if len(windows) else ():
         part = windows.take(segment)
         qrs = part.signal[:, :, QRS].astype(np.float32) * part.scale[:, : part.signal.shape[1], None]
@@ -129,9 +143,14 @@ def _likeness(windows: BeatWindows) -> NDArray[np.float64]:
     return likeness
 
 
-def _around(middle_s: NDArray[np.float64], time_s: NDArray[np.float64], sums: NDArray[np.float64]) -> Floats:
-    """Compute the features of the beats around some ticks from the cumulative sums of their values."""
-    first, stop = np.searchsorted(time_s, (middle_s - AROUND_S, middle_s + AROUND_S))
+def _around(
+    middle_s: NDArray[np.float64], time_s: NDArray[np.float64], sums: NDArray[np.float64], begin: int
+) -> Floats:
+    """Compute the features of the beats around some ticks.
+
+    ``sums`` are the cumulative sums of the values of the beats, the first of them before beat ``begin``.
+    """
+    first, stop = np.searchsorted(time_s, (middle_s - AROUND_S, middle_s + AROUND_S)) - begin
     number = stop - first
     mean = (sums[stop] - sums[first]) / np.maximum(number, 1)[:, None]
     p_v, p_s, log_rr, square, uncertain, before, usual = mean.T

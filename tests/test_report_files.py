@@ -1,13 +1,14 @@
 """Test the annotation file of a recording, as LightWAVE, WAVE and other programs of WFDB read it."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import wfdb
 
-from ectopy.ecg import Analysis, Beats, Event, Recording
+from ectopy.ecg import Analysis, Beats, Event, Mark, Recording
 from ectopy.report import data_files
 from ectopy.rhythm.heart_rate import rr_intervals_s
 from ectopy.rhythm.kinds import KINDS
@@ -100,6 +101,14 @@ class TestReadBack:
     ) -> None:
         samples = read_back(tmp_path, self.analysis).sample.tolist()
         assert len(set(samples)) == len(samples)
+
+    def test_marks_at_the_time_of_a_beat_follow_it_one_by_one(self) -> None:
+        analysis = analysis_of(beats_of("NNN"))
+        marks = tuple(map(Mark, (0.8, 0.8, 0.8, 0.81)))
+        marked = replace(analysis, recording=replace(analysis.recording, marks=marks))
+        annotations = data_files.annotations_of(marked)
+        noted = np.array(annotations.aux) == "patient mark"
+        assert annotations.sample[noted].tolist() == [81, 82, 83, 84]
 
     def test_every_rhythm_of_an_event_is_one_of_mit(self) -> None:
         assert {rhythm.mit for rhythm in RHYTHM_NAMES.values()} <= MIT_RHYTHMS

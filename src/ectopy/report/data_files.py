@@ -118,8 +118,7 @@ def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
 
 def _at_beats(sample: Samples, beats: Samples) -> Mask:
     """Return which samples are those of beats, which are in order of time."""
-    following = np.append(beats, np.iinfo(np.int64).max)[np.searchsorted(beats, sample)]
-    return np.asarray(following == sample)
+    return np.asarray(np.searchsorted(beats, sample, side="right") > np.searchsorted(beats, sample))
 
 
 def _has_beat(interval: NamedInterval, analysis: Analysis) -> bool:
@@ -160,13 +159,13 @@ def _apart(annotations: Annotations) -> Annotations:
 
     Beats stay where they are.
     """
-    is_beat = np.logical_or.reduce([annotations.symbol == letter for letter in BeatClass])
-    taken = set(annotations.sample[is_beat].tolist())
+    is_beat = np.isin(annotations.symbol, [*BeatClass])
+    beats, marks = annotations.sample[is_beat], annotations.sample[~is_beat]
+    # Of several at one time, all but the first move, and what they then meet moves in the next round.
+    while (moves := _at_beats(marks, beats) | (np.diff(marks, prepend=-1) == 0)).any():
+        marks[moves] += 1
     sample = annotations.sample.copy()
-    for mark in np.flatnonzero(~is_beat).tolist():
-        while int(sample[mark]) in taken:
-            sample[mark] += 1
-        taken.add(int(sample[mark]))
+    sample[~is_beat] = marks
     moved = replace(annotations, sample=sample)
     return moved if (np.diff(sample) >= 0).all() else _in_order([moved])
 
@@ -174,12 +173,12 @@ def _apart(annotations: Annotations) -> Annotations:
 def _in_order(groups: Sequence[Annotations]) -> Annotations:
     sample = np.concatenate([group.sample for group in groups])
     order = np.argsort(sample, kind="stable")
-    aux = [text for group in groups for text in group.aux]
+    aux = np.array([text for group in groups for text in group.aux], dtype=object)
     return Annotations(
         sample[order],
         np.concatenate([group.symbol for group in groups])[order],
         np.concatenate([group.subtype for group in groups])[order],
-        tuple(map(aux.__getitem__, order.tolist())),
+        tuple(aux[order]),
     )
 
 

@@ -435,6 +435,12 @@ class TestAgainstAPlainComputation:
         rr_s = fibrillating(1, n=n)
         assert atrial_fibrillation.conditional_entropy(rr_s) == pytest.approx(plain_entropy(rr_s), abs=1e-9)
 
+    def test_chunks_have_that_of_the_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rr_s = fibrillating(0)
+        whole = atrial_fibrillation.conditional_entropy(rr_s)
+        monkeypatch.setattr(atrial_fibrillation, "_CHUNK", 70)
+        np.testing.assert_array_equal(atrial_fibrillation.conditional_entropy(rr_s), whole)
+
     @pytest.mark.parametrize("rr_s", [0.2, 3.0])
     def test_intervals_of_exactly_200_ms_and_3_s_are_left_out(self, rr_s: float) -> None:
         # All others are left: fibrillation with every tenth interval replaced.

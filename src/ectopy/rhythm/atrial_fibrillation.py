@@ -67,7 +67,7 @@ _LONGEST_WINDOW_S = 180.0
 _MIN_SHARE = 1 / 4  # of the intervals or beats, for a result from the rest
 _P = slice(BEFORE - 30, BEFORE - 11)  # up to 110 ms before the R peak: a wide QRS may begin later
 _QRS = slice(BEFORE - 8, BEFORE + 9)
-_CHUNK = 8192  # beats whose windows are in memory at once
+_CHUNK = 8192  # beats or intervals that are looked at at once
 
 Seconds = NDArray[np.float64]
 Spans = NDArray[np.intp]
@@ -246,6 +246,15 @@ def conditional_entropy(rr_s: Seconds) -> Seconds:
     It is half the logarithm of a ratio: how often one interval recurs, divided by how often three in a row
     recur. Matches are counted among the LAGS intervals before each interval and pooled over WINDOW intervals.
     """
+    entropy = np.empty(len(rr_s))
+    for start in range(0, len(rr_s), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        first = max(start - 2 * WINDOW, 0)
+        entropy[part] = _entropy_in_chunk(rr_s[first : part.stop + 2 * WINDOW])[start - first :][:_CHUNK]
+    return entropy
+
+
+def _entropy_in_chunk(rr_s: Seconds) -> Seconds:
     n, log_rr = len(rr_s), np.log(rr_s)
     single, triple, single_pairs, triple_pairs = np.zeros((4, n))
     for lag in range(1, min(LAGS, n - 3) + 1):

@@ -23,7 +23,7 @@ from ectopy.beats.windows import LARGEST_SHIFT, QRS, BeatWindows
 from ectopy.ecg import CLASSES, BeatClass, Beats, Mask
 from ectopy.rhythm.finders import is_consecutive, long_runs, supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds
-from ectopy.signal.rolling import maximum_filter1d, medians
+from ectopy.signal.rolling import maximum_filter1d, median_filter, medians
 
 STEP_BEATS = 5
 """A step compares the median of so many RR intervals with that of so many before."""
@@ -145,7 +145,7 @@ def _is_beside_a_pause(rr_s: Seconds, start: int, stop: int) -> bool:
 def _steps(log_rr: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute by how much the rate rises at each beat: the log of RR before minus that from here on."""
     padded = np.pad(log_rr, (STEP_BEATS, STEP_BEATS - 1), mode="edge")
-    median = medians(sliding_window_view(padded, STEP_BEATS))
+    median = median_filter(padded, STEP_BEATS)[STEP_BEATS // 2 : -(STEP_BEATS // 2)]
     return np.asarray(median[: len(log_rr)] - median[STEP_BEATS:])
 
 
@@ -215,9 +215,11 @@ def exchange_classes(beats: Beats, changed: Mask, one: BeatClass, other: BeatCla
     -------
     Beats with new labels and probabilities.
     """
+    rows = np.flatnonzero(changed)
+    if not len(rows):
+        return beats
     columns = [CLASSES.index(one), CLASSES.index(other)]
-    probability = beats.probability.copy()
-    rows = np.flatnonzero(changed)[:, None]
-    probability[rows, columns] = beats.probability[rows, columns[::-1]]
-    label = np.where(beats.label == one, other, one)
-    return replace(beats, label=np.where(changed, label, beats.label), probability=probability)
+    label, probability = beats.label.copy(), beats.probability.copy()
+    probability[rows[:, None], columns] = beats.probability[rows[:, None], columns[::-1]]
+    label[rows] = np.where(label[rows] == one, other, one)
+    return replace(beats, label=label, probability=probability)

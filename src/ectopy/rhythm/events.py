@@ -262,13 +262,15 @@ def suppress_sveb_in_af(beats: Beats, af: Spans) -> Beats:
     Beats with new labels and probabilities inside the spans.
     """
     within = in_spans(af, len(beats)) & (beats.label != BeatClass.UNKNOWN)
-    probability = beats.probability.copy()
+    if not within.any():
+        return beats
+    label, probability = beats.label.copy(), beats.probability.copy()
     left = probability[within]
     left[:, CLASSES.index(BeatClass.SVEB)] = 0
     left[:, CLASSES.index(BeatClass.NORMAL)] += np.float32(1e-6)  # so that the sum is not 0
-    probability[within] = left / left.sum(axis=1, keepdims=True)
-    likeliest = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
-    return replace(beats, label=np.where(within, likeliest, beats.label), probability=probability)
+    left /= left.sum(axis=1, keepdims=True)
+    label[within], probability[within] = np.array(CLASSES, dtype="U1")[left.argmax(axis=1)], left
+    return replace(beats, label=label, probability=probability)
 
 
 def without_doubtful_veb(beats: Beats, rr_s: Seconds, clear: Mask) -> Beats:

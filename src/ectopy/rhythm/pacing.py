@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ectopy.beats.windows import QRS, BeatWindows, qrs_vectors
@@ -104,6 +103,8 @@ def name_paced_beats(beats: Beats, paced: Mask, clear: Mask) -> Beats:
     -------
     Beats with new labels.
     """
+    if not paced.any():
+        return beats
     label = np.where(paced, BeatClass.UNKNOWN, beats.label).astype(beats.label.dtype)
     return replace(beats, label=label, confident=beats.confident | (paced & clear))
 
@@ -144,11 +145,14 @@ def _delays_s(beats: Beats, spikes: Samples) -> NDArray[np.float64]:
 
 def _is_steady(delay_s: NDArray[np.float64]) -> Mask:
     """Check which beats have a spike with the delay of others around them, [n]."""
-    side = AROUND // 2
-    around = sliding_window_view(np.pad(delay_s, side, constant_values=np.nan), AROUND)
-    n_around = sliding_window_view(np.pad(np.ones(len(delay_s)), side), AROUND).sum(axis=1)
-    equal = (np.abs(around - delay_s[:, None]) <= STEADY_S).sum(axis=1)  # False for NaN
-    spiked = np.isfinite(around).sum(axis=1)
+    n, side = len(delay_s), AROUND // 2
+    padded = np.pad(delay_s, side, constant_values=np.nan)
+    equal, spiked = np.zeros((2, n), dtype=np.int8)
+    for other in (padded[at : at + n] for at in range(AROUND)):
+        equal += np.abs(other - delay_s) <= STEADY_S  # False for NaN
+        spiked += np.isfinite(other)
+    beat = np.arange(n)
+    n_around = np.minimum(beat + side + 1, n) - np.maximum(beat - side, 0)
     return np.asarray((equal >= EQUAL * n_around) & (spiked >= SPIKED * n_around) & np.isfinite(delay_s))
 
 

@@ -125,7 +125,8 @@ class Classifier:
     def __call__(self, features: Floats | Iterable[Floats]) -> tuple[NDArray[np.float32], Mask]:
         """Return probabilities [n, 4] in the order of CLASSES, and whether each beat is confident [n]."""
         specification = self.specification
-        logits = self.logits(features) / np.float32(specification.temperature)
+        logits = self.logits(features)
+        logits /= np.float32(specification.temperature)
         probability = by_class(self._finite(softmax(logits)), specification.labels)
         confident = probability.max(axis=1) >= specification.confidence_threshold
         return probability, confident & (len(logits) >= specification.min_beats)
@@ -245,8 +246,10 @@ def by_class(probability: Floats, labels: Sequence[str]) -> Floats:
 
 def softmax(logits: Floats) -> Floats:
     """Compute probabilities [n, m] from logits [n, m]."""
-    power = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(power / power.sum(axis=1, keepdims=True))
+    power = logits - logits.max(axis=1, keepdims=True)
+    np.exp(power, out=power)  # in place: those of two weeks fill 24 MB
+    power /= power.sum(axis=1, keepdims=True)
+    return np.asarray(power)
 
 
 def load_classifier(folder: Path) -> Classifier:

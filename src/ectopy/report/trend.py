@@ -67,13 +67,14 @@ def trend(recording: RecordingStats) -> Trend | None:
     if np.isnan(reduced.mean).all():
         return None
     low, high = (20 * float(step) for step in _bounds(reduced))
-    y = [100 * (high - values) / (high - low) for values in (*reduced, rates.rate_bpm)]
     few = len(rates.time_s) < svg.COLUMNS
+    drawn = (rates.rate_bpm,) if few else reduced
+    y = [100 * (high - values) / (high - low) for values in drawn]
     grid_bpm = np.arange(low, high + 1, 20 if high - low <= 120 else 40).tolist()
     edges = analysis.not_analysed / analysis.fs
     return Trend(
         band="" if few else svg.band_path(y[0], y[2]),
-        line=svg.through(rates.time_s, y[3], analysis.duration_s) if few else svg.line_path(y[1]),
+        line=svg.through(rates.time_s, y[0], analysis.duration_s) if few else svg.line_path(y[1]),
         unreadable=svg.bars(svg.occupied(edges[:, 0], edges[:, 1], analysis.duration_s)),
         rates=[Tick(100 * (high - bpm) / (high - low), f"{bpm:.0f}") for bpm in grid_bpm],
         times=time_ticks(analysis.duration_s, Clock.of(analysis)),

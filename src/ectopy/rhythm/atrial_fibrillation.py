@@ -217,7 +217,7 @@ def _irregularity(time_s: Seconds, rr_s: Seconds, ventricular: Mask, early: Mask
     usable = plausible & ~_beside(ventricular)
     on_time = usable & ~_beside(early)
     with_early, without_early = (_entropy_around_beats(time_s, rr_s, mask) for mask in (usable, on_time))
-    share = [uniform_filter1d(mask.astype(float), WINDOW, mode="constant") for mask in (on_time, usable)]
+    share = [uniform_filter1d(mask, WINDOW, mode="constant") for mask in (on_time, usable)]
     return np.where(share[0] > _MIN_SHARE * share[1], np.minimum(with_early, without_early), with_early)
 
 
@@ -231,12 +231,11 @@ def _entropy_around_beats(time_s: Seconds, rr_s: Seconds, usable: Mask) -> Secon
     used = np.flatnonzero(usable)
     if len(used) <= LAGS:
         return np.zeros(len(time_s))
-    reach = (WINDOW + LAGS) // 2
-    ends = np.clip(np.arange(len(used)) + np.array([[-reach], [reach]]), 0, len(used) - 1)
-    first_s, last_s = time_s[used[ends]]
-    entropy = np.where(last_s - first_s < _LONGEST_WINDOW_S, conditional_entropy(rr_s[used]), 0)
+    reach, used_s, entropy = (WINDOW + LAGS) // 2, time_s[used], conditional_entropy(rr_s[used])
+    ends_s = np.pad(used_s, reach, mode="edge")
+    entropy[ends_s[2 * reach :] - ends_s[: -2 * reach] >= _LONGEST_WINDOW_S] = 0
     nearest = np.searchsorted((used[1:] + used[:-1]) / 2, np.arange(len(time_s)))
-    near = np.abs(time_s[used[nearest]] - time_s) < BRIDGE_S
+    near = np.abs(used_s[nearest] - time_s) < BRIDGE_S
     return np.where(near, entropy[nearest], 0)
 
 
@@ -299,8 +298,8 @@ def af_penalty_from_morphology(shapes: BeatWindows, ventricular: Mask) -> Floats
     for start in range(0, len(shapes), _CHUNK):
         first, stop = max(start - WINDOW, 0), min(start + _CHUNK, len(shapes))
         part = slice(first, stop + WINDOW)
-        use = shapes.readable[part] & ~ventricular[part, None]
-        windows = pad_leads(shapes.signal[part])
+        around = shapes.take(part)
+        use, windows = around.readable & ~ventricular[part, None], pad_leads(around.signal)
         p_wave = _best_correlation(windows[..., _P], use & after_t[part, None], min_share=_MIN_SHARE)
         qrs = _best_correlation(windows[..., _QRS], use, min_share=1 / WINDOW)
         against = P_WEIGHT * np.maximum(p_wave - CONSTANT_P, 0)

@@ -341,7 +341,7 @@ def _silences(beats: Beats, unreadable_s: Seconds, duration_s: float, no_beat_s:
         return []
     begins, ends = np.append(0.0, unreadable_s[:, 1]), np.append(unreadable_s[:, 0], duration_s)
     first, after = np.searchsorted(time_s, begins), np.searchsorted(time_s, ends)
-    beat_at_end = np.isin(ends, time_s)
+    beat_at_end = np.searchsorted(time_s, ends, side="right") > after
     until = np.where(first < after, time_s[np.minimum(first, len(time_s) - 1)], ends)
     silences = [begins, until, (first < after) | beat_at_end]
     last = (first < after) & ~beat_at_end

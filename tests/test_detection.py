@@ -1,5 +1,9 @@
+import mmap
+import re
+import sys
 import threading
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +22,13 @@ from tests.small import simulated
 @pytest.fixture(scope="module")
 def patient():
     return simulated()
+
+
+def resident_bytes(array):
+    """Return how much of the mapping that begins with an array is in memory."""
+    at = array.__array_interface__["data"][0]
+    mapping = Path("/proc/self/smaps").read_text(encoding="utf-8").partition(f"{at:x}-")[2]
+    return 1024 * int(re.findall(r"^Rss:\s+(\d+)", mapping, re.MULTILINE)[0])
 
 
 @pytest.mark.parametrize("block_s", [7.0, 33.3, 60.0, 1000.0])
@@ -41,6 +52,29 @@ class TestLongRecordings:
             np.testing.assert_array_equal(getattr(ahead.windows, name), getattr(alone.windows, name))
         np.testing.assert_array_equal(ahead.waves.of_leads, alone.waves.of_leads)
         np.testing.assert_array_equal(ahead.unreadable, alone.unreadable)
+
+    def test_windows_in_a_file_are_the_same(self, patient, monkeypatch):
+        in_memory = detection.detect_beats(patient.recording, (0, 1)).windows
+        monkeypatch.setattr(detection, "LONGEST_IN_MEMORY_S", 0.0)
+        in_file = detection.detect_beats(patient.recording, (0, 1)).windows
+        assert isinstance(in_file.signal.base, mmap.mmap)
+        np.testing.assert_array_equal(in_file.signal, in_memory.signal)
+        for some in (slice(3, 30), np.array([40, 2]), in_file.readable[:, 0]):
+            np.testing.assert_array_equal(in_file.take(some).signal, in_memory.signal[some])
+
+    def test_a_file_without_a_window_is_no_error(self, monkeypatch):
+        monkeypatch.setattr(detection, "LONGEST_IN_MEMORY_S", 0.0)
+        flat = recording_of(np.zeros((5000, 1), dtype=np.float32), 250.0)
+        assert detection.detect_beats(flat, (0,)).windows.signal.shape == (0, 1, WINDOW)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+    def test_windows_in_a_file_are_in_memory_only_while_they_are_looked_at(self, patient, monkeypatch):
+        monkeypatch.setattr(detection, "LONGEST_IN_MEMORY_S", 0.0)
+        windows = detection.detect_beats(patient.recording, (0, 1)).windows
+        windows.signal.sum()
+        assert resident_bytes(windows.signal) >= windows.signal.nbytes
+        windows.take(slice(0, 1))
+        assert resident_bytes(windows.signal) == 0
 
     def test_a_recording_is_read_in_the_thread_of_its_user_at_most_one_block_ahead(self, monkeypatch):
         monkeypatch.setattr(detection, "LONG_S", 0.0)

@@ -6,9 +6,13 @@ candidates. The beats are then selected among the candidates in chunks of some h
 not grow with the length of the signal, nor with the number of candidates that are not beats.
 """
 
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from itertools import pairwise
+from tempfile import TemporaryFile
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +73,8 @@ This is five times the longest reach of any selection on the records of mitdb an
 """
 LONG_S = 3600.0
 """A longer recording is often scored alone, so it may use two processor cores. Short ones come in batches."""
+LONGEST_IN_MEMORY_S = 2 * 86_400.0
+"""The windows of a longer recording are in a temporary file: those of two weeks fill 230 MB a lead."""
 _BEATLESS_S = 2.0  # a pause; a shorter time without a beat is nothing that needs an excuse
 _NEAR_OFF_S = 0.6  # an electrode that comes off or on looks like a beat
 
@@ -210,7 +216,7 @@ def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
         chunks = _chunks_in_context(signal_blocks, edges, context=round(context_s * WORKING_FS))
         # Beats are selected in a thread while the candidates of the next chunk are found.
         parts = (map_ahead if len(edges) > 2 else map)(lambda chunk: select_in_chunk(*chunk), chunks)
-    detected = _merge(parts, len(columns))
+    detected = _merge(parts, len(columns), in_file=recording.duration_s > LONGEST_IN_MEMORY_S)
     of_leads, usable = (
         np.concatenate([getattr(part, name) for part in waves]) for name in ("of_leads", "usable")
     )
@@ -303,19 +309,20 @@ def _concatenate(parts: Sequence[CandidateBeats]) -> CandidateBeats:
     return CandidateBeats(candidates, join([part.windows for part in parts]), intact, unusable, drowned)
 
 
-def _merge(parts: Iterable[DetectedBeats], n_leads: int) -> DetectedBeats:
+def _merge(parts: Iterable[DetectedBeats], n_leads: int, *, in_file: bool) -> DetectedBeats:
     """Concatenate the beats of successive parts.
 
     The windows take most of the memory. They are appended to one buffer at once, so that no copy is made at
-    the end.
+    the end. If ``in_file``, it is a temporary file, which no other process can open by a name.
     """
-    signal, rest = bytearray(), []
-    for part in parts:
-        signal += part.windows.signal.tobytes()
-        no_signal = np.empty((len(part.windows), 0, 0), dtype=np.float16)
-        rest.append(replace(part, windows=replace(part.windows, signal=no_signal)))
-    joined = np.frombuffer(signal, dtype=np.float16).reshape(-1, n_leads, WINDOW)
-    windows = join([part.windows for part in rest])
+    rest = []
+    with TemporaryFile() if in_file else BytesIO() as file:
+        for part in parts:
+            file.write(part.windows.signal.tobytes())
+            no_signal = np.empty((len(part.windows), 0, 0), dtype=np.float16)
+            rest.append(replace(part, windows=replace(part.windows, signal=no_signal)))
+        windows = join([part.windows for part in rest])
+        joined = np.ndarray((len(windows), n_leads, WINDOW), np.float16, _content(file))
     unusable, unreadable = (
         merge_intervals(np.concatenate(parts))
         for parts in ([part.unusable for part in rest], [part.unreadable for part in rest])
@@ -327,6 +334,14 @@ def _merge(parts: Iterable[DetectedBeats], n_leads: int) -> DetectedBeats:
         unusable,
         unreadable,
     )
+
+
+def _content(file: BytesIO | BinaryIO) -> bytes | mmap.mmap:
+    """Return what was written to a file; what is on a disk is read when it is looked at."""
+    if isinstance(file, BytesIO):
+        return file.getvalue()
+    file.flush()
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.tell() else b""
 
 
 def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedBeats:

@@ -1,5 +1,6 @@
 """A window of signal around each beat: all that later stages need of the signal."""
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -46,7 +47,10 @@ class BeatWindows:
     sample: Samples
     """[n], the R peaks on the grid of WORKING_FS."""
     signal: NDArray[np.float16]
-    """[n, n_leads, WINDOW] with N_LEADS leads at most; each window is scaled to a largest deflection of 1."""
+    """[n, n_leads, WINDOW] with N_LEADS leads at most; each window is scaled to a largest deflection of 1.
+
+    Those of a long recording are read from a file as they are looked at.
+    """
     scale: Floats
     """[n, N_LEADS], the largest deflection of each window in mV."""
     readable: Mask
@@ -57,8 +61,11 @@ class BeatWindows:
     def __len__(self) -> int:
         return len(self.sample)
 
-    def take(self, index: NDArray[np.intp] | slice) -> "BeatWindows":
-        """Return some of the beats."""
+    def take(self, index: NDArray[np.intp] | Mask | slice) -> "BeatWindows":
+        """Return some of the beats. Memory of those that were read from a file before goes back."""
+        file = self.signal.base
+        if isinstance(file, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # Windows has none
+            file.madvise(mmap.MADV_DONTNEED)
         return BeatWindows(*(getattr(self, field.name)[index] for field in fields(self)))
 
 

@@ -110,19 +110,17 @@ def name_wide_runs(beats: Beats, rr_s: Seconds, windows: BeatWindows) -> Beats:
         mostly_normal = start > first and normal[first:start].mean() > _MOSTLY
         if fast and mostly_normal and len(usual) >= STEP_BEATS:
             run = np.arange(start, min(stop, start + _USUAL_WITHIN))
-            wide[start:stop] = _qrs_correlation(windows, run, usual) < UNLIKE
+            wide[start:stop] = _qrs_correlation(windows.take(run), windows.take(usual)) < UNLIKE
     return exchange_classes(beats, wide, BeatClass.SVEB, BeatClass.VEB)
 
 
-def _qrs_correlation(windows: BeatWindows, run: NDArray[np.intp], usual: NDArray[np.intp]) -> float:
+def _qrs_correlation(run: BeatWindows, usual: BeatWindows) -> float:
     """Compute the correlation of the median QRS of two groups of beats, as a mean over the readable leads."""
     correlations = []
-    for lead in range(windows.signal.shape[1]):
-        groups = [some[windows.readable[some, lead]] for some in (run, usual)]
+    for lead in range(run.signal.shape[1]):
+        groups = [beats.take(beats.readable[:, lead]) for beats in (run, usual)]
         if min(map(len, groups)) >= _FEWEST:
-            one, other = (
-                medians((windows.signal[some, lead] * windows.scale[some, lead, None]).T) for some in groups
-            )
+            one, other = (medians((beats.signal[:, lead] * beats.scale[:, lead, None]).T) for beats in groups)
             shifted = sliding_window_view(
                 other[QRS.start - LARGEST_SHIFT : QRS.stop + LARGEST_SHIFT], len(one[QRS])
             )

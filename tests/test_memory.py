@@ -35,6 +35,35 @@ def test_every_other_array_that_is_freed_goes_back():
     assert given_back_mb(returns=True) > 150
 
 
+RESIDENT_AFTER_PIECES = """
+from threading import Thread
+from ectopy.parallel.memory import return_freed_memory
+
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+
+def allocate():
+    held = [bytearray(20_000) for _ in range(5000)]
+    kept.extend(held[::50])
+
+kept = []
+for thread in (Thread(target=allocate), Thread(target=allocate)):
+    thread.start()
+    thread.join()
+before = resident_mb()
+return_freed_memory()
+print(before - resident_mb())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
+def test_what_threads_freed_between_pieces_in_use_goes_back():
+    done = subprocess.run(
+        [sys.executable, "-c", RESIDENT_AFTER_PIECES], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) > 50
+
+
 FAULTS_OF_ARRAYS = """
 import resource
 from threading import Thread

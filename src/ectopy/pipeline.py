@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.beats.detection import BLOCK_S, Waves, detect_beats
+from ectopy.beats.detection import BLOCK_S, LONGEST_IN_MEMORY_S, Waves, detect_beats
 from ectopy.beats.lead_selection import choose_leads, disconnected_leads
 from ectopy.beats.windows import BeatWindows
 from ectopy.criteria import DEFAULT_CRITERIA, Criteria
@@ -30,6 +30,7 @@ from ectopy.ecg import (
 )
 from ectopy.features import extraction
 from ectopy.features.rhythm import iter_rhythm_features
+from ectopy.parallel.memory import return_freed_memory, return_memory_at_once
 from ectopy.rhythm.atrial_fibrillation import af_penalty_from_morphology
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.finders import ventricular
@@ -43,6 +44,7 @@ Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.f
 """Features in parts [n_i, k] -> probabilities [n, 4] in the order of CLASSES, and confidence [n]."""
 NameRhythm: TypeAlias = Callable[[Iterable[extraction.Floats]], NDArray[np.float32]]
 """Rhythm features in parts [n_i, k] -> probabilities [n, k] in the order of RHYTHMS."""
+_LARGE_BYTES = 2**22  # a number for each beat of five days; the arrays of detection are smaller
 _PULSES = 3  # pulses that do not capture, in a standstill
 _AFTER_QRS_S, _BEFORE_QRS_S = 0.6, 0.3  # at the ends of a standstill, a QRS complex and a T wave may be
 _LOOK_S = 120.0  # a longer standstill is judged by its beginning
@@ -215,6 +217,9 @@ def classify_beats(
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
     confident &= ~(prepared.low_quality | prepared.beside_gap)
     beats = Beats(prepared.sample, label, probability, confident, prepared.recording.fs)
+    if prepared.recording.duration_s > LONGEST_IN_MEMORY_S:
+        return_memory_at_once(_LARGE_BYTES)
+        return_freed_memory()
     return find_events_of(prepared, beats, name_rhythm=name_rhythm, criteria=criteria)
 
 

@@ -17,6 +17,7 @@ from ectopy.batch.planning import Job, Model, ScoreOptions, load_model
 from ectopy.batch.provenance import InputFiles, input_sha256, job_provenance
 from ectopy.batch.pseudonyms import redact_names
 from ectopy.batch.results import SummaryRow, atomic_directory, earlier_result, failed_row
+from ectopy.parallel.memory import return_freed_memory
 from ectopy.parallel.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def score_one(job: Job) -> SummaryRow:
 
 
 def _score_one(job: Job, model: Model) -> SummaryRow:
+    from ectopy.beats.detection import LONG_S
     from ectopy.ecg import UnreadableError
     from ectopy.readers import open_recording
     from ectopy.report import write_outputs
@@ -168,6 +170,8 @@ def _score_one(job: Job, model: Model) -> SummaryRow:
         provenance = job_provenance(job, model)
         files = replace(files, sha256=provenance.input_sha256)
         analysis, profile = _analyse(recording, job.options, model, files)
+        if recording.duration_s > LONG_S:
+            return_freed_memory()  # the windows of the beats, and what found the events
         fhir = job.options.fhir or _is_renewed(job, "fhir.json", require_library)
         row = write_outputs(
             folder,

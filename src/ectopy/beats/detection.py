@@ -44,6 +44,7 @@ from ectopy.ecg import (
     true_intervals,
 )
 from ectopy.parallel.ahead import map_ahead
+from ectopy.parallel.memory import return_freed_memory
 from ectopy.signal import quality
 from ectopy.signal.filters import (
     MARGIN_S,
@@ -220,6 +221,8 @@ def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
     of_leads, usable = (
         np.concatenate([getattr(part, name) for part in waves]) for name in ("of_leads", "usable")
     )
+    if recording.duration_s > LONG_S:
+        return_freed_memory()
     return replace(detected, waves=Waves(of_leads, usable), spikes=np.concatenate(spikes))
 
 

@@ -48,6 +48,13 @@ def test_an_impossible_value_is_refused_by_the_name_of_its_setting(monkeypatch):
         load_settings()
 
 
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf", "1e300"])
+def test_a_cache_of_no_size_or_of_an_absurd_one_is_refused(monkeypatch, size):
+    monkeypatch.setenv("ECTOPY_CACHE_GB", size)
+    with pytest.raises(SettingsError, match=rf"ECTOPY_CACHE_GB: '{size}' is not valid\. Give"):
+        load_settings()
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         load_settings().workers = 5

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     """Whether results show what the marks of a patient say, which may be personal."""
     cache_dir: Path | None = None
     """Folder that keeps what does not depend on the model, for scoring with another one; by default none."""
-    cache_gb: float = Field(default=20, gt=0, allow_inf_nan=False)
+    cache_gb: float = Field(default=20, gt=0, le=1e6, allow_inf_nan=False)
     """Largest size of that cache in GB."""
     inbox_quiet_s: float = Field(default=60, ge=0, allow_inf_nan=False)
     """A recording of the inbox is scored when none of its files has changed for this many seconds."""

@@ -55,6 +55,13 @@ def test_a_cache_of_no_size_or_of_an_absurd_one_is_refused(monkeypatch, size):
         load_settings()
 
 
+@pytest.mark.parametrize("name", ["ECTOPY_RECORDING_TIME_S", "ECTOPY_RECORDING_MEMORY_MB"])
+def test_a_limit_that_the_system_cannot_set_is_refused(monkeypatch, name):
+    monkeypatch.setenv(name, "9" * 20)
+    with pytest.raises(SettingsError, match=rf"{name}: '9+' is not valid\. Give at most 1e\+09"):
+        load_settings()
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         load_settings().workers = 5

@@ -44,9 +44,9 @@ class Settings(BaseSettings):
     """An unreadable recording is quarantined if it has not changed for this many seconds."""
     inbox_tries: int = Field(default=3, ge=1)
     """A recording is quarantined after it has crashed this many processes."""
-    recording_time_s: float = Field(default=3600, gt=0, allow_inf_nan=False)
+    recording_time_s: float = Field(default=3600, gt=0, le=1e9, allow_inf_nan=False)
     """Wall time in s that one recording may take."""
-    recording_memory_mb: int = Field(default=4096, ge=1024)
+    recording_memory_mb: int = Field(default=4096, ge=1024, le=10**9)
     """Memory in MB that one recording may take."""
     server_password: SecretStr | None = Field(default=None, min_length=16)
     """Password of Prefect and MLflow, letters and digits. By default `ectopy up` makes one and keeps it."""

@@ -44,7 +44,6 @@ Classify: TypeAlias = Callable[[Iterable[extraction.Floats]], tuple[NDArray[np.f
 """Features in parts [n_i, k] -> probabilities [n, 4] in the order of CLASSES, and confidence [n]."""
 NameRhythm: TypeAlias = Callable[[Iterable[extraction.Floats]], NDArray[np.float32]]
 """Rhythm features in parts [n_i, k] -> probabilities [n, k] in the order of RHYTHMS."""
-_LARGE_BYTES = 2**22  # a number for each beat of five days; the arrays of detection are smaller
 _PULSES = 3  # pulses that do not capture, in a standstill
 _AFTER_QRS_S, _BEFORE_QRS_S = 0.6, 0.3  # at the ends of a standstill, a QRS complex and a T wave may be
 _LOOK_S = 120.0  # a longer standstill is judged by its beginning
@@ -217,9 +216,6 @@ def classify_beats(
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
     confident &= ~(prepared.low_quality | prepared.beside_gap)
     beats = Beats(prepared.sample, label, probability, confident, prepared.recording.fs)
-    if prepared.recording.duration_s > LONGEST_IN_MEMORY_S:
-        return_memory_at_once(_LARGE_BYTES)
-        return_freed_memory()
     return find_events_of(prepared, beats, name_rhythm=name_rhythm, criteria=criteria)
 
 
@@ -251,6 +247,9 @@ def find_events_of(
     recording, columns = prepared.recording, prepared.columns
     low_quality, unreadable, windows = prepared.low_quality, prepared.unreadable, prepared.windows
     intervals = name_rhythm_intervals(prepared, beats, name_rhythm, criteria) if name_rhythm else ()
+    if recording.duration_s > LONGEST_IN_MEMORY_S:  # from here on, many arrays are as long as the beats
+        return_memory_at_once()
+        return_freed_memory()
     rhythm = analyse_rhythm(
         beats,
         duration_s=recording.duration_s,

@@ -8,13 +8,13 @@ _LARGE_BYTES = 1 << 20
 _NEVER = (1 << 31) - 1
 
 
-def return_memory_at_once(large_bytes: int = _LARGE_BYTES) -> None:
-    """Have large arrays go back to the system as soon as they are freed, if glibc is used.
+def return_memory_at_once() -> None:
+    """Have arrays of a megabyte or more go back to the system as soon as they are freed, if glibc is used.
 
     Otherwise glibc raises its limit to 32 MB (``man mallopt``). Freed arrays then stay with the process, in
     pieces. The server of a review, which lives for hours, would keep a third more memory than it needs.
     """
-    _mallopt(_M_MMAP_THRESHOLD, large_bytes)
+    _mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def return_freed_memory() -> None:

@@ -231,12 +231,18 @@ def _entropy_around_beats(time_s: Seconds, rr_s: Seconds, usable: Mask) -> Secon
     used = np.flatnonzero(usable)
     if len(used) <= LAGS:
         return np.zeros(len(time_s))
-    reach, used_s, entropy = (WINDOW + LAGS) // 2, time_s[used], conditional_entropy(rr_s[used])
-    ends_s = np.pad(used_s, reach, mode="edge")
-    entropy[ends_s[2 * reach :] - ends_s[: -2 * reach] >= _LONGEST_WINDOW_S] = 0
-    nearest = np.searchsorted((used[1:] + used[:-1]) / 2, np.arange(len(time_s)))
+    used_s, entropy = time_s[used], conditional_entropy(rr_s[used])
+    entropy[_window_s(used_s) >= _LONGEST_WINDOW_S] = 0
+    nearest = np.searchsorted((used[1:] + used[:-1]) // 2, np.arange(len(time_s)))
     near = np.abs(used_s[nearest] - time_s) < BRIDGE_S
     return np.where(near, entropy[nearest], 0)
+
+
+def _window_s(time_s: Seconds) -> Seconds:
+    """Return how long the window of intervals around each time is, in seconds."""
+    reach = (WINDOW + LAGS) // 2
+    padded = np.pad(time_s, reach, mode="edge")
+    return np.asarray(padded[2 * reach :] - padded[: -2 * reach])
 
 
 def conditional_entropy(rr_s: Seconds) -> Seconds:

@@ -113,8 +113,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     Beats with their final labels, RR intervals, events and artefact.
     """
     given = beats
-    to_end_s = np.minimum(beats.time_s, np.abs(duration_s - beats.time_s))
-    cut = to_end_s < _CUT_S
+    cut = np.minimum(beats.time_s, np.abs(duration_s - beats.time_s)) < _CUT_S
     for ectopic in (BeatClass.SVEB, BeatClass.VEB):
         beats = exchange_classes(beats, cut & (beats.label == ectopic), BeatClass.NORMAL, ectopic)
     pacing = find_pacing(beats, spikes, windows, duration_s=duration_s)

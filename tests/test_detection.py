@@ -2,8 +2,10 @@ import mmap
 import re
 import sys
 import threading
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import pytest
@@ -66,6 +68,14 @@ class TestLongRecordings:
         monkeypatch.setattr(detection, "LONGEST_IN_MEMORY_S", 0.0)
         flat = recording_of(np.zeros((5000, 1), dtype=np.float32), 250.0)
         assert detection.detect_beats(flat, (0,)).windows.signal.shape == (0, 1, WINDOW)
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
+    def test_a_full_disk_is_named(self, patient, monkeypatch):
+        monkeypatch.setattr(detection, "LONGEST_IN_MEMORY_S", 0.0)
+        monkeypatch.setattr(detection, "TemporaryFile", partial(Path("/dev/full").open, "wb"))
+        with pytest.raises(OSError, match="No space left on device") as raised:
+            detection.detect_beats(patient.recording, (0, 1))
+        assert raised.value.filename == gettempdir()
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_windows_in_a_file_are_in_memory_only_while_they_are_looked_at(self, patient, monkeypatch):

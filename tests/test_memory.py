@@ -67,10 +67,9 @@ def test_what_threads_freed_between_pieces_in_use_goes_back():
 FAULTS_OF_ARRAYS = """
 import resource
 from threading import Thread
-from ectopy.parallel.memory import keep_freed_memory
+from ectopy.parallel.memory import keep_freed_memory, keep_memory_of_blocks, return_memory_at_once
 
-if {keeps}:
-    keep_freed_memory()
+{before}()
 
 def allocate():
     b"1" * {n}
@@ -83,8 +82,8 @@ def allocate():
 """
 
 
-def page_faults(n: int, call: str, *, keeps: bool) -> int:
-    code = FAULTS_OF_ARRAYS.format(n=n, call=call, keeps=keeps)
+def page_faults(n: int, call: str, *, before: str) -> int:
+    code = FAULTS_OF_ARRAYS.format(n=n, call=call, before=before)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
 
@@ -93,4 +92,13 @@ def page_faults(n: int, call: str, *, keeps: bool) -> int:
 @pytest.mark.parametrize("call", ["allocate()", "Thread(target=allocate).start()"])
 def test_pages_of_an_array_that_was_freed_are_used_again(call):
     n = 40_000_000  # glibc always gives back 32 MB and more
-    assert page_faults(n, call, keeps=True) < 10 * n // 4096 / 10
+    assert page_faults(n, call, before="keep_freed_memory") < 10 * n // 4096 / 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
+def test_a_short_recording_after_a_long_one_uses_freed_memory_again():
+    n = 10_000_000  # as the arrays of a block
+    pages = 10 * n // 4096
+    assert page_faults(n, "allocate()", before="return_memory_at_once") > pages / 2
+    before = "return_memory_at_once(), keep_memory_of_blocks"
+    assert page_faults(n, "allocate()", before=before) < pages / 10

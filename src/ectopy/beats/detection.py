@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import pairwise
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import BinaryIO
 
 import numpy as np
@@ -44,7 +44,7 @@ from ectopy.ecg import (
     true_intervals,
 )
 from ectopy.parallel.ahead import map_ahead
-from ectopy.parallel.memory import return_freed_memory
+from ectopy.parallel.memory import keep_memory_of_blocks, return_freed_memory
 from ectopy.signal import quality
 from ectopy.signal.filters import (
     MARGIN_S,
@@ -205,7 +205,7 @@ def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
     -------
     Beats and unreadable intervals on the working grid of 200 Hz.
     """
-    _keep_memory()
+    keep_memory_of_blocks()
     grid = TimeGrid.of(recording)
     waves: list[Waves] = []
     spikes: list[Samples] = []
@@ -234,15 +234,6 @@ def _noting(signal_blocks: Iterable[Block], waves: list[Waves], spikes: list[Sam
             Waves(*waves_of_ticks(block.filtered, block.usable, block.first, block.start, block.stop))
         )
         yield block
-
-
-def _keep_memory() -> None:
-    """Make the C library keep the memory of a block for the next one, instead of returning and clearing it.
-
-    The C library of Linux keeps twice as much as was ever freed in one piece, up to 64 MB: see
-    M_MMAP_THRESHOLD of mallopt(3). Memory that is never written to costs neither memory nor time.
-    """
-    np.empty(31 * 2**20, dtype=np.uint8)
 
 
 def _beats_from_annotations(signal_blocks: Iterable[Block], r_peaks: Samples) -> Iterator[DetectedBeats]:
@@ -321,7 +312,7 @@ def _merge(parts: Iterable[DetectedBeats], n_leads: int, *, in_file: bool) -> De
     rest = []
     with TemporaryFile() if in_file else BytesIO() as file:
         for part in parts:
-            file.write(part.windows.signal.tobytes())
+            _append(file, part.windows.signal)
             no_signal = np.empty((len(part.windows), 0, 0), dtype=np.float16)
             rest.append(replace(part, windows=replace(part.windows, signal=no_signal)))
         windows = join([part.windows for part in rest])
@@ -339,11 +330,19 @@ def _merge(parts: Iterable[DetectedBeats], n_leads: int, *, in_file: bool) -> De
     )
 
 
+def _append(file: BytesIO | BinaryIO, windows: NDArray[np.float16]) -> None:
+    """Write windows at the end of a file."""
+    try:
+        file.write(windows.tobytes())
+        file.flush()
+    except OSError as error:  # the disk is full: a temporary file has no name to tell where
+        raise OSError(error.errno, error.strerror, gettempdir()) from error
+
+
 def _content(file: BytesIO | BinaryIO) -> bytes | mmap.mmap:
     """Return what was written to a file; what is on a disk is read when it is looked at."""
     if isinstance(file, BytesIO):
         return file.getvalue()
-    file.flush()
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.tell() else b""
 
 

@@ -46,20 +46,16 @@ EXPORT void moving_mean(const float *x, int64_t n_rows, int64_t n, int64_t size,
     }
 }
 
-/* First place of a value in a sorted array, or where it belongs. */
+/* First place of a value in a sorted array, or where it belongs. A processor cannot foresee which half it is
+ * in, so the search has no branch that depends on it. */
 static int64_t place_of(const double *sorted, int64_t n, double value)
 {
-    int64_t low = 0;
-    while (n > 0) {
-        int64_t half = n / 2;
-        if (sorted[low + half] < value) {
-            low += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
+    const double *low = sorted;
+    for (int64_t half; n > 1; n -= half) {
+        half = n / 2;
+        low += low[half - 1] < value ? half : 0;
     }
-    return low;
+    return low - sorted + (n == 1 && *low < value);
 }
 
 static int by_value(const void *a, const void *b)

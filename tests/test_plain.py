@@ -36,7 +36,7 @@ ROLLING = {
     timing: (MEDIAN, MINIMUM, MEAN),
     atrial_fibrillation: (MEAN,),
     atrial_flutter: (MEAN,),
-    tachycardia: (MAXIMUM,),
+    tachycardia: (MAXIMUM, MEDIAN),
 }
 """The rolling statistics that each module uses; a name that a module does not have is an error."""
 ROUNDING = 1e-3

@@ -141,13 +141,13 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         not_conducted = ventricular(beats) | pacing.beats | in_vt
         af, flutter = _find_af(beats, rr_s, not_conducted, af_penalty, windows, duration_s, criteria.af_s)
     atrial = np.concatenate((af, flutter))
-    final = keep_premature_sveb(suppress_sveb_in_af(beats, atrial), rr_s, criteria.sv_prematurity_pct)
+    beats = keep_premature_sveb(suppress_sveb_in_af(beats, atrial), rr_s, criteria.sv_prematurity_pct)
     if duration_s <= STRIP_S:
-        final = without_doubtful_veb(final, rr_s, clear)
+        beats = without_doubtful_veb(beats, rr_s, clear)
     if keep_labels:
-        final = given
+        beats = given
     events = find_events(
-        final,
+        beats,
         rr_s,
         duration_s=duration_s,
         unreadable=unreadable,
@@ -156,8 +156,8 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
         paced=pacing.spans,
         criteria=criteria,
     )
-    in_order = _in_order(add_rhythm_events(events, intervals, final, criteria))
-    return RhythmAnalysis(final, rr_s, in_order, artefact)
+    in_order = _in_order(add_rhythm_events(events, intervals, beats, criteria))
+    return RhythmAnalysis(beats, rr_s, in_order, artefact)
 
 
 def _find_af(  # noqa: PLR0913, PLR0917 - the beats, and what signal and windows say of them

@@ -268,7 +268,8 @@ def harm(number: int) -> int:
 def work_in(path: Path) -> None:
     path.touch()
     try:
-        time.sleep(600)
+        for _ in range(60_000):  # a signal just before a long sleep would wait for its end
+            time.sleep(0.01)
     finally:
         path.unlink()
 

@@ -451,6 +451,7 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
     most = min(round(block_s * recording.fs), VALUES_AT_ONCE // max(len(columns), 1))
     step = max(most // ratio.denominator, 1) * ratio.denominator
     n_samples, n_working = recording.n_samples, working_length(recording.n_samples, recording.fs)
+    is_long = recording.duration_s > LONG_S
 
     def read(start: int) -> tuple[int, int, Signal, Mask]:
         first, last = max(start - margin, 0), min(start + step + margin, n_samples)
@@ -468,7 +469,6 @@ def blocks(recording: Recording, columns: Sequence[int], *, block_s: float = BLO
         return Block(begin, from_, to, filtered, usable, drowned_spans, spikes)
 
     # Read in this thread: the function of a user may not be for another one, and may use its memory again.
-    is_long = recording.duration_s > LONG_S
     recorded = map(read, range(0, max(n_samples, 1), step))
     yield from (map_ahead if is_long else map)(filter_, recorded)
 

@@ -220,7 +220,7 @@ def cluster_features(qrs: Floats, template_beats: NDArray[np.intp], rr_ratios: F
     power = (qrs**2).sum(axis=1)
     both = power[:, None] + power[probe]
     distance = both - 2 * qrs @ qrs[probe].T
-    np.maximum(distance, 0, out=distance)  # in place, as the loops below: the arrays are large
+    np.maximum(distance, 0, out=distance)  # in place, here and below: the array is large
     distance /= both + EPS
     np.sqrt(distance, out=distance)
     rank = len(probe) // 16

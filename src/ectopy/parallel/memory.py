@@ -33,8 +33,7 @@ def return_freed_memory() -> None:
     Otherwise much of it stays with the process: each thread has a heap of its own, and large arrays leave
     holes between small ones.
     """
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    _call_glibc("malloc_trim", 0)
 
 
 def keep_freed_memory() -> None:
@@ -50,5 +49,9 @@ def keep_freed_memory() -> None:
 
 
 def _mallopt(parameter: int, value: int) -> None:
+    _call_glibc("mallopt", parameter, value)
+
+
+def _call_glibc(function: str, *arguments: int) -> None:
     with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(parameter, value)
+        getattr(ctypes.CDLL(None), function)(*arguments)

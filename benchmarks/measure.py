@@ -131,6 +131,8 @@ class Stages:
 
 def machine() -> dict[str, object]:
     """Return the machine, the date, the load of the last minute, and the version of ectopy."""
+    from ectopy.compiled import is_compiled
+
     model = next(
         (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
@@ -150,6 +152,7 @@ def machine() -> dict[str, object]:
             text=True,
             check=True,
         ).stdout.strip(),
+        "loops": "in C" if is_compiled() else "in numpy",
     }
 
 

@@ -70,9 +70,11 @@ def page(results: Results, name: str) -> Iterator[str]:
 
 def conditions(machine: Results) -> str:
     """Return the version, the machine and the time of a measurement."""
+    loops = f", loops {machine['loops']}" if "loops" in machine else ""
     return (
-        f"ectopy {machine['ectopy']}; {machine['date']}; {machine['cores']} cores of {machine['processor']}, "
-        f"{machine['memory_gb']} GB, Python {machine['python']}; "
+        f"ectopy {machine['ectopy']}{loops}; {machine['date']}; "
+        f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, "
+        f"Python {machine['python']}; "
         f"load at the end: {machine['load_of_the_last_minute']}."
     )
 

@@ -7,10 +7,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
 from threadpoolctl import threadpool_limits
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from ectopy.datasets import catalogue
 from ectopy.parallel.blas_threads import limit_blas_threads
@@ -52,6 +55,30 @@ def pytest_configure(config: pytest.Config) -> None:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
+
+
+@cache
+def runs_flows(file: Path) -> bool:
+    """Return whether a file of tests needs a Prefect server, whose start takes 20 seconds of a core."""
+    return "prefect_harness" in file.read_text(encoding="utf-8")
+
+
+class OneServer(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives all files that need a Prefect server to one process, and every other file to any."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "flows" if runs_flows(ROOT / file) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneServer:
+    """Have the files of tests divided among the processes."""
+    return OneServer(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of flows first: they take one process half of the whole time."""
+    items.sort(key=lambda item: not runs_flows(item.path))
 
 
 def pytest_collection() -> None:

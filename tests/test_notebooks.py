@@ -87,11 +87,12 @@ def test_a_path_of_a_machine_is_told_from_other_text(text: str, tells: bool) -> 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Jupyter's own
 def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an empty directory, on the tests' own Prefect server, to save the start of another."""
+    """In an empty directory, on the tests' own Prefect server and one process at a time: each starts for seconds."""
     import nbformat
     from nbclient import NotebookClient
 
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    monkeypatch.setenv("ECTOPY_WORKERS", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     text = path.read_text()
     if path.stem in SHORTER:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,6 +132,12 @@ class TestHelp:
         )
         ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert ran.stderr.strip() == "[]"
+
+    def test_its_entry_point_which_workers_import_too_loads_nothing_that_takes_time(self) -> None:
+        (script,) = entry_points(group="console_scripts", name="ectopy")
+        names = {*HEAVY, *PIPELINE, "typer", "ectopy.cli"}
+        program = f"import sys, {script.module}; print(sorted({names!r} & set(sys.modules)))"
+        assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
 
     def test_scoring_loads_nothing_of_the_pipeline_and_nothing_that_takes_longer_than_it(
         self, tmp_path: Path, out: Path, model: Path

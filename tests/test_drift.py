@@ -70,6 +70,12 @@ class TestProfile:
         assert profile.shape == (len(MONITORED), drift.N_BINS)
         assert set(profile.sum(axis=1)) == {N_BEATS}
 
+    def test_a_value_on_an_edge_is_in_the_bin_above_it(self, known: ReferenceProfile) -> None:
+        features = np.tile(known.edges[0].astype(np.float32), (len(FEATURE_NAMES), 1)).T
+        expected = np.searchsorted(known.edges[0], features[:, 0], side="right")
+        row = known.profile(features, normal(len(features)))[0]
+        assert row.tolist() == np.bincount(expected, minlength=drift.N_BINS).tolist()
+
     def test_a_tenth_of_the_training_patients_beats_is_in_each_bin(self, known: ReferenceProfile) -> None:
         shares = known.counts[:, :K].sum(axis=0) / known.counts[:, :K].sum(axis=(0, 2))[0]
         np.testing.assert_allclose(shares, 0.1, atol=0.002)

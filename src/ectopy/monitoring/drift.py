@@ -99,12 +99,11 @@ class ReferenceProfile:
         return _by_bin(self.edges[-N_PREDICTED:], predicted(probability))
 
 
-def _by_bin(edges: Numbers, columns: Iterable[Floats]) -> Counts:
-    index = (
-        np.searchsorted(of_column, column, side="right")
-        for of_column, column in zip(edges, columns, strict=True)
-    )
-    return np.stack([np.bincount(bins, minlength=N_BINS) for bins in index])
+def _by_bin(edges: Numbers, columns: Floats | Sequence[Floats]) -> Counts:
+    """Count the values of each column [k, n] by bin; to sort them takes less than to find the bin of each."""
+    in_order = np.sort(columns, axis=1)
+    below = [np.searchsorted(*of_column) for of_column in zip(in_order, edges, strict=True)]
+    return np.diff(below, axis=1, prepend=0, append=in_order.shape[1])
 
 
 class ProfilingClassifier:

@@ -216,7 +216,8 @@ def cluster_features(qrs: Floats, template_beats: NDArray[np.intp], rr_ratios: F
     -------
     [n, len(CLUSTER)].
     """
-    probe = np.unique(np.linspace(0, len(qrs) - 1, N_PROBES).round().astype(int))
+    probe = np.linspace(0, len(qrs) - 1, N_PROBES).round().astype(int)
+    probe = probe[np.diff(probe, prepend=-1) > 0]  # np.unique would import masked arrays
     power = (qrs**2).sum(axis=1)
     both = power[:, None] + power[probe]
     distance = both - 2 * qrs @ qrs[probe].T

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ectopy import Recording, analyse, compiled, recording_of
 from ectopy.beats import beat_selection, qrs_candidates, signal_to_noise, windows
 from ectopy.datasets.simulate import draw_patient, simulate
 from ectopy.readers.wfdb import signals
+from ectopy.report import svg
 from ectopy.settings import load_settings
 from ectopy.signal import pacing_spikes, rolling
 
@@ -56,6 +58,18 @@ def lead_with_spikes(seed: int, n: int = 3000) -> NDArray[np.float32]:
         lead[at : at + rng.integers(1, 4)] += rng.choice([-1, 1]) * rng.uniform(0.02, 2)
     lead[rng.integers(0, n, 3)] = np.nan
     return lead.astype(np.float32)
+
+
+def path_of(lines: list[list[list[int]]]) -> str:
+    """Draw lines as one path, number by number."""
+    path, x, y = "", 0, 0
+    for line in lines:
+        dashed = [*line, [line[0][0] + 1, line[0][1]]] if len(line) == 1 else line
+        for number, (next_x, next_y) in enumerate(dashed):
+            command = "M" if not path else "ml "[min(number, 2)]
+            path += f"{command}{next_x - x} {next_y - y}"
+            x, y = next_x, next_y
+    return path.replace(" -", "-")
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -139,6 +153,20 @@ class TestEqual:
         llr, usual = rng.normal(1, 4, n).round(rng.choice([0, 9])), rng.uniform(0.3, 1.2, n)
         in_c, in_numpy = both(lambda: beat_selection._best_sequence(time_s, llr, usual))
         assert in_c == in_numpy
+
+    @given(seeds, st.integers(1, 300), st.sampled_from([1, 10, 4999, 2**30]))
+    def test_paths(self, seed: int, n: int, most: int) -> None:
+        """Lines of one point and of more, in one path and in several; numbers of one digit and of ten."""
+        rng = np.random.default_rng(seed)
+        points = rng.integers(-most, most, (2, n)).astype(np.int32)
+        begins = np.union1d([0], rng.integers(0, n, 9))
+        opens = np.union1d([0], begins[rng.random(len(begins)) < 0.3])
+        drawn_in_c = svg.paths(points, begins, opens)
+        lines = [line.T.tolist() for line in np.split(points, begins[1:], axis=1)]
+        of_path = pairwise([*np.searchsorted(begins, opens).tolist(), len(lines)])
+        assert drawn_in_c == [path_of(lines[first:stop]) for first, stop in of_path]
+        if most < 2**30:  # the table would have all numbers of so many digits
+            assert both(lambda: svg.paths(points, begins, opens)) == (drawn_in_c, drawn_in_c)
 
     @given(st.binary(min_size=3, max_size=99))
     def test_format_212(self, stored: bytes) -> None:

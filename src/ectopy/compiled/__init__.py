@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ Samples = NDArray[np.int64]
 SOURCE = Path(__file__).with_name("kernels.c")
 _A, _I, _F, _D = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_double
 _ROW = 144  # as in the source
+_LONGEST_POINT = 24  # bytes, as in the source
 _COUNTS = ("narrow_peaks", "best_sequence")  # the functions that return a number
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "moving_mean": (_A, _I, _I, _I, _A, _A),
@@ -35,6 +37,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "largest_near": (_A, _I, _A, _I, _I, _A, _A),
     "best_sequence": (_A, _A, _A, _I, _I, _D, _D, _D, _A, _A, _A),
     "second_similarity": (_A, _I, _I, _I, _I, _I, _I, _A, _A, _A),
+    "path_data": (_A, _A, _I, _A, _I, _A, _I, _A, _A),
 }
 
 
@@ -338,3 +341,28 @@ def second_similarity(windows: Floats, part: slice, shifts: int, nearby: int) ->
     sizes = (n, windows.shape[1], part.start, width, shifts, nearby)
     _call("second_similarity", _floats(windows), *sizes, *scratch, second)
     return second
+
+
+def path_data(points: NDArray[np.int32], begins: Samples, opens: Samples) -> list[str]:
+    """Draw lines as paths of SVG, as :func:`ectopy.report.svg.paths` does.
+
+    Parameters
+    ----------
+    points
+        The points of all lines, [2, n].
+    begins
+        The first point of each line, rising from 0, [k].
+    opens
+        The first point of each path, some of ``begins`` from 0 on, [n_paths].
+
+    Returns
+    -------
+    The paths.
+    """
+    x, y = np.ascontiguousarray(points, dtype=np.int32)
+    begins, opens = (np.ascontiguousarray(first, dtype=np.int64) for first in (begins, opens))
+    text = np.empty(_LONGEST_POINT * (len(x) + len(begins)), dtype=np.uint8)
+    bounds = np.zeros(len(opens) + 1, dtype=np.int64)
+    _call("path_data", x, y, len(x), begins, len(begins), opens, len(opens), text, bounds)
+    whole = text[: bounds[-1]].tobytes().decode()
+    return [whole[start:stop] for start, stop in pairwise(bounds.tolist())]

@@ -335,3 +335,55 @@ EXPORT WIDE void second_similarity(const float *windows, int64_t n, int64_t size
         second[i] = next;
     }
 }
+
+/* A number as it stands in a path; a minus sign replaces a space before it. Returns the end of the text. */
+static char *write_number(char *text, char before, int64_t value)
+{
+    char digits[20];
+    int n_digits = 0;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do {
+        digits[n_digits++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (before != ' ' || value >= 0)
+        *text++ = before;
+    if (value < 0)
+        *text++ = '-';
+    while (n_digits)
+        *text++ = digits[--n_digits];
+    return text;
+}
+
+/* Lines as paths of SVG, one path after the other: see ectopy.report.svg.paths. `x` and `y` [n] are the points
+ * of all lines, `begins` [n_lines] the first of each line, and `opens` [n_paths] the first of each path. `text`
+ * has 24 bytes for each point and each line. Each path begins at one of `bounds`, where the one before ends,
+ * [n_paths + 1]. */
+EXPORT void path_data(const int32_t *x, const int32_t *y, int64_t n, const int64_t *begins, int64_t n_lines,
+                      const int64_t *opens, int64_t n_paths, char *text, int64_t *bounds)
+{
+    int64_t before_x = 0, before_y = 0, path = 0;
+    char *end = text;
+    for (int64_t line = 0; line < n_lines; line++) {
+        int64_t first = begins[line], stop = line + 1 < n_lines ? begins[line + 1] : n;
+        char command = 'm';
+        if (path < n_paths && opens[path] == first) {
+            bounds[path++] = end - text;
+            before_x = before_y = 0;
+            command = 'M';
+        }
+        for (int64_t i = first; i < stop; i++) {
+            end = write_number(end, command, (int64_t)x[i] - before_x);
+            end = write_number(end, ' ', (int64_t)y[i] - before_y);
+            before_x = x[i];
+            before_y = y[i];
+            command = i == first ? 'l' : ' ';
+        }
+        if (stop - first == 1) { /* a single point is drawn as a dash */
+            end = write_number(end, 'l', 1);
+            end = write_number(end, ' ', 0);
+            before_x++;
+        }
+    }
+    bounds[path] = end - text;
+}

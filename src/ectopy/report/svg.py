@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ectopy import compiled
 from ectopy.ecg import Mask, Samples, true_intervals
 
 MM_PER_S = 25.0
@@ -146,6 +147,8 @@ def paths(points: Points, begins: Samples, opens: Samples) -> list[str]:
     -------
     The SVG paths. All but the first point of each are relative, which takes a digit or two in place of four.
     """
+    if compiled.is_compiled():
+        return compiled.path_data(points, begins, opens)
     single = begins[np.diff(begins, append=points.shape[1]) == 1]
     if len(single):
         points = np.insert(points, single + 1, points[:, single] + [[1], [0]], axis=1)
@@ -179,9 +182,12 @@ def numbers(values: NDArray[np.integer], before: Samples | int = 0) -> NDArray[n
 @lru_cache
 def _table(digits: int) -> NDArray[np.bytes_]:
     """Return all numbers of so many digits after each of COMMANDS, [n_commands, 2 * 10**digits]."""
-    every = np.arange(-(10**digits), 10**digits).astype(bytes)
-    after = [np.char.add(command.encode(), every) for command in COMMANDS]
-    return np.char.replace(np.stack(after), b" -", b"-")
+    every = np.arange(-(10**digits), 10**digits).astype(f"S{digits + 2}")
+    letters = np.zeros((len(COMMANDS), len(every), 1 + every.itemsize), dtype=np.uint8)
+    letters[..., 0] = np.frombuffer(COMMANDS.encode(), dtype=np.uint8)[:, None]
+    letters[..., 1:] = every.view(np.uint8).reshape(len(every), -1)
+    letters[COMMANDS.index(" "), : 10**digits, 0] = 0  # which is left out when the text is joined
+    return letters.view(f"S{letters.shape[-1]}")[..., 0]
 
 
 def joined(text: NDArray[np.bytes_], opens: Samples) -> list[str]:
@@ -314,8 +320,8 @@ def envelope(time_s: Values, value: Values, duration_s: float) -> Envelope:
 
 def line_path(y: Values) -> str:
     """Draw a line through the middle of each column; NaN interrupts it. Return an SVG path."""
-    middles = np.char.add(np.arange(len(y)).astype(bytes), b".5 ")
-    text = np.char.add(np.char.add(b"L", middles), _tenths(y))
+    middles = [f"L{column}.5 ".encode() for column in range(len(y))]
+    text = np.column_stack((middles, _tenths(y)))
     return "".join(
         f"M{joined(text[start:stop], _FROM_FIRST)[0][1:]}H{stop}"
         for start, stop in true_intervals(np.isfinite(y)).tolist()
@@ -357,8 +363,7 @@ def band_path(low: Values, high: Values) -> str:
     -------
     An SVG path.
     """
-    there, back = np.char.add(b"V", _tenths(high)), np.char.add(b"V", _tenths(low))
-    there, back = np.char.add(there, b"h1"), np.char.add(back, b"h-1")[::-1]
+    there, back = _tenths(high, "V{}h1"), _tenths(low, "V{}h-1")[::-1]
     n = len(low)
     return "".join(
         f"M{start} {joined(there[start:stop], _FROM_FIRST)[0][1:]}"
@@ -367,15 +372,15 @@ def band_path(low: Values, high: Values) -> str:
     )
 
 
-def _tenths(y: Values) -> NDArray[np.bytes_]:
-    """Return heights in a trend as text with one digit after the point; a number for a missing one."""
-    return np.asarray(_heights()[np.round(10 * np.nan_to_num(y)).clip(0, 1000).astype(np.intp)])
+def _tenths(y: Values, text: str = "{}") -> NDArray[np.bytes_]:
+    """Return heights in a trend in a text, with one digit after the point; a number for a missing one."""
+    return np.asarray(_heights(text)[np.round(10 * np.nan_to_num(y)).clip(0, 1000).astype(np.intp)])
 
 
 @lru_cache
-def _heights() -> NDArray[np.bytes_]:
-    """Return the heights from 0 to 100 in steps of 0.1 as text."""
-    return np.array([f"{height / 10:.1f}" for height in range(1001)], dtype=bytes)
+def _heights(text: str) -> NDArray[np.bytes_]:
+    """Return the heights from 0 to 100 in steps of 0.1, each in the text."""
+    return np.array([text.format(f"{height / 10:.1f}") for height in range(1001)], dtype=bytes)
 
 
 def histogram(time_s: Values, duration_s: float, n_bars: int = 120) -> tuple[str, int]:

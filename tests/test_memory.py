@@ -2,8 +2,13 @@
 
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
+
+from ectopy.parallel.memory import keep_memory_of_blocks, return_freed_memory
+from ectopy.parallel.worker_pool import WorkerPool
 
 RESIDENT_AFTER_ARRAYS = """
 import numpy as np
@@ -97,8 +102,64 @@ def test_pages_of_an_array_that_was_freed_are_used_again(call):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
 def test_a_short_recording_after_a_long_one_uses_freed_memory_again():
-    n = 10_000_000  # as the arrays of a block
+    n = 4_000_000  # as the arrays of a block
     pages = 10 * n // 4096
     assert page_faults(n, "allocate()", before="return_memory_at_once") > pages / 2
     before = "return_memory_at_once(), keep_memory_of_blocks"
     assert page_faults(n, "allocate()", before=before) < pages / 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
+def test_an_array_of_all_beats_of_two_weeks_goes_back_at_once():
+    n = 12_000_000
+    assert page_faults(n, "allocate()", before="keep_memory_of_blocks") > 10 * n // 4096 / 2
+
+
+RESIDENT_AFTER_THREAD = """
+from threading import Thread
+from ectopy.parallel.memory import keep_memory_of_blocks, return_freed_memory, share_one_heap
+
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+
+if {shares}:
+    share_one_heap()
+keep_memory_of_blocks()
+before = resident_mb()
+thread = Thread(target=lambda: [bytearray(1_000_000) for _ in range(30)])
+thread.start()
+thread.join()
+return_freed_memory()
+print(resident_mb() - before)
+"""
+
+
+def left_by_a_thread_mb(*, shares: bool) -> float:
+    code = RESIDENT_AFTER_THREAD.format(shares=shares)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
+def test_what_a_thread_has_freed_goes_back_if_it_shares_the_heap():
+    assert left_by_a_thread_mb(shares=True) < 5 < left_by_a_thread_mb(shares=False)
+
+
+def left_by_a_thread_of_a_worker_mb(_: None) -> float:
+    keep_memory_of_blocks()
+    before = resident_mb()
+    thread = threading.Thread(target=lambda: [bytearray(1_000_000) for _ in range(30)])
+    thread.start()
+    thread.join()
+    return_freed_memory()
+    return resident_mb() - before
+
+
+def resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
+def test_threads_of_a_worker_process_share_one_heap():
+    with WorkerPool(1) as workers:
+        assert workers.call(left_by_a_thread_of_a_worker_mb, None) < 5

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from ectopy.parallel.blas_threads import limit_blas_threads
+from ectopy.parallel.memory import share_one_heap
 from ectopy.printable import PrintableFormatter
 
 logger = logging.getLogger(__name__)
@@ -283,6 +284,7 @@ def _initialise_worker(memory_mb: int | None, sender: Connection | None) -> None
     global _sender  # noqa: PLW0603 - a process has one
     _sender = sender
     limit_blas_threads()
+    share_one_heap()
     if logging.lastResort is not None:  # warnings name files
         logging.lastResort.setFormatter(PrintableFormatter())
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -10,7 +10,16 @@ from ectopy.ecg import CLASSES
 from ectopy.features import extraction
 from ectopy.features.extraction import FEATURE_NAMES
 from ectopy.model import classifier as classifier_module
-from ectopy.model.classifier import CHUNK, ModelError, classifier_in, in_chunks, load_classifier, softmax
+from ectopy.model.classifier import (
+    CHUNK,
+    MODEL_FILE,
+    ModelError,
+    classifier_in,
+    in_chunks,
+    load_classifier,
+    softmax,
+)
+from ectopy.model.onnx_runtime import open_session
 from tests.small import write_model
 
 
@@ -369,3 +378,16 @@ def test_the_network_gets_features_less_their_mean_in_units_of_their_scale(folde
     # 5 - 3 = 2 is four scales of 0.5 and half of one of 4.
     assert received[0].dtype == np.float32
     assert received[0].tolist() == [[[4.0] * (n - 1) + [0.5]] * 2]
+
+
+def test_probabilities_may_take_the_place_of_the_logits():
+    logits = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    expected = softmax(logits)
+    given = logits.copy()
+    assert softmax(given, out=given) is given
+    np.testing.assert_array_equal(given, expected)
+
+
+def test_a_network_keeps_no_memory_of_the_batches_that_it_has_seen(folder):
+    options = open_session(folder / MODEL_FILE).get_session_options()
+    assert (options.enable_cpu_mem_arena, options.intra_op_num_threads) == (False, 1)

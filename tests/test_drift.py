@@ -31,6 +31,16 @@ K = len(FEATURE_NAMES)
 N_BEATS = 300
 
 
+def test_predictions_are_counted_in_parts(monkeypatch):
+    probability = np.random.default_rng(0).dirichlet(np.ones(4), N_BEATS).astype(np.float32)
+    reference = reference_of(patients(0, 3))
+    whole = reference.count_predictions(probability)
+    monkeypatch.setattr(drift, "_AT_ONCE", 7)
+    np.testing.assert_array_equal(reference.count_predictions(probability), whole)
+    assert whole.sum(axis=1).tolist() == [N_BEATS] * 3
+    assert not reference.count_predictions(probability[:0]).any()
+
+
 def normal(n_beats: int) -> np.ndarray:
     """Probabilities of beats that are all surely called N."""
     return np.tile(np.float32([1, 0, 0, 0]), (n_beats, 1))

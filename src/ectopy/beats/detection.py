@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import pairwise
 from tempfile import TemporaryFile, gettempdir
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from ectopy.beats.qrs_candidates import find_candidates
 from ectopy.beats.standstill import small_waves
 from ectopy.beats.t_waves import t_waves
 from ectopy.beats.windows import (
+    N_LEADS,
     WINDOW,
     BeatWindows,
     complete,
@@ -56,6 +57,7 @@ from ectopy.signal.filters import (
     without_offset,
     working_length,
 )
+from ectopy.signal.growing import GrowingArray
 from ectopy.signal.pacing_spikes import divide_spikes, without_spikes
 from ectopy.signal.time_grid import TimeGrid
 from ectopy.signal.waves import LAG, WAVES, leads_by_regularity, waves_of_ticks
@@ -207,8 +209,8 @@ def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
     """
     keep_memory_of_blocks()
     grid = TimeGrid.of(recording)
-    waves: list[Waves] = []
-    spikes: list[Samples] = []
+    waves = GrowingArray(np.float16, len(columns), len(WAVES)), GrowingArray(np.float16)
+    spikes = GrowingArray(np.int64)
     signal_blocks = _noting(blocks(recording, columns, block_s=block_s), waves, spikes)
     if r_peaks is not None:
         parts = _beats_from_annotations(signal_blocks, grid.to_working(r_peaks))
@@ -218,21 +220,20 @@ def detect_beats(  # noqa: PLR0913 - the sizes of the parts in memory
         # Beats are selected in a thread while the candidates of the next chunk are found.
         parts = (map_ahead if len(edges) > 2 else map)(lambda chunk: select_in_chunk(*chunk), chunks)
     detected = _merge(parts, len(columns), in_file=recording.duration_s > LONGEST_IN_MEMORY_S)
-    of_leads, usable = (
-        np.concatenate([getattr(part, name) for part in waves]) for name in ("of_leads", "usable")
-    )
     if recording.duration_s > LONG_S:
         return_freed_memory()
-    return replace(detected, waves=Waves(of_leads, usable), spikes=np.concatenate(spikes))
+    return replace(detected, waves=Waves(*(column.array() for column in waves)), spikes=spikes.array())
 
 
-def _noting(signal_blocks: Iterable[Block], waves: list[Waves], spikes: list[Samples]) -> Iterator[Block]:
-    """Pass the blocks on, and append the waves and the pacing spikes of each to a list."""
+def _noting(
+    signal_blocks: Iterable[Block], waves: tuple[GrowingArray, GrowingArray], spikes: GrowingArray
+) -> Iterator[Block]:
+    """Pass the blocks on, and append the waves, their usable share and the pacing spikes of each."""
     for block in signal_blocks:
         spikes.append(block.spikes)
-        waves.append(
-            Waves(*waves_of_ticks(block.filtered, block.usable, block.first, block.start, block.stop))
-        )
+        of_ticks = waves_of_ticks(block.filtered, block.usable, block.first, block.start, block.stop)
+        for column, part in zip(waves, of_ticks, strict=True):
+            column.append(part)
         yield block
 
 
@@ -306,28 +307,29 @@ def _concatenate(parts: Sequence[CandidateBeats]) -> CandidateBeats:
 def _merge(parts: Iterable[DetectedBeats], n_leads: int, *, in_file: bool) -> DetectedBeats:
     """Concatenate the beats of successive parts.
 
-    The windows take most of the memory. They are appended to one buffer at once, so that no copy is made at
-    the end. If ``in_file``, it is a temporary file, which no other process can open by a name.
+    The windows take most of the memory. If ``in_file``, they are in a temporary file, which no other process
+    can open by a name.
     """
-    rest = []
+    columns = [
+        GrowingArray(np.int64),
+        GrowingArray(np.float32, N_LEADS),
+        *(GrowingArray(bool, *shape) for shape in ((N_LEADS,), (), ())),
+    ]
+    spans: tuple[list[Samples], list[Samples]] = ([], [])
     with TemporaryFile() if in_file else BytesIO() as file:
         for part in parts:
-            _append(file, part.windows.signal)
-            no_signal = np.empty((len(part.windows), 0, 0), dtype=np.float16)
-            rest.append(replace(part, windows=replace(part.windows, signal=no_signal)))
-        windows = join([part.windows for part in rest])
-        joined = np.ndarray((len(windows), n_leads, WINDOW), np.float16, _content(file))
-    unusable, unreadable = (
-        merge_intervals(np.concatenate(parts))
-        for parts in ([part.unusable for part in rest], [part.unreadable for part in rest])
-    )
-    return DetectedBeats(
-        replace(windows, signal=joined, after_gap=after_gap(windows.sample, unusable)),
-        np.concatenate([part.low_quality for part in rest]),
-        np.concatenate([part.beside_gap for part in rest]),
-        unusable,
-        unreadable,
-    )
+            windows = part.windows
+            _append(file, windows.signal)
+            of_beats: tuple[NDArray[Any], ...] = (windows.sample, windows.scale, windows.readable)
+            for column, values in zip(columns, (*of_beats, part.low_quality, part.beside_gap), strict=True):
+                column.append(values)
+            for some, more in zip(spans, (part.unusable, part.unreadable), strict=True):
+                some.append(more)
+        sample, scale, readable, low_quality, beside_gap = (column.array() for column in columns)
+        signal = np.ndarray((len(sample), n_leads, WINDOW), np.float16, _content(file))
+    unusable, unreadable = (merge_intervals(np.concatenate(some)) for some in spans)
+    windows = BeatWindows(sample, signal, scale, readable, after_gap(sample, unusable))
+    return DetectedBeats(windows, low_quality, beside_gap, unusable, unreadable)
 
 
 def _append(file: BytesIO | BinaryIO, windows: NDArray[np.float16]) -> None:

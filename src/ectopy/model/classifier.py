@@ -22,6 +22,7 @@ from ectopy.features.extraction import FEATURE_NAMES, Floats, as_parts, feature_
 from ectopy.model.manifest import ManifestError, check_manifest
 from ectopy.model.onnx_runtime import open_session
 from ectopy.monitoring.drift import REFERENCE_FILE, ReferenceProfile, read_reference
+from ectopy.signal.growing import GrowingArray
 
 SHIPPED_MODEL = Path(__file__).with_name("shipped")
 MODEL_FILE, SPECIFICATION_FILE, CARD_FILE = "model.onnx", "model.json", "card.md"
@@ -127,7 +128,7 @@ class Classifier:
         specification = self.specification
         logits = self.logits(features)
         logits /= np.float32(specification.temperature)
-        probability = by_class(self._finite(softmax(logits)), specification.labels)
+        probability = by_class(self._finite(softmax(logits, out=logits)), specification.labels)
         confident = probability.max(axis=1) >= specification.confidence_threshold
         return probability, confident & (len(logits) >= specification.min_beats)
 
@@ -197,18 +198,15 @@ def in_chunks(run: Any, x: Floats | Iterable[Floats], *, batch_size: int | None 
     -------
     The output [n, m], or an empty array [0] for an empty sequence.
     """
-    starts, outputs = [], []
+    y: GrowingArray | None = None
     chunks = _chunks(as_parts(x))
     while batch := list(islice(chunks, batch_size)):
-        starts += [start for start, _ in batch]
-        outputs += list(run(np.stack([chunk for _, chunk in batch])))
-    if not outputs:
-        return np.empty(0, dtype=np.float32)
-    y = np.empty((starts[-1] + len(outputs[-1]), outputs[-1].shape[1]), dtype=np.float32)
-    for start, output in zip(starts, outputs, strict=True):
-        skip = CONTEXT if start else 0
-        y[start + skip : start + CHUNK] = output[skip:]
-    return y
+        outputs = run(np.stack([chunk for _, chunk in batch]))
+        y = y or GrowingArray(np.float32, outputs.shape[2])
+        for (start, _), output in zip(batch, outputs, strict=True):
+            skip = CONTEXT if start else 0
+            y.put(start + skip, output[skip:])
+    return np.empty(0, dtype=np.float32) if y is None else y.array()
 
 
 def _chunks(parts: Iterable[Floats]) -> Iterator[tuple[int, Floats]]:
@@ -244,10 +242,10 @@ def by_class(probability: Floats, labels: Sequence[str]) -> Floats:
     return ordered
 
 
-def softmax(logits: Floats) -> Floats:
-    """Compute probabilities [n, m] from logits [n, m]."""
-    power = logits - logits.max(axis=1, keepdims=True)
-    np.exp(power, out=power)  # in place: those of two weeks fill 24 MB
+def softmax(logits: Floats, *, out: Floats | None = None) -> Floats:
+    """Compute probabilities [n, m] from logits [n, m]; ``out`` may be the logits themselves."""
+    power = np.subtract(logits, logits.max(axis=1, keepdims=True), out=out)
+    np.exp(power, out=power)
     power /= power.sum(axis=1, keepdims=True)
     return np.asarray(power)
 

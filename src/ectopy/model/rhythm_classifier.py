@@ -58,7 +58,7 @@ class RhythmClassifier:
         logits = in_chunks(self._run, features, batch_size=BATCH_CHUNKS)
         if not len(logits):
             return np.empty((0, len(RHYTHMS)), dtype=np.float32)
-        return softmax(logits)
+        return softmax(logits, out=logits)
 
     @cached_property
     def _session(self) -> Any:

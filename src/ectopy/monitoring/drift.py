@@ -42,6 +42,7 @@ N_PERMUTATIONS = 1000
 _SMOOTHING = 1e-3
 """Added to the share of every bin, so that an empty bin makes the index large but not infinite."""
 _SAMPLED_BEATS = 1000
+_AT_ONCE = 65_536  # beats
 _MAX_NAMED = 3
 
 Counts: TypeAlias = NDArray[np.int64]
@@ -96,7 +97,10 @@ class ReferenceProfile:
 
     def count_predictions(self, probability: Floats) -> Counts:
         """Count predictions [n, 4] by bin; they are the last N_PREDICTED rows of a profile."""
-        return _by_bin(self.edges[-N_PREDICTED:], predicted(probability))
+        counts = np.zeros((N_PREDICTED, N_BINS), dtype=np.int64)
+        for first in range(0, len(probability), _AT_ONCE):
+            counts += _by_bin(self.edges[-N_PREDICTED:], predicted(probability[first : first + _AT_ONCE]))
+        return counts
 
 
 def _by_bin(edges: Numbers, columns: Floats | Sequence[Floats]) -> Counts:

@@ -27,6 +27,7 @@ from ectopy.rhythm.atrial_fibrillation import (
 )
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.findings import find_findings
+from ectopy.signal import rolling
 from tests.conftest import database
 from tests.handmade import NOTHING_UNREADABLE, analysis_of, beats_of, recording_for
 
@@ -440,6 +441,19 @@ class TestAgainstAPlainComputation:
         whole = atrial_fibrillation.conditional_entropy(rr_s)
         monkeypatch.setattr(atrial_fibrillation, "_CHUNK", 70)
         np.testing.assert_array_equal(atrial_fibrillation.conditional_entropy(rr_s), whole)
+
+    @pytest.mark.parametrize("at_once", [1, 7, 100])
+    @pytest.mark.parametrize("seed", range(4))
+    def test_parts_of_the_beats_have_the_irregularity_of_the_whole(
+        self, seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rr_s, label = mixed_rhythm(seed)
+        rr_s[100:140] = 5.0  # the nearest interval that is used is in another part
+        beats = rr_s.cumsum(), rr_s, label == "V", label == "S"
+        whole = atrial_fibrillation._irregularity(*beats)
+        monkeypatch.setattr(rolling, "_AT_ONCE", at_once)
+        np.testing.assert_array_equal(atrial_fibrillation._irregularity(*beats), whole)
+        assert np.ptp(whole) > 0.5
 
     @pytest.mark.parametrize("rr_s", [0.2, 3.0])
     def test_intervals_of_exactly_200_ms_and_3_s_are_left_out(self, rr_s: float) -> None:

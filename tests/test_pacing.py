@@ -15,6 +15,7 @@ from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.named_intervals import named_intervals
 from ectopy.rhythm.pacing import find_pacing, without_paced_vt
 from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
+from ectopy.signal import rolling
 from ectopy.signal.pacing_spikes import divide_spikes, find_spikes, without_spikes
 from tests.conftest import database
 from tests.drawn_ecg import WAVES, WIDE_WAVES, Waves, sketched, steady
@@ -216,6 +217,20 @@ class TestPacedBeats:
 
     def test_without_a_beat_none_is_paced(self) -> None:
         assert find_pacing(beats_of(""), np.array([5, 900]), None, duration_s=60).spans.shape == (0, 2)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 50])
+def test_parts_of_the_beats_are_paced_as_the_whole(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    beats = beats_at(steady(200), 500.0)
+    paced = np.flatnonzero(rng.random(len(beats)) < np.where(np.arange(len(beats)) < 120, 0.8, 0.1))
+    spikes = spikes_before(beats, paced.tolist()) - rng.integers(0, 4, len(paced))
+    whole = find_pacing(beats, spikes, None, duration_s=200)
+    monkeypatch.setattr(rolling, "_AT_ONCE", at_once)
+    parts = find_pacing(beats, spikes, None, duration_s=200)
+    np.testing.assert_array_equal(parts.beats, whole.beats)
+    np.testing.assert_array_equal(parts.spans, whole.spans)
+    assert 50 < whole.beats.sum() < 150
 
 
 def rhythm_of(letters: str, rr_s: float, which: list[int], **changes: Any) -> tuple[str, list[Event]]:

@@ -95,3 +95,28 @@ def test_medians_of_rows_are_those_of_numpy(n: int, kind: type) -> None:
     assert found.dtype == kind
     np.testing.assert_array_equal(found, np.median(rows, axis=-1))
     np.testing.assert_array_equal(rolling.medians(rows.T), np.median(rows, axis=0).T)
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 50])
+@pytest.mark.parametrize("context", [0, 1, 7])
+@pytest.mark.parametrize("n", [0, 1, 10, 31])
+def test_parts_cover_a_series_once_with_context_that_ends_where_it_does(
+    n: int, context: int, size: int
+) -> None:
+    series, parts = np.arange(n), list(rolling.parts_in_context(n, context, size=size))
+    assert [at for part in parts for at in series[part.core].tolist()] == series.tolist()
+    for part in parts:
+        around = series[part.around]
+        np.testing.assert_array_equal(around[part.inside], series[part.core])
+        first, last = max(series[part.core][0] - context, 0), min(series[part.core][-1] + context, n - 1)
+        assert (around[0], around[-1]) == (first, last)
+        assert len(series[part.core]) <= size
+
+
+@pytest.mark.parametrize("size", [1, 40, 1000])
+def test_a_rolling_function_by_parts_is_that_of_the_whole(size: int) -> None:
+    values = drawn(200)
+    by_parts = np.empty_like(values)
+    for part in rolling.parts_in_context(len(values), 8, size=size):
+        by_parts[part.core] = rolling.maximum_filter1d(values[part.around], 17)[part.inside]
+    np.testing.assert_array_equal(by_parts, rolling.maximum_filter1d(values, 17))

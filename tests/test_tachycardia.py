@@ -12,6 +12,7 @@ from ectopy.beats.windows import BEFORE_S, N_LEADS, WINDOW, WINDOW_FS, BeatWindo
 from ectopy.ecg import Beats
 from ectopy.rhythm.events import analyse_rhythm
 from ectopy.rhythm.tachycardia import name_wide_runs, settle_tachycardia
+from ectopy.signal import rolling
 from tests.handmade import beats_of, events_of, fibrillating_rr_s
 
 SINUS_S = 0.8
@@ -96,6 +97,16 @@ class TestParoxysm:
 
         assert changed.probability[60].tolist() == pytest.approx([0.1, 0.7, 0.15, 0.05])
         assert changed.probability[10].tolist() == pytest.approx([0.7, 0.1, 0.15, 0.05])
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 50])
+def test_parts_of_the_beats_are_settled_as_the_whole(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rr_s = np.concatenate([paroxysm(40, 60 / bpm) for bpm in range(110, 231, 20)])
+    letters = "".join(np.random.default_rng(0).choice(list("NNNNNNNSSV"), len(rr_s)))
+    whole = settled(letters, rr_s)
+    monkeypatch.setattr(rolling, "_AT_ONCE", at_once)
+    assert settled(letters, rr_s) == whole
+    assert settled("N" * len(rr_s), rr_s).count("S") > 200
 
 
 class TestSinusTachycardia:

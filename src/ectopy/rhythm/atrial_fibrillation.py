@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ectopy.beats.windows import BEFORE, N_LEADS, BeatWindows, Floats, pad_leads
 from ectopy.ecg import Mask, true_intervals
 from ectopy.signal.filters import WORKING_FS
-from ectopy.signal.rolling import uniform_filter1d
+from ectopy.signal.rolling import parts_in_context, uniform_filter1d
 
 AF_CONTINUES, AF_ONSET = 0.75, 1.1
 """Irregularity above which an episode continues, and irregularity that it must exceed at least once.
@@ -97,7 +97,8 @@ def find_atrial_fibrillation(  # noqa: PLR0913
     -------
     Half-open [start, stop) spans of beats, [k, 2].
     """
-    evidence = _irregularity(time_s, rr_s, ventricular, early) - af_penalty
+    evidence = _irregularity(time_s, rr_s, ventricular, early)
+    evidence -= af_penalty
     spans = true_intervals(evidence > AF_CONTINUES)
     n_onset = np.append(0, (evidence > AF_ONSET).cumsum())
     spans = spans[n_onset[spans[:, 1]] > n_onset[spans[:, 0]]]
@@ -216,9 +217,17 @@ def _irregularity(time_s: Seconds, rr_s: Seconds, ventricular: Mask, early: Mask
     plausible = (rr_s > _SHORTEST_RR_S) & (rr_s < _LONGEST_RR_S)  # False for NaN
     usable = plausible & ~_beside(ventricular)
     on_time = usable & ~_beside(early)
-    with_early, without_early = (_entropy_around_beats(time_s, rr_s, mask) for mask in (usable, on_time))
-    share = [uniform_filter1d(mask, WINDOW, mode="constant") for mask in (on_time, usable)]
-    return np.where(share[0] > _MIN_SHARE * share[1], np.minimum(with_early, without_early), with_early)
+    irregularity = _entropy_around_beats(time_s, rr_s, usable)
+    without_early = _entropy_around_beats(time_s, rr_s, on_time)
+    for part in parts_in_context(len(time_s), WINDOW):
+        left, all_of_them = (
+            uniform_filter1d(mask[part.around], WINDOW, mode="constant")[part.inside]
+            for mask in (on_time, usable)
+        )
+        of_part = irregularity[part.core]
+        enough = left > _MIN_SHARE * all_of_them
+        np.minimum(of_part, without_early[part.core], out=of_part, where=enough)
+    return irregularity
 
 
 def _beside(ectopic: Mask) -> Mask:
@@ -228,21 +237,30 @@ def _beside(ectopic: Mask) -> Mask:
 
 def _entropy_around_beats(time_s: Seconds, rr_s: Seconds, usable: Mask) -> Seconds:
     """Compute the entropy around each beat from the usable intervals; other beats get that of the nearest."""
-    used = np.flatnonzero(usable)
+    used, around = np.flatnonzero(usable), np.zeros(len(time_s))
     if len(used) <= LAGS:
-        return np.zeros(len(time_s))
-    used_s, entropy = time_s[used], conditional_entropy(rr_s[used])
-    entropy[_window_s(used_s) >= _LONGEST_WINDOW_S] = 0
-    nearest = np.searchsorted((used[1:] + used[:-1]) // 2, np.arange(len(time_s)))
-    near = np.abs(used_s[nearest] - time_s) < BRIDGE_S
-    return np.where(near, entropy[nearest], 0)
+        return around
+    entropy = conditional_entropy(rr_s[used])
+    for part in parts_in_context(len(used), 0):
+        entropy[part.core][_window_s(time_s, used, part.core) >= _LONGEST_WINDOW_S] = 0
+    for part in parts_in_context(len(time_s), 0):
+        of_part = time_s[part.core]
+        first, stop = np.searchsorted(used, (part.core.start, part.core.stop)).tolist()
+        first = max(first - 1, 0)  # of the intervals among which the nearest are
+        some = used[first : stop + 1]
+        nearest = first + np.searchsorted(
+            (some[1:] + some[:-1]) // 2, np.arange(*part.core.indices(len(time_s)))
+        )
+        near = np.abs(time_s[used[nearest]] - of_part) < BRIDGE_S
+        around[part.core] = np.where(near, entropy[nearest], 0)
+    return around
 
 
-def _window_s(time_s: Seconds) -> Seconds:
-    """Return how long the window of intervals around each time is, in seconds."""
-    reach = (WINDOW + LAGS) // 2
-    padded = np.pad(time_s, reach, mode="edge")
-    return np.asarray(padded[2 * reach :] - padded[: -2 * reach])
+def _window_s(time_s: Seconds, used: NDArray[np.intp], part: slice) -> Seconds:
+    """Return how long the windows of intervals around some of those that are used are, in seconds."""
+    reach, index = (WINDOW + LAGS) // 2, np.arange(part.start, part.stop)
+    last, first = np.minimum(index + reach, len(used) - 1), np.maximum(index - reach, 0)
+    return np.asarray(time_s[used[last]] - time_s[used[first]])
 
 
 def conditional_entropy(rr_s: Seconds) -> Seconds:
@@ -252,10 +270,8 @@ def conditional_entropy(rr_s: Seconds) -> Seconds:
     recur. Matches are counted among the LAGS intervals before each interval and pooled over WINDOW intervals.
     """
     entropy = np.empty(len(rr_s))
-    for start in range(0, len(rr_s), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        first = max(start - 2 * WINDOW, 0)
-        entropy[part] = _entropy_in_chunk(rr_s[first : part.stop + 2 * WINDOW])[start - first :][:_CHUNK]
+    for part in parts_in_context(len(rr_s), 2 * WINDOW, size=_CHUNK):
+        entropy[part.core] = _entropy_in_chunk(rr_s[part.around])[part.inside]
     return entropy
 
 

@@ -16,6 +16,7 @@ from ectopy.beats.windows import QRS, BeatWindows, qrs_vectors
 from ectopy.ecg import BeatClass, Beats, Mask, Samples, is_inside, true_intervals
 from ectopy.rhythm.finders import Spans, shortest_episode_s
 from ectopy.rhythm.rhythm_intervals import Rhythm, RhythmInterval
+from ectopy.signal.rolling import parts_in_context
 
 SHORTEST_S = 10.0
 """A paced rhythm lasts as long, in seconds; in a short recording, half of it is enough."""
@@ -71,7 +72,11 @@ def find_pacing(
     paced = np.zeros(len(beats), dtype=bool)
     if spikes is None or not len(spikes) or not len(beats):
         return Pacing(paced, _NO_SPANS)
-    steady = np.flatnonzero(_is_steady(_delays_s(beats, spikes)))
+    is_steady = np.empty(len(beats), dtype=bool)
+    for part in parts_in_context(len(beats), AROUND // 2):
+        delay_s = _delays_s(beats.sample[part.around], beats.fs, spikes)
+        is_steady[part.core] = _is_steady(delay_s)[part.inside]
+    steady = np.flatnonzero(is_steady)
     time_s = beats.time_s[steady]
     linked = np.append(False, np.diff(time_s) <= APART_S)[: len(steady)]
     chains = true_intervals(linked) - (1, 0)
@@ -135,11 +140,11 @@ def without_paced_vt(
     return tuple(interval for interval in intervals if interval.rhythm != Rhythm.VT or not is_paced(interval))
 
 
-def _delays_s(beats: Beats, spikes: Samples) -> NDArray[np.float64]:
+def _delays_s(r_peaks: Samples, fs: float, spikes: Samples) -> NDArray[np.float64]:
     """Compute the time from the last spike to each R peak in seconds, [n]; NaN without a spike near it."""
     latest_s, earliest_s = SPIKE_S
-    at = np.searchsorted(spikes, beats.sample - latest_s * beats.fs, side="right") - 1
-    delay_s = (beats.sample - spikes[np.maximum(at, 0)]) / beats.fs
+    at = np.searchsorted(spikes, r_peaks - latest_s * fs, side="right") - 1
+    delay_s = (r_peaks - spikes[np.maximum(at, 0)]) / fs
     return np.where((at >= 0) & (delay_s <= earliest_s), delay_s, np.nan)
 
 

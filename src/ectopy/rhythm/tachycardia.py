@@ -23,7 +23,7 @@ from ectopy.beats.windows import LARGEST_SHIFT, QRS, BeatWindows
 from ectopy.ecg import CLASSES, BeatClass, Beats, Mask
 from ectopy.rhythm.finders import is_consecutive, long_runs, supraventricular, ventricular
 from ectopy.rhythm.heart_rate import Seconds
-from ectopy.signal.rolling import maximum_filter1d, median_filter, medians
+from ectopy.signal.rolling import maximum_filter1d, median_filter, medians, parts_in_context
 
 STEP_BEATS = 5
 """A step compares the median of so many RR intervals with that of so many before."""
@@ -142,17 +142,26 @@ def _is_beside_a_pause(rr_s: Seconds, start: int, stop: int) -> bool:
 
 def _steps(log_rr: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute by how much the rate rises at each beat: the log of RR before minus that from here on."""
-    padded = np.pad(log_rr, (STEP_BEATS, STEP_BEATS - 1), mode="edge")
-    median = median_filter(padded, STEP_BEATS)[STEP_BEATS // 2 : -(STEP_BEATS // 2)]
-    return np.asarray(median[: len(log_rr)] - median[STEP_BEATS:])
+    padded, step = np.pad(log_rr, (STEP_BEATS, STEP_BEATS - 1), mode="edge"), np.empty(len(log_rr))
+    for part in parts_in_context(len(log_rr), 0):
+        beats = slice(
+            part.core.start, part.core.stop + 2 * STEP_BEATS - 1
+        )  # with those that it is compared with
+        median = median_filter(padded[beats], STEP_BEATS)[STEP_BEATS // 2 : -(STEP_BEATS // 2)]
+        step[part.core] = median[:-STEP_BEATS] - median[STEP_BEATS:]
+    return step
 
 
 def _paroxysms(
     log_rr: NDArray[np.float64], step: NDArray[np.float64], *, normal: Mask
 ) -> list[tuple[int, int]]:
     """Find the episodes [start, stop) between two sudden steps that are fast, regular and begin suddenly."""
-    size = np.abs(step)
-    cut = np.flatnonzero((size > SUDDEN) & (size == maximum_filter1d(size, 2 * STEP_BEATS + 1)))
+    is_cut = np.empty(len(step), dtype=bool)
+    for part in parts_in_context(len(step), STEP_BEATS):
+        size = np.abs(step[part.around])
+        largest = maximum_filter1d(size, 2 * STEP_BEATS + 1)
+        is_cut[part.core] = ((size > SUDDEN) & (size == largest))[part.inside]
+    cut = np.flatnonzero(is_cut)
     rises = step[cut] > 0
     cut = _sharpest(log_rr, cut, np.where(rises, 1, -1))
     start, stop = cut, np.append(cut[1:], len(log_rr))

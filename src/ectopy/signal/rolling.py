@@ -6,8 +6,8 @@ input, along the first axis. ``mode`` sets how values go on beyond the ends, as 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,8 +17,42 @@ from ectopy import compiled
 
 Values = NDArray[Any]
 
+_AT_ONCE = 8192
+"""Elements of a part of a series."""
 _WORTH_SORTING = 130
 """From this window size on, keeping the window sorted is faster than computing each median anew."""
+
+
+class Part(NamedTuple):
+    """A part of a series, the same with its context on either side, and where it lies inside that."""
+
+    core: slice
+    around: slice
+    inside: slice
+
+
+def parts_in_context(n: int, context: int, *, size: int | None = None) -> Iterator[Part]:
+    """Cut a series into parts, so that what a rolling function needs is not as long as the series.
+
+    Parameters
+    ----------
+    n
+        Length of the series.
+    context
+        Elements on either side of a part on which its result depends.
+    size
+        Length of the parts; by default one of which a few arrays fit into the cache of a processor.
+
+    Yields
+    ------
+    The parts in order. The context ends where the series does.
+    """
+    size = size or _AT_ONCE
+    for start in range(0, n, size):
+        stop, first = min(start + size, n), max(start - context, 0)
+        yield Part(
+            slice(start, stop), slice(first, min(stop + context, n)), slice(start - first, stop - first)
+        )
 
 
 def uniform_filter1d(values: Values, size: int, *, mode: str = "reflect") -> Values:

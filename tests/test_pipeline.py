@@ -1,3 +1,6 @@
+import weakref
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from ectopy.ecg import CLASSES, recording_of
 from ectopy.model.classifier import SHIPPED_MODEL, load_classifier
 from ectopy.model.rhythm_classifier import load_rhythm_classifier
 from ectopy.readers import open_recording
+from ectopy.rhythm import events
 from tests.small import simulated
 
 
@@ -174,3 +178,27 @@ def test_the_long_ventricular_flutter_of_record_207_is_named(mitdb, shipped):
     # 98 s. The rhythm network has seen this patient: the test is that the product tells what it names.
     shared_s = min(end_s, longest.offset_s) - max(begin_s, longest.onset_s)
     assert shared_s / (end_s - begin_s) > 0.9
+
+
+def test_the_beats_of_the_classifier_go_when_the_rhythm_has_made_others(patient, monkeypatch):
+    first, gone = [], []
+
+    def classify(parts):
+        probability, confident = all_normal(parts)
+        first.append(weakref.ref(probability))
+        return probability, confident
+
+    def relabelled(beats, rr_s):
+        return replace(beats, probability=beats.probability.copy())
+
+    monkeypatch.setattr(events, "settle_tachycardia", relabelled)
+    find_events = events.find_events
+
+    def noting(*args, **named):
+        gone.append(first[0]() is None)
+        return find_events(*args, **named)
+
+    monkeypatch.setattr(events, "find_events", noting)
+    analysis = pipeline.analyse(patient.recording, classify)
+    assert gone == [True]
+    assert len(analysis.beats) > 10

@@ -212,11 +212,19 @@ def classify_beats(
     -------
     The analysis.
     """
-    probability, confident = classify(prepared.features if features is None else features)
+    parts = prepared.features if features is None else features
+    return find_events_of(
+        prepared, _classified(prepared, classify, parts), name_rhythm=name_rhythm, criteria=criteria
+    )
+
+
+def _classified(
+    prepared: PreparedRecording, classify: Classify, features: Iterable[extraction.Floats]
+) -> Beats:
+    probability, confident = classify(features)
     label = np.array(CLASSES, dtype="U1")[probability.argmax(axis=1)]
     confident &= ~(prepared.low_quality | prepared.beside_gap)
-    beats = Beats(prepared.sample, label, probability, confident, prepared.recording.fs)
-    return find_events_of(prepared, beats, name_rhythm=name_rhythm, criteria=criteria)
+    return Beats(prepared.sample, label, probability, confident, prepared.recording.fs)
 
 
 def find_events_of(
@@ -250,12 +258,14 @@ def find_events_of(
     if recording.duration_s > LONGEST_IN_MEMORY_S:  # from here on, many arrays are as long as the beats
         return_memory_at_once()
         return_freed_memory()
+    af_penalty, given = af_penalty_from_morphology(windows, ventricular(beats)), [beats]
+    del beats  # so that their 40 MB go, in a recording of two weeks, as soon as the rhythm has made others
     rhythm = analyse_rhythm(
-        beats,
+        given.pop(),
         duration_s=recording.duration_s,
         unreadable=unreadable,
         low_quality=low_quality,
-        af_penalty=af_penalty_from_morphology(windows, ventricular(beats)),
+        af_penalty=af_penalty,
         windows=windows,
         intervals=intervals,
         spikes=prepared.spikes,

@@ -112,7 +112,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     -------
     Beats with their final labels, RR intervals, events and artefact.
     """
-    given = beats
+    given = beats if keep_labels else None
     cut = np.minimum(beats.time_s, np.abs(duration_s - beats.time_s)) < _CUT_S
     for ectopic in (BeatClass.SVEB, BeatClass.VEB):
         beats = exchange_classes(beats, cut & (beats.label == ectopic), BeatClass.NORMAL, ectopic)
@@ -144,7 +144,7 @@ def analyse_rhythm(  # noqa: PLR0913 - the beats, and what signal and windows sa
     beats = keep_premature_sveb(suppress_sveb_in_af(beats, atrial), rr_s, criteria.sv_prematurity_pct)
     if duration_s <= STRIP_S:
         beats = without_doubtful_veb(beats, rr_s, clear)
-    if keep_labels:
+    if given is not None:
         beats = given
     events = find_events(
         beats,

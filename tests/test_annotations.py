@@ -49,6 +49,21 @@ class TestWrittenAndReadBack:
         assert back.subtype.tolist() == EVERY_KIND.subtype.tolist()
         assert back.aux == EVERY_KIND.aux
 
+    @pytest.mark.parametrize("at_once", [1, 2, 4, 100])
+    def test_parts_are_written_as_the_whole(self, tmp_path: Path, at_once: int) -> None:
+        write_annotations(tmp_path / "r", "whole", EVERY_KIND, fs=FS)
+        cut = [slice(at, at + at_once) for at in range(0, len(EVERY_KIND), at_once)]
+        columns = (EVERY_KIND.sample, EVERY_KIND.symbol, EVERY_KIND.subtype, EVERY_KIND.aux)
+        parts = [Annotations(*(column[part] for column in columns)) for part in cut]
+        nothing = Annotations(*(column[:0] for column in columns))
+        write_annotations(tmp_path / "r", "parts", iter([nothing, *parts, nothing]), fs=FS)
+        assert (tmp_path / "r.parts").read_bytes() == (tmp_path / "r.whole").read_bytes()
+
+    def test_parts_that_are_not_in_order_of_time_are_refused(self, tmp_path: Path) -> None:
+        parts = [annotations_of((9, "N", 0, "")), annotations_of((8, "N", 0, ""))]
+        with pytest.raises(ValueError, match="order"):
+            write_annotations(tmp_path / "r", "parts", parts, fs=FS)
+
     def test_types_are_those_of_the_nouns(self, tmp_path: Path) -> None:
         back = read_back(tmp_path, EVERY_KIND)
         assert [column.dtype.str for column in (back.sample, back.symbol, back.subtype)] == [

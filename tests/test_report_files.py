@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
+from pyarrow import parquet
 
 from ectopy.ecg import Analysis, Beats, Event, Mark, Recording
 from ectopy.report import data_files
@@ -110,6 +111,18 @@ class TestReadBack:
         noted = np.array(annotations.aux) == "patient mark"
         assert annotations.sample[noted].tolist() == [81, 82, 83, 84]
 
+    @pytest.mark.parametrize("beats_at_once", [1, 2, 5, 12, 13])
+    def test_parts_are_those_of_the_whole_in_order(self, beats_at_once: int) -> None:
+        marks = tuple(map(Mark, (0.0, 0.8, 0.8, 4.0, 4.0, 9.0)))
+        marked = replace(self.analysis, recording=replace(self.analysis.recording, marks=marks))
+        whole = data_files.annotations_of(marked)
+        parts = list(data_files.annotation_parts(marked, beats_at_once=beats_at_once))
+        assert len(parts) == -(-13 // beats_at_once)
+        for name in ("sample", "symbol", "subtype", "aux"):
+            assert [value for part in parts for value in getattr(part, name)] == list(getattr(whole, name))
+        assert len(whole) == 13 + 6 + 4 + 6  # beats, changes of rhythm, edges of noise and marks
+        assert all(np.isin(part.symbol, list("NSVFQ")).sum() <= beats_at_once for part in parts)
+
     def test_every_rhythm_of_an_event_is_one_of_mit(self) -> None:
         assert {rhythm.mit for rhythm in RHYTHM_NAMES.values()} <= MIT_RHYTHMS
         assert {kind.rhythm for kind in KINDS.values()} - {""} <= set(RHYTHM_NAMES)
@@ -155,3 +168,36 @@ class TestLongRecordings:
         changes = np.array(annotation.symbol) == "+"
         assert annotation.sample[changes].tolist() == [99, first - 1, first + 199]
         assert [note for note in annotation.aux_note if note] == ["(N", "(VT", "(N"]
+
+
+class TestTableOfBeats:
+    def analysis(self, n: int) -> Analysis:
+        rng = np.random.default_rng(n)
+        label, probability = rng.choice(list("NSVFQ"), n), rng.random((n, 4), dtype=np.float32)
+        sample = np.cumsum(rng.integers(50, 300, n), dtype=np.int64)
+        return analysis_of(Beats(sample, label, probability, rng.random(n) < 0.5, FS))
+
+    @pytest.mark.parametrize("n", [0, 1, 23, 24, 25, 100])
+    def test_row_groups_hold_the_rows_in_order(
+        self, n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        analysis = self.analysis(n)
+        data_files.write_beats(tmp_path / "whole.parquet", analysis)
+        monkeypatch.setattr(data_files, "ROWS_IN_GROUP", 24)
+        data_files.write_beats(tmp_path / "parts.parquet", analysis)
+        whole, parts = (parquet.ParquetFile(tmp_path / f"{name}.parquet") for name in ("whole", "parts"))
+        assert parts.read().equals(whole.read(), check_metadata=True)
+        assert whole.num_row_groups == 1
+        assert [parts.metadata.row_group(at).num_rows for at in range(parts.num_row_groups)] == [
+            min(24, n - first) for first in range(0, max(n, 1), 24)
+        ]
+
+    def test_columns_are_those_of_the_analysis(self, tmp_path: Path) -> None:
+        analysis = self.analysis(50)
+        data_files.write_beats(tmp_path / "beats.parquet", analysis)
+        table = parquet.read_table(tmp_path / "beats.parquet").to_pydict()
+        assert table["sample"] == analysis.beats.sample.tolist()
+        assert table["label"] == analysis.beats.label.tolist()
+        assert table["rr_s"] == [None, *analysis.rr_s[1:].tolist()]
+        assert table["p_v"] == analysis.beats.probability[:, 2].tolist()
+        assert table["confident"] == analysis.beats.confident.tolist()

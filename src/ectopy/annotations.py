@@ -4,7 +4,7 @@ They are decoded here because ``wfdb.rdann`` drops the last annotation of a file
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,7 +159,9 @@ def _annotations(marks: Sequence[_Mark], notes: tuple[str, ...]) -> Annotations:
     )
 
 
-def write_annotations(record: Path, annotator: str, annotations: Annotations, *, fs: float) -> None:
+def write_annotations(
+    record: Path, annotator: str, annotations: Annotations | Iterable[Annotations], *, fs: float
+) -> None:
     """Write the annotation file ``<record>.<annotator>`` in the MIT format of annot(5).
 
     The bytes equal those of ``wfdb.wrann``, without the second that importing wfdb and pandas takes.
@@ -171,7 +173,7 @@ def write_annotations(record: Path, annotator: str, annotations: Annotations, *,
     annotator
         Suffix of the annotation file, such as ``atr``.
     annotations
-        The annotations, in order of time.
+        The annotations in order of time, or consecutive parts of them: only one of these is in memory then.
     fs
         Sampling rate in Hz.
 
@@ -181,13 +183,21 @@ def write_annotations(record: Path, annotator: str, annotations: Annotations, *,
         The annotations are not in order, a symbol is unknown or a text is too long.
     """
     rate = str(round(fs) if round(fs, 8) == round(fs) else float(fs))
-    head = _word('"', 0) + _text(f"## time resolution: {rate}") + _END_OF_HEAD
-    (record.parent / f"{record.name}.{annotator}").write_bytes(head + _marks(annotations) + bytes(2))
+    parts, last = [annotations] if isinstance(annotations, Annotations) else annotations, 0
+    with (record.parent / f"{record.name}.{annotator}").open("wb") as file:
+        file.write(_word('"', 0) + _text(f"## time resolution: {rate}") + _END_OF_HEAD)
+        for part in parts:
+            file.write(_marks(part, last))
+            last = int(part.sample[-1]) if len(part) else last
+        file.write(bytes(2))
 
 
-def _marks(annotations: Annotations) -> bytes:
-    """Encode the annotations: most take one 16-bit word; those that take more are inserted between."""
-    gap = np.diff(annotations.sample, prepend=0)
+def _marks(annotations: Annotations, last: int) -> bytes:
+    """Encode annotations, the first of which comes after the sample ``last``.
+
+    Most take one 16-bit word; those that take more are inserted between.
+    """
+    gap = np.diff(annotations.sample, prepend=last)
     if (gap < 0).any():
         raise ValueError("annotations are not in order of time. Sort them by sample number.")
     code = _codes(annotations.symbol)

@@ -2,9 +2,10 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ectopy.annotations import Annotations, write_annotations
 from ectopy.criteria import DEFAULT_CRITERIA, schema_of_criteria
-from ectopy.ecg import CLASSES, Analysis, BeatClass, Event, Labels, Mask, Samples
+from ectopy.ecg import CLASSES, Analysis, Event, Labels, Mask, Samples
 from ectopy.report.conclusion import draft_conclusion
 from ectopy.report.confirmation import Confirmation
 from ectopy.report.summary import Summary
@@ -32,6 +33,10 @@ SCHEMA_VERSION = 3
 """Version of ``summary.schema.json``, which is in the folder of this module."""
 NOTE_SAMPLE = np.array([1])
 """Sample of a note on the whole recording. Readers take a note at sample 0 for the header of the file."""
+BEATS_AT_ONCE = 1 << 16
+"""Beats whose annotations are in memory at once when they are written."""
+ROWS_IN_GROUP = 1 << 18
+"""Rows of a row group of ``beats.parquet``, as many as a recording of two days has at most at 90 bpm."""
 UNREADABLE_BEGINS, UNREADABLE_ENDS = -1, 0
 """Subtypes of noise marks as bxb reads them: the start and the end of a shutdown."""
 
@@ -52,7 +57,7 @@ def write_annotation_file(
     annotator
         The suffix of the file.
     """
-    write_annotations(record, annotator, annotations_of(analysis, not_analysable), fs=analysis.fs)
+    write_annotations(record, annotator, annotation_parts(analysis, not_analysable), fs=analysis.fs)
 
 
 def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
@@ -70,6 +75,37 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
     Beats, changes of rhythm, the edges of ventricular fibrillation, notes on events and marks of the patient,
     and noise marks.
     """
+    return _joined(list(annotation_parts(analysis, not_analysable)))
+
+
+def annotation_parts(
+    analysis: Analysis, not_analysable: str = "", *, beats_at_once: int = BEATS_AT_ONCE
+) -> Iterator[Annotations]:
+    """Return the annotations of an analysis in parts, in order of time.
+
+    Parameters
+    ----------
+    analysis, not_analysable
+        As for :func:`annotations_of`.
+    beats_at_once
+        Largest number of beats in a part.
+
+    Yields
+    ------
+    Consecutive parts; one if there is no beat.
+    """
+    marks, beats = _marks_beside_beats(analysis, not_analysable), analysis.beats
+    starts = range(0, max(len(beats), 1), beats_at_once)
+    next_beats = beats.sample[beats_at_once::beats_at_once]
+    edges = [0, *np.searchsorted(marks.sample, next_beats).tolist(), len(marks)]
+    for start, (first, stop) in zip(starts, pairwise(edges), strict=True):
+        part, some = slice(start, start + beats_at_once), slice(first, stop)
+        of_part = Annotations(marks.sample[some], marks.symbol[some], marks.subtype[some], marks.aux[some])
+        yield _in_order([of_part, _marks(beats.sample[part], beats.label[part])])
+
+
+def _marks_beside_beats(analysis: Analysis, not_analysable: str) -> Annotations:
+    """Return all annotations but the beats, in order of time, none at the sample of another or of a beat."""
     changes, rhythms = rhythm_changes(analysis)
     note_samples, notes = event_notes(analysis)
     edges = analysis.unreadable.ravel()
@@ -87,11 +123,10 @@ def annotations_of(analysis: Analysis, not_analysable: str = "") -> Annotations:
             '"',
             aux=[": ".join(filter(None, ("patient mark", mark.text))) for mark in patient_marks],
         ),
-        _marks(analysis.beats.sample, analysis.beats.label),
     ]
     if not_analysable:
         groups.append(_marks(NOTE_SAMPLE, '"', aux=[f"not analysable: {not_analysable}"]))
-    return _apart(_in_order(groups))
+    return _apart(_in_order(groups), analysis.beats.sample)
 
 
 def rhythm_changes(analysis: Analysis) -> tuple[Samples, list[str]]:
@@ -154,31 +189,28 @@ def _marks(
     )
 
 
-def _apart(annotations: Annotations) -> Annotations:
-    """Move marks later that have the sample of another: WFDB allows that only on different leads.
-
-    Beats stay where they are.
-    """
-    is_beat = np.isin(annotations.symbol, [*BeatClass])
-    beats, marks = annotations.sample[is_beat], annotations.sample[~is_beat]
-    # Of several at one time, all but the first move, and what they then meet moves in the next round.
-    while (moves := _at_beats(marks, beats) | (np.diff(marks, prepend=-1) == 0)).any():
-        marks[moves] += 1
+def _apart(annotations: Annotations, beats: Samples) -> Annotations:
+    """Move marks later that have the sample of another: WFDB allows that only on different leads."""
     sample = annotations.sample.copy()
-    sample[~is_beat] = marks
-    moved = replace(annotations, sample=sample)
-    return moved if (np.diff(sample) >= 0).all() else _in_order([moved])
+    # Of several at one time, all but the first move, and what they then meet moves in the next round.
+    while (moves := _at_beats(sample, beats) | (np.diff(sample, prepend=-1) == 0)).any():
+        sample[moves] += 1
+    return replace(annotations, sample=sample)
 
 
 def _in_order(groups: Sequence[Annotations]) -> Annotations:
-    sample = np.concatenate([group.sample for group in groups])
-    order = np.argsort(sample, kind="stable")
-    aux = np.array([text for group in groups for text in group.aux], dtype=object)
+    whole = _joined(groups)
+    order = np.argsort(whole.sample, kind="stable")
+    aux = np.array(whole.aux, dtype=object)[order]
+    return Annotations(whole.sample[order], whole.symbol[order], whole.subtype[order], tuple(aux))
+
+
+def _joined(groups: Sequence[Annotations]) -> Annotations:
     return Annotations(
-        sample[order],
-        np.concatenate([group.symbol for group in groups])[order],
-        np.concatenate([group.subtype for group in groups])[order],
-        tuple(aux[order]),
+        np.concatenate([group.sample for group in groups]),
+        np.concatenate([group.symbol for group in groups]),
+        np.concatenate([group.subtype for group in groups]),
+        tuple(text for group in groups for text in group.aux),
     )
 
 
@@ -197,22 +229,30 @@ def write_beats(path: Path, analysis: Analysis) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
+    with parquet.ParquetWriter(path, _table_of_beats(analysis, slice(0)).schema) as writer:
+        for start in range(0, max(len(analysis.beats), 1), ROWS_IN_GROUP):
+            writer.write_table(_table_of_beats(analysis, slice(start, start + ROWS_IN_GROUP)))
+    pa.default_memory_pool().release_unused()  # it would keep some of it
+
+
+def _table_of_beats(analysis: Analysis, part: slice) -> Any:
+    """Build the table of some beats."""
+    import pyarrow as pa
+
     beats = analysis.beats
     columns = {
-        "sample": _column(beats.sample),
-        "time_s": _column(beats.time_s),
-        "rr_s": _column(analysis.rr_s),
-        "label": _letters(beats.label),
+        "sample": _column(beats.sample[part]),
+        "time_s": _column(beats.time_s[part]),
+        "rr_s": _column(analysis.rr_s[part]),
+        "label": _letters(beats.label[part]),
         **{
-            f"p_{letter.lower()}": _column(beats.probability[:, column])
+            f"p_{letter.lower()}": _column(beats.probability[part, column])
             for column, letter in enumerate(CLASSES)
         },
-        "confident": _column(beats.confident),
-        "low_quality": _column(analysis.low_quality),
+        "confident": _column(beats.confident[part]),
+        "low_quality": _column(analysis.low_quality[part]),
     }
-    table = pa.Table.from_arrays([*columns.values()], [*columns], metadata={"fs": str(beats.fs)})
-    parquet.write_table(table, path)
-    pa.default_memory_pool().release_unused()  # it would keep 70 MB of three days of beats
+    return pa.Table.from_arrays([*columns.values()], [*columns], metadata={"fs": str(beats.fs)})
 
 
 def _column(values: NDArray[Any]) -> Any:

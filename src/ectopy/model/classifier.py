@@ -243,7 +243,19 @@ def by_class(probability: Floats, labels: Sequence[str]) -> Floats:
 
 
 def softmax(logits: Floats, *, out: Floats | None = None) -> Floats:
-    """Compute probabilities [n, m] from logits [n, m]; ``out`` may be the logits themselves."""
+    """Compute probabilities from logits.
+
+    Parameters
+    ----------
+    logits
+        [n, m].
+    out
+        Where the probabilities go, such as the logits themselves; by default a new array.
+
+    Returns
+    -------
+    [n, m].
+    """
     power = np.subtract(logits, logits.max(axis=1, keepdims=True), out=out)
     np.exp(power, out=power)
     power /= power.sum(axis=1, keepdims=True)

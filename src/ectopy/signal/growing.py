@@ -26,7 +26,15 @@ class GrowingArray:
         self._write(rows)
 
     def put(self, at: int, rows: NDArray[Any]) -> None:
-        """Replace the rows from one on, which is there or the next to come, and add those that are more."""
+        """Replace the rows from one on, and add those that are more.
+
+        Parameters
+        ----------
+        at
+            Number of the first row. It is there already, or is the next to come.
+        rows
+            The rows, [n, ...].
+        """
         self._file.seek(at * self._row_bytes)
         self._write(rows)
 

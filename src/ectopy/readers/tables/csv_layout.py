@@ -151,12 +151,13 @@ def _rows_of(lines: Sequence[str], delimiter: str) -> tuple[int, int, str] | Non
 def _n_numbers(line: str, delimiter: str) -> int:
     """Return how many cells a line of numbers, times and missing values has; 0 without any number."""
     cells = _cells(line, delimiter)
-    kinds = [is_number(cell) for cell in cells]
-    valid = all(
-        kind or cell.strip().casefold() in _MISSING or _CLOCK.fullmatch(cell)
-        for kind, cell in zip(kinds, cells, strict=True)
-    )
-    return len(cells) if valid and any(kinds) else 0
+    has_number = False
+    for cell in cells:
+        if is_number(cell):
+            has_number = True
+        elif cell.strip().casefold() not in _MISSING and not _CLOCK.fullmatch(cell):
+            return 0  # most lines of a file end here, at the first cell, for each wrong delimiter
+    return len(cells) if has_number else 0
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

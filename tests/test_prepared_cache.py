@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -138,6 +139,20 @@ class TestResults:
         shutil.rmtree(cache.path)
         cache.path.mkdir()
         assert score(record, tmp_path / "empty", other) == without
+
+    def test_scoring_from_it_loads_nothing_that_only_preparing_needs(
+        self, record: Path, tmp_path: Path, options: ScoreOptions
+    ) -> None:
+        score(record, tmp_path / "first", options)
+        code = (
+            "import sys; from pathlib import Path; from ectopy.batch.cache_folder import open_cache; "
+            "from ectopy.batch.planning import Job, ScoreOptions; from ectopy.batch.runner import score_one; "
+            f"cache = open_cache(Path({str(tmp_path / 'cache')!r}), max_gb=1); "
+            f"options = ScoreOptions(Path({str(options.model)!r}), cache=cache); "
+            f"score_one(Job(Path({str(record)!r}), 'again', Path({str(tmp_path)!r}), options)); "
+            "print(sorted({'numpy.char', 'numpy.fft', '_strptime'} & set(sys.modules)))"
+        )
+        assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
     def test_the_features_come_in_the_parts_in_which_they_were_computed(
         self, record: Path, options: ScoreOptions, monkeypatch: pytest.MonkeyPatch

@@ -456,7 +456,7 @@ def _as_signal(values: object, name: str) -> Signal:
 
 def _unmasked(values: object, signal: Signal) -> Signal:
     """Return the signal of an array, as missing where that is masked, such as one from a netCDF file."""
-    if isinstance(values, np.ma.MaskedArray):
+    if type(values) is not np.ndarray and isinstance(values, np.ma.MaskedArray):  # np.ma is imported here
         return np.where(np.ma.getmaskarray(values), np.float32(np.nan), signal)
     return signal
 

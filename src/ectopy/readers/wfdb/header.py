@@ -136,7 +136,7 @@ def read_header(path: Path, *, default_fs: float = DEFAULT_FS) -> Header:
         path,
         fs=float(line["fs"] or default_fs),
         n_frames=int(line["n_frames"] or 0),
-        start=_start(line["start"] or ""),
+        start=_start(line["start"]) if line["start"] else None,
         signals=() if line["n_segments"] else tuple(_signal_line(path, *signal) for signal in described),
         segments=tuple(_segment_line(path, *segment) for segment in described) if line["n_segments"] else (),
         states_rate=line["fs"] is not None,

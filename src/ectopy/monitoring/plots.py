@@ -7,11 +7,13 @@ from ectopy.monitoring.batch_summary import RECORDING_METRICS, BatchSummary
 from ectopy.monitoring.drift import N_BINS, Drift
 
 MAX_BARS, MAX_PANELS = 16, 4
+# The layout is fixed, since Matplotlib takes longer to find one than to draw the figure.
 
 
 def recording_histograms(batch: BatchSummary) -> Figure:
     """Draw a histogram of each metric over the recordings of a batch."""
-    figure = Figure(figsize=(10, 5), layout="constrained")
+    figure = Figure(figsize=(10, 5))
+    figure.subplots_adjust(left=0.05, right=0.98, bottom=0.1, top=0.93, wspace=0.15, hspace=0.3)
     for axes, (name, title) in zip(figure.subplots(2, 3).flat, RECORDING_METRICS.items(), strict=True):
         values = batch.by_recording[name]
         axes.hist(values[np.isfinite(values)], bins=20, color="C0")
@@ -23,10 +25,12 @@ def recording_histograms(batch: BatchSummary) -> Figure:
 
 def drift_plot(drift: Drift) -> Figure:
     """Draw the stability index of each variable with its bound, and the variables with the largest drift."""
-    figure = Figure(figsize=(11, 5.5), layout="constrained")
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.1))[0]
+    figure = Figure(figsize=(11, 5.5))
     order = drift.order[:MAX_BARS]
-    axes = left.subplots()
+    for_names = min(0.02 + 0.006 * max(len(drift.names[k]) for k in order), 0.4)
+    left = figure.add_gridspec(1, 1, left=for_names, right=0.47, bottom=0.1, top=0.92)
+    right = figure.add_gridspec(2, 2, left=0.53, right=0.98, bottom=0.1, top=0.88, wspace=0.3, hspace=0.45)
+    axes = figure.add_subplot(left[0, 0])
     colours = ["C3" if drift.exceeds_bound[k] else "C0" for k in order]
     axes.barh(range(len(order)), drift.psi[order], color=colours)
     axes.plot(drift.bound[order], range(len(order)), "k|", markersize=10, label="bound")
@@ -34,8 +38,8 @@ def drift_plot(drift: Drift) -> Figure:
     axes.invert_yaxis()
     axes.set(xlabel="population stability index")
     axes.legend(loc="lower right", fontsize="small")
-    for axes, k in zip(right.subplots(2, 2).flat, order[:MAX_PANELS], strict=True):
-        colour = colours[order.index(k)]
+    for panel, k in enumerate(order[:MAX_PANELS]):
+        axes, colour = figure.add_subplot(right[divmod(panel, 2)]), colours[panel]
         axes.stairs(100 * drift.expected[k], np.arange(N_BINS + 1), color="grey", label="training patients")
         axes.stairs(100 * drift.observed[k], np.arange(N_BINS + 1), color=colour, label="this batch")
         axes.set_title(drift.names[k], fontsize="small")

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from ectopy.ecg import Analysis, Beats, Event
 from ectopy.rhythm import wording
 from ectopy.rhythm.findings import find_findings
-from ectopy.rhythm.wording import Finding, Urgency
+from ectopy.rhythm.limits import CERTAIN_PROBABILITY
+from ectopy.rhythm.wording import Finding, Urgency, is_certain
 from tests.handmade import FS, analysis_of, beats_of, fibrillating_rr_s, recording_for
 
 
@@ -550,3 +551,19 @@ def test_beats_that_are_too_far_apart_have_no_mean_rate() -> None:
     beats = beats_of("N" * 20, 30.0)
     texts = [finding.text for finding in find_findings(analysis_of(recording_for(beats, 160_000), beats))]
     assert not [text for text in texts if "Tachycardia" in text or "Bradycardia" in text or "nan" in text]
+
+
+def test_a_beat_is_certain_if_its_class_is_probable_and_it_does_not_lie_in_noise() -> None:
+    analysis = analysis_for("NSVFQ" * 40)
+    rng, n = np.random.default_rng(0), 200
+    probability = rng.dirichlet(np.full(4, 0.05), n).astype(np.float32)
+    low_quality = rng.random(n) < 0.2
+    analysis = replace(
+        analysis, beats=replace(analysis.beats, probability=probability), low_quality=low_quality
+    )
+    certain = [
+        letter in "NSVF" and values["NSVF".index(letter)] >= CERTAIN_PROBABILITY and not noisy
+        for letter, values, noisy in zip(analysis.beats.label, probability, low_quality, strict=True)
+    ]
+    assert is_certain(analysis).tolist() == certain
+    assert 10 < sum(certain) < 100

@@ -20,6 +20,7 @@ from ectopy import report
 from ectopy.ecg import Analysis, Beats, Event, Recording, recording_of
 from ectopy.report import page, strips, svg, templates, times, trend
 from ectopy.rhythm.kinds import KINDS
+from ectopy.signal import rolling
 from tests.handmade import FS, analysis_of, beats_of, provenance_of, recording_for
 from tests.paths import heights, points
 
@@ -444,6 +445,24 @@ class TestTrends:
         assert (low[0], mean[0], high[0]) == (60, 80, 110)
         assert (low[5], mean[5], high[5]) == (80, 80, 80)
         assert np.flatnonzero(np.isfinite(mean)).tolist() == [0, 5]
+
+    @pytest.mark.parametrize("at_once", [1, 100, 10_000])
+    def test_an_envelope_is_that_of_each_column_by_itself(
+        self, at_once: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rng, duration_s = np.random.default_rng(0), 1234.5
+        time_s = np.sort(rng.uniform(0, duration_s, 5000))
+        time_s = time_s[(time_s < 300) | (time_s > 400)]  # some columns are empty
+        value = np.where(rng.random(len(time_s)) < 0.3, np.nan, rng.normal(70, 10, len(time_s)))
+        monkeypatch.setattr(rolling, "_AT_ONCE", at_once)
+        low, mean, high = svg.envelope(time_s, value, duration_s)
+        for column in range(svg.COLUMNS):
+            inside = value[
+                (np.minimum(time_s / duration_s * svg.COLUMNS, 599) // 1 == column) & ~np.isnan(value)
+            ]
+            expected = [inside.min(), inside.mean(), inside.max()] if len(inside) else [np.nan] * 3
+            np.testing.assert_allclose([low[column], mean[column], high[column]], expected)
+        assert 30 < np.isnan(mean).sum() < 80
 
     def test_an_envelope_of_nothing_is_empty(self) -> None:
         assert np.isnan(svg.envelope(np.empty(0), np.empty(0), 600.0)).all()

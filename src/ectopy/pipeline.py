@@ -255,10 +255,10 @@ def find_events_of(
     recording, columns = prepared.recording, prepared.columns
     low_quality, unreadable, windows = prepared.low_quality, prepared.unreadable, prepared.windows
     intervals = name_rhythm_intervals(prepared, beats, name_rhythm, criteria) if name_rhythm else ()
+    af_penalty, given = af_penalty_from_morphology(windows, ventricular(beats)), [beats]
     if recording.duration_s > LONGEST_IN_MEMORY_S:  # from here on, many arrays are as long as the beats
         return_memory_at_once()
         return_freed_memory()
-    af_penalty, given = af_penalty_from_morphology(windows, ventricular(beats)), [beats]
     del beats  # so that their 40 MB go, in a recording of two weeks, as soon as the rhythm has made others
     rhythm = analyse_rhythm(
         given.pop(),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ectopy import compiled
 from ectopy.ecg import Mask, Samples, true_intervals
+from ectopy.signal.rolling import parts_in_context
 
 MM_PER_S = 25.0
 MM_PER_MV = 10.0
@@ -306,12 +307,15 @@ def envelope(time_s: Values, value: Values, duration_s: float) -> Envelope:
     -------
     Lowest, mean and highest value of each column, [COLUMNS] each.
     """
-    present = np.isfinite(value)
-    column, value = _column(time_s[present], duration_s), value[present]
-    reduced = Envelope(*np.full((3, COLUMNS), np.nan))
+    present, reduced = np.isfinite(value), Envelope(*np.full((3, COLUMNS), np.nan))
+    time_s, value = time_s[present], value[present]
     if not len(value):
         return reduced
-    filled, first = np.unique(column, return_index=True)
+    column = np.empty(len(value), dtype=np.int16)
+    for part in parts_in_context(len(value), 0):
+        column[part.core] = _column(time_s[part.core], duration_s)
+    first = np.flatnonzero(np.diff(column, prepend=np.int16(-1)))
+    filled = column[first]
     reduced.low[filled] = np.minimum.reduceat(value, first)
     reduced.high[filled] = np.maximum.reduceat(value, first)
     reduced.mean[filled] = np.add.reduceat(value, first) / np.diff(first, append=len(value))

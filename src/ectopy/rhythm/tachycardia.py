@@ -64,10 +64,15 @@ def settle_tachycardia(beats: Beats, rr_s: Seconds) -> Beats:
     -------
     Beats with new labels and probabilities.
     """
+    return exchange_classes(beats, _is_unsettled(beats, rr_s), BeatClass.NORMAL, BeatClass.SVEB)
+
+
+def _is_unsettled(beats: Beats, rr_s: Seconds) -> Mask:
+    """Return which beats are N in a paroxysm or S in sinus tachycardia, [n]."""
     conducted = ~ventricular(beats)
     index = np.flatnonzero(is_consecutive(rr_s) & conducted & np.append(False, conducted)[:-1])
     if len(index) < 2 * STEP_BEATS:
-        return beats
+        return np.zeros(len(beats), dtype=bool)
     log_rr = np.log(rr_s[index])
     step = _steps(log_rr)
     paroxysmal, sudden = np.zeros((2, len(beats)), dtype=bool)
@@ -80,8 +85,7 @@ def settle_tachycardia(beats: Beats, rr_s: Seconds) -> Beats:
         near = _beats_near(start, len(beats)), _beats_near(stop, len(beats))
         steps = any(sudden[some].any() for some in near)
         sinus[start:stop] = not (steps or _is_beside_a_pause(rr_s, start, stop))
-    changed = (paroxysmal & (beats.label == BeatClass.NORMAL)) | sinus
-    return exchange_classes(beats, changed, BeatClass.NORMAL, BeatClass.SVEB)
+    return np.asarray((paroxysmal & (beats.label == BeatClass.NORMAL)) | sinus)
 
 
 def name_wide_runs(beats: Beats, rr_s: Seconds, windows: BeatWindows) -> Beats:

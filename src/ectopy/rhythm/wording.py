@@ -256,10 +256,10 @@ def is_certain(analysis: Analysis) -> Mask:
     They do not lie in noise, and their class is probable. They need not be confident: in a recording of few
     beats none is.
     """
-    beats = analysis.beats
-    columns = np.argmax(beats.label[:, None] == np.array(CLASSES), axis=1)
-    probable = beats.probability[np.arange(len(beats)), columns] >= CERTAIN_PROBABILITY
-    return np.asarray(probable & np.isin(beats.label, CLASSES) & ~analysis.in_noise)
+    beats, probable = analysis.beats, np.zeros(len(analysis.beats), dtype=bool)
+    for column, letter in enumerate(CLASSES):
+        probable |= (beats.label == letter) & (beats.probability[:, column] >= CERTAIN_PROBABILITY)
+    return probable & ~analysis.in_noise
 
 
 def clear_pauses(pauses: Events, analysis: Analysis) -> list[Event]:

@@ -183,14 +183,18 @@ class TestTableOfBeats:
     ) -> None:
         analysis = self.analysis(n)
         data_files.write_beats(tmp_path / "whole.parquet", analysis)
-        monkeypatch.setattr(data_files, "ROWS_IN_GROUP", 24)
+        monkeypatch.setattr(data_files, "LONGEST_GROUP", 24)
+        monkeypatch.setattr(data_files, "ROWS_IN_GROUP", 10)
         data_files.write_beats(tmp_path / "parts.parquet", analysis)
         whole, parts = (parquet.ParquetFile(tmp_path / f"{name}.parquet") for name in ("whole", "parts"))
         assert parts.read().equals(whole.read(), check_metadata=True)
         assert whole.num_row_groups == 1
-        assert [parts.metadata.row_group(at).num_rows for at in range(parts.num_row_groups)] == [
-            min(24, n - first) for first in range(0, max(n, 1), 24)
-        ]
+        assert (
+            [parts.metadata.row_group(at).num_rows for at in range(parts.num_row_groups)]
+            == [min(10, n - first) for first in range(0, n, 10)]
+            if n > 24
+            else [n]
+        )
 
     def test_columns_are_those_of_the_analysis(self, tmp_path: Path) -> None:
         analysis = self.analysis(50)

@@ -35,8 +35,8 @@ NOTE_SAMPLE = np.array([1])
 """Sample of a note on the whole recording. Readers take a note at sample 0 for the header of the file."""
 BEATS_AT_ONCE = 1 << 16
 """Beats whose annotations are in memory at once when they are written."""
-ROWS_IN_GROUP = 1 << 18
-"""Rows of a row group of ``beats.parquet``, as many as a recording of two days has at most at 90 bpm."""
+LONGEST_GROUP, ROWS_IN_GROUP = 1 << 18, 1 << 16
+"""Rows of ``beats.parquet`` that are one row group, as those of two days are, and of a row group of more."""
 UNREADABLE_BEGINS, UNREADABLE_ENDS = -1, 0
 """Subtypes of noise marks as bxb reads them: the start and the end of a shutdown."""
 
@@ -229,9 +229,11 @@ def write_beats(path: Path, analysis: Analysis) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
+    n_beats = len(analysis.beats)
+    step = ROWS_IN_GROUP if n_beats > LONGEST_GROUP else max(n_beats, 1)
     with parquet.ParquetWriter(path, _table_of_beats(analysis, slice(0)).schema) as writer:
-        for start in range(0, max(len(analysis.beats), 1), ROWS_IN_GROUP):
-            writer.write_table(_table_of_beats(analysis, slice(start, start + ROWS_IN_GROUP)))
+        for start in range(0, max(n_beats, 1), step):
+            writer.write_table(_table_of_beats(analysis, slice(start, start + step)))
     pa.default_memory_pool().release_unused()  # it would keep some of it
 
 

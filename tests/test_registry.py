@@ -1,7 +1,9 @@
 """MLflow kept at arm's length: what is logged can be read back, and aliases say which model is in use."""
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -172,6 +174,47 @@ class TestArtifacts:
             runs.log_table({"record": ["100", "101"], "veb_f1": [None, 97.5]}, "by-record.json")
         told = artifact(run_id, "by-record.json")
         assert (told["columns"], told["data"]) == (["record", "veb_f1"], [["100", None], ["101", 97.5]])
+
+    def test_rows_that_come_later_follow_those_before(self) -> None:
+        with runs.run("rows") as run_id:
+            runs.log_table({"record": ["100"], "n": [1]}, "all/records.json")
+            assert runs.all_metrics(run_id) == {}  # as far as the run has come
+            with runs.run("within", nested=True) as other_id:
+                runs.log_table({"record": ["900"]}, "all/records.json")
+            runs.log_table({"record": ["101"], "n": [2]}, "all/records.json")
+        assert artifact(run_id, "all/records.json")["data"] == [["100", 1], ["101", 2]]
+        assert artifact(other_id, "all/records.json")["data"] == [["900"]]
+
+    def test_metrics_of_a_run_in_progress_can_be_read(self) -> None:
+        with runs.run("progress") as run_id:
+            runs.log_results({"first": 1.0}, ())
+            assert runs.all_metrics(run_id) == {"first": 1.0}
+            runs.log_results({"second": 2.0}, ())
+        assert runs.all_metrics(run_id) == {"first": 1.0, "second": 2.0}
+
+    def test_mlflow_shows_the_tables_of_a_run_that_failed_too(self) -> None:
+        with suppress(ZeroDivisionError), runs.run("failing with a table") as run_id:
+            runs.log_table({"record": ["100"]}, "records.json")
+            runs.log_table({"reason": ["no signal"]}, "failures.json")
+            raise ZeroDivisionError
+        assert read(run_id).info.status == "FAILED"
+        shown = json.loads(read(run_id).data.tags["mlflow.loggedArtifacts"])
+        assert shown == [{"path": file, "type": "table"} for file in ("records.json", "failures.json")]
+        assert artifact(run_id, "records.json")["data"] == [["100"]]
+
+    def test_a_table_is_as_mlflow_would_write_it(self) -> None:
+        import mlflow
+
+        table = {"record": ["100", None], "VEB, %": [1.5, float("nan")], "n": [3, 4], "é\n": [True, False]}
+        with runs.run("both") as run_id:
+            runs.log_table(table, "ours.json")
+            with runs.suppress_warnings():
+                mlflow.log_table(table, "theirs.json")
+        assert artifact(run_id, "ours.json") == artifact(run_id, "theirs.json")
+
+    def test_a_table_needs_a_run(self) -> None:
+        with pytest.raises(RuntimeError, match=r"no run is in progress\. Open one"):
+            runs.log_table({"record": ["100"]}, "records.json")
 
     def test_drawings_texts_and_folders_are_files_of_the_run(self, model: Path) -> None:
         import mlflow

@@ -22,11 +22,13 @@ os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # it would log the lock
 
 import mlflow
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 
 from ectopy.features.extraction import Floats
 from ectopy.monitoring import plots
@@ -39,6 +41,9 @@ DESCRIPTION = "mlflow.note.content"
 
 ALL_METRICS = "metrics.json"
 """Artifact with every metric of a run; the headline metrics are also metrics in MLflow."""
+
+_tables: dict[str, dict[str, pd.DataFrame]] = {}
+"""Tables of the runs in progress, by run and file: MLflow takes long to log one, and a run may have 30."""
 
 
 class TrackingError(ValueError):
@@ -123,13 +128,17 @@ def run(
         log_system_metrics=log_system_metrics,
     ) as active:
         mlflow.set_tags({"ectopy_version": metadata.version("ectopy"), **_commit_tags(Path(__file__))})
+        run_id = str(active.info.run_id)
         try:
-            yield str(active.info.run_id)
+            yield run_id
         except Exception:
             raise
         except BaseException:  # Ctrl-C, or a signal that ends the process
             mlflow.end_run("KILLED")
             raise
+        finally:
+            _write_tables(run_id)
+            _tables.pop(run_id, None)
 
 
 @cache
@@ -252,24 +261,38 @@ def log_results(
 def all_metrics(run_id: str) -> dict[str, float]:
     """Return every metric of a run by name: the rows of the table, and the metrics in MLflow."""
     rows: list[tuple[str, float]] = []
+    _write_tables(run_id)  # if it is in progress
     if ALL_METRICS in {artifact.path for artifact in mlflow.MlflowClient().list_artifacts(run_id)}:
         rows = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{ALL_METRICS}"))["data"]
     return {**dict(rows), **mlflow.get_run(run_id).data.metrics}
 
 
 def log_table(table: Mapping[str, Sequence[object]], file: str) -> None:
-    """Log a table as JSON, which the user interface of MLflow shows.
+    """Log a table as JSON, which the user interface of MLflow shows; it is written when the run ends.
 
     Parameters
     ----------
     table
-        Cells by column.
+        Cells by column; rows after those that the run has logged to the file before.
     file
         Name of the artifact.
     """
-    with suppress_warnings():
-        cells = {name: printable_values(list(column)) for name, column in table.items()}
-        mlflow.log_table(cells, artifact_file=file)
+    cells = pd.DataFrame({name: printable_values(list(column)) for name, column in table.items()})
+    active = mlflow.active_run()
+    if active is None:
+        raise RuntimeError("no run is in progress. Open one with ectopy.registry.runs.run.")
+    tables = _tables.setdefault(active.info.run_id, {})
+    tables[file] = pd.concat([tables[file], cells], ignore_index=True) if file in tables else cells
+
+
+def _write_tables(run_id: str) -> None:
+    """Write the tables of a run, as MLflow would one by one."""
+    tables = _tables.get(run_id, {})
+    for file, cells in tables.items():
+        mlflow.log_text(cells.to_json(orient="split", index=False, date_format="iso"), file, run_id=run_id)
+    if tables:
+        shown = json.dumps([{"path": file, "type": "table"} for file in tables])
+        mlflow.MlflowClient().set_tag(run_id, MLFLOW_LOGGED_ARTIFACTS, shown)
 
 
 def log_figure(figure: Figure, file: str) -> None:

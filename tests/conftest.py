@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from threadpoolctl import threadpool_limits
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -28,6 +29,9 @@ threadpool_limits(1, user_api="blas")  # without workers, a plugin has imported 
 # Tests start many processes. Without bytecode each compiles Keras, MLflow and Prefect again, for up to 20 s.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# A busy machine takes longer than the 200 ms that Hypothesis allows an example: that is no error of ectopy.
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
 
 
 # When Prefect sets logging up, the handler of absl, which Keras brings, closes the stream it found as stderr: that

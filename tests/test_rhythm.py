@@ -15,6 +15,7 @@ from ectopy.rhythm.finders import runs
 from ectopy.rhythm.heart_rate import heart_rate, rate_bpm, rr_intervals_s
 from ectopy.rhythm.kinds import KINDS
 from ectopy.rhythm.named_intervals import mit_rhythm
+from ectopy.signal import rolling
 from tests.handmade import FS, NOTHING_UNREADABLE, beats_of, events_of, fibrillating_rr_s
 
 
@@ -513,3 +514,18 @@ class TestSilence:
 
     def test_without_any_beat_the_recording_is_not_analysable_instead(self) -> None:
         assert self.silences(beats_of("", []), 60) == []
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+@pytest.mark.parametrize("n", [0, 1, 8, 9, 10, 200])
+def test_the_rate_at_a_beat_is_that_of_the_eight_intervals_before_it(
+    n: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = beats_of("N" * n, np.random.default_rng(n).uniform(0.5, 1.2, n))
+    rr_s = np.where(np.arange(n) % 23 == 0, np.nan, beats.rr_s)
+    monkeypatch.setattr(rolling, "_AT_ONCE", at_once)
+    rate = rate_bpm(beats, rr_s)
+    for beat in range(n):
+        known = beat >= 8 and not np.isnan(rr_s[beat - 7 : beat + 1]).any()
+        expected = 480 / (beats.time_s[beat] - beats.time_s[beat - 8]) if known else np.nan
+        assert rate[beat] == pytest.approx(expected, nan_ok=True)

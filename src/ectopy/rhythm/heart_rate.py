@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ectopy.ecg import Beats, Mask, Samples, after_gap
 from ectopy.rhythm.limits import NO_RATE_S, RATE_INTERVALS
 from ectopy.rhythm.wording import whole_bpm
+from ectopy.signal.rolling import parts_in_context
 
 Seconds = NDArray[np.float64]
 
@@ -57,11 +58,13 @@ def rate_bpm(beats: Beats, rr_s: Seconds) -> Seconds:
     -------
     Rates in beats a minute, [n]; NaN where one of the intervals is missing.
     """
-    rate = np.full(len(beats), np.nan)
-    if len(beats) > RATE_INTERVALS:
-        complete = sliding_window_view(rr_s < NO_RATE_S, RATE_INTERVALS)[1:].all(axis=1)
-        span = beats.sample[RATE_INTERVALS:] - beats.sample[:-RATE_INTERVALS]  # samples: see mean_bpm
-        rate[RATE_INTERVALS:] = np.where(complete, 60 * beats.fs * RATE_INTERVALS / span, np.nan)
+    rate, sample = np.full(len(beats), np.nan), beats.sample
+    for part in parts_in_context(max(len(beats) - RATE_INTERVALS, 0), 0):
+        first, stop = part.core.start, part.core.stop + RATE_INTERVALS  # of the beats whose intervals count
+        complete = sliding_window_view(rr_s[first + 1 : stop] < NO_RATE_S, RATE_INTERVALS).all(axis=1)
+        # From samples: see mean_bpm.
+        span = sample[first + RATE_INTERVALS : stop] - sample[part.core]
+        rate[first + RATE_INTERVALS : stop][complete] = (60 * beats.fs * RATE_INTERVALS / span)[complete]
     return rate
 
 

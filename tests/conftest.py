@@ -1,6 +1,7 @@
 """Where the true databases are, for the tests marked ``real``."""
 
 import gc
+import logging
 import os
 import shutil
 import sys
@@ -138,6 +139,7 @@ def prefect_harness() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=300):
         yield
+        logging.disable(logging.INFO)  # that it stops, told to a stream that pytest has closed by then
 
 
 @pytest.fixture(scope="session")

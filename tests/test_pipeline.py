@@ -1,3 +1,4 @@
+import sys
 import weakref
 from dataclasses import replace
 
@@ -181,6 +182,8 @@ def test_the_long_ventricular_flutter_of_record_207_is_named(mitdb, shipped):
 
 
 def test_the_beats_of_the_classifier_go_when_the_rhythm_has_made_others(patient, monkeypatch):
+    if sys.gettrace() is not None:
+        pytest.skip("while coverage follows, a function keeps what it passes on until the call returns")
     first, gone = [], []
 
     def classify(parts):

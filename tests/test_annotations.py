@@ -147,6 +147,14 @@ class TestWhatCannotBeWritten:
         with pytest.raises(ValueError, match=r"annotations are not in order of time\. Sort them"):
             write_annotations(tmp_path / "r", "x", annotations_of((9, "N", 0, ""), (8, "N", 0, "")), fs=FS)
 
+    def test_a_later_part_that_goes_back_in_time_leaves_the_file_that_was_there(self, tmp_path: Path) -> None:
+        write_annotations(tmp_path / "r", "x", annotations_of((7, "V", 0, "")), fs=FS)
+        before = (tmp_path / "r.x").read_bytes()
+        parts = [annotations_of((9, "N", 0, "")), annotations_of((8, "N", 0, ""))]
+        with pytest.raises(ValueError, match=r"annotations are not in order of time"):
+            write_annotations(tmp_path / "r", "x", parts, fs=FS)
+        assert (tmp_path / "r.x").read_bytes() == before
+
     def test_a_symbol_that_wfdb_does_not_have(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"unknown annotation symbols: Z\. Use the symbols of WFDB"):
             write_annotations(tmp_path / "r", "x", annotations_of((9, "Z", 0, "")), fs=FS)

@@ -184,12 +184,11 @@ def write_annotations(
     """
     rate = str(round(fs) if round(fs, 8) == round(fs) else float(fs))
     parts, last = [annotations] if isinstance(annotations, Annotations) else annotations, 0
-    with (record.parent / f"{record.name}.{annotator}").open("wb") as file:
-        file.write(_word('"', 0) + _text(f"## time resolution: {rate}") + _END_OF_HEAD)
-        for part in parts:
-            file.write(_marks(part, last))
-            last = int(part.sample[-1]) if len(part) else last
-        file.write(bytes(2))
+    encoded = [_word('"', 0) + _text(f"## time resolution: {rate}") + _END_OF_HEAD]
+    for part in parts:
+        encoded.append(_marks(part, last))
+        last = int(part.sample[-1]) if len(part) else last
+    (record.parent / f"{record.name}.{annotator}").write_bytes(b"".join([*encoded, bytes(2)]))
 
 
 def _marks(annotations: Annotations, last: int) -> bytes:

@@ -148,10 +148,8 @@ def _steps(log_rr: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute by how much the rate rises at each beat: the log of RR before minus that from here on."""
     padded, step = np.pad(log_rr, (STEP_BEATS, STEP_BEATS - 1), mode="edge"), np.empty(len(log_rr))
     for part in parts_in_context(len(log_rr), 0):
-        beats = slice(
-            part.core.start, part.core.stop + 2 * STEP_BEATS - 1
-        )  # with those that it is compared with
-        median = median_filter(padded[beats], STEP_BEATS)[STEP_BEATS // 2 : -(STEP_BEATS // 2)]
+        compared = slice(part.core.start, part.core.stop + 2 * STEP_BEATS - 1)
+        median = median_filter(padded[compared], STEP_BEATS)[STEP_BEATS // 2 : -(STEP_BEATS // 2)]
         step[part.core] = median[:-STEP_BEATS] - median[STEP_BEATS:]
     return step
 

@@ -1,6 +1,8 @@
 """An array that grows by parts is the concatenation of the parts."""
 
+import mmap
 import tracemalloc
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
@@ -20,6 +22,17 @@ def test_parts_of_any_length_are_concatenated(dtype, shape):
     assert whole.dtype == dtype
     whole[:] = 0  # it may be changed
     assert not whole.any()
+
+
+def test_in_a_file_it_is_the_same_and_outlives_it():
+    with TemporaryFile() as file:
+        growing = GrowingArray(np.float16, 2, file=file)
+        growing.append(np.ones((3, 2)))
+        growing.append(np.zeros((2, 2)))
+        growing.put(1, np.full((1, 2), 5.0))
+        whole = growing.array()
+    np.testing.assert_array_equal(whole[:, 0], [1, 5, 1, 0, 0])
+    assert isinstance(whole.base, mmap.mmap)
 
 
 def test_without_a_part_it_is_empty():

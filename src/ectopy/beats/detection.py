@@ -6,13 +6,12 @@ candidates. The beats are then selected among the candidates in chunks of some h
 not grow with the length of the signal, nor with the number of candidates that are not beats.
 """
 
-import mmap
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from itertools import pairwise
-from tempfile import TemporaryFile, gettempdir
-from typing import Any, BinaryIO
+from tempfile import TemporaryFile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -316,36 +315,21 @@ def _merge(parts: Iterable[DetectedBeats], n_leads: int, *, in_file: bool) -> De
         *(GrowingArray(bool, *shape) for shape in ((N_LEADS,), (), ())),
     ]
     spans: tuple[list[Samples], list[Samples]] = ([], [])
-    with TemporaryFile() if in_file else BytesIO() as file:
+    with TemporaryFile() if in_file else nullcontext() as file:
+        signals = GrowingArray(np.float16, n_leads, WINDOW, file=file)
         for part in parts:
             windows = part.windows
-            _append(file, windows.signal)
+            signals.append(windows.signal)
             of_beats: tuple[NDArray[Any], ...] = (windows.sample, windows.scale, windows.readable)
             for column, values in zip(columns, (*of_beats, part.low_quality, part.beside_gap), strict=True):
                 column.append(values)
             for some, more in zip(spans, (part.unusable, part.unreadable), strict=True):
                 some.append(more)
         sample, scale, readable, low_quality, beside_gap = (column.array() for column in columns)
-        signal = np.ndarray((len(sample), n_leads, WINDOW), np.float16, _content(file))
+        signal = signals.array()
     unusable, unreadable = (merge_intervals(np.concatenate(some)) for some in spans)
     windows = BeatWindows(sample, signal, scale, readable, after_gap(sample, unusable))
     return DetectedBeats(windows, low_quality, beside_gap, unusable, unreadable)
-
-
-def _append(file: BytesIO | BinaryIO, windows: NDArray[np.float16]) -> None:
-    """Write windows at the end of a file."""
-    try:
-        file.write(windows.tobytes())
-        file.flush()
-    except OSError as error:  # the disk is full: a temporary file has no name to tell where
-        raise OSError(error.errno, error.strerror, gettempdir()) from error
-
-
-def _content(file: BytesIO | BinaryIO) -> bytes | mmap.mmap:
-    """Return what was written to a file; what is on a disk is read when it is looked at."""
-    if isinstance(file, BytesIO):
-        return file.getvalue()
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.tell() else b""
 
 
 def select_in_chunk(context: CandidateBeats, start: int, stop: int) -> DetectedBeats:

@@ -7,6 +7,7 @@ from ectopy.ecg import (
     Beats,
     Recording,
     UnreadableError,
+    distinct,
     merge_intervals,
     no_beats,
     recording_of,
@@ -117,3 +118,11 @@ class TestJoined:
         for start, stop in spans.tolist():
             mask[start:stop] = True
         np.testing.assert_array_equal(merge_intervals(spans), true_intervals(mask))
+
+
+@pytest.mark.parametrize("values", [[], [0], [3, 3, 3], [-2, -2, 0, 1, 1, 7], [-0.5, 0.0, 0.25, 0.25]])
+def test_distinct_values_of_a_sorted_array_are_those_of_numpy(values):
+    seconds = np.array(values, dtype=np.float64)
+    samples = seconds.astype(np.int64)
+    np.testing.assert_array_equal(distinct(seconds), np.unique(seconds))
+    np.testing.assert_array_equal(distinct(samples), np.unique(samples))

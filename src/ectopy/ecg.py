@@ -65,6 +65,11 @@ def merge_intervals(spans: NDArray[Edge]) -> NDArray[Edge]:
     return np.stack((spans[first, 0], reached[last]), axis=1)
 
 
+def distinct(values: NDArray[Edge]) -> NDArray[Edge]:
+    """Return the distinct values of a sorted array; np.unique would import masked arrays, for 17 ms."""
+    return values[np.diff(values, prepend=values[:1] - 1) > 0]
+
+
 def is_inside(sample: NDArray[Edge], spans: NDArray[Edge]) -> Mask:
     """Check which samples lie in some intervals.
 

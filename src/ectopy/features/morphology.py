@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ectopy.beats.windows import BEFORE, LARGEST_SHIFT, QRS, WINDOW, WINDOW_FS, Floats
-from ectopy.ecg import Mask
+from ectopy.ecg import Mask, distinct
 from ectopy.features.columns import EPS, log_ratio, stack_columns
 from ectopy.signal.rolling import median_filter, medians
 
@@ -216,8 +216,7 @@ def cluster_features(qrs: Floats, template_beats: NDArray[np.intp], rr_ratios: F
     -------
     [n, len(CLUSTER)].
     """
-    probe = np.linspace(0, len(qrs) - 1, N_PROBES).round().astype(int)
-    probe = probe[np.diff(probe, prepend=-1) > 0]  # np.unique would import masked arrays
+    probe = distinct(np.linspace(0, len(qrs) - 1, N_PROBES).round().astype(np.int64))
     power = (qrs**2).sum(axis=1)
     both = power[:, None] + power[probe]
     distance = both - 2 * qrs @ qrs[probe].T

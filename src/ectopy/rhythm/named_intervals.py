@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ectopy.ecg import Analysis, Event, is_inside, merge_intervals, once
+from ectopy.ecg import Analysis, Event, distinct, is_inside, merge_intervals, once
 from ectopy.rhythm.kinds import KINDS, EventKind
 from ectopy.rhythm.limits import CONSECUTIVE_S
 from ectopy.rhythm.wording import clear_pauses
@@ -85,8 +85,7 @@ def named_intervals(analysis: Analysis) -> tuple[NamedInterval, ...]:
         return ()
     layers = [(name, spans_s) for name, spans_s in _layers(analysis) if len(spans_s)]
     edges_s = np.concatenate([[0.0, analysis.duration_s], *(spans_s.ravel() for _, spans_s in layers)])
-    edges_s = np.sort(np.clip(edges_s, 0.0, analysis.duration_s))
-    edges_s = edges_s[np.diff(edges_s, prepend=-1.0) > 0]  # np.unique would import masked arrays
+    edges_s = distinct(np.sort(np.clip(edges_s, 0.0, analysis.duration_s)))
     rhythm = np.full(len(edges_s) - 1, SINUS if len(analysis.beats) else ARTEFACT, dtype=object)
     for name, spans_s in layers:
         rhythm[is_inside((edges_s[1:] + edges_s[:-1]) / 2, spans_s)] = name

@@ -29,10 +29,14 @@ print(before - resident_mb())
 """
 
 
-def given_back_mb(*, returns: bool) -> float:
-    code = RESIDENT_AFTER_ARRAYS.format(returns=returns)
+def printed_by(code: str) -> str:
+    """Run code in a process of its own."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    return done.stdout
+
+
+def given_back_mb(*, returns: bool) -> float:
+    return float(printed_by(RESIDENT_AFTER_ARRAYS.format(returns=returns)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -63,10 +67,7 @@ print(before - resident_mb())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
 def test_what_threads_freed_between_pieces_in_use_goes_back():
-    done = subprocess.run(
-        [sys.executable, "-c", RESIDENT_AFTER_PIECES], capture_output=True, text=True, check=True
-    )
-    assert float(done.stdout) > 50
+    assert float(printed_by(RESIDENT_AFTER_PIECES)) > 50
 
 
 FAULTS_OF_ARRAYS = """
@@ -88,9 +89,7 @@ def allocate():
 
 
 def page_faults(n: int, call: str, *, before: str) -> int:
-    code = FAULTS_OF_ARRAYS.format(n=n, call=call, before=before)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    return int(printed_by(FAULTS_OF_ARRAYS.format(n=n, call=call, before=before)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
@@ -135,9 +134,7 @@ print(resident_mb() - before)
 
 
 def left_by_a_thread_mb(*, shares: bool) -> float:
-    code = RESIDENT_AFTER_THREAD.format(shares=shares)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    return float(printed_by(RESIDENT_AFTER_THREAD.format(shares=shares)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the setting is that of glibc")
